@@ -1,0 +1,70 @@
+# Everything a checkout needs. `make run` and `make test` set up what is missing by themselves.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMPS := $(VENV)/.stamps
+PIP    := $(BIN)/python -m pip --disable-pip-version-check
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run demo test test-fast lint bench lock clean
+
+help: ## Show this list
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(STAMPS)/package ## Make the environment, install everything, build the native library (first time: minutes)
+	@$(BIN)/python -m sdcpp_rest.native.build --if-needed
+
+run: setup ## Serve http://127.0.0.1:8080 with the bundled demo model
+	$(BIN)/sdcpp-rest serve
+
+demo: setup ## Draw one picture into demo.png
+	$(BIN)/sdcpp-rest generate "a red circle on a blue background" -o demo.png
+
+test: lint ## Check the code and run all tests
+	$(BIN)/pytest -q -n 2 -m "not native and not e2e"
+	$(BIN)/pytest -q -m "native or e2e"
+
+test-fast: setup ## Run the tests that need neither the native library nor a server process
+	$(BIN)/pytest -q -n 2 -m "not native and not e2e"
+
+lint: setup ## Check style, types and who imports whom
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+bench: setup ## Print what the server adds to the library's own time
+	@for benchmark in benchmarks/*.py; do echo "== $$benchmark"; $(BIN)/python "$$benchmark" || exit 1; done
+
+lock: setup ## Resolve requirements.lock anew from pyproject.toml
+	$(BIN)/uv pip compile --no-config --quiet --upgrade --universal --python-version 3.10 --generate-hashes \
+	  --index-url https://pypi.org/simple --extra dev --no-emit-package stable-diffusion-cpp-python \
+	  --custom-compile-command "make lock" --output-file requirements.lock pyproject.toml
+
+clean: ## Remove what setup and builds made (not models, outputs or the database)
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -f sdcpp_rest/native/libsdcpp_guard.* sdcpp_rest/native/sdcpp_guard.dll
+	find vendor -mindepth 1 -maxdepth 1 ! -name README.md -exec rm -rf {} +
+	find sdcpp_rest tests benchmarks tools -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# --- set-up in three steps, each remembered by a stamp ------------------------------------------------------------------
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+	  { echo "error: Python 3.10 or newer is needed (make PYTHON=/path/to/python3.x)" >&2; exit 1; }
+	@c++ --version > /dev/null 2>&1 || [ -n "$$CXX" ] || \
+	  { echo "error: a C++ compiler is needed (for example: apt-get install g++, or xcode-select --install)" >&2; exit 1; }
+	@echo "== environment in $(VENV)"
+	@$(PYTHON) -m venv $(VENV) || \
+	  { rm -rf $(VENV); echo "error: $(PYTHON) cannot make environments (for example: apt-get install python3-venv)" >&2; exit 1; }
+
+$(STAMPS)/requirements: requirements.lock | $(BIN)/python
+	@echo "== dependencies (hash-checked)"
+	@$(PIP) install --require-hashes --no-deps -r requirements.lock
+	@mkdir -p $(STAMPS) && touch $@
+
+$(STAMPS)/package: pyproject.toml CMakeLists.txt sdcpp_rest/native/guard.cpp $(STAMPS)/requirements
+	@echo "== sdcpp-rest itself, with its native guard"
+	@$(PIP) install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@

@@ -1,0 +1,112 @@
+"""The Flask application: every route table, and the one place where an exception becomes an answer.
+
+API paths never answer HTML errors. Knows Flask and the routes; knows nothing of sockets.
+"""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from flask import Flask, Response, request
+from flask.json.provider import DefaultJSONProvider
+from werkzeug.exceptions import HTTPException
+
+from sdcpp_rest.errors import InvalidRequest, MethodNotAllowed, NotFound, PayloadTooLarge, SdcppRestError
+from sdcpp_rest.routes.files import files
+from sdcpp_rest.routes.generation import generation
+from sdcpp_rest.routes.http import RUNTIME_KEY, internal_error, json_text, render_error
+from sdcpp_rest.routes.models import models
+from sdcpp_rest.routes.queue import queue
+from sdcpp_rest.routes.system import system
+from sdcpp_rest.runtime import Runtime
+
+_PARENT = Path(__file__).resolve().parent.parent
+
+
+class JsonResponse(Response):
+    default_mimetype = "application/json"
+
+
+class CompactJson(DefaultJSONProvider):
+    """Keys in the order they were put in, no spaces, nothing that JSON does not have."""
+
+    def dumps(self, obj: Any, **kwargs: Any) -> str:
+        return json_text(obj)
+
+
+@dataclass(frozen=True, order=True)
+class Route:
+    """One URL and where its view is written; ``file`` is relative to the package's parent folder."""
+
+    url: str
+    method: str
+    file: str
+    line: int
+
+
+def create_app(runtime: Runtime | None) -> Flask:
+    """The application over ``runtime``, which need not be started yet (and need not exist to look at the routes)."""
+    app = Flask("sdcpp_rest", root_path=str(_PARENT), static_folder=None, template_folder=None)
+    app.extensions[RUNTIME_KEY] = runtime
+    app.response_class = JsonResponse
+    app.json = CompactJson(app)
+    # A redirect to the same path with or without its slash would be an HTML answer, and make old clients' POST a GET.
+    app.url_map.strict_slashes = False
+    app.url_map.merge_slashes = False
+    for blueprint in (system, models, generation, queue, files):
+        app.register_blueprint(blueprint)
+    app.register_error_handler(SdcppRestError, _refused)
+    app.register_error_handler(HTTPException, _refused_by_flask)
+    app.register_error_handler(Exception, _surprised)
+    return app
+
+
+def route_table(app: Flask) -> list[Route]:
+    """Every route, sorted by URL."""
+    rows = []
+    for rule in app.url_map.iter_rules():
+        view = inspect.unwrap(app.view_functions[rule.endpoint])
+        path = Path(inspect.getsourcefile(view) or "")
+        file = path.relative_to(_PARENT) if path.is_relative_to(_PARENT) else path
+        line = inspect.getsourcelines(view)[1]
+        methods = (rule.methods or set()) - {"HEAD", "OPTIONS"}
+        rows += [Route(rule.rule, method, file.as_posix(), line) for method in methods]
+    return sorted(rows)
+
+
+def _refused(error: SdcppRestError) -> Response:
+    status, headers, body = render_error(request.path, error)
+    return Response(body, status=status, headers=headers)
+
+
+def _refused_by_flask(error: HTTPException) -> Response:
+    response = _refused(_our_error(error))
+    for name, value in error.get_headers(request.environ):
+        # Allow of a 405, Content-Range of a 416: part of the answer's meaning.
+        if name.lower() not in ("content-type", "content-length"):
+            response.headers[name] = value
+    return response
+
+
+def _our_error(error: HTTPException) -> SdcppRestError:
+    if error.code == 404:
+        return NotFound(f"Unknown URL: {request.path}")
+    if error.code == 405:
+        allowed = sorted(getattr(error, "valid_methods", None) or ())
+        return MethodNotAllowed(f"{request.method} is not allowed on {request.path}; allowed: {', '.join(allowed)}")
+    if error.code == 413:
+        return PayloadTooLarge(error.description or "The request body is too large")
+    if error.code == 400:
+        return InvalidRequest(error.description or "The request could not be read")
+    ours = SdcppRestError(error.description or error.name)
+    # The rest of HTTP's refusals (a range that is not there, say) keep their own number and name.
+    ours.status = error.code or 500  # type: ignore[misc]
+    ours.code = error.name.lower().replace(" ", "_")  # type: ignore[misc]
+    return ours
+
+
+def _surprised(error: Exception) -> Response:
+    return _refused(internal_error(error, f"{request.method} {request.path}"))

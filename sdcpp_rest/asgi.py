@@ -1,0 +1,565 @@
+"""The shell around the Flask application: sockets, WebSockets, body bounds, thread pools, start and stop.
+
+One ASGI application serves both ports. It lets in whom `access` lets in, reads bodies, and hands each request to the
+thread pool its view belongs to, so that views which wait never keep the others from answering. Knows no route by name
+except through the marks on its view.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import io
+import json
+import logging
+import os
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import FrameType
+from typing import Any, Protocol, cast
+
+import uvicorn
+from a2wsgi import WSGIMiddleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.websockets import WebSocket, WebSocketDisconnect
+from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.http11 import Request as HandshakeRequest
+from werkzeug.exceptions import HTTPException
+
+from sdcpp_rest.access import Asking, check_key, check_source, origin_allowed
+from sdcpp_rest.app import create_app
+from sdcpp_rest.core.events import ServerStatus
+from sdcpp_rest.core.job import utc_now
+from sdcpp_rest.errors import EngineUnavailable, InvalidRequest, NotFound, PayloadTooLarge, SdcppRestError
+from sdcpp_rest.routes import websocket as stream
+from sdcpp_rest.routes.http import internal_error, json_text, pool_of, render_error
+from sdcpp_rest.runtime import Runtime
+from sdcpp_rest.services.event_bus import Subscription
+
+log = logging.getLogger(__name__)
+
+SERVER_FILE = "server.json"
+WEBSOCKET_MAX_BYTES = 64 * 1024 * 1024
+
+_BODY = "sdcpp_rest.body"
+_KNOWN = "sdcpp_rest.known"
+_ABORT = "sdcpp_rest.abort"
+_TRANSFER_THREADS = 32
+_CHUNK_BYTES = 256 * 1024
+_MAILBOX_EVENTS = 1000
+_CLOSE_SECONDS = 2.0
+_BACKLOG = 2048
+
+
+class Shell:
+    """The ASGI application. ``start_error``: what kept the runtime from starting, for whoever runs the server."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._config = runtime.config
+        self._flask = create_app(runtime)
+        self._urls = self._flask.url_map.bind("localhost")
+        server = self._config.server
+        threads = {
+            "short": server.short_threads,
+            "blocking": server.blocking_threads,
+            "transfer": _TRANSFER_THREADS,
+        }
+        # Cast, because a2wsgi and starlette spell the same ASGI types differently.
+        self._pools = {
+            name: cast(_WsgiPool, WSGIMiddleware(cast(Any, self._wsgi), workers=count))
+            for name, count in threads.items()
+        }
+        self._blocking_in_flight = 0
+        self._http_app: ASGIApp = _Cors(self._http, runtime)
+        self.start_error: BaseException | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+            return
+        try:
+            check_source(self._config, Asking.of(scope))
+            if scope["type"] == "websocket":
+                await self._websocket(scope, receive, send)
+            else:
+                await self._http_app(scope, receive, send)
+        except SdcppRestError as error:
+            await _send_error(scope, send, error)
+
+    # --- start and stop ---------------------------------------------------------------------------------------------
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        await receive()
+        try:
+            await asyncio.to_thread(self._runtime.start)
+        except Exception as error:  # whoever started the server tells the user, in one sentence
+            self.start_error = error
+            await send({"type": "lifespan.startup.failed", "message": ""})
+            return
+        heartbeat = asyncio.create_task(self._beat())
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        heartbeat.cancel()
+        await asyncio.to_thread(self._runtime.stop)
+        for pool in self._pools.values():
+            pool.executor.shutdown(wait=False, cancel_futures=True)
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _beat(self) -> None:
+        """Publish server_status for whoever listens."""
+        while True:
+            await asyncio.sleep(self._config.events.heartbeat_seconds)
+            if not self._runtime.bus.subscriber_count:
+                continue
+            try:
+                status = await asyncio.to_thread(self._runtime.status)
+                self._runtime.bus.publish(ServerStatus(status=status))
+            except Exception:  # one failed look must not end all heartbeats
+                log.exception("server_status could not be published")
+
+    # --- HTTP -------------------------------------------------------------------------------------------------------
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = False
+
+        async def watched_send(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await self._dispatch(scope, receive, watched_send)
+        except SdcppRestError as error:
+            await _send_error(scope, send, error)
+        except _ClientLeft:
+            pass
+        except Exception as error:  # a fault of the shell's own; views' faults are answered by Flask
+            fault = internal_error(error, f"{scope['method']} {scope['path']}")
+            if started:
+                # Too late for an answer: a cut connection is the only honest signal that the body is not whole.
+                raise
+            await _send_error(scope, send, fault)
+
+    async def _dispatch(self, scope: Scope, receive: Receive, send: Send) -> None:
+        known = check_key(self._config, Asking.of(scope))
+        pool = self._pool_for(scope)
+        if pool == "blocking":
+            self._refuse_when_full()
+        body = await _read_body(scope, receive, self._config.limits.body_bytes)
+        inner = {**scope, "headers": _headers_for(scope, body), _BODY: body, _KNOWN: known}
+        if pool != "blocking":
+            await self._pools[pool](inner, receive, send)
+            return
+        # Looked at again, because others may have come while the body was read; from here on nothing is awaited.
+        self._refuse_when_full()
+        self._blocking_in_flight += 1
+        try:
+            await self._pools[pool](inner, receive, send)
+        finally:
+            self._blocking_in_flight -= 1
+
+    def _pool_for(self, scope: Scope) -> str:
+        try:
+            endpoint, _ = self._urls.match(scope["path"], method=scope["method"])
+        except HTTPException:
+            return "short"
+        return pool_of(self._flask.view_functions.get(endpoint))
+
+    def _refuse_when_full(self) -> None:
+        if self._blocking_in_flight >= self._config.server.blocking_threads:
+            raise EngineUnavailable(
+                f"{self._blocking_in_flight} calls are waiting already (server.blocking_threads); try again shortly"
+            )
+
+    def _wsgi(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        environ["wsgi.input"] = io.BytesIO(environ["asgi.scope"][_BODY])
+        environ["wsgi.errors"] = sys.stderr
+        return _in_chunks(self._flask.wsgi_app(environ, start_response))
+
+    # --- WebSockets -------------------------------------------------------------------------------------------------
+
+    async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        check_key(self._config, Asking.of(scope))
+        if scope["path"] not in stream.PATHS:
+            raise NotFound(f"No WebSocket here: {scope['path']}")
+        socket_ = WebSocket(scope, receive, send)
+        await socket_.accept()
+        with self._runtime.bus.subscribe(_MAILBOX_EVENTS) as mailbox:
+            client = _StreamClient(socket_, mailbox, scope.get("extensions", {}).get(_ABORT))
+            status = await asyncio.to_thread(self._runtime.status)
+            await client.run(stream.message_text(ServerStatus(status=status)))
+
+
+class _WsgiPool(Protocol):
+    """What we use of `WSGIMiddleware`."""
+
+    executor: ThreadPoolExecutor
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None: ...
+
+
+class _StreamClient:
+    """One listener of the native stream: a task that sends, one that hears, and a watch over the mailbox."""
+
+    def __init__(self, socket_: WebSocket, mailbox: Subscription, abort: Callable[[], None] | None) -> None:
+        self._socket = socket_
+        self._mailbox = mailbox
+        self._abort = abort
+        self._arrived = asyncio.Event()
+        self._overflowed = asyncio.Event()
+
+    async def run(self, greeting: str) -> None:
+        """Until the client leaves, or is too slow for events it must not miss."""
+        loop = asyncio.get_running_loop()
+
+        def wake() -> None:
+            # The loop may be closed already: the server stops, and the publisher must not suffer for it.
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(self._look)
+
+        self._mailbox.on_ready(wake)
+        works = [
+            asyncio.create_task(self._send_events(greeting)),
+            asyncio.create_task(self._hear()),
+            asyncio.create_task(self._overflowed.wait()),
+        ]
+        try:
+            await asyncio.wait(works, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for work in works:
+                work.cancel()
+            results = await asyncio.gather(*works, return_exceptions=True)
+        for result in results:
+            if isinstance(result, Exception) and not isinstance(result, (WebSocketDisconnect, OSError)):
+                log.error("a WebSocket failed", exc_info=result)
+        if self._mailbox.overflowed:
+            await self._hang_up()
+
+    def _look(self) -> None:
+        self._arrived.set()
+        if self._mailbox.overflowed:
+            self._overflowed.set()
+
+    async def _send_events(self, greeting: str) -> None:
+        await self._socket.send_text(greeting)
+        while True:
+            self._arrived.clear()
+            # One at a time, not all at once: what is still in the mailbox may be replaced by something newer.
+            while (event := self._mailbox.get(0)) is not None:
+                await self._socket.send_text(stream.message_text(event))
+            await self._arrived.wait()
+
+    async def _hear(self) -> None:
+        while True:
+            message = await self._socket.receive()
+            if message["type"] == "websocket.disconnect":
+                return
+            reply = stream.answer_to(message.get("text") or "")
+            if reply is not None:
+                await self._socket.send_text(reply)
+
+    async def _hang_up(self) -> None:
+        """Say why; a client that does not even read that is cut off."""
+        try:
+            await asyncio.wait_for(
+                self._socket.close(stream.TRY_AGAIN_LATER, "too slow for the events"), _CLOSE_SECONDS
+            )
+        except (asyncio.TimeoutError, RuntimeError, OSError):
+            if self._abort is not None:
+                self._abort()
+
+
+class _Cors(CORSMiddleware):
+    """CORS answers for the origins that `access` has let through."""
+
+    def __init__(self, app: ASGIApp, runtime: Runtime) -> None:
+        super().__init__(
+            app,
+            allow_methods=("*",),
+            allow_headers=("*",),
+            allow_private_network=True,
+            expose_headers=("Content-Disposition", "ETag", "Retry-After"),
+        )
+        self._config = runtime.config
+
+    def is_allowed_origin(self, origin: str) -> bool:
+        return origin_allowed(self._config, origin)
+
+
+class _ClientLeft(Exception):
+    """The client closed the connection before its request was whole."""
+
+
+async def _read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
+    """The whole request body. Raises PayloadTooLarge (announced or counted), _ClientLeft."""
+    too_large = PayloadTooLarge(
+        f"The request body is larger than {limit} bytes (limits.body_bytes)", setting="limits.body_bytes", limit=limit
+    )
+    for name, value in scope["headers"]:
+        if name == b"content-length" and (not value.isdigit() or int(value) > limit):
+            raise too_large if value.isdigit() else InvalidRequest("Content-Length is not a number")
+    parts, size = [], 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise _ClientLeft
+        part = message.get("body", b"")
+        size += len(part)
+        if size > limit:
+            raise too_large
+        if part:
+            parts.append(part)
+        if not message.get("more_body", False):
+            return b"".join(parts)
+
+
+def _headers_for(scope: Scope, body: bytes) -> list[tuple[bytes, bytes]]:
+    """The request's headers with the true length: a chunked body is not chunked any more."""
+    headers = [
+        (name, value) for name, value in scope["headers"] if name not in (b"content-length", b"transfer-encoding")
+    ]
+    return [*headers, (b"content-length", str(len(body)).encode())]
+
+
+def _in_chunks(parts: Iterable[bytes]) -> Iterator[bytes]:
+    """``parts`` in pieces of a size that is worth a hop between threads. A small answer leaves its thread in one piece,
+    so that a client that reads slowly does not hold it."""
+    try:
+        gathered = bytearray()
+        for part in parts:
+            gathered += part
+            if len(gathered) >= _CHUNK_BYTES:
+                yield bytes(gathered)
+                gathered.clear()
+        if gathered:
+            yield bytes(gathered)
+    finally:
+        close = getattr(parts, "close", None)
+        if close is not None:
+            close()
+
+
+async def _send_error(scope: Scope, send: Send, error: SdcppRestError) -> None:
+    """An error that Flask never saw, in the same shape; to a WebSocket as the answer to its handshake."""
+    status, named, body = render_error(scope["path"], error)
+    headers = [(name.lower().encode(), value.encode("latin-1", "replace")) for name, value in named]
+    if status == 401 and _wants_html(scope):
+        # Makes a browser ask for user and key; not offered to programs, or pages' own calls would pop that up too.
+        headers.append((b"www-authenticate", b'Basic realm="sdcpp-rest", charset="UTF-8"'))
+    headers.append((b"content-length", str(len(body)).encode()))
+    kind = "websocket.http.response" if scope["type"] == "websocket" else "http.response"
+    await send({"type": f"{kind}.start", "status": status, "headers": headers})
+    await send({"type": f"{kind}.body", "body": b"" if scope.get("method") == "HEAD" else body})
+
+
+def _wants_html(scope: Scope) -> bool:
+    return any(name == b"accept" and b"text/html" in value for name, value in scope["headers"])
+
+
+# --- running it -----------------------------------------------------------------------------------------------------
+
+
+class _JsonHttp(H11Protocol):
+    """HTTP so broken that no application sees it is refused in JSON too."""
+
+    def send_400_response(self, msg: str) -> None:
+        import h11
+
+        body = json_text({"error": msg, "code": "invalid_request"}).encode()
+        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+        try:
+            parts = [
+                self.conn.send(h11.Response(status_code=400, headers=[*headers, (b"connection", b"close")])),
+                self.conn.send(h11.Data(data=body)),
+                self.conn.send(h11.EndOfMessage()),
+            ]
+            self.transport.write(b"".join(part for part in parts if part))
+        except h11.LocalProtocolError:
+            # The rest of a request whose answer has begun is broken: nothing can be said on this connection any more.
+            pass
+        self.transport.close()
+
+
+class _AbortableWebSocket(WebSocketsSansIOProtocol):
+    """Lets the application cut off a client that does not read: closing would wait for what is buffered, for ever."""
+
+    def handle_connect(self, event: HandshakeRequest) -> None:
+        super().handle_connect(event)
+        if self.response.status_code == 101:
+            cast(dict[str, Any], self.scope["extensions"])[_ABORT] = self.transport.abort
+
+
+class Server(uvicorn.Server):
+    """One uvicorn server for both sockets, with our one signal handler.
+
+    The first SIGINT or SIGTERM stops in order: blocked callers are released, answers in progress are finished, then the
+    runtime stops. The second one leaves at once; the queue survives that, too.
+    """
+
+    def __init__(self, shell: Shell, runtime: Runtime) -> None:
+        server = runtime.config.server
+        super().__init__(
+            uvicorn.Config(
+                shell,
+                host=server.host,
+                port=server.port,
+                loop="asyncio",
+                http=_JsonHttp,
+                ws=_AbortableWebSocket,
+                ws_max_size=WEBSOCKET_MAX_BYTES,
+                lifespan="on",
+                log_config=None,
+                log_level="warning",
+                access_log=False,
+                proxy_headers=False,
+                server_header=False,
+                backlog=_BACKLOG,
+                timeout_keep_alive=server.keep_alive_seconds,
+                timeout_graceful_shutdown=max(1, int(runtime.config.engine.stop_timeout_seconds)),
+            )
+        )
+        self._runtime = runtime
+        self._server_file: Path | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets=sockets)
+        if self.started and sockets:
+            self._server_file = _write_server_file(self._runtime, sockets)
+            log.info("listening on %s", ", ".join(_url(bound) for bound in sockets))
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self.remove_server_file()
+        # Also without a signal: whoever still waits would keep its connection, and so the shutdown, waiting.
+        await asyncio.to_thread(self._runtime.begin_stop)
+        await super().shutdown(sockets=sockets)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if self.should_exit:
+            self.remove_server_file()
+            os._exit(128 + sig)
+        self.should_exit = True
+        # On a thread of its own: this code interrupts the main thread anywhere, maybe while it holds a lock we need.
+        threading.Thread(target=self._runtime.begin_stop, name="begin-stop", daemon=True).start()
+
+    def remove_server_file(self) -> None:
+        if self._server_file is not None:
+            self._server_file.unlink(missing_ok=True)
+
+
+def create_asgi(runtime: Runtime) -> Shell:
+    """The ASGI application over ``runtime``, which its lifespan starts and stops."""
+    return Shell(runtime)
+
+
+def serve(runtime: Runtime) -> int:
+    """Listen on the configured ports until told to stop; the process's exit code. Call it on the main thread.
+
+    Raises SystemExit with one sentence when a port is taken or the runtime cannot start.
+    """
+    sockets = bind(runtime.config.server.host, (runtime.config.server.port, runtime.config.server.ws_port))
+    shell = create_asgi(runtime)
+    server = Server(shell, runtime)
+    uvicorn_log = logging.getLogger("uvicorn.error")
+    uvicorn_log.addFilter(_without_start_noise)
+    try:
+        server.run(sockets=sockets)
+    except SystemExit:
+        if shell.start_error is None:
+            raise
+        if not isinstance(shell.start_error, SdcppRestError | OSError):
+            log.error("the server could not start", exc_info=shell.start_error)
+        raise SystemExit(f"sdcpp-rest: {shell.start_error}") from None
+    finally:
+        uvicorn_log.removeFilter(_without_start_noise)
+        for bound in sockets:
+            bound.close()
+    return 0
+
+
+def bind(host: str, ports: Iterable[int]) -> list[socket.socket]:
+    """Listening sockets, in the order of ``ports``: the first for HTTP (0: a free one), the second (0: none) for
+    clients that expect WebSockets apart. Raises SystemExit with one sentence naming the port."""
+    sockets: list[socket.socket] = []
+    for number, port in enumerate(ports):
+        if number and not port:
+            continue
+        setting = "server.ws_port (--ws-port)" if number else "server.port (--port)"
+        try:
+            sockets.append(_listening(host, port))
+        except OSError as error:
+            for opened in sockets:
+                opened.close()
+            raise SystemExit(_bind_refusal(error, host, port, setting)) from None
+    return sockets
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    family, _, _, _, address = min(
+        socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE),
+        # "localhost" may be both; IPv4 is what most clients try.
+        key=lambda found: found[0] != socket.AF_INET,
+    )
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        if sys.platform == "win32":
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
+        else:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if address[0] == "::" else 1)
+        bound.bind(address)
+        # Listening now, not when the loop runs: with SO_REUSEADDR a second server would get through bind().
+        bound.listen(_BACKLOG)
+        bound.setblocking(False)
+    except OSError:
+        bound.close()
+        raise
+    return bound
+
+
+def _bind_refusal(error: OSError, host: str, port: int, setting: str) -> str:
+    import errno
+
+    if error.errno in (errno.EADDRINUSE, getattr(errno, "WSAEADDRINUSE", None)):
+        return f"sdcpp-rest: port {port} on {host} is in use by another program; choose another one with {setting}"
+    if error.errno in (errno.EACCES, getattr(errno, "WSAEACCES", None)):
+        return f"sdcpp-rest: this user may not listen on port {port} of {host}; choose a port above 1023 with {setting}"
+    return f"sdcpp-rest: cannot listen on {host} port {port}: {error.strerror or error}; see server.host and {setting}"
+
+
+def _write_server_file(runtime: Runtime, sockets: list[socket.socket]) -> Path:
+    """Tell command-line tools of this machine where the server of this data folder listens."""
+    ports = [bound.getsockname()[1] for bound in sockets]
+    path = runtime.config.paths.data_dir / SERVER_FILE
+    temporary = path.with_suffix(".json.part")
+    record = {
+        "pid": os.getpid(),
+        "host": runtime.config.server.host,
+        "port": ports[0],
+        "ws_port": ports[1] if len(ports) > 1 else None,
+        "url": _url(sockets[0]),
+        "version": runtime.version,
+        "started_at": utc_now().isoformat(timespec="seconds").replace("+00:00", "Z"),
+    }
+    temporary.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    os.replace(temporary, path)
+    return path
+
+
+def _url(bound: socket.socket) -> str:
+    """How this machine reaches a socket of ours."""
+    host, port = bound.getsockname()[:2]
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _without_start_noise(record: logging.LogRecord) -> bool:
+    # The reason is told in one sentence when the server ends; this line would only stand in front of it.
+    return "startup failed" not in record.getMessage()

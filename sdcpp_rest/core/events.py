@@ -1,0 +1,116 @@
+"""What happened, in the past tense: the only way back from the deeper rooms to whoever listens.
+
+``name`` is the wire word of the native WebSocket; ``data`` builds its payload. Events live in memory only.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from sdcpp_rest.core.frozen import Frozen
+from sdcpp_rest.core.job import JobKind, JobStatus, Phase
+
+
+class Event(Frozen):
+    """Base of all events. ``droppable``: a slow listener may miss it without being misled."""
+
+    name: ClassVar[str]
+    droppable: ClassVar[bool] = False
+
+    def data(self) -> dict[str, Any]:
+        return self.model_dump(mode="json")
+
+
+class JobAdded(Event):
+    name = "job_added"
+    job_id: str
+    type: JobKind
+    status: JobStatus = "pending"
+    position: int
+
+
+class JobStatusChanged(Event):
+    name = "job_status_changed"
+    job_id: str
+    status: JobStatus
+    previous_status: JobStatus
+    outputs: tuple[str, ...] = ()
+    error: str | None = None
+
+
+class JobCancelled(Event):
+    name = "job_cancelled"
+    job_id: str
+
+
+class JobProgress(Event):
+    name = "job_progress"
+    droppable = True
+    job_id: str
+    step: int
+    total_steps: int
+    current_image: int = 0
+    total_images: int = 1
+    percentage: float = 0.0
+    phase: Phase = "sampling"
+
+
+class JobPreview(Event):
+    """``jpeg`` is the picture file's bytes; the wire shows it as a data URL."""
+
+    name = "job_preview"
+    droppable = True
+    job_id: str
+    step: int
+    frame_count: int
+    width: int
+    height: int
+    is_noisy: bool
+    jpeg: bytes = Field(repr=False)
+
+    def data(self) -> dict[str, Any]:
+        import base64
+
+        shown = self.model_dump(mode="json", exclude={"jpeg"})
+        return {**shown, "image": "data:image/jpeg;base64," + base64.b64encode(self.jpeg).decode("ascii")}
+
+
+class ModelLoading(Event):
+    """``progress`` is 0..1 where the library counts, ``None`` where it does not."""
+
+    name = "model_loading_progress"
+    droppable = True
+    model_name: str
+    progress: float | None = None
+
+
+class ModelLoaded(Event):
+    name = "model_loaded"
+    model_name: str
+    model_type: str
+    model_architecture: str | None = None
+    load_seconds: float = 0.0
+
+
+class ModelLoadFailed(Event):
+    name = "model_load_failed"
+    model_name: str
+    error: str
+
+
+class ModelUnloaded(Event):
+    name = "model_unloaded"
+    model_name: str | None = None
+
+
+class ServerStatus(Event):
+    """The heartbeat: health, queue counts and memory as the HTTP routes show them."""
+
+    name = "server_status"
+    droppable = True
+    status: dict[str, Any]
+
+    def data(self) -> dict[str, Any]:
+        return self.status

@@ -1,0 +1,14 @@
+"""The base of our immutable records."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Frozen(BaseModel):
+    """An immutable record. Unknown fields are an error: these are our own words, not a client's.
+
+    NaN and infinity survive a round trip through JSON, because the library gives infinity a meaning ("decide yourself").
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants", protected_namespaces=())

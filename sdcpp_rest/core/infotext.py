@@ -1,0 +1,151 @@
+"""The text inside a picture that says how it was made, in the layout that AUTOMATIC1111's tools write and read.
+
+Prompt, a line with the negative prompt, a line of ``key: value`` pairs. Pure text: it must not know picture formats.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+
+from sdcpp_rest.core.params import ImageParams
+
+SAMPLER_LABELS: dict[str, str] = {
+    "euler": "Euler",
+    "euler_a": "Euler a",
+    "heun": "Heun",
+    "dpm2": "DPM2",
+    "dpm++2s_a": "DPM++ 2S a",
+    "dpm++2m": "DPM++ 2M",
+    "dpm++2mv2": "DPM++ 2M v2",
+    "ipndm": "IPNDM",
+    "ipndm_v": "IPNDM_V",
+    "lcm": "LCM",
+    "ddim_trailing": "DDIM",
+    "tcd": "TCD",
+    "res_multistep": "Res Multistep",
+    "res_2s": "Res 2S",
+    "er_sde": "ER SDE",
+}
+"""Samplers as those tools call them; a sampler that is not here keeps its own name."""
+
+SCHEDULER_LABELS: dict[str, str] = {
+    "discrete": "Discrete",
+    "karras": "Karras",
+    "exponential": "Exponential",
+    "ays": "Align Your Steps",
+    "gits": "GITS",
+    "sgm_uniform": "SGM Uniform",
+    "simple": "Simple",
+    "smoothstep": "Smoothstep",
+    "kl_optimal": "KL Optimal",
+    "lcm": "LCM",
+    "bong_tangent": "Bong Tangent",
+}
+
+_NEGATIVE = "Negative prompt:"
+
+
+def write(
+    params: ImageParams,
+    model_name: str | None,
+    model_hash: str | None,
+    version: str,
+    *,
+    picture: int = 0,
+    is_img2img: bool = False,
+) -> str:
+    """The text for picture ``picture`` (0-based) of a job, whose seed is ``params.seed + picture``.
+
+    ``model_name`` may be a path relative to its folder; as everywhere in this layout its last part is shown, without
+    the extension. ``model_hash`` is a SHA-256 in hex, of which ten characters are shown.
+    """
+    pairs: list[tuple[str, object]] = [
+        ("Steps", params.steps),
+        ("Sampler", SAMPLER_LABELS.get(params.sampler, params.sampler)),
+        ("Schedule type", SCHEDULER_LABELS.get(params.scheduler, params.scheduler)),
+        ("CFG scale", params.cfg_scale),
+        ("Seed", params.seed + picture),
+        ("Size", f"{params.width}x{params.height}"),
+    ]
+    if model_hash:
+        pairs.append(("Model hash", model_hash[:10]))
+    if model_name:
+        pairs.append(("Model", _stem(model_name)))
+    if is_img2img:
+        pairs.append(("Denoising strength", params.strength))
+    if params.clip_skip > 0:
+        pairs.append(("Clip skip", params.clip_skip))
+    if params.eta is not None:
+        pairs.append(("Eta", params.eta))
+    pairs.append(("Version", version))
+    line = ", ".join(f"{key}: {_quoted(str(value))}" for key, value in pairs)
+    negative = f"\n{_NEGATIVE} {params.negative_prompt}" if params.negative_prompt else ""
+    return f"{params.prompt}{negative}\n{line}".strip()
+
+
+def _stem(name: str) -> str:
+    last = name.replace("\\", "/").rsplit("/", 1)[-1]
+    stem, dot, extension = last.rpartition(".")
+    return stem if dot and stem and extension.isalnum() else last
+
+
+def _quoted(value: str) -> str:
+    plain = value and value == value.strip() and not any(character in value for character in ',:"\n\r')
+    return value if plain else json.dumps(value, ensure_ascii=False)
+
+
+_KEY = re.compile(r"\s*(\w[\w \-/]*):\s*")
+_VALUE = re.compile(r'("(?:\\.|[^\\"])*"|[^,]*)(?:,|$)')
+_SIZE = re.compile(r"(\d{1,9})x(\d{1,9})")
+_FEWEST_PAIRS = 3
+
+
+def parse(text: str) -> dict[str, str]:
+    """The words of such a text: ``Prompt``, ``Negative prompt`` and one entry per pair, all text; sizes come apart as
+    ``Size-1`` and ``Size-2``. A text without a line of pairs is all prompt.
+    """
+    body, _, last = text.strip().rpartition("\n")
+    pairs = _pairs(last)
+    if len(pairs) < _FEWEST_PAIRS:
+        body, pairs = text.strip(), {}
+    prompt, negative, in_negative = [], [], False
+    for line in body.split("\n") if body else []:
+        if not in_negative and line.startswith(_NEGATIVE):
+            in_negative = True
+            line = line[len(_NEGATIVE) :].removeprefix(" ")
+        (negative if in_negative else prompt).append(line)
+    return {"Prompt": "\n".join(prompt), "Negative prompt": "\n".join(negative), **pairs}
+
+
+def _pairs(line: str) -> dict[str, str]:
+    found: dict[str, str] = {}
+    position = 0
+    while position < len(line):
+        key = _KEY.match(line, position)
+        if key is None:
+            comma = line.find(",", position)
+            if comma < 0:
+                break
+            position = comma + 1
+            continue
+        value = _VALUE.match(line, key.end())
+        if value is None:
+            break
+        _keep(found, key.group(1), value.group(1))
+        position = max(value.end(), key.end())
+    return found
+
+
+def _keep(found: dict[str, str], key: str, value: str) -> None:
+    if value.startswith('"') and value.endswith('"') and len(value) > 1:
+        try:
+            read = json.loads(value)
+        except ValueError:
+            read = value
+        value = read if isinstance(read, str) else value
+    size = _SIZE.fullmatch(value)
+    if size:
+        found[f"{key}-1"], found[f"{key}-2"] = size.groups()
+    else:
+        found[key] = value

@@ -1,0 +1,87 @@
+"""What it takes to load a model: which files, with which options. Stored with every job, so that a job draws the same
+picture after a restart or after someone selects another model. Paths here are absolute and already checked."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Literal
+
+from pydantic import Field
+
+from sdcpp_rest.core.frozen import Frozen
+
+ModelKind = Literal["checkpoint", "diffusion"]
+Component = Literal[
+    "vae", "clip_l", "clip_g", "clip_vision", "t5xxl", "controlnet", "llm", "llm_vision", "taesd",
+    "high_noise_diffusion_model", "photo_maker",
+]  # fmt: skip
+
+
+class FileRef(Frozen):
+    """One model file: ``name`` as users see it (relative to its type folder), ``path`` absolute."""
+
+    name: str
+    path: str
+
+
+class LoadOptions(Frozen):
+    """The options of ``POST /models/load``, plus what the library has beyond them.
+
+    ``None`` means "the server decides" (flash attention: on for GPUs, off on the CPU) or "the library decides".
+    The vae_tiling_* and flow_shift options are per-generation in the library; here they are the defaults of later jobs.
+    """
+
+    n_threads: int = -1
+    keep_clip_on_cpu: bool = True
+    keep_vae_on_cpu: bool = False
+    keep_controlnet_on_cpu: bool = False
+    flash_attn: bool | None = None
+    diffusion_flash_attn: bool | None = None
+    offload_to_cpu: bool = False
+    enable_mmap: bool = True
+    vae_decode_only: bool = True
+    tae_preview_only: bool = False
+    free_params_immediately: bool = False
+    vae_conv_direct: bool = False
+    diffusion_conv_direct: bool = False
+    force_sdxl_vae_conv_scale: bool = False
+    flow_shift: float | None = None
+    weight_type: str = ""
+    tensor_type_rules: str = ""
+    rng_type: str = "cuda"
+    sampler_rng_type: str = ""
+    prediction: str = ""
+    lora_apply_mode: str = "auto"
+    vae_tiling: bool = False
+    vae_tile_size_x: int = 0
+    vae_tile_size_y: int = 0
+    vae_tile_overlap: float = 0.5
+    circular_x: bool = False
+    circular_y: bool = False
+    chroma_use_dit_mask: bool = True
+    chroma_use_t5_mask: bool = False
+    chroma_t5_mask_pad: int = 1
+    qwen_image_zero_cond_t: bool = False
+    max_vram: float = 0.0
+
+
+class LoadSpec(Frozen):
+    """A loadable model: the main file, its components by role, and the options."""
+
+    model: FileRef
+    kind: ModelKind
+    architecture: str | None = None
+    components: Mapping[str, FileRef] = Field(default_factory=dict)
+    options: LoadOptions = LoadOptions()
+
+    @property
+    def key(self) -> str:
+        """A digest that is equal for equal specs: decides whether the engine already holds this model."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:16]
+
+    @property
+    def component_names(self) -> dict[str, str | None]:
+        """The seven components that the native API shows, by role; ``None`` where none is loaded."""
+        shown = ("vae", "clip_l", "clip_g", "t5xxl", "controlnet", "llm", "llm_vision")
+        return {role: self.components[role].name if role in self.components else None for role in shown}

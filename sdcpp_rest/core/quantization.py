@@ -1,0 +1,211 @@
+"""The number formats of model weights: what they are called, how many bytes they take, and which of them the library
+survives.
+
+A plain table. It must not know files, tensors of a particular model, or the native library itself.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from sdcpp_rest.errors import InvalidRequest
+
+
+class WeightType(NamedTuple):
+    """One ggml number format.
+
+    ``name`` is lower case (the wire's word), ``native_name`` is the library's own spelling (``q4_K``), which it
+    compares exactly. A row of weights is stored in blocks of ``block_size`` elements that take ``block_bytes`` bytes.
+    ``readable``: weights stored in this format can be turned into numbers. ``writable``: convert can produce it.
+    ``loadable``: it may be asked for as ``weight_type``. Asking for any other format ends the process.
+    """
+
+    id: int
+    native_name: str
+    label: str
+    block_size: int
+    block_bytes: int
+    is_quantized: bool = True
+    readable: bool = True
+    writable: bool = True
+    loadable: bool = True
+
+    @property
+    def name(self) -> str:
+        return self.native_name.lower()
+
+    @property
+    def bits_per_weight(self) -> float:
+        return self.block_bytes * 8 / self.block_size
+
+    def row_bytes(self, elements: int) -> int | None:
+        """Bytes of a row of ``elements`` weights; ``None`` where a row cannot have that length."""
+        blocks, rest = divmod(elements, self.block_size)
+        return None if rest else blocks * self.block_bytes
+
+
+def _float(number: int, name: str, label: str, size: int) -> WeightType:
+    return WeightType(number, name, label, 1, size, is_quantized=False)
+
+
+def _refused(number: int, name: str, block_size: int, block_bytes: int, readable: bool) -> WeightType:
+    quantized = block_size > 1
+    return WeightType(number, name, name.upper(), block_size, block_bytes, quantized, readable, False, False)
+
+
+WEIGHT_TYPES: tuple[WeightType, ...] = (
+    _float(0, "f32", "F32 (32-bit float)", 4),
+    _float(1, "f16", "F16 (16-bit float)", 2),
+    _float(30, "bf16", "BF16 (Brain float 16)", 2),
+    WeightType(8, "q8_0", "Q8_0 (8-bit)", 32, 34),
+    WeightType(7, "q5_1", "Q5_1 (5-bit)", 32, 24),
+    WeightType(6, "q5_0", "Q5_0 (5-bit)", 32, 22),
+    WeightType(3, "q4_1", "Q4_1 (4-bit)", 32, 20),
+    WeightType(2, "q4_0", "Q4_0 (4-bit)", 32, 18),
+    WeightType(14, "q6_K", "Q6_K (6-bit K-quant)", 256, 210),
+    WeightType(13, "q5_K", "Q5_K (5-bit K-quant)", 256, 176),
+    WeightType(12, "q4_K", "Q4_K (4-bit K-quant)", 256, 144),
+    WeightType(11, "q3_K", "Q3_K (3-bit K-quant)", 256, 110),
+    WeightType(10, "q2_K", "Q2_K (2-bit K-quant)", 256, 84),
+    WeightType(20, "iq4_nl", "IQ4_NL (4-bit I-quant)", 32, 18),
+    WeightType(23, "iq4_xs", "IQ4_XS (4-bit I-quant)", 256, 136),
+    WeightType(21, "iq3_s", "IQ3_S (3-bit I-quant)", 256, 110),
+    WeightType(18, "iq3_xxs", "IQ3_XXS (3-bit I-quant)", 256, 98),
+    WeightType(22, "iq2_s", "IQ2_S (2-bit I-quant)", 256, 82),
+    WeightType(17, "iq2_xs", "IQ2_XS (2-bit I-quant)", 256, 74),
+    WeightType(16, "iq2_xxs", "IQ2_XXS (2-bit I-quant)", 256, 66),
+    WeightType(29, "iq1_m", "IQ1_M (1-bit I-quant)", 256, 56),
+    WeightType(19, "iq1_s", "IQ1_S (1-bit I-quant)", 256, 50),
+    WeightType(35, "tq2_0", "TQ2_0 (2-bit ternary)", 256, 66),
+    WeightType(34, "tq1_0", "TQ1_0 (1.7-bit ternary)", 256, 54),
+    WeightType(39, "mxfp4", "MXFP4 (4-bit float)", 32, 17),
+    WeightType(40, "nvfp4", "NVFP4 (4-bit float)", 64, 36),
+    # Formats of intermediate results: nothing turns them back into numbers, so the library aborts when it meets them.
+    _refused(9, "q8_1", 32, 36, readable=False),
+    _refused(15, "q8_K", 256, 292, readable=False),
+    # Whole numbers and doubles: legal for the odd index tensor, an abort when asked for as a weight format.
+    _refused(24, "i8", 1, 1, readable=True),
+    _refused(25, "i16", 1, 2, readable=True),
+    _refused(26, "i32", 1, 4, readable=True),
+    _refused(27, "i64", 1, 8, readable=True),
+    _refused(28, "f64", 1, 8, readable=True),
+)
+
+REMOVED_IDS: frozenset[int] = frozenset({4, 5, 31, 32, 33, 36, 37, 38})
+"""Numbers of formats that the library once had: their block size is 0 there, and dividing by it ends the process."""
+
+BY_ID: dict[int, WeightType] = {entry.id: entry for entry in WEIGHT_TYPES}
+BY_NAME: dict[str, WeightType] = {entry.name: entry for entry in WEIGHT_TYPES}
+LOADABLE: tuple[WeightType, ...] = tuple(entry for entry in WEIGHT_TYPES if entry.loadable)
+WRITABLE: tuple[WeightType, ...] = tuple(entry for entry in WEIGHT_TYPES if entry.writable)
+
+MAX_RULES_LENGTH = 2_000
+_SAFE_ESCAPES = frozenset("dDwWsSbBtnrfv")
+_MAX_REPEATS_PER_RULE = 3
+
+
+def weight_type(field: str, value: str) -> WeightType | None:
+    """The format called ``value`` in any case; ``None`` for an empty name, which means "as stored in the file".
+
+    Raises InvalidRequest, naming ``field``, for unknown names and for formats that end the process.
+    """
+    if not value:
+        return None
+    found = BY_NAME.get(value.lower())
+    if found is None or not found.loadable:
+        allowed = [entry.name for entry in LOADABLE]
+        why = "is not a weight type" if found is None else "cannot hold a model's weights"
+        raise InvalidRequest(
+            f"{field}: {value[:80]!r} {why}; allowed: {', '.join(allowed)}, or an empty string to keep the file's own",
+            field=field,
+            value=value[:200],
+            allowed=allowed,
+        )
+    return found
+
+
+def tensor_type_rules(field: str, value: str) -> tuple[tuple[str, WeightType], ...]:
+    """The rules ``regex=type[,regex=type...]``, checked: (pattern, format) in order; the first match of a name wins.
+
+    Patterns run inside the library as ECMAScript expressions over every tensor name. One that does not compile there
+    ends the process, and one that backtracks without end blocks the load, so only a plain subset is accepted: printable
+    ASCII, no look-around, no counted repeats, no repeated groups, at most three ``*`` or ``+``.
+    Raises InvalidRequest naming ``field`` and the rule.
+    """
+
+    def refuse(rule: str, why: str) -> InvalidRequest:
+        return InvalidRequest(
+            f"{field}: the rule {rule[:120]!r} {why}; expected regex=type[,regex=type...], for example ^vae\\.=f16",
+            field=field,
+            value=value[:200],
+        )
+
+    if len(value) > MAX_RULES_LENGTH:
+        raise refuse(value, f"is longer than {MAX_RULES_LENGTH} characters")
+    rules = []
+    for rule in value.split(","):
+        if not rule:
+            continue
+        pattern, equals, name = rule.partition("=")
+        if not equals or not pattern or not name:
+            raise refuse(rule, "has no pattern or no type")
+        flaw = _pattern_flaw(pattern)
+        if flaw:
+            raise refuse(rule, flaw)
+        found = BY_NAME.get(name.lower())
+        if found is None or not found.loadable:
+            raise refuse(rule, f"names the unknown or unusable type {name[:40]!r}")
+        rules.append((pattern, found))
+    return tuple(rules)
+
+
+def _pattern_flaw(pattern: str) -> str | None:
+    if not (pattern.isascii() and pattern.isprintable()):
+        return "holds characters other than printable ASCII"
+    repeats = 0
+    in_class = False
+    before = ""  # the unescaped character before this one, "" after an escape
+    position = 0
+    while position < len(pattern):
+        character = pattern[position]
+        following = pattern[position + 1 : position + 2]
+        if character == "\\":
+            if following.isalnum() and (following not in _SAFE_ESCAPES or (in_class and following in "bB")):
+                return f"uses the escape \\{following}"
+            position += 2
+            before = ""
+            continue
+        if in_class:
+            if character == "[":
+                return "has a [ inside a character class"
+            in_class = character != "]"
+        elif character == "[":
+            if pattern[position + 1 :].startswith(("]", "^]")):
+                return "has an empty character class"
+            in_class = True
+        elif character in "{}":
+            return "uses { or }"
+        elif character == "]":
+            return "has a ] without a ["
+        elif character == "(" and following == "?":
+            if not pattern.startswith("(?:", position):
+                return "uses a look-around or an inline flag"
+            position += 3
+            before = "("
+            continue
+        elif character == "?" and before == "?":
+            return "repeats a repeat"
+        elif character in "*+":
+            repeats += 1
+            if before and before in "*+?)":
+                return "repeats a group or a repeat"
+            if repeats > _MAX_REPEATS_PER_RULE:
+                return f"has more than {_MAX_REPEATS_PER_RULE} repeats"
+        before = character
+        position += 1
+    try:
+        re.compile(pattern)
+    except (re.error, RecursionError, OverflowError) as error:
+        return f"is not a regular expression ({error})"
+    return None

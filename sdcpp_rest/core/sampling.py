@@ -1,0 +1,18 @@
+"""The samplers and schedulers of the pinned library, by the library's own names and in its order.
+
+Used where no engine has answered yet; a native test compares them with the library. ``FLOW_UNFIT`` schedulers return sigmas
+made for SD1/SDXL: on flow models the picture is noise or black.
+"""
+
+from __future__ import annotations
+
+SAMPLERS: tuple[str, ...] = (
+    "euler", "euler_a", "heun", "dpm2", "dpm++2s_a", "dpm++2m", "dpm++2mv2", "ipndm", "ipndm_v", "lcm", "ddim_trailing",
+    "tcd", "res_multistep", "res_2s", "er_sde",
+)  # fmt: skip
+SCHEDULERS: tuple[str, ...] = (
+    "discrete", "karras", "exponential", "ays", "gits", "sgm_uniform", "simple", "smoothstep", "kl_optimal", "lcm",
+    "bong_tangent",
+)  # fmt: skip
+# With fewer steps the library reads in front of a table and is killed by a signal.
+MINIMUM_STEPS: dict[str, int] = {"gits": 2}

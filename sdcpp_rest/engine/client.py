@@ -1,0 +1,386 @@
+"""The server's end of the pipe: one `EngineClient` is one life of one engine.
+
+Commands go out, events come in on a reader thread, results are futures. When the engine dies, everything that waits on it
+gets `EngineDied` with the library's last words; replacing the engine is the supervisor's business, not ours.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import logging
+import multiprocessing
+import os
+import signal
+import socket
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Protocol
+
+from sdcpp_rest.core.load_spec import LoadSpec
+from sdcpp_rest.core.frozen import Frozen
+from sdcpp_rest.engine.fake_runner import SimulatedDeath
+from sdcpp_rest.engine.protocol import (
+    CancelJob,
+    Cancelled,
+    Computed,
+    EngineEvent,
+    Failed,
+    Finished,
+    Loaded,
+    LoadFailed,
+    Loading,
+    LoadModel,
+    Memory,
+    Preview,
+    PreviewSettings,
+    Ready,
+    RunJob,
+    SetPreview,
+    Shutdown,
+    Started,
+    Step,
+    Stopped,
+    Unloaded,
+    UnloadModel,
+    decode_event,
+    encode,
+)
+from sdcpp_rest.engine.runner import RunCancelled, RunFailed, Runner
+from sdcpp_rest.engine.worker import Worker, WorkerOptions, main
+from sdcpp_rest.errors import EngineDied, EngineUnavailable
+from sdcpp_rest.errors import LoadFailed as LoadFailedError
+
+log = logging.getLogger(__name__)
+
+_LOG_TAIL_BYTES = 8192
+_LOG_TAIL_LINES = 6
+
+
+class Life(Protocol):
+    """A started engine, however it was started."""
+
+    connection: Connection
+    pid: int
+
+    def kill(self) -> None: ...
+
+    def ended(self, timeout_seconds: float) -> bool:
+        """Wait for the end; whether it came."""
+
+    def obituary(self) -> str:
+        """How it ended, for people: "signal SIGABRT: GGML_ASSERT(...) failed"."""
+
+
+class Launcher(Protocol):
+    def launch(self) -> Life: ...
+
+
+@dataclass(frozen=True)
+class RunHandle:
+    """One run under way.
+
+    ``computed`` resolves when the engine is free again, ``finished`` when the files are whole. Both fail with
+    RunFailed, RunCancelled or EngineDied; ``computed`` always first.
+    """
+
+    number: int
+    computed: Future[Computed]
+    finished: Future[Finished]
+
+
+RunEvent = Started | Step | Preview
+
+
+class EngineClient:
+    """One engine, from launch to its end. Thread-safe.
+
+    Args:
+        launcher: starts the process (or, in tests, a thread).
+        on_run_event: called on the reader thread with what happens during runs.
+        on_death: called once, on the reader thread, after every waiting future has failed; not after a clean stop.
+        numbers: where run numbers come from; shared by the lives of one engine, so that none is ever used twice.
+    """
+
+    def __init__(
+        self,
+        launcher: Launcher,
+        on_run_event: Callable[[RunEvent], None] = lambda event: None,
+        on_death: Callable[[EngineDied], None] = lambda error: None,
+        numbers: itertools.count[int] | None = None,
+    ) -> None:
+        self._on_run_event = on_run_event
+        self._on_death = on_death
+        self._numbers = numbers or itertools.count(1)
+        self._lock = threading.Lock()
+        self._send_lock = threading.Lock()
+        self._runs: dict[int, RunHandle] = {}
+        self._control: Future[Loaded | Unloaded] | None = None
+        self._on_loading: Callable[[float | None], None] = lambda progress: None
+        self._ready: Future[Ready] = Future()
+        self._stopping = False
+        self._death: EngineDied | None = None
+        self.memory: Memory | None = None
+        self._life = launcher.launch()
+        self._reader = threading.Thread(target=self._read, name="engine-reader", daemon=True)
+        self._reader.start()
+
+    @property
+    def pid(self) -> int:
+        return self._life.pid
+
+    @property
+    def alive(self) -> bool:
+        return self._death is None and not self._stopping
+
+    def wait_ready(self, timeout_seconds: float) -> Ready:
+        """The engine's first message. Raises EngineUnavailable when it does not come in time, EngineDied when it died."""
+        try:
+            return self._ready.result(timeout_seconds)
+        except TimeoutError:
+            self.kill()
+            seconds = f"{timeout_seconds:g} s"
+            raise EngineUnavailable(f"The engine did not start within {seconds} (engine.start_timeout_seconds)") from None
+
+    def load(self, spec: LoadSpec, on_loading: Callable[[float | None], None] = lambda progress: None) -> Loaded:
+        """Replace the loaded model; blocks. Raises errors.LoadFailed (engine empty and usable) or EngineDied."""
+        result = self._command(LoadModel(spec=spec), on_loading)
+        assert isinstance(result, Loaded)
+        return result
+
+    def unload(self) -> None:
+        """Free the loaded model; blocks. Raises EngineDied."""
+        self._command(UnloadModel(), lambda progress: None)
+
+    def run(self, make_command: Callable[[int], RunJob]) -> RunHandle:
+        """Start a run; ``make_command`` gets its number. Raises EngineDied when there is no engine any more."""
+        number = next(self._numbers)
+        handle = RunHandle(number, Future(), Future())
+        with self._lock:
+            self._raise_if_dead()
+            self._runs[number] = handle
+        self._send(make_command(number))
+        return handle
+
+    def cancel(self, number: int) -> None:
+        """Ask run ``number`` to stop at its next step. Never raises: a dead engine has stopped already."""
+        self._send(CancelJob(run=number))
+
+    def set_preview(self, settings: PreviewSettings) -> None:
+        self._send(SetPreview(settings=settings))
+
+    def kill(self) -> None:
+        """End the process at once; waiting futures fail with EngineDied."""
+        self._life.kill()
+
+    def stop(self, timeout_seconds: float) -> None:
+        """Ask it to end, wait, then kill. Its end is not a death. Idempotent."""
+        self._stopping = True
+        self._send(Shutdown())
+        if not self._life.ended(timeout_seconds):
+            self._life.kill()
+            self._life.ended(5)
+        self._reader.join(5)
+
+    # --- inside -----------------------------------------------------------------------------------------------------
+
+    def _command(self, message: LoadModel | UnloadModel, on_loading: Callable[[float | None], None]) -> Loaded | Unloaded:
+        answer: Future[Loaded | Unloaded] = Future()
+        with self._lock:
+            self._raise_if_dead()
+            assert self._control is None, "loads and unloads come one at a time, from the dispatcher"
+            self._control, self._on_loading = answer, on_loading
+        self._send(message)
+        return answer.result()
+
+    def _raise_if_dead(self) -> None:
+        if self._death is not None:
+            raise self._death
+
+    def _send(self, message: Frozen) -> None:
+        try:
+            with self._send_lock:
+                self._life.connection.send_bytes(encode(message))
+        except (OSError, ValueError):
+            # The reader sees the end of the pipe as well, and it alone tells everybody.
+            log.debug("the engine is gone; %s was not sent", type(message).__name__)
+
+    def _read(self) -> None:
+        while True:
+            try:
+                event = decode_event(self._life.connection.recv_bytes())
+            except (EOFError, OSError):
+                break
+            try:
+                self._take(event)
+            except Exception:
+                log.exception("an engine event was not handled: %r", event)
+        self._bury()
+
+    def _take(self, event: EngineEvent) -> None:
+        if isinstance(event, (Started, Step, Preview)):
+            self._on_run_event(event)
+        elif isinstance(event, Computed):
+            self._runs[event.run].computed.set_result(event)
+        elif isinstance(event, Finished):
+            self._runs.pop(event.run).finished.set_result(event)
+        elif isinstance(event, Failed):
+            self._fail(event.run, RunFailed(event.message, event.code))
+        elif isinstance(event, Cancelled):
+            self._fail(event.run, RunCancelled())
+        elif isinstance(event, Memory):
+            self.memory = event
+        elif isinstance(event, Ready):
+            self._ready.set_result(event)
+        elif isinstance(event, Loading):
+            self._on_loading(event.progress)
+        elif isinstance(event, (Loaded, Unloaded)):
+            self._answer().set_result(event)
+        elif isinstance(event, LoadFailed):
+            if self._ready.done():
+                self._answer().set_exception(LoadFailedError(event.message))
+            else:
+                self._ready.set_exception(EngineUnavailable(event.message))
+        elif isinstance(event, Stopped):
+            self._stopping = True
+
+    def _answer(self) -> Future[Loaded | Unloaded]:
+        with self._lock:
+            answer, self._control = self._control, None
+        assert answer is not None
+        return answer
+
+    def _fail(self, number: int, error: Exception) -> None:
+        handle = self._runs.pop(number)
+        for future in (handle.computed, handle.finished):
+            if not future.done():
+                future.set_exception(error)
+
+    def _bury(self) -> None:
+        if not self._life.ended(5):
+            self._life.kill()
+            self._life.ended(5)
+        clean = self._stopping
+        death = EngineDied("The engine was stopped" if clean else f"The engine process ended: {self._life.obituary()}")
+        # From here on nobody can begin to wait: what waits now is told below, what comes later is told at once.
+        with self._lock:
+            self._death = death
+            control, self._control = self._control, None
+            numbers = list(self._runs)
+        if not self._ready.done():
+            self._ready.set_exception(death)
+        if control is not None:
+            control.set_exception(death)
+        for number in numbers:
+            self._fail(number, death)
+        if not clean:
+            log.error("%s", death.message)
+            self._on_death(death)
+
+
+class ProcessLauncher:
+    """Starts the engine as a child process of its own (spawned: a forked one hangs once the library was loaded)."""
+
+    def __init__(self, options: WorkerOptions) -> None:
+        self._options = options
+
+    def launch(self) -> Life:
+        return _ProcessLife(self._options)
+
+
+class _ProcessLife:
+    def __init__(self, options: WorkerOptions) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.connection, theirs = context.Pipe()
+        Path(options.log_path).parent.mkdir(parents=True, exist_ok=True)
+        self._log = Path(options.log_path)
+        self._last_words = Path(f"{options.last_words_path}.{os.getpid()}.{id(self)}")
+        options = replace(options, last_words_path=str(self._last_words))
+        self._process = context.Process(target=main, args=(theirs, options), name="sdcpp-engine", daemon=True)
+        self._process.start()
+        # Ours must be the only copy of their end left in this process, or its death would never read as end-of-file.
+        theirs.close()
+        self.pid = self._process.pid or 0
+
+    def kill(self) -> None:
+        self._process.kill()
+
+    def ended(self, timeout_seconds: float) -> bool:
+        self._process.join(timeout_seconds)
+        return self._process.exitcode is not None
+
+    def obituary(self) -> str:
+        code = self._process.exitcode
+        if code is not None and code < 0:
+            cause = f"signal {signal.Signals(-code).name}"
+        else:
+            cause = f"exit code {code}"
+        words = self._take_last_words()
+        tail = self._log_tail()
+        return ". ".join(part for part in (f"{cause}: {words}" if words else cause, tail) if part)
+
+    def _take_last_words(self) -> str:
+        try:
+            words = self._last_words.read_text(encoding="utf-8", errors="replace").strip()
+        except OSError:
+            return ""
+        self._last_words.unlink(missing_ok=True)
+        return words
+
+    def _log_tail(self) -> str:
+        try:
+            with self._log.open("rb") as file:
+                file.seek(max(0, self._log.stat().st_size - _LOG_TAIL_BYTES))
+                lines = file.read().decode("utf-8", errors="replace").splitlines()
+        except OSError:
+            return ""
+        kept = [line.strip() for line in lines if line.strip()][-_LOG_TAIL_LINES:]
+        return "Last log lines: " + " | ".join(kept) if kept else ""
+
+
+class InlineLauncher:
+    """Starts the engine as a thread of this process, for fast tests: same loop, same messages, no wall."""
+
+    def __init__(self, make_runner: Callable[[], Runner]) -> None:
+        self._make_runner = make_runner
+
+    def launch(self) -> Life:
+        return _InlineLife(self._make_runner())
+
+
+class _InlineLife:
+    def __init__(self, runner: Runner) -> None:
+        self.pid = os.getpid()
+        self.connection, self._theirs = multiprocessing.Pipe()
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._serve, args=(runner,), name="engine-inline", daemon=True)
+        self._thread.start()
+
+    def _serve(self, runner: Runner) -> None:
+        try:
+            Worker(self._theirs, runner, memory_interval_seconds=3600).serve()
+        except SimulatedDeath:
+            pass
+        finally:
+            self.kill()
+
+    def kill(self) -> None:
+        """A thread cannot be killed; hanging up is what the server would notice of a death."""
+        self._done.set()
+        hang_up(self._theirs)
+
+    def ended(self, timeout_seconds: float) -> bool:
+        return self._done.wait(timeout_seconds)
+
+    def obituary(self) -> str:
+        return "simulated death"
+
+
+def hang_up(connection: Connection) -> None:
+    """End a pipe for both sides at once. Not close(): while another thread is blocked reading, a closed socket stays open."""
+    with contextlib.suppress(OSError), socket.socket(fileno=os.dup(connection.fileno())) as pipe:
+        pipe.shutdown(socket.SHUT_RDWR)

@@ -1,0 +1,239 @@
+"""Every message that crosses the wall between the server and the engine process, and nothing else.
+
+Frozen records with a ``type`` literal, sent as JSON bytes over a pipe: never pickled, never on stdout (the library prints
+there), never pixels (paths of spool files instead). Commands go down, events come up.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, TypeAdapter
+
+from sdcpp_rest.core.frozen import Frozen
+from sdcpp_rest.core.job import Phase
+from sdcpp_rest.core.load_spec import LoadSpec
+from sdcpp_rest.core.params import ImageParams
+
+PROTOCOL_VERSION = 1
+
+
+# --- commands: server -> engine -------------------------------------------------------------------------------------
+
+
+class PreviewSettings(Frozen):
+    """``interval`` in steps, ``max_size`` in pixels of the longer side, ``quality`` of the JPEG (1..100)."""
+
+    enabled: bool = True
+    mode: Literal["none", "proj", "tae", "vae"] = "proj"
+    interval: int = 1
+    max_size: int = 256
+    quality: int = 75
+
+
+class LoadModel(Frozen):
+    """Free what is loaded, then load ``spec``. Answered by Loading*, then Loaded or LoadFailed."""
+
+    type: Literal["load_model"] = "load_model"
+    spec: LoadSpec
+
+
+class UnloadModel(Frozen):
+    """Answered by Unloaded, also when nothing was loaded."""
+
+    type: Literal["unload_model"] = "unload_model"
+
+
+class RunJob(Frozen):
+    """Compute one job. ``run`` numbers the attempt: cancelling names the number, so a late cancel cannot hit the next job.
+
+    ``inputs`` maps a role to an absolute PNG path whose picture is already of the size the library wants;
+    ``captions`` holds the text written into picture k's file (A1111's ``parameters``); files are written to ``spool``.
+    """
+
+    type: Literal["run_job"] = "run_job"
+    run: int
+    job_id: str
+    params: ImageParams
+    inputs: dict[str, str] = Field(default_factory=dict)
+    spool: str
+    captions: tuple[str, ...] = ()
+
+
+class CancelJob(Frozen):
+    type: Literal["cancel_job"] = "cancel_job"
+    run: int
+
+
+class SetPreview(Frozen):
+    type: Literal["set_preview"] = "set_preview"
+    settings: PreviewSettings
+
+
+class Shutdown(Frozen):
+    type: Literal["shutdown"] = "shutdown"
+
+
+Command = LoadModel | UnloadModel | RunJob | CancelJob | SetPreview | Shutdown
+
+
+# --- events: engine -> server ---------------------------------------------------------------------------------------
+
+
+class Device(Frozen):
+    """A compute device as ggml lists it; memory in bytes, 0 where unknown."""
+
+    name: str
+    description: str
+    backend: str
+    free_bytes: int = 0
+    total_bytes: int = 0
+    is_gpu: bool = False
+
+
+class QuantizationType(Frozen):
+    id: str
+    name: str
+    bits: float
+
+
+class Ready(Frozen):
+    """The first message of an engine: facts that only it knows, and that the server then trusts."""
+
+    type: Literal["ready"] = "ready"
+    protocol: int = PROTOCOL_VERSION
+    pid: int
+    library_version: str
+    library_commit: str = ""
+    backend: str = "CPU"
+    features: tuple[str, ...] = ()
+    devices: tuple[Device, ...] = ()
+    samplers: tuple[str, ...] = ()
+    schedulers: tuple[str, ...] = ()
+    quantization_types: tuple[QuantizationType, ...] = ()
+    guard_available: bool = True
+
+
+class Loading(Frozen):
+    type: Literal["loading"] = "loading"
+    progress: float | None = None
+
+
+class Loaded(Frozen):
+    """``architecture`` is the library's own verdict on the file."""
+
+    type: Literal["loaded"] = "loaded"
+    key: str
+    architecture: str | None = None
+    supports_images: bool = True
+    supports_video: bool = False
+    seconds: float = 0.0
+
+
+class LoadFailed(Frozen):
+    type: Literal["load_failed"] = "load_failed"
+    message: str
+
+
+class Unloaded(Frozen):
+    type: Literal["unloaded"] = "unloaded"
+
+
+class Started(Frozen):
+    type: Literal["started"] = "started"
+    run: int
+
+
+class Step(Frozen):
+    """Sampling progress of one picture, or (``step`` and ``total_steps`` of 0) just a change of phase."""
+
+    type: Literal["step"] = "step"
+    run: int
+    step: int
+    total_steps: int
+    image: int = 0
+    phase: Phase = "sampling"
+
+
+class Preview(Frozen):
+    """A preview lies at ``path`` (JPEG in the run's spool folder; each one replaces the last)."""
+
+    type: Literal["preview"] = "preview"
+    run: int
+    step: int
+    frame_count: int
+    width: int
+    height: int
+    is_noisy: bool
+    path: str
+
+
+class Computed(Frozen):
+    """The library call is over and the raw pixels are safe in the spool: the engine is free for the next run."""
+
+    type: Literal["computed"] = "computed"
+    run: int
+    images: int
+    native_seconds: float
+    warnings: tuple[str, ...] = ()
+
+
+class Finished(Frozen):
+    """The run's files are encoded: names inside the spool folder, in order."""
+
+    type: Literal["finished"] = "finished"
+    run: int
+    files: tuple[str, ...]
+    encode_seconds: float
+
+
+class Failed(Frozen):
+    """The run failed and the engine lives."""
+
+    type: Literal["failed"] = "failed"
+    run: int
+    code: str
+    message: str
+
+
+class Cancelled(Frozen):
+    type: Literal["cancelled"] = "cancelled"
+    run: int
+
+
+class Memory(Frozen):
+    """A periodic report, sent also while the engine computes; bytes."""
+
+    type: Literal["memory"] = "memory"
+    rss_bytes: int
+    devices: tuple[Device, ...] = ()
+
+
+class Stopped(Frozen):
+    type: Literal["stopped"] = "stopped"
+
+
+EngineEvent = (
+    Ready | Loading | Loaded | LoadFailed | Unloaded | Started | Step | Preview | Computed | Finished | Failed
+    | Cancelled | Memory | Stopped
+)  # fmt: skip
+
+_COMMANDS: TypeAdapter[Any] = TypeAdapter(Annotated[Command, Field(discriminator="type")])
+_EVENTS: TypeAdapter[Any] = TypeAdapter(Annotated[EngineEvent, Field(discriminator="type")])
+
+
+def encode(message: Frozen) -> bytes:
+    """One message as JSON bytes."""
+    return message.model_dump_json().encode()
+
+
+def decode_command(raw: bytes) -> Command:
+    """Raises pydantic.ValidationError for anything that is not one of the commands above."""
+    command: Command = _COMMANDS.validate_json(raw)
+    return command
+
+
+def decode_event(raw: bytes) -> EngineEvent:
+    """Raises pydantic.ValidationError for anything that is not one of the events above."""
+    event: EngineEvent = _EVENTS.validate_json(raw)
+    return event

@@ -1,0 +1,128 @@
+"""Keeps one engine alive: starts it, replaces it when it died, slower each time until something succeeds.
+
+Knows nothing of jobs and models; whoever uses the new engine loads what it needs.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import Literal
+
+from sdcpp_rest.engine.client import EngineClient, Launcher, RunEvent
+from sdcpp_rest.engine.protocol import PreviewSettings, Ready
+from sdcpp_rest.errors import EngineDied, EngineUnavailable
+
+log = logging.getLogger(__name__)
+
+EngineState = Literal["starting", "idle", "loading", "running", "dead", "stopped"]
+
+
+class EngineSupervisor:
+    """The one place that launches engines.
+
+    Args:
+        on_death: called after an engine died by itself (never after `stop`), on that engine's reader thread.
+    """
+
+    def __init__(
+        self,
+        launcher: Launcher,
+        *,
+        on_run_event: Callable[[RunEvent], None] = lambda event: None,
+        on_death: Callable[[EngineDied], None] = lambda error: None,
+        start_timeout_seconds: float = 60.0,
+        backoff_initial_seconds: float = 0.2,
+        backoff_max_seconds: float = 30.0,
+    ) -> None:
+        self._launcher = launcher
+        self._on_run_event = on_run_event
+        self._on_death = on_death
+        self._start_timeout_seconds = start_timeout_seconds
+        self._backoff_initial_seconds = backoff_initial_seconds
+        self._backoff_max_seconds = backoff_max_seconds
+        self._numbers = itertools.count(1)
+        self._failures = 0
+        self._launches = 0
+        self._not_before = 0.0
+        self._stopping = threading.Event()
+        self._lock = threading.Lock()
+        self._preview = PreviewSettings()
+        self.client: EngineClient | None = None
+        self.ready: Ready | None = None
+        self.state: EngineState = "starting"
+
+    @property
+    def restarts(self) -> int:
+        return max(0, self._launches - 1)
+
+    def ensure(self) -> EngineClient:
+        """A ready engine: the living one, or a new one once the back-off has passed. Blocks.
+
+        Called by one thread only (the dispatcher). Raises EngineUnavailable when the engine does not start, or when the
+        server stops meanwhile.
+        """
+        if self.client is not None and self.client.alive:
+            return self.client
+        self.state = "dead" if self._launches else "starting"
+        if self._stopping.wait(max(0.0, self._not_before - time.monotonic())):
+            raise EngineUnavailable("The server is stopping")
+        self.state = "starting"
+        self._launches += 1
+        with self._lock:
+            if self._stopping.is_set():
+                raise EngineUnavailable("The server is stopping")
+            client = EngineClient(self._launcher, self._on_run_event, self._died, self._numbers)
+            self.client = client
+        try:
+            ready = client.wait_ready(self._start_timeout_seconds)
+        except EngineUnavailable:
+            self.state = "dead"
+            if client.alive:
+                # It answered that it cannot work (no library, no guard): it ends by itself, which is no second failure.
+                client.stop(5)
+                self._count_failure()
+            raise
+        self.ready = ready
+        self.state = "idle"
+        client.set_preview(self._preview)
+        return client
+
+    def succeeded(self) -> None:
+        """Something worked: the next death counts as the first again."""
+        self._failures = 0
+
+    def set_preview(self, settings: PreviewSettings) -> None:
+        """Preview settings of this engine and of every later one."""
+        self._preview = settings
+        if self.client is not None and self.client.alive:
+            self.client.set_preview(settings)
+
+    def begin_stop(self) -> None:
+        """Let nobody wait for a new engine any more."""
+        self._stopping.set()
+
+    def stop(self, timeout_seconds: float = 5.0) -> None:
+        """End the engine; its end is not a death. Idempotent."""
+        self._stopping.set()
+        with self._lock:
+            client = self.client
+        if client is not None:
+            client.stop(timeout_seconds)
+        self.state = "stopped"
+
+    def _died(self, error: EngineDied) -> None:
+        if self._stopping.is_set():
+            return
+        self.state = "dead"
+        self._count_failure()
+        self._on_death(error)
+
+    def _count_failure(self) -> None:
+        self._failures += 1
+        pause = min(self._backoff_max_seconds, self._backoff_initial_seconds * 2 ** (self._failures - 1))
+        self._not_before = time.monotonic() + pause
+        log.warning("the engine will be replaced in %.1f s (failure %d in a row)", pause, self._failures)

@@ -1,0 +1,279 @@
+"""The engine's own loop: takes commands from a pipe, lets a runner compute, sends events back.
+
+Three threads: the control thread reads the pipe (so that a cancel is heard while the main thread computes), the main
+thread makes every native call, the encoder thread turns a finished run's pixels into files while the next run computes.
+The same loop serves a process of its own (`main`) and a thread of the tests (`client.InlineLauncher`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import queue
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import psutil
+
+from sdcpp_rest.core.frozen import Frozen
+from sdcpp_rest.core.job import Phase
+from sdcpp_rest.engine import spool
+from sdcpp_rest.engine.protocol import (
+    CancelJob,
+    Cancelled,
+    Command,
+    Computed,
+    Failed,
+    Finished,
+    LoadFailed,
+    Loading,
+    LoadModel,
+    Memory,
+    Preview,
+    PreviewSettings,
+    RunJob,
+    SetPreview,
+    Shutdown,
+    Started,
+    Step,
+    Stopped,
+    Unloaded,
+    UnloadModel,
+    decode_command,
+    encode,
+)
+from sdcpp_rest.engine.runner import RunCancelled, RunFailed, Runner
+from sdcpp_rest.engine.spool import RawPicture
+
+log = logging.getLogger(__name__)
+
+# Previews cost a JPEG and a base64 each; more than ten a second tell nobody anything.
+_PREVIEW_PAUSE_SECONDS = 0.1
+
+
+@dataclass(frozen=True)
+class WorkerOptions:
+    """How an engine process is started. Paths absolute; ``n_threads`` counts where a load spec says -1."""
+
+    runner: str = "native"
+    log_path: str = ""
+    last_words_path: str = ""
+    n_threads: int = -1
+    nice: int = 0
+    memory_interval_seconds: float = 2.0
+
+
+class Worker:
+    """Serves one pipe until it ends, with one runner.
+
+    ``on_gone`` is called on the control thread when the server's end of the pipe is gone: a process then exits at once,
+    even in the middle of a native call, because nobody is left to want the result.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        runner: Runner,
+        on_gone: Callable[[], None] = lambda: None,
+        memory_interval_seconds: float = 2.0,
+    ) -> None:
+        self._connection = connection
+        self._runner = runner
+        self._on_gone = on_gone
+        self._memory_interval_seconds = memory_interval_seconds
+        self._send_lock = threading.Lock()
+        self._commands: queue.SimpleQueue[Command | None] = queue.SimpleQueue()
+        self._to_encode: queue.SimpleQueue[RunJob | None] = queue.SimpleQueue()
+        self._cancelled: set[int] = set()
+        self._stopped = threading.Event()
+        self._preview = PreviewSettings()
+
+    def serve(self) -> None:
+        """Run the main loop on the calling thread until Shutdown or the end of the pipe."""
+        try:
+            self._send(self._runner.ready())
+        except RunFailed as failure:
+            self._send(LoadFailed(message=failure.message))
+            self._stopped.set()
+            return
+        threading.Thread(target=self._control, name="engine-control", daemon=True).start()
+        encoder = threading.Thread(target=self._encode, name="engine-encoder", daemon=True)
+        encoder.start()
+        threading.Thread(target=self._report_memory, name="engine-memory", daemon=True).start()
+        while (command := self._commands.get()) is not None:
+            if isinstance(command, Shutdown):
+                break
+            self._execute(command)
+        self._to_encode.put(None)
+        encoder.join()
+        self._stopped.set()
+        self._runner.unload()
+        self._send(Stopped())
+
+    # --- threads ----------------------------------------------------------------------------------------------------
+
+    def _control(self) -> None:
+        while True:
+            try:
+                command = decode_command(self._connection.recv_bytes())
+            except (EOFError, OSError):
+                self._commands.put(None)
+                self._on_gone()
+                return
+            if isinstance(command, CancelJob):
+                # Kept as well as passed on: the run may still be waiting in the command queue.
+                self._cancelled.add(command.run)
+                self._runner.cancel(command.run)
+            elif isinstance(command, SetPreview):
+                self._preview = command.settings
+                self._runner.set_preview(command.settings)
+            else:
+                self._commands.put(command)
+
+    def _encode(self) -> None:
+        while (command := self._to_encode.get()) is not None:
+            started = time.perf_counter()
+            try:
+                files = spool.encode_pixels(Path(command.spool))
+            except Exception as error:  # whatever it is, it costs this job and not the engine
+                log.exception("encoding run %d failed", command.run)
+                self._send(Failed(run=command.run, code="output_failed", message=f"The picture was not saved: {error}"))
+                continue
+            seconds = time.perf_counter() - started
+            self._send(Finished(run=command.run, files=files, encode_seconds=seconds))
+
+    def _report_memory(self) -> None:
+        process = psutil.Process()
+        while not self._stopped.wait(self._memory_interval_seconds):
+            self._send(Memory(rss_bytes=process.memory_info().rss, devices=self._runner.devices()))
+
+    # --- commands ---------------------------------------------------------------------------------------------------
+
+    def _execute(self, command: Command) -> None:
+        if isinstance(command, LoadModel):
+            try:
+                self._send(self._runner.load(command.spec, _Reporter(self, None)))
+            except RunFailed as failure:
+                self._send(LoadFailed(message=failure.message))
+        elif isinstance(command, UnloadModel):
+            self._runner.unload()
+            self._send(Unloaded())
+        elif isinstance(command, RunJob):
+            self._run(command)
+
+    def _run(self, command: RunJob) -> None:
+        run = command.run
+        if run in self._cancelled:
+            self._send(Cancelled(run=run))
+            return
+        self._send(Started(run=run))
+        try:
+            result = self._runner.run(command, _Reporter(self, command))
+            spool.write_pixels(Path(command.spool), result.pictures, command.captions)
+        except RunCancelled:
+            self._send(Cancelled(run=run))
+        except RunFailed as failure:
+            self._send(Failed(run=run, code=failure.code, message=failure.message))
+        except OSError as error:
+            message = f"The picture could not be written to {command.spool}: {error.strerror or error}"
+            self._send(Failed(run=run, code="output_failed", message=message))
+        except Exception as error:
+            log.exception("run %d failed", run)
+            self._send(Failed(run=run, code="internal_error", message=f"{type(error).__name__}: {error}"))
+        else:
+            count, seconds = len(result.pictures), result.native_seconds
+            self._send(Computed(run=run, images=count, native_seconds=seconds, warnings=result.warnings))
+            self._to_encode.put(command)
+
+    def _send(self, message: Frozen) -> None:
+        # The server may be gone already; the control thread notices that and ends us.
+        with self._send_lock, contextlib.suppress(OSError):
+            self._connection.send_bytes(encode(message))
+
+
+class _Reporter:
+    """Turns a runner's reports into events of one run (or of a load, with no command)."""
+
+    def __init__(self, worker: Worker, command: RunJob | None) -> None:
+        self._worker = worker
+        self._command = command
+        self._last_preview = 0.0
+
+    def loading(self, progress: float | None) -> None:
+        self._worker._send(Loading(progress=progress))
+
+    def step(self, step: int, total_steps: int, image: int, phase: Phase) -> None:
+        if self._command:
+            run = self._command.run
+            self._worker._send(Step(run=run, step=step, total_steps=total_steps, image=image, phase=phase))
+
+    def preview(self, step: int, frame_count: int, picture: RawPicture, is_noisy: bool) -> None:
+        command, now = self._command, time.monotonic()
+        settings = self._worker._preview
+        if command is None or not settings.enabled or now - self._last_preview < _PREVIEW_PAUSE_SECONDS:
+            return
+        self._last_preview = now
+        path = Path(command.spool) / spool.PREVIEW_NAME
+        try:
+            width, height = spool.write_preview(path, picture, settings.max_size, settings.quality)
+        except OSError:
+            log.warning("no preview written to %s", path, exc_info=True)
+            return
+        self._worker._send(
+            Preview(
+                run=command.run,
+                step=step,
+                frame_count=frame_count,
+                width=width,
+                height=height,
+                is_noisy=is_noisy,
+                path=str(path),
+            )
+        )
+
+
+def make_runner(options: WorkerOptions) -> Runner:
+    """The runner named in ``options``; imported here so that tests never load the native library."""
+    if options.runner == "fake":
+        from sdcpp_rest.engine.fake_runner import FakeRunner
+
+        return FakeRunner(last_words_path=options.last_words_path)
+    from sdcpp_rest.engine.native_runner import NativeRunner
+
+    return NativeRunner(options.last_words_path, options.n_threads)
+
+
+def main(connection: Connection, options: WorkerOptions) -> None:
+    """Entry point of the engine process.
+
+    It lives in a session of its own and ignores SIGINT and SIGTERM: Ctrl-C reaches every process of a terminal, but only
+    the server decides when the engine ends. File descriptors 1 and 2 become the engine log before anything can print.
+    """
+    import signal
+
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    if hasattr(os, "setsid"):
+        with contextlib.suppress(OSError):
+            os.setsid()
+    if options.nice and hasattr(os, "nice"):
+        with contextlib.suppress(OSError):
+            os.nice(options.nice)
+    # ggml would fork a debugger for a backtrace on every assertion: seconds, on a machine that has one.
+    os.environ["GGML_NO_BACKTRACE"] = "1"
+    if options.log_path:
+        target = os.open(options.log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        os.dup2(target, 1)
+        os.dup2(target, 2)
+        os.close(target)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    worker = Worker(connection, make_runner(options), lambda: os._exit(0), options.memory_interval_seconds)
+    worker.serve()
+    # Static destructors of GPU backends are known to hang or crash at exit; everything of ours is freed and flushed.
+    os._exit(0)

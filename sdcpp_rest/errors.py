@@ -1,0 +1,124 @@
+"""Every failure the server can answer with: each class carries its wire code and HTTP status.
+
+Raised anywhere, caught once (the application's error handler, or the ASGI shell for what never reaches Flask), rendered in
+the shape of the dialect that was spoken. Knows nothing of Flask, and nothing here is decided by matching message text.
+
+    SdcppRestError 500
+    |- InvalidRequest 400   |- NotAuthenticated 401   |- NotAllowed 403
+    |- NotFound 404 -- JobNotFound, ModelNotFound, OutputNotFound
+    |- MethodNotAllowed 405 |- Conflict 409           |- NoModelLoaded 400
+    |- PayloadTooLarge 413  |- QueueFull 429          |- GenerationFailed 500 -- LoadFailed
+    |- NotSupported 501     |- EngineUnavailable 503 -- EngineDied
+    `- WaitTimeout 504
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+
+class SdcppRestError(Exception):
+    """Base of every error of ours.
+
+    Args:
+        message: one sentence for the person who sent the request.
+        **detail: JSON-ready facts added to the error body next to ``error`` (field, value, nearest, ...).
+    """
+
+    code: ClassVar[str] = "internal_error"
+    status: ClassVar[int] = 500
+
+    def __init__(self, message: str, **detail: Any) -> None:
+        super().__init__(message)
+        self.message = message
+        self.detail = detail
+
+
+class InvalidRequest(SdcppRestError):
+    code = "invalid_request"
+    status = 400
+
+
+class NoModelLoaded(InvalidRequest):
+    code = "no_model_loaded"
+
+
+class NotAuthenticated(SdcppRestError):
+    code = "not_authenticated"
+    status = 401
+
+
+class NotAllowed(SdcppRestError):
+    code = "not_allowed"
+    status = 403
+
+
+class NotFound(SdcppRestError):
+    code = "not_found"
+    status = 404
+
+
+class JobNotFound(NotFound):
+    code = "job_not_found"
+
+
+class ModelNotFound(NotFound):
+    code = "model_not_found"
+
+
+class OutputNotFound(NotFound):
+    code = "output_not_found"
+
+
+class MethodNotAllowed(SdcppRestError):
+    code = "method_not_allowed"
+    status = 405
+
+
+class Conflict(SdcppRestError):
+    code = "conflict"
+    status = 409
+
+
+class PayloadTooLarge(SdcppRestError):
+    code = "payload_too_large"
+    status = 413
+
+
+class QueueFull(SdcppRestError):
+    code = "queue_full"
+    status = 429
+
+
+class GenerationFailed(SdcppRestError):
+    """The engine refused or could not finish a job, and lives on."""
+
+    code = "generation_failed"
+    status = 500
+
+
+class LoadFailed(GenerationFailed):
+    """A model could not be loaded; the engine is empty but usable."""
+
+    code = "load_failed"
+
+
+class NotSupported(SdcppRestError):
+    code = "not_supported"
+    status = 501
+
+
+class EngineUnavailable(SdcppRestError):
+    code = "engine_unavailable"
+    status = 503
+
+
+class EngineDied(EngineUnavailable):
+    """The worker process ended while it was working; ``message`` says how, with the library's last words."""
+
+    code = "engine_crashed"
+
+
+class WaitTimeout(SdcppRestError):
+    code = "wait_timeout"
+    status = 504

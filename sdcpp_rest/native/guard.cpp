@@ -1,0 +1,198 @@
+// A wall around calls that can throw or assert: cancel, C++ exceptions and catchable assertions become status codes.
+//
+// Knows nothing of the library: its functions arrive as pointers, so this file includes none of its headers and links
+// against none of its code. Knows nothing of Python either, beyond two C callbacks ("sinks") it forwards to.
+
+#include <atomic>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <exception>
+
+#if defined(_WIN32)
+#define GUARD_API extern "C" __declspec(dllexport)
+#else
+#define GUARD_API extern "C" __attribute__((visibility("default")))
+#endif
+
+namespace {
+
+enum Status : int { OK = 0, FAILED = 1, CANCELLED = 2, EXCEPTION = 3, ASSERTION = 4 };
+
+struct Image {  // same layout as sd_image_t: upscale and canny take it by value
+    uint32_t width, height, channel;
+    uint8_t* pixels;
+};
+
+// Neither derives from std::exception: a catch clause inside the library must not swallow them.
+struct CancelThrown {};
+struct AssertionThrown {};
+
+struct Call {
+    bool active   = false;
+    bool loading  = false;  // the library's loader threads are running
+    int64_t run   = 0;      // 0: this call cannot be cancelled
+    char text[4096] = {0};
+};
+
+using ProgressSink = void (*)(int, int, float, void*);
+using LogSink      = void (*)(int, const char*, void*);
+
+thread_local Call call;
+std::atomic<int64_t> cancelled_run{0};
+std::atomic<ProgressSink> progress_sink{nullptr};
+std::atomic<LogSink> log_sink{nullptr};
+char last_words_path[4096] = {0};
+
+void remember(const char* text) {
+    std::snprintf(call.text, sizeof call.text, "%s", text ? text : "");
+}
+
+void write_last_words(const char* text) {
+    std::fprintf(stderr, "%s\n", text);
+    std::fflush(stderr);
+    if (!last_words_path[0]) return;
+    if (FILE* file = std::fopen(last_words_path, "w")) {
+        std::fputs(text, file);
+        std::fclose(file);
+    }
+}
+
+void clear_last_words() {
+    if (last_words_path[0]) std::remove(last_words_path);
+}
+
+// The threads of a compute backend wait for each other while its kernels run: an exception would leave them waiting.
+// Backends live in folders of their own (ggml-cpu/, ggml-cuda/, ...); graphs are built in files outside of them.
+bool raised_in_backend(const char* text) {
+    for (const char* at = std::strstr(text, "ggml-"); at; at = std::strstr(at + 1, "ggml-")) {
+        const char end = at[std::strcspn(at, "/\\: ")];
+        if (end == '/' || end == '\\') return true;  // still inside the path: a folder
+        if (end == ':') return false;                 // the path's end: a file such as ggml-backend.cpp
+    }
+    return false;
+}
+
+[[noreturn]] void on_terminate() {
+    if (std::current_exception()) {
+        try {
+            throw;
+        } catch (const std::exception& error) {
+            char text[2048];
+            std::snprintf(text, sizeof text, "uncaught C++ exception: %s", error.what());
+            write_last_words(text);
+        } catch (const AssertionThrown&) {  // its text was written when it was raised
+        } catch (const CancelThrown&) {
+            write_last_words("cancelled where the library cannot be unwound");
+        } catch (...) {
+            write_last_words("uncaught C++ exception of an unknown type");
+        }
+    }
+    std::abort();
+}
+
+template <typename Body>
+int guarded(int64_t run, Body body) {
+    const bool was_active = call.active;
+    call.active  = true;
+    call.loading = false;
+    call.run     = run;
+    call.text[0] = 0;
+    int status   = OK;
+    try {
+        status = body() ? OK : FAILED;
+    } catch (const CancelThrown&) {
+        status = CANCELLED;
+    } catch (const AssertionThrown&) {
+        status = ASSERTION;
+        clear_last_words();  // the process survived: these were not its last words
+    } catch (const std::exception& error) {
+        remember(error.what());
+        status = EXCEPTION;
+    } catch (...) {
+        remember("an exception of an unknown type");
+        status = EXCEPTION;
+    }
+    call.active = was_active;
+    call.run    = 0;
+    return status;
+}
+
+}  // namespace
+
+// --- settings ---------------------------------------------------------------------------------------------------------
+
+GUARD_API int guard_version() { return 1; }
+GUARD_API const char* guard_text() { return call.text; }
+GUARD_API void guard_cancel(int64_t run) { cancelled_run.store(run); }
+GUARD_API void guard_set_progress_sink(ProgressSink sink) { progress_sink.store(sink); }
+GUARD_API void guard_set_log_sink(LogSink sink) { log_sink.store(sink); }
+GUARD_API void guard_catch_terminate() { std::set_terminate(on_terminate); }
+GUARD_API void guard_set_last_words(const char* path) {
+    std::snprintf(last_words_path, sizeof last_words_path, "%s", path ? path : "");
+}
+
+// --- callbacks that the library is given --------------------------------------------------------------------------------
+
+// Throws when the run of this very thread is cancelled. Numbers are compared, not a flag: a cancel that arrives when its
+// run is over must not hit the next one. Never while loader threads run: the vector that holds them would be destroyed
+// with joinable threads in it, which is std::terminate (a LoRA is loaded in the middle of generate_image).
+GUARD_API void guard_progress(int step, int steps, float seconds, void* user) {
+    if (ProgressSink sink = progress_sink.load()) sink(step, steps, seconds, user);
+    if (call.active && !call.loading && call.run != 0 && cancelled_run.load() == call.run) throw CancelThrown{};
+}
+
+// Also learns here whether loader threads run; nothing else in the library's API says so.
+GUARD_API void guard_log(int level, const char* text, void* user) {
+    if (call.active && text) {
+        if (std::strstr(text, " - loading tensors from ")) call.loading = true;
+        if (std::strstr(text, " - loading tensors completed")) call.loading = false;
+    }
+    if (LogSink sink = log_sink.load()) sink(level, text, user);
+}
+
+// Called by ggml with an assertion's text; when it returns, ggml aborts the process.
+GUARD_API void guard_abort(const char* text) {
+    write_last_words(text);
+    if (!call.active || call.loading || raised_in_backend(text)) return;
+    remember(text);
+    throw AssertionThrown{};
+}
+
+// --- guarded calls, one per shape ---------------------------------------------------------------------------------------
+
+GUARD_API int guard_new_context(void* (*load)(const void*), const void* params, void** context) {
+    return guarded(0, [&] { return (*context = load(params)) != nullptr; });
+}
+
+GUARD_API int guard_generate_image(void* (*generate)(void*, const void*), void* context, const void* params, int64_t run,
+                                   void** images) {
+    return guarded(run, [&] { return (*images = generate(context, params)) != nullptr; });
+}
+
+GUARD_API int guard_generate_video(void* (*generate)(void*, const void*, int*), void* context, const void* params,
+                                   int64_t run, int* frame_count, void** frames) {
+    return guarded(run, [&] { return (*frames = generate(context, params, frame_count)) != nullptr; });
+}
+
+GUARD_API int guard_new_upscaler(void* (*load)(const char*, bool, bool, int, int), const char* path, bool offload,
+                                 bool direct, int n_threads, int tile_size, void** upscaler) {
+    return guarded(0, [&] { return (*upscaler = load(path, offload, direct, n_threads, tile_size)) != nullptr; });
+}
+
+GUARD_API int guard_upscale(Image (*upscale)(void*, Image, uint32_t), void* upscaler, const Image* input, uint32_t factor,
+                            int64_t run, Image* output) {
+    return guarded(run, [&] { return (*output = upscale(upscaler, *input, factor)).pixels != nullptr; });
+}
+
+GUARD_API int guard_convert(bool (*convert)(const char*, const char*, const char*, int, const char*, bool),
+                            const char* input, const char* vae, const char* output, int type, const char* rules,
+                            bool convert_name) {
+    return guarded(0, [&] { return convert(input, vae, output, type, rules, convert_name); });
+}
+
+GUARD_API int guard_canny(bool (*canny)(Image, float, float, float, float, bool), const Image* image, float high,
+                          float low, float weak, float strong, bool inverse) {
+    return guarded(0, [&] { return canny(*image, high, low, weak, strong, inverse); });
+}

@@ -1,0 +1,216 @@
+"""Builds every service once, starts them in order, stops them in order. No Flask here: routes get a Runtime and ask it."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import logging
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import psutil
+from filelock import FileLock, Timeout
+
+from sdcpp_rest.config import Config
+from sdcpp_rest.core.sampling import SAMPLERS, SCHEDULERS
+from sdcpp_rest.engine.client import InlineLauncher, Launcher, ProcessLauncher
+from sdcpp_rest.engine.protocol import PreviewSettings, Ready
+from sdcpp_rest.engine.supervisor import EngineSupervisor
+from sdcpp_rest.engine.worker import WorkerOptions
+from sdcpp_rest.errors import Conflict
+from sdcpp_rest.services.active_jobs import ActiveJobs
+from sdcpp_rest.services.dispatcher import Dispatcher
+from sdcpp_rest.services.event_bus import EventBus
+from sdcpp_rest.services.job_queue import JobQueue
+from sdcpp_rest.services.model_library import LoadRequest, ModelLibrary
+from sdcpp_rest.services.model_slot import ModelSlot
+from sdcpp_rest.services.outputs import Outputs
+from sdcpp_rest.services.submission import Submission
+from sdcpp_rest.store.database import Database
+from sdcpp_rest.store.job_store import JobStore
+from sdcpp_rest.store.settings_store import SettingsStore
+
+log = logging.getLogger(__name__)
+
+VERSION = importlib.metadata.version("sdcpp-rest")
+DEMO_ROOT = Path(__file__).parent / "demo"
+DEMO_MODEL = "demo_dit_q8_0.gguf"
+
+
+class Runtime:
+    """The whole server but for its sockets.
+
+    Args:
+        config: how the process was started.
+        launcher: how engines are started; a process of its own unless a test wants a thread.
+
+    Raises Conflict when another server holds the data folder.
+    """
+
+    def __init__(self, config: Config, *, launcher: Launcher | None = None) -> None:
+        self.config = config
+        self.version = VERSION
+        paths = config.paths
+        for folder in (paths.data_dir, paths.output_dir, paths.log_dir):
+            folder.mkdir(parents=True, exist_ok=True)
+        self._folder_lock = _lock_folder(paths.data_dir)
+        self._database = Database(paths.data_dir / "sdcpp_rest.db")
+        self.settings = SettingsStore(self._database)
+        self.bus = EventBus()
+        self.outputs = Outputs(paths.output_dir, paths.data_dir / "inputs")
+        self.library = ModelLibrary(
+            paths.models_dir, config.models.type_folders, DEMO_ROOT if config.models.include_demo else None
+        )
+        active = ActiveJobs()
+        self.queue = JobQueue(
+            JobStore(self._database),
+            self.bus,
+            self.outputs,
+            active,
+            max_pending=config.limits.pending_jobs,
+            max_requeues=config.queue.max_requeues,
+        )
+        self.models = ModelSlot(self.library, self.settings, self.queue.pending_bound_to)
+        self.supervisor = EngineSupervisor(
+            launcher or _process_launcher(config),
+            on_run_event=lambda event: self.dispatcher.take_run_event(event),
+            on_death=lambda error: self.dispatcher.engine_died(error),
+            start_timeout_seconds=config.engine.start_timeout_seconds,
+            backoff_initial_seconds=config.engine.backoff_initial_seconds,
+            backoff_max_seconds=config.engine.backoff_max_seconds,
+        )
+        self.supervisor.set_preview(PreviewSettings(**config.preview.model_dump()))
+        self.dispatcher = Dispatcher(
+            self.supervisor,
+            self.queue,
+            active,
+            self.models,
+            self.outputs,
+            self.bus,
+            version=self.version,
+            cancel_timeout_seconds=config.engine.cancel_timeout_seconds,
+            on_start=self._recover,
+        )
+        self.submission = Submission(
+            config, self.queue, self.models, self.library, self.outputs, lambda: self.supervisor.ready
+        )
+        self._process = psutil.Process()
+        self._stop_lock = threading.Lock()
+        self._stopped = False
+
+    @property
+    def default_model(self) -> str:
+        """The model that is selected when none was before; empty for none."""
+        return self.config.models.default or (DEMO_MODEL if self.config.models.include_demo else "")
+
+    def start(self) -> None:
+        """Begin to work; returns at once. Recovery, the engine's start and the model's load go on in the background."""
+        self.dispatcher.start()
+
+    def begin_stop(self) -> None:
+        """Take no new jobs and release everybody who waits. Idempotent."""
+        self.queue.close()
+        self.models.close()
+
+    def stop(self) -> None:
+        """Stop in order: no new work, what runs gets its time or goes back to pending, the engine ends, files close."""
+        self.begin_stop()
+        with self._stop_lock:
+            if self._stopped:
+                return
+            self._stopped = True
+            self.dispatcher.stop(self.config.engine.stop_timeout_seconds)
+            self.supervisor.stop()
+            self._database.close()
+            self._folder_lock.release()
+
+    def health(self) -> dict[str, Any]:
+        """The body of ``GET /health``."""
+        models, resident, loading = self.models, self.models.resident, self.models.loading
+        supervisor = self.supervisor
+        client, ready = supervisor.client, supervisor.ready
+        architecture = models.loaded.architecture if models.loaded else None
+        return {
+            "status": "ok",
+            "model_loaded": resident is not None,
+            "model_loading": loading is not None,
+            "loading_model_name": loading.model.name if loading else None,
+            "last_error": models.last_error,
+            "model_name": resident.model.name if resident else None,
+            "model_type": resident.kind if resident else None,
+            "model_architecture": (architecture or resident.architecture) if resident else None,
+            "loaded_components": resident.component_names if resident else {},
+            "upscaler_loaded": False,
+            "upscaler_name": None,
+            "selected_model_name": models.selected.model.name if models.selected else None,
+            "version": self.version,
+            "engine": {
+                "pid": client.pid if client is not None and client.alive else None,
+                "state": supervisor.state,
+                "backend": ready.backend if ready else None,
+                "restarts": supervisor.restarts,
+                "library_version": ready.library_version if ready else None,
+            },
+        }
+
+    def memory(self) -> dict[str, Any]:
+        """Bytes held by the server and its engine, and the devices' free memory; from the engine's last report."""
+        client = self.supervisor.client
+        report = client.memory if client is not None and client.alive else None
+        devices = report.devices if report else (self.supervisor.ready.devices if self.supervisor.ready else ())
+        system = psutil.virtual_memory()
+        return {
+            "server": {"rss_bytes": self._process.memory_info().rss},
+            "engine": {"rss_bytes": report.rss_bytes if report else None},
+            "system": {"total_bytes": system.total, "available_bytes": system.available},
+            "devices": [device.model_dump() for device in devices],
+        }
+
+    def options(self) -> dict[str, Any]:
+        """The body of ``GET /options``: the engine's own lists, also while it is being replaced."""
+        ready = self.supervisor.ready or Ready(pid=0, library_version="", samplers=SAMPLERS, schedulers=SCHEDULERS)
+        return {
+            "samplers": list(ready.samplers),
+            "schedulers": list(ready.schedulers),
+            "quantization_types": [entry.model_dump() for entry in ready.quantization_types],
+        }
+
+    def status(self) -> dict[str, Any]:
+        """The data of the ``server_status`` event."""
+        counts: Mapping[str, int] = self.queue.counts()
+        queue = {f"{name}_count": count for name, count in counts.items()}
+        return {**self.health(), "queue": queue, "memory": self.memory()}
+
+    def _recover(self) -> None:
+        self.queue.recover(self.dispatcher.finish_from_spool)
+        self.outputs.sweep()
+        self.models.restore(LoadRequest(model_name=self.default_model) if self.default_model else None)
+
+
+def inline_launcher(make_runner: Any) -> Launcher:
+    """An engine in a thread of this process, for tests (services and routes must not import the engine room's parts)."""
+    return InlineLauncher(make_runner)
+
+
+def _process_launcher(config: Config) -> Launcher:
+    return ProcessLauncher(
+        WorkerOptions(
+            runner=config.engine.runner,
+            log_path=str(config.paths.log_dir / "engine.log"),
+            last_words_path=str(config.paths.data_dir / "engine.last_words"),
+            n_threads=config.engine.n_threads,
+            nice=config.engine.nice,
+            memory_interval_seconds=config.engine.memory_interval_seconds,
+        )
+    )
+
+
+def _lock_folder(data_dir: Path) -> FileLock:
+    """A kernel lock on the data folder: it goes away with the process, however that ends."""
+    lock = FileLock(data_dir / "server.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise Conflict(f"Another sdcpp-rest server is using the data folder {data_dir}") from None
+    return lock

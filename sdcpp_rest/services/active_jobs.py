@@ -1,0 +1,138 @@
+"""The jobs that have left the queue and are not finished: their live state, in memory only.
+
+The dispatcher moves them on, the queue cancels them, routes read their progress. The races between those are settled here.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+from sdcpp_rest.core.job import Job, Phase, Progress
+from sdcpp_rest.engine.client import EngineClient, RunHandle
+
+
+class ActiveJob:
+    """One job between its claim and its end.
+
+    ``computed`` and ``cancel_requested`` exclude each other: whichever comes first under the lock decides whether a cancel
+    still has to stop the engine (`request_cancel` is true) or only has to win the row (it is false).
+    """
+
+    def __init__(self, job: Job) -> None:
+        steps, images = int(job.params.get("steps", 0)), int(job.params.get("batch_count", 1))
+        self.job = job
+        self.progress = Progress(total_steps=steps, total_images=images, phase="loading")
+        self.preview_path: str | None = None
+        self.load_seconds = 0.0
+        self.last_step_seconds = 0.0
+        self.cancel_requested_at: float | None = None
+        self.requeue_requested = False
+        self._changed = threading.Condition()
+        self._computed = False
+        self._client: EngineClient | None = None
+        self._run: RunHandle | None = None
+        self._last_step_at = time.monotonic()
+
+    @property
+    def cancel_requested(self) -> bool:
+        return self.cancel_requested_at is not None
+
+    def request_cancel(self) -> bool:
+        """Have the engine stop this job; false when its pixels are computed already and only its row is left to win.
+
+        May come before the engine has been told of the job at all; then `attach` passes it on.
+        """
+        with self._changed:
+            if self._computed:
+                return False
+            if self.cancel_requested_at is None:
+                self.cancel_requested_at = time.monotonic()
+                self.progress = self.progress.model_copy(update={"phase": "cancelling"})
+            client, run = self._client, self._run
+            self._changed.notify_all()
+        if client is not None and run is not None:
+            client.cancel(run.number)
+        return True
+
+    def request_requeue(self) -> bool:
+        """The server stops: have the engine stop this job, which will be pending again."""
+        self.requeue_requested = True
+        return self.request_cancel()
+
+    def attach(self, client: EngineClient, run: RunHandle) -> None:
+        """The engine has the job now, as ``run``."""
+        with self._changed:
+            self._client, self._run = client, run
+            late = self.cancel_requested
+        if late:
+            client.cancel(run.number)
+        run.computed.add_done_callback(lambda _: self._notify())
+
+    def mark_computed(self) -> bool:
+        """The pixels are in the spool; false when a cancel was faster, and they are to be thrown away."""
+        with self._changed:
+            if self.cancel_requested:
+                return False
+            self._computed = True
+            return True
+
+    def wait_computed(self, run: RunHandle, patience_seconds: Callable[[ActiveJob], float]) -> bool:
+        """Wait until ``run.computed`` is resolved; false when a cancel was asked for and not honoured in time.
+
+        ``patience_seconds`` says how long a cancel may take in the phase the job is in.
+        """
+        with self._changed:
+            while not run.computed.done():
+                timeout = None
+                if self.cancel_requested_at is not None:
+                    timeout = self.cancel_requested_at + patience_seconds(self) - time.monotonic()
+                    if timeout <= 0:
+                        return False
+                self._changed.wait(timeout)
+        return True
+
+    def advance(self, step: int, total_steps: int, image: int, phase: Phase) -> Progress:
+        """Take a progress report; ``total_steps`` of 0 changes the phase alone. Returns the new progress."""
+        update: dict[str, object] = {} if self.cancel_requested else {"phase": phase}
+        if total_steps:
+            now = time.monotonic()
+            self.last_step_seconds, self._last_step_at = now - self._last_step_at, now
+            update |= {"step": step, "total_steps": total_steps, "current_image": image}
+        self.progress = self.progress.model_copy(update=update)
+        return self.progress
+
+    def _notify(self) -> None:
+        with self._changed:
+            self._changed.notify_all()
+
+
+class ActiveJobs:
+    """All of them, by id.
+
+    ``claim_lock`` makes "the row is claimed" and "the job is listed here" one step for those who cancel, and "the row is
+    inserted" and "its job_added is published" one step for those who claim.
+    """
+
+    def __init__(self) -> None:
+        self.claim_lock = threading.Lock()
+        self._lock = threading.Lock()
+        self._jobs: dict[str, ActiveJob] = {}
+
+    def add(self, job: Job) -> ActiveJob:
+        active = ActiveJob(job)
+        with self._lock:
+            self._jobs[job.id] = active
+        return active
+
+    def get(self, job_id: str) -> ActiveJob | None:
+        return self._jobs.get(job_id)
+
+    def remove(self, job_id: str) -> None:
+        with self._lock:
+            self._jobs.pop(job_id, None)
+
+    def all(self) -> list[ActiveJob]:
+        with self._lock:
+            return list(self._jobs.values())

@@ -1,0 +1,269 @@
+"""The queue as everybody sees it: submit, look, cancel, wait; and, for the dispatcher, the ends a job can come to.
+
+The row is written first, the event published after it, and nothing of a job is published after its end. Never touches the
+engine itself: a running job is cancelled through its `ActiveJob`.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import uuid
+from collections.abc import Callable, Collection, Mapping
+from concurrent.futures import Future
+from typing import Any, Literal
+
+from sdcpp_rest.core.events import JobAdded, JobCancelled, JobStatusChanged
+from sdcpp_rest.core.job import FINISHED, Job, JobKind, JobStatus, Progress, Timings
+from sdcpp_rest.core.load_spec import LoadSpec
+from sdcpp_rest.errors import Conflict, EngineUnavailable, WaitTimeout
+from sdcpp_rest.services.active_jobs import ActiveJob, ActiveJobs
+from sdcpp_rest.services.event_bus import EventBus
+from sdcpp_rest.services.outputs import Outputs
+from sdcpp_rest.store.job_store import JobStore
+
+log = logging.getLogger(__name__)
+
+ENGINE_KINDS: frozenset[JobKind] = frozenset({"txt2img", "img2img", "txt2vid", "upscale", "convert"})
+
+
+class JobQueue:
+    """See the module. Thread-safe.
+
+    Args:
+        max_pending: jobs that may wait; one more is refused.
+        max_requeues: how often a job that the server's own end interrupted is tried again: it may be the reason.
+    """
+
+    def __init__(
+        self, store: JobStore, bus: EventBus, outputs: Outputs, active: ActiveJobs, max_pending: int, max_requeues: int
+    ) -> None:
+        self._store = store
+        self._bus = bus
+        self._outputs = outputs
+        self._active = active
+        self._max_pending = max_pending
+        self._max_requeues = max_requeues
+        self._waiting: dict[str, list[Future[Job]]] = {}
+        self._waiting_lock = threading.Lock()
+        self._closed = False
+        self.on_submitted: Callable[[], None] = lambda: None
+
+    # --- for everybody ----------------------------------------------------------------------------------------------
+
+    def submit(
+        self,
+        kind: JobKind,
+        params: Mapping[str, Any],
+        *,
+        load_spec: LoadSpec | None = None,
+        job_id: str | None = None,
+        inputs: Mapping[str, str] | None = None,
+        title: str | None = None,
+        origin: str = "native",
+        owner: str | None = None,
+        warnings: Collection[str] = (),
+    ) -> tuple[Job, int]:
+        """Append a job; returns it with its 1-based position among the pending ones.
+
+        When this returns, the job survives a power cut. Raises QueueFull, and EngineUnavailable while the server stops.
+        """
+        if self._closed:
+            raise EngineUnavailable("The server is stopping and takes no new jobs")
+        job = Job(
+            id=job_id or str(uuid.uuid4()),
+            kind=kind,
+            params=dict(params),
+            load_spec=load_spec,
+            inputs=dict(inputs or {}),
+            title=title,
+            origin=origin,
+            owner=owner,
+            warnings=tuple(warnings),
+        )
+        with self._active.claim_lock:
+            position = self._store.insert(job, self._max_pending)
+            self._bus.publish(JobAdded(job_id=job.id, type=job.kind, position=position))
+        self.on_submitted()
+        return job, position
+
+    def get(self, job_id: str) -> Job:
+        """Raises JobNotFound."""
+        return self._store.get(job_id)
+
+    def position(self, job_id: str) -> int | None:
+        """1-based among the pending jobs; ``None`` for any other job."""
+        return self._store.position(job_id)
+
+    def list(
+        self,
+        limit: int = 200,
+        offset: int = 0,
+        status: Collection[JobStatus] | None = None,
+        kind: JobKind | None = None,
+        search: str | None = None,
+        order: Literal["asc", "desc"] = "desc",
+    ) -> list[Job]:
+        """Without a filter: every active job and the newest ``limit`` finished ones."""
+        chosen = set(status) if status else None
+        return self._store.list(limit=limit, offset=offset, status=chosen, kind=kind, search=search, order=order)
+
+    def counts(self) -> dict[str, int]:
+        """Jobs by status, and ``total``. ``processing`` counts what the engine computes: a job whose files are still being
+        encoded beside its successor does not count a second time."""
+        counts = dict(self._store.counts())
+        counts["processing"] = min(1, counts.get("processing", 0))
+        return counts
+
+    def progress(self, job: Job) -> Progress:
+        """Where ``job`` stands: live while it is active, complete or untouched otherwise."""
+        active = self._active.get(job.id)
+        if active is not None and job.status == "processing":
+            return active.progress
+        steps, images = int(job.params.get("steps", 0)), int(job.params.get("batch_count", 1))
+        if job.status == "completed":
+            return Progress(step=steps, total_steps=steps, current_image=images - 1, total_images=images, phase="done")
+        return Progress(total_steps=steps, total_images=images, phase="done" if job.status in FINISHED else "queued")
+
+    def cancel(self, job_id: str) -> Literal["cancelled", "cancelling"]:
+        """Cancel a pending or a running job. ``cancelling``: the engine has been told and stops at its next step.
+
+        Raises Conflict for a job that is finished or was never there.
+        """
+        with self._active.claim_lock:
+            job = self._store.transition(job_id, "cancelled", {"pending"})
+            active = self._active.get(job_id)
+        if job is not None:
+            self._announce_cancelled(job, "pending")
+            return "cancelled"
+        if active is not None:
+            if active.request_cancel():
+                return "cancelling"
+            job = self._store.transition(job_id, "cancelled", {"processing"})
+            if job is not None:
+                # Its files are being encoded or moved; who does that sees that the row was lost and removes them.
+                self._announce_cancelled(job, "processing")
+                return "cancelled"
+        raise Conflict("Cannot cancel job (not found or already processing)")
+
+    def wait(self, job_id: str, timeout_seconds: float | None = None) -> Job:
+        """Block until the job is finished and return it.
+
+        Raises JobNotFound, WaitTimeout (the job goes on), EngineUnavailable when the server stops meanwhile.
+        """
+        future: Future[Job] = Future()
+        with self._waiting_lock:
+            self._waiting.setdefault(job_id, []).append(future)
+        try:
+            # Looked at after enlisting: a job that ends in between resolves the future.
+            job = self._store.get(job_id)
+            if job.status in FINISHED:
+                return job
+            if self._closed:
+                raise EngineUnavailable("The server is stopping; the job goes on when it is back")
+            return future.result(timeout_seconds)
+        except TimeoutError:
+            raise WaitTimeout(f"Job {job_id} was not finished within {timeout_seconds:g} s; it goes on") from None
+        finally:
+            with self._waiting_lock:
+                waiting = self._waiting.get(job_id, [])
+                if future in waiting:
+                    waiting.remove(future)
+                if not waiting:
+                    self._waiting.pop(job_id, None)
+
+    def close(self) -> None:
+        """Take no more jobs and release everybody who waits. Idempotent."""
+        self._closed = True
+        with self._waiting_lock:
+            futures = [future for futures in self._waiting.values() for future in futures]
+            self._waiting.clear()
+        for future in futures:
+            future.set_exception(EngineUnavailable("The server is stopping; the job goes on when it is back"))
+
+    # --- for the dispatcher -----------------------------------------------------------------------------------------
+
+    def claim(self) -> ActiveJob | None:
+        """Take the oldest pending job off the queue."""
+        with self._active.claim_lock:
+            job = self._store.claim_next(ENGINE_KINDS)
+            if job is None:
+                return None
+            active = self._active.add(job)
+            self._bus.publish(JobStatusChanged(job_id=job.id, status="processing", previous_status="pending"))
+            return active
+
+    def complete(self, active: ActiveJob, outputs: tuple[str, ...], timings: Timings, warnings: tuple[str, ...]) -> bool:
+        """The files are in place; false when a cancel won the row first, and the files have to go."""
+        job = self._store.transition(
+            active.job.id, "completed", {"processing"}, outputs=outputs, timings=timings, warnings=warnings
+        )
+        return self._end(active, job)
+
+    def fail(self, active: ActiveJob, code: str, message: str, timings: Timings) -> None:
+        job = self._store.transition(
+            active.job.id, "failed", {"processing"}, error=message, error_code=code, timings=timings
+        )
+        self._end(active, job)
+
+    def cancelled(self, active: ActiveJob, timings: Timings) -> None:
+        """The engine has stopped a job that was to be cancelled."""
+        job = self._store.transition(active.job.id, "cancelled", {"processing"}, timings=timings)
+        self._end(active, job)
+
+    def requeue(self, active: ActiveJob) -> None:
+        """The server stops before the job could end: it is pending again, and this attempt does not count."""
+        job = self._store.transition(active.job.id, "pending", {"processing"}, refund_attempt=True)
+        self._active.remove(active.job.id)
+        if job is not None:
+            self._bus.publish(JobStatusChanged(job_id=job.id, status="pending", previous_status="processing"))
+
+    def recover(self, encode_spool: Callable[[Job], tuple[str, ...] | None]) -> None:
+        """At start: settle what a killed server left behind.
+
+        A job whose output folder is whole is completed; one whose pixels wait in the spool is encoded (``encode_spool``
+        returns its outputs); anything else is pending again, ahead of the others, until it has been interrupted too often.
+        """
+        for job in self._store.interrupted():
+            outputs = self._outputs.published(job.id) or encode_spool(job)
+            if outputs is not None:
+                self._store.transition(job.id, "completed", {"processing"}, outputs=outputs)
+            elif job.attempts <= self._max_requeues:
+                self._store.transition(job.id, "pending", {"processing"})
+            else:
+                message = f"The server was stopped {job.attempts} times while this job was running"
+                self._store.transition(job.id, "failed", {"processing"}, error=message, error_code="interrupted")
+            log.info("job %s was interrupted; %s", job.id, "its pictures were saved" if outputs else "queued again or failed")
+
+    def pending_bound_to(self, spec: LoadSpec) -> int:
+        return self._store.pending_bound_to(spec.key)
+
+    # --- inside -----------------------------------------------------------------------------------------------------
+
+    def _end(self, active: ActiveJob, job: Job | None) -> bool:
+        """Forget the live state; if this call won the row (``job``), announce the end."""
+        self._active.remove(active.job.id)
+        if job is None:
+            return False
+        if job.status == "cancelled":
+            self._announce_cancelled(job, "processing")
+            return True
+        self._bus.publish(
+            JobStatusChanged(
+                job_id=job.id, status=job.status, previous_status="processing", outputs=job.outputs, error=job.error
+            )
+        )
+        self._resolve(job)
+        return True
+
+    def _announce_cancelled(self, job: Job, previous: JobStatus) -> None:
+        self._outputs.discard_inputs(job.id)
+        self._bus.publish(JobStatusChanged(job_id=job.id, status="cancelled", previous_status=previous))
+        self._bus.publish(JobCancelled(job_id=job.id))
+        self._resolve(job)
+
+    def _resolve(self, job: Job) -> None:
+        with self._waiting_lock:
+            futures = self._waiting.pop(job.id, [])
+        for future in futures:
+            future.set_result(job)

@@ -1,0 +1,153 @@
+"""Two words for models: what the user chose (``selected``, kept across restarts) and what the engine holds (``resident``).
+
+Loading and unloading are calls to the dispatcher, not jobs: they take their turn between jobs, before pending ones, and
+block until done. Never touches the engine: the dispatcher does what the calls say.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Literal
+
+
+from sdcpp_rest.core.load_spec import LoadSpec
+from sdcpp_rest.engine.protocol import Loaded
+from sdcpp_rest.errors import Conflict, EngineUnavailable
+from sdcpp_rest.services.inspection import check_loadable
+from sdcpp_rest.services.model_library import LoadRequest, ModelLibrary
+from sdcpp_rest.store.settings_store import SettingsStore
+
+log = logging.getLogger(__name__)
+
+_SELECTED = "models.selected"
+
+
+@dataclass(frozen=True)
+class LoadOutcome:
+    """A finished load: what was loaded, what the user should know about it, and the seconds it took."""
+
+    spec: LoadSpec
+    loaded: Loaded
+    warnings: tuple[str, ...]
+
+
+@dataclass
+class ModelCall:
+    """One load (``spec``) or unload (no spec) on its way to the dispatcher."""
+
+    verb: Literal["load", "unload"]
+    spec: LoadSpec | None = None
+    answer: Future[Loaded | None] = field(default_factory=Future)
+
+
+class ModelSlot:
+    """See the module. Thread-safe; ``resident``, ``loaded`` and ``loading`` are written by the dispatcher alone."""
+
+    def __init__(self, library: ModelLibrary, settings: SettingsStore, pending_bound_to: Callable[[LoadSpec], int]) -> None:
+        self._library = library
+        self._settings = settings
+        self._pending_bound_to = pending_bound_to
+        self._lock = threading.Lock()
+        self._calls: deque[ModelCall] = deque()
+        self._closed = False
+        self.on_call: Callable[[], None] = lambda: None
+        self.selected: LoadSpec | None = None
+        self.resident: LoadSpec | None = None
+        self.loaded: Loaded | None = None
+        self.loading: LoadSpec | None = None
+        self.last_error: str | None = None
+
+    def load(self, request: LoadRequest) -> LoadOutcome:
+        """Select and load a model; blocks until it is loaded.
+
+        Everything that can be known is checked before the old model is unloaded. Raises ModelNotFound, InvalidRequest,
+        NotSupported, LoadFailed, EngineDied, EngineUnavailable.
+        """
+        spec, warnings = self._library.build_spec(request)
+        loaded = self.select(spec).result()
+        assert loaded is not None
+        return LoadOutcome(spec, loaded, tuple(warnings))
+
+    def select(self, spec: LoadSpec) -> Future[Loaded | None]:
+        """Choose ``spec`` for the jobs to come and have it loaded; does not wait."""
+        with self._lock:
+            self.selected = spec
+            self.last_error = None
+            self._settings.put(_SELECTED, spec.model_dump(mode="json"))
+            return self._enqueue(ModelCall("load", spec))
+
+    def unload(self, force: bool = False) -> None:
+        """Free the model and select none; blocks. Idempotent.
+
+        Raises Conflict while pending jobs are bound to the selected model, unless ``force``.
+        """
+        selected = self.selected
+        if selected is not None and not force:
+            bound = self._pending_bound_to(selected)
+            if bound:
+                raise Conflict(
+                    f"{bound} pending job(s) need {selected.model.name}; cancel them, or unload with force=true", bound=bound
+                )
+        with self._lock:
+            self.selected = None
+            self._settings.delete(_SELECTED)
+            answer = self._enqueue(ModelCall("unload"))
+        answer.result()
+
+    def restore(self, default: LoadRequest | None) -> None:
+        """At start: select what was selected last, else ``default``; loads in the background."""
+        spec = self._remembered()
+        if spec is None and default is not None:
+            try:
+                spec, _ = self._library.build_spec(default)
+            except Exception as error:  # a server without a model is still a server
+                self.last_error = str(error)
+                log.warning("the default model %s cannot be used: %s", default.model_name, error)
+        if spec is not None:
+            self.select(spec)
+
+    def deselect(self, spec: LoadSpec) -> None:
+        """``spec`` turned out to be unusable: new jobs must not bind to it."""
+        with self._lock:
+            if self.selected == spec:
+                self.selected = None
+                self._settings.delete(_SELECTED)
+
+    def next_call(self) -> ModelCall | None:
+        """For the dispatcher: the oldest waiting call."""
+        with self._lock:
+            return self._calls.popleft() if self._calls else None
+
+    def close(self) -> None:
+        """Refuse further calls and release those who wait. Idempotent."""
+        with self._lock:
+            self._closed = True
+            calls = list(self._calls)
+            self._calls.clear()
+        for call in calls:
+            call.answer.set_exception(EngineUnavailable("The server is stopping"))
+
+    def _enqueue(self, call: ModelCall) -> Future[Loaded | None]:
+        if self._closed:
+            raise EngineUnavailable("The server is stopping")
+        self._calls.append(call)
+        self.on_call()
+        return call.answer
+
+    def _remembered(self) -> LoadSpec | None:
+        kept = self._settings.get(_SELECTED, None)
+        if kept is None:
+            return None
+        try:
+            spec = LoadSpec.model_validate(kept)
+            check_loadable(spec)
+        except Exception as error:  # moved, replaced, or written by another version
+            self.last_error = f"The model selected last cannot be used: {error}"
+            log.warning("%s", self.last_error)
+            return None
+        return spec

@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sdcpp_rest.core import infotext
+from sdcpp_rest.core.params import ImageParams
+
+
+def params(**changed: Any) -> ImageParams:
+    plain = {"prompt": "a red circle", "width": 64, "height": 64, "steps": 12, "cfg_scale": 2.5, "seed": 1}
+    return ImageParams.model_validate({**plain, "sampler": "euler", **changed})
+
+
+def test_layout_is_the_one_that_a1111_tools_read() -> None:
+    text = infotext.write(params(negative_prompt="blurry"), "demo_dit_q8_0.gguf", None, "sdcpp-rest 0.1.0")
+    assert text == (
+        "a red circle\n"
+        "Negative prompt: blurry\n"
+        "Steps: 12, Sampler: Euler, Schedule type: Discrete, CFG scale: 2.5, Seed: 1, Size: 64x64, "
+        "Model: demo_dit_q8_0, Version: sdcpp-rest 0.1.0"
+    )
+
+
+def test_an_empty_negative_prompt_has_no_line() -> None:
+    assert "Negative" not in infotext.write(params(), None, None, "v1")
+
+
+def test_picture_k_has_the_seed_plus_k() -> None:
+    assert infotext.parse(infotext.write(params(seed=41), "m", None, "v1", picture=2))["Seed"] == "43"
+
+
+def test_hash_strength_and_clip_skip_are_shown_where_they_mean_something() -> None:
+    text = infotext.write(params(clip_skip=2, strength=0.6), "sub/m.x.safetensors", "6ce0161689" * 6, "v1", is_img2img=True)
+    read = infotext.parse(text)
+    assert read["Model hash"] == "6ce0161689"
+    assert read["Model"] == "m.x"
+    assert read["Denoising strength"] == "0.6"
+    assert read["Clip skip"] == "2"
+
+
+@pytest.mark.parametrize("name", ['a, b: "c"', "x:y", '"', "ünïcode, 猫", " lead", "back\\slash, x"])
+def test_odd_names_survive_by_quoting(name: str) -> None:
+    read = infotext.parse(infotext.write(params(), "m", None, name))
+    assert read["Version"] == name
+    assert read["Steps"] == "12"
+
+
+def test_size_comes_apart() -> None:
+    read = infotext.parse(infotext.write(params(width=96), "m", None, "v1"))
+    assert (read["Size-1"], read["Size-2"]) == ("96", "64")
+
+
+def test_a_text_without_pairs_is_all_prompt() -> None:
+    assert infotext.parse("a cat: grey\nand so on") == {"Prompt": "a cat: grey\nand so on", "Negative prompt": ""}
+
+
+def test_a1111s_own_text_is_read() -> None:
+    read = infotext.parse(
+        "masterpiece, (best:1.2)\nsecond line\nNegative prompt: bad,\nworse\n"
+        "Steps: 20, Sampler: Euler a, Schedule type: Automatic, CFG scale: 7.0, Seed: 123, Size: 512x768, "
+        'Model hash: 6ce0161689, Model: v1-5, Lora hashes: "a: 1234, b: 5678", Version: v1.10.1'
+    )
+    assert read["Prompt"] == "masterpiece, (best:1.2)\nsecond line"
+    assert read["Negative prompt"] == "bad,\nworse"
+    assert read["Lora hashes"] == "a: 1234, b: 5678"
+    assert read["Size-2"] == "768"
+    assert read["Version"] == "v1.10.1"
+
+
+words = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=80).map(str.strip)
+
+
+@given(words, words)
+def test_prompts_survive_a_round_trip(prompt: str, negative: str) -> None:
+    if prompt.startswith("Negative prompt:"):
+        return
+    read = infotext.parse(infotext.write(params(prompt=prompt, negative_prompt=negative), "m", None, "v1"))
+    assert (read["Prompt"], read["Negative prompt"]) == (prompt, negative)
+    assert read["Seed"] == "1"
+
+
+@given(st.text(max_size=300))
+def test_any_text_can_be_read(text: str) -> None:
+    assert {"Prompt", "Negative prompt"} <= infotext.parse(text).keys()
+
+
+@pytest.mark.parametrize("piece", ["a", "a:", 'a:"', 'a:"\\', "a,", " ", 'a:"b,', "a: 1, "])
+def test_no_text_takes_long_to_read(piece: str) -> None:
+    start = time.perf_counter()
+    infotext.parse(piece * 50_000)
+    assert time.perf_counter() - start < 2.0

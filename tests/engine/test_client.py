@@ -1,0 +1,226 @@
+"""The wall, from the server's side: results, cancels, failures and deaths, over a thread and over a process."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from sdcpp_rest.core.load_spec import LoadSpec
+from sdcpp_rest.engine import spool
+from sdcpp_rest.engine.client import EngineClient, InlineLauncher, Launcher, ProcessLauncher, RunEvent, hang_up
+from sdcpp_rest.engine.fake_runner import FakeRunner
+from sdcpp_rest.engine.protocol import Preview, RunJob, Started, Step
+from sdcpp_rest.engine.runner import RunCancelled, RunFailed
+from sdcpp_rest.engine.worker import WorkerOptions
+from sdcpp_rest.errors import EngineDied, EngineUnavailable, LoadFailed
+from tests.engine.conftest import TIMEOUT, make_spec
+
+Jobs = Callable[..., Callable[[int], RunJob]]
+
+
+def test_ready_tells_what_the_engine_can_do(engine: EngineClient) -> None:
+    ready = engine.wait_ready(TIMEOUT)
+    assert ready.library_version == "fake"
+    assert "euler" in ready.samplers
+    assert engine.pid == ready.pid
+
+
+def test_run_leaves_encoded_pictures_in_the_spool(engine: EngineClient, spec: LoadSpec, job: Jobs, tmp_path: Path) -> None:
+    engine.load(spec)
+    run = engine.run(job(batch_count=2))
+    computed = run.computed.result(TIMEOUT)
+    finished = run.finished.result(TIMEOUT)
+    folder = tmp_path / f"spool-{run.number}"
+    assert computed.images == 2
+    assert finished.files == ("image_0.png", "image_1.png")
+    with Image.open(folder / "image_0.png") as picture:
+        assert picture.size == (8, 8)
+        assert picture.text["parameters"] == "a"  # type: ignore[attr-defined]
+    assert not spool.has_pixels(folder)
+
+
+def test_equal_jobs_give_equal_pictures_and_others_do_not(
+    engine: EngineClient, spec: LoadSpec, job: Jobs, tmp_path: Path
+) -> None:
+    engine.load(spec)
+    pictures = []
+    for prompt in ("a cat", "a cat", "a dog"):
+        run = engine.run(job(prompt))
+        run.finished.result(TIMEOUT)
+        pictures.append((tmp_path / f"spool-{run.number}" / "image_0.png").read_bytes())
+    assert pictures[0] == pictures[1] != pictures[2]
+
+
+def test_events_of_a_run_arrive_in_order(launcher: Launcher, spec: LoadSpec, job: Jobs) -> None:
+    events: list[RunEvent] = []
+    client = EngineClient(launcher, events.append)
+    client.wait_ready(TIMEOUT)
+    client.load(spec)
+    run = client.run(job(steps=3))
+    run.finished.result(TIMEOUT)
+    client.stop(5)
+    assert isinstance(events[0], Started)
+    steps = [event.step for event in events if isinstance(event, Step) and event.total_steps]
+    assert steps == [1, 2, 3]
+    assert any(isinstance(event, Preview) for event in events)
+    assert {event.run for event in events} == {run.number}
+
+
+def test_cancel_stops_a_run_and_keeps_the_model(engine: EngineClient, spec: LoadSpec, job: Jobs) -> None:
+    engine.load(spec)
+    run = engine.run(job("fake:hold"))
+    engine.cancel(run.number)
+    with pytest.raises(RunCancelled):
+        run.computed.result(TIMEOUT)
+    with pytest.raises(RunCancelled):
+        run.finished.result(TIMEOUT)
+    assert engine.run(job()).computed.result(TIMEOUT).images == 1, "the model is still loaded"
+
+
+def test_cancel_of_a_run_that_waits_behind_another_is_not_forgotten(
+    engine: EngineClient, spec: LoadSpec, job: Jobs
+) -> None:
+    engine.load(spec)
+    first, second = engine.run(job("fake:hold")), engine.run(job("fake:hold"))
+    engine.cancel(second.number)
+    engine.cancel(first.number)
+    with pytest.raises(RunCancelled):
+        second.computed.result(TIMEOUT)
+
+
+def test_late_cancel_does_not_hit_the_next_run(engine: EngineClient, spec: LoadSpec, job: Jobs) -> None:
+    engine.load(spec)
+    first = engine.run(job())
+    first.computed.result(TIMEOUT)
+    engine.cancel(first.number)
+    assert engine.run(job()).computed.result(TIMEOUT).images == 1
+
+
+def test_failed_run_leaves_a_usable_engine(engine: EngineClient, spec: LoadSpec, job: Jobs) -> None:
+    engine.load(spec)
+    with pytest.raises(RunFailed, match="asked to fail"):
+        engine.run(job("fake:fail")).computed.result(TIMEOUT)
+    assert engine.run(job()).computed.result(TIMEOUT).images == 1
+
+
+def test_failed_load_leaves_an_empty_usable_engine(
+    engine: EngineClient, spec: LoadSpec, job: Jobs, tmp_path: Path
+) -> None:
+    with pytest.raises(LoadFailed, match="refuses"):
+        engine.load(make_spec(tmp_path, "refuse.gguf"))
+    with pytest.raises(RunFailed, match="no model"):
+        engine.run(job()).computed.result(TIMEOUT)
+    assert engine.load(spec).key == spec.key
+
+
+def test_unwritable_spool_fails_the_job_and_not_the_engine(
+    engine: EngineClient, spec: LoadSpec, job: Jobs, tmp_path: Path
+) -> None:
+    engine.load(spec)
+    (tmp_path / "spool-1").write_text("a file where the folder should be")
+    with pytest.raises(RunFailed, match="could not be written") as caught:
+        engine.run(job()).computed.result(TIMEOUT)
+    assert caught.value.code == "output_failed"
+    assert engine.run(job()).computed.result(TIMEOUT).images == 1
+
+
+def test_death_in_a_run_fails_everything_that_waits(launcher: Launcher, spec: LoadSpec, job: Jobs) -> None:
+    died = threading.Event()
+    client = EngineClient(launcher, on_death=lambda error: died.set())
+    client.wait_ready(TIMEOUT)
+    client.load(spec)
+    run, queued = client.run(job("fake:die")), client.run(job())
+    for handle in (run, queued):
+        with pytest.raises(EngineDied):
+            handle.computed.result(TIMEOUT)
+        with pytest.raises(EngineDied):
+            handle.finished.result(TIMEOUT)
+    assert died.wait(TIMEOUT)
+    assert not client.alive
+    with pytest.raises(EngineDied):
+        client.run(job())
+    with pytest.raises(EngineDied):
+        client.load(spec)
+
+
+def test_death_in_a_load_is_told_to_the_loader(launcher: Launcher, tmp_path: Path) -> None:
+    client = EngineClient(launcher)
+    client.wait_ready(TIMEOUT)
+    with pytest.raises(EngineDied):
+        client.load(make_spec(tmp_path, "die.gguf"))
+
+
+def test_stop_is_not_a_death(launcher: Launcher) -> None:
+    deaths: list[EngineDied] = []
+    client = EngineClient(launcher, on_death=deaths.append)
+    client.wait_ready(TIMEOUT)
+    client.stop(5)
+    client.stop(5)
+    assert deaths == []
+    assert not client.alive
+
+
+def test_start_that_takes_too_long_is_given_up() -> None:
+    class SlowRunner(FakeRunner):
+        def ready(self):  # type: ignore[no-untyped-def]
+            threading.Event().wait()
+
+    client = EngineClient(InlineLauncher(SlowRunner))
+    with pytest.raises(EngineUnavailable, match="did not start within 0.05 s"):
+        client.wait_ready(0.05)
+
+
+# --- what only a process can show ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def process_launcher(tmp_path: Path) -> Launcher:
+    options = WorkerOptions(runner="fake", log_path=str(tmp_path / "engine.log"), last_words_path=str(tmp_path / "words"))
+    return ProcessLauncher(options)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "expected"),
+    [("fake:die", "SIGABRT: ggml.c:1: GGML_ASSERT(fake) failed"), ("fake:segfault", "SIGSEGV")],
+)
+def test_obituary_names_the_signal_and_the_last_words(
+    process_launcher: Launcher, spec: LoadSpec, job: Jobs, prompt: str, expected: str
+) -> None:
+    client = EngineClient(process_launcher)
+    client.wait_ready(TIMEOUT)
+    client.load(spec)
+    with pytest.raises(EngineDied, match="The engine process ended") as caught:
+        client.run(job(prompt)).computed.result(TIMEOUT)
+    assert expected in caught.value.message
+
+
+def test_engine_ends_when_the_server_is_gone_even_in_the_middle_of_a_run(
+    process_launcher: Launcher, spec: LoadSpec, job: Jobs
+) -> None:
+    import psutil
+
+    client = EngineClient(process_launcher)
+    client.wait_ready(TIMEOUT)
+    client.load(spec)
+    client.run(job("fake:deaf"))
+    engine_process = psutil.Process(client.pid)
+    hang_up(client._life.connection)
+    assert engine_process.wait(TIMEOUT) in (0, None)
+
+
+def test_engine_ignores_ctrl_c_and_sigterm(process_launcher: Launcher, spec: LoadSpec, job: Jobs) -> None:
+    import os
+    import signal
+
+    client = EngineClient(process_launcher)
+    client.wait_ready(TIMEOUT)
+    client.load(spec)
+    assert os.getsid(client.pid) != os.getsid(0), "a terminal's Ctrl-C must not reach it"
+    for number in (signal.SIGINT, signal.SIGTERM):
+        os.kill(client.pid, number)
+    assert client.run(job()).computed.result(TIMEOUT).images == 1
+    client.stop(5)

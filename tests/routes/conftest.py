@@ -1,0 +1,193 @@
+"""A whole house per test: the real runtime over a fake engine in a thread, spoken to through Flask's test client or,
+where sockets matter, through a real server on loopback ports of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from flask.testing import FlaskClient
+from websockets.sync.client import ClientConnection, connect
+
+from sdcpp_rest.app import create_app
+from sdcpp_rest.asgi import Server, bind, create_asgi
+from sdcpp_rest.config import Config
+from sdcpp_rest.core.job import FINISHED
+from sdcpp_rest.engine.fake_runner import FakeRunner
+from sdcpp_rest.engine.protocol import RunJob
+from sdcpp_rest.runtime import Runtime, inline_launcher
+
+PATIENCE_SECONDS = 20
+
+
+class House:
+    """A runtime with a fake engine. ``gate`` (if closed) holds every run before its first step."""
+
+    def __init__(self, config: Config) -> None:
+        self.gate = threading.Event()
+        self.gate.set()
+        self.running = threading.Event()
+        self.config = config
+        self.runtime = Runtime(config, launcher=inline_launcher(self._runner))
+        self.client: FlaskClient = create_app(self.runtime).test_client()
+
+    def _runner(self) -> FakeRunner:
+        return FakeRunner(on_step=self._on_step, inline=True)
+
+    def _on_step(self, command: RunJob, step: int) -> None:
+        self.running.set()
+        self.gate.wait(PATIENCE_SECONDS)
+
+    def start(self) -> House:
+        """Start, and have the bundled model loaded."""
+        with self.runtime.bus.subscribe() as mailbox:
+            self.runtime.start()
+            while self.runtime.models.resident is None:
+                assert mailbox.get(PATIENCE_SECONDS) is not None, "the model was not loaded"
+        return self
+
+    def submit(self, **fields: Any) -> str:
+        answer = self.client.post("/txt2img", json={"prompt": "a red circle", "steps": 2, **fields})
+        assert answer.status_code == 202, answer.text
+        return str(answer.get_json()["job_id"])
+
+    def finished(self, job_id: str) -> dict[str, Any]:
+        """Wait for the job's end; its wire object."""
+        assert self.runtime.queue.wait(job_id, PATIENCE_SECONDS).status in FINISHED
+        return dict(self.client.get(f"/queue/{job_id}").get_json())
+
+    def close(self) -> None:
+        self.gate.set()
+        self.runtime.stop()
+
+
+class ServedHouse:
+    """A house behind real sockets. ``url`` and ``ws_url`` are the two ports."""
+
+    def __init__(self, house: House) -> None:
+        self.house = house
+        self.runtime = house.runtime
+        self.sockets = [*bind("127.0.0.1", (0,)), _free_socket()]
+        self.port, self.ws_port = (bound.getsockname()[1] for bound in self.sockets)
+        self.url, self.ws_url = (f"http://127.0.0.1:{port}" for port in (self.port, self.ws_port))
+        self.shell = create_asgi(house.runtime)
+        self.server = _NoticedServer(self.shell, house.runtime)
+        self._thread = threading.Thread(target=self.server.run, kwargs={"sockets": self.sockets}, daemon=True)
+
+    def start(self) -> ServedHouse:
+        with self.runtime.bus.subscribe() as mailbox:
+            self._thread.start()
+            assert self.server.listens.wait(PATIENCE_SECONDS), f"the server did not start: {self.shell.start_error}"
+            while self.runtime.models.resident is None:
+                assert mailbox.get(PATIENCE_SECONDS) is not None, "the model was not loaded"
+        return self
+
+    def get(self, path: str, **more: Any) -> requests.Response:
+        return requests.get(self.url + path, timeout=PATIENCE_SECONDS, **more)
+
+    def post(self, path: str, **more: Any) -> requests.Response:
+        return requests.post(self.url + path, timeout=PATIENCE_SECONDS, **more)
+
+    def listen(self, path: str = "/ws", port: int | None = None, **more: Any) -> ClientConnection:
+        url = f"ws://127.0.0.1:{port or self.port}{path}"
+        return connect(url, open_timeout=PATIENCE_SECONDS, close_timeout=2, **more)
+
+    def connection(self) -> socket.socket:
+        """A bare connection, for what no client library would send."""
+        return socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE_SECONDS)
+
+    def stop(self) -> None:
+        self.house.gate.set()
+        self.server.should_exit = True
+        self._thread.join(PATIENCE_SECONDS)
+        assert not self._thread.is_alive(), "the server did not stop"
+
+
+class _NoticedServer(Server):
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.listens = threading.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets=sockets)
+        self.listens.set()
+
+
+def _free_socket() -> socket.socket:
+    return bind("127.0.0.1", (0,))[0]
+
+
+def make_config(folder: Path, **sections: dict[str, Any]) -> Config:
+    return Config(
+        paths={
+            "data_dir": folder / "data",
+            "models_dir": folder / "models",
+            "output_dir": folder / "output",
+            "log_dir": folder / "logs",
+        },
+        **{"engine": {"stop_timeout_seconds": 1}, **sections},
+    )
+
+
+@pytest.fixture
+def make_house(tmp_path: Path) -> Iterator[Callable[..., House]]:
+    """Build houses that are not started yet, with ``section={...}`` settings; all are stopped at the end."""
+    with contextlib.ExitStack() as opened:
+        count = iter(range(1000))
+
+        def make(**sections: dict[str, Any]) -> House:
+            house = House(make_config(tmp_path / f"house{next(count)}", **sections))
+            opened.callback(house.close)
+            return house
+
+        yield make
+
+
+@pytest.fixture
+def house(make_house: Callable[..., House]) -> House:
+    """A started house with the bundled model loaded."""
+    return make_house().start()
+
+
+@pytest.fixture
+def client(house: House) -> FlaskClient:
+    return house.client
+
+
+@pytest.fixture
+def make_served(make_house: Callable[..., House]) -> Iterator[Callable[..., ServedHouse]]:
+    """Serve houses on loopback ports, with ``section={...}`` settings."""
+    with contextlib.ExitStack() as opened:
+
+        def make(**sections: dict[str, Any]) -> ServedHouse:
+            served = ServedHouse(make_house(**sections))
+            opened.callback(served.stop)
+            return served.start()
+
+        yield make
+
+
+@pytest.fixture
+def served(make_served: Callable[..., ServedHouse]) -> ServedHouse:
+    return make_served()
+
+
+@pytest.fixture
+def next_event() -> Callable[..., dict[str, Any]]:
+    """Read a WebSocket until a message with that ``event`` comes."""
+    import json
+
+    def read(connection: ClientConnection, name: str) -> dict[str, Any]:
+        for _ in range(10_000):
+            message = json.loads(connection.recv(timeout=PATIENCE_SECONDS))
+            if message.get("event") == name:
+                return dict(message)
+        raise AssertionError(f"no {name} came")
+
+    return read

@@ -1,0 +1,508 @@
+"""Jobs as rows: nothing handed out twice, every move won exactly once, nothing lost, and quick at 10,000 rows."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+from sdcpp_rest.core.job import Job, JobKind, JobStatus, Timings
+from sdcpp_rest.core.load_spec import FileRef, LoadOptions, LoadSpec
+from sdcpp_rest.core.params import ImageParams
+from sdcpp_rest.errors import Conflict, JobNotFound, QueueFull
+from sdcpp_rest.store.database import Database
+from sdcpp_rest.store.job_store import JobStore
+
+T = TypeVar("T")
+KINDS: tuple[JobKind, ...] = ("txt2img", "img2img")
+
+
+@pytest.fixture
+def db(tmp_path: Path) -> Iterator[Database]:
+    db = Database(tmp_path / "rest.db")
+    yield db
+    db.close()
+
+
+@pytest.fixture
+def store(db: Database) -> JobStore:
+    return JobStore(db)
+
+
+def spec(name: str = "demo.gguf") -> LoadSpec:
+    model = FileRef(name=name, path=f"/models/{name}")
+    return LoadSpec(model=model, kind="diffusion", components={"vae": model}, options=LoadOptions(flow_shift=3.0))
+
+
+def a_job(prompt: str = "a red circle", **fields: Any) -> Job:
+    fields = {"id": str(uuid.uuid4()), "kind": "txt2img", "load_spec": spec(), **fields}
+    return Job(params=ImageParams(prompt=prompt).model_dump(mode="json"), **fields)
+
+
+def submit(store: JobStore, **fields: Any) -> Job:
+    job = a_job(**fields)
+    store.insert(job, max_pending=100_000)
+    return job
+
+
+def finish(store: JobStore, job: Job, status: JobStatus = "completed") -> None:
+    assert store.transition(job.id, status, ["pending", "processing"]) is not None
+
+
+def in_threads(count: int, work: Callable[[int], T]) -> list[T]:
+    """What ``work(0..count-1)`` returned, all started at the same moment."""
+    start = threading.Barrier(count, timeout=30)
+    results: list[T] = []
+
+    def run(number: int) -> None:
+        start.wait()
+        results.append(work(number))
+
+    threads = [threading.Thread(target=run, args=(number,)) for number in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert len(results) == count
+    return results
+
+
+# --- rows and jobs ----------------------------------------------------------------------------------------------------
+
+
+def test_a_job_comes_back_as_it_was_submitted(store: JobStore) -> None:
+    job = a_job(
+        inputs={"init_image": "init_image.png"},
+        warnings=("size rounded",),
+        title="my title",
+        origin="a1111",
+        owner="session-1",
+        timings=Timings(load_seconds=1.5),
+    )
+    store.insert(job, max_pending=10)
+    assert store.get(job.id) == job
+
+
+def test_a_job_without_a_model_comes_back(store: JobStore) -> None:
+    job = submit(store, kind="model_download", load_spec=None)
+    assert store.get(job.id) == job
+
+
+def test_times_in_another_zone_are_stored_in_utc(store: JobStore, db: Database) -> None:
+    moment = datetime(2024, 1, 2, 3, 4, 5, 6, tzinfo=timezone(timedelta(hours=2)))
+    job = submit(store, created_at=moment)
+    assert store.get(job.id).created_at == moment
+    with db.read() as connection:
+        stored = connection.exec_driver_sql("SELECT created_at FROM jobs").scalar_one()
+    assert stored == "2024-01-02T01:04:05.000006+00:00"
+
+
+def test_half_a_surrogate_pair_in_a_prompt_does_no_harm(store: JobStore) -> None:
+    job = submit(store, prompt="a \ud83d cat", title="\ud83d", owner="\ud83d")
+    assert store.get(job.id).params["prompt"] == "a \ud83d cat"
+    assert [found.id for found in store.list(search="CAT \ud83d")] == [job.id]
+    with pytest.raises(JobNotFound):
+        store.get("\ud83d")
+
+
+def test_infinite_numbers_survive(store: JobStore) -> None:
+    job = Job(id="a", kind="txt2img", params={"eta": float("inf")}, load_spec=spec())
+    store.insert(job, max_pending=1)
+    assert store.get("a") == job
+
+
+def test_an_unknown_job_is_not_found(store: JobStore) -> None:
+    with pytest.raises(JobNotFound, match=r"^Job not found$"):
+        store.get("nope")
+
+
+def test_a_stored_spec_that_cannot_be_read_any_more_does_not_hide_the_job(store: JobStore, db: Database) -> None:
+    job, other = submit(store), submit(store)
+    with db.write() as connection:
+        connection.exec_driver_sql("UPDATE jobs SET load_spec = '{\"gone\": 1}' WHERE id = ?", (job.id,))
+    assert [found.id for found in store.list()] == [job.id, other.id]
+    assert store.get(job.id).load_spec is None
+    assert "cannot be read" in store.get(job.id).warnings[0]
+
+
+# --- submission -------------------------------------------------------------------------------------------------------
+
+
+def test_insert_returns_the_place_among_the_pending(store: JobStore) -> None:
+    jobs = [a_job() for _ in range(3)]
+    assert [store.insert(job, max_pending=10) for job in jobs] == [1, 2, 3]
+    assert store.claim_next(KINDS) is not None
+    assert store.insert(a_job(), max_pending=10) == 3
+    assert [store.position(job.id) for job in jobs] == [None, 1, 2]
+    assert store.position("nope") is None
+
+
+def test_a_full_queue_refuses_by_naming_the_limit_and_keeps_nothing(store: JobStore) -> None:
+    for _ in range(2):
+        store.insert(a_job(), max_pending=2)
+    with pytest.raises(QueueFull, match=r"limits\.pending_jobs is 2") as caught:
+        store.insert(a_job(), max_pending=2)
+    assert caught.value.status == 429
+    assert caught.value.detail["limit"] == 2
+    assert store.counts()["total"] == 2
+    store.claim_next(KINDS)
+    assert store.insert(a_job(), max_pending=2) == 2
+
+
+def test_the_limit_holds_when_many_submit_at_once(store: JobStore) -> None:
+    def submit_five(_number: int) -> list[int]:
+        places = []
+        for _ in range(5):
+            try:
+                places.append(store.insert(a_job(), max_pending=20))
+            except QueueFull:
+                places.append(0)
+        return places
+
+    places = sorted(place for result in in_threads(8, submit_five) for place in result)
+    assert places == [0] * 20 + list(range(1, 21))
+    assert store.counts()["pending"] == 20
+
+
+def test_a_second_job_with_the_same_id_is_a_conflict(store: JobStore) -> None:
+    submit(store, id="same", prompt="first")
+    with pytest.raises(Conflict):
+        submit(store, id="same", prompt="second")
+    assert store.get("same").params["prompt"] == "first"
+
+
+def test_only_pending_jobs_are_submitted(store: JobStore) -> None:
+    with pytest.raises(ValueError, match="completed"):
+        submit(store, status="completed")
+
+
+def test_an_acknowledged_job_is_in_the_files_that_a_killed_server_leaves(tmp_path: Path, store: JobStore) -> None:
+    job = submit(store)
+    (tmp_path / "after").mkdir()
+    for name in ("rest.db", "rest.db-wal"):
+        shutil.copy(tmp_path / name, tmp_path / "after" / name)
+    after = Database(tmp_path / "after" / "rest.db")
+    assert JobStore(after).get(job.id) == job
+    after.close()
+
+
+def test_submission_is_the_durable_kind_of_write(
+    store: JobStore, db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(db, "write", None)  # any other write would fail
+    submit(store)
+
+
+# --- claims -----------------------------------------------------------------------------------------------------------
+
+
+def test_jobs_are_claimed_in_the_order_of_submission(store: JobStore) -> None:
+    jobs = [submit(store) for _ in range(3)]
+    claimed = [store.claim_next(KINDS) for _ in range(4)]
+    assert [job and job.id for job in claimed] == [*(job.id for job in jobs), None]
+
+
+def test_a_claim_starts_the_clock_and_counts_the_attempt(store: JobStore) -> None:
+    submit(store)
+    claimed = store.claim_next(KINDS)
+    assert claimed is not None
+    assert (claimed.status, claimed.attempts) == ("processing", 1)
+    assert claimed.started_at is not None
+    assert claimed.started_at >= claimed.created_at
+    assert store.get(claimed.id) == claimed
+
+
+def test_a_claim_takes_only_the_kinds_of_its_lane(store: JobStore) -> None:
+    submit(store, kind="model_download", load_spec=None)
+    picture = submit(store)
+    claimed = store.claim_next(KINDS)
+    assert claimed is not None
+    assert claimed.id == picture.id
+    assert store.claim_next(KINDS) is None
+    assert store.claim_next([]) is None
+    assert store.claim_next(["model_hash", "model_download"]) is not None
+
+
+def test_a_job_moved_to_the_front_is_claimed_first(store: JobStore, db: Database) -> None:
+    first, second = submit(store), submit(store)
+    with db.write() as connection:
+        connection.exec_driver_sql("UPDATE jobs SET priority = 1 WHERE id = ?", (second.id,))
+    assert (store.position(second.id), store.position(first.id)) == (1, 2)
+    claimed = store.claim_next(KINDS)
+    assert claimed is not None
+    assert claimed.id == second.id
+
+
+def test_eight_claiming_threads_never_get_the_same_job(store: JobStore) -> None:
+    submitted = {submit(store).id for _ in range(80)}
+
+    def claim_all(_number: int) -> list[str]:
+        claimed = []
+        while (job := store.claim_next(KINDS)) is not None:
+            claimed.append(job.id)
+        return claimed
+
+    claimed = [job_id for result in in_threads(8, claim_all) for job_id in result]
+    assert len(claimed) == 80
+    assert set(claimed) == submitted
+
+
+# --- transitions ------------------------------------------------------------------------------------------------------
+
+
+def test_a_transition_writes_its_fields_and_the_time(store: JobStore) -> None:
+    job = submit(store)
+    store.claim_next(KINDS)
+    timings = Timings(queued_seconds=0.5, native_seconds=2.0)
+    done = store.transition(
+        job.id, "completed", ["processing"], outputs=["x/image_0.png"], timings=timings, warnings=["w"]
+    )
+    assert done is not None
+    assert done == store.get(job.id)
+    assert (done.status, done.outputs, done.timings, done.warnings) == (
+        "completed",
+        ("x/image_0.png",),
+        timings,
+        ("w",),
+    )
+    assert done.completed_at is not None
+    assert done.started_at is not None
+    assert done.completed_at >= done.started_at
+
+
+def test_a_failed_job_keeps_its_error(store: JobStore) -> None:
+    job = submit(store)
+    moment = datetime(2024, 1, 1, tzinfo=timezone.utc)
+    failed = store.transition(
+        job.id, "failed", ["pending"], error="it broke", error_code="engine_crashed", completed_at=moment
+    )
+    assert failed is not None
+    assert (failed.error, failed.error_code, failed.completed_at) == ("it broke", "engine_crashed", moment)
+
+
+def test_a_transition_from_another_status_changes_nothing(store: JobStore) -> None:
+    job = submit(store)
+    assert store.transition(job.id, "completed", ["processing"], outputs=["x"]) is None
+    assert store.transition("nope", "completed", ["processing"]) is None
+    assert store.transition(job.id, "completed", []) is None
+    assert store.get(job.id) == job
+
+
+def test_of_eight_threads_exactly_one_wins_a_transition(store: JobStore) -> None:
+    targets: list[JobStatus] = ["completed", "cancelled", "failed", "cancelled"] * 2
+    for _ in range(20):
+        job = submit(store)
+        results = in_threads(8, lambda n, job=job: store.transition(job.id, targets[n], ["pending"], error=str(n)))  # type: ignore[misc]
+        winners = [result for result in results if result is not None]
+        assert len(winners) == 1
+        assert store.get(job.id) == winners[0]
+
+
+def test_a_cancel_and_a_claim_of_the_same_job_have_one_winner(store: JobStore) -> None:
+    for _ in range(30):
+        job = submit(store)
+        claimed_or_cancelled = in_threads(
+            2,
+            lambda n, job=job: (  # type: ignore[misc]
+                store.claim_next(KINDS) if n else store.transition(job.id, "cancelled", ["pending"])
+            ),
+        )
+        assert sum(result is not None for result in claimed_or_cancelled) == 1
+        store.transition(job.id, "failed", ["processing"])
+
+
+def test_going_back_to_pending_forgets_the_run_and_keeps_the_place(store: JobStore) -> None:
+    first, second = submit(store), submit(store)
+    store.claim_next(KINDS)
+    back = store.transition(first.id, "pending", ["processing"])
+    assert back is not None
+    assert (back.status, back.started_at, back.completed_at, back.attempts) == ("pending", None, None, 1)
+    assert (store.position(first.id), store.position(second.id)) == (1, 2)
+    again = store.claim_next(KINDS)
+    assert again is not None
+    assert (again.id, again.attempts) == (first.id, 2)
+
+
+def test_a_failed_job_that_is_queued_again_has_no_error(store: JobStore) -> None:
+    job = submit(store)
+    store.transition(job.id, "failed", ["pending"], error="x", error_code="y")
+    back = store.transition(job.id, "pending", ["failed"])
+    assert back == job
+
+
+def test_a_refunded_attempt_is_given_back_but_never_below_zero(store: JobStore) -> None:
+    job = submit(store)
+    store.claim_next(KINDS)
+    back = store.transition(job.id, "pending", ["processing"], refund_attempt=True)
+    assert back is not None
+    assert back.attempts == 0
+    still = store.transition(job.id, "pending", ["pending"], refund_attempt=True)
+    assert still is not None
+    assert still.attempts == 0
+
+
+def test_interrupted_jobs_are_the_processing_ones(store: JobStore) -> None:
+    jobs = [submit(store) for _ in range(3)]
+    store.claim_next(KINDS)
+    store.claim_next(KINDS)
+    assert [job.id for job in store.interrupted()] == [jobs[0].id, jobs[1].id]
+
+
+# --- listings ---------------------------------------------------------------------------------------------------------
+
+
+def ids(jobs: list[Job]) -> list[str]:
+    return [job.id for job in jobs]
+
+
+@pytest.fixture
+def six(store: JobStore) -> list[str]:
+    """In order of submission: completed, failed, processing, cancelled, pending, pending."""
+    jobs = [submit(store, id=f"j{i}", prompt=f"picture {i}", kind="img2img" if i % 2 else "txt2img") for i in range(6)]
+    store.transition("j0", "completed", ["pending"])
+    store.transition("j1", "failed", ["pending"])
+    store.claim_next(KINDS)
+    store.transition("j3", "cancelled", ["pending"])
+    return ids(jobs)
+
+
+def test_a_listing_shows_the_active_jobs_and_then_the_newest_finished(store: JobStore, six: list[str]) -> None:
+    assert ids(store.list()) == ["j2", "j4", "j5", "j3", "j1", "j0"]
+    assert ids(store.list(order="asc")) == ["j2", "j4", "j5", "j0", "j1", "j3"]
+
+
+def test_the_limit_counts_finished_jobs_only(store: JobStore, six: list[str]) -> None:
+    assert ids(store.list(limit=1)) == ["j2", "j4", "j5", "j3"]
+    assert ids(store.list(limit=0)) == ["j2", "j4", "j5"]
+
+
+def test_later_pages_hold_finished_jobs_only(store: JobStore, six: list[str]) -> None:
+    assert ids(store.list(limit=1, offset=1)) == ["j1"]
+    assert ids(store.list(limit=5, offset=3)) == []
+
+
+def test_a_plain_listing_is_one_list_by_time(store: JobStore, six: list[str]) -> None:
+    assert ids(store.list(active_first=False)) == six[::-1]
+    assert ids(store.list(active_first=False, limit=2, offset=1, order="asc")) == ["j1", "j2"]
+
+
+def test_a_listing_filters_by_status_and_kind(store: JobStore, six: list[str]) -> None:
+    assert ids(store.list(status={"pending"})) == ["j4", "j5"]
+    assert ids(store.list(status={"failed", "processing"})) == ["j2", "j1"]
+    assert ids(store.list(status=set())) == []
+    assert ids(store.list(kind="img2img")) == ["j5", "j3", "j1"]
+
+
+def test_search_finds_every_word_in_any_case(store: JobStore) -> None:
+    one = submit(store, prompt="A Red ÄPFEL tree", title="Garden")
+    two = submit(store, prompt="a red_car 100%", load_spec=spec("Klein-4B.gguf"))
+    assert ids(store.list(search="RED äpfel")) == [one.id]
+    assert ids(store.list(search="garden tree")) == [one.id]
+    assert ids(store.list(search="klein-4b")) == [two.id]
+    assert ids(store.list(search=two.id[:13].upper())) == [two.id]
+    assert ids(store.list(search="red")) == [one.id, two.id]
+    assert ids(store.list(search="0%")) == [two.id]
+    assert ids(store.list(search="d_c")) == [two.id]
+    assert ids(store.list(search="blue")) == []
+    assert ids(store.list(search="   ")) == [one.id, two.id]
+    assert store.counts(search="red car")["total"] == 1
+
+
+def test_counts_name_every_status(store: JobStore, six: list[str]) -> None:
+    assert store.counts() == {
+        "cancelled": 1, "completed": 1, "failed": 1, "pending": 2, "processing": 1, "total": 6,
+    }  # fmt: skip
+    assert store.counts(kind="img2img")["total"] == 3
+
+
+def test_pending_jobs_of_a_model_are_counted(store: JobStore) -> None:
+    for name in ("a.gguf", "a.gguf", "b.gguf"):
+        submit(store, load_spec=spec(name))
+    assert store.pending_bound_to(spec("a.gguf").key) == 2
+    store.claim_next(KINDS)
+    assert store.pending_bound_to(spec("a.gguf").key) == 1
+    assert store.pending_bound_to("nope") == 0
+
+
+def test_finished_jobs_are_deleted_and_active_ones_are_not(store: JobStore, six: list[str]) -> None:
+    assert [store.delete(job_id) for job_id in [*six, "nope"]] == [True, True, False, True, False, False, False]
+    assert ids(store.list()) == ["j2", "j4", "j5"]
+    assert store.delete("j4", allowed_from=["pending"]) is True
+
+
+def test_the_order_survives_the_deletion_of_the_newest(store: JobStore) -> None:
+    first, newest = submit(store), submit(store)
+    store.transition(newest.id, "cancelled", ["pending"])
+    store.delete(newest.id)
+    later = submit(store)
+    assert ids(store.list()) == [first.id, later.id]
+
+
+# --- ten thousand -----------------------------------------------------------------------------------------------------
+
+
+def test_ten_thousand_rows_are_listed_and_counted_rightly(
+    store: JobStore, db: Database, capsys: pytest.CaptureFixture[str]
+) -> None:
+    submit(store, id="template")
+    store.transition("template", "cancelled", ["pending"])
+    with db.write() as connection:
+        columns = [r[1] for r in connection.exec_driver_sql("PRAGMA table_info(jobs)") if r[1] not in ("seq", "id", "status", "search_text")]  # fmt: skip  # noqa: E501
+        names = ", ".join(columns)
+        connection.exec_driver_sql(
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 9999) "
+            f"INSERT INTO jobs (id, status, search_text, {names}) SELECT 'n' || i, "
+            "CASE WHEN i > 9950 THEN 'pending' WHEN i % 100 = 0 THEN 'failed' ELSE 'completed' END, "
+            f"'number ' || i || ' end', {names} FROM n, jobs WHERE jobs.id = 'template'"
+        )
+    lines = []
+
+    def timed(name: str, work: Callable[[], T]) -> T:
+        begin = time.perf_counter()
+        result = work()
+        lines.append(f"{name}: {(time.perf_counter() - begin) * 1e3:.1f} ms")
+        return result
+
+    assert timed("counts", store.counts) == {
+        "cancelled": 1, "completed": 9851, "failed": 99, "pending": 49, "processing": 0, "total": 10_000,
+    }  # fmt: skip
+    listed = timed("list", store.list)
+    assert ids(listed[:49]) == [f"n{i}" for i in range(9951, 10_000)]
+    assert ids(listed[49:]) == [f"n{i}" for i in range(9950, 9750, -1)]
+    last_page = timed("last page", lambda: store.list(limit=200, offset=9900))
+    assert ids(last_page) == [*(f"n{i}" for i in range(50, 0, -1)), "template"]
+    failed = timed("failed", lambda: store.list(limit=3, status={"failed"}))
+    assert ids(failed) == ["n9900", "n9800", "n9700"]
+    assert ids(timed("search", lambda: store.list(search="number 4711 end"))) == ["n4711"]
+    claimed = timed("claim", lambda: store.claim_next(KINDS))
+    assert claimed is not None
+    assert claimed.id == "n9951"
+    assert timed("position", lambda: store.position("n9999")) == 48
+    with capsys.disabled():
+        print("\n  10,000 jobs: " + ", ".join(lines))
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "SELECT status, count(*) FROM jobs GROUP BY status",
+        "SELECT count(*) FROM jobs WHERE status = 'pending'",
+        "SELECT seq FROM jobs WHERE status = 'pending' AND kind IN ('txt2img') ORDER BY priority DESC, seq LIMIT 1",
+        "SELECT seq FROM jobs WHERE status IN ('failed') ORDER BY seq DESC LIMIT 200",
+    ],
+)
+def test_what_is_asked_all_the_time_is_answered_from_an_index_alone(tmp_path: Path, statement: str) -> None:
+    Database(tmp_path / "plan.db").close()
+    raw = sqlite3.connect(tmp_path / "plan.db")
+    plan = " / ".join(row[3] for row in raw.execute(f"EXPLAIN QUERY PLAN {statement}"))
+    raw.close()
+    assert "COVERING INDEX" in plan, plan
+    assert "TEMP B-TREE" not in plan, plan

@@ -1,0 +1,146 @@
+"""Old files: written by hand as the version of their time left them, then opened by today's."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy.engine import Connection
+
+from sdcpp_rest.store.database import APPLICATION_ID, Database
+from sdcpp_rest.store.job_store import JobStore, jobs
+from sdcpp_rest.store.migrations import MIGRATIONS, migrate
+from sdcpp_rest.store.settings_store import SettingsStore
+
+# The tables as m001 released them. Never edit: a change here means that a released migration was changed.
+M001_FILE = """
+    CREATE TABLE jobs (seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, kind TEXT NOT NULL,
+        status TEXT NOT NULL CHECK (status IN ('pending', 'processing', 'completed', 'failed', 'cancelled')),
+        priority INTEGER NOT NULL DEFAULT 0, created_at TEXT NOT NULL, started_at TEXT, completed_at TEXT,
+        attempts INTEGER NOT NULL DEFAULT 0, origin TEXT NOT NULL, owner TEXT, title TEXT, model_name TEXT,
+        load_spec_key TEXT, error TEXT, error_code TEXT, search_text TEXT NOT NULL DEFAULT '',
+        outputs TEXT NOT NULL DEFAULT '[]', warnings TEXT NOT NULL DEFAULT '[]', timings TEXT NOT NULL DEFAULT '{}',
+        inputs TEXT NOT NULL DEFAULT '{}', params TEXT NOT NULL DEFAULT '{}', load_spec TEXT);
+    CREATE INDEX jobs_by_queue_order ON jobs (status, priority DESC, seq, kind, load_spec_key);
+    CREATE INDEX jobs_by_status ON jobs (status, seq);
+    CREATE TABLE settings (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+    INSERT INTO jobs (id, kind, status, created_at, origin, params, load_spec) VALUES
+        ('old-1', 'txt2img', 'completed', '2024-01-02T03:04:05.000006+00:00', 'native', '{"prompt": "a cat"}', NULL),
+        ('old-2', 'txt2img', 'pending', '2024-01-02T03:04:06.000006+00:00', 'native', '{"prompt": "a dog"}',
+         '{"model": {"name": "m.gguf", "path": "/m.gguf"}, "kind": "checkpoint"}');
+    INSERT INTO settings VALUES ('selected', '{"name": "m.gguf"}');
+    PRAGMA user_version = 1;
+"""
+
+
+def write_m001_file(path: Path) -> None:
+    raw = sqlite3.connect(path)
+    raw.executescript(f"PRAGMA application_id = {APPLICATION_ID};{M001_FILE}")
+    raw.close()
+
+
+def test_a_file_of_the_first_version_is_read(tmp_path: Path) -> None:
+    write_m001_file(tmp_path / "rest.db")
+    db = Database(tmp_path / "rest.db")
+    store = JobStore(db)
+    assert store.get("old-1").params == {"prompt": "a cat"}
+    assert store.get("old-1").created_at.isoformat() == "2024-01-02T03:04:05.000006+00:00"
+    claimed = store.claim_next(["txt2img"])
+    assert claimed is not None
+    assert claimed.id == "old-2"
+    assert claimed.model_name == "m.gguf"
+    assert SettingsStore(db).get("selected") == {"name": "m.gguf"}
+    db.close()
+
+
+def test_the_first_migration_still_makes_the_tables_it_was_released_with(tmp_path: Path) -> None:
+    def tables(path: Path) -> list[tuple[object, ...]]:
+        raw = sqlite3.connect(path)
+        names = [row[0] for row in raw.execute("SELECT name FROM sqlite_master ORDER BY name")]
+        shape: list[tuple[object, ...]] = []
+        for name in names:
+            shape += [(name, *column) for column in raw.execute(f"PRAGMA table_xinfo({name})")]
+            shape += [(name, *column) for column in raw.execute(f"PRAGMA index_xinfo({name})")]
+        raw.close()
+        return shape
+
+    write_m001_file(tmp_path / "by_hand.db")
+    Database(tmp_path / "made.db", migrations=MIGRATIONS[:1]).close()
+    made = tables(tmp_path / "made.db")
+    assert len(made) > 20
+    assert made == tables(tmp_path / "by_hand.db")
+
+
+def test_the_job_table_has_the_columns_the_store_believes_in(tmp_path: Path) -> None:
+    db = Database(tmp_path / "rest.db")
+    with db.read() as connection:
+        columns = [row[1] for row in connection.exec_driver_sql("PRAGMA table_info(jobs)")]
+    assert columns == [column.name for column in jobs.columns]
+    db.close()
+
+
+def add_a_column(connection: Connection) -> None:
+    connection.exec_driver_sql("ALTER TABLE settings ADD COLUMN note TEXT NOT NULL DEFAULT 'none'")
+
+
+def fail_halfway(connection: Connection) -> None:
+    connection.exec_driver_sql("CREATE TABLE halfway (x)")
+    raise ZeroDivisionError
+
+
+def version_of(path: Path) -> int:
+    raw = sqlite3.connect(path)
+    (version,) = raw.execute("PRAGMA user_version").fetchone()
+    raw.close()
+    return int(version)
+
+
+def test_only_the_missing_steps_are_taken(tmp_path: Path) -> None:
+    path = tmp_path / "rest.db"
+    write_m001_file(path)
+    db = Database(path, migrations=[*MIGRATIONS[:1], add_a_column])
+    with db.read() as connection:
+        rows = connection.exec_driver_sql("SELECT key, value, note FROM settings").all()
+    assert [tuple(row) for row in rows] == [("selected", json.dumps({"name": "m.gguf"}), "none")]
+    db.close()
+    assert version_of(path) == 2
+    Database(path, migrations=[*MIGRATIONS[:1], add_a_column]).close()  # a second time would be "duplicate column"
+
+
+def test_a_step_that_fails_leaves_the_file_as_the_last_good_step_left_it(tmp_path: Path) -> None:
+    path = tmp_path / "rest.db"
+    write_m001_file(path)
+    with pytest.raises(ZeroDivisionError):
+        Database(path, migrations=[*MIGRATIONS[:1], add_a_column, fail_halfway])
+    assert version_of(path) == 2
+    raw = sqlite3.connect(path)
+    assert raw.execute("SELECT count(*) FROM sqlite_master WHERE name = 'halfway'").fetchone() == (0,)
+    raw.close()
+
+
+def test_a_step_and_its_number_are_one_transaction(tmp_path: Path) -> None:
+    path = tmp_path / "rest.db"
+    db = Database(path, migrations=MIGRATIONS[:1])
+    transactions = 0
+
+    @contextlib.contextmanager
+    def power_fails_after_the_first() -> Iterator[Connection]:
+        nonlocal transactions
+        transactions += 1
+        if transactions > 1:
+            raise ZeroDivisionError
+        with db.write() as connection:
+            yield connection
+
+    with pytest.raises(ZeroDivisionError):
+        migrate(power_fails_after_the_first, [*MIGRATIONS[:1], add_a_column])
+    db.close()
+    assert version_of(path) == 2
+
+
+def test_the_names_of_the_steps_are_numbered_without_gaps() -> None:
+    assert [step.__name__[:5] for step in MIGRATIONS] == [f"m{number:03}_" for number in range(1, len(MIGRATIONS) + 1)]

@@ -58,7 +58,11 @@ _BACKLOG = 2048
 
 
 class Shell:
-    """The ASGI application. ``start_error``: what kept the runtime from starting, for whoever runs the server."""
+    """The ASGI application.
+
+    ``start_error``: what kept the runtime from starting, for whoever runs the server. ``blocking_in_flight``: calls that
+    are waiting in the large pool.
+    """
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
@@ -76,7 +80,7 @@ class Shell:
             name: cast(_WsgiPool, WSGIMiddleware(cast(Any, self._wsgi), workers=count))
             for name, count in threads.items()
         }
-        self._blocking_in_flight = 0
+        self.blocking_in_flight = 0
         self._http_app: ASGIApp = _Cors(self._http, runtime)
         self.start_error: BaseException | None = None
 
@@ -159,11 +163,11 @@ class Shell:
             return
         # Looked at again, because others may have come while the body was read; from here on nothing is awaited.
         self._refuse_when_full()
-        self._blocking_in_flight += 1
+        self.blocking_in_flight += 1
         try:
             await self._pools[pool](inner, receive, send)
         finally:
-            self._blocking_in_flight -= 1
+            self.blocking_in_flight -= 1
 
     def _pool_for(self, scope: Scope) -> str:
         try:
@@ -173,9 +177,9 @@ class Shell:
         return pool_of(self._flask.view_functions.get(endpoint))
 
     def _refuse_when_full(self) -> None:
-        if self._blocking_in_flight >= self._config.server.blocking_threads:
+        if self.blocking_in_flight >= self._config.server.blocking_threads:
             raise EngineUnavailable(
-                f"{self._blocking_in_flight} calls are waiting already (server.blocking_threads); try again shortly"
+                f"{self.blocking_in_flight} calls are waiting already (server.blocking_threads); try again shortly"
             )
 
     def _wsgi(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:

@@ -102,7 +102,10 @@ FLUX: dict[str, tuple[int, ...]] = {
 }
 OVIS: dict[str, tuple[int, ...]] = {**FLUX, "double_blocks.0.img_mlp.gate_proj.weight": (128, 512)}
 KLEIN: dict[str, tuple[int, ...]] = {**FLUX, "double_stream_modulation_img.lin.weight": (128, 768)}
-SD3: dict[str, tuple[int, ...]] = {"joint_blocks.0.x_block.attn.qkv.weight": (64, 192), "context_embedder.weight": (64, 64)}
+SD3: dict[str, tuple[int, ...]] = {
+    "joint_blocks.0.x_block.attn.qkv.weight": (64, 192),
+    "context_embedder.weight": (64, 64),
+}
 QWEN: dict[str, tuple[int, ...]] = {
     "txt_in.weight": (64, 128),
     "transformer_blocks.0.img_mod.1.weight": (64, 64),
@@ -119,10 +122,16 @@ KOHYA_LORA: dict[str, tuple[int, ...]] = {
 ESRGAN: dict[str, tuple[int, ...]] = {"conv_first.weight": (3, 3, 3, 64), "conv_body.weight": (3, 3, 64, 64)}
 VAE: dict[str, tuple[int, ...]] = {"decoder.conv_in.weight": (3, 3, 16, 64), "decoder.mid.block_1.norm1.weight": (64,)}
 TAE: dict[str, tuple[int, ...]] = {"decoder.layers.0.weight": (3, 3, 16, 64), "encoder.layers.0.weight": (3, 3, 3, 64)}
-CONTROLNET: dict[str, tuple[int, ...]] = {"zero_convs.0.0.weight": (1, 1, 32, 32), "input_blocks.0.0.weight": (3, 3, 4, 32)}
+CONTROLNET: dict[str, tuple[int, ...]] = {
+    "zero_convs.0.0.weight": (1, 1, 32, 32),
+    "input_blocks.0.0.weight": (3, 3, 4, 32),
+}
 CLIP_L: dict[str, tuple[int, ...]] = {"text_model.encoder.layers.0.mlp.fc1.weight": (64, 64)}
 T5: dict[str, tuple[int, ...]] = {"encoder.block.0.layer.0.SelfAttention.q.weight": (64, 64), "shared.weight": (64, 64)}
-LLM: dict[str, tuple[int, ...]] = {"model.embed_tokens.weight": (64, 151_936), "model.layers.0.self_attn.q_proj.weight": (64, 64)}
+LLM: dict[str, tuple[int, ...]] = {
+    "model.embed_tokens.weight": (64, 151_936),
+    "model.layers.0.self_attn.q_proj.weight": (64, 64),
+}
 LLAMA: dict[str, tuple[int, ...]] = {"token_embd.weight": (64, 512), "blk.0.attn_q.weight": (64, 64)}
 EMBEDDING: dict[str, tuple[int, ...]] = {"emb_params": (768, 2)}
 
@@ -135,7 +144,9 @@ def wan(blocks: int, channels: int = 96) -> dict[str, tuple[int, ...]]:
     return tensors
 
 
-def unet(*, width: int = 768, inputs: int = 4, middle: bool = True, second_encoder: bool = False) -> dict[str, tuple[int, ...]]:
+def unet(
+    *, width: int = 768, inputs: int = 4, middle: bool = True, second_encoder: bool = False
+) -> dict[str, tuple[int, ...]]:
     """A single-file Stable Diffusion checkpoint with its text encoder and VAE; ``width`` of the text encoder."""
     unet_prefix = "model.diffusion_model."
     tensors: dict[str, tuple[int, ...]] = {

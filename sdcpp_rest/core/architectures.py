@@ -109,7 +109,6 @@ _ALL = (
     _llm("ernie_image", "Ernie Image", min_vocabulary=0),
 )
 ARCHITECTURES: dict[str, Architecture] = {entry.id: entry for entry in _ALL}
-_BY_NAME: dict[str, Architecture] = {entry.name: entry for entry in _ALL}
 
 
 def named(name: str | None) -> Architecture | None:
@@ -164,8 +163,10 @@ def natural_kind(tensors: Shapes) -> ModelKind | None:
     """How a picture model must be loaded: ``"checkpoint"`` when it brings its VAE or text encoders along under the
     names of a single-file checkpoint, ``"diffusion"`` when its names are bare; ``None`` when both ways work or nothing
     is certain."""
-    if _detect_prefixed(tensors) is None:
-        return "diffusion" if _detect_prefixed(_with_prefix(tensors)) is not None else None
+    if detect(tensors) is None:
+        return None
+    if not any(name.startswith((DIFFUSION_PREFIX, "unet.")) for name in tensors):
+        return "diffusion"
     brings = any(name.startswith(("first_stage_model.", "cond_stage_model.", "conditioner.")) for name in tensors)
     return "checkpoint" if brings else None
 
@@ -424,29 +425,13 @@ def language_model_faults(architecture: Architecture, tensors: Shapes, language_
     return found
 
 
-def by_name(name: str | None) -> Architecture | None:
-    """The family of that display name; ``None`` where it is unknown, about which nothing is certain then."""
-    return _BY_NAME.get(name) if name else None
-
-
-def makes_images(name: str | None) -> bool:
-    """Whether the family of that name draws pictures; assumed of unknown ones."""
-    known = by_name(name)
-    return known is None or known.makes_images
-
-
-def makes_video(name: str | None) -> bool:
-    """Whether the family of that name makes videos; assumed of unknown ones."""
-    known = by_name(name)
-    return known is None or known.makes_video
-
-
-def scheduler_warning(name: str | None, scheduler: str) -> str | None:
-    """A sentence when ``scheduler`` makes noise instead of pictures with the family of that name."""
-    known = by_name(name)
-    if known is None or scheduler not in ("ays", "gits"):
-        return None
-    fits = known.id.startswith(("sd1", "sdxl", "sdxs_512", "svd")) if scheduler == "ays" else not known.is_flow
+def scheduler_warning(architecture: Architecture, scheduler: str) -> str | None:
+    """A sentence when ``scheduler`` makes noise instead of pictures with this family."""
+    if scheduler == "ays":
+        fits = architecture.id.startswith(("sd1", "sdxl", "sdxs_512", "svd"))
+    else:
+        fits = scheduler != "gits" or not architecture.is_flow
     if fits:
         return None
-    return f"The scheduler '{scheduler}' was made for Stable Diffusion 1 and XL; with {known.name} it draws noise."
+    name = architecture.name
+    return f"The scheduler '{scheduler}' was made for Stable Diffusion 1 and XL; with {name} it draws noise."

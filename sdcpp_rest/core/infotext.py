@@ -109,7 +109,9 @@ def parse(text: str) -> dict[str, str]:
     pairs = _pairs(last)
     if len(pairs) < _FEWEST_PAIRS:
         body, pairs = text.strip(), {}
-    prompt, negative, in_negative = [], [], False
+    prompt: list[str] = []
+    negative: list[str] = []
+    in_negative = False
     for line in body.split("\n") if body else []:
         if not in_negative and line.startswith(_NEGATIVE):
             in_negative = True

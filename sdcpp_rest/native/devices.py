@@ -8,8 +8,10 @@ from __future__ import annotations
 import ctypes
 import platform
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from sdcpp_rest.native.library import Library
 
@@ -27,6 +29,16 @@ class NativeDevice:
     free_bytes: int
     total_bytes: int
     is_gpu: bool
+
+
+class ListedDevice(Protocol):
+    """What is asked of a device below; also true of the records that cross process walls."""
+
+    @property
+    def backend(self) -> str: ...
+
+    @property
+    def is_gpu(self) -> bool: ...
 
 
 def list_devices(library: Library) -> tuple[NativeDevice, ...]:
@@ -51,12 +63,12 @@ def list_devices(library: Library) -> tuple[NativeDevice, ...]:
     return tuple(devices)
 
 
-def main_backend(devices: tuple[NativeDevice, ...]) -> str:
+def main_backend(devices: Sequence[ListedDevice]) -> str:
     """The backend that models run on: the first GPU's, else ``CPU``."""
     return next((device.backend for device in devices if device.is_gpu), "CPU")
 
 
-def unused_gpu(devices: tuple[NativeDevice, ...], *, root: Path = Path("/")) -> str | None:
+def unused_gpu(devices: Sequence[ListedDevice], *, root: Path = Path("/")) -> str | None:
     """A sentence when this machine shows a GPU and the library sees none; ``root`` is where /dev is looked for."""
     if any(device.is_gpu for device in devices):
         return None

@@ -79,6 +79,8 @@ class Library:
         self._log: LogCallback | None = None
         self._progress: ProgressCallback | None = None
         self._preview: PreviewCallback | None = None
+        self._preview_value = 0
+        self._preview_interval = 1
         # These C callbacks are made once and live as long as the process: the library keeps bare pointers to them, and
         # a collected callback object is a jump into freed memory at the next step.
         self._c_log = LOG_SINK(self._on_log)
@@ -155,13 +157,19 @@ class Library:
         value = self.preview_names.resolve(mode)
         if interval < 1:
             raise ValueError(f"preview interval must be at least 1 step, got {interval}")
-        self._preview = callback
-        wanted = callback is not None and mode not in ("", "none")
+        wanted = callback is not None and value != self.preview_names.count and mode != "none"
+        self._preview, self._preview_value = (callback, value) if wanted else (None, 0)
+        self._preview_interval = interval
+        self._preview_at(1)
+
+    def _preview_at(self, step: int) -> None:
+        # The library stores the interval and never looks at it, but it asks at every step whether denoised previews are
+        # wanted: that is where we skip the others. In mode tae each one is a run of the decoder.
         self.raw.sd_set_preview_callback(
-            ctypes.cast(self._c_preview, ctypes.c_void_p) if wanted else None,
-            value if wanted else 0,
-            interval,
-            True,  # denoised
+            ctypes.cast(self._c_preview, ctypes.c_void_p) if self._preview else None,
+            self._preview_value,
+            self._preview_interval,
+            step % self._preview_interval == 0,  # denoised
             False,  # noisy
             None,
         )
@@ -198,6 +206,8 @@ class Library:
 
     def _on_progress(self, step: int, steps: int, seconds: float, _user: int) -> None:
         try:
+            if self._preview_interval > 1:
+                self._preview_at(step + 1)
             if callback := self._progress:
                 callback(step, steps, seconds)
         except Exception:
@@ -207,7 +217,7 @@ class Library:
         try:
             if callback := self._preview:
                 copies = (copy_image(frames[index]) for index in range(frame_count))
-                callback(step, [image for image in copies if image], is_noisy)
+                callback(abs(step), [image for image in copies if image], is_noisy)  # negative: within a step
         except Exception:
             log.exception("a preview callback failed")
 

@@ -84,7 +84,7 @@ def answer(value: Any, status: int = 200) -> Response:
 
 def render_error(path: str, error: SdcppRestError) -> tuple[int, list[tuple[str, str]], bytes]:
     """Status, headers and body of an error, in the dialect that ``path`` belongs to (so far there is one)."""
-    body = {"error": error.message, "code": error.code, **error.detail}
+    body = {"error": "", "code": "", **error.detail, "error": error.message, "code": error.code}
     headers = [("Content-Type", "application/json")]
     if isinstance(error, NotAuthenticated):
         headers.append(("WWW-Authenticate", 'Bearer realm="sdcpp-rest"'))

@@ -118,7 +118,7 @@ def _inspect(path: str, shown: str, file: IO[bytes], size: int) -> Inspection:
     _refuse_text(path, shown, start)
     if size > 8:
         header_bytes = int.from_bytes(start[:8], "little")
-        if 2 < header_bytes < size and start[8:9] in (b"{", b"[", b" ", b'"'):
+        if 2 <= header_bytes < size and start[8:9] in (b"{", b"[", b" ", b'"'):
             return _read_safetensors(path, shown, file, size, header_bytes)
         if header_bytes >= size and start[8:9] == b"{":
             raise NotAModel(
@@ -151,6 +151,7 @@ _FIXED_FORMATS = {0: "<B", 1: "<b", 2: "<H", 3: "<h", 4: "<I", 5: "<i", 6: "<f",
 _TEXT, _ARRAY, _UINT32 = 8, 9, 4
 _FIRST_READ = 1 << 20
 _KEPT_TEXT = 500
+_ANY_LENGTH = 1 << 64
 
 _u32 = struct.Struct("<I").unpack_from
 _u64 = struct.Struct("<Q").unpack_from
@@ -245,7 +246,7 @@ class _GgufHeader:
 
     def _value(self, key: str, kind: int) -> str | int | float | bool | None:
         if kind == _TEXT:
-            text = self._text(self._size, f"the entry {key!r}")
+            text = self._text(_ANY_LENGTH, "a text")
             return text.decode("utf-8", "replace") if len(text) <= _KEPT_TEXT else None
         if kind == _ARRAY:
             self._skip_array(key)

@@ -68,18 +68,18 @@ class ModelLibrary:
     def __init__(
         self,
         models_dir: str | os.PathLike[str],
-        type_folders: Mapping[str, str] | None = None,
+        type_folders: Mapping[ModelType, str] | Mapping[str, str] | None = None,
         demo_root: Path | None = None,
     ) -> None:
         """``type_folders`` maps a model type to its folder below ``models_dir`` (or to an absolute folder of its own);
         types that it leaves out keep their default folder. Folders need not exist."""
         self._models_dir = Path(models_dir).resolve()
         folders: dict[ModelType, str] = {**TYPE_FOLDERS}
-        for given, folder in (type_folders or {}).items():
+        for given, renamed in (type_folders or {}).items():
             if given not in LIST_NAMES:
                 raise ValueError(f"type_folders: {given!r} is not a model type; known: {', '.join(LIST_NAMES)}")
-            folders[_model_type("type_folders", given)] = folder
-        own = {kind: Path(os.path.abspath(self._models_dir / folder)) for kind, folder in folders.items()}
+            folders[_model_type("type_folders", given)] = renamed
+        own = {kind: Path(os.path.abspath(self._models_dir / name)) for kind, name in folders.items()}
         allowed = {
             self._models_dir,
             *(folder.resolve() for folder in own.values() if _is_outside(folder, self._models_dir)),

@@ -33,7 +33,9 @@ def test_demo_sidecar_says_all_that_loading_and_drawing_need(demo_folder: Path) 
 
 
 def test_sidecars_of_other_programs_are_left_alone() -> None:
-    sidecar = Sidecar.model_validate({"description": "mine", "sd version": "SDXL", "activation text": "foo", "preferred weight": 0})
+    sidecar = Sidecar.model_validate(
+        {"description": "mine", "sd version": "SDXL", "activation text": "foo", "preferred weight": 0}
+    )
     assert sidecar.description == "mine"
 
 

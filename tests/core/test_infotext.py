@@ -35,7 +35,9 @@ def test_picture_k_has_the_seed_plus_k() -> None:
 
 
 def test_hash_strength_and_clip_skip_are_shown_where_they_mean_something() -> None:
-    text = infotext.write(params(clip_skip=2, strength=0.6), "sub/m.x.safetensors", "6ce0161689" * 6, "v1", is_img2img=True)
+    text = infotext.write(
+        params(clip_skip=2, strength=0.6), "sub/m.x.safetensors", "6ce0161689" * 6, "v1", is_img2img=True
+    )
     read = infotext.parse(text)
     assert read["Model hash"] == "6ce0161689"
     assert read["Model"] == "m.x"

@@ -29,8 +29,8 @@ def test_lora_tags_come_out_of_the_prompt(prompt: str, tags: list[LoraTag], rest
 
 
 @pytest.mark.parametrize(
-    "tag", ["<lora::1>", "<lora:>", "<lora:x:>", "<lora:x:nan>", "<lora:x:inf>", "<lora:x:1e999>", "<lora:x:1_0>", "<lora:x:1:2>",
-            "<lora:x:٣>", "<lora:|high_noise|:1>"],
+    "tag", ["<lora::1>", "<lora:>", "<lora:x:>", "<lora:x:nan>", "<lora:x:inf>", "<lora:x:1e999>", "<lora:x:1_0>",
+            "<lora:x:1:2>", "<lora:x:٣>", "<lora:|high_noise|:1>"],
 )  # fmt: skip
 def test_a_tag_without_a_name_or_a_number_is_refused(tag: str) -> None:
     with pytest.raises(InvalidRequest, match=r"prompt: <lora:"):
@@ -41,7 +41,8 @@ def test_a_tag_without_a_name_or_a_number_is_refused(tag: str) -> None:
     "text",
     [
         "", " ", "a (red:1.2) cat", "((a))", "(a", "a)", "[a]", "(a:1.2.3)", "(a:-.5)", "(a:+2)", "(a:0)", "(a:0.0)",
-        r"\(a:.\)", "a:.)", "[a:.]", "(a:b)", "(a:.", "(a: .)", ":.)", "🦊🐈‍⬛ 猫 кот", "BREAK a BREAK", "<|im_end|>", "(a:" + "9" * 38 + ")",
+        r"\(a:.\)", "a:.)", "[a:.]", "(a:b)", "(a:.", "(a: .)", ":.)", "🦊🐈‍⬛ 猫 кот", "BREAK a BREAK", "<|im_end|>",
+        "(a:" + "9" * 38 + ")",
         "(a:0." + "0" * 36 + "1)", "x" * 16_000, "(" * 16_000, r"(a\:.)"[:3], "a(b)c:.)", "(猫:1.3)",
     ],
 )  # fmt: skip
@@ -86,14 +87,19 @@ def test_texts_that_the_library_cannot_take_are_refused(text: str, why: str) -> 
         check_prompt("prompt", text)
 
 
-@settings(max_examples=500)
-@given(st.one_of(st.text(max_size=400), st.text("():.[]\\+-0123456789aB<lora>", max_size=80)))
-def test_any_text_passes_or_is_refused(text: str) -> None:
+def refusal_of(text: str) -> str:
     try:
         check_prompt("prompt", text)
         parse_loras(text)
     except InvalidRequest as refused:
-        assert refused.message.startswith("prompt: ")
+        return refused.message
+    return "passes"
+
+
+@settings(max_examples=500)
+@given(st.one_of(st.text(max_size=400), st.text("():.[]\\+-0123456789aB<lora>", max_size=80)))
+def test_any_text_passes_or_is_refused(text: str) -> None:
+    assert refusal_of(text).startswith(("prompt: ", "passes"))
 
 
 @pytest.mark.parametrize(
@@ -102,9 +108,5 @@ def test_any_text_passes_or_is_refused(text: str) -> None:
 def test_no_prompt_of_the_allowed_length_takes_long(piece: str) -> None:
     text = (piece * 16_000)[:16_000]
     start = time.perf_counter()
-    try:
-        check_prompt("prompt", text)
-        parse_loras(text)
-    except InvalidRequest:
-        pass
+    refusal_of(text)
     assert time.perf_counter() - start < 1.0

@@ -1,4 +1,4 @@
-"""Fixtures for tests against the real library: the demo model, loaded once per test module, and processes that may die."""
+"""Fixtures for tests against the real library: the demo model, loaded once per module, and processes that may die."""
 
 from __future__ import annotations
 

@@ -33,9 +33,9 @@ def test_file_that_is_no_upscaler_is_refused(demo_folder: Path) -> None:
 
 
 def test_wrong_channels_are_refused_before_the_call(demo_folder: Path) -> None:
-    with Upscaler.load(str(demo_folder / "esrgan/esrgan_x2.safetensors"), n_threads=1) as upscaler:
-        with pytest.raises(ValueError, match="3 channels, got 4"):
-            upscaler.upscale(RawImage(8, 8, 4, bytes(256)))
+    path = str(demo_folder / "esrgan/esrgan_x2.safetensors")
+    with Upscaler.load(path, n_threads=1) as upscaler, pytest.raises(ValueError, match="3 channels, got 4"):
+        upscaler.upscale(RawImage(8, 8, 4, bytes(256)))
 
 
 def test_closed_upscaler_refuses_and_closes_twice(demo_folder: Path) -> None:

@@ -19,6 +19,7 @@ from sdcpp_rest.app import create_app
 from sdcpp_rest.asgi import Server, bind, create_asgi
 from sdcpp_rest.config import Config
 from sdcpp_rest.core.job import FINISHED
+from sdcpp_rest.core.load_spec import LoadSpec
 from sdcpp_rest.engine.fake_runner import FakeRunner
 from sdcpp_rest.engine.protocol import RunJob
 from sdcpp_rest.runtime import Runtime, inline_launcher
@@ -27,22 +28,27 @@ PATIENCE_SECONDS = 20
 
 
 class House:
-    """A runtime with a fake engine. ``gate`` (if closed) holds every run before its first step."""
+    """A runtime with a fake engine. ``gate`` (if closed) holds every run before its next step, ``load_gate`` every load."""
 
     def __init__(self, config: Config) -> None:
         self.gate = threading.Event()
         self.gate.set()
         self.running = threading.Event()
+        self.load_gate = threading.Event()
+        self.load_gate.set()
         self.config = config
         self.runtime = Runtime(config, launcher=inline_launcher(self._runner))
         self.client: FlaskClient = create_app(self.runtime).test_client()
 
     def _runner(self) -> FakeRunner:
-        return FakeRunner(on_step=self._on_step, inline=True)
+        return FakeRunner(on_step=self._on_step, on_load=self._on_load, inline=True)
 
     def _on_step(self, command: RunJob, step: int) -> None:
         self.running.set()
         self.gate.wait(PATIENCE_SECONDS)
+
+    def _on_load(self, spec: LoadSpec) -> None:
+        self.load_gate.wait(PATIENCE_SECONDS)
 
     def start(self) -> House:
         """Start, and have the bundled model loaded."""
@@ -64,6 +70,7 @@ class House:
 
     def close(self) -> None:
         self.gate.set()
+        self.load_gate.set()
         self.runtime.stop()
 
 
@@ -104,6 +111,7 @@ class ServedHouse:
 
     def stop(self) -> None:
         self.house.gate.set()
+        self.house.load_gate.set()
         self.server.should_exit = True
         self._thread.join(PATIENCE_SECONDS)
         assert not self._thread.is_alive(), "the server did not stop"
@@ -158,6 +166,16 @@ def house(make_house: Callable[..., House]) -> House:
 @pytest.fixture
 def client(house: House) -> FlaskClient:
     return house.client
+
+
+@pytest.fixture(scope="module")
+def shared_client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FlaskClient]:
+    """A client of one house for a whole module: for requests that are refused and leave nothing behind."""
+    house = House(make_config(tmp_path_factory.mktemp("shared")))
+    try:
+        yield house.start().client
+    finally:
+        house.close()
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""sdcpp-rest: a REST picture server on top of stable-diffusion.cpp."""

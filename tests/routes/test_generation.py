@@ -1,0 +1,235 @@
+from __future__ import annotations
+
+import base64
+import io
+from typing import Any, get_origin
+
+import pytest
+from flask.testing import FlaskClient
+from PIL import Image
+
+from sdcpp_rest.core.params import ImageParams
+from sdcpp_rest.errors import NotSupported
+from sdcpp_rest.routes.generation import Img2ImgBody, Txt2ImgBody, to_params
+from sdcpp_rest.routes.models import LoadBody, LoadOptionsBody
+
+# Every field of the contract's table for POST /txt2img, with a value that is allowed.
+CONTRACT = {
+    "prompt": "a cat", "negative_prompt": "blurry", "width": 64, "height": 64, "steps": 4, "cfg_scale": 7.0,
+    "distilled_guidance": 3.5, "eta": 0.0, "shifted_timestep": 0, "seed": 42, "sampler": "euler_a",
+    "scheduler": "discrete", "batch_count": 2, "clip_skip": -1, "slg_scale": 0.0, "skip_layers": [7, 8, 9],
+    "slg_start": 0.01, "slg_end": 0.2, "custom_sigmas": [], "ref_images": [], "auto_resize_ref_image": True,
+    "increase_ref_index": False, "control_image_base64": "", "control_strength": 0.9, "vae_tiling": False,
+    "vae_tile_size_x": 0, "vae_tile_size_y": 0, "vae_tile_overlap": 0.5, "easycache": False,
+    "easycache_threshold": 0.2, "easycache_start": 0.15, "easycache_end": 0.95, "pm_id_images": [],
+    "pm_id_embed_path": "", "pm_style_strength": 20.0, "upscale": False, "upscale_repeats": 1,
+    "upscale_auto_unload": True,
+}  # fmt: skip
+
+
+def png(side: int = 64) -> str:
+    buffer = io.BytesIO()
+    Image.new("RGB", (side, side), "red").save(buffer, "PNG")
+    return base64.b64encode(buffer.getvalue()).decode()
+
+
+def wrong_values(model: type, prefix: str = "") -> list[Any]:
+    """For every field of a wire model, values of each JSON type that it does not take."""
+    wrong: dict[Any, list[Any]] = {
+        int: ["20", True, 1.5, [], {}, 10**30, -(10**30)],
+        float: ["7.0", False, [], {}],
+        str: [5, True, 1.5, [], {}],
+        bool: [1, 0, "true", [], {}],
+        list: ["x", 5, True, {}, ["x", {}], [None]],
+    }
+    cases = []
+    for name, field in model.model_fields.items():  # type: ignore[attr-defined]
+        kind = get_origin(field.annotation) or field.annotation
+        for value in wrong.get(kind, [5, True, "x", []]):
+            cases.append(pytest.param(name, value, id=f"{prefix}{name}={str(value)[:12]}"))
+    return cases
+
+
+TXT2IMG_CASES = wrong_values(Txt2ImgBody)
+LOAD_CASES = [case for case in wrong_values(LoadBody) if case.values[0] != "options" or case.values[1] != {}]
+OPTION_CASES = wrong_values(LoadOptionsBody, "options.")
+
+
+def test_every_field_of_the_wire_is_tried_with_wrong_types() -> None:
+    assert len(TXT2IMG_CASES) >= 180
+    assert len(LOAD_CASES) >= 60
+    assert len(OPTION_CASES) >= 150
+
+
+@pytest.mark.parametrize(("field", "value"), TXT2IMG_CASES)
+def test_a_wrong_type_in_txt2img_is_refused_by_name(shared_client: FlaskClient, field: str, value: Any) -> None:
+    answer = shared_client.post("/txt2img", json={"prompt": "x", field: value})
+    assert answer.status_code == 400, answer.text
+    assert field in answer.get_json()["error"]
+
+
+@pytest.mark.parametrize(("field", "value"), LOAD_CASES)
+def test_a_wrong_type_in_load_is_refused_by_name(shared_client: FlaskClient, field: str, value: Any) -> None:
+    answer = shared_client.post("/models/load", json={"model_name": "x", field: value})
+    assert answer.status_code == 400, answer.text
+    assert field in answer.get_json()["error"]
+
+
+@pytest.mark.parametrize(("field", "value"), OPTION_CASES)
+def test_a_wrong_type_in_load_options_is_refused_by_name(shared_client: FlaskClient, field: str, value: Any) -> None:
+    answer = shared_client.post("/models/load", json={"model_name": "x", "options": {field: value}})
+    assert answer.status_code == 400, answer.text
+    assert f"options.{field}" in answer.get_json()["error"]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("width", 0), ("width", -64), ("width", 2**31 - 1), ("height", 100_000), ("steps", 0), ("steps", -1),
+        ("steps", 10_001), ("steps", 100_000_000), ("batch_count", 0), ("batch_count", -1), ("batch_count", 65),
+        ("seed", -2), ("seed", 2**63), ("cfg_scale", -1), ("cfg_scale", 1e30), ("eta", -1), ("slg_start", 2),
+        ("slg_end", -0.1), ("vae_tile_overlap", 1.1), ("vae_tile_size_x", -1), ("easycache_threshold", -1),
+        ("easycache_start", 2), ("clip_skip", -2), ("clip_skip", 1000), ("shifted_timestep", -5),
+        ("skip_layers", list(range(2000))), ("skip_layers", [-1]), ("custom_sigmas", [-1.0, 0.0]),
+        ("prompt", "x" * 16_001), ("prompt", "x" * 100_000), ("negative_prompt", "x" * 16_001), ("sampler", "magic"),
+        ("scheduler", "magic"), ("title", "x" * 201), ("ref_images", ["x"] * 17), ("upscale_repeats", 0),
+        ("prompt", "a\u0000b"),
+    ],
+)  # fmt: skip
+def test_a_value_out_of_range_is_refused_by_name(shared_client: FlaskClient, field: str, value: Any) -> None:
+    answer = shared_client.post("/txt2img", json={"prompt": "x", field: value})
+    assert answer.status_code == 400, answer.text
+    assert field in answer.get_json()["error"]
+    assert len(answer.get_json()["error"]) < 1000
+
+
+@pytest.mark.parametrize("literal", ["NaN", "Infinity", "-Infinity", "1e999"])
+def test_numbers_that_json_does_not_have_are_refused_by_name(shared_client: FlaskClient, literal: str) -> None:
+    answer = shared_client.post("/txt2img", data='{"prompt":"x","cfg_scale":' + literal + "}")
+    assert answer.status_code == 400
+    assert "cfg_scale" in answer.get_json()["error"]
+
+
+def test_txt2img_is_accepted_in_the_shape_of_the_contract(client: FlaskClient) -> None:
+    answer = client.post("/txt2img", json={"prompt": "a cat", "width": 64, "height": 64, "steps": 2})
+    assert answer.status_code == 202
+    body = answer.get_json()
+    assert set(body) == {"job_id", "status", "position"}
+    assert (body["status"], body["position"]) == ("pending", 1)
+
+
+def test_every_field_of_the_contract_is_taken(house: Any) -> None:
+    answer = house.client.post("/txt2img", json=CONTRACT)
+    assert answer.status_code == 202, answer.text
+    assert "warnings" not in answer.get_json()
+    params = house.finished(answer.get_json()["job_id"])["params"]
+    kept = {name: value for name, value in CONTRACT.items() if name in ImageParams.model_fields}
+    assert len(kept) >= 28
+    assert {name: params[name] for name in kept} == kept
+
+
+def test_null_means_not_given(client: FlaskClient) -> None:
+    nothing = dict.fromkeys(CONTRACT)
+    assert client.post("/txt2img", json={**nothing, "prompt": "x"}).status_code == 202
+
+
+def test_a_missing_prompt_is_named(client: FlaskClient) -> None:
+    answer = client.post("/txt2img", json={"steps": 2})
+    assert (answer.status_code, answer.get_json()["error"]) == (400, "prompt is required")
+
+
+@pytest.mark.parametrize("content_type", [None, "", "text/plain", "application/x-www-form-urlencoded", "nonsense"])
+def test_the_content_type_does_not_matter(client: FlaskClient, content_type: str | None) -> None:
+    answer = client.post("/txt2img", data=b'{"prompt":"x","steps":1}', content_type=content_type)
+    assert answer.status_code == 202
+
+
+def test_unknown_fields_are_accepted_with_a_warning_that_stays_with_the_job(house: Any) -> None:
+    body = house.client.post("/txt2img", json={"prompt": "x", "step": 3, "steps": 1}).get_json()
+    assert body["warnings"][0] == "unknown field 'step' ignored; did you mean 'steps'?"
+    assert house.finished(body["job_id"])["warnings"][0] == body["warnings"][0]
+
+
+def test_unknown_fields_are_refused_when_the_user_wants_it_strict(make_house: Any) -> None:
+    strict = make_house(api={"strict": True}).start()
+    answer = strict.client.post("/txt2img", json={"prompt": "x", "step": 3})
+    assert (answer.status_code, answer.get_json()["error"]) == (400, "unknown field 'step'; did you mean 'steps'?")
+
+
+def test_the_limit_that_is_told_is_the_one_that_was_configured(make_house: Any) -> None:
+    small = make_house(limits={"steps": 30}).start()
+    answer = small.client.post("/txt2img", json={"prompt": "x", "steps": 31})
+    assert answer.get_json()["error"] == "steps must be an integer between 1 and 30, got 31"
+
+
+def test_without_a_model_the_contract_has_its_words(make_house: Any) -> None:
+    empty = make_house(models={"include_demo": False})
+    empty.runtime.start()
+    answer = empty.client.post("/txt2img", json={"prompt": "x"})
+    assert (answer.status_code, answer.get_json()["error"]) == (400, "No model loaded")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("control_image_base64", "AAAA"), ("pm_id_images", ["AAAA"]), ("pm_id_embed_path", "x"), ("upscale", True)],
+)
+def test_what_is_not_built_yet_is_a_clear_501(client: FlaskClient, field: str, value: Any) -> None:
+    answer = client.post("/txt2img", json={"prompt": "x", field: value})
+    assert answer.status_code == 501
+    assert "not available in this version yet" in answer.get_json()["error"]
+    assert answer.get_json()["field"] == field
+
+
+def test_a_full_queue_is_told(make_house: Any) -> None:
+    house = make_house(limits={"pending_jobs": 1}).start()
+    house.gate.clear()
+    house.submit()
+    assert house.running.wait(20)
+    house.submit()
+    assert house.client.post("/txt2img", json={"prompt": "x"}).status_code == 429
+
+
+def test_a_stopping_server_takes_no_jobs_and_says_so(house: Any) -> None:
+    house.runtime.begin_stop()
+    answer = house.client.post("/txt2img", json={"prompt": "x"})
+    assert answer.status_code == 503
+    assert answer.headers["Retry-After"]
+
+
+def test_images_are_named_by_role() -> None:
+    body = Img2ImgBody.model_validate(
+        {"prompt": "x", "init_image_base64": "I", "mask_image_base64": "M", "ref_images": ["A", "B"], "img_cfg_scale": -1}
+    )
+    asked, images = to_params(body)
+    assert images == {"init_image": "I", "mask_image": "M", "ref_images.0": "A", "ref_images.1": "B"}
+    assert asked == {"prompt": "x"}
+
+
+def test_what_was_not_sent_is_left_to_the_defaults() -> None:
+    assert to_params(Txt2ImgBody.model_validate({"prompt": "x", "upscale": False}))[0] == {"prompt": "x"}
+    with pytest.raises(NotSupported):
+        to_params(Txt2ImgBody.model_validate({"prompt": "x", "upscale": True}))
+
+
+def test_img2img_needs_its_picture(client: FlaskClient) -> None:
+    answer = client.post("/img2img", json={"prompt": "x"})
+    assert (answer.status_code, answer.get_json()["error"]) == (400, "init_image_base64 is required")
+
+
+def test_img2img_runs_on_a_model_loaded_with_its_encoder(house: Any) -> None:
+    loaded = house.client.post(
+        "/models/load", json={"model_name": "demo_dit_q8_0.gguf", "options": {"vae_decode_only": False}}
+    )
+    assert loaded.status_code == 200, loaded.text
+    answer = house.client.post("/img2img", json={"prompt": "x", "steps": 1, "init_image_base64": png()})
+    assert answer.status_code == 202, answer.text
+    job = house.finished(answer.get_json()["job_id"])
+    assert (job["type"], job["status"]) == ("img2img", "completed")
+
+
+@pytest.mark.parametrize("picture", ["", "not base64!", "AAAA", "data:image/png;base64,AAAA"])
+def test_a_picture_that_is_none_is_refused_by_name(house: Any, picture: str) -> None:
+    house.client.post("/models/load", json={"model_name": "demo_dit_q8_0.gguf", "options": {"vae_decode_only": False}})
+    answer = house.client.post("/img2img", json={"prompt": "x", "init_image_base64": picture})
+    assert answer.status_code == 400
+    assert "init_image" in answer.get_json()["error"]

@@ -17,7 +17,7 @@ from werkzeug.exceptions import HTTPException
 from sdcpp_rest.errors import InvalidRequest, MethodNotAllowed, NotFound, PayloadTooLarge, SdcppRestError
 from sdcpp_rest.routes.files import files
 from sdcpp_rest.routes.generation import generation
-from sdcpp_rest.routes.http import RUNTIME_KEY, internal_error, json_text, render_error
+from sdcpp_rest.routes.http import RUNTIME_KEY, internal_error, json_text, render_error, shortened
 from sdcpp_rest.routes.models import models
 from sdcpp_rest.routes.queue import queue
 from sdcpp_rest.routes.system import system
@@ -93,10 +93,11 @@ def _refused_by_flask(error: HTTPException) -> Response:
 
 def _our_error(error: HTTPException) -> SdcppRestError:
     if error.code == 404:
-        return NotFound(f"Unknown URL: {request.path}")
+        return NotFound(f"Unknown URL: {shortened(request.path)}")
     if error.code == 405:
         allowed = sorted(getattr(error, "valid_methods", None) or ())
-        return MethodNotAllowed(f"{request.method} is not allowed on {request.path}; allowed: {', '.join(allowed)}")
+        where = shortened(request.path)
+        return MethodNotAllowed(f"{request.method} is not allowed on {where}; allowed: {', '.join(allowed)}")
     if error.code == 413:
         return PayloadTooLarge(error.description or "The request body is too large")
     if error.code == 400:
@@ -109,4 +110,4 @@ def _our_error(error: HTTPException) -> SdcppRestError:
 
 
 def _surprised(error: Exception) -> Response:
-    return _refused(internal_error(error, f"{request.method} {request.path}"))
+    return _refused(internal_error(error, f"{request.method} {request.path!r}"))

@@ -38,7 +38,7 @@ from sdcpp_rest.core.events import ServerStatus
 from sdcpp_rest.core.job import utc_now
 from sdcpp_rest.errors import EngineUnavailable, InvalidRequest, NotFound, PayloadTooLarge, SdcppRestError
 from sdcpp_rest.routes import websocket as stream
-from sdcpp_rest.routes.http import internal_error, json_text, pool_of, render_error
+from sdcpp_rest.routes.http import internal_error, json_text, pool_of, render_error, shortened
 from sdcpp_rest.runtime import Runtime
 from sdcpp_rest.services.event_bus import Subscription
 
@@ -60,8 +60,8 @@ _BACKLOG = 2048
 class Shell:
     """The ASGI application.
 
-    ``start_error``: what kept the runtime from starting, for whoever runs the server. ``blocking_in_flight``: calls that
-    are waiting in the large pool.
+    ``start_error``: what kept the runtime from starting, for whoever runs the server. ``blocking_in_flight``: calls
+    that are waiting in the large pool.
     """
 
     def __init__(self, runtime: Runtime) -> None:
@@ -144,8 +144,12 @@ class Shell:
             await _send_error(scope, send, error)
         except _ClientLeft:
             pass
+        except asyncio.CancelledError:
+            # The server's patience with this request ended while it stops (a body that does not come, say).
+            if not started:
+                await _send_error(scope, send, EngineUnavailable("The server is stopping"))
         except Exception as error:  # a fault of the shell's own; views' faults are answered by Flask
-            fault = internal_error(error, f"{scope['method']} {scope['path']}")
+            fault = internal_error(error, f"{scope['method']} {scope['path']!r}")
             if started:
                 # Too late for an answer: a cut connection is the only honest signal that the body is not whole.
                 raise
@@ -192,7 +196,7 @@ class Shell:
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         check_key(self._config, Asking.of(scope))
         if scope["path"] not in stream.PATHS:
-            raise NotFound(f"No WebSocket here: {scope['path']}")
+            raise NotFound(f"No WebSocket here: {shortened(scope['path'])}")
         socket_ = WebSocket(scope, receive, send)
         await socket_.accept()
         with self._runtime.bus.subscribe(_MAILBOX_EVENTS) as mailbox:
@@ -418,6 +422,8 @@ class Server(uvicorn.Server):
                 http=_JsonHttp,
                 ws=_AbortableWebSocket,
                 ws_max_size=WEBSOCKET_MAX_BYTES,
+                # Previews are JPEGs: compressing them again costs time that the engine could use.
+                ws_per_message_deflate=False,
                 lifespan="on",
                 log_config=None,
                 log_level="warning",
@@ -435,7 +441,7 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets=sockets)
         if self.started and sockets:
-            self._server_file = _write_server_file(self._runtime, sockets)
+            self._server_file = self._tell_where(sockets)
             log.info("listening on %s", ", ".join(_url(bound) for bound in sockets))
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -451,6 +457,13 @@ class Server(uvicorn.Server):
         self.should_exit = True
         # On a thread of its own: this code interrupts the main thread anywhere, maybe while it holds a lock we need.
         threading.Thread(target=self._runtime.begin_stop, name="begin-stop", daemon=True).start()
+
+    def _tell_where(self, sockets: list[socket.socket]) -> Path | None:
+        try:
+            return _write_server_file(self._runtime, sockets)
+        except OSError as error:
+            log.warning("%s could not be written: %s", SERVER_FILE, error)
+            return None
 
     def remove_server_file(self) -> None:
         if self._server_file is not None:

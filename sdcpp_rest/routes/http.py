@@ -84,13 +84,19 @@ def answer(value: Any, status: int = 200) -> Response:
 
 def render_error(path: str, error: SdcppRestError) -> tuple[int, list[tuple[str, str]], bytes]:
     """Status, headers and body of an error, in the dialect that ``path`` belongs to (so far there is one)."""
-    body = {"error": "", "code": "", **error.detail, "error": error.message, "code": error.code}
+    said = {"error": error.message, "code": error.code}
+    body = {**said, **error.detail, **said}
     headers = [("Content-Type", "application/json")]
     if isinstance(error, NotAuthenticated):
         headers.append(("WWW-Authenticate", 'Bearer realm="sdcpp-rest"'))
     if error.status == 503:
         headers.append(("Retry-After", "1"))
     return error.status, headers, json_text(body).encode()
+
+
+def shortened(text: str) -> str:
+    """A client's own words, cut to a length that may stand in a message."""
+    return text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "..."
 
 
 class InternalError(SdcppRestError):
@@ -273,7 +279,7 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
         # A silent choice between two values would be right half of the time.
-        raise InvalidRequest(f"field {_shown(twice)} is given more than once", field=_shortened(twice))
+        raise InvalidRequest(f"field {_shown(twice)} is given more than once", field=shortened(twice))
     return made
 
 
@@ -288,7 +294,7 @@ def _leaves(body: dict[str, Any]) -> Iterator[tuple[str, Any]]:
             for name, inner in value.items():
                 if "\0" in name:
                     raise InvalidRequest("field names must not contain NUL characters")
-                shown = _shortened(name)
+                shown = shortened(name)
                 waiting.append((f"{path}.{shown}" if path else shown, inner, depth + 1))
         elif isinstance(value, list):
             waiting.extend((f"{path}[{index}]", inner, depth + 1) for index, inner in enumerate(value))
@@ -327,7 +333,7 @@ def _unknown_fields(model: type[Wire], given: Mapping[str, Any], prefix: str = "
         inner = model.model_fields[name].annotation if name in model.model_fields else None
         if name not in model.model_fields:
             # A name is shown whole or cut, and never with a quote that would blur where it ends.
-            text = f"unknown field '{prefix}{_shortened(name).replace(chr(39), '?')}'"
+            text = f"unknown field '{prefix}{shortened(name).replace(chr(39), '?')}'"
             like = nearest(name[:_SHOWN_CHARACTERS], known)
             yield f"{text}; did you mean '{prefix}{like}'?" if like else text
         elif isinstance(inner, type) and issubclass(inner, Wire) and isinstance(value, dict):
@@ -403,16 +409,12 @@ def _noun(annotation: Any) -> str:
 def _shown(value: Any) -> str:
     """A value of a request as it may stand in a message: JSON, cut to a length that a person reads."""
     if isinstance(value, str):
-        value = _shortened(value)
+        value = shortened(value)
     elif isinstance(value, dict):
         return "an object"
     elif isinstance(value, list):
         return f"an array of {len(value)} items"
     try:
-        return _shortened(json.dumps(value))
+        return shortened(json.dumps(value))
     except ValueError:
         return "a number with too many digits"
-
-
-def _shortened(text: str) -> str:
-    return text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "..."

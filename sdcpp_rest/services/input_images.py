@@ -23,7 +23,7 @@ _FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
 
 def decode_base64(field: str, text: str) -> bytes:
     """Bytes of a base64 string or a ``data:`` URL; white space and missing padding are forgiven. Raises InvalidRequest."""
-    if not isinstance(text, str) or not text.strip():
+    if not text.strip():
         raise InvalidRequest(f"{field} must be a base64-encoded picture, got nothing", field=field)
     body = text.strip()
     if body.startswith("data:"):

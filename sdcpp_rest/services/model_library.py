@@ -285,6 +285,10 @@ class ModelLibrary:
                     value=tag.name,
                     nearest=nearest,
                 ) from None
+            except InvalidRequest as error:
+                raise InvalidRequest(
+                    f"prompt: LoRA {error.message.partition(': ')[2]}", field="prompt", value=tag.name
+                ) from None
             contents = inspection.inspect_file(file.path).contents
             if contents not in ("LoRA", "unknown"):
                 raise inspection.NotAModel(

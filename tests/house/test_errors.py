@@ -88,7 +88,8 @@ def test_a_wrong_method_is_a_405_that_names_the_right_ones(client: FlaskClient, 
 
 @pytest.mark.parametrize("url", ["/txt2img", "/img2img", "/models/load", "/models/unload"])
 @pytest.mark.parametrize(
-    "raw", [b"{", b"[]", b"null", b"5", b'"x"', b"\xff\xfe\xff", b"prompt=x", b"[" * 100_000, b'{"a":NaN}', b'{"a":1,"a":2}']
+    "raw",
+    [b"{", b"[]", b"null", b"5", b'"x"', b"\xff\xfe\xff", b"prompt=x", b"[" * 100_000, b'{"a":NaN}', b'{"a":1,"a":2}'],
 )
 def test_a_body_that_is_not_a_json_object_is_a_400(client: FlaskClient, url: str, raw: bytes) -> None:
     assert_error(client.post(url, data=raw), 400, "invalid_request")

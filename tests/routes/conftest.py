@@ -28,7 +28,7 @@ PATIENCE_SECONDS = 20
 
 
 class House:
-    """A runtime with a fake engine. ``gate`` (if closed) holds every run before its next step, ``load_gate`` every load."""
+    """A runtime with a fake engine. A closed ``gate`` holds runs before their next step, ``load_gate`` holds loads."""
 
     def __init__(self, config: Config) -> None:
         self.gate = threading.Event()

@@ -107,6 +107,12 @@ def test_a_connection_is_kept_for_the_next_request_also_after_errors(served: Any
             assert "close" not in answer.headers.get("Connection", "")
 
 
+def test_a_very_long_url_makes_a_short_answer(served: Any) -> None:
+    answer = served.get("/" + "x" * 8000)
+    assert answer.status_code == 404
+    assert len(answer.content) < 300
+
+
 def test_a_client_that_leaves_in_the_middle_of_its_body_hurts_nobody(served: Any, caplog: Any) -> None:
     with served.connection() as connection:
         connection.sendall(b"POST /txt2img HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\nhalf")
@@ -116,7 +122,12 @@ def test_a_client_that_leaves_in_the_middle_of_its_body_hurts_nobody(served: Any
 
 @pytest.mark.parametrize(
     "request_bytes",
-    [b"\x16\x03\x01\x02\x00\x01\x00", b"GET\r\n\r\n", b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", b"GET / HTTP/1.1\r\n\r\n"],
+    [
+        b"\x16\x03\x01\x02\x00\x01\x00",
+        b"GET\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+        b"GET / HTTP/1.1\r\n\r\n",
+    ],
 )
 def test_what_is_not_http_is_refused_in_json(served: Any, request_bytes: bytes) -> None:
     status, body = raw_exchange(served, request_bytes)
@@ -180,6 +191,15 @@ def test_stop_releases_callers_that_wait(served: Any) -> None:
         assert released == [503, 503]
         served.house.load_gate.set()
         assert [load.result(20).status_code for load in loads].count(503) >= 2
+
+
+def test_a_client_that_never_ends_its_body_cannot_hold_up_the_stop(served: Any, caplog: Any) -> None:
+    with served.connection() as connection:
+        connection.sendall(b"POST /txt2img HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\nhalf")
+        served.get("/health")
+        served.stop()
+        assert connection.recv(65536).startswith(b"HTTP/1.1 503")
+    assert "Traceback" not in caplog.text
 
 
 def _until_waiting(served: Any, count: int) -> None:

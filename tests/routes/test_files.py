@@ -97,7 +97,8 @@ def test_a_path_that_tries_to_leave_is_refused(client: FlaskClient, path: str) -
 
 
 @pytest.mark.parametrize(
-    "path", ["nothing.png", "nothing/at/all", "//etc/passwd", "%2Fetc%2Fpasswd", "x" * 5000, "%252e%252e/x", "~root", "%FF"]
+    "path",
+    ["nothing.png", "nothing/at/all", "//etc/passwd", "%2Fetc%2Fpasswd", "x" * 5000, "%252e%252e/x", "~root", "%FF"],
 )
 def test_a_path_that_is_not_there_is_not_found_in_json(client: FlaskClient, path: str) -> None:
     answer = get(client, f"/output/{path}")

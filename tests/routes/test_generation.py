@@ -198,7 +198,13 @@ def test_a_stopping_server_takes_no_jobs_and_says_so(house: Any) -> None:
 
 def test_images_are_named_by_role() -> None:
     body = Img2ImgBody.model_validate(
-        {"prompt": "x", "init_image_base64": "I", "mask_image_base64": "M", "ref_images": ["A", "B"], "img_cfg_scale": -1}
+        {
+            "prompt": "x",
+            "init_image_base64": "I",
+            "mask_image_base64": "M",
+            "ref_images": ["A", "B"],
+            "img_cfg_scale": -1,
+        }
     )
     asked, images = to_params(body)
     assert images == {"init_image": "I", "mask_image": "M", "ref_images.0": "A", "ref_images.1": "B"}

@@ -11,7 +11,8 @@ from sdcpp_rest.routes.models import LoadBody, LoadOptionsBody, to_request
 
 DEMO = "demo_dit_q8_0.gguf"
 LISTS = [
-    "checkpoints", "diffusion_models", "vae", "loras", "clip", "t5", "controlnets", "llm", "esrgan", "taesd", "embeddings",
+    "checkpoints", "diffusion_models", "vae", "loras", "clip", "t5", "controlnets", "llm", "esrgan", "taesd",
+    "embeddings",
 ]  # fmt: skip
 
 

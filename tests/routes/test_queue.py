@@ -11,7 +11,16 @@ from sdcpp_rest.core.job import Job, Progress
 from sdcpp_rest.routes.queue import job_object
 
 ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
-PROGRESS = {"step", "total_steps", "current_image", "total_images", "all_steps", "current_all_steps", "percentage", "phase"}
+PROGRESS = {
+    "step",
+    "total_steps",
+    "current_image",
+    "total_images",
+    "all_steps",
+    "current_all_steps",
+    "percentage",
+    "phase",
+}
 TIMINGS = {"queued_seconds", "load_seconds", "native_seconds", "encode_seconds"}
 
 
@@ -70,7 +79,8 @@ def test_the_queue_is_counted_and_listed_newest_first(busy: Any) -> None:
     house, running, pending = busy
     queue = house.client.get("/queue").get_json()
     assert list(queue) == [
-        "pending_count", "processing_count", "completed_count", "failed_count", "cancelled_count", "total_count", "items",
+        "pending_count", "processing_count", "completed_count", "failed_count", "cancelled_count", "total_count",
+        "items",
     ]  # fmt: skip
     assert (queue["pending_count"], queue["processing_count"], queue["total_count"]) == (1, 1, 2)
     assert {job["job_id"] for job in queue["items"]} == {running, pending}
@@ -157,7 +167,11 @@ def test_an_odd_job_id_is_just_not_found(shared_client: FlaskClient, job_id: str
 
 
 def test_paths_on_the_servers_disk_are_not_shown() -> None:
-    params = {"prompt": "x", "loras": [{"name": "l", "path": "/secret/l.safetensors", "weight": 1.0}], "eta": float("inf")}
+    params = {
+        "prompt": "x",
+        "loras": [{"name": "l", "path": "/secret/l.safetensors", "weight": 1.0}],
+        "eta": float("inf"),
+    }
     job = Job(id="j", kind="txt2img", params=params, created_at=datetime(2024, 1, 1, 12, tzinfo=timezone.utc))
     shown = job_object(job, Progress())
     assert shown["params"]["loras"] == [{"name": "l", "weight": 1.0}]

@@ -51,7 +51,9 @@ def test_pings_are_answered_in_their_own_spelling() -> None:
     assert answer == {"type": "pong", "event": "pong", "timestamp": "2024-01-01T12:00:30.123Z", "data": {}}
 
 
-@pytest.mark.parametrize("heard", ["", "hello", "{}", "[]", '{"type":"other"}', "{", "[" * 100_000, "x" * 10_000, "null"])
+@pytest.mark.parametrize(
+    "heard", ["", "hello", "{}", "[]", '{"type":"other"}', "{", "[" * 100_000, "x" * 10_000, "null"]
+)
 def test_anything_else_is_not_answered(heard: str) -> None:
     assert answer_to(heard) is None
 
@@ -176,7 +178,9 @@ def test_a_slow_client_loses_progress_but_no_change_of_status(served: Any, next_
     assert seen == [f"job{step}" for step in range(0, 20_000, 1000)] + ["last"]
 
 
-def test_a_client_too_slow_for_what_it_must_not_miss_is_cut_off_and_others_are_not(served: Any, next_event: Any) -> None:
+def test_a_client_too_slow_for_what_it_must_not_miss_is_cut_off_and_others_are_not(
+    served: Any, next_event: Any
+) -> None:
     with served.listen() as good, _slow_listener(served) as slow:
         next_event(good, "server_status")
         next_event(slow, "server_status")
@@ -191,8 +195,7 @@ def test_a_client_too_slow_for_what_it_must_not_miss_is_cut_off_and_others_are_n
                 break
         _until(lambda: bus.subscriber_count == 1, served)
         with pytest.raises(ConnectionClosed):
-            while True:
-                slow.recv(timeout=20)
+            _read_to_the_end(slow)
         bus.publish(_changed("still here"))
         while next_event(good, "job_status_changed")["data"]["job_id"] != "still here":
             pass
@@ -208,8 +211,7 @@ def test_the_reason_for_hanging_up_is_told(make_served: Any, next_event: Any, mo
         for number in range(1000):
             served.runtime.bus.publish(_changed(f"job{number}"))
         with pytest.raises(ConnectionClosed) as closed:
-            while True:
-                connection.recv(timeout=20)
+            _read_to_the_end(connection)
     assert closed.value.rcvd is not None
     assert closed.value.rcvd.code == 1013
 
@@ -219,8 +221,7 @@ def test_listeners_are_told_when_the_server_stops(served: Any, next_event: Any) 
         next_event(connection, "server_status")
         served.stop()
         with pytest.raises(ConnectionClosed) as closed:
-            while True:
-                connection.recv(timeout=20)
+            _read_to_the_end(connection)
     assert closed.value.rcvd is not None
     assert closed.value.rcvd.code == 1012
 
@@ -241,6 +242,11 @@ def _slow_listener(served: Any) -> ClientConnection:
     plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     plain.connect(("127.0.0.1", served.port))
     return served.listen(sock=plain, max_queue=1, compression=None)  # type: ignore[no-any-return]
+
+
+def _read_to_the_end(connection: ClientConnection) -> None:
+    while True:
+        connection.recv(timeout=20)
 
 
 def _refused(served: Any, path: str, **more: Any) -> tuple[int, str]:

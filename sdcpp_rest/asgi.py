@@ -523,7 +523,9 @@ def _listening(host: str, port: int) -> socket.socket:
         # "localhost" may be both; IPv4 is what most clients try.
         key=lambda found: found[0] != socket.AF_INET,
     )
-    bound = socket.socket(family, socket.SOCK_STREAM)
+    # The protocol is named, because asyncio turns Nagle's algorithm off only where it reads TCP: without that, every
+    # answer on a kept connection waits 40 ms for the client's delayed acknowledgement of its head.
+    bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         if sys.platform == "win32":
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)

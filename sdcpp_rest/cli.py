@@ -1,4 +1,4 @@
-"""The command line: every command of ``sdcpp-rest``. Imports are made inside the commands, so that ``--help`` is quick."""
+"""The command line: every command of ``sdcpp-rest``. Imports are made inside the commands: ``--help`` is quick."""
 
 from __future__ import annotations
 
@@ -44,7 +44,9 @@ def _config_options(command: _Command) -> _Command:
     for option in reversed(
         (
             click.option("--config", "config_file", type=click.Path(path_type=Path), help="A TOML file of settings."),
-            click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="One setting, e.g. server.port=9000."),
+            click.option(
+                "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="One setting, e.g. server.port=9000."
+            ),
             click.option("--data-dir", type=click.Path(path_type=Path), help="Database, logs, inputs."),
             click.option("--models-dir", type=click.Path(path_type=Path), help="Model files, one sub-folder per type."),
             click.option("--output-dir", type=click.Path(path_type=Path), help="Finished pictures."),
@@ -54,14 +56,16 @@ def _config_options(command: _Command) -> _Command:
     return command
 
 
-# --- serve --------------------------------------------------------------------------------------------------------------
+# --- serve ------------------------------------------------------------------------------------------------------------
 
 
 @main.command()
 @click.option("--host", help="Address to listen on.")
 @click.option("--port", type=int, help="Port for HTTP and /ws.")
 @click.option("--ws-port", type=int, help="Second port, for WebSockets alone; 0 for none.")
-@click.option("--allow-public-without-auth", is_flag=True, default=None, help="Serve a public address without API keys.")
+@click.option(
+    "--allow-public-without-auth", is_flag=True, default=None, help="Serve a public address without API keys."
+)
 @_config_options
 def serve(config_file: Path | None, overrides: tuple[str, ...], **options: Any) -> None:
     """Run the server until Ctrl-C."""
@@ -74,7 +78,7 @@ def serve(config_file: Path | None, overrides: tuple[str, ...], **options: Any) 
     sys.exit(serve_runtime(Runtime(config)))
 
 
-# --- generate -----------------------------------------------------------------------------------------------------------
+# --- generate ---------------------------------------------------------------------------------------------------------
 
 
 @main.command()
@@ -226,7 +230,7 @@ def _progress_bar() -> Iterator[Callable[[float, str], None]]:
         yield lambda percentage, phase: progress.update(bar, completed=percentage, description=phase)
 
 
-# --- doctor, native -----------------------------------------------------------------------------------------------------
+# --- doctor, native ---------------------------------------------------------------------------------------------------
 
 
 @main.command()
@@ -274,10 +278,13 @@ def native_build(force: bool) -> None:
     """Build stable-diffusion.cpp with the right flags, and those of CMAKE_ARGS (such as -DSD_CUDA=ON)."""
     from sdcpp_rest.native import build
 
-    build.build(force=force, log=click.echo)
+    try:
+        build.build(force=force, log=click.echo)
+    except build.BuildError as error:
+        raise click.ClickException(str(error)) from None
 
 
-# --- routes -------------------------------------------------------------------------------------------------------------
+# --- routes -----------------------------------------------------------------------------------------------------------
 
 
 @main.command()

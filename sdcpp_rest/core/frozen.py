@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict
 class Frozen(BaseModel):
     """An immutable record. Unknown fields are an error: these are our own words, not a client's.
 
-    NaN and infinity survive a round trip through JSON, because the library gives infinity a meaning ("decide yourself").
+    NaN and infinity survive a round trip through JSON: for the library, infinity means "decide yourself".
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants", protected_namespaces=())

@@ -60,7 +60,7 @@ class Job(Frozen):
     """One row of the queue.
 
     ``params`` is JSON-ready (for pictures: ``ImageParams.model_dump()``); ``inputs`` maps a role (``init_image``,
-    ``ref_images.0``) to a PNG file name inside the job's input folder; ``outputs`` are paths relative to the output folder.
+    ``ref_images.0``) to a PNG file name inside the job's input folder; ``outputs`` are relative to the output folder.
     ``load_spec`` is what the job binds to. ``origin`` is for display only; ``owner`` is an opaque client token.
     ``attempts`` counts claims, so that a job that was interrupted again and again is given up.
     """

@@ -1,7 +1,7 @@
 """What a picture job asks for, in the native dialect's words (they are the house's words too).
 
-Pure values: every default of an omitted field has been filled in, every name checked. Paths of LoRAs and input images are
-absolute and were resolved inside the allowed folders before a value of this room was built.
+Pure values: every default of an omitted field has been filled in, every name checked. Paths of LoRAs and input images
+are absolute and were resolved inside the allowed folders before a value of this room was built.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """The samplers and schedulers of the pinned library, by the library's own names and in its order.
 
-Used where no engine has answered yet; a native test compares them with the library. ``FLOW_UNFIT`` schedulers return sigmas
-made for SD1/SDXL: on flow models the picture is noise or black.
+Used where no engine has answered yet; a native test compares them with the library.
 """
 
 from __future__ import annotations

@@ -57,7 +57,7 @@ class FakeRunner:
             devices=self.devices(),
             samplers=("euler", "euler_a", "heun", "dpm++2m"),
             schedulers=("discrete", "karras", "gits"),
-            quantization_types=(QuantizationType(id="q8_0", name="Q8_0 (8-bit)", bits=8.5),),
+            quantization_types=(QuantizationType(id="q8_0", name="Q8_0 (8-bit)", bits=8, bits_per_weight=8.5),),
         )
 
     def load(self, spec: LoadSpec, report: Report) -> Loaded:

@@ -85,7 +85,13 @@ class NativeRunner:
             samplers=library.samplers(),
             schedulers=library.schedulers(),
             quantization_types=tuple(
-                QuantizationType(id=entry.id, name=entry.name, bits=entry.bits) for entry in library.quantization_types()
+                QuantizationType(
+                    id=entry.id,
+                    name=entry.name,
+                    bits=int("".join(filter(str.isdigit, entry.id.partition("_")[0]))),
+                    bits_per_weight=entry.bits,
+                )
+                for entry in library.quantization_types()
             ),
         )
 
@@ -321,9 +327,7 @@ def _image_request(params: ImageParams, inputs: dict[str, str]) -> ImageRequest:
         auto_resize_ref_image=params.auto_resize_ref_image,
         increase_ref_index=params.increase_ref_index,
         loras=tuple(LoraFile(use.path, use.weight, use.is_high_noise) for use in params.loras),
-        vae_tiling=Tiling(
-            params.vae_tiling, params.vae_tile_size_x, params.vae_tile_size_y, params.vae_tile_overlap
-        ),
+        vae_tiling=Tiling(params.vae_tiling, params.vae_tile_size_x, params.vae_tile_size_y, params.vae_tile_overlap),
         cache=CacheSettings(
             "easycache" if params.easycache else "disabled",
             params.easycache_threshold,
@@ -334,7 +338,9 @@ def _image_request(params: ImageParams, inputs: dict[str, str]) -> ImageRequest:
 
 
 def _ref_images(inputs: dict[str, str]) -> tuple[RawImage, ...]:
-    roles = sorted((role for role in inputs if role.startswith("ref_images.")), key=lambda role: int(role.split(".")[1]))
+    roles = sorted(
+        (role for role in inputs if role.startswith("ref_images.")), key=lambda role: int(role.split(".")[1])
+    )
     pictures = (_read_image(inputs[role], "RGB") for role in roles)
     return tuple(picture for picture in pictures if picture is not None)
 
@@ -360,7 +366,5 @@ def _result(images: list[RawImage], params: ImageParams, seconds: float) -> RunR
     drawn = (pictures[0].width, pictures[0].height)
     if drawn == (params.width, params.height):
         return RunResult(pictures, seconds)
-    warning = (
-        f"this model draws sizes in steps: {drawn[0]}x{drawn[1]} was drawn and cropped to {params.width}x{params.height}"
-    )
+    warning = f"this model draws sizes in steps: {drawn[0]}x{drawn[1]} was drawn and cropped to {params.width}x{params.height}"
     return RunResult([picture.cropped(params.width, params.height) for picture in pictures], seconds, (warning,))

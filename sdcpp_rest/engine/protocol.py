@@ -92,9 +92,12 @@ class Device(Frozen):
 
 
 class QuantizationType(Frozen):
+    """A weight type that can be written. ``bits`` as in its name; ``bits_per_weight`` with its share of the scales."""
+
     id: str
     name: str
-    bits: float
+    bits: int
+    bits_per_weight: float
 
 
 class Ready(Frozen):

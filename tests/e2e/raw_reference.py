@@ -47,7 +47,9 @@ def main(folder: Path) -> None:
         sample.scheduler = library.str_to_scheduler(request["scheduler"].encode())
         image = sd.generate_image(loaded, ctypes.byref(params))[0]
         pixels = ctypes.string_at(image.data, image.width * image.height * image.channel)
-        np.save(folder / f"{index}.npy", np.frombuffer(pixels, np.uint8).reshape(image.height, image.width, -1).astype(int))
+        np.save(
+            folder / f"{index}.npy", np.frombuffer(pixels, np.uint8).reshape(image.height, image.width, -1).astype(int)
+        )
 
 
 main(Path(sys.argv[1]))

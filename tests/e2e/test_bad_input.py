@@ -91,7 +91,9 @@ def test_gits_with_one_step_is_refused_by_name(server: ServerProcess) -> None:
 
 
 def test_product_of_sizes_and_steps_is_bounded(server: ServerProcess) -> None:
-    answer = server.post("/txt2img", {"prompt": PROMPT, "width": 4096, "height": 4096, "steps": 10_000, "batch_count": 64})
+    answer = server.post(
+        "/txt2img", {"prompt": PROMPT, "width": 4096, "height": 4096, "steps": 10_000, "batch_count": 64}
+    )
     assert answer.status_code == 400
     assert "limits.pixel_steps" in answer.json()["error"]
 
@@ -104,7 +106,7 @@ def test_what_is_not_there_yet_says_so(server: ServerProcess, field: str) -> Non
     assert answer.json()["error"]
 
 
-# --- /models/load -------------------------------------------------------------------------------------------------------
+# --- /models/load -----------------------------------------------------------------------------------------------------
 
 
 def _gguf(architecture: str) -> bytes:
@@ -132,7 +134,9 @@ FILES: dict[str, bytes] = {
     "no_dtype.safetensors": _safetensors(b'{"a": {"shape": [1], "data_offsets": [0, 4]}}', b"1234"),
     "no_offsets.safetensors": _safetensors(b'{"a": {"dtype": "F32", "shape": [1]}}', b"1234"),
     "text_shape.safetensors": _safetensors(b'{"a": {"dtype": "F32", "shape": "1", "data_offsets": [0, 4]}}', b"1234"),
-    "truncated.safetensors": _safetensors(b'{"a": {"dtype": "F32", "shape": [100], "data_offsets": [0, 400]}}', b"1234"),
+    "truncated.safetensors": _safetensors(
+        b'{"a": {"dtype": "F32", "shape": [100], "data_offsets": [0, 400]}}', b"1234"
+    ),
     "page.safetensors": b"<!DOCTYPE html><html><body>Not found</body></html>",
     "pointer.safetensors": b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 10\n",
 }
@@ -146,7 +150,11 @@ def files(shared_server: ServerProcess) -> Path:
         for name, content in FILES.items():
             (folder / kind / name).write_bytes(content)
     demo = Path(__file__).parents[2] / "sdcpp_rest" / "demo"
-    for path in (demo / "loras" / LORA, demo / "esrgan" / "esrgan_x4.safetensors", demo / "taesd" / "demo_tae.safetensors"):
+    for path in (
+        demo / "loras" / LORA,
+        demo / "esrgan" / "esrgan_x4.safetensors",
+        demo / "taesd" / "demo_tae.safetensors",
+    ):
         (folder / "diffusion_models" / f"wrong_{path.name}").write_bytes(path.read_bytes())
     whole = (demo / "diffusion_models" / "demo_dit_q8_0.gguf").read_bytes()
     (folder / "diffusion_models" / "cut.gguf").write_bytes(whole[: len(whole) // 2])
@@ -177,7 +185,9 @@ def test_component_that_is_no_model_is_named(server: ServerProcess, files: Path,
     refused(server, {"model_name": "demo_dit_q8_0.gguf", role: name}, name)
 
 
-@pytest.mark.parametrize("name", [f"wrong_{LORA}", "wrong_esrgan_x4.safetensors", "wrong_demo_tae.safetensors", "cut.gguf"])
+@pytest.mark.parametrize(
+    "name", [f"wrong_{LORA}", "wrong_esrgan_x4.safetensors", "wrong_demo_tae.safetensors", "cut.gguf"]
+)
 def test_file_of_another_kind_is_not_loaded_as_a_model(server: ServerProcess, files: Path, name: str) -> None:
     refused(server, {"model_name": name, "model_type": "diffusion"}, name)
 
@@ -213,7 +223,7 @@ def test_missing_components_are_named(server: ServerProcess, files: Path) -> Non
     refused(server, {"model_name": "alone.gguf", "model_type": "diffusion"}, "llm")
 
 
-# --- bodies and paths ---------------------------------------------------------------------------------------------------
+# --- bodies and paths -------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("path", ["/txt2img", "/models/load"])

@@ -29,7 +29,12 @@ def nearest_colour(pixel: np.ndarray) -> str:
 
 @pytest.mark.parametrize(
     ("foreground", "shape", "background"),
-    [("red", "circle", "blue"), ("yellow", "square", "black"), ("green", "circle", "white"), ("blue", "square", "yellow")],
+    [
+        ("red", "circle", "blue"),
+        ("yellow", "square", "black"),
+        ("green", "circle", "white"),
+        ("blue", "square", "yellow"),
+    ],
 )
 def test_picture_shows_what_the_prompt_says(
     shared_server: ServerProcess, foreground: str, shape: str, background: str
@@ -78,7 +83,9 @@ def test_pictures_are_bit_identical_to_the_raw_librarys(shared_server: ServerPro
 
 def test_batch_draws_seed_plus_k(shared_server: ServerProcess) -> None:
     fields = {"steps": 4, "sampler": "euler"}
-    batch = shared_server.wait(shared_server.submit("a red circle on a blue background", batch_count=3, seed=20, **fields))
+    batch = shared_server.wait(
+        shared_server.submit("a red circle on a blue background", batch_count=3, seed=20, **fields)
+    )
     single = shared_server.wait(shared_server.submit("a red circle on a blue background", seed=22, **fields))
     assert len(batch["outputs"]) == 3
     assert batch["progress"] == {

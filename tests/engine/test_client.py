@@ -174,7 +174,7 @@ def test_start_that_takes_too_long_is_given_up() -> None:
         client.wait_ready(0.05)
 
 
-# --- what only a process can show ---------------------------------------------------------------------------------------
+# --- what only a process can show -------------------------------------------------------------------------------------
 
 
 @pytest.fixture

@@ -349,6 +349,11 @@ def test_a_runtime_that_cannot_start_is_one_sentence(make_house: Any, monkeypatc
     assert "startup failed" not in caplog.text
 
 
+def test_answers_on_a_kept_connection_do_not_wait_for_acknowledgements(served: Any) -> None:
+    # The cause, not the time: see where the socket is made. asyncio looks at exactly this.
+    assert all(bound.proto == socket.IPPROTO_TCP for bound in bind("127.0.0.1", (0,)))
+
+
 def test_a_second_port_of_zero_is_no_second_port() -> None:
     sockets = bind("127.0.0.1", (0, 0))
     assert len(sockets) == 1

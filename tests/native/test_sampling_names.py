@@ -1,0 +1,26 @@
+"""The tables that are used while no engine runs say what the pinned library says."""
+
+from __future__ import annotations
+
+import pytest
+
+from sdcpp_rest.core import quantization
+from sdcpp_rest.core.sampling import MINIMUM_STEPS, SAMPLERS, SCHEDULERS
+from sdcpp_rest.native import weight_types
+from sdcpp_rest.native.library import open_library
+
+pytestmark = pytest.mark.native
+
+
+def test_samplers_and_schedulers_are_the_librarys() -> None:
+    library = open_library()
+    assert library.samplers() == SAMPLERS
+    assert library.schedulers() == SCHEDULERS
+    assert set(MINIMUM_STEPS) <= set(SCHEDULERS)
+
+
+def test_both_tables_of_weight_types_agree() -> None:
+    """Two rooms that must not import each other need the same facts: what the native one writes, the core one refuses."""
+    writable = {entry.id: entry.value for entry in weight_types.writable_types()}
+    assert writable == {entry.name.lower(): entry.id for entry in quantization.WRITABLE}
+    assert len(writable) > 20

@@ -15,7 +15,6 @@ import logging
 import os
 import socket
 import sys
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -446,7 +445,7 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self.remove_server_file()
-        # Also without a signal: whoever still waits would keep its connection, and so the shutdown, waiting.
+        # First of all: whoever waits for a job or a model would keep its connection, and so the shutdown, waiting.
         await asyncio.to_thread(self._runtime.begin_stop)
         await super().shutdown(sockets=sockets)
 
@@ -454,9 +453,8 @@ class Server(uvicorn.Server):
         if self.should_exit:
             self.remove_server_file()
             os._exit(128 + sig)
+        # No more than a flag: this code interrupts the main thread anywhere, maybe while it holds a lock we would need.
         self.should_exit = True
-        # On a thread of its own: this code interrupts the main thread anywhere, maybe while it holds a lock we need.
-        threading.Thread(target=self._runtime.begin_stop, name="begin-stop", daemon=True).start()
 
     def _tell_where(self, sockets: list[socket.socket]) -> Path | None:
         try:

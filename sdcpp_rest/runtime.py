@@ -208,7 +208,8 @@ def _process_launcher(config: Config) -> Launcher:
 
 def _lock_folder(data_dir: Path) -> FileLock:
     """A kernel lock on the data folder: it goes away with the process, however that ends."""
-    lock = FileLock(data_dir / "server.lock")
+    # Not per thread: the thread that stops the server need not be the one that built it.
+    lock = FileLock(data_dir / "server.lock", thread_local=False)
     try:
         lock.acquire(timeout=0)
     except Timeout:

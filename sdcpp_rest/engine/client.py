@@ -16,13 +16,14 @@ import socket
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError  # the builtin one only since Python 3.11
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Protocol
 
-from sdcpp_rest.core.load_spec import LoadSpec
 from sdcpp_rest.core.frozen import Frozen
+from sdcpp_rest.core.load_spec import LoadSpec
 from sdcpp_rest.engine.fake_runner import SimulatedDeath
 from sdcpp_rest.engine.protocol import (
     CancelJob,
@@ -102,7 +103,7 @@ class EngineClient:
     Args:
         launcher: starts the process (or, in tests, a thread).
         on_run_event: called on the reader thread with what happens during runs.
-        on_death: called once, on the reader thread, after every waiting future has failed; not after a clean stop.
+        on_death: called once, on the reader thread, before the waiting futures fail; not after a clean stop.
         numbers: where run numbers come from; shared by the lives of one engine, so that none is ever used twice.
     """
 
@@ -141,7 +142,7 @@ class EngineClient:
         """The engine's first message. Raises EngineUnavailable when it does not come in time, EngineDied when it died."""
         try:
             return self._ready.result(timeout_seconds)
-        except TimeoutError:
+        except FutureTimeoutError:
             self.kill()
             seconds = f"{timeout_seconds:g} s"
             raise EngineUnavailable(f"The engine did not start within {seconds} (engine.start_timeout_seconds)") from None
@@ -212,8 +213,15 @@ class EngineClient:
     def _read(self) -> None:
         while True:
             try:
-                event = decode_event(self._life.connection.recv_bytes())
+                raw = self._life.connection.recv_bytes()
             except (EOFError, OSError):
+                break
+            try:
+                event = decode_event(raw)
+            except ValueError:
+                # Whoever waits for what this was would wait for ever.
+                log.exception("the engine does not speak our language; it is replaced: %r", raw[:200])
+                self._life.kill()
                 break
             try:
                 self._take(event)
@@ -271,15 +279,16 @@ class EngineClient:
             self._death = death
             control, self._control = self._control, None
             numbers = list(self._runs)
+        if not clean:
+            # First of all: who is told below asks for a new engine at once, and must find the back-off counted.
+            log.error("%s", death.message)
+            self._on_death(death)
         if not self._ready.done():
             self._ready.set_exception(death)
         if control is not None:
             control.set_exception(death)
         for number in numbers:
             self._fail(number, death)
-        if not clean:
-            log.error("%s", death.message)
-            self._on_death(death)
 
 
 class ProcessLauncher:

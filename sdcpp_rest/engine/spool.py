@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 PREVIEW_NAME = "preview.jpg"
 _MANIFEST_NAME = "pixels.json"
+# The manifest's name when everything is encoded. Until the folder is published this alone says that the run is whole.
+ENCODED_NAME = ".encoded.json"
 # Level 6 (zlib's default) takes 3x the time of 4 for files 2 % smaller.
 _PNG_COMPRESS_LEVEL = 4
 
@@ -47,6 +49,7 @@ def write_pixels(folder: Path, pictures: list[RawPicture], captions: tuple[str, 
     Raises OSError when the disk is full or the folder cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / ENCODED_NAME).unlink(missing_ok=True)
     entries = []
     for k, picture in enumerate(pictures):
         (folder / f"image_{k}.raw").write_bytes(picture.pixels)
@@ -62,13 +65,19 @@ def has_pixels(folder: Path) -> bool:
     return (folder / _MANIFEST_NAME).is_file()
 
 
+def has_pictures(folder: Path) -> bool:
+    """Whether a whole run's pictures are here, as pixels or as files; then `encode_pixels` answers with their names."""
+    return has_pixels(folder) or (folder / ENCODED_NAME).is_file()
+
+
 def encode_pixels(folder: Path) -> tuple[str, ...]:
     """Encode every waiting picture as ``image_<k>.png`` with its caption, remove the pixels, return the file names.
 
-    May be called again after it was interrupted: what is encoded already is kept. Raises OSError (disk full) and
-    ValueError (the manifest and the pixels do not fit together).
+    May be called again after it was interrupted, or when all is done: what is encoded already is kept. Raises OSError
+    (disk full) and ValueError (the manifest and the pixels do not fit together).
     """
-    entries = json.loads((folder / _MANIFEST_NAME).read_text(encoding="utf-8"))
+    manifest = folder / (_MANIFEST_NAME if has_pixels(folder) else ENCODED_NAME)
+    entries = json.loads(manifest.read_text(encoding="utf-8"))
     names = []
     for k, (width, height, channels, caption) in enumerate(entries):
         raw, name = folder / f"image_{k}.raw", f"image_{k}.png"
@@ -76,7 +85,7 @@ def encode_pixels(folder: Path) -> tuple[str, ...]:
             _write_png(folder / name, RawPicture(width, height, channels, raw.read_bytes()), caption)
             raw.unlink()
         names.append(name)
-    (folder / _MANIFEST_NAME).unlink()
+    os.replace(manifest, folder / ENCODED_NAME)
     (folder / PREVIEW_NAME).unlink(missing_ok=True)
     return tuple(names)
 

@@ -79,13 +79,14 @@ class EngineSupervisor:
             self.client = client
         try:
             ready = client.wait_ready(self._start_timeout_seconds)
-        except EngineUnavailable:
+        except EngineUnavailable as error:
             self.state = "dead"
             if client.alive:
                 # It answered that it cannot work (no library, no guard): it ends by itself, which is no second failure.
                 client.stop(5)
                 self._count_failure()
-            raise
+            # Never EngineDied: no job and no model can be blamed for an engine that does not even start.
+            raise EngineUnavailable(error.message) from error
         self.ready = ready
         self.state = "idle"
         client.set_preview(self._preview)

@@ -160,6 +160,9 @@ class Worker:
                 self._send(self._runner.load(command.spec, _Reporter(self, None)))
             except RunFailed as failure:
                 self._send(LoadFailed(message=failure.message))
+            except Exception as error:
+                log.exception("%s was not loaded", command.spec.model.name)
+                self._send(LoadFailed(message=f"{type(error).__name__}: {error}"))
         elif isinstance(command, UnloadModel):
             self._runner.unload()
             self._send(Unloaded())

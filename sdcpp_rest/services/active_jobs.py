@@ -18,6 +18,9 @@ class ActiveJob:
 
     ``computed`` and ``cancel_requested`` exclude each other: whichever comes first under the lock decides whether a cancel
     still has to stop the engine (`request_cancel` is true) or only has to win the row (it is false).
+
+    ``cancel_requested`` is a user's wish and final; ``requeue_requested`` is the stopping server's and gives way to it.
+    ``engine_phase`` is what the engine does, also while people are shown "cancelling".
     """
 
     def __init__(self, job: Job) -> None:
@@ -27,8 +30,9 @@ class ActiveJob:
         self.preview_path: str | None = None
         self.load_seconds = 0.0
         self.last_step_seconds = 0.0
-        self.cancel_requested_at: float | None = None
-        self.requeue_requested = False
+        self.engine_phase: Phase = "loading"
+        self.stop_requested_at: float | None = None
+        self.cancel_requested = False
         self._changed = threading.Condition()
         self._computed = False
         self._client: EngineClient | None = None
@@ -36,19 +40,27 @@ class ActiveJob:
         self._last_step_at = time.monotonic()
 
     @property
-    def cancel_requested(self) -> bool:
-        return self.cancel_requested_at is not None
+    def requeue_requested(self) -> bool:
+        return self.stop_requested_at is not None and not self.cancel_requested
 
     def request_cancel(self) -> bool:
         """Have the engine stop this job; false when its pixels are computed already and only its row is left to win.
 
         May come before the engine has been told of the job at all; then `attach` passes it on.
         """
+        return self._request_stop(for_good=True)
+
+    def request_requeue(self) -> bool:
+        """The server stops: have the engine stop this job, which will be pending again; false when it is computed."""
+        return self._request_stop(for_good=False)
+
+    def _request_stop(self, for_good: bool) -> bool:
         with self._changed:
             if self._computed:
                 return False
-            if self.cancel_requested_at is None:
-                self.cancel_requested_at = time.monotonic()
+            self.cancel_requested = self.cancel_requested or for_good
+            if self.stop_requested_at is None:
+                self.stop_requested_at = time.monotonic()
                 self.progress = self.progress.model_copy(update={"phase": "cancelling"})
             client, run = self._client, self._run
             self._changed.notify_all()
@@ -56,16 +68,11 @@ class ActiveJob:
             client.cancel(run.number)
         return True
 
-    def request_requeue(self) -> bool:
-        """The server stops: have the engine stop this job, which will be pending again."""
-        self.requeue_requested = True
-        return self.request_cancel()
-
     def attach(self, client: EngineClient, run: RunHandle) -> None:
         """The engine has the job now, as ``run``."""
         with self._changed:
             self._client, self._run = client, run
-            late = self.cancel_requested
+            late = self.stop_requested_at is not None
         if late:
             client.cancel(run.number)
         run.computed.add_done_callback(lambda _: self._notify())
@@ -86,8 +93,8 @@ class ActiveJob:
         with self._changed:
             while not run.computed.done():
                 timeout = None
-                if self.cancel_requested_at is not None:
-                    timeout = self.cancel_requested_at + patience_seconds(self) - time.monotonic()
+                if self.stop_requested_at is not None:
+                    timeout = self.stop_requested_at + patience_seconds(self) - time.monotonic()
                     if timeout <= 0:
                         return False
                 self._changed.wait(timeout)
@@ -95,13 +102,18 @@ class ActiveJob:
 
     def advance(self, step: int, total_steps: int, image: int, phase: Phase) -> Progress:
         """Take a progress report; ``total_steps`` of 0 changes the phase alone. Returns the new progress."""
-        update: dict[str, object] = {} if self.cancel_requested else {"phase": phase}
-        if total_steps:
-            now = time.monotonic()
-            self.last_step_seconds, self._last_step_at = now - self._last_step_at, now
-            update |= {"step": step, "total_steps": total_steps, "current_image": image}
-        self.progress = self.progress.model_copy(update=update)
-        return self.progress
+        with self._changed:
+            update: dict[str, object] = {} if self.stop_requested_at else {"phase": phase}
+            if total_steps:
+                now = time.monotonic()
+                self.last_step_seconds, self._last_step_at = now - self._last_step_at, now
+                update |= {"step": step, "total_steps": total_steps, "current_image": image}
+            self.progress = self.progress.model_copy(update=update)
+            if self.engine_phase != phase:
+                # Who waits for a cancel to be heard waits more or less long in another phase.
+                self.engine_phase, self._last_step_at = phase, time.monotonic()
+                self._changed.notify_all()
+            return self.progress
 
     def _notify(self) -> None:
         with self._changed:

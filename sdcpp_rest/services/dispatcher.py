@@ -163,8 +163,11 @@ class Dispatcher:
             self._on_start()
         except Exception:
             log.exception("the queue's recovery failed")
-        while not self._stopping:
+        while True:
             self._wake.clear()
+            # Looked at after clearing: a stop that comes in between has set both, and its wake-up is gone.
+            if self._stopping:
+                return
             try:
                 if self._turn():
                     continue
@@ -174,7 +177,9 @@ class Dispatcher:
                 self._wake.wait(1.0)
                 continue
             except Exception:
+                # A full disk, say: the next try fails as well until somebody has done something about it.
                 log.exception("the dispatcher stumbled; it goes on")
+                self._wake.wait(1.0)
                 continue
             self._wake.wait()
 
@@ -189,9 +194,9 @@ class Dispatcher:
         if active is not None:
             self._run(active)
             return True
-        selected = self._models.selected
-        if selected is not None and self._models.resident != selected and selected.key not in self._not_restored:
-            self._restore(selected)
+        missing = self._models.missing()
+        if missing is not None and missing.key not in self._not_restored:
+            self._restore(missing)
             return True
         self._supervisor.state = "idle"
         return False
@@ -216,7 +221,8 @@ class Dispatcher:
                 self._not_restored.discard(call.spec.key)
                 call.answer.set_result(self._load(call.spec))
         except SdcppRestError as error:
-            if call.spec is not None:
+            # An engine that is not to be had, or that ends because the server stops, says nothing about the model.
+            if isinstance(error, (LoadFailed, EngineDied)) and call.spec is not None and not self._stopping:
                 self._models.deselect(call.spec)
             call.answer.set_exception(error)
         except Exception as error:
@@ -296,14 +302,14 @@ class Dispatcher:
                 run = client.run(lambda number: self._command(number, active))
             except EngineDied:
                 # It died before it was told of the job, which therefore is not to blame and keeps its turn.
-                self._queue.requeue(active)
+                self._put_back(active)
                 return
             active.attach(client, run)
             computed = self._compute(active, client, run)
         except EngineUnavailable as error:
             if not isinstance(error, EngineDied):
                 # Nothing is wrong with the job: it waits for an engine.
-                self._queue.requeue(active)
+                self._put_back(active)
                 raise
             self._end_badly(active, error.code, error.message)
         except (RunFailed, SdcppRestError) as error:
@@ -312,11 +318,15 @@ class Dispatcher:
             log.exception("job %s failed", job.id)
             self._end_badly(active, "internal_error", f"{type(error).__name__}: {error}")
         else:
-            if computed is None or not active.mark_computed():
+            if computed is None:
                 self._end_cancelled(active)
                 return
+            # Told before it is marked: from then on a cancel wins the row at once, and nothing may follow its event.
             active.advance(0, 0, 0, "encoding")
             self._publish_progress(active)
+            if not active.mark_computed():
+                self._end_cancelled(active)
+                return
             self._supervisor.succeeded()
             self._finisher.submit(self._finish, active, run, computed)
 
@@ -329,7 +339,7 @@ class Dispatcher:
                 self._load(spec)
             finally:
                 active.load_seconds = time.perf_counter() - started
-        if active.cancel_requested:
+        if active.stop_requested_at is not None:
             self._end_cancelled(active)
             return None
         return client
@@ -360,14 +370,14 @@ class Dispatcher:
         except RunCancelled:
             return None
         except EngineDied:
-            if killed or active.requeue_requested:
+            if killed or active.stop_requested_at is not None:
                 return None
             raise
         finally:
             self._by_run.pop(run.number, None)
 
     def _patience_seconds(self, active: ActiveJob) -> float:
-        if active.progress.step or active.last_step_seconds:
+        if active.engine_phase == "sampling" and active.last_step_seconds:
             return max(self._cancel_timeout_seconds, 3 * active.last_step_seconds)
         return self._cancel_timeout_seconds * _UNSTEPPED_PATIENCE_FACTOR
 
@@ -400,7 +410,7 @@ class Dispatcher:
             return run.finished.result()
         except EngineDied:
             folder = self._outputs.spool_of(job.id)
-            if not spool.has_pixels(folder):
+            if not spool.has_pictures(folder):
                 raise
             started = time.perf_counter()
             files = spool.encode_pixels(folder)
@@ -409,27 +419,31 @@ class Dispatcher:
     def finish_from_spool(self, job: Job) -> tuple[str, ...] | None:
         """At start: publish a job whose pixels a killed server left in the spool; ``None`` when there are none."""
         folder = self._outputs.spool_of(job.id)
-        if not spool.has_pixels(folder):
+        if not spool.has_pictures(folder):
             return None
         try:
             return self._outputs.publish(job.id, spool.encode_pixels(folder), self._record(job, job.timings, job.warnings))
-        except (OSError, ValueError):
+        except Exception:  # whatever a power cut has left there must not keep the server from starting
             log.exception("the spool of job %s could not be encoded", job.id)
             return None
 
     def _end_cancelled(self, active: ActiveJob) -> None:
+        """The engine has stopped it, because a user wanted so or because the server stops."""
         self._outputs.discard_spool(active.job.id)
-        if active.requeue_requested:
-            self._queue.requeue(active)
-        else:
+        if active.cancel_requested:
             self._queue.cancelled(active, self._timings(active, 0.0))
+        else:
+            self._put_back(active)
+
+    def _put_back(self, active: ActiveJob) -> None:
+        self._queue.requeue(active, self._timings(active, 0.0))
 
     def _end_badly(self, active: ActiveJob, code: str, message: str, timings: Timings | None = None) -> None:
         self._outputs.discard_spool(active.job.id)
-        if active.requeue_requested or (self._stopping and code in (EngineDied.code, EngineUnavailable.code)):
-            self._queue.requeue(active)
-        elif active.cancel_requested:
+        if active.cancel_requested:
             self._queue.cancelled(active, timings or self._timings(active, 0.0))
+        elif active.requeue_requested or (self._stopping and code in (EngineDied.code, EngineUnavailable.code)):
+            self._put_back(active)
         else:
             self._queue.fail(active, code, message, timings or self._timings(active, 0.0))
 

@@ -6,12 +6,15 @@ does not fit any more, the subscription is marked overflowed and its owner has t
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable
 from types import TracebackType
 
 from sdcpp_rest.core.events import Event
+
+log = logging.getLogger(__name__)
 
 
 class Subscription:
@@ -27,7 +30,7 @@ class Subscription:
         self.closed = False
 
     def on_ready(self, callback: Callable[[], None]) -> None:
-        """Have ``callback()`` called from the publishing thread whenever something can be read or has been closed."""
+        """Have ``callback()`` called from the publishing thread whenever something can be read or did not fit."""
         self._on_ready = callback
 
     def get(self, timeout_seconds: float | None = None) -> Event | None:
@@ -62,7 +65,7 @@ class Subscription:
                 return
             self._events.append(event)
             self._arrived.notify_all()
-        self._on_ready()
+        self._notice()
 
     def _make_room(self, event: Event) -> bool:
         """Give up an older droppable event for one that must arrive; whether ``event`` fits now."""
@@ -73,15 +76,22 @@ class Subscription:
                 self._events.remove(waiting)
                 return True
         self.overflowed = True
-        self._on_ready()
+        self._notice()
         return False
+
+    def _notice(self) -> None:
+        try:
+            self._on_ready()
+        except Exception:  # a listener's trouble (its event loop is closed) is not the publisher's
+            log.exception("a listener could not be told of an event")
 
 
 class EventBus:
     """Publishes to every subscription, in one order for all of them."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        # Reentrant: a callback may hang up its own subscription, on the publishing thread.
+        self._lock = threading.RLock()
         self._subscriptions: list[Subscription] = []
 
     @property
@@ -97,7 +107,7 @@ class EventBus:
     def publish(self, event: Event) -> None:
         # Held while offering, so that two publishers' events reach every listener in the same order.
         with self._lock:
-            for subscription in self._subscriptions:
+            for subscription in tuple(self._subscriptions):
                 subscription._offer(event)
 
     def _forget(self, subscription: Subscription) -> None:

@@ -61,10 +61,7 @@ def open_picture(field: str, data: bytes) -> Image.Image:
 
 def to_rgb(picture: Image.Image, size: tuple[int, int] | None) -> Image.Image:
     """8-bit RGB over white where it was transparent, resized to ``size`` (width, height) if given."""
-    if picture.mode in ("I;16", "I;16B", "I", "F"):
-        # 16-bit greys: Pillow's own conversion clips at 255 instead of scaling.
-        highest = 65535.0 if picture.mode != "F" else max(1.0, float(picture.getextrema()[1]))  # type: ignore[arg-type]
-        picture = picture.convert("F").point(lambda value: value * (255.0 / highest)).convert("L")
+    picture = _eight_bit(picture)
     if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
         rgba = picture.convert("RGBA")
         white = Image.new("RGBA", rgba.size, "white")
@@ -75,11 +72,20 @@ def to_rgb(picture: Image.Image, size: tuple[int, int] | None) -> Image.Image:
 
 def to_mask(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
     """8-bit grey, white where the picture is drawn anew; transparent counts as kept (black)."""
+    picture = _eight_bit(picture)
     if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
         rgba = picture.convert("RGBA")
         picture = Image.alpha_composite(Image.new("RGBA", rgba.size, "black"), rgba)
     grey = picture.convert("L")
     return grey if grey.size == size else grey.resize(size, Image.Resampling.BILINEAR)
+
+
+def _eight_bit(picture: Image.Image) -> Image.Image:
+    """Pillow's own conversion of 16-bit and floating-point greys clips at 255 instead of scaling."""
+    if picture.mode in ("I;16", "I;16B", "I", "F"):
+        highest = 65535.0 if picture.mode != "F" else max(1.0, float(picture.getextrema()[1]))  # type: ignore[arg-type]
+        return picture.convert("F").point(lambda value: value * (255.0 / highest)).convert("L")
+    return picture.convert("RGB") if picture.mode == "LAB" else picture
 
 
 def save_inputs(folder: Path, images: dict[str, str], size: tuple[int, int]) -> dict[str, str]:

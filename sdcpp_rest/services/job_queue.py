@@ -11,6 +11,7 @@ import threading
 import uuid
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError  # the builtin one only since Python 3.11
 from typing import Any, Literal
 
 from sdcpp_rest.core.events import JobAdded, JobCancelled, JobStatusChanged
@@ -133,12 +134,14 @@ class JobQueue:
         with self._active.claim_lock:
             job = self._store.transition(job_id, "cancelled", {"pending"})
             active = self._active.get(job_id)
+            # Under the lock: a job that is just being put back would run again, and the cancel would be lost.
+            is_stopping = active is not None and active.request_cancel()
         if job is not None:
             self._announce_cancelled(job, "pending")
             return "cancelled"
+        if is_stopping:
+            return "cancelling"
         if active is not None:
-            if active.request_cancel():
-                return "cancelling"
             job = self._store.transition(job_id, "cancelled", {"processing"})
             if job is not None:
                 # Its files are being encoded or moved; who does that sees that the row was lost and removes them.
@@ -162,7 +165,7 @@ class JobQueue:
             if self._closed:
                 raise EngineUnavailable("The server is stopping; the job goes on when it is back")
             return future.result(timeout_seconds)
-        except TimeoutError:
+        except FutureTimeoutError:
             raise WaitTimeout(f"Job {job_id} was not finished within {timeout_seconds:g} s; it goes on") from None
         finally:
             with self._waiting_lock:
@@ -211,12 +214,17 @@ class JobQueue:
         job = self._store.transition(active.job.id, "cancelled", {"processing"}, timings=timings)
         self._end(active, job)
 
-    def requeue(self, active: ActiveJob) -> None:
-        """The server stops before the job could end: it is pending again, and this attempt does not count."""
-        job = self._store.transition(active.job.id, "pending", {"processing"}, refund_attempt=True)
-        self._active.remove(active.job.id)
-        if job is not None:
-            self._bus.publish(JobStatusChanged(job_id=job.id, status="pending", previous_status="processing"))
+    def requeue(self, active: ActiveJob, timings: Timings) -> None:
+        """The job could not end (the server stops, there is no engine): it is pending again, and this attempt does not
+        count. Only if somebody has cancelled it meanwhile, it is cancelled, with ``timings``."""
+        with self._active.claim_lock:
+            if not active.cancel_requested:
+                job = self._store.transition(active.job.id, "pending", {"processing"}, refund_attempt=True)
+                self._active.remove(active.job.id)
+                if job is not None:
+                    self._announce(job)
+                return
+        self.cancelled(active, timings)
 
     def recover(self, encode_spool: Callable[[Job], tuple[str, ...] | None]) -> None:
         """At start: settle what a killed server left behind.
@@ -227,13 +235,18 @@ class JobQueue:
         for job in self._store.interrupted():
             outputs = self._outputs.published(job.id) or encode_spool(job)
             if outputs is not None:
-                self._store.transition(job.id, "completed", {"processing"}, outputs=outputs)
+                settled = self._store.transition(job.id, "completed", {"processing"}, outputs=outputs)
             elif job.attempts <= self._max_requeues:
-                self._store.transition(job.id, "pending", {"processing"})
+                settled = self._store.transition(job.id, "pending", {"processing"})
             else:
                 message = f"The server was stopped {job.attempts} times while this job was running"
-                self._store.transition(job.id, "failed", {"processing"}, error=message, error_code="interrupted")
-            log.info("job %s was interrupted; %s", job.id, "its pictures were saved" if outputs else "queued again or failed")
+                settled = self._store.transition(
+                    job.id, "failed", {"processing"}, error=message, error_code="interrupted"
+                )
+            if settled is not None:
+                # Clients may be back already: they listen, or wait for this very job.
+                log.info("job %s was interrupted; it is %s now", job.id, settled.status)
+                self._announce(settled)
 
     def pending_bound_to(self, spec: LoadSpec) -> int:
         return self._store.pending_bound_to(spec.key)
@@ -247,14 +260,18 @@ class JobQueue:
             return False
         if job.status == "cancelled":
             self._announce_cancelled(job, "processing")
-            return True
+        else:
+            self._announce(job)
+        return True
+
+    def _announce(self, job: Job) -> None:
         self._bus.publish(
             JobStatusChanged(
                 job_id=job.id, status=job.status, previous_status="processing", outputs=job.outputs, error=job.error
             )
         )
-        self._resolve(job)
-        return True
+        if job.status in FINISHED:
+            self._resolve(job)
 
     def _announce_cancelled(self, job: Job, previous: JobStatus) -> None:
         self._outputs.discard_inputs(job.id)

@@ -14,7 +14,6 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Literal
 
-
 from sdcpp_rest.core.load_spec import LoadSpec
 from sdcpp_rest.engine.protocol import Loaded
 from sdcpp_rest.errors import Conflict, EngineUnavailable
@@ -76,6 +75,7 @@ class ModelSlot:
     def select(self, spec: LoadSpec) -> Future[Loaded | None]:
         """Choose ``spec`` for the jobs to come and have it loaded; does not wait."""
         with self._lock:
+            self._refuse_if_closed()
             self.selected = spec
             self.last_error = None
             self._settings.put(_SELECTED, spec.model_dump(mode="json"))
@@ -86,6 +86,7 @@ class ModelSlot:
 
         Raises Conflict while pending jobs are bound to the selected model, unless ``force``.
         """
+        self._refuse_if_closed()
         selected = self.selected
         if selected is not None and not force:
             bound = self._pending_bound_to(selected)
@@ -94,6 +95,7 @@ class ModelSlot:
                     f"{bound} pending job(s) need {selected.model.name}; cancel them, or unload with force=true", bound=bound
                 )
         with self._lock:
+            self._refuse_if_closed()
             self.selected = None
             self._settings.delete(_SELECTED)
             answer = self._enqueue(ModelCall("unload"))
@@ -123,6 +125,14 @@ class ModelSlot:
         with self._lock:
             return self._calls.popleft() if self._calls else None
 
+    def missing(self) -> LoadSpec | None:
+        """For the dispatcher: the selected model if it is not resident.
+
+        None while calls wait: a model that was selected a moment ago is loaded by its own call, and not twice.
+        """
+        with self._lock:
+            return None if self._calls or self.resident == self.selected else self.selected
+
     def close(self) -> None:
         """Refuse further calls and release those who wait. Idempotent."""
         with self._lock:
@@ -132,9 +142,12 @@ class ModelSlot:
         for call in calls:
             call.answer.set_exception(EngineUnavailable("The server is stopping"))
 
-    def _enqueue(self, call: ModelCall) -> Future[Loaded | None]:
+    def _refuse_if_closed(self) -> None:
+        """Before anything is changed: a choice that cannot be carried out is none."""
         if self._closed:
             raise EngineUnavailable("The server is stopping")
+
+    def _enqueue(self, call: ModelCall) -> Future[Loaded | None]:
         self._calls.append(call)
         self.on_call()
         return call.answer

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from sdcpp_rest.engine.spool import ENCODED_NAME
 from sdcpp_rest.errors import InvalidRequest, OutputNotFound
 
 SPOOL_NAME = ".spool"
@@ -56,6 +57,7 @@ class Outputs:
             # An earlier attempt got this far before the server was killed; this one replaces it.
             shutil.rmtree(target)
         os.replace(spool, target)
+        (target / ENCODED_NAME).unlink(missing_ok=True)
         return outputs
 
     def published(self, job_id: str) -> tuple[str, ...] | None:
@@ -101,4 +103,7 @@ class Outputs:
             raise OutputNotFound(f"Not found: {relative}") from None
         if path != root and root not in path.parents:
             raise InvalidRequest("Invalid path")
+        if any(part.startswith(".") for part in path.relative_to(root).parts):
+            # A link inside the folder that leads to the spool.
+            raise OutputNotFound(f"Not found: {relative}")
         return path

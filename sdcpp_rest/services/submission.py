@@ -12,6 +12,8 @@ import uuid
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, Literal
 
+from pydantic import ValidationError
+
 from sdcpp_rest.config import Config
 from sdcpp_rest.core import architectures, prompts
 from sdcpp_rest.core.job import Job
@@ -31,6 +33,8 @@ _SEED_RANGE = 2**31
 _LARGEST_SEED = 2**63 - 1
 # The library crops nothing below this: a VAE factor of 8.
 _SMALLEST_SIDE = 8
+# Of a refused value in its error message.
+_SHOWN_CHARACTERS = 100
 
 
 class Submission:
@@ -80,8 +84,8 @@ class Submission:
         params, found = self._params(asked, spec)
         self._check_images(spec, images)
         job_id = str(uuid.uuid4())
-        inputs = save_inputs(self._outputs.inputs_of(job_id), images, (params.width, params.height))
         try:
+            inputs = save_inputs(self._outputs.inputs_of(job_id), images, (params.width, params.height))
             return self._queue.submit(
                 kind,
                 params.model_dump(mode="json"),
@@ -99,17 +103,17 @@ class Submission:
 
     def _params(self, asked: Mapping[str, Any], spec: LoadSpec) -> tuple[ImageParams, list[str]]:
         defaults = {**self._library.generation_defaults(spec), **_load_time_defaults(spec)}
-        values = {**defaults, **asked}
+        values = {"seed": -1, **defaults, **asked}
         if "prompt" not in values:
             raise InvalidRequest("prompt is required", field="prompt")
-        prompts.check_prompt("prompt", values["prompt"], self._limits.prompt_characters)
-        prompts.check_prompt("negative_prompt", values.get("negative_prompt", ""), self._limits.prompt_characters)
-        values["loras"] = self._library.resolve_loras(values["prompt"])
-        seed = values.get("seed", -1)
-        if not -1 <= seed <= _LARGEST_SEED - self._limits.batch:
-            raise out_of_range("seed", seed, "-1 (random) or an integer from 0 to 2^63")
-        values["seed"] = random.randrange(_SEED_RANGE) if seed == -1 else seed
-        params = ImageParams(**values)
+        params = _typed(values)
+        prompts.check_prompt("prompt", params.prompt, self._limits.prompt_characters)
+        prompts.check_prompt("negative_prompt", params.negative_prompt, self._limits.prompt_characters)
+        loras = self._library.resolve_loras(params.prompt)
+        if not -1 <= params.seed <= _LARGEST_SEED - self._limits.batch:
+            raise out_of_range("seed", params.seed, "-1 (random) or an integer from 0 to 2^63")
+        seed = random.randrange(_SEED_RANGE) if params.seed == -1 else params.seed
+        params = params.model_copy(update={"loras": loras, "seed": seed})
         self._check_numbers(params)
         return params, self._check_names(params, spec)
 
@@ -187,11 +191,26 @@ class Submission:
 
 def out_of_range(field: str, value: Any, allowed: str) -> InvalidRequest:
     """The one sentence for a value that is not allowed: it names the field, the value and what is."""
-    return InvalidRequest(f"{field} must be {allowed}, got {value!r}", field=field, value=_json_safe(value), allowed=allowed)
+    shown = repr(value)
+    if len(shown) > _SHOWN_CHARACTERS:
+        shown = f"{shown[:_SHOWN_CHARACTERS]}..."
+        value = shown
+    message = f"{field} must be {allowed}, got {shown}"
+    return InvalidRequest(message, field=field, value=_json_safe(value), allowed=allowed)
 
 
 def _json_safe(value: Any) -> Any:
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _typed(values: Mapping[str, Any]) -> ImageParams:
+    """The last word on types: a dialect that lets a wrong one through must not make it the server's error."""
+    try:
+        return ImageParams.model_validate(values)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False)[0]
+        field = str(first["loc"][0])
+        raise InvalidRequest(f"{field}: {first['msg']}", field=field) from None
 
 
 def _load_time_defaults(spec: LoadSpec) -> dict[str, Any]:

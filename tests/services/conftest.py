@@ -1,4 +1,4 @@
-"""A whole house for the tests of this room: the real runtime over a fake engine, in a thread or in a process of its own.
+"""A whole house for the tests of this room: the real runtime over a fake engine, in a thread or in a process.
 
 A house listens to its own bus from the beginning, so that a test can wait for any event without missing an early one.
 """
@@ -79,7 +79,7 @@ class House:
         raise AssertionError(f"no {kind.__name__} with {fields} came")
 
     def submit(self, prompt: str = "a red circle", **more: Any) -> str:
-        """Submit a picture of 8x8 pixels and two steps; returns the job's id. ``more``: fields, or what picture() takes."""
+        """Submit a picture of 8x8 pixels and two steps; returns the job's id. ``more``: fields, or picture()'s words."""
         named = {name: more.pop(name) for name in ("images", "spec", "title", "origin", "owner") if name in more}
         kind = "img2img" if "images" in named else "txt2img"
         asked = {"prompt": prompt, "width": 8, "height": 8, "steps": 2, **more}
@@ -110,21 +110,15 @@ class House:
         self.runtime.stop()
 
 
-@pytest.fixture
-def make_config(tmp_path: Path) -> Callable[..., Config]:
-    """``make_config("folder", "section.name=value", ...)``: everything lies below ``tmp_path/folder``."""
-
-    def make(folder: str = "house", *settings: str) -> Config:
-        root = tmp_path / folder
-        paths = (f"paths.{name}_dir={root / name}" for name in ("data", "models", "output", "log"))
-        quick = ("engine.stop_timeout_seconds=0.2", "engine.backoff_initial_seconds=0.01", "engine.nice=0")
-        return load_config(overrides=[*paths, *quick, "engine.runner=fake", *settings])
-
-    return make
+def config_below(root: Path, *settings: str) -> Config:
+    """A configuration whose folders all lie below ``root``; ``settings`` are "section.name=value"."""
+    paths = (f"paths.{name}_dir={root / name}" for name in ("data", "models", "output", "log"))
+    quick = ("engine.stop_timeout_seconds=0.05", "engine.backoff_initial_seconds=0.01", "engine.nice=0")
+    return load_config(overrides=[*paths, *quick, "engine.runner=fake", *settings])
 
 
 @pytest.fixture
-def make_house(make_config: Callable[..., Config]) -> Iterator[Callable[..., House]]:
+def make_house(tmp_path: Path) -> Iterator[Callable[..., House]]:
     """Build houses that are not started yet; all are stopped at the end."""
     houses: list[House] = []
 
@@ -134,7 +128,7 @@ def make_house(make_config: Callable[..., Config]) -> Iterator[Callable[..., Hou
         engine: EngineKind = "inline",
         make_runner: Callable[..., FakeRunner] = FakeRunner,
     ) -> House:
-        house = House(make_config(folder, *settings), engine, make_runner)
+        house = House(config_below(tmp_path / folder, *settings), engine, make_runner)
         houses.append(house)
         return house
 

@@ -255,7 +255,7 @@ def test_list_shows_active_jobs_first_and_can_be_filtered(house: House) -> None:
 
 def test_wait_gives_up_in_time_and_the_job_goes_on(house: House) -> None:
     job_id = house.running()
-    with pytest.raises(WaitTimeout, match="not finished within 0.05 s"):
+    with pytest.raises(WaitTimeout, match=r"not finished within 0.05 s"):
         house.runtime.queue.wait(job_id, 0.05)
     assert house.runtime.queue.get(job_id).status == "processing"
 

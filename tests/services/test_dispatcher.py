@@ -1,0 +1,495 @@
+"""Jobs meet misfortune: cancels in every window, failures, deaths of the engine. The queue goes on after all of it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import psutil
+import pytest
+from PIL import Image
+
+from sdcpp_rest.core.events import JobProgress, JobStatusChanged, ModelLoaded, ModelLoading
+from sdcpp_rest.core.job import Job
+from sdcpp_rest.engine.fake_runner import FakeRunner
+from sdcpp_rest.engine.protocol import RunJob
+from sdcpp_rest.engine.runner import Report, RunCancelled, RunResult
+from sdcpp_rest.errors import Conflict
+from tests.services.conftest import PATIENCE_SECONDS, Gate, House, of_job, shown, spec_named
+
+
+def assert_cancelled_without_a_trace(house: House, job_id: str) -> Job:
+    job = house.finished(job_id)
+    assert (job.status, job.error, job.outputs) == ("cancelled", None, ())
+    assert job_id not in "".join(house.visible())
+    words = [shown(event) for event in of_job(house.mailbox.drain(), job_id)]
+    assert words[-2:] == ["cancelled", "cancelled_event"]
+    assert words.count("cancelled") == 1
+    return job
+
+
+# --- cancelling a running job -----------------------------------------------------------------------------------------
+
+
+def test_cancel_of_a_running_job_keeps_the_model_loaded(any_house: House) -> None:
+    job_id = any_house.running()
+    assert any_house.runtime.queue.cancel(job_id) == "cancelling"
+    assert_cancelled_without_a_trace(any_house, job_id)
+    assert any_house.draw().status == "completed"
+    assert not any(isinstance(event, ModelLoading) for event in any_house.mailbox.drain()), "nothing was loaded again"
+    assert any_house.runtime.supervisor.restarts == 0
+
+
+def test_cancelling_shows_as_a_phase(house: House) -> None:
+    gate = Gate()
+    house.at_step = gate
+    job_id = house.submit()
+    gate.wait()
+    queue = house.runtime.queue
+    queue.cancel(job_id)
+    assert queue.progress(queue.get(job_id)).phase == "cancelling"
+    assert queue.get(job_id).status == "processing", "the engine still has it"
+    assert queue.cancel(job_id) == "cancelling", "asking again changes nothing"
+    gate.open()
+    assert_cancelled_without_a_trace(house, job_id)
+
+
+def test_many_cancels_leave_nothing_and_the_next_picture_is_the_same(house: House) -> None:
+    before = house.output(house.draw(seed=3)).read_bytes()
+    for _ in range(50):
+        job_id = house.running()
+        house.runtime.queue.cancel(job_id)
+        assert house.finished(job_id).status == "cancelled"
+    assert house.output(house.draw(seed=3)).read_bytes() == before
+    assert len(house.visible()) == 2
+    assert house.runtime.dispatcher._by_run == {}
+    assert house.runtime.dispatcher._active.all() == []
+
+
+def test_late_cancel_never_hits_the_next_job(house: House) -> None:
+    gate = Gate()
+    first = house.submit("first")
+    house.finished(first)
+    house.at_step = gate
+    second = house.submit("second")
+    gate.wait()
+    with pytest.raises(Conflict):
+        house.runtime.queue.cancel(first)
+    house.runtime.supervisor.client.cancel(1)  # type: ignore[union-attr]
+    gate.open()
+    assert house.finished(second).status == "completed"
+
+
+# --- the four windows -------------------------------------------------------------------------------------------------
+
+
+def test_cancel_between_the_claim_and_the_run(house: House) -> None:
+    """The job has left the queue, but the engine has not been told of it."""
+    gate = Gate()
+    outputs = house.runtime.outputs
+    spool_of = outputs.spool_of
+
+    def slow_spool_of(job_id: str) -> Any:
+        gate()
+        return spool_of(job_id)
+
+    outputs.spool_of = slow_spool_of  # type: ignore[method-assign]
+    job_id = house.submit()
+    gate.wait()
+    assert house.runtime.queue.cancel(job_id) == "cancelling"
+    gate.open()
+    assert_cancelled_without_a_trace(house, job_id)
+    assert house.draw().status == "completed"
+
+
+def test_cancel_during_a_model_swap(house: House) -> None:
+    gate = Gate()
+    house.at_load = gate
+    job_id = house.submit(spec=spec_named("other.gguf"))
+    gate.wait()
+    assert house.runtime.queue.cancel(job_id) == "cancelling"
+    gate.open()
+    job = assert_cancelled_without_a_trace(house, job_id)
+    assert job.timings.native_seconds == 0
+    assert job.timings.load_seconds > 0
+    assert house.draw().status == "completed"
+
+
+def test_cancel_while_a_load_fails_is_a_cancel(house: House) -> None:
+    gate = Gate()
+    house.at_load = gate
+    job_id = house.submit(spec=spec_named("refuse.gguf"))
+    gate.wait()
+    house.runtime.queue.cancel(job_id)
+    gate.open()
+    assert_cancelled_without_a_trace(house, job_id)
+
+
+def test_cancel_while_encoding(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    from sdcpp_rest.engine import spool
+
+    gate, encode = Gate(), spool.encode_pixels
+
+    def slow_encode(folder: Any) -> tuple[str, ...]:
+        gate()
+        return encode(folder)
+
+    monkeypatch.setattr(spool, "encode_pixels", slow_encode)
+    job_id = house.submit()
+    gate.wait()
+    house.until(JobProgress, job_id=job_id, phase="encoding")
+    queue = house.runtime.queue
+    assert queue.cancel(job_id) == "cancelled"
+    assert queue.get(job_id).status == "cancelled", "nothing is left to stop: the row is won at once"
+    gate.open()
+    assert house.draw().status == "completed"
+    words = [shown(event) for event in of_job(house.mailbox.drain(), job_id)]
+    assert words == ["cancelled", "cancelled_event"]
+    assert job_id not in "".join(house.visible())
+
+
+@pytest.mark.parametrize("moved", [False, True], ids=["before the files are moved", "after they are moved"])
+def test_cancel_between_finished_and_complete(house: House, moved: bool) -> None:
+    gate = Gate()
+    outputs, publish = house.runtime.outputs, house.runtime.outputs.publish
+
+    def slow_publish(*args: Any) -> tuple[str, ...]:
+        if not moved:
+            gate()
+        paths = publish(*args)
+        if moved:
+            gate()
+        return paths
+
+    outputs.publish = slow_publish  # type: ignore[method-assign]
+    job_id = house.submit()
+    gate.wait()
+    assert house.runtime.queue.cancel(job_id) == "cancelled"
+    gate.open()
+    assert house.draw().status == "completed"
+    assert_cancelled_without_a_trace(house, job_id)
+
+
+def test_cancel_right_after_the_compute_is_followed_by_nothing(house: House) -> None:
+    """A cancel that wins the row the moment the pixels are there must not be followed by a progress event."""
+    job_ids: list[str] = []
+    dispatcher, active_jobs = house.runtime.dispatcher, house.runtime.dispatcher._active
+    publish = dispatcher._publish_progress
+
+    def publish_after_a_cancel(active: Any) -> None:
+        if active.progress.phase == "encoding":
+            job_ids.append(active.job.id)
+            house.runtime.queue.cancel(active.job.id)
+        publish(active)
+
+    dispatcher._publish_progress = publish_after_a_cancel  # type: ignore[method-assign]
+    job_id = house.submit()
+    assert house.finished(job_id).status == "cancelled"
+    house.draw(prompt="fake:fail")
+    assert job_ids == [job_id]
+    assert shown(of_job(house.mailbox.drain(), job_id)[-1]) == "cancelled_event"
+    assert active_jobs.all() == []
+
+
+# --- runs that do not hear --------------------------------------------------------------------------------------------
+
+
+def test_deaf_run_costs_the_engine_and_is_cancelled_not_failed(make_house: Callable[..., House]) -> None:
+    house = make_house("engine.cancel_timeout_seconds=0.01", engine="process").start()
+    job_id = house.running("fake:deaf")
+    pid = house.runtime.health()["engine"]["pid"]
+    next_id = house.submit()
+    assert house.runtime.queue.cancel(job_id) == "cancelling"
+    assert house.finished(job_id).status == "cancelled"
+    assert house.finished(job_id).error is None
+    assert house.finished(next_id).status == "completed"
+    engine = house.runtime.health()["engine"]
+    assert engine["pid"] != pid
+    assert engine["restarts"] == 1
+    assert not psutil.pid_exists(pid)
+
+
+class SlowToStop(FakeRunner):
+    """Hears a cancel only when its VAE pass is over, as the library does."""
+
+    decoded = threading.Event()
+
+    def run(self, command: RunJob, report: Report) -> RunResult:
+        if "slow vae" not in command.params.prompt:
+            return super().run(command, report)
+        report.step(1, 1, 0, "sampling")
+        report.step(0, 0, 0, "decoding")
+        assert self.decoded.wait(PATIENCE_SECONDS)
+        raise RunCancelled
+
+
+def test_cancel_in_a_vae_pass_is_waited_for_longer(make_house: Callable[..., House]) -> None:
+    """Ending the engine for it would throw the loaded model away although the run is about to stop by itself."""
+    house = make_house("engine.cancel_timeout_seconds=0.1", make_runner=SlowToStop).start()
+    job_id = house.submit("slow vae")
+    house.until(JobProgress, job_id=job_id, phase="decoding")
+    house.runtime.queue.cancel(job_id)
+    assert not threading.Event().wait(0.4), "four times what a cancel may take while sampling"
+    SlowToStop.decoded.set()
+    assert house.finished(job_id).status == "cancelled"
+    assert house.draw().status == "completed"
+    assert house.runtime.supervisor.restarts == 0
+
+
+def test_patience_is_shortened_when_sampling_begins(make_house: Callable[..., House]) -> None:
+    """A cancel asked for in the text encoder has its long patience only while the text encoder runs."""
+
+    class DeafWhileSampling(FakeRunner):
+        def run(self, command: RunJob, report: Report) -> RunResult:
+            if "deaf" not in command.params.prompt:
+                return super().run(command, report)
+            report.step(0, 0, 0, "conditioning")
+            gate()
+            report.step(1, 2, 0, "sampling")
+            threading.Event().wait()
+            raise AssertionError
+
+    gate = Gate()
+    house = make_house("engine.cancel_timeout_seconds=0.5", make_runner=DeafWhileSampling).start()
+    job_id = house.submit("deaf")
+    gate.wait()
+    house.runtime.queue.cancel(job_id)
+    gate.open()
+    assert house.runtime.queue.wait(job_id, 5).status == "cancelled", "not after 20 times the timeout"
+
+
+# --- failures ---------------------------------------------------------------------------------------------------------
+
+
+def test_failed_run_costs_its_job_only(any_house: House) -> None:
+    job = any_house.draw("fake:fail")
+    assert (job.status, job.error_code, job.error) == ("failed", "generation_failed", "asked to fail")
+    told = [event for event in any_house.mailbox.drain() if isinstance(event, JobStatusChanged)]
+    assert (told[-1].status, told[-1].error) == ("failed", "asked to fail")
+    assert any_house.draw().status == "completed"
+    assert any_house.runtime.supervisor.restarts == 0
+    assert len(any_house.visible()) == 1
+
+
+def test_disk_that_cannot_take_the_picture_fails_the_job_and_shows_nothing(any_house: House) -> None:
+    outputs = any_house.runtime.outputs
+    spool_of = outputs.spool_of
+
+    def blocked(job_id: str) -> Any:
+        folder = spool_of(job_id)
+        (folder / "config.json.part").mkdir(parents=True, exist_ok=True)
+        return folder
+
+    outputs.spool_of = blocked  # type: ignore[method-assign]
+    job = any_house.draw()
+    outputs.spool_of = spool_of  # type: ignore[method-assign]
+    assert (job.status, job.error_code) == ("failed", "output_failed")
+    assert job.error is not None
+    assert job.error.startswith("The picture was not saved: ")
+    assert any_house.visible() == []
+    assert any_house.draw().status == "completed"
+
+
+def test_encoder_that_fails_fails_the_job(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    from sdcpp_rest.engine import spool
+
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(spool, "_write_png", full)
+        job = house.draw()
+    assert (job.status, job.error_code) == ("failed", "output_failed")
+    assert "No space left on device" in str(job.error)
+    assert house.visible() == []
+    assert house.draw().status == "completed"
+
+
+# --- deaths -----------------------------------------------------------------------------------------------------------
+
+
+def test_death_in_a_run_fails_the_job_and_the_queue_goes_on(any_house: House) -> None:
+    health = any_house.runtime.health
+    pid = health()["engine"]["pid"]
+    dying, after = any_house.submit("fake:die"), any_house.submit()
+    job = any_house.finished(dying)
+    assert (job.status, job.error_code, job.attempts) == ("failed", "engine_crashed", 1)
+    assert any_house.finished(after).status == "completed"
+    assert health()["engine"]["restarts"] == 1
+    assert health()["model_name"] == "demo_dit_q8_0.gguf"
+    if pid != os.getpid():
+        assert "SIGABRT: ggml.c:1: GGML_ASSERT(fake) failed" in str(job.error)
+        assert health()["engine"]["pid"] != pid
+    assert any_house.visible() == [after]
+
+
+def test_segmentation_fault_is_named(process_house: House) -> None:
+    job = process_house.draw("fake:segfault")
+    assert (job.status, job.error_code) == ("failed", "engine_crashed")
+    assert "SIGSEGV" in str(job.error)
+
+
+def test_five_crashes_among_successes_do_not_stop_the_service(any_house: House) -> None:
+    jobs = [any_house.submit("fake:die" if k % 2 else f"number {k}") for k in range(11)]
+    statuses = [any_house.finished(job_id).status for job_id in jobs]
+    assert statuses == ["failed" if k % 2 else "completed" for k in range(11)]
+    assert any_house.runtime.supervisor.restarts == 5
+
+
+def test_killed_run_is_a_failed_job(process_house: House) -> None:
+    job_id = process_house.running("fake:deaf")
+    os.kill(process_house.runtime.health()["engine"]["pid"], signal.SIGKILL)
+    job = process_house.finished(job_id)
+    assert (job.status, job.error_code) == ("failed", "engine_crashed")
+    assert "SIGKILL" in str(job.error)
+    assert process_house.draw().status == "completed"
+
+
+def test_death_of_an_idle_engine_heals_by_itself(process_house: House) -> None:
+    pid = process_house.runtime.health()["engine"]["pid"]
+    os.kill(pid, signal.SIGKILL)
+    process_house.until(ModelLoaded, model_name="demo_dit_q8_0.gguf")
+    health = process_house.runtime.health()
+    assert health["engine"]["pid"] not in (pid, None)
+    assert health["model_loaded"]
+    assert health["engine"]["state"] in ("idle", "loading")
+    assert process_house.draw().status == "completed"
+
+
+def test_death_while_encoding_loses_no_picture(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The engine dies with the pixels in the spool: the server encodes them."""
+    from sdcpp_rest.engine import spool
+
+    gate, encode = Gate(), spool.encode_pixels
+
+    def encode_in_the_server_only(folder: Any) -> tuple[str, ...]:
+        if threading.current_thread().name == "engine-encoder":
+            gate.reached.set()
+            threading.Event().wait()
+        return encode(folder)
+
+    monkeypatch.setattr(spool, "encode_pixels", encode_in_the_server_only)
+    job_id = house.submit(seed=5, batch_count=2)
+    gate.wait()
+    died = house.submit("fake:die")
+    job = house.finished(job_id)
+    assert job.status == "completed"
+    assert len(job.outputs) == 2
+    with Image.open(house.output(job, 1)) as picture:
+        assert "Seed: 6" in picture.text["parameters"]  # type: ignore[attr-defined]
+    assert house.finished(died).status == "failed"
+    monkeypatch.undo()
+    assert house.draw().status == "completed"
+
+
+def test_death_after_the_last_file_but_before_the_word_of_it_loses_no_picture(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sdcpp_rest.engine import spool
+
+    gate, encode = Gate(), spool.encode_pixels
+
+    def encode_and_say_nothing(folder: Any) -> tuple[str, ...]:
+        names = encode(folder)
+        if threading.current_thread().name == "engine-encoder":
+            gate.reached.set()
+            threading.Event().wait()
+        return names
+
+    monkeypatch.setattr(spool, "encode_pixels", encode_and_say_nothing)
+    job_id = house.submit()
+    gate.wait()
+    house.submit("fake:die")
+    job = house.finished(job_id)
+    assert (job.status, job.error) == ("completed", None)
+    assert house.output(job).is_file()
+    assert sorted(path.name for path in house.output(job).parent.iterdir()) == ["config.json", "image_0.png"]
+
+
+def test_cancel_is_not_lost_when_the_engine_dies_before_the_run(process_house: House) -> None:
+    """Between the claim and the run the job is cancelled and the engine dies: the job must not come back."""
+    gate = Gate()
+    dispatcher = process_house.runtime.dispatcher
+    prepare = dispatcher._prepare
+
+    def slow_prepare(active: Any) -> Any:
+        client = prepare(active)
+        gate()
+        return client
+
+    dispatcher._prepare = slow_prepare  # type: ignore[method-assign]
+    job_id = process_house.submit()
+    gate.wait()
+    client = process_house.runtime.supervisor.client
+    assert client is not None
+    client.kill()
+    client._reader.join(PATIENCE_SECONDS)
+    assert process_house.runtime.queue.cancel(job_id) == "cancelling"
+    gate.open()
+    assert process_house.finished(job_id).status == "cancelled"
+    assert process_house.draw().status == "completed"
+
+
+def test_job_that_was_not_told_to_a_dead_engine_keeps_its_turn(process_house: House) -> None:
+    gate = Gate()
+    dispatcher = process_house.runtime.dispatcher
+    prepare = dispatcher._prepare
+
+    def slow_prepare(active: Any) -> Any:
+        client = prepare(active)
+        if not gate.reached.is_set():
+            gate()
+        return client
+
+    dispatcher._prepare = slow_prepare  # type: ignore[method-assign]
+    job_id, later = process_house.submit(), process_house.submit()
+    gate.wait()
+    client = process_house.runtime.supervisor.client
+    assert client is not None
+    client.kill()
+    client._reader.join(PATIENCE_SECONDS)
+    gate.open()
+    first, second = process_house.finished(job_id), process_house.finished(later)
+    assert (first.status, first.attempts) == ("completed", 1)
+    assert first.completed_at is not None
+    assert second.completed_at is not None
+    assert first.completed_at < second.completed_at
+
+
+# --- the loop itself --------------------------------------------------------------------------------------------------
+
+
+def test_stop_that_comes_while_the_loop_turns_is_not_overlooked(house: House) -> None:
+    dispatcher = house.runtime.dispatcher
+    wake = dispatcher._wake
+    clear = wake.clear
+
+    def clear_too_late() -> None:
+        dispatcher._stopping = True
+        wake.set()
+        clear()
+
+    wake.clear = clear_too_late  # type: ignore[method-assign]
+    wake.set()
+    dispatcher._thread.join(5)
+    assert not dispatcher._thread.is_alive()
+
+
+def test_trouble_that_stays_does_not_spin(house: House) -> None:
+    """A full disk makes every claim fail: the loop must wait between its tries."""
+    tries = threading.Semaphore(0)
+    queue = house.runtime.queue
+
+    def broken() -> None:
+        tries.release()
+        raise OSError("No space left on device")
+
+    claim, queue.claim = queue.claim, broken  # type: ignore[method-assign]
+    house.submit()
+    assert tries.acquire(timeout=PATIENCE_SECONDS)
+    assert not any(tries.acquire(timeout=0.05) for _ in range(4)), "it tried again at once"
+    queue.claim = claim  # type: ignore[method-assign]
+    assert house.draw().status == "completed"

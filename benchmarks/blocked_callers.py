@@ -6,6 +6,7 @@ import json
 import select
 import socket
 import time
+from typing import Any
 
 from benchmarks.figures import Figure, Options, main, spread
 from benchmarks.served import DEMO_MODEL, ENDLESS_STEPS, PATIENCE_SECONDS, PROMPT, Server, until
@@ -15,7 +16,10 @@ CALLERS = 60
 
 def measure(options: Options) -> list[Figure]:
     count = options.samples(1000, 20)
-    endless = {"prompt": f"{PROMPT} fake:hold" if options.engine == "fake" else PROMPT, "steps": ENDLESS_STEPS}
+    endless: dict[str, Any] = {
+        "prompt": f"{PROMPT} fake:hold" if options.engine == "fake" else PROMPT,
+        "steps": ENDLESS_STEPS,
+    }
     with Server(options.engine) as server, server.listen() as listener, server.connect() as client:
         server.wait_loaded()
         alone = _kept(server, count // 2)
@@ -57,7 +61,8 @@ def measure(options: Options) -> list[Figure]:
 def _blocked_call(port: int) -> socket.socket:
     """Send a load and read nothing: a bare socket costs this process no thread."""
     body = json.dumps({"model_name": DEMO_MODEL}).encode()
-    head = f"POST /models/load HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+    head = f"POST /models/load HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n"
+    head += f"Content-Length: {len(body)}\r\n\r\n"
     caller = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_SECONDS)
     caller.sendall(head.encode() + body)
     return caller

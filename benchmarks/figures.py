@@ -23,7 +23,7 @@ EngineName = Literal["native", "fake"]
 
 @dataclass(frozen=True)
 class Figure:
-    """One line of a table. ``samples`` is how many measurements ``value`` stands for; ``at_most`` the target, if any."""
+    """One line of a table. ``samples``: how many measurements ``value`` stands for; ``at_most``: the target, if any."""
 
     name: str
     value: float
@@ -91,7 +91,9 @@ def machine() -> str:
     """CPU model, cores, load average, Python: what a figure is worth nothing without."""
     load = f", load average {os.getloadavg()[0]:.2f}" if hasattr(os, "getloadavg") else ""
     cores = f"{psutil.cpu_count(logical=True)} cores"
-    return f"{_cpu_model()}, {cores}{load}, {platform.system()} {platform.release()}, Python {platform.python_version()}"
+    return (
+        f"{_cpu_model()}, {cores}{load}, {platform.system()} {platform.release()}, Python {platform.python_version()}"
+    )
 
 
 def main(title: str, measure: Callable[[Options], list[Figure]], default_engine: EngineName = "native") -> None:

@@ -6,6 +6,7 @@ import os
 import random
 import time
 from pathlib import Path
+from typing import Any
 
 from benchmarks.figures import Figure, Options, main, spread
 from benchmarks.served import ENDLESS_STEPS, PROMPT, Server, cores
@@ -41,7 +42,9 @@ def _added_seconds(options: Options) -> list[Figure]:
             *spread("job alone: accepted -> completed event, less library", since_accepted, (50, 90), at_most={50: 15}),
             *spread("job alone: POST sent -> completed event, less library", since_sent, (50, 90)),
             *spread("  of that: PNG and spool in the encoder", encode, (50,)),
-            Figure("queued at once: wall per job, less library", (ended_at - started - native) / count * 1000, "ms", count),
+            Figure(
+                "queued at once: wall per job, less library", (ended_at - started - native) / count * 1000, "ms", count
+            ),
             server.complaints(),
         ]
 
@@ -49,9 +52,9 @@ def _added_seconds(options: Options) -> list[Figure]:
 def _accepting(options: Options) -> list[Figure]:
     """POST /txt2img while the engine computes with as many threads as there are cores, and somebody watches."""
     count = options.samples(300, 5)
-    endless = {"steps": ENDLESS_STEPS}
+    endless: dict[str, Any] = {"steps": ENDLESS_STEPS}
     if options.engine == "fake":
-        endless = {"prompt": f"{PROMPT} fake:hold", **endless}  # type: ignore[dict-item]
+        endless = {"prompt": f"{PROMPT} fake:hold", **endless}
     with Server(options.engine, cores()) as server, server.listen() as listener, server.connect() as client:
         server.wait_loaded()
         job_id = client.submit(width=64, height=64, **endless)

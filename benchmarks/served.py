@@ -1,4 +1,5 @@
-"""A real server process to measure, and the two clients that measure it: lean ones, so that little of what is seen is theirs."""
+"""A real server process to measure, and the two clients that measure it: lean ones, so that little of what is seen is
+theirs."""
 
 from __future__ import annotations
 
@@ -18,7 +19,7 @@ from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 import psutil
 from websockets.exceptions import ConnectionClosed
@@ -31,6 +32,7 @@ PROMPT = "a red circle on a blue background"
 DEMO_MODEL = "demo_dit_q8_0.gguf"
 # More steps than any benchmark waits for: such a job runs until it is cancelled.
 ENDLESS_STEPS = 9000
+_Seen = TypeVar("_Seen")
 _ENDS = ("completed", "failed", "cancelled")
 
 
@@ -58,7 +60,9 @@ class Server:
         self.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if error is not None and self._log.exists():
             print(self._log.read_text(errors="replace")[-4000:], file=sys.stderr)
         self.stop()
@@ -110,7 +114,9 @@ class Server:
         """How many warnings and errors are in the logs; the first one as a note."""
         pattern = re.compile(r" (WARNING|ERROR|CRITICAL) |Traceback")
         files = (self._log, *self.folder.glob("data/**/*.log"))
-        lines = [line for file in files for line in file.read_text(errors="replace").splitlines() if pattern.search(line)]
+        lines = [
+            line for file in files for line in file.read_text(errors="replace").splitlines() if pattern.search(line)
+        ]
         return Figure("warnings and errors in the logs", len(lines), "lines", note=lines[0][:100] if lines else "")
 
     def _answers(self) -> bool:
@@ -131,7 +137,9 @@ class Client:
     def __enter__(self) -> Client:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._connection.close()
 
     @property
@@ -168,22 +176,28 @@ class Client:
 
 
 class Listener:
-    """A WebSocket whose every message is stamped by `perf_counter` when it arrives, whatever the measuring thread does."""
+    """A WebSocket whose every message is stamped by `perf_counter` when it arrives, whatever the measuring thread does.
+
+    A context manager; it listens when it has been entered.
+    """
 
     def __init__(self, url: str) -> None:
         self._arrived = threading.Condition()
         self._ends: dict[str, tuple[float, str]] = {}
+        self._started: set[str] = set()
         self._steps: dict[str, deque[tuple[float, int]]] = {}
-        self.events = 0
-        self._socket = connect(url, max_size=2**26, open_timeout=PATIENCE_SECONDS, compression=None)
-        self._socket.recv()
+        self._connecting = connect(url, max_size=2**26, open_timeout=PATIENCE_SECONDS, compression=None)
         self._thread = threading.Thread(target=self._listen, daemon=True)
-        self._thread.start()
 
     def __enter__(self) -> Listener:
+        self._socket = self._connecting.__enter__()
+        self._socket.recv()  # the greeting: from now on every event arrives
+        self._thread.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._socket.close()
         self._thread.join(10)
 
@@ -194,6 +208,10 @@ class Listener:
     def wait_ends(self, count: int) -> None:
         """Until ``count`` jobs have ended since the listener began."""
         self._wait(lambda: len(self._ends) >= count or None, f"{count} jobs did not end")
+
+    def wait_started(self, job_id: str) -> None:
+        """Until the job has been taken off the queue."""
+        self._wait(lambda: job_id in self._started or job_id in self._ends or None, f"job {job_id} did not start")
 
     def wait_step(self, job_id: str, step: int) -> list[tuple[float, int]]:
         """Until the job has done ``step`` steps; the (arrival, step) of every progress event so far."""
@@ -206,7 +224,7 @@ class Listener:
 
         return self._wait(reached, f"job {job_id} did not reach step {step}")
 
-    def _wait(self, look: Callable[[], Any], otherwise: str) -> Any:
+    def _wait(self, look: Callable[[], _Seen | None], otherwise: str) -> _Seen:
         with self._arrived:
             deadline = time.perf_counter() + PATIENCE_SECONDS
             while (found := look()) is None:
@@ -222,10 +240,11 @@ class Listener:
                 message = json.loads(text)
                 name, told = message["event"], message["data"]
                 with self._arrived:
-                    self.events += 1
                     if name == "job_status_changed" and told["status"] in _ENDS:
                         self._ends[told["job_id"]] = (at, told["status"])
                         self._steps.pop(told["job_id"], None)
+                    elif name == "job_status_changed" and told["status"] == "processing":
+                        self._started.add(told["job_id"])
                     elif name == "job_progress" and told["step"]:
                         self._steps.setdefault(told["job_id"], deque(maxlen=200)).append((at, told["step"]))
                     self._arrived.notify_all()

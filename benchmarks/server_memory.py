@@ -1,7 +1,7 @@
-"""How large the server's process is after a thousand jobs, whether it still grows, and how soon it answers after its start.
+"""How large the server's process is after a thousand jobs, whether it still grows, and how soon it answers at its start.
 
-The engine's process is not counted. With the fake engine the jobs pass quickly; ``--engine native`` draws 8x8 pictures in
-one step each.
+The engine's process is not counted. With the fake engine the jobs pass quickly; ``--engine native`` draws 8x8 pictures
+in one step each.
 """
 
 from __future__ import annotations

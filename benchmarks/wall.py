@@ -1,13 +1,12 @@
-"""What the wall between server and library costs: the same jobs through the library in this process, and through the server.
+"""What the wall between server and library costs: the same jobs in this process, and through the server.
 
-Both draw the same pictures with one thread and end with a PNG on the disk. They take turns, so that a busy machine slows
-both. "direct" is what a script without a server would do: no previews, no queue, no record.
+Both draw the same pictures with one thread and end with a PNG on the disk. They take turns, so that a busy machine
+slows both. "direct" is what a script without a server would do: no previews, no queue, no record.
 """
 
 from __future__ import annotations
 
 import io
-import os
 import tempfile
 import time
 from collections.abc import Callable
@@ -43,9 +42,7 @@ def measure(options: Options) -> list[Figure]:
     return figures
 
 
-def _compare(
-    server: Server, listener: Listener, draw: Draw, folder: Path, side: int, count: int
-) -> list[Figure]:
+def _compare(server: Server, listener: Listener, draw: Draw, folder: Path, side: int, count: int) -> list[Figure]:
     direct, served, native, different = [], [], [], 0
     for seed in range(count + 1):
         started = time.perf_counter()
@@ -85,7 +82,9 @@ def _lots(server: Server, listener: Listener, draw: Draw, folder: Path, side: in
             started = time.perf_counter()
             job_ids = [_submit(client, 100 + lot * _LOT + seed, side) for seed in range(_LOT)]
         ratios.append((max(listener.wait_end(job_id)[0] for job_id in job_ids) - started) / alone)
-    return Figure(f"{side}x{side}: served / direct, {_LOT} queued at once, median", float(np.median(ratios)), "x", count)
+    return Figure(
+        f"{side}x{side}: served / direct, {_LOT} queued at once, median", float(np.median(ratios)), "x", count
+    )
 
 
 def _submit(client: Client, seed: int, side: int) -> str:
@@ -122,7 +121,7 @@ def _native_draw(stack: ExitStack) -> Draw:
             prompt=PROMPT, width=side, height=side, steps=_STEPS, guidance=Guidance(txt_cfg=2.5), sampler="euler",
             scheduler="discrete", eta=0.0, seed=seed,
         )  # fmt: skip
-        return context.generate_image(request, run=seed + 1)[0].pixels
+        return bytes(context.generate_image(request, run=seed + 1)[0].pixels)
 
     return draw
 

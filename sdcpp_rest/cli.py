@@ -284,6 +284,145 @@ def native_build(force: bool) -> None:
         raise click.ClickException(str(error)) from None
 
 
+# --- models, inspect ----------------------------------------------------------------------------------------------------
+
+
+@main.command()
+@click.option("--type", "model_type", help="Only this type, such as lora.")
+@click.option("--search", help="Only names with this text in them.")
+@_config_options
+def models(
+    model_type: str | None, search: str | None, config_file: Path | None, overrides: tuple[str, ...], **folders: Any
+) -> None:
+    """List the model files that the server would see."""
+    from sdcpp_rest.config import load_config
+    from sdcpp_rest.runtime import open_library
+
+    config = load_config(config_file, overrides, **folders)
+    lists = open_library(config).list(type=model_type, search=search)
+    files = [file for found in lists.values() for file in found]
+    if not files:
+        click.echo(f"no model files below {config.paths.models_dir}")
+    width = max((len(file.name) for file in files), default=0)
+    for file in files:
+        click.echo(f"{file.type:11} {file.name:{width}}  {_size(file.size_bytes):>10}")
+
+
+@main.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--tensors", is_flag=True, help="List every tensor as well.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def inspect(file: Path, tensors: bool, as_json: bool) -> None:
+    """Say what is in a model FILE, from its header alone."""
+    from sdcpp_rest.services.inspection import inspect_file
+
+    found = inspect_file(file)
+    shapes = {name: list(shape) for name, shape in found.tensors.items()}
+    if as_json:
+        facts: dict[str, Any] = {
+            "format": found.format,
+            "contents": found.contents,
+            "architecture": found.architecture.name if found.architecture else None,
+            "size_bytes": file.stat().st_size,
+            "tensor_count": found.tensor_count,
+            "parameter_count": found.parameter_count,
+            "types": dict(found.types),
+            "metadata": dict(found.metadata),
+            "warnings": list(found.warnings),
+        }
+        click.echo(json.dumps(facts | ({"tensors": shapes} if tensors else {}), indent=2))
+        return
+    click.echo(f"file          {file} ({_size(file.stat().st_size)}, {found.format})")
+    click.echo(f"contents      {found.contents}")
+    click.echo(f"architecture  {found.architecture.name if found.architecture else 'not recognised'}")
+    click.echo(f"parameters    {found.parameter_count:,} in {found.tensor_count} tensors")
+    for name, count in sorted(found.types.items(), key=lambda entry: -entry[1]):
+        click.echo(f"  {name:10} {count:6} tensors")
+    for name, value in found.metadata.items():
+        click.echo(f"metadata      {name} = {str(value)[:100]}")
+    for sentence in found.warnings:
+        click.echo(f"warning       {sentence}")
+    if tensors:
+        for name, shape in shapes.items():
+            click.echo(f"  {name}  {'x'.join(map(str, shape))}")
+
+
+def _size(count: int) -> str:
+    for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= factor:
+            return f"{count / factor:.1f} {unit}"
+    return f"{count} B"
+
+
+# --- bench --------------------------------------------------------------------------------------------------------------
+
+
+@main.command()
+@click.option("--steps", type=click.IntRange(1, 200), default=12, show_default=True, help="Steps of each picture.")
+@click.option(
+    "--runs", type=click.IntRange(1, 50), default=3, show_default=True, help="Pictures per number of threads."
+)
+def bench(steps: int, runs: int) -> None:
+    """Draw with the demo model on 1, 2, 4, ... CPU threads and say which number is best on this machine, now."""
+    import statistics
+
+    import psutil
+
+    cores = psutil.cpu_count(logical=False) or 1
+    counts = sorted({1, cores, *(2**k for k in range(1, cores.bit_length()) if 2**k < cores)})
+    medians: dict[int, float] = {}
+    for count in counts:
+        seconds = _native_seconds(count, steps, runs)
+        medians[count] = statistics.median(seconds)
+        click.echo(
+            f"{count:3} threads   {medians[count]:7.3f} s per picture   {steps / medians[count]:6.1f} steps/s   "
+            f"{medians[count] / medians[counts[0]]:.2f} x one thread"
+        )
+    best = min(medians, key=lambda count: medians[count])
+    click.echo(f"best here: engine.n_threads = {best}" + (" (the default)" if best == cores else ""))
+
+
+def _native_seconds(n_threads: int, steps: int, runs: int) -> list[float]:
+    """Seconds inside the library for ``runs`` pictures of the demo model, after one that does not count."""
+    from sdcpp_rest.config import load_config
+    from sdcpp_rest.runtime import DEMO_MODEL, Runtime
+    from sdcpp_rest.services.model_library import LoadRequest
+
+    with tempfile.TemporaryDirectory(prefix="sdcpp-rest-") as folder:
+        config = load_config(
+            data_dir=Path(folder),
+            output_dir=Path(folder) / "output",
+            log_dir=Path(folder) / "logs",
+            n_threads=n_threads,
+        )
+        runtime = Runtime(config)
+        runtime.start()
+        try:
+            runtime.models.load(LoadRequest(model_name=DEMO_MODEL))
+            asked = {"prompt": "a red circle on a blue background", "width": 128, "height": 128, "steps": steps}
+            jobs = [runtime.submission.picture("txt2img", asked, origin="cli")[0] for _ in range(runs + 1)]
+            return [runtime.queue.wait(job.id).timings.native_seconds for job in jobs][1:]
+        finally:
+            runtime.stop()
+
+
+# --- config -------------------------------------------------------------------------------------------------------------
+
+
+@main.command()
+@click.option("--example", is_flag=True, help="Print config.example.toml: every setting with its description.")
+@_config_options
+def config(example: bool, config_file: Path | None, overrides: tuple[str, ...], **folders: Any) -> None:
+    """Print the configuration that a server started here would have."""
+    from sdcpp_rest.config import Config, load_config
+
+    if example:
+        click.echo(Config.example_toml(), nl=False)
+        return
+    found = load_config(config_file, overrides, **folders)
+    click.echo(json.dumps(found.model_dump(mode="json"), indent=2))
+
+
 # --- routes -----------------------------------------------------------------------------------------------------------
 
 

@@ -59,9 +59,7 @@ class Runtime:
         self.settings = SettingsStore(self._database)
         self.bus = EventBus()
         self.outputs = Outputs(paths.output_dir, paths.data_dir / "inputs")
-        self.library = ModelLibrary(
-            paths.models_dir, config.models.type_folders, DEMO_ROOT if config.models.include_demo else None
-        )
+        self.library = open_library(config)
         active = ActiveJobs()
         self.queue = JobQueue(
             JobStore(self._database),
@@ -186,6 +184,12 @@ class Runtime:
         self.queue.recover(self.dispatcher.finish_from_spool)
         self.outputs.sweep()
         self.models.restore(LoadRequest(model_name=self.default_model) if self.default_model else None)
+
+
+def open_library(config: Config) -> ModelLibrary:
+    """The model files that ``config`` shows: the user's folders and, unless switched off, the bundled demo model's."""
+    demo_root = DEMO_ROOT if config.models.include_demo else None
+    return ModelLibrary(config.paths.models_dir, config.models.type_folders, demo_root)
 
 
 def inline_launcher(make_runner: Any) -> Launcher:

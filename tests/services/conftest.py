@@ -79,7 +79,7 @@ class House:
         raise AssertionError(f"no {kind.__name__} with {fields} came")
 
     def submit(self, prompt: str = "a red circle", **more: Any) -> str:
-        """Submit a picture of 8x8 pixels and two steps; returns the job's id. ``more``: fields, or picture()'s words."""
+        """Submit a picture of 8x8 pixels and two steps; returns the job's id. ``more``: fields, picture()'s words."""
         named = {name: more.pop(name) for name in ("images", "spec", "title", "origin", "owner") if name in more}
         kind = "img2img" if "images" in named else "txt2img"
         asked = {"prompt": prompt, "width": 8, "height": 8, "steps": 2, **more}

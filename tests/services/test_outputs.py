@@ -82,7 +82,7 @@ def test_sweep_keeps_what_it_is_told_to_keep(outputs: Outputs) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["..", "../secret", "job/../../secret", "job/..", "/etc/passwd", "\\etc\\passwd", "..\\secret", 
+    ["..", "../secret", "job/../../secret", "job/..", "/etc/passwd", "\\etc\\passwd", "..\\secret",
      "job\\..\\..\\secret", "C:/windows", "c:\\windows", "a\0b", "//host/share", "job/../image_0.png"],
 )  # fmt: skip
 def test_path_that_leaves_the_folder_is_refused(outputs: Outputs, path: str) -> None:

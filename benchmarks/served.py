@@ -75,7 +75,8 @@ class Server:
             self._process = subprocess.Popen(self._command, stdout=log, stderr=log)
         while not self._answers():
             if self._process.poll() is not None or time.perf_counter() - started > PATIENCE_SECONDS:
-                raise RuntimeError("the server did not start")
+                self.stop()
+                raise RuntimeError("the server did not start:\n" + self._log.read_text(errors="replace")[-4000:])
             time.sleep(0.01)
         self.start_seconds = time.perf_counter() - started
 

@@ -1,4 +1,4 @@
-"""How large the server's process is after a thousand jobs, whether it still grows, and how soon it answers at its start.
+"""How large the server's process is after a thousand jobs, whether it still grows, and how soon it answers.
 
 The engine's process is not counted. With the fake engine the jobs pass quickly; ``--engine native`` draws 8x8 pictures
 in one step each.

@@ -93,7 +93,7 @@ def _submit(client: Client, seed: int, side: int) -> str:
 
 def _pixels(png: bytes) -> bytes:
     with Image.open(io.BytesIO(png)) as image:
-        return image.convert("RGB").tobytes()
+        return bytes(image.convert("RGB").tobytes())
 
 
 def _native_draw(stack: ExitStack) -> Draw:

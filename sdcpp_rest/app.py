@@ -6,19 +6,22 @@ API paths never answer HTML errors. Knows Flask and the routes; knows nothing of
 from __future__ import annotations
 
 import inspect
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from flask import Flask, Response, request
+from flask import Flask, Response, g, request
 from flask.json.provider import DefaultJSONProvider
 from werkzeug.exceptions import HTTPException
 
 from sdcpp_rest.errors import InvalidRequest, MethodNotAllowed, NotFound, PayloadTooLarge, SdcppRestError
+from sdcpp_rest.routes.docs import docs
 from sdcpp_rest.routes.files import files
 from sdcpp_rest.routes.generation import generation
 from sdcpp_rest.routes.http import RUNTIME_KEY, internal_error, json_text, render_error, shortened
 from sdcpp_rest.routes.models import models
+from sdcpp_rest.routes.previews import previews
 from sdcpp_rest.routes.queue import queue
 from sdcpp_rest.routes.system import system
 from sdcpp_rest.runtime import Runtime
@@ -56,8 +59,10 @@ def create_app(runtime: Runtime | None) -> Flask:
     # A redirect to the same path with or without its slash would be an HTML answer, and make old clients' POST a GET.
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
-    for blueprint in (system, models, generation, queue, files):
+    for blueprint in (system, models, generation, queue, previews, files, docs):
         app.register_blueprint(blueprint)
+    if runtime is not None:
+        _count_requests(app, runtime)
     app.register_error_handler(SdcppRestError, _refused)
     app.register_error_handler(HTTPException, _refused_by_flask)
     app.register_error_handler(Exception, _surprised)
@@ -75,6 +80,20 @@ def route_table(app: Flask) -> list[Route]:
         methods = (rule.methods or set()) - {"HEAD", "OPTIONS"}
         rows += [Route(rule.rule, method, file.as_posix(), line) for method in methods]
     return sorted(rows)
+
+
+def _count_requests(app: Flask, runtime: Runtime) -> None:
+    def begin() -> None:
+        g.began = time.perf_counter()
+
+    def count(response: Response) -> Response:
+        endpoint = request.url_rule.rule if request.url_rule is not None else "unknown"
+        seconds = time.perf_counter() - g.began
+        runtime.metrics.count_request(endpoint, request.method, response.status_code, seconds)
+        return response
+
+    app.before_request(begin)
+    app.after_request(count)
 
 
 def _refused(error: SdcppRestError) -> Response:

@@ -268,6 +268,11 @@ class EngineConfig(Section):
         description="Pause before a crashed engine is started again; doubles with each crash in a row.",
     )
     backoff_max_seconds: Number = Field(default=30.0, ge=0, description="The longest such pause.")
+    log_max_bytes: Integer = Field(
+        default=10 * 1024 * 1024,
+        ge=65_536,
+        description="Size at which engine.log becomes engine.log.1 and a new one is begun.",
+    )
     memory_interval_seconds: Number = Field(default=2.0, gt=0, description="How often the engine reports its memory.")
     runner: Literal["native", "fake"] = Field(
         default="native",
@@ -348,6 +353,27 @@ class QueueConfig(Section):
     )
 
 
+class HousekeepingConfig(Section):
+    """What happens by itself when nobody asks for anything. All of it is off at 0."""
+
+    unload_after_idle_minutes: Number = Field(
+        default=0.0,
+        ge=0,
+        le=10_080,
+        description="Free the model when it was not used for so long; the next job loads it.",
+    )
+    keep_jobs_days: Number = Field(
+        default=0.0,
+        ge=0,
+        description="Remove finished jobs older than this, with their pictures. The newest one stays.",
+    )
+    keep_jobs_count: Integer = Field(
+        default=0,
+        ge=0,
+        description="Remove the oldest finished jobs, with their pictures, when there are more than this.",
+    )
+
+
 class ApiConfig(Section):
     """How requests are read."""
 
@@ -386,6 +412,7 @@ class Config(BaseSettings):
     limits: LimitsConfig = Field(default_factory=LimitsConfig)
     preview: PreviewConfig = Field(default_factory=PreviewConfig)
     queue: QueueConfig = Field(default_factory=QueueConfig)
+    housekeeping: HousekeepingConfig = Field(default_factory=HousekeepingConfig)
     api: ApiConfig = Field(default_factory=ApiConfig)
     events: EventsConfig = Field(default_factory=EventsConfig)
 

@@ -15,19 +15,23 @@ from filelock import FileLock, Timeout
 from sdcpp_rest.config import Config
 from sdcpp_rest.core.sampling import SAMPLERS, SCHEDULERS
 from sdcpp_rest.engine.client import InlineLauncher, Launcher, ProcessLauncher
-from sdcpp_rest.engine.protocol import PreviewSettings, Ready
+from sdcpp_rest.engine.protocol import Ready
 from sdcpp_rest.engine.supervisor import EngineSupervisor
 from sdcpp_rest.engine.worker import WorkerOptions
 from sdcpp_rest.errors import Conflict
 from sdcpp_rest.services.active_jobs import ActiveJobs
 from sdcpp_rest.services.dispatcher import Dispatcher
 from sdcpp_rest.services.event_bus import EventBus
+from sdcpp_rest.services.hashing import ModelHashes
 from sdcpp_rest.services.job_queue import JobQueue
+from sdcpp_rest.services.metrics import Metrics
 from sdcpp_rest.services.model_library import LoadRequest, ModelLibrary
 from sdcpp_rest.services.model_slot import ModelSlot
 from sdcpp_rest.services.outputs import Outputs
+from sdcpp_rest.services.preview_settings import PreviewChoice
 from sdcpp_rest.services.submission import Submission
 from sdcpp_rest.store.database import Database
+from sdcpp_rest.store.hash_store import HashStore
 from sdcpp_rest.store.job_store import JobStore
 from sdcpp_rest.store.settings_store import SettingsStore
 
@@ -60,7 +64,7 @@ class Runtime:
         self.bus = EventBus()
         self.outputs = Outputs(paths.output_dir, paths.data_dir / "inputs")
         self.library = open_library(config)
-        active = ActiveJobs()
+        self.active = active = ActiveJobs()
         self.queue = JobQueue(
             JobStore(self._database),
             self.bus,
@@ -78,7 +82,8 @@ class Runtime:
             backoff_initial_seconds=config.engine.backoff_initial_seconds,
             backoff_max_seconds=config.engine.backoff_max_seconds,
         )
-        self.supervisor.set_preview(PreviewSettings(**config.preview.model_dump()))
+        self.previews = PreviewChoice(self.settings, self.supervisor, config.preview)
+        self.hashes = ModelHashes(self.library, HashStore(self._database))
         self.dispatcher = Dispatcher(
             self.supervisor,
             self.queue,
@@ -93,6 +98,8 @@ class Runtime:
         self.submission = Submission(
             config, self.queue, self.models, self.library, self.outputs, lambda: self.supervisor.ready
         )
+        self.metrics = Metrics(self.version, self.status, lambda: self.bus.subscriber_count)
+        self.queue.on_finished = self.metrics.count_job
         self._process = psutil.Process()
         self._stop_lock = threading.Lock()
         self._stopped = False
@@ -110,6 +117,7 @@ class Runtime:
         """Take no new jobs and release everybody who waits. Idempotent."""
         self.queue.close()
         self.models.close()
+        self.hashes.close()
 
     def stop(self) -> None:
         """Stop in order: no new work, what runs gets its time or goes back to pending, the engine ends, files close."""

@@ -13,6 +13,11 @@ from sdcpp_rest.core.frozen import Frozen
 from sdcpp_rest.core.job import JobKind, JobStatus, Phase
 
 
+def preview_url(job_id: str) -> str:
+    """Where the latest preview of a running job is served."""
+    return f"/jobs/{job_id}/preview"
+
+
 class Event(Frozen):
     """Base of all events. ``droppable``: a slow listener may miss it without being misled."""
 
@@ -74,7 +79,8 @@ class JobPreview(Event):
         import base64
 
         shown = self.model_dump(mode="json", exclude={"jpeg"})
-        return {**shown, "image": "data:image/jpeg;base64," + base64.b64encode(self.jpeg).decode("ascii")}
+        image = "data:image/jpeg;base64," + base64.b64encode(self.jpeg).decode("ascii")
+        return {**shown, "image": image, "preview_url": preview_url(self.job_id)}
 
 
 class ModelLoading(Event):

@@ -72,6 +72,7 @@ class EngineSupervisor:
             raise EngineUnavailable("The server is stopping")
         self.state = "starting"
         self._launches += 1
+        failures = self._failures
         with self._lock:
             if self._stopping.is_set():
                 raise EngineUnavailable("The server is stopping")
@@ -80,11 +81,12 @@ class EngineSupervisor:
         try:
             ready = client.wait_ready(self._start_timeout_seconds)
         except EngineUnavailable as error:
-            self.state = "dead"
-            if client.alive:
-                # It answered that it cannot work (no library, no guard): it ends by itself, which is no second failure.
-                client.stop(5)
+            # It died, or it answered that it cannot work (no library, no guard) and ends by itself, or it was killed for
+            # taking too long. When it has been stopped, its death was counted or never will be: one failure either way.
+            client.stop(5)
+            if self._failures == failures:
                 self._count_failure()
+            self.state = "dead"
             # Never EngineDied: no job and no model can be blamed for an engine that does not even start.
             raise EngineUnavailable(error.message) from error
         self.ready = ready

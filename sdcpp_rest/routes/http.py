@@ -18,8 +18,19 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, cast, get_ar
 
 import annotated_types
 from flask import Response, current_app, request
-from pydantic import AllowInfNan, BaseModel, BeforeValidator, ConfigDict, Strict, ValidationError
+from pydantic import (
+    AllowInfNan,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    Strict,
+    ValidationError,
+)
 from pydantic.fields import FieldInfo
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from sdcpp_rest.errors import InvalidRequest, NotAuthenticated, SdcppRestError
 
@@ -39,6 +50,7 @@ _SURROGATE_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F]")
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
 View = TypeVar("View", bound=Callable[..., Any])
+Model = TypeVar("Model", bound="Wire")
 
 
 def runtime() -> Runtime:
@@ -155,33 +167,26 @@ def parse_body(raw: bytes) -> dict[str, Any]:
     return cast(dict[str, Any], body)
 
 
-def query_integer(name: str, default: int, low: int, high: int) -> int:
-    """An integer of the query string. Raises InvalidRequest naming the range."""
-    given = request.args.get(name)
-    if given is None or given == "":
-        return default
-    try:
-        value = int(given) if len(given) <= 20 else None
-    except ValueError:
-        value = None
-    if value is None or not low <= value <= high:
-        raise InvalidRequest(f"{name} must be an integer between {low} and {high}, got {_shown(given)}", field=name)
-    return value
+def read_query(model: type[Model]) -> Model:
+    """The current request's query string as an instance of ``model``.
 
-
-def query_choices(name: str, allowed: tuple[str, ...]) -> tuple[str, ...]:
-    """A comma-separated list of the query string, each item one of ``allowed``; empty when not given."""
-    given = [part.strip() for part in request.args.get(name, "").split(",")]
-    chosen = tuple(dict.fromkeys(part for part in given if part))
-    for part in chosen:
-        if part not in allowed:
-            raise InvalidRequest(
-                f"{name} must be one of {', '.join(allowed)}, got {_shown(part)}", field=name, allowed=list(allowed)
-            )
-    return chosen
+    A list is separated by commas. A parameter that is empty counts as not given, and one that ``model`` does not know
+    is nobody's business (caches and browsers add their own). Raises InvalidRequest naming the parameter and what is
+    allowed.
+    """
+    given = {}
+    for name, field in model.model_fields.items():
+        text = ",".join(request.args.getlist(name)) if _is_list(field) else request.args.get(name, "")
+        if text:
+            given[name] = _from_text(text, field)
+    return examine(model, given, limits=runtime().config.limits)[0]
 
 
 # --- wire models ----------------------------------------------------------------------------------------------------
+
+
+LIMIT_KEYWORD = "x-limit"
+"""In a wire model's JSON schema: the name of the configured limit that bounds the field."""
 
 
 @dataclass(frozen=True)
@@ -189,6 +194,14 @@ class AtMost:
     """Marks a wire field whose upper bound is the configuration's ``limits.<name>`` (for strings: its length)."""
 
     limit: str
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, build: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {**build(schema), LIMIT_KEYWORD: self.limit}
+
+
+def left_out(description: str, **more: Any) -> Any:
+    """A field that may be absent. With a default, its schema would say that it is there and ``null``."""
+    return Field(default_factory=lambda: None, description=description, **more)
 
 
 def _integral(value: Any) -> Any:
@@ -210,9 +223,6 @@ class Wire(BaseModel):
     def sent(self) -> dict[str, Any]:
         """Only the fields that the client really sent."""
         return self.model_dump(exclude_unset=True)
-
-
-Model = TypeVar("Model", bound=Wire)
 
 
 def validate(model: type[Model], body: Mapping[str, Any]) -> tuple[Model, list[str]]:
@@ -271,6 +281,22 @@ def nearest(name: str, known: list[str]) -> str | None:
 
 
 # --- below: how the above is done -----------------------------------------------------------------------------------
+
+
+def _is_list(field: FieldInfo) -> bool:
+    return get_origin(field.annotation) is list
+
+
+def _from_text(text: str, field: FieldInfo) -> Any:
+    """What a query parameter says, in the type of ``field``; left as text, for the check to refuse, where it cannot."""
+    if _is_list(field):
+        return list(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+    if field.annotation is int and len(text) <= 20:
+        try:
+            return int(text)
+        except ValueError:
+            return text
+    return text
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -4,76 +4,181 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response
 from pydantic import Field
 
-from sdcpp_rest.core.catalog import ModelFile
-from sdcpp_rest.core.load_spec import LoadSpec
+from sdcpp_rest.core.catalog import ModelFile, ModelType
+from sdcpp_rest.core.load_spec import LoadSpec, ModelKind
 from sdcpp_rest.errors import EngineDied, LoadFailed, ModelNotFound, SdcppRestError
-from sdcpp_rest.routes.http import Flag, Integer, Number, Text, Wire, answer, blocking, read_body, runtime, validate
+from sdcpp_rest.routes.http import (
+    Flag,
+    Integer,
+    Number,
+    Text,
+    Wire,
+    answer,
+    blocking,
+    left_out,
+    read_body,
+    read_query,
+    runtime,
+    validate,
+)
+from sdcpp_rest.routes.openapi import Answer, documented
 from sdcpp_rest.services.model_library import LoadRequest
 
 models = Blueprint("models", __name__)
 
 
 class LoadOptionsBody(Wire):
-    """``options`` of ``POST /models/load``: the fields of `LoadOptions`, as a client may write them."""
+    """How to load. What is left out is the model's own choice (its sidecar file), else the default."""
 
-    n_threads: Integer = Field(-1, ge=-1, le=1024)
-    keep_clip_on_cpu: Flag = True
-    keep_vae_on_cpu: Flag = False
-    keep_controlnet_on_cpu: Flag = False
-    flash_attn: Flag = Field(True, description="Default: on for GPUs, off on the CPU, where it is slower.")
-    diffusion_flash_attn: Flag = True
-    offload_to_cpu: Flag = False
-    enable_mmap: Flag = True
-    vae_decode_only: Flag = True
-    tae_preview_only: Flag = False
-    free_params_immediately: Flag = False
-    vae_conv_direct: Flag = False
-    diffusion_conv_direct: Flag = False
-    force_sdxl_vae_conv_scale: Flag = False
-    flow_shift: Number = Field(0.0, ge=0, le=1000, description="Default: the model decides.")
-    weight_type: Text = ""
-    tensor_type_rules: Text = Field("", max_length=10_000)
-    rng_type: Text = "cuda"
-    sampler_rng_type: Text = ""
-    prediction: Text = ""
-    lora_apply_mode: Text = "auto"
-    vae_tiling: Flag = False
-    vae_tile_size_x: Integer = Field(0, ge=0, le=65536)
-    vae_tile_size_y: Integer = Field(0, ge=0, le=65536)
-    vae_tile_overlap: Number = Field(0.5, ge=0, le=1)
-    circular_x: Flag = False
-    circular_y: Flag = False
-    chroma_use_dit_mask: Flag = True
-    chroma_use_t5_mask: Flag = False
-    chroma_t5_mask_pad: Integer = Field(1, ge=0, le=1024)
-    qwen_image_zero_cond_t: Flag = False
-    max_vram: Number = Field(0.0, ge=0)
+    n_threads: Integer = Field(-1, ge=-1, le=1024, description="CPU threads; -1: as many as physical cores.")
+    keep_clip_on_cpu: Flag = Field(True, description="Keep text encoders in main memory.")
+    keep_vae_on_cpu: Flag = Field(False, description="Keep the VAE in main memory.")
+    keep_controlnet_on_cpu: Flag = Field(False, description="Keep the ControlNet in main memory.")
+    flash_attn: Flag = Field(True, description="Flash attention. Default: on for GPUs, off on the CPU: slower there.")
+    diffusion_flash_attn: Flag = Field(True, description="The same for the diffusion model alone.")
+    offload_to_cpu: Flag = Field(False, description="Keep weights in main memory, and bring them to the GPU in turn.")
+    enable_mmap: Flag = Field(True, description="Map files into memory instead of reading them.")
+    vae_decode_only: Flag = Field(True, description="Leave the VAE's encoder out; img2img needs it.")
+    tae_preview_only: Flag = Field(False, description="Use the TAESD for previews only, not for the picture.")
+    free_params_immediately: Flag = Field(False, description="Ignored: the engine would end at the second picture.")
+    vae_conv_direct: Flag = Field(False, description="Direct convolutions in the VAE.")
+    diffusion_conv_direct: Flag = Field(False, description="Direct convolutions in the diffusion model.")
+    force_sdxl_vae_conv_scale: Flag = Field(False, description="For SDXL VAEs that overflow half precision.")
+    flow_shift: Number = Field(0.0, ge=0, le=1000, description="Shift of flow models. Default: the model decides.")
+    weight_type: Text = Field(
+        "", description="Convert weights while loading; empty: as in the file.", examples=["q8_0"]
+    )
+    tensor_type_rules: Text = Field("", max_length=10_000, description="The same by tensor.", examples=["^vae\\.=f16"])
+    rng_type: Text = Field("cuda", description="Where noise comes from: std_default, cuda or cpu.")
+    sampler_rng_type: Text = Field("", description="The same for samplers; empty: as rng_type.")
+    prediction: Text = Field("", description="What the model predicts; empty: found out.", examples=["v"])
+    lora_apply_mode: Text = Field("auto", description="auto, immediately or at_runtime.")
+    vae_tiling: Flag = Field(False, description="The default of later jobs' vae_tiling.")
+    vae_tile_size_x: Integer = Field(0, ge=0, le=65536, description="The default of later jobs' vae_tile_size_x.")
+    vae_tile_size_y: Integer = Field(0, ge=0, le=65536, description="The default of later jobs' vae_tile_size_y.")
+    vae_tile_overlap: Number = Field(0.5, ge=0, le=1, description="The default of later jobs' vae_tile_overlap.")
+    circular_x: Flag = Field(False, description="Pictures whose left and right edges fit together.")
+    circular_y: Flag = Field(False, description="Pictures whose upper and lower edges fit together.")
+    chroma_use_dit_mask: Flag = Field(True, description="Chroma: mask the diffusion model's padding.")
+    chroma_use_t5_mask: Flag = Field(False, description="Chroma: mask the T5's padding.")
+    chroma_t5_mask_pad: Integer = Field(1, ge=0, le=1024, description="Chroma: padding that is not masked.")
+    qwen_image_zero_cond_t: Flag = Field(False, description="Qwen Image: zero the timestep of the condition.")
+    max_vram: Number = Field(0.0, ge=0, description="GPU memory to use, in GiB; 0: all of it.")
 
 
 class LoadBody(Wire):
-    """Body of ``POST /models/load``. Components are model names as ``GET /models`` lists them."""
+    """What to load. Components are names as `GET /models` lists them; empty: none; left out: the model's own choice."""
 
-    model_name: Text = Field(min_length=1)
-    model_type: Literal["checkpoint", "diffusion"] = "checkpoint"
-    vae: Text = ""
-    clip_l: Text = ""
-    clip_g: Text = ""
-    clip_vision: Text = ""
-    t5xxl: Text = ""
-    controlnet: Text = ""
-    llm: Text = ""
-    llm_vision: Text = ""
-    taesd: Text = ""
-    high_noise_diffusion_model: Text = ""
-    photo_maker: Text = ""
+    model_name: Text = Field(
+        min_length=1,
+        description="A name of `GET /models`, with or without its ending.",
+        examples=["demo_dit_q8_0.gguf"],
+    )
+    model_type: Literal["checkpoint", "diffusion"] = Field(
+        "checkpoint", description="Corrected where the file says more."
+    )
+    vae: Text = Field("", description="VAE.")
+    clip_l: Text = Field("", description="CLIP-L text encoder.")
+    clip_g: Text = Field("", description="CLIP-G text encoder.")
+    clip_vision: Text = Field("", description="CLIP vision encoder.")
+    t5xxl: Text = Field("", description="T5-XXL text encoder.")
+    controlnet: Text = Field("", description="ControlNet.")
+    llm: Text = Field("", description="Language model that reads the prompt (Qwen, for example).")
+    llm_vision: Text = Field("", description="Vision part of that language model.")
+    taesd: Text = Field("", description="Tiny autoencoder, for previews.")
+    high_noise_diffusion_model: Text = Field("", description="The second expert of a mixture (Wan 2.2).")
+    photo_maker: Text = Field("", description="PhotoMaker. Not available in this version.")
     options: LoadOptionsBody = Field(default_factory=lambda: LoadOptionsBody.model_validate({}))
 
 
 class UnloadBody(Wire):
-    force: Flag = False
+    """May be left out."""
+
+    force: Flag = Field(False, description="Also while jobs wait that need the model: it is loaded again for them.")
+
+
+class ModelsQuery(Wire):
+    type: Text = left_out("Only models of this type; a type or the name of its list.", examples=["diffusion"])
+    extension: Text = left_out("Only files with this ending; the dot is optional.", examples=["gguf"])
+    search: Text = left_out("Only names that contain this, in any case.", examples=["demo"])
+    name: Text = left_out("The same as `search`.")
+
+
+class HashPath(Wire):
+    model_type: str = Field(description="A model type.", examples=["diffusion"])
+    model_name: str = Field(
+        description="A name of `GET /models`; its slashes may be encoded.", examples=["demo_dit_q8_0.gguf"]
+    )
+
+
+class ModelShown(Answer):
+    """A model file."""
+
+    name: str = Field(description="Relative to the folder of its type.", examples=["SD1x/some_model.safetensors"])
+    type: ModelType
+    file_extension: str = Field(examples=[".safetensors"])
+    size_bytes: int
+    hash: str | None = Field(description="SHA-256 in hex, once `GET /models/hash/...` has computed it.")
+    is_loaded: bool = left_out("Whether the engine holds it; told of checkpoints and diffusion models.")
+
+
+class ModelsShown(Answer):
+    """All model files, a list per type."""
+
+    checkpoints: list[ModelShown]
+    diffusion_models: list[ModelShown]
+    vae: list[ModelShown]
+    loras: list[ModelShown]
+    clip: list[ModelShown]
+    t5: list[ModelShown]
+    controlnets: list[ModelShown]
+    llm: list[ModelShown]
+    esrgan: list[ModelShown]
+    taesd: list[ModelShown]
+    embeddings: list[ModelShown]
+    loaded_model: str | None = Field(description="Name of the model that the engine holds.")
+    loaded_model_type: ModelKind | None
+    applied_filters: dict[str, str] = left_out("The filters that were given.")
+
+
+class Components(Answer):
+    """The components that are loaded with a model; ``null`` where it needs none."""
+
+    vae: str | None
+    clip_l: str | None
+    clip_g: str | None
+    t5xxl: str | None
+    controlnet: str | None
+    llm: str | None
+    llm_vision: str | None
+
+
+class Loaded(Answer):
+    """A model that is in the engine's memory now, and that new jobs will use."""
+
+    success: Literal[True]
+    message: str
+    model_name: str
+    model_type: ModelKind
+    loaded_components: Components
+    model_architecture: str | None = Field(examples=["Flux.2 klein"])
+    load_seconds: float
+    warnings: list[str] = left_out("What was ignored or corrected.")
+
+
+class Unloaded(Answer):
+    success: Literal[True]
+    message: str
+    warnings: list[str] = left_out("What was ignored.")
+
+
+class HashShown(Answer):
+    model_name: str
+    model_type: ModelType
+    hash: str = Field(pattern="^[0-9a-f]{64}$", description="SHA-256 in hex.")
 
 
 class ModelNotThere(SdcppRestError):
@@ -84,26 +189,30 @@ class ModelNotThere(SdcppRestError):
 
 
 @models.get("/models")
+@documented({200: ModelsShown}, query=ModelsQuery)
 def list_models() -> Response:
-    """All model files by type; ``type``, ``extension`` and ``search`` (or ``name``) narrow the lists down."""
-    asked = {name: request.args.get(name) or None for name in ("type", "extension", "search", "name")}
-    lists = runtime().library.list(
-        type=asked["type"], extension=asked["extension"], search=asked["search"] or asked["name"]
+    """List model files by type. Filters narrow the lists down; all of them must fit."""
+    applied = read_query(ModelsQuery).sent()
+    found = runtime().library.list(
+        type=applied.get("type"),
+        extension=applied.get("extension"),
+        search=applied.get("search") or applied.get("name"),
     )
-    resident = runtime().models.resident
+    lists, resident = runtime().hashes.filled_in(found), runtime().models.resident
     shown: dict[str, Any] = {name: [_shown(file, resident) for file in files] for name, files in lists.items()}
     shown["loaded_model"] = resident.model.name if resident else None
     shown["loaded_model_type"] = resident.kind if resident else None
-    applied = {name: value for name, value in asked.items() if value}
     if applied:
         shown["applied_filters"] = applied
     return answer(shown)
 
 
 @models.post("/models/load")
+@documented({200: Loaded}, errors=(409, 501), body=LoadBody)
 @blocking
 def load_model() -> Response:
-    """Select a model and have it loaded; answers when it is, because clients send their first job right after."""
+    """Load a model, and select it for the jobs to come. Answers when it is loaded. A name that does not exist is a 500
+    with the nearest names."""
     body, warnings = validate(LoadBody, read_body())
     try:
         outcome = runtime().models.load(to_request(body))
@@ -126,12 +235,23 @@ def load_model() -> Response:
 
 
 @models.post("/models/unload")
+@documented({200: Unloaded}, errors=(409,), body=UnloadBody)
 @blocking
 def unload_model() -> Response:
-    """Free the loaded model; the same answer when there was none. 409 while pending jobs need it, unless ``force``."""
+    """Free the loaded model. The same answer when there was none; 409 while pending jobs need it, unless ``force``."""
     body, warnings = validate(UnloadBody, read_body())
     runtime().models.unload(force=body.force)
     return answer({"success": True, "message": "Model unloaded", **({"warnings": warnings} if warnings else {})})
+
+
+@models.get("/models/hash/<model_type>/<path:model_name>")
+@documented({200: HashShown}, errors=(400, 404, 409), path=HashPath)
+@blocking
+def hash_model(model_type: str, model_name: str) -> Response:
+    """Tell a model file's SHA-256. Computed at the first call, which takes seconds for large files, then remembered
+    until the file changes."""
+    file = runtime().hashes.hash_of(model_type, model_name)
+    return answer({"model_name": file.name, "model_type": file.type, "hash": file.hash})
 
 
 def to_request(body: LoadBody) -> LoadRequest:
@@ -147,7 +267,7 @@ def _shown(file: ModelFile, resident: LoadSpec | None) -> dict[str, Any]:
         "type": file.type,
         "file_extension": file.file_extension,
         "size_bytes": file.size_bytes,
-        "hash": None,
+        "hash": file.hash,
     }
     if file.type in ("checkpoint", "diffusion"):
         shown["is_loaded"] = resident is not None and resident.model.path == file.path

@@ -3,53 +3,131 @@
 from __future__ import annotations
 
 from datetime import datetime, timezone
-from typing import Any, cast, get_args
+from pathlib import Path
+from typing import Any, Literal
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response
+from pydantic import Field
 
-from sdcpp_rest.core.job import Job, JobKind, JobStatus, Progress
-from sdcpp_rest.errors import Conflict, InvalidRequest, JobNotFound
-from sdcpp_rest.routes.http import answer, query_choices, query_integer, runtime
+from sdcpp_rest.core.events import preview_url
+from sdcpp_rest.core.job import Job, JobKind, JobStatus, Phase, Progress, Timings
+from sdcpp_rest.errors import Conflict, InvalidRequest, JobNotFound, NotFound
+from sdcpp_rest.routes.http import Integer, Text, Wire, answer, left_out, read_query, runtime
+from sdcpp_rest.routes.openapi import Answer, documented
 
 queue = Blueprint("queue", __name__)
 
 MAX_LIMIT = 1000
 
 
-@queue.get("/queue")
-def list_jobs() -> Response:
-    """Counts of all jobs, and those that the query asks for: ``limit offset status type search order``."""
-    limit = query_integer("limit", runtime().config.queue.listed_finished, 1, MAX_LIMIT)
-    offset = query_integer("offset", 0, 0, 2**31 - 1)
-    status = cast(tuple[JobStatus, ...], query_choices("status", get_args(JobStatus)))
-    kinds = cast(tuple[JobKind, ...], query_choices("type", get_args(JobKind)))
-    if len(kinds) > 1:
-        raise InvalidRequest(f"type must be a single job type, got {len(kinds)}", field="type")
-    order = query_choices("order", ("asc", "desc"))
-    if len(order) > 1:
-        raise InvalidRequest("order must be asc or desc, got both", field="order")
-    search = request.args.get("search") or None
-    jobs = runtime().queue.list(
-        limit=limit,
-        offset=offset,
-        status=status or None,
-        kind=kinds[0] if kinds else None,
-        search=search,
-        order="asc" if order == ("asc",) else "desc",
+class QueueQuery(Wire):
+    limit: Integer = left_out(
+        "How many finished jobs at most. Default: the configuration's queue.listed_finished (200).", ge=1, le=MAX_LIMIT
     )
+    offset: Integer = Field(0, ge=0, le=2**31 - 1, description="How many finished jobs to skip; above 0 only those.")
+    status: list[JobStatus] = Field([], description="Only jobs with one of these.", examples=[["completed", "failed"]])
+    type: JobKind = left_out("Only jobs of this type.")
+    search: Text = left_out("Only jobs whose title, prompt, model or id contain every one of these words.")
+    order: Literal["asc", "desc"] = Field("desc", description="desc: newest first.")
+
+
+class JobPath(Wire):
+    job_id: str = Field(
+        description="As told when the job was submitted.", examples=["550e8400-e29b-41d4-a716-446655440000"]
+    )
+
+
+class ProgressShown(Answer):
+    """Where a job stands."""
+
+    step: int = Field(ge=0, description="Within the current picture.")
+    total_steps: int = Field(ge=0, description="Of each picture.")
+    current_image: int = Field(ge=0, description="From 0.")
+    total_images: int = Field(ge=0)
+    all_steps: int = Field(ge=0, description="total_steps x total_images.")
+    current_all_steps: int = Field(ge=0)
+    percentage: float = Field(ge=0, le=100)
+    phase: Phase
+
+
+class JobShown(Answer):
+    """A job."""
+
+    job_id: str = Field(examples=["550e8400-e29b-41d4-a716-446655440000"])
+    type: JobKind
+    status: JobStatus
+    progress: ProgressShown
+    created_at: str = Field(examples=["2024-01-01T12:00:00Z"])
+    started_at: str = left_out("When the engine took it.", examples=["2024-01-01T12:00:05Z"])
+    completed_at: str = left_out("When it ended, well or not.", examples=["2024-01-01T12:01:00Z"])
+    outputs: list[str] = Field(
+        description="Paths below `/output/`.", examples=[["550e8400-e29b-41d4-a716-446655440000/image_0.png"]]
+    )
+    params: dict[str, Any] = Field(description="What was asked for, with every default filled in.")
+    error: str = left_out("Why it failed.")
+    error_code: str = left_out("The same for programs.", examples=["engine_crashed"])
+    position: int = left_out("Place among the jobs that wait, from 1.", ge=1)
+    preview_url: str = left_out("Where the latest preview is, while the job runs and has one.")
+    title: str | None
+    origin: str = Field(description="Which way it came in.", examples=["native"])
+    model: str | None = Field(description="Name of the model that it was drawn with, or will be.")
+    seed: int | None = Field(description="The real one, also where -1 was asked for.")
+    timings: Timings
+    warnings: list[str] = Field(description="What was ignored or corrected, and what will not look right.")
+
+
+class QueueShown(Answer):
+    """Counts of all jobs, whatever the filters, and the jobs that were asked for."""
+
+    pending_count: int
+    processing_count: int = Field(ge=0, le=1)
+    completed_count: int
+    failed_count: int
+    cancelled_count: int
+    total_count: int
+    items: list[JobShown]
+
+
+class Cancelled(Answer):
+    success: Literal[True]
+    message: str
+    status: Literal["cancelled", "cancelling"] = left_out("Of a job that was running: cancelling until it has stopped.")
+
+
+@queue.get("/queue")
+@documented({200: QueueShown}, query=QueueQuery)
+def list_jobs() -> Response:
+    """List jobs: every active one, and the newest finished ones. The running job comes first, then those that wait in
+    the order in which they will run; ``limit`` and ``offset`` page through the finished ones."""
+    query = read_query(QueueQuery)
+    jobs = runtime().queue.list(
+        limit=query.sent().get("limit", runtime().config.queue.listed_finished),
+        offset=query.offset,
+        status=query.status or None,
+        kind=query.sent().get("type"),
+        search=query.search or None,
+        order=query.order,
+    )
+    positions = runtime().queue.positions() if any(job.status == "pending" for job in jobs) else {}
     counts = runtime().queue.counts()
     named = ("pending", "processing", "completed", "failed", "cancelled", "total")
-    return answer({**{f"{name}_count": counts.get(name, 0) for name in named}, "items": [_shown(job) for job in jobs]})
+    shown = [_shown(job, positions.get(job.id)) for job in jobs]
+    return answer({**{f"{name}_count": counts.get(name, 0) for name in named}, "items": shown})
 
 
 @queue.get("/queue/<job_id>")
+@documented({200: JobShown}, errors=(404,), path=JobPath)
 def show_job(job_id: str) -> Response:
-    return answer(_shown(_found(job_id)))
+    """Look at a job."""
+    job = _found(job_id)
+    return answer(_shown(job, runtime().queue.position(job.id) if job.status == "pending" else None))
 
 
 @queue.delete("/queue/<job_id>")
+@documented({200: Cancelled}, errors=(400,), path=JobPath)
 def delete_job(job_id: str) -> Response:
-    """Cancel, in the native contract's words: one 400 for everything that cannot be cancelled."""
+    """Cancel a job that waits or runs. A 400 for any other. A running one stops at its next step, and the model stays
+    loaded."""
     try:
         return _cancel(job_id)
     except (Conflict, JobNotFound):
@@ -57,13 +135,34 @@ def delete_job(job_id: str) -> Response:
 
 
 @queue.post("/queue/<job_id>/cancel")
+@documented({200: Cancelled}, errors=(404, 409), path=JobPath)
 def cancel_job(job_id: str) -> Response:
-    """Cancel, telling an unknown job (404) from a finished one (409)."""
+    """Cancel a job, telling an unknown one (404) from a finished one (409)."""
     _found(job_id)
     return _cancel(job_id)
 
 
-def job_object(job: Job, progress: Progress, position: int | None = None) -> dict[str, Any]:
+@queue.get("/jobs/<job_id>/preview")
+@documented({200: "image/jpeg"}, errors=(404,), path=JobPath)
+def show_preview(job_id: str) -> Response:
+    """Get the latest preview of a running job. A 404 before the first one, and when the job is over."""
+    active = runtime().active.get(job_id)
+    if active is None:
+        status = _found(job_id).status
+        raise NotFound(f"There is no preview: the job is {status}", status=status)
+    try:
+        jpeg = Path(active.preview_path or "").read_bytes()
+    except OSError:
+        # Not made yet, or moved away with the rest of the spool: the job has just ended.
+        raise NotFound("There is no preview yet", status=active.job.status) from None
+    response = Response(jpeg, mimetype="image/jpeg")
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def job_object(
+    job: Job, progress: Progress, position: int | None = None, *, has_preview: bool = False
+) -> dict[str, Any]:
     """The native job object: the contract's fields, then ours. Absent times and errors are left out, not ``null``."""
     shown: dict[str, Any] = {
         "job_id": job.id,
@@ -93,6 +192,8 @@ def job_object(job: Job, progress: Progress, position: int | None = None) -> dic
             shown["error_code"] = job.error_code
     if position is not None:
         shown["position"] = position
+    if has_preview:
+        shown["preview_url"] = preview_url(job.id)
     shown |= {
         "title": job.title,
         "origin": job.origin,
@@ -104,9 +205,10 @@ def job_object(job: Job, progress: Progress, position: int | None = None) -> dic
     return shown
 
 
-def _shown(job: Job) -> dict[str, Any]:
-    position = runtime().queue.position(job.id) if job.status == "pending" else None
-    return job_object(job, runtime().queue.progress(job), position)
+def _shown(job: Job, position: int | None) -> dict[str, Any]:
+    active = runtime().active.get(job.id) if job.status == "processing" else None
+    has_preview = active is not None and active.preview_path is not None
+    return job_object(job, runtime().queue.progress(job), position, has_preview=has_preview)
 
 
 def _shown_params(params: dict[str, Any]) -> dict[str, Any]:

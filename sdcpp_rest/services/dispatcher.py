@@ -11,7 +11,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -328,7 +328,7 @@ class Dispatcher:
                 self._end_cancelled(active)
                 return
             self._supervisor.succeeded()
-            self._finisher.submit(self._finish, active, run, computed)
+            self._finisher.submit(self._finish, active, run, computed).add_done_callback(_log_trouble)
 
     def _prepare(self, active: ActiveJob) -> EngineClient | None:
         """The engine, with the job's model in it; ``None`` when the job was cancelled meanwhile and has been ended."""
@@ -483,3 +483,10 @@ class Dispatcher:
             "library_version": ready.library_version if ready else None,
             "library_commit": ready.library_commit if ready else None,
         }
+
+
+def _log_trouble(finishing: Future[None]) -> None:
+    """Not even the row could be written. The files are in place: the next start completes the job."""
+    error = finishing.exception()
+    if error is not None:
+        log.error("the end of a job was not written down", exc_info=error)

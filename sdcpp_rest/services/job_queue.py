@@ -49,6 +49,7 @@ class JobQueue:
         self._waiting_lock = threading.Lock()
         self._closed = False
         self.on_submitted: Callable[[], None] = lambda: None
+        self.on_finished: Callable[[Job], None] = lambda job: None
 
     # --- for everybody ----------------------------------------------------------------------------------------------
 
@@ -95,6 +96,10 @@ class JobQueue:
     def position(self, job_id: str) -> int | None:
         """1-based among the pending jobs; ``None`` for any other job."""
         return self._store.position(job_id)
+
+    def positions(self) -> dict[str, int]:
+        """`position` of every pending job, by id."""
+        return self._store.positions()
 
     def list(
         self,
@@ -280,6 +285,7 @@ class JobQueue:
         self._resolve(job)
 
     def _resolve(self, job: Job) -> None:
+        self.on_finished(job)
         with self._waiting_lock:
             futures = self._waiting.pop(job.id, [])
         for future in futures:

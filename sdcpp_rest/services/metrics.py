@@ -1,0 +1,123 @@
+"""What a monitoring system may want to know, in Prometheus' words: counted while it happens, or looked at when asked.
+
+Every metric has the prefix ``sdcpp_rest_`` and lives in a registry of its own. Knows the queue, the engine and the bus;
+knows nothing of HTTP but the four words with which a request is reported to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from sdcpp_rest.core.job import Job
+
+if TYPE_CHECKING:
+    from prometheus_client.core import Metric
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_REQUEST_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
+_JOB_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600)
+_STAGES = {
+    "queued": "Seconds that finished jobs waited in the queue",
+    "load": "Seconds that finished jobs waited for their model",
+    "native": "Seconds that the library computed for finished jobs",
+    "encode": "Seconds that encoding the files of finished jobs took",
+}
+
+
+class Metrics:
+    """See the module. Thread-safe.
+
+    Args:
+        status: the data of a ``server_status`` event: health, queue counts and memory, at the moment of asking.
+        subscribers: how many listen to the event bus.
+    """
+
+    def __init__(self, version: str, status: Callable[[], Mapping[str, Any]], subscribers: Callable[[], int]) -> None:
+        # Imported here: command-line tools that import this room have no use for it, and it costs 50 ms.
+        import prometheus_client as prometheus
+
+        self._exposition = prometheus.generate_latest
+        self._registry = registry = prometheus.CollectorRegistry()
+        self._finished = prometheus.Counter(
+            "sdcpp_rest_jobs_finished", "Jobs finished since the server started", ("kind", "status"), registry=registry
+        )
+        self._stages = {
+            stage: prometheus.Histogram(
+                f"sdcpp_rest_job_{stage}_seconds", text, ("kind",), buckets=_JOB_SECONDS, registry=registry
+            )
+            for stage, text in _STAGES.items()
+        }
+        self._requests = prometheus.Counter(
+            "sdcpp_rest_http_requests", "HTTP requests answered", ("endpoint", "method", "status"), registry=registry
+        )
+        self._request_seconds = prometheus.Histogram(
+            "sdcpp_rest_http_request_seconds",
+            "Seconds until an answer was ready to be sent",
+            ("endpoint", "method"),
+            buckets=_REQUEST_SECONDS,
+            registry=registry,
+        )
+        prometheus.Info("sdcpp_rest_build", "What runs here", registry=registry).info({"version": version})
+        self._registry.register(_Now(status, subscribers))
+
+    def count_request(self, endpoint: str, method: str, status: int, seconds: float) -> None:
+        """``endpoint`` is a URL rule, never a URL: clients must not be able to fill the memory with names."""
+        method = method if method in _METHODS else "other"
+        self._requests.labels(endpoint, method, str(status)).inc()
+        self._request_seconds.labels(endpoint, method).observe(seconds)
+
+    def count_job(self, job: Job) -> None:
+        """A job has come to its end. The seconds of cancelled and failed ones would blur those of the others."""
+        self._finished.labels(job.kind, job.status).inc()
+        if job.status != "completed":
+            return
+        for stage, histogram in self._stages.items():
+            histogram.labels(job.kind).observe(getattr(job.timings, f"{stage}_seconds"))
+
+    def text(self) -> bytes:
+        """Everything, in the Prometheus text format (`CONTENT_TYPE`)."""
+        return self._exposition(self._registry)
+
+
+class _Now:
+    """A collector of what need not be counted, because it can be looked at."""
+
+    def __init__(self, status: Callable[[], Mapping[str, Any]], subscribers: Callable[[], int]) -> None:
+        self._status = status
+        self._subscribers = subscribers
+
+    def describe(self) -> list[Metric]:
+        """Nothing: registering must not ask a runtime that is not started yet."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
+
+        def gauge(name: str, text: str, value: float) -> GaugeMetricFamily:
+            return GaugeMetricFamily(f"sdcpp_rest_{name}", text, value=value)
+
+        status = self._status()
+        queue, engine, memory = status["queue"], status["engine"], status["memory"]
+        jobs = GaugeMetricFamily("sdcpp_rest_jobs", "Jobs in the database", labels=["status"])
+        for name, count in queue.items():
+            if name != "total_count":
+                jobs.add_metric([name.removesuffix("_count")], count)
+        yield jobs
+        yield gauge("queue_depth", "Jobs that wait", queue["pending_count"])
+        yield gauge("processing", "Jobs that the engine computes (0 or 1)", queue["processing_count"])
+        yield gauge("engine_up", "Whether there is an engine process", engine["pid"] is not None)
+        yield CounterMetricFamily("sdcpp_rest_engine_restarts", "Engines that were replaced", value=engine["restarts"])
+        model = InfoMetricFamily("sdcpp_rest_resident_model", "The model in the engine's memory")
+        if status["model_loaded"]:
+            named = {name: status[f"model_{name}"] or "" for name in ("name", "type", "architecture")}
+            model.add_metric([], named)
+        yield model
+        rss = GaugeMetricFamily("sdcpp_rest_rss_bytes", "Resident memory", labels=["process"])
+        for process in ("server", "engine"):
+            if memory[process]["rss_bytes"] is not None:
+                rss.add_metric([process], memory[process]["rss_bytes"])
+        yield rss
+        yield gauge("event_subscribers", "Listeners of the event bus", self._subscribers())

@@ -1,4 +1,4 @@
-"""Builds every service once, starts them in order, stops them in order. No Flask here: routes get a Runtime and ask it."""
+"""Builds every service once, starts them in order, stops them in order. No Flask: routes get a Runtime and ask it."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from sdcpp_rest.services.active_jobs import ActiveJobs
 from sdcpp_rest.services.dispatcher import Dispatcher
 from sdcpp_rest.services.event_bus import EventBus
 from sdcpp_rest.services.hashing import ModelHashes
+from sdcpp_rest.services.housekeeping import Housekeeping
 from sdcpp_rest.services.job_queue import JobQueue
 from sdcpp_rest.services.metrics import Metrics
 from sdcpp_rest.services.model_library import LoadRequest, ModelLibrary
@@ -98,6 +99,7 @@ class Runtime:
         self.submission = Submission(
             config, self.queue, self.models, self.library, self.outputs, lambda: self.supervisor.ready
         )
+        self.housekeeping = Housekeeping(config.housekeeping, self.queue, self.models)
         self.metrics = Metrics(self.version, self.status, lambda: self.bus.subscriber_count)
         self.queue.on_finished = self.metrics.count_job
         self._process = psutil.Process()
@@ -112,6 +114,7 @@ class Runtime:
     def start(self) -> None:
         """Begin to work; returns at once. Recovery, the engine's start and the model's load go on in the background."""
         self.dispatcher.start()
+        self.housekeeping.start()
 
     def begin_stop(self) -> None:
         """Take no new jobs and release everybody who waits. Idempotent."""
@@ -126,6 +129,7 @@ class Runtime:
             if self._stopped:
                 return
             self._stopped = True
+            self.housekeeping.stop()
             self.dispatcher.stop(self.config.engine.stop_timeout_seconds)
             self.supervisor.stop()
             self._database.close()
@@ -201,7 +205,7 @@ def open_library(config: Config) -> ModelLibrary:
 
 
 def inline_launcher(make_runner: Any) -> Launcher:
-    """An engine in a thread of this process, for tests (services and routes must not import the engine room's parts)."""
+    """An engine in a thread of this process, for tests."""
     return InlineLauncher(make_runner)
 
 
@@ -213,6 +217,7 @@ def _process_launcher(config: Config) -> Launcher:
             last_words_path=str(config.paths.data_dir / "engine.last_words"),
             n_threads=config.engine.n_threads,
             nice=config.engine.nice,
+            log_max_bytes=config.engine.log_max_bytes,
             memory_interval_seconds=config.engine.memory_interval_seconds,
         )
     )

@@ -1,7 +1,7 @@
 """The server's end of the pipe: one `EngineClient` is one life of one engine.
 
-Commands go out, events come in on a reader thread, results are futures. When the engine dies, everything that waits on it
-gets `EngineDied` with the library's last words; replacing the engine is the supervisor's business, not ours.
+Commands go out, events come in on a reader thread, results are futures. When the engine dies, everything that waits on
+it gets `EngineDied` with the library's last words; replacing the engine is the supervisor's business, not ours.
 """
 
 from __future__ import annotations
@@ -139,13 +139,18 @@ class EngineClient:
         return self._death is None and not self._stopping
 
     def wait_ready(self, timeout_seconds: float) -> Ready:
-        """The engine's first message. Raises EngineUnavailable when it does not come in time, EngineDied when it died."""
+        """The engine's first message.
+
+        Raises EngineUnavailable when it does not come in time, EngineDied when the engine died.
+        """
         try:
             return self._ready.result(timeout_seconds)
         except FutureTimeoutError:
             self.kill()
             seconds = f"{timeout_seconds:g} s"
-            raise EngineUnavailable(f"The engine did not start within {seconds} (engine.start_timeout_seconds)") from None
+            raise EngineUnavailable(
+                f"The engine did not start within {seconds} (engine.start_timeout_seconds)"
+            ) from None
 
     def load(self, spec: LoadSpec, on_loading: Callable[[float | None], None] = lambda progress: None) -> Loaded:
         """Replace the loaded model; blocks. Raises errors.LoadFailed (engine empty and usable) or EngineDied."""
@@ -189,7 +194,9 @@ class EngineClient:
 
     # --- inside -----------------------------------------------------------------------------------------------------
 
-    def _command(self, message: LoadModel | UnloadModel, on_loading: Callable[[float | None], None]) -> Loaded | Unloaded:
+    def _command(
+        self, message: LoadModel | UnloadModel, on_loading: Callable[[float | None], None]
+    ) -> Loaded | Unloaded:
         answer: Future[Loaded | Unloaded] = Future()
         with self._lock:
             self._raise_if_dead()
@@ -390,6 +397,9 @@ class _InlineLife:
 
 
 def hang_up(connection: Connection) -> None:
-    """End a pipe for both sides at once. Not close(): while another thread is blocked reading, a closed socket stays open."""
+    """End a pipe for both sides at once.
+
+    Not close(): while another thread is blocked reading, a closed socket stays open.
+    """
     with contextlib.suppress(OSError), socket.socket(fileno=os.dup(connection.fileno())) as pipe:
         pipe.shutdown(socket.SHUT_RDWR)

@@ -1,9 +1,9 @@
 """A runner that computes nothing: deterministic pictures, and every misfortune on demand.
 
-For tests, and for trying the server on a machine without the library (``engine.runner = "fake"``). Misfortunes are asked
-for in the prompt, so that they work across a process wall too: ``fake:fail`` (a clean failure), ``fake:die`` (the process
-ends as by an assertion), ``fake:segfault`` (it is killed by a signal), ``fake:hold`` (the first step lasts until the run
-is cancelled), ``fake:deaf`` (never ends, hears no cancel), ``fake:step=0.05`` (seconds per step).
+For tests, and for trying the server on a machine without the library (``engine.runner = "fake"``). Misfortunes are
+asked for in the prompt, so that they work across a process wall too: ``fake:fail`` (a clean failure), ``fake:die``
+(the process ends as by an assertion), ``fake:segfault`` (it is killed by a signal), ``fake:hold`` (the first step
+lasts until the run is cancelled), ``fake:deaf`` (never ends, hears no cancel), ``fake:step=0.05`` (seconds per step).
 A model whose file name holds ``refuse`` fails to load, ``die`` kills the process while loading.
 """
 
@@ -31,7 +31,7 @@ class SimulatedDeath(BaseException):
 
 
 class FakeRunner:
-    """See the module. ``on_step(command, step)`` is called before each step, for tests that need to meet the run there."""
+    """See the module. ``on_step(command, step)`` is called before each step, for tests that want to meet it there."""
 
     def __init__(
         self,
@@ -80,7 +80,7 @@ class FakeRunner:
         if self._loaded is None:
             raise RunFailed("no model is loaded in the engine")
         params, started = command.params, time.perf_counter()
-        asked = {name: value for name, value in _DIRECTIVE.findall(params.prompt)}
+        asked = dict(_DIRECTIVE.findall(params.prompt))
         report.step(0, 0, 0, "conditioning")
         if "fail" in asked:
             raise RunFailed("asked to fail")

@@ -38,7 +38,8 @@ from sdcpp_rest.native.library import Library, open_library
 
 log = logging.getLogger(__name__)
 
-# The library announces its phases in its log only. These are texts of the pinned version, and only progress hangs on them.
+# The library announces its phases in its log only. These are texts of the pinned version, and only progress hangs on
+# them.
 _PICTURE_BEGINS = re.compile(r"generating image: (\d+)/\d+")
 _SAMPLING_ENDS = re.compile(r"generating \d+ latent images completed")
 _HIRES_BEGINS = re.compile(r"hires fix: upscaling")
@@ -205,8 +206,8 @@ class NativeRunner:
 class _Follower:
     """Follows one call through the library's log and progress callbacks.
 
-    The library counts VAE tiles and loaded tensors with the same callback as sampling steps; only what is counted while it
-    samples reaches the report as steps, and only in order.
+    The library counts VAE tiles and loaded tensors with the same callback as sampling steps; only what is counted
+    while it samples reaches the report as steps, and only in order.
     """
 
     def __init__(self, report: Report, loading: bool = False) -> None:
@@ -242,8 +243,10 @@ class _Follower:
 
 
 def _context_options(spec: LoadSpec, n_threads: int, has_gpu: bool) -> ContextOptions:
-    """The library's load parameters for ``spec``. Flash attention left open means: on for GPUs, off on the CPU, where it is
-    slower."""
+    """The library's load parameters for ``spec``.
+
+    Flash attention left open means: on for GPUs, off on the CPU, where it is slower.
+    """
     options = spec.options
 
     def path(role: str) -> str | None:
@@ -366,5 +369,7 @@ def _result(images: list[RawImage], params: ImageParams, seconds: float) -> RunR
     drawn = (pictures[0].width, pictures[0].height)
     if drawn == (params.width, params.height):
         return RunResult(pictures, seconds)
-    warning = f"this model draws sizes in steps: {drawn[0]}x{drawn[1]} was drawn and cropped to {params.width}x{params.height}"
-    return RunResult([picture.cropped(params.width, params.height) for picture in pictures], seconds, (warning,))
+    asked = f"{params.width}x{params.height}"
+    warning = f"this model draws sizes in steps: {drawn[0]}x{drawn[1]} was drawn and cropped to {asked}"
+    cropped = [picture.cropped(params.width, params.height) for picture in pictures]
+    return RunResult(cropped, seconds, (warning,))

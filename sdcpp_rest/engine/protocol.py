@@ -1,7 +1,7 @@
 """Every message that crosses the wall between the server and the engine process, and nothing else.
 
-Frozen records with a ``type`` literal, sent as JSON bytes over a pipe: never pickled, never on stdout (the library prints
-there), never pixels (paths of spool files instead). Commands go down, events come up.
+Frozen records with a ``type`` literal, sent as JSON bytes over a pipe: never pickled, never on stdout (the library
+prints there), never pixels (paths of spool files instead). Commands go down, events come up.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class UnloadModel(Frozen):
 
 
 class RunJob(Frozen):
-    """Compute one job. ``run`` numbers the attempt: cancelling names the number, so a late cancel cannot hit the next job.
+    """Compute one job. ``run`` numbers the attempt: a cancel names the number, so a late one cannot hit the next job.
 
     ``inputs`` maps a role to an absolute PNG path whose picture is already of the size the library wants;
     ``captions`` holds the text written into picture k's file (A1111's ``parameters``); files are written to ``spool``.

@@ -1,8 +1,8 @@
 """One job's spool folder: raw pixels go in, finished picture files come out.
 
-Both sides of the wall use it: the worker writes the pixels before it takes the next job and encodes them beside the next
-job's compute; if the worker dies in between, the server encodes what is here, so that a computed picture is never lost.
-The folder lies on the output folder's filesystem, so that it can be renamed into place as a whole.
+Both sides of the wall use it: the worker writes the pixels before it takes the next job and encodes them beside the
+next job's compute; if the worker dies in between, the server encodes what is here, so that a computed picture is never
+lost. The folder lies on the output folder's filesystem, so that it can be renamed into place as a whole.
 """
 
 from __future__ import annotations

@@ -81,8 +81,9 @@ class EngineSupervisor:
         try:
             ready = client.wait_ready(self._start_timeout_seconds)
         except EngineUnavailable as error:
-            # It died, or it answered that it cannot work (no library, no guard) and ends by itself, or it was killed for
-            # taking too long. When it has been stopped, its death was counted or never will be: one failure either way.
+            # It died, or it answered that it cannot work (no library, no guard) and ends by itself, or it was killed
+            # for taking too long. When it has been stopped, its death was counted or never will be: one failure either
+            # way.
             client.stop(5)
             if self._failures == failures:
                 self._count_failure()

@@ -65,6 +65,7 @@ class WorkerOptions:
     last_words_path: str = ""
     n_threads: int = -1
     nice: int = 0
+    log_max_bytes: int = 10 * 1024 * 1024
     memory_interval_seconds: float = 2.0
 
 
@@ -81,11 +82,13 @@ class Worker:
         runner: Runner,
         on_gone: Callable[[], None] = lambda: None,
         memory_interval_seconds: float = 2.0,
+        rotate_log: Callable[[], None] = lambda: None,
     ) -> None:
         self._connection = connection
         self._runner = runner
         self._on_gone = on_gone
         self._memory_interval_seconds = memory_interval_seconds
+        self._rotate_log = rotate_log
         self._send_lock = threading.Lock()
         self._commands: queue.SimpleQueue[Command | None] = queue.SimpleQueue()
         self._to_encode: queue.SimpleQueue[RunJob | None] = queue.SimpleQueue()
@@ -150,6 +153,7 @@ class Worker:
     def _report_memory(self) -> None:
         process = psutil.Process()
         while not self._stopped.wait(self._memory_interval_seconds):
+            self._rotate_log()
             self._send(Memory(rss_bytes=process.memory_info().rss, devices=self._runner.devices()))
 
     # --- commands ---------------------------------------------------------------------------------------------------
@@ -254,8 +258,9 @@ def make_runner(options: WorkerOptions) -> Runner:
 def main(connection: Connection, options: WorkerOptions) -> None:
     """Entry point of the engine process.
 
-    It lives in a session of its own and ignores SIGINT and SIGTERM: Ctrl-C reaches every process of a terminal, but only
-    the server decides when the engine ends. File descriptors 1 and 2 become the engine log before anything can print.
+    It lives in a session of its own and ignores SIGINT and SIGTERM: Ctrl-C reaches every process of a terminal, but
+    only the server decides when the engine ends. File descriptors 1 and 2 become the engine log before anything can
+    print.
     """
     import signal
 
@@ -271,12 +276,34 @@ def main(connection: Connection, options: WorkerOptions) -> None:
     # ggml would fork a debugger for a backtrace on every assertion: seconds, on a machine that has one.
     os.environ["GGML_NO_BACKTRACE"] = "1"
     if options.log_path:
-        target = os.open(options.log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-        os.dup2(target, 1)
-        os.dup2(target, 2)
-        os.close(target)
+        _write_to(options.log_path)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    worker = Worker(connection, make_runner(options), lambda: os._exit(0), options.memory_interval_seconds)
+    worker = Worker(
+        connection,
+        make_runner(options),
+        lambda: os._exit(0),
+        options.memory_interval_seconds,
+        lambda: rotate_log(options.log_path, options.log_max_bytes),
+    )
     worker.serve()
     # Static destructors of GPU backends are known to hang or crash at exit; everything of ours is freed and flushed.
     os._exit(0)
+
+
+def rotate_log(path: str, max_bytes: int) -> None:
+    """Begin a new log when this one is full; the full one stays as ``<path>.1``. Never raises.
+
+    Done by the process that writes it: file descriptors 1 and 2 are its own, and the library's as well.
+    """
+    with contextlib.suppress(OSError):
+        if path and os.stat(path).st_size >= max_bytes:
+            os.replace(path, f"{path}.1")
+            _write_to(path)
+
+
+def _write_to(path: str) -> None:
+    """Make ``path`` what file descriptors 1 and 2 append to."""
+    target = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    os.dup2(target, 1)
+    os.dup2(target, 2)
+    os.close(target)

@@ -266,7 +266,7 @@ _MEANINGS = {
 
 
 def _summary(documented_thing: object) -> tuple[str, str]:
-    """A docstring's first sentence, without its full stop, and the rest; double backquotes as Markdown's single ones."""
+    """A docstring's first sentence, without its full stop, and the rest; backquotes as Markdown has them."""
     text = " ".join((documented_thing.__doc__ or "").split()).replace("``", "`")
     first, _, rest = text.partition(". ")
     return first.removesuffix("."), rest

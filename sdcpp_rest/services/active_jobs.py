@@ -1,6 +1,7 @@
 """The jobs that have left the queue and are not finished: their live state, in memory only.
 
-The dispatcher moves them on, the queue cancels them, routes read their progress. The races between those are settled here.
+The dispatcher moves them on, the queue cancels them, routes read their progress. The races between those are settled
+here.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ from sdcpp_rest.engine.client import EngineClient, RunHandle
 class ActiveJob:
     """One job between its claim and its end.
 
-    ``computed`` and ``cancel_requested`` exclude each other: whichever comes first under the lock decides whether a cancel
-    still has to stop the engine (`request_cancel` is true) or only has to win the row (it is false).
+    ``computed`` and ``cancel_requested`` exclude each other: whichever comes first under the lock decides whether a
+    cancel still has to stop the engine (`request_cancel` is true) or only has to win the row (it is false).
 
     ``cancel_requested`` is a user's wish and final; ``requeue_requested`` is the stopping server's and gives way to it.
     ``engine_phase`` is what the engine does, also while people are shown "cancelling".
@@ -123,8 +124,8 @@ class ActiveJob:
 class ActiveJobs:
     """All of them, by id.
 
-    ``claim_lock`` makes "the row is claimed" and "the job is listed here" one step for those who cancel, and "the row is
-    inserted" and "its job_added is published" one step for those who claim.
+    ``claim_lock`` makes "the row is claimed" and "the job is listed here" one step for those who cancel, and "the row
+    is inserted" and "its job_added is published" one step for those who claim.
     """
 
     def __init__(self) -> None:

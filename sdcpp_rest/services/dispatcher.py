@@ -1,4 +1,4 @@
-"""The single worker's foreman: one thread that takes loads and jobs in turn, makes sure the right model is in the engine,
+"""The worker's foreman: one thread that takes loads and jobs in turn, makes sure the right model is in the engine,
 and sees every job to its end, whatever the engine does.
 
 Finishing (waiting for the encoder, moving files, the row, the event) happens on a second thread, so that the next job
@@ -198,6 +198,10 @@ class Dispatcher:
         if missing is not None and missing.key not in self._not_restored:
             self._restore(missing)
             return True
+        if self._models.selected is None and self._models.resident is not None:
+            # The last job bound to a model that somebody has unloaded by force is done.
+            self._unload()
+            return True
         self._supervisor.state = "idle"
         return False
 
@@ -214,6 +218,8 @@ class Dispatcher:
     def _answer(self, call: ModelCall) -> None:
         try:
             if call.spec is None:
+                if call.verb == "rest" and self._models.selected is not None:
+                    self._not_restored.add(self._models.selected.key)
                 self._unload()
                 call.answer.set_result(None)
             else:
@@ -264,6 +270,7 @@ class Dispatcher:
             self._supervisor.state = "idle" if client.alive else "dead"
         self._supervisor.succeeded()
         self._loaded_into = client
+        self._not_restored.discard(spec.key)
         self._models.resident, self._models.loaded, self._models.last_error = spec, loaded, None
         self._bus.publish(
             ModelLoaded(
@@ -359,7 +366,10 @@ class Dispatcher:
         )
 
     def _compute(self, active: ActiveJob, client: EngineClient, run: RunHandle) -> Computed | None:
-        """Wait for the pixels; ``None`` when the run was cancelled (or killed, for not hearing it). Raises RunFailed, EngineDied."""
+        """Wait for the pixels; ``None`` when the run was cancelled (or killed, for not hearing it).
+
+        Raises RunFailed, EngineDied.
+        """
         killed = False
         try:
             if not active.wait_computed(run, self._patience_seconds):
@@ -422,7 +432,9 @@ class Dispatcher:
         if not spool.has_pictures(folder):
             return None
         try:
-            return self._outputs.publish(job.id, spool.encode_pixels(folder), self._record(job, job.timings, job.warnings))
+            return self._outputs.publish(
+                job.id, spool.encode_pixels(folder), self._record(job, job.timings, job.warnings)
+            )
         except Exception:  # whatever a power cut has left there must not keep the server from starting
             log.exception("the spool of job %s could not be encoded", job.id)
             return None

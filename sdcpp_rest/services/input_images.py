@@ -1,7 +1,7 @@
 """Pictures that clients send: decoded, bounded and brought to the size the library needs, before a job exists.
 
-They are kept as PNG files in the job's input folder; rows and events only carry the file names. Whatever Pillow cannot read
-is refused here, so that nothing undecoded ever reaches the engine.
+They are kept as PNG files in the job's input folder; rows and events only carry the file names. Whatever Pillow cannot
+read is refused here, so that nothing undecoded ever reaches the engine.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
 
 
 def decode_base64(field: str, text: str) -> bytes:
-    """Bytes of a base64 string or a ``data:`` URL; white space and missing padding are forgiven. Raises InvalidRequest."""
+    """Bytes of a base64 string or a ``data:`` URL; spaces and missing padding are forgiven. Raises InvalidRequest."""
     if not text.strip():
         raise InvalidRequest(f"{field} must be a base64-encoded picture, got nothing", field=field)
     body = text.strip()
@@ -52,7 +52,9 @@ def open_picture(field: str, data: bytes) -> Image.Image:
     except InvalidRequest:
         raise
     except UnidentifiedImageError:
-        raise InvalidRequest(f"{field} is not a picture in one of the formats {', '.join(_FORMATS)}", field=field) from None
+        raise InvalidRequest(
+            f"{field} is not a picture in one of the formats {', '.join(_FORMATS)}", field=field
+        ) from None
     except Image.DecompressionBombError:
         raise InvalidRequest(f"{field} has too many pixels; at most {MAX_PIXELS} are allowed", field=field) from None
     except Exception as error:  # Pillow's decoders raise whatever they like on broken files

@@ -1,7 +1,7 @@
 """The queue as everybody sees it: submit, look, cancel, wait; and, for the dispatcher, the ends a job can come to.
 
-The row is written first, the event published after it, and nothing of a job is published after its end. Never touches the
-engine itself: a running job is cancelled through its `ActiveJob`.
+The row is written first, the event published after it, and nothing of a job is published after its end. Never touches
+the engine itself: a running job is cancelled through its `ActiveJob`.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError  # the builtin one only since Python 3.11
+from datetime import datetime
 from typing import Any, Literal
 
 from sdcpp_rest.core.events import JobAdded, JobCancelled, JobStatusChanged
@@ -115,8 +116,11 @@ class JobQueue:
         return self._store.list(limit=limit, offset=offset, status=chosen, kind=kind, search=search, order=order)
 
     def counts(self) -> dict[str, int]:
-        """Jobs by status, and ``total``. ``processing`` counts what the engine computes: a job whose files are still being
-        encoded beside its successor does not count a second time."""
+        """Jobs by status, and ``total``.
+
+        ``processing`` counts what the engine computes: a job whose files are still being encoded beside its successor
+        does not count a second time.
+        """
         counts = dict(self._store.counts())
         counts["processing"] = min(1, counts.get("processing", 0))
         return counts
@@ -130,6 +134,23 @@ class JobQueue:
         if job.status == "completed":
             return Progress(step=steps, total_steps=steps, current_image=images - 1, total_images=images, phase="done")
         return Progress(total_steps=steps, total_images=images, phase="done" if job.status in FINISHED else "queued")
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether any job waits or runs."""
+        return bool(self._active.all()) or self._store.counts()["pending"] > 0
+
+    def purge_finished(self, *, older_than: datetime | None = None, beyond: int | None = None) -> int:
+        """Forget finished jobs, with their files: those that ended before ``older_than``, or the oldest of more than
+        ``beyond``. The newest one stays in any case. Returns how many were removed."""
+        removed = 0
+        for job_id in self._store.expired(older_than=older_than, beyond=beyond):
+            # The row first: a row without files would promise pictures, files without a row are only old files.
+            if self._store.delete(job_id):
+                self._outputs.discard(job_id)
+                self._outputs.discard_inputs(job_id)
+                removed += 1
+        return removed
 
     def cancel(self, job_id: str) -> Literal["cancelled", "cancelling"]:
         """Cancel a pending or a running job. ``cancelling``: the engine has been told and stops at its next step.
@@ -201,7 +222,9 @@ class JobQueue:
             self._bus.publish(JobStatusChanged(job_id=job.id, status="processing", previous_status="pending"))
             return active
 
-    def complete(self, active: ActiveJob, outputs: tuple[str, ...], timings: Timings, warnings: tuple[str, ...]) -> bool:
+    def complete(
+        self, active: ActiveJob, outputs: tuple[str, ...], timings: Timings, warnings: tuple[str, ...]
+    ) -> bool:
         """The files are in place; false when a cancel won the row first, and the files have to go."""
         job = self._store.transition(
             active.job.id, "completed", {"processing"}, outputs=outputs, timings=timings, warnings=warnings
@@ -235,7 +258,7 @@ class JobQueue:
         """At start: settle what a killed server left behind.
 
         A job whose output folder is whole is completed; one whose pixels wait in the spool is encoded (``encode_spool``
-        returns its outputs); anything else is pending again, ahead of the others, until it has been interrupted too often.
+        returns its outputs); anything else is pending again, ahead of the others, until it was interrupted too often.
         """
         for job in self._store.interrupted():
             outputs = self._outputs.published(job.id) or encode_spool(job)

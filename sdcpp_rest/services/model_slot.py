@@ -1,4 +1,4 @@
-"""Two words for models: what the user chose (``selected``, kept across restarts) and what the engine holds (``resident``).
+"""Two words for models: what the user chose (``selected``, kept across restarts), what the engine holds (``resident``).
 
 Loading and unloading are calls to the dispatcher, not jobs: they take their turn between jobs, before pending ones, and
 block until done. Never touches the engine: the dispatcher does what the calls say.
@@ -37,9 +37,9 @@ class LoadOutcome:
 
 @dataclass
 class ModelCall:
-    """One load (``spec``) or unload (no spec) on its way to the dispatcher."""
+    """One load (of ``spec``), unload or rest on its way to the dispatcher."""
 
-    verb: Literal["load", "unload"]
+    verb: Literal["load", "unload", "rest"]
     spec: LoadSpec | None = None
     answer: Future[Loaded | None] = field(default_factory=Future)
 
@@ -47,7 +47,9 @@ class ModelCall:
 class ModelSlot:
     """See the module. Thread-safe; ``resident``, ``loaded`` and ``loading`` are written by the dispatcher alone."""
 
-    def __init__(self, library: ModelLibrary, settings: SettingsStore, pending_bound_to: Callable[[LoadSpec], int]) -> None:
+    def __init__(
+        self, library: ModelLibrary, settings: SettingsStore, pending_bound_to: Callable[[LoadSpec], int]
+    ) -> None:
         self._library = library
         self._settings = settings
         self._pending_bound_to = pending_bound_to
@@ -92,7 +94,8 @@ class ModelSlot:
             bound = self._pending_bound_to(selected)
             if bound:
                 raise Conflict(
-                    f"{bound} pending job(s) need {selected.model.name}; cancel them, or unload with force=true", bound=bound
+                    f"{bound} pending job(s) need {selected.model.name}; cancel them, or unload with force=true",
+                    bound=bound,
                 )
         with self._lock:
             self._refuse_if_closed()
@@ -100,6 +103,20 @@ class ModelSlot:
             self._settings.delete(_SELECTED)
             answer = self._enqueue(ModelCall("unload"))
         answer.result()
+
+    def rest(self) -> None:
+        """Free the model but keep it selected: the next job loads it again. Blocks; nothing to do when none is."""
+        with self._lock:
+            self._refuse_if_closed()
+            if self.selected is None:
+                return
+            answer = self._enqueue(ModelCall("rest"))
+        answer.result()
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a model is being loaded, or is about to be."""
+        return self.loading is not None or bool(self._calls)
 
     def restore(self, default: LoadRequest | None) -> None:
         """At start: select what was selected last, else ``default``; loads in the background."""

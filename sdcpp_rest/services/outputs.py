@@ -24,7 +24,8 @@ class Outputs:
     """The output folder and its neighbours.
 
     Args:
-        output_dir: finished jobs, one folder each, named by job id. The spool lies inside, hidden, on the same filesystem.
+        output_dir: finished jobs, one folder each, named by job id. The spool lies inside, hidden, on the same
+        filesystem.
         inputs_dir: decoded input images, one folder per job.
     """
 

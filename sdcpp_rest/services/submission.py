@@ -1,7 +1,7 @@
 """From what a client asked for to a job: defaults filled in, names resolved, every number checked, pictures decoded.
 
-All dialects come through here, and nothing that is known to end the library's process goes past it. Values are judged by
-the limits of the configuration; types were settled by the dialect that parsed the body.
+All dialects come through here, and nothing that is known to end the library's process goes past it. Values are judged
+by the limits of the configuration; types were settled by the dialect that parsed the body.
 """
 
 from __future__ import annotations
@@ -149,8 +149,12 @@ class Submission:
         if len(params.skip_layers) > 256 or not all(0 <= layer < 1024 for layer in params.skip_layers):
             raise out_of_range("skip_layers", list(params.skip_layers), "at most 256 layer numbers from 0 to 1023")
         sigmas = params.custom_sigmas
-        if sigmas and (not 2 <= len(sigmas) <= limits.steps + 1 or not all(math.isfinite(s) and s >= 0 for s in sigmas)):
-            raise out_of_range("custom_sigmas", list(sigmas)[:8], f"2 to {limits.steps + 1} finite numbers of at least 0")
+        if sigmas and (
+            not 2 <= len(sigmas) <= limits.steps + 1 or not all(math.isfinite(s) and s >= 0 for s in sigmas)
+        ):
+            raise out_of_range(
+                "custom_sigmas", list(sigmas)[:8], f"2 to {limits.steps + 1} finite numbers of at least 0"
+            )
         work = params.width * params.height * max(params.steps, len(sigmas) - 1) * params.batch_count
         if work > limits.pixel_steps:
             raise InvalidRequest(
@@ -165,7 +169,10 @@ class Submission:
         ready = self._ready()
         samplers = (ready.samplers if ready else ()) or SAMPLERS
         schedulers = (ready.schedulers if ready else ()) or SCHEDULERS
-        for name, value, allowed in (("sampler", params.sampler, samplers), ("scheduler", params.scheduler, schedulers)):
+        for name, value, allowed in (
+            ("sampler", params.sampler, samplers),
+            ("scheduler", params.scheduler, schedulers),
+        ):
             if value not in allowed:
                 raise out_of_range(name, value, "one of " + ", ".join(allowed))
         least = MINIMUM_STEPS.get(params.scheduler, 1)

@@ -268,6 +268,25 @@ class JobStore:
             done = connection.execute(_DELETE, {"job_id": _storable(job_id), "allowed_from": sorted(allowed_from)})
             return done.rowcount > 0
 
+    def expired(self, *, older_than: datetime | None = None, beyond: int | None = None) -> tuple[str, ...]:
+        """Ids of finished jobs that ended before ``older_than`` or, newest first, come after the first ``beyond``.
+
+        Never the newest finished job. Oldest first.
+        """
+        finished = (
+            select(jobs.c.id, jobs.c.seq, jobs.c.completed_at)
+            .where(jobs.c.status.in_(sorted(FINISHED)))
+            .order_by(jobs.c.seq.desc())
+            .limit(-1)
+            .offset(max(1, beyond or 0))
+            .subquery()
+        )
+        statement = select(finished.c.id).order_by(finished.c.seq)
+        if older_than is not None:
+            statement = statement.where(finished.c.completed_at < _stamp(older_than))
+        with self._db.read() as connection:
+            return tuple(connection.execute(statement).scalars())
+
     def pending_bound_to(self, load_spec_key: str) -> int:
         """How many pending jobs need the model with this ``LoadSpec.key``."""
         with self._db.read() as connection:

@@ -50,7 +50,8 @@ GENERATION: list[tuple[str, Any]] = [
     ("steps", 0), ("sampler", "euler_x"), ("sampler", 1_000_000), ("sampler", -1), ("sampler", ""),
     ("prompt", "a" * 30_000), ("negative_prompt", "a" * 30_000),
     # ends it with an exception or an assertion
-    ("width", 0), ("height", 0), ("width", -64), ("height", -1), ("width", _HUGE), ("height", _HUGE), ("width", 100_000),
+    ("width", 0), ("height", 0), ("width", -64), ("height", -1), ("width", _HUGE), ("height", _HUGE),
+    ("width", 100_000),
     ("strength_img", -0.1), ("prompt", "(a:.)"), ("prompt", f"(a:{'9' * 46})"), ("prompt", f"(a:0.{'0' * 50}1)"),
     ("negative_prompt", "(a:.)"),
     # hangs or never ends
@@ -65,7 +66,8 @@ GENERATION: list[tuple[str, Any]] = [
     # types
     ("prompt", 5), ("prompt", None), ("prompt", ["a"]), ("width", "64"), ("width", 64.5), ("width", True),
     ("steps", [12]), ("cfg_scale", "7"), ("vae_tiling", "yes"), ("ref_images", "x"), ("title", 3),
-    ("prompt", "a <lora:nothing_like_it:1>"), ("prompt", "a <lora:demo_lora:nan>"), ("prompt", "a <lora:../../etc/passwd:1>"),
+    ("prompt", "a <lora:nothing_like_it:1>"), ("prompt", "a <lora:demo_lora:nan>"),
+    ("prompt", "a <lora:../../etc/passwd:1>"),
     ("prompt", "nul \0 inside"),
 ]  # fmt: skip
 
@@ -193,14 +195,29 @@ def test_file_of_another_kind_is_not_loaded_as_a_model(server: ServerProcess, fi
 
 
 @pytest.mark.parametrize(
-    "name", ["../../../etc/passwd", "/etc/passwd", "..\\..\\x", "a\0b", "", ".", "..", "nope.gguf", "folder.safetensors", 5, None, ["x"]]
-)  # fmt: skip
+    "name",
+    [
+        "../../../etc/passwd",
+        "/etc/passwd",
+        "..\\..\\x",
+        "a\0b",
+        "",
+        ".",
+        "..",
+        "nope.gguf",
+        "folder.safetensors",
+        5,
+        None,
+    ]
+    + [["x"]],
+)
 def test_name_that_is_no_file_is_refused(server: ServerProcess, files: Path, name: Any) -> None:
     refused(server, {"model_name": name})
 
 
 OPTIONS: list[tuple[str, Any]] = [
-    ("weight_type", "q8_1"), ("weight_type", "q8_k"), ("weight_type", "i8"), ("weight_type", "i64"), ("weight_type", "f64"),
+    ("weight_type", "q8_1"), ("weight_type", "q8_k"), ("weight_type", "i8"), ("weight_type", "i64"),
+    ("weight_type", "f64"),
     ("weight_type", "q4_2"), ("weight_type", "nope"), ("weight_type", -1), ("weight_type", 9),
     ("tensor_type_rules", "(=f16"), ("tensor_type_rules", "^vae=nope"), ("tensor_type_rules", "x"),
     ("tensor_type_rules", "[=f16"), ("rng_type", "nope"), ("rng_type", 99), ("sampler_rng_type", "nope"),
@@ -268,8 +285,17 @@ def test_chunked_body_without_content_type_works(server: ServerProcess) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/output/../data/sdcpp_rest.db", "/output/%2e%2e/data/sdcpp_rest.db", "/output/..%2fdata", "/output/.spool", "/output/%00", "/output//etc/passwd", "/output/..%5cdata"]
-)  # fmt: skip
+    "path",
+    [
+        "/output/../data/sdcpp_rest.db",
+        "/output/%2e%2e/data/sdcpp_rest.db",
+        "/output/..%2fdata",
+        "/output/.spool",
+        "/output/%00",
+        "/output//etc/passwd",
+        "/output/..%5cdata",
+    ],
+)
 def test_output_paths_never_leave_the_folder(server: ServerProcess, path: str) -> None:
     host, _, port = server.url.removeprefix("http://").rpartition(":")
     with socket.create_connection((host, int(port)), timeout=TIMEOUT) as connection:

@@ -12,11 +12,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sdcpp_rest.core.sampling import SAMPLERS
 from tests.e2e.conftest import ServerProcess
 
 pytestmark = [pytest.mark.e2e, pytest.mark.native]
 
-_COLOURS = {"red": (220, 40, 40), "blue": (30, 60, 220), "green": (40, 160, 60), "yellow": (240, 220, 40), "white": (245, 245, 245), "black": (15, 15, 15)}  # fmt: skip
+_COLOURS = {"red": (220, 40, 40), "blue": (30, 60, 220), "green": (40, 160, 60), "yellow": (240, 220, 40), "white":
+(245, 245, 245), "black": (15, 15, 15)}  # fmt: skip
 
 
 def pixels_of(png: bytes) -> np.ndarray:
@@ -145,7 +147,7 @@ def test_load_by_name_alone_corrects_the_type(shared_server: ServerProcess) -> N
     assert any("checkpoint" in warning for warning in body["warnings"])
 
 
-@pytest.mark.parametrize("sampler", ["euler", "euler_a", "heun", "dpm2", "dpm++2s_a", "dpm++2m", "dpm++2mv2", "ipndm", "ipndm_v", "lcm", "ddim_trailing", "tcd", "res_multistep", "res_2s", "er_sde"])  # fmt: skip
+@pytest.mark.parametrize("sampler", SAMPLERS)
 def test_every_sampler_completes(shared_server: ServerProcess, sampler: str) -> None:
     assert sampler in shared_server.get("/options")["samplers"]
     job = shared_server.wait(shared_server.submit("a red circle", width=16, height=16, steps=2, sampler=sampler))

@@ -29,7 +29,9 @@ def test_ready_tells_what_the_engine_can_do(engine: EngineClient) -> None:
     assert engine.pid == ready.pid
 
 
-def test_run_leaves_encoded_pictures_in_the_spool(engine: EngineClient, spec: LoadSpec, job: Jobs, tmp_path: Path) -> None:
+def test_run_leaves_encoded_pictures_in_the_spool(
+    engine: EngineClient, spec: LoadSpec, job: Jobs, tmp_path: Path
+) -> None:
     engine.load(spec)
     run = engine.run(job(batch_count=2))
     computed = run.computed.result(TIMEOUT)
@@ -133,8 +135,9 @@ def test_death_in_a_run_fails_everything_that_waits(launcher: Launcher, spec: Lo
     client = EngineClient(launcher, on_death=lambda error: died.set())
     client.wait_ready(TIMEOUT)
     client.load(spec)
-    run, queued = client.run(job("fake:die")), client.run(job())
-    for handle in (run, queued):
+    held, doomed, queued = (client.run(job(prompt)) for prompt in ("fake:hold", "fake:die", "a cat"))
+    client.cancel(held.number)
+    for handle in (doomed, queued):
         with pytest.raises(EngineDied):
             handle.computed.result(TIMEOUT)
         with pytest.raises(EngineDied):
@@ -179,7 +182,9 @@ def test_start_that_takes_too_long_is_given_up() -> None:
 
 @pytest.fixture
 def process_launcher(tmp_path: Path) -> Launcher:
-    options = WorkerOptions(runner="fake", log_path=str(tmp_path / "engine.log"), last_words_path=str(tmp_path / "words"))
+    options = WorkerOptions(
+        runner="fake", log_path=str(tmp_path / "engine.log"), last_words_path=str(tmp_path / "words")
+    )
     return ProcessLauncher(options)
 
 

@@ -20,7 +20,7 @@ def test_samplers_and_schedulers_are_the_librarys() -> None:
 
 
 def test_both_tables_of_weight_types_agree() -> None:
-    """Two rooms that must not import each other need the same facts: what the native one writes, the core one refuses."""
+    """Two rooms that must not import each other need the same facts."""
     writable = {entry.id: entry.value for entry in weight_types.writable_types()}
     assert writable == {entry.name.lower(): entry.id for entry in quantization.WRITABLE}
     assert len(writable) > 20

@@ -29,7 +29,7 @@ def test_a_preview_is_shaped_as_the_contract_has_it() -> None:
         "timestamp": "2024-01-01T12:00:30.123Z",
         "data": {
             "job_id": "j", "step": 10, "frame_count": 1, "width": 256, "height": 256, "is_noisy": False,
-            "image": "data:image/jpeg;base64,/9g=",
+            "image": "data:image/jpeg;base64,/9g=", "preview_url": "/jobs/j/preview",
         },
     }  # fmt: skip
 

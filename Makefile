@@ -34,8 +34,8 @@ lint: setup ## Check style, types and who imports whom
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
-bench: setup ## Print what the server adds to the library's own time
-	@for benchmark in benchmarks/*.py; do echo "== $$benchmark"; $(BIN)/python "$$benchmark" || exit 1; done
+bench: setup ## Print what the server costs in time and memory (about 10 minutes)
+	$(BIN)/python benchmarks/run.py
 
 lock: setup ## Resolve requirements.lock anew from pyproject.toml
 	$(BIN)/uv pip compile --no-config --quiet --upgrade --universal --python-version 3.10 --generate-hashes \

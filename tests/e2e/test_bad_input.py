@@ -200,7 +200,7 @@ def test_file_of_another_kind_is_not_loaded_as_a_model(server: ServerProcess, fi
         "../../../etc/passwd",
         "/etc/passwd",
         "..\\..\\x",
-        "a\0b",
+        "a\x00b",
         "",
         ".",
         "..",
@@ -208,8 +208,8 @@ def test_file_of_another_kind_is_not_loaded_as_a_model(server: ServerProcess, fi
         "folder.safetensors",
         5,
         None,
-    ]
-    + [["x"]],
+        ["x"],
+    ],
 )
 def test_name_that_is_no_file_is_refused(server: ServerProcess, files: Path, name: Any) -> None:
     refused(server, {"model_name": name})

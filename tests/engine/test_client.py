@@ -173,7 +173,7 @@ def test_start_that_takes_too_long_is_given_up() -> None:
             threading.Event().wait()
 
     client = EngineClient(InlineLauncher(SlowRunner))
-    with pytest.raises(EngineUnavailable, match="did not start within 0.05 s"):
+    with pytest.raises(EngineUnavailable, match=r"did not start within 0\.05 s"):
         client.wait_ready(0.05)
 
 

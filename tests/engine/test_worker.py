@@ -295,7 +295,8 @@ def test_full_log_is_put_aside_and_a_new_one_begun(tmp_path: Path) -> None:
     """In a process of its own: the log is what its file descriptors 1 and 2 write to."""
     path = tmp_path / "engine.log"
     script = (
-        "import os, sys; from sdcpp_rest.engine.worker import _write_to, rotate_log; path = sys.argv[1]; _write_to(path);"
+        "import os, sys; from sdcpp_rest.engine.worker import _write_to, rotate_log;"
+        "path = sys.argv[1]; _write_to(path);"
         "os.write(1, b'a' * 100); rotate_log(path, 200); os.write(2, b'b' * 100); rotate_log(path, 200);"
         "os.write(1, b'c'); os.write(2, b'd')"
     )

@@ -145,15 +145,13 @@ def _free_socket() -> socket.socket:
 
 
 def make_config(folder: Path, **sections: dict[str, Any]) -> Config:
-    return Config(
-        paths={
-            "data_dir": folder / "data",
-            "models_dir": folder / "models",
-            "output_dir": folder / "output",
-            "log_dir": folder / "logs",
-        },
-        **{"engine": {"stop_timeout_seconds": 1}, **sections},
-    )
+    paths = {
+        "data_dir": folder / "data",
+        "models_dir": folder / "models",
+        "output_dir": folder / "output",
+        "log_dir": folder / "logs",
+    }
+    return Config(**{"paths": paths, "engine": {"stop_timeout_seconds": 1}, **sections})
 
 
 @pytest.fixture

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +74,81 @@ def test_folders_are_listed_with_escaped_links(house: Any, picture: str) -> None
     folder = get(house.client, picture.rpartition("/")[0] + "/")
     assert "image_0.png" in folder.text
     assert picture in folder.text
+
+
+@pytest.fixture
+def gallery(house: Any) -> Any:
+    """A client, and in its output folder three files and two folders whose names, sizes and dates disagree."""
+    folder = folder_of(house)
+    for name, size, date in (("b.png", 1, 3000), ("C.png", 30, 1000), ("a.png", 200, 2000)):
+        (folder / name).write_bytes(b"x" * size)
+        os.utime(folder / name, (date, date))
+    for name, date in (("z", 100), ("y", 200)):
+        (folder / name).mkdir()
+        os.utime(folder / name, (date, date))
+    return house.client
+
+
+@pytest.mark.parametrize(
+    ("query", "names"),
+    [
+        ("", ["y", "z", "a.png", "b.png", "C.png"]),
+        ("?sort=name&order=desc", ["z", "y", "C.png", "b.png", "a.png"]),
+        ("?sort=size", ["y", "z", "b.png", "C.png", "a.png"]),
+        ("?sort=size&order=desc", ["z", "y", "a.png", "C.png", "b.png"]),
+        ("?sort=date", ["z", "y", "C.png", "a.png", "b.png"]),
+        ("?sort=date&order=desc", ["y", "z", "b.png", "a.png", "C.png"]),
+        ("?sort=&order=&other=1", ["y", "z", "a.png", "b.png", "C.png"]),
+    ],
+)
+def test_a_listing_is_whole_and_sorted_with_folders_first(gallery: FlaskClient, query: str, names: list[str]) -> None:
+    page = get(gallery, f"/output{query}").text
+    assert re.findall(r'<tr><td><a href="/output/([^"]*)">', page) == names
+    assert "2 folders, 3 files, 231 bytes" in page
+
+
+@pytest.mark.parametrize("query", ["sort=colour", "order=up", "sort=name,size"])
+def test_a_listing_in_an_unknown_order_is_refused_by_name(gallery: FlaskClient, query: str) -> None:
+    answer = get(gallery, f"/output?{query}")
+    assert answer.status_code == 400
+    assert query.partition("=")[0] in answer.get_json()["error"]
+
+
+def test_titles_sort_and_turn_the_order_round(gallery: FlaskClient) -> None:
+    page = get(gallery, "/output?sort=size").text
+    assert 'href="?sort=size&amp;order=desc"' in page
+    assert 'href="?sort=date&amp;order=asc"' in page
+
+
+def test_a_listing_shows_the_way_back(house: Any) -> None:
+    (folder_of(house) / "a b" / "c&d").mkdir(parents=True)
+    page = get(house.client, "/output/a%20b/c%26d/").text
+    assert '<a href="/output">output</a> / <a href="/output/a%20b">a b</a>' in page
+    assert '<a href="/output/a%20b/c%26d">c&amp;d</a>' in page
+
+
+def test_a_listing_needs_nothing_from_elsewhere_and_runs_nothing(gallery: FlaskClient) -> None:
+    answer = get(gallery, "/output")
+    assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'")
+    assert "script" not in answer.text
+    assert "http://" not in answer.text
+
+
+def test_a_name_that_is_no_text_is_listed_too(house: Any) -> None:
+    (folder_of(house) / os.fsdecode(b"odd\xff.png")).write_bytes(b"x")
+    page = get(house.client, "/output")
+    assert page.status_code == 200
+    assert "odd%FF.png" in page.text
+
+
+def test_a_folder_that_goes_away_while_it_is_read_is_not_found(house: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder_of(house) / "job").mkdir()
+
+    def gone(path: Path) -> Any:
+        raise FileNotFoundError(path)
+
+    monkeypatch.setattr(Path, "iterdir", gone)
+    assert get(house.client, "/output/job").status_code == 404
 
 
 def test_hidden_folders_are_neither_listed_nor_served(house: Any) -> None:

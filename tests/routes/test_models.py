@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
 
+from sdcpp_rest.app import create_app
 from sdcpp_rest.core.load_spec import LoadOptions
+from sdcpp_rest.routes.http import pool_of
 from sdcpp_rest.routes.models import LoadBody, LoadOptionsBody, to_request
 
 DEMO = "demo_dit_q8_0.gguf"
@@ -140,3 +143,79 @@ def test_an_omitted_component_is_the_models_choice_and_an_empty_name_means_none(
     assert dict(request.components) == {"vae": "", "llm": "l"}
     assert dict(request.options) == {"n_threads": 2}
     assert request.model_type is None
+
+
+# --- hashes ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def vae(house: Any) -> Path:
+    path = Path(house.config.paths.models_dir) / "vae" / "sub folder" / "a+b ü.safetensors"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"weights")
+    return path
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["sub%20folder/a+b%20%C3%BC.safetensors", "sub%20folder%2Fa%2Bb%20%C3%BC.safetensors", "a+b%20%C3%BC", "a+b ü"],
+)
+def test_a_hash_is_told_in_the_shape_of_the_contract(client: FlaskClient, vae: Path, name: str) -> None:
+    answer = client.get(f"/models/hash/vae/{name}")
+    assert answer.status_code == 200
+    assert answer.get_json() == {
+        "model_name": "sub folder/a+b ü.safetensors",
+        "model_type": "vae",
+        "hash": hashlib.sha256(b"weights").hexdigest(),
+    }
+
+
+def test_a_computed_hash_is_in_the_listing_until_the_file_changes(client: FlaskClient, vae: Path) -> None:
+    def listed() -> Any:
+        return client.get("/models?type=vae&search=ü").get_json()["vae"][0]["hash"]
+
+    assert listed() is None
+    client.get("/models/hash/vae/a+b ü")
+    assert listed() == hashlib.sha256(b"weights").hexdigest()
+    vae.unlink()
+    vae.write_bytes(b"other weights")
+    assert listed() is None
+
+
+def test_hashes_of_the_bundled_model_are_told_too(client: FlaskClient, demo_folder: Path) -> None:
+    expected = hashlib.sha256((demo_folder / "diffusion_models" / DEMO).read_bytes()).hexdigest()
+    assert client.get(f"/models/hash/diffusion/{DEMO}").get_json()["hash"] == expected
+
+
+def test_the_hash_of_an_unknown_model_is_refused_in_the_words_of_the_contract(shared_client: FlaskClient) -> None:
+    answer = shared_client.get("/models/hash/diffusion/invalid_model.safetensors")
+    assert (answer.status_code, answer.get_json()["error"]) == (404, "Model not found: invalid_model.safetensors")
+
+
+@pytest.mark.parametrize("kind", ["picture", "..", "DIFFUSION", "%00", "x" * 5000])
+def test_the_hash_of_an_unknown_type_is_refused_with_the_known_ones(shared_client: FlaskClient, kind: str) -> None:
+    answer = shared_client.get(f"/models/hash/{kind}/{DEMO}")
+    assert answer.status_code == 400
+    assert "checkpoint" in answer.get_json()["allowed"]
+
+
+@pytest.mark.parametrize("name", ["../x.gguf", "%2e%2e%2fx.gguf", "..%5cx", "/etc/passwd", "%00", "a%00b", "x" * 5000])
+def test_a_hash_of_what_lies_elsewhere_is_refused(shared_client: FlaskClient, name: str) -> None:
+    answer = shared_client.get(f"/models/hash/vae/{name}")
+    assert answer.status_code in (400, 404)
+    assert answer.is_json
+
+
+def test_hashing_waits_on_a_thread_of_the_large_pool() -> None:
+    assert pool_of(create_app(None).view_functions["models.hash_model"]) == "blocking"
+
+
+def test_new_routes_want_a_key_where_keys_are_configured(make_served: Any) -> None:
+    served = make_served(auth={"api_keys": ["secret"]})
+    paths = (f"/models/hash/diffusion/{DEMO}", "/preview/settings", "/metrics", "/docs", "/openapi.json", "/options")
+    for path in paths:
+        refused = served.get(path)
+        assert (refused.status_code, refused.json()["code"]) == (401, "not_authenticated"), path
+        assert served.get(path, headers={"Authorization": "Bearer secret"}).status_code == 200, path
+    assert served.get("/jobs/x/preview").status_code == 401
+    assert served.get("/jobs/x/preview", auth=("anyone", "secret")).status_code == 404

@@ -1,12 +1,17 @@
 from __future__ import annotations
 
+import io
 import re
+import threading
+from collections.abc import Iterator
 from datetime import datetime, timezone
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
+from PIL import Image
 
+from sdcpp_rest.core.events import JobPreview
 from sdcpp_rest.core.job import Job, Progress
 from sdcpp_rest.routes.queue import job_object
 
@@ -177,3 +182,88 @@ def test_paths_on_the_servers_disk_are_not_shown() -> None:
     assert shown["params"]["loras"] == [{"name": "l", "weight": 1.0}]
     assert shown["created_at"] == "2024-01-01T12:00:00Z"
     assert job.params["loras"][0]["path"], "the job itself must keep it"
+
+
+def test_a_listing_tells_every_place_and_asks_for_them_once(house: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    house.gate.clear()
+    house.submit()
+    assert house.running.wait(20)
+    waiting = [house.submit() for _ in range(5)]
+    house.client.delete(f"/queue/{waiting.pop(1)}")
+    places = {job: house.runtime.queue.position(job) for job in waiting}
+    assert list(places.values()) == [1, 2, 3, 4]
+    assert house.runtime.queue.positions() == places
+
+    def asked(job_id: str) -> int:
+        raise AssertionError("a listing must not ask once per job")
+
+    monkeypatch.setattr(house.runtime.queue, "position", asked)
+    items = house.client.get("/queue?status=pending").get_json()["items"]
+    assert {job["job_id"]: job["position"] for job in items} == places
+
+
+# --- previews -------------------------------------------------------------------------------------------------------
+
+
+class OneStep:
+    """A gate that lets a run's first step through, and holds the second."""
+
+    def __init__(self) -> None:
+        self._first = threading.Lock()
+        self._opened = threading.Event()
+
+    def wait(self, timeout_seconds: float) -> bool:
+        return self._first.acquire(blocking=False) or self._opened.wait(timeout_seconds)
+
+    def set(self) -> None:
+        self._opened.set()
+
+
+@pytest.fixture
+def previewed(house: Any) -> Iterator[tuple[Any, str, JobPreview]]:
+    """A house whose engine has made a preview of a job and holds it: house, job id, the event."""
+    house.gate = OneStep()
+    with house.runtime.bus.subscribe() as mailbox:
+        job = house.submit(steps=3)
+        while not isinstance(event := mailbox.get(20), JobPreview):
+            assert event is not None, "no preview came"
+        yield house, job, event
+
+
+def test_the_latest_preview_of_a_running_job_is_served(previewed: tuple[Any, str, JobPreview]) -> None:
+    house, job, event = previewed
+    answer = house.client.get(f"/jobs/{job}/preview")
+    assert (answer.status_code, answer.mimetype) == (200, "image/jpeg")
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert answer.data == event.jpeg
+    assert Image.open(io.BytesIO(answer.data)).format == "JPEG"
+
+
+def test_a_job_and_its_event_say_where_the_preview_is(previewed: tuple[Any, str, JobPreview]) -> None:
+    house, job, event = previewed
+    url = f"/jobs/{job}/preview"
+    assert event.data()["preview_url"] == url
+    assert house.client.get(f"/queue/{job}").get_json()["preview_url"] == url
+    (listed,) = house.client.get("/queue").get_json()["items"]
+    assert listed["preview_url"] == url
+
+
+def test_a_finished_job_has_no_preview(previewed: tuple[Any, str, JobPreview]) -> None:
+    house, job, _ = previewed
+    house.gate.set()
+    assert "preview_url" not in house.finished(job)
+    answer = house.client.get(f"/jobs/{job}/preview")
+    assert (answer.status_code, answer.get_json()["status"]) == (404, "completed")
+
+
+def test_without_a_preview_there_is_none(busy: Any) -> None:
+    house, running, pending = busy
+    assert "preview_url" not in house.client.get(f"/queue/{running}").get_json()
+    for job in (running, pending):
+        answer = house.client.get(f"/jobs/{job}/preview")
+        assert (answer.status_code, answer.get_json()["code"]) == (404, "not_found")
+
+
+def test_the_preview_of_an_unknown_job_is_told_in_the_words_of_the_contract(shared_client: FlaskClient) -> None:
+    answer = shared_client.get("/jobs/nothing/preview")
+    assert (answer.status_code, answer.get_json()["error"]) == (404, "Job not found")

@@ -38,6 +38,48 @@ def test_options_are_what_the_engine_named(client: FlaskClient) -> None:
     assert options["quantization_types"][0].keys() >= {"id", "name", "bits"}
 
 
+def test_options_are_told_also_while_the_engine_is_down(make_house: Any) -> None:
+    house = make_house(engine={"stop_timeout_seconds": 1, "backoff_initial_seconds": 600, "backoff_max_seconds": 600})
+    before = house.start().client.get("/options").get_json()
+    job = house.finished(house.submit(prompt="fake:die"))
+    assert job["error_code"] == "engine_crashed"
+    assert house.client.get("/health").get_json()["engine"]["pid"] is None
+    assert house.client.get("/options").get_json() == before
+    assert before["quantization_types"]
+
+
+def test_options_of_a_server_that_is_not_started_are_the_contracts(make_house: Any) -> None:
+    options = make_house().client.get("/options").get_json()
+    assert {"euler", "euler_a"} <= set(options["samplers"])
+    assert "discrete" in options["schedulers"]
+
+
+def test_metrics_count_jobs_and_requests(house: Any) -> None:
+    house.finished(house.submit())
+    house.finished(house.submit(prompt="fake:fail"))
+    house.client.get("/nothing/like/it")
+    answer = house.client.get("/metrics")
+    assert (answer.status_code, answer.mimetype) == (200, "text/plain")
+    for line in (
+        'sdcpp_rest_jobs_finished_total{kind="txt2img",status="completed"} 1.0',
+        'sdcpp_rest_jobs_finished_total{kind="txt2img",status="failed"} 1.0',
+        'sdcpp_rest_job_native_seconds_count{kind="txt2img"} 1.0',
+        'sdcpp_rest_jobs{status="completed"} 1.0',
+        'sdcpp_rest_http_requests_total{endpoint="/txt2img",method="POST",status="202"} 2.0',
+        'sdcpp_rest_http_requests_total{endpoint="/queue/<job_id>",method="GET",status="200"} 2.0',
+        'sdcpp_rest_http_requests_total{endpoint="unknown",method="GET",status="404"} 1.0',
+        "sdcpp_rest_engine_up 1.0",
+        "sdcpp_rest_processing 0.0",
+    ):
+        assert line in answer.text.splitlines()
+    assert 'name="demo_dit_q8_0.gguf"' in answer.text
+
+
+def test_metrics_make_nobody_believe_that_somebody_watches(house: Any) -> None:
+    house.client.get("/metrics")
+    assert house.runtime.bus.subscriber_count == 0
+
+
 def test_memory_is_told(client: FlaskClient) -> None:
     assert client.get("/memory").get_json()["server"]["rss_bytes"] > 0
 

@@ -64,7 +64,13 @@ $(STAMPS)/requirements: requirements.lock | $(BIN)/python
 	@$(PIP) install --require-hashes --no-deps -r requirements.lock
 	@mkdir -p $(STAMPS) && touch $@
 
-$(STAMPS)/package: pyproject.toml CMakeLists.txt sdcpp_rest/native/guard.cpp $(STAMPS)/requirements
+# An editable install remembers where each module lies: a module that is added, moved or removed needs a new one.
+$(STAMPS)/modules: FORCE | $(BIN)/python
+	@mkdir -p $(STAMPS) && find sdcpp_rest -name '*.py' | LC_ALL=C sort > $@.new
+	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+FORCE:
+
+$(STAMPS)/package: pyproject.toml CMakeLists.txt sdcpp_rest/native/guard.cpp $(STAMPS)/modules $(STAMPS)/requirements
 	@echo "== sdcpp-rest itself, with its native guard"
 	@$(PIP) install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@

@@ -69,9 +69,9 @@ def _config_options(command: _Command) -> _Command:
 @_config_options
 def serve(config_file: Path | None, overrides: tuple[str, ...], **options: Any) -> None:
     """Run the server until Ctrl-C."""
-    from sdcpp_rest.asgi import serve as serve_runtime
     from sdcpp_rest.config import load_config
     from sdcpp_rest.runtime import Runtime
+    from sdcpp_rest.serving import serve as serve_runtime
 
     config = load_config(config_file, overrides, **options)
     _log_to_stderr(logging.INFO)

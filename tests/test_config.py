@@ -11,8 +11,17 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from sdcpp_rest import config as config_module
-from sdcpp_rest.config import ENV_PREFIX, TYPE_FOLDERS, Config, ConfigError, known_settings, load_config
+from sdcpp_rest.config import (
+    ENV_PREFIX,
+    TYPE_FOLDERS,
+    Config,
+    ConfigError,
+    known_settings,
+    load_config,
+    loading,
+    sections,
+    whole,
+)
 from sdcpp_rest.errors import SdcppRestError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -24,7 +33,7 @@ def clean_surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in os.environ:
         if name.upper().startswith("SDCPP_REST_"):
             monkeypatch.delenv(name)
-    monkeypatch.setattr(config_module, "_checkout", lambda: tmp_path / "checkout")
+    monkeypatch.setattr(sections, "_checkout", lambda: tmp_path / "checkout")
 
 
 def write(folder: Path, text: str, name: str = "some.toml") -> Path:
@@ -66,7 +75,7 @@ def test_a_checkout_keeps_everything_inside(tmp_path: Path) -> None:
 
 
 def test_an_installed_copy_uses_the_users_folders(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(config_module, "_checkout", lambda: None)
+    monkeypatch.setattr(sections, "_checkout", lambda: None)
     paths = load_config().paths
     assert "sdcpp-rest" in paths.data_dir.parts
     assert (paths.models_dir, paths.output_dir) == (paths.data_dir / "models", paths.data_dir / "output")
@@ -317,7 +326,7 @@ def test_a_mistake_about_keys_in_the_environment_does_not_show_them(monkeypatch:
 
 @pytest.mark.parametrize("key", ["", " ", "anna:", " k", "k\n"])
 def test_an_empty_or_padded_key_is_refused(tmp_path: Path, key: str) -> None:
-    assert "auth.api_keys.0" in complaint(write(tmp_path, f"auth.api_keys = [{config_module._toml(key)}]"))
+    assert "auth.api_keys.0" in complaint(write(tmp_path, f"auth.api_keys = [{whole._toml(key)}]"))
 
 
 # --- the example file -------------------------------------------------------------------------------------------------
@@ -334,7 +343,7 @@ def test_the_example_file_as_it_is_changes_nothing(tmp_path: Path) -> None:
 def test_the_example_file_shows_every_setting_at_its_true_default(tmp_path: Path) -> None:
     uncommented = re.sub(r"^# (?=\w+ = |\[)", "", Config.example_toml(), flags=re.MULTILINE)
     loaded, defaults = load_config(write(tmp_path, uncommented)), load_config()
-    values = config_module._read_file(tmp_path / "some.toml")
+    values = loading._read_file(tmp_path / "some.toml")
     for path, field in known_settings().items():
         section, name = path.split(".")
         assert name in values[section], path

@@ -51,6 +51,8 @@ class JobCancelled(Event):
 
 
 class JobProgress(Event):
+    """Where a job stands: ``step`` and ``total_steps`` within the current picture, ``percentage`` over all of them."""
+
     name = "job_progress"
     droppable = True
     job_id: str

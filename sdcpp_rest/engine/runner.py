@@ -48,6 +48,8 @@ class Report(Protocol):
 
 
 class Runner(Protocol):
+    """Whatever computes, seen from the worker."""
+
     def ready(self) -> Ready:
         """Open the library and say what it can do. Raises RunFailed when it cannot be opened."""
 

@@ -91,7 +91,7 @@ def try_out() -> Response:
 @documented({200: tuple(dict.fromkeys([*_ASSETS.values()])), 304: ()}, errors=(404,), path=AssetPath)
 @transfer
 def asset(name: str) -> Response:
-    """Get a file that ``/docs`` needs."""
+    """Get a file that the page at /docs needs."""
     if name == _START_NAME:
         response = Response(_START, mimetype="text/javascript")
     elif name in _ASSETS:

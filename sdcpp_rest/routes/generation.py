@@ -42,17 +42,17 @@ class Txt2ImgBody(Wire):
     width: Annotated[Integer, AtMost("side")] = Field(512, ge=8, description="In pixels.", examples=[64])
     height: Annotated[Integer, AtMost("side")] = Field(512, ge=8, description="In pixels.", examples=[64])
     steps: Annotated[Integer, AtMost("steps")] = Field(20, ge=1, description="Sampling steps.", examples=[12])
-    cfg_scale: Number = Field(7.0, description="How closely the prompt is followed; 0 to 1000.", examples=[2.5])
-    distilled_guidance: Number = Field(3.5, description="Guidance of distilled models (Flux); 0 to 1000.")
-    eta: Number = Field(0.0, description="Noise that ancestral samplers add; 0 to 1000.")
+    cfg_scale: Number = Field(7.0, ge=0, le=1000, description="How closely the prompt is followed.", examples=[2.5])
+    distilled_guidance: Number = Field(3.5, ge=0, le=1000, description="Guidance of distilled models (Flux).")
+    eta: Number = Field(0.0, ge=0, le=1000, description="Noise that ancestral samplers add.")
     shifted_timestep: Integer = Field(0, ge=0, le=1000, description="For NitroFusion models: their shifted timestep.")
     seed: Integer = Field(-1, ge=-1, le=2**63 - 1, description="Of the first picture, plus k of picture k; -1: drawn.")
     sampler: Text = Field("euler_a", description="One of the samplers of `GET /options`.", examples=["euler"])
     scheduler: Text = Field("discrete", description="One of the schedulers of `GET /options`.", examples=["discrete"])
     batch_count: Annotated[Integer, AtMost("batch")] = Field(1, ge=1, description="How many pictures.")
-    clip_skip: Integer = Field(-1, ge=-1, le=99, description="CLIP layers left out at the end; -1: the model's own.")
-    slg_scale: Number = Field(0.0, description="Skip-layer guidance of DiT models; 0: none.")
-    skip_layers: list[Integer] = Field([7, 8, 9], max_length=1000, description="Layers that skip-layer guidance skips.")
+    clip_skip: Integer = Field(-1, ge=-1, le=12, description="CLIP layers left out at the end; -1: the model's own.")
+    slg_scale: Number = Field(0.0, ge=0, le=1000, description="Skip-layer guidance of DiT models; 0: none.")
+    skip_layers: list[Integer] = Field([7, 8, 9], max_length=256, description="Layers that it skips; each 0 to 1023.")
     slg_start: Number = Field(
         0.01, ge=0, le=1, description="Where skip-layer guidance begins, as a share of the steps."
     )
@@ -64,11 +64,15 @@ class Txt2ImgBody(Wire):
     control_image_base64: Text = Field("", description="ControlNet's picture. Not available in this version.")
     control_strength: Number = Field(0.9, ge=0, le=1, description="How much ControlNet has to say.")
     vae_tiling: Flag = Field(False, description="Decode in tiles: less memory for large pictures.")
-    vae_tile_size_x: Integer = Field(0, ge=0, le=65536, description="Width of a tile in latent pixels; 0: automatic.")
-    vae_tile_size_y: Integer = Field(0, ge=0, le=65536, description="Height of a tile in latent pixels; 0: automatic.")
+    vae_tile_size_x: Annotated[Integer, AtMost("side")] = Field(
+        0, ge=0, description="Width of a tile in latent pixels; 0: automatic."
+    )
+    vae_tile_size_y: Annotated[Integer, AtMost("side")] = Field(
+        0, ge=0, description="Height of a tile in latent pixels; 0: automatic."
+    )
     vae_tile_overlap: Number = Field(0.5, ge=0, le=1, description="How much tiles overlap, as a share of a tile.")
     easycache: Flag = Field(False, description="Reuse results of earlier steps where little changes: faster, coarser.")
-    easycache_threshold: Number = Field(0.2, ge=0, description="How much may change for a step to be reused.")
+    easycache_threshold: Number = Field(0.2, ge=0, le=1000, description="How much may change for a step to be reused.")
     easycache_start: Number = Field(0.15, ge=0, le=1, description="Where reuse may begin, as a share of the steps.")
     easycache_end: Number = Field(0.95, ge=0, le=1, description="Where reuse ends, as a share of the steps.")
     pm_id_images: list[Text] = Field([], max_length=16, description="PhotoMaker's faces. Not available yet.")
@@ -87,7 +91,9 @@ class Img2ImgBody(Txt2ImgBody):
         min_length=1, description="The picture to start from, as base64 or a data URL; resized to width x height."
     )
     strength: Number = Field(0.75, ge=0, le=1, description="How much is drawn anew: 0 keeps the picture, 1 ignores it.")
-    img_cfg_scale: Number = Field(-1.0, description="Guidance by the picture (edit models); negative: as cfg_scale.")
+    img_cfg_scale: Number = Field(
+        -1.0, le=1000, description="Guidance by the picture (edit models); negative: as cfg_scale."
+    )
     mask_image_base64: Text = Field("", description="What to draw anew: white is, black is kept. Empty: everything.")
 
 

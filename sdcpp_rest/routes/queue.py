@@ -154,7 +154,7 @@ def show_preview(job_id: str) -> Response:
         jpeg = Path(active.preview_path or "").read_bytes()
     except OSError:
         # Not made yet, or moved away with the rest of the spool: the job has just ended.
-        raise NotFound("There is no preview yet", status=active.job.status) from None
+        raise NotFound("There is no preview of this job at the moment", status=active.job.status) from None
     response = Response(jpeg, mimetype="image/jpeg")
     response.headers["Cache-Control"] = "no-store"
     return response

@@ -15,7 +15,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from sdcpp_rest.core import infotext
 from sdcpp_rest.core.events import JobPreview, JobProgress, ModelLoaded, ModelLoadFailed, ModelLoading, ModelUnloaded
 from sdcpp_rest.core.job import Job, Timings, utc_now
 from sdcpp_rest.core.load_spec import LoadSpec
@@ -26,6 +25,7 @@ from sdcpp_rest.engine.protocol import Computed, Finished, Loaded, Preview, RunJ
 from sdcpp_rest.engine.runner import RunCancelled, RunFailed
 from sdcpp_rest.engine.supervisor import EngineSupervisor
 from sdcpp_rest.errors import EngineDied, EngineUnavailable, LoadFailed, SdcppRestError
+from sdcpp_rest.services import records
 from sdcpp_rest.services.active_jobs import ActiveJob, ActiveJobs
 from sdcpp_rest.services.event_bus import EventBus
 from sdcpp_rest.services.job_queue import JobQueue
@@ -362,7 +362,7 @@ class Dispatcher:
             params=params,
             inputs={role: str(self._outputs.inputs_of(job.id) / name) for role, name in job.inputs.items()},
             spool=str(self._outputs.spool_of(job.id)),
-            captions=self._captions(job, params),
+            captions=records.captions(job, params, self._version),
         )
 
     def _compute(self, active: ActiveJob, client: EngineClient, run: RunHandle) -> Computed | None:
@@ -459,6 +459,9 @@ class Dispatcher:
         else:
             self._queue.fail(active, code, message, timings or self._timings(active, 0.0))
 
+    def _record(self, job: Job, timings: Timings, warnings: tuple[str, ...]) -> dict[str, Any]:
+        return records.record(job, timings, warnings, self._version, self._supervisor.ready)
+
     def _timings(self, active: ActiveJob, native_seconds: float) -> Timings:
         job = active.job
         started_at = job.started_at or utc_now()
@@ -467,34 +470,6 @@ class Dispatcher:
             load_seconds=round(active.load_seconds, 6),
             native_seconds=round(native_seconds, 6),
         )
-
-    # --- what is written down ---------------------------------------------------------------------------------------
-
-    def _captions(self, job: Job, params: ImageParams) -> tuple[str, ...]:
-        version, is_img2img = f"sdcpp-rest {self._version}", job.kind == "img2img"
-        return tuple(
-            infotext.write(params, job.model_name, None, version, picture=k, is_img2img=is_img2img)
-            for k in range(params.batch_count)
-        )
-
-    def _record(self, job: Job, timings: Timings, warnings: tuple[str, ...]) -> dict[str, Any]:
-        """Everything needed to draw the picture again, and where it came from: the body of ``config.json``."""
-        ready = self._supervisor.ready
-        return {
-            "job_id": job.id,
-            "type": job.kind,
-            "created_at": job.created_at.isoformat(),
-            "title": job.title,
-            "origin": job.origin,
-            "params": job.params,
-            "inputs": job.inputs,
-            "model": job.load_spec.model_dump(mode="json") if job.load_spec else None,
-            "warnings": list(warnings),
-            "timings": timings.model_dump(),
-            "version": self._version,
-            "library_version": ready.library_version if ready else None,
-            "library_commit": ready.library_commit if ready else None,
-        }
 
 
 def _log_trouble(finishing: Future[None]) -> None:

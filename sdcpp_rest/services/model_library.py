@@ -12,9 +12,7 @@ import logging
 import math
 import os
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any, get_args
@@ -22,21 +20,21 @@ from typing import Any, get_args
 from pydantic import Field, ValidationError
 
 from sdcpp_rest.core import architectures, prompts, quantization
-from sdcpp_rest.core.catalog import COMPONENT_TYPES, EXTENSIONS, LIST_NAMES, TYPE_FOLDERS, ModelFile, ModelType, Sidecar
+from sdcpp_rest.core.catalog import COMPONENT_TYPES, LIST_NAMES, TYPE_FOLDERS, ModelFile, ModelType, Sidecar
 from sdcpp_rest.core.frozen import Frozen
 from sdcpp_rest.core.load_spec import Component, FileRef, LoadOptions, LoadSpec, ModelKind
 from sdcpp_rest.core.params import LoraUse
 from sdcpp_rest.errors import InvalidRequest, ModelNotFound, NotSupported
 from sdcpp_rest.services import inspection
+from sdcpp_rest.services.load_checks import check_loadable
+from sdcpp_rest.services.model_folders import TypeFolder, is_outside, is_unchanged, model_type_named, scan
 
 log = logging.getLogger(__name__)
 
 Files = list[ModelFile]
 Sentences = list[str]
 
-_SETTLED_SECONDS = 2.0
 _MAX_SIDECAR_BYTES = 1 << 20
-_MAX_DEPTH = 16
 _NEAREST_POOL = 2_000
 
 
@@ -48,18 +46,6 @@ class LoadRequest(Frozen):
     model_type: str | None = None
     components: Mapping[str, str | None] = Field(default_factory=dict)
     options: Mapping[str, Any] = Field(default_factory=dict)
-
-
-@dataclass
-class _Folder:
-    """One type folder of one root, and what the last scan of it saw."""
-
-    path: Path
-    allowed: tuple[Path, ...]
-    type: ModelType
-    files: dict[str, ModelFile] = field(default_factory=dict)
-    seen: dict[str, int] = field(default_factory=dict)
-    is_settled: bool = False
 
 
 class ModelLibrary:
@@ -78,20 +64,20 @@ class ModelLibrary:
         for given, renamed in (type_folders or {}).items():
             if given not in LIST_NAMES:
                 raise ValueError(f"type_folders: {given!r} is not a model type; known: {', '.join(LIST_NAMES)}")
-            folders[_model_type("type_folders", given)] = renamed
+            folders[model_type_named("type_folders", given)] = renamed
         own = {kind: Path(os.path.abspath(self._models_dir / name)) for kind, name in folders.items()}
         allowed = {
             self._models_dir,
-            *(folder.resolve() for folder in own.values() if _is_outside(folder, self._models_dir)),
+            *(folder.resolve() for folder in own.values() if is_outside(folder, self._models_dir)),
         }
         roots = tuple(sorted(allowed))
         demo = demo_root.resolve() if demo_root is not None else None
         self._lock = threading.Lock()
-        self._folders: dict[ModelType, list[_Folder]] = {}
+        self._folders: dict[ModelType, list[TypeFolder]] = {}
         for kind, folder in own.items():
-            self._folders[kind] = [_Folder(folder, roots, kind)]
+            self._folders[kind] = [TypeFolder(folder, roots, kind)]
             if demo is not None:
-                self._folders[kind].append(_Folder(demo / TYPE_FOLDERS[kind], (demo,), kind))
+                self._folders[kind].append(TypeFolder(demo / TYPE_FOLDERS[kind], (demo,), kind))
         self._sidecars: dict[tuple[str, int, int], tuple[Sidecar | None, str | None]] = {}
 
     # --- the catalogue ---------------------------------------------------------------------------------------------
@@ -104,7 +90,7 @@ class ModelLibrary:
         ``type`` is a model type (or a list's name), ``extension`` with or without its dot, ``search`` a part of the
         name in any case. Raises InvalidRequest for an unknown type.
         """
-        wanted = _model_type("type", type) if type else None
+        wanted = model_type_named("type", type) if type else None
         suffix = f".{extension.lower().lstrip('.')}" if extension else None
         part = search.casefold() if search else ""
         return {
@@ -134,7 +120,7 @@ class ModelLibrary:
         Raises ModelNotFound with the nearest names, InvalidRequest for a name that leaves the folder or means several
         files.
         """
-        kind = _model_type("model_type", type)
+        kind = model_type_named("model_type", type)
         wanted = _checked_name(name)
         files = self._files(kind)
         for readings in _readings(wanted):
@@ -171,8 +157,8 @@ class ModelLibrary:
         with self._lock:
             merged: dict[str, ModelFile] = {}
             for folder in reversed(self._folders[kind]):
-                if not _is_unchanged(folder):
-                    _scan(folder)
+                if not is_unchanged(folder):
+                    scan(folder)
                 merged.update(folder.files)
         return sorted(merged.values(), key=lambda file: (file.name.casefold(), file.name))
 
@@ -201,7 +187,7 @@ class ModelLibrary:
             components={role: components[role] for role in sorted(components)},
             options=options,
         )
-        return spec, warnings + inspection.check_loadable(spec)
+        return spec, warnings + check_loadable(spec)
 
     def _find_model(self, request: LoadRequest, warnings: Sentences) -> tuple[ModelFile, ModelKind]:
         asked = request.model_type
@@ -403,111 +389,6 @@ def _meant(options: LoadOptions, warnings: list[str]) -> LoadOptions:
         changes["free_params_immediately"] = False
         warnings.append("options.free_params_immediately was ignored: the engine would end at the second picture.")
     return options.model_copy(update=changes)
-
-
-# --- folders ----------------------------------------------------------------------------------------------------------
-
-
-def _model_type(name: str, value: str) -> ModelType:
-    for kind, list_name in LIST_NAMES.items():
-        if value in (kind, list_name):
-            return kind
-    raise InvalidRequest(
-        f"{name}: {value[:80]!r} is not a model type; allowed: {', '.join(LIST_NAMES)}",
-        field=name,
-        value=value[:200],
-        allowed=list(LIST_NAMES),
-    )
-
-
-def _is_outside(path: Path, root: Path) -> bool:
-    return path != root and root not in path.parents
-
-
-def _is_unchanged(folder: _Folder) -> bool:
-    if not folder.is_settled:
-        return False
-    try:
-        return all(os.stat(path).st_mtime_ns == mtime for path, mtime in folder.seen.items())
-    except OSError:
-        return False
-
-
-def _scan(folder: _Folder) -> None:
-    """Read the folder again. What changed within the last moments is not trusted to stay: a second change within the
-    clock's grain would leave the folder's time as it is, and a file that is being written grows without touching
-    it."""
-    folder.files = {}
-    folder.seen = {}
-    newest = 0
-    for file, mtime_ns in _walk(folder):
-        folder.files[file.name] = file
-        newest = max(newest, mtime_ns)
-    newest = max([newest, *folder.seen.values()])
-    folder.is_settled = bool(folder.seen) and time.time() - newest / 1e9 > _SETTLED_SECONDS
-
-
-def _walk(folder: _Folder) -> Iterator[tuple[ModelFile, int]]:
-    pending = [(folder.path, "", 0)]
-    visited: set[Path] = set()
-    while pending:
-        path, prefix, depth = pending.pop()
-        try:
-            real = path.resolve()
-            if real in visited or depth > _MAX_DEPTH:
-                continue
-            if not _is_allowed(real, folder.allowed):
-                log.warning("%s leads out of the model folders and is left out", path)
-                continue
-            visited.add(real)
-            folder.seen[str(path)] = os.stat(path).st_mtime_ns
-            entries = sorted(os.scandir(path), key=lambda entry: entry.name)
-        except (OSError, RuntimeError):
-            continue
-        for entry in entries:
-            if entry.name.startswith("."):
-                continue
-            try:
-                if entry.is_dir():
-                    pending.append((Path(entry.path), f"{prefix}{entry.name}/", depth + 1))
-                    continue
-                extension = os.path.splitext(entry.name)[1].lower()
-                if extension not in EXTENSIONS or not entry.is_file():
-                    continue
-                if entry.is_symlink() and not _is_allowed(Path(entry.path).resolve(), folder.allowed):
-                    log.warning("%s leads out of the model folders and is left out", entry.path)
-                    continue
-                status = entry.stat()
-            except (OSError, RuntimeError):
-                continue
-            name = f"{prefix}{entry.name}"
-            if not _is_text(name):
-                continue
-            yield (
-                ModelFile(
-                    name=name,
-                    type=folder.type,
-                    path=entry.path,
-                    root=str(folder.path),
-                    size_bytes=status.st_size,
-                    mtime_ns=status.st_mtime_ns,
-                    file_extension=extension,
-                ),
-                status.st_mtime_ns,
-            )
-
-
-def _is_allowed(path: Path, roots: tuple[Path, ...]) -> bool:
-    return any(not _is_outside(path, root) for root in roots)
-
-
-def _is_text(name: str) -> bool:
-    """Whether a file name can be written as JSON and as a log line."""
-    try:
-        name.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 # --- names ------------------------------------------------------------------------------------------------------------

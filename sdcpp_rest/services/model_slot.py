@@ -17,7 +17,7 @@ from typing import Literal
 from sdcpp_rest.core.load_spec import LoadSpec
 from sdcpp_rest.engine.protocol import Loaded
 from sdcpp_rest.errors import Conflict, EngineUnavailable
-from sdcpp_rest.services.inspection import check_loadable
+from sdcpp_rest.services.load_checks import check_loadable
 from sdcpp_rest.services.model_library import LoadRequest, ModelLibrary
 from sdcpp_rest.store.settings_store import SettingsStore
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import requests
 
-from sdcpp_rest.asgi import bind, serve
+from sdcpp_rest.serving import bind, serve
 
 DEMO = "demo_dit_q8_0.gguf"
 

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import hashlib
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ from sdcpp_rest.app import create_app
 from sdcpp_rest.core.load_spec import LoadOptions
 from sdcpp_rest.routes.http import pool_of
 from sdcpp_rest.routes.models import LoadBody, LoadOptionsBody, to_request
+from sdcpp_rest.services.hashing import ModelHashes
 
 DEMO = "demo_dit_q8_0.gguf"
 LISTS = [
@@ -208,6 +211,27 @@ def test_a_hash_of_what_lies_elsewhere_is_refused(shared_client: FlaskClient, na
 
 def test_hashing_waits_on_a_thread_of_the_large_pool() -> None:
     assert pool_of(create_app(None).view_functions["models.hash_model"]) == "blocking"
+
+
+def test_a_hash_that_takes_long_delays_nobody(make_served: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    served = make_served()
+    reading, done = threading.Event(), threading.Event()
+
+    def read_slowly(*_: object) -> str:
+        reading.set()
+        assert done.wait(20)
+        return "0" * 64
+
+    monkeypatch.setattr(ModelHashes, "_read", read_slowly)
+    with ThreadPoolExecutor(40) as pool:
+        # More of them than there are threads for short calls.
+        asked = [pool.submit(served.get, f"/models/hash/diffusion/{DEMO}") for _ in range(40)]
+        assert reading.wait(20)
+        for path in ("/health", "/models", "/queue", "/metrics", "/preview/settings"):
+            assert served.get(path).status_code == 200
+        assert not any(one.done() for one in asked)
+        done.set()
+        assert {one.result(20).json()["hash"] for one in asked} == {"0" * 64}
 
 
 def test_new_routes_want_a_key_where_keys_are_configured(make_served: Any) -> None:

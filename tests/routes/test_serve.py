@@ -19,7 +19,7 @@ pytestmark = pytest.mark.e2e
 PATIENCE_SECONDS = 30
 SCRIPT = """
 import json, logging, sys
-from sdcpp_rest.asgi import serve
+from sdcpp_rest.serving import serve
 from sdcpp_rest.config import Config
 from sdcpp_rest.runtime import Runtime
 

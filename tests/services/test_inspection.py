@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from sdcpp_rest.core.load_spec import FileRef, LoadOptions, LoadSpec, ModelKind
 from sdcpp_rest.errors import InvalidRequest, NotSupported
 from sdcpp_rest.services import inspection
-from sdcpp_rest.services.inspection import NotAModel, check_loadable, inspect_file
+from sdcpp_rest.services.inspection import NotAModel, inspect_file
+from sdcpp_rest.services.load_checks import check_loadable
 from tests import model_files
 from tests.model_files import gguf_bytes, gguf_text, raw_safetensors, reversed_shapes, safetensors_bytes, write
 

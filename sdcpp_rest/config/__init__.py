@@ -1,0 +1,30 @@
+"""How the process was started: every setting with its default, its limits and its description; frozen once loaded.
+
+Precedence: command line > environment (``SDCPP_REST__SERVER__PORT``) > TOML file > default. Knows no other room but
+``errors``. What users change while the server runs is not here but in the settings store.
+"""
+
+from __future__ import annotations
+
+from sdcpp_rest.config.loading import load_config
+from sdcpp_rest.config.sections import (
+    ENV_PREFIX,
+    TYPE_FOLDERS,
+    ConfigError,
+    HousekeepingConfig,
+    LimitsConfig,
+    PreviewConfig,
+)
+from sdcpp_rest.config.whole import Config, known_settings
+
+__all__ = [
+    "ENV_PREFIX",
+    "TYPE_FOLDERS",
+    "Config",
+    "ConfigError",
+    "HousekeepingConfig",
+    "LimitsConfig",
+    "PreviewConfig",
+    "known_settings",
+    "load_config",
+]

@@ -1,0 +1,369 @@
+"""The settings, section by section: defaults, limits, descriptions, and the kinds of value they take."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
+
+from sdcpp_rest.errors import SdcppRestError
+
+ENV_PREFIX = "SDCPP_REST__"
+ENV_CONFIG_FILE = "SDCPP_REST_CONFIG"
+CONFIG_FILE_NAME = "config.toml"
+
+ModelType = Literal[
+    "checkpoint", "diffusion", "vae", "lora", "clip", "t5", "controlnet", "llm", "esrgan", "taesd", "embedding"
+]  # fmt: skip
+TYPE_FOLDERS: Mapping[ModelType, str] = {
+    "checkpoint": "checkpoints",
+    "diffusion": "diffusion_models",
+    "vae": "vae",
+    "lora": "loras",
+    "clip": "clip",
+    "t5": "t5",
+    "controlnet": "controlnet",
+    "llm": "llm",
+    "esrgan": "esrgan",
+    "taesd": "taesd",
+    "embedding": "embeddings",
+}
+
+
+class ConfigError(SdcppRestError):
+    """A setting that cannot be used. One line per problem: the setting's full path, its value, what is allowed."""
+
+    code = "invalid_config"
+
+
+# --- values -----------------------------------------------------------------------------------------------------------
+
+
+def _not_bool(value: Any) -> Any:
+    if isinstance(value, bool):  # Python counts True as 1: a port of `true` would be port 1.
+        raise ValueError("Input should be a number")
+    return value
+
+
+def absolute(path: Path) -> Path:
+    """Absolute without following symlinks: a link that is moved to a bigger disk later keeps working."""
+    if not str(path).strip() or "\0" in str(path):
+        raise ValueError("Input should be the path of a folder")
+    try:
+        return Path(os.path.abspath(path.expanduser()))
+    except RuntimeError:
+        raise ValueError("Input should be a path; the home folder meant by ~ is not known") from None
+
+
+def _not_empty(value: Any) -> Any:
+    # Path("") is Path("."): an empty setting would quietly become the current folder.
+    if isinstance(value, str) and not value.strip():
+        raise ValueError("Input should be the path of a folder")
+    return value
+
+
+def _folder_name(name: str) -> str:
+    if not name.strip() or name in (".", "..") or any(character in name for character in "/\\\0"):
+        raise ValueError("Input should be the name of a folder inside models_dir, without slashes")
+    return name
+
+
+def _host(host: str) -> str:
+    host = host.strip().removeprefix("[").removesuffix("]")
+    if not host or any(character in host for character in " /\t\n@") or host.count(":") == 1:
+        raise ValueError("Input should be an address or a host name, without scheme and port")
+    return host
+
+
+def _api_key(key: SecretStr) -> SecretStr:
+    text = key.get_secret_value()
+    if not text.rpartition(":")[2].strip() or text != text.strip():
+        raise ValueError("Input should be a key, or user:key; not empty and without spaces around it")
+    return key
+
+
+Integer = Annotated[int, BeforeValidator(_not_bool)]
+Number = Annotated[float, BeforeValidator(_not_bool)]
+Port = Annotated[int, BeforeValidator(_not_bool), Field(ge=0, le=65535)]
+Folder = Annotated[Path, BeforeValidator(_not_empty), AfterValidator(absolute)]
+FolderName = Annotated[str, AfterValidator(_folder_name)]
+Host = Annotated[str, AfterValidator(_host)]
+ApiKey = Annotated[SecretStr, AfterValidator(_api_key)]
+
+
+def _checkout() -> Path | None:
+    """The folder of the source tree this package runs from, or None when it was installed."""
+    folder = Path(__file__).resolve().parents[2]
+    return folder if (folder / "pyproject.toml").is_file() and (folder / "Makefile").is_file() else None
+
+
+def default_folder(in_checkout: str, installed: str) -> Path:
+    checkout = _checkout()
+    if checkout is not None:
+        return checkout / in_checkout
+    import platformdirs
+
+    return platformdirs.user_data_path("sdcpp-rest", appauthor=False) / installed
+
+
+# --- sections ---------------------------------------------------------------------------------------------------------
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True, protected_namespaces=()
+    )
+
+
+class ServerConfig(Section):
+    """Where and how the server listens."""
+
+    host: Host = Field(
+        default="127.0.0.1",
+        description="Address to listen on. One that others can reach needs auth.api_keys or allow_public_without_auth.",
+    )
+    port: Port = Field(default=8080, description="Port for HTTP, and for WebSockets under /ws. 0: a free one.")
+    ws_port: Port = Field(default=8081, description="A second port, for clients that expect WebSockets apart. 0: none.")
+    allowed_hosts: tuple[str, ...] = Field(
+        default=(),
+        description="Host names, besides loopback and the bound address, under which the server may be called.",
+        examples=[["pictures.example.org"]],
+    )
+    cors_origins: tuple[str, ...] = Field(
+        default=(),
+        description="Web origins, besides loopback, whose pages may call the server.",
+        examples=[["https://pictures.example.org"]],
+    )
+    keep_alive_seconds: Integer = Field(
+        default=75, ge=1, le=3600, description="How long an idle connection stays open."
+    )
+    blocking_threads: Integer = Field(
+        default=128,
+        ge=1,
+        le=4096,
+        description="Calls that may wait for a picture or a model at the same time; more get a 503.",
+    )
+    short_threads: Integer = Field(default=16, ge=1, le=1024, description="Threads for all calls that do not wait.")
+    allow_public_without_auth: bool = Field(
+        default=False, description="Listen on a public address without API keys: everyone who can reach it may use it."
+    )
+
+    @property
+    def is_public(self) -> bool:
+        """Whether ``host`` can be reached from other machines."""
+        if self.host.lower() == "localhost":
+            return False
+        try:
+            return not ipaddress.ip_address(self.host.partition("%")[0]).is_loopback
+        except ValueError:
+            return True
+
+    @model_validator(mode="after")
+    def _two_ports(self) -> ServerConfig:
+        if self.ws_port and self.ws_port == self.port:
+            raise ValueError(
+                f"ws_port is {self.ws_port}, as is port: choose another one, or 0 for WebSockets under /ws of port only"
+            )
+        return self
+
+
+class AuthConfig(Section):
+    """Who may use the server."""
+
+    api_keys: tuple[ApiKey, ...] = Field(
+        default=(),
+        description="Keys that callers must show, each a bare key or user:key. Empty: nobody is asked.",
+        examples=[["a-long-random-key", "anna:another-long-random-key"]],
+    )
+
+    @property
+    def is_on(self) -> bool:
+        return bool(self.api_keys)
+
+
+class PathsConfig(Section):
+    """Folders. `~` is your home folder; a relative path starts at the config file, elsewhere at the current folder."""
+
+    data_dir: Folder = Field(
+        default_factory=lambda: default_folder("data", "."),
+        description="The database, input pictures and logs. Default: data/ of a checkout, else the user's data folder.",
+        examples=["~/sdcpp-rest/data"],
+    )
+    models_dir: Folder = Field(
+        default_factory=lambda: default_folder("models", "models"),
+        description="Model files, one sub-folder per type. Default: models/ of a checkout, or of the user's data "
+        "folder.",
+        examples=["~/sdcpp-rest/models"],
+    )
+    output_dir: Folder = Field(
+        default_factory=lambda: default_folder("output", "output"),
+        description="Finished pictures. Default: output/ of a checkout, or of the user's data folder.",
+        examples=["~/sdcpp-rest/output"],
+    )
+    log_dir: Folder = Field(
+        default_factory=lambda fields: fields["data_dir"] / "logs",
+        description="The server's and the engine's logs. Default: logs/ inside data_dir.",
+        examples=["~/sdcpp-rest/logs"],
+    )
+
+
+class EngineConfig(Section):
+    """The process that computes."""
+
+    n_threads: Integer = Field(
+        default=-1, ge=-1, le=1024, description="CPU threads; -1: as many as there are physical cores."
+    )
+    nice: Integer = Field(
+        default=5,
+        ge=0,
+        le=19,
+        description="POSIX niceness of the engine process: above 0, HTTP stays quick while it computes.",
+    )
+    start_timeout_seconds: Number = Field(
+        default=60.0, gt=0, description="How long a new engine process may take to report."
+    )
+    cancel_timeout_seconds: Number = Field(
+        default=30.0, gt=0, description="How long a cancelled job may go on before its engine process is ended."
+    )
+    stop_timeout_seconds: Number = Field(
+        default=10.0,
+        ge=0,
+        description="How long a running job may finish when the server is stopped; then it is queued again.",
+    )
+    backoff_initial_seconds: Number = Field(
+        default=0.2,
+        ge=0,
+        description="Pause before a crashed engine is started again; doubles with each crash in a row.",
+    )
+    backoff_max_seconds: Number = Field(default=30.0, ge=0, description="The longest such pause.")
+    log_max_bytes: Integer = Field(
+        default=10 * 1024 * 1024,
+        ge=65_536,
+        description="Size at which engine.log becomes engine.log.1 and a new one is begun.",
+    )
+    memory_interval_seconds: Number = Field(default=2.0, gt=0, description="How often the engine reports its memory.")
+    runner: Literal["native", "fake"] = Field(
+        default="native",
+        description="What computes: native (the real library) or fake (test pictures, needs no library).",
+    )
+
+    @model_validator(mode="after")
+    def _growing_pause(self) -> EngineConfig:
+        if self.backoff_initial_seconds > self.backoff_max_seconds:
+            raise ValueError(
+                f"backoff_initial_seconds is {self.backoff_initial_seconds:g}, more than backoff_max_seconds "
+                f"({self.backoff_max_seconds:g})"
+            )
+        return self
+
+
+class ModelsConfig(Section):
+    """Which models there are."""
+
+    default: str = Field(
+        default="",
+        description="Model to select at the first start. Empty: the last one selected, else the bundled demo model.",
+    )
+    include_demo: bool = Field(default=True, description="Show the bundled demo model beside your own models.")
+    type_folders: Mapping[ModelType, FolderName] = Field(
+        default_factory=lambda: dict(TYPE_FOLDERS),
+        description="The sub-folder of models_dir for each type of model; types that are left out keep their default.",
+    )
+
+    @field_validator("type_folders", mode="before")
+    @classmethod
+    def _fill_in(cls, folders: Any) -> Any:
+        return {**TYPE_FOLDERS, **folders} if isinstance(folders, Mapping) else folders
+
+
+class LimitsConfig(Section):
+    """What one request may ask for; beyond it the answer is an error that names the limit."""
+
+    steps: Integer = Field(default=10_000, ge=1, description="Sampling steps.")
+    side: Integer = Field(default=4096, ge=64, description="Width and height, in pixels.")
+    batch: Integer = Field(default=64, ge=1, description="Pictures per job.")
+    pending_jobs: Integer = Field(default=1000, ge=1, description="Jobs waiting in the queue.")
+    body_bytes: Integer = Field(default=64 * 1024 * 1024, ge=1024, description="Size of a request body.")
+    prompt_characters: Integer = Field(
+        default=16_000, ge=1, le=20_000, description="Length of a prompt. The library crashes somewhat above 20000."
+    )
+    pixel_steps: Integer = Field(
+        default=200_000_000_000, ge=1, description="width x height x steps x batch of one job."
+    )
+
+
+class PreviewConfig(Section):
+    """Pictures of a job while it is computed: the values a new database starts with."""
+
+    enabled: bool = Field(default=True, description="Make previews.")
+    mode: Literal["none", "proj", "tae", "vae"] = Field(
+        default="proj", description="How: proj (fast, coarse), tae (needs a TAESD model), vae (slow, exact) or none."
+    )
+    interval: Integer = Field(default=1, ge=1, le=1000, description="A preview every so many steps.")
+    max_size: Integer = Field(default=256, ge=16, le=4096, description="Longer side of a preview, in pixels.")
+    quality: Integer = Field(default=75, ge=1, le=100, description="JPEG quality.")
+
+
+class QueueConfig(Section):
+    """The queue of jobs."""
+
+    max_requeues: Integer = Field(
+        default=2,
+        ge=0,
+        le=100,
+        description="How often a job that was interrupted by a crash of the server is tried again.",
+    )
+    listed_finished: Integer = Field(
+        default=200,
+        ge=0,
+        le=10_000,
+        description="Finished jobs that a listing of the queue shows unless asked for more.",
+    )
+
+
+class HousekeepingConfig(Section):
+    """What happens by itself when nobody asks for anything. All of it is off at 0."""
+
+    unload_after_idle_minutes: Number = Field(
+        default=0.0,
+        ge=0,
+        le=10_080,
+        description="Free the model when it was not used for so long; the next job loads it.",
+    )
+    keep_jobs_days: Number = Field(
+        default=0.0,
+        ge=0,
+        description="Remove finished jobs older than this, with their pictures. The newest one stays.",
+    )
+    keep_jobs_count: Integer = Field(
+        default=0,
+        ge=0,
+        description="Remove the oldest finished jobs, with their pictures, when there are more than this.",
+    )
+
+
+class ApiConfig(Section):
+    """How requests are read."""
+
+    strict: bool = Field(
+        default=False, description="Refuse unknown fields in native requests instead of warning of them."
+    )
+
+
+class EventsConfig(Section):
+    """Events over WebSockets."""
+
+    heartbeat_seconds: Number = Field(default=5.0, gt=0, description="How often server_status is sent.")

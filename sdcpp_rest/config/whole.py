@@ -1,0 +1,139 @@
+"""All sections together: where values come from, the checks across sections, the example file."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from collections.abc import Mapping
+from contextvars import ContextVar
+from typing import Any
+
+from pydantic import (
+    Field,
+    model_validator,
+)
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+
+from sdcpp_rest.config.sections import (
+    CONFIG_FILE_NAME,
+    ENV_CONFIG_FILE,
+    ENV_PREFIX,
+    ApiConfig,
+    AuthConfig,
+    EngineConfig,
+    EventsConfig,
+    HousekeepingConfig,
+    LimitsConfig,
+    ModelsConfig,
+    PathsConfig,
+    PreviewConfig,
+    QueueConfig,
+    Section,
+    ServerConfig,
+)
+
+file_values: ContextVar[Mapping[str, Any] | None] = ContextVar("file_values", default=None)
+
+
+class Config(BaseSettings):
+    """All settings. ``Config(...)`` takes given values, then the environment; ``load_config`` reads the file too."""
+
+    model_config = SettingsConfigDict(
+        frozen=True,
+        extra="forbid",
+        env_prefix=ENV_PREFIX,
+        env_nested_delimiter="__",
+        protected_namespaces=(),
+    )
+
+    server: ServerConfig = Field(default_factory=ServerConfig)
+    auth: AuthConfig = Field(default_factory=AuthConfig)
+    paths: PathsConfig = Field(default_factory=PathsConfig)
+    engine: EngineConfig = Field(default_factory=EngineConfig)
+    models: ModelsConfig = Field(default_factory=ModelsConfig)
+    limits: LimitsConfig = Field(default_factory=LimitsConfig)
+    preview: PreviewConfig = Field(default_factory=PreviewConfig)
+    queue: QueueConfig = Field(default_factory=QueueConfig)
+    housekeeping: HousekeepingConfig = Field(default_factory=HousekeepingConfig)
+    api: ApiConfig = Field(default_factory=ApiConfig)
+    events: EventsConfig = Field(default_factory=EventsConfig)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        from_file = InitSettingsSource(settings_cls, init_kwargs=dict(file_values.get() or {}))
+        return init_settings, env_settings, from_file
+
+    @model_validator(mode="after")
+    def _public_needs_keys(self) -> Config:
+        if self.server.is_public and not self.auth.is_on and not self.server.allow_public_without_auth:
+            raise ValueError(
+                f"server.host is {self.server.host!r}, which other machines can reach, and auth.api_keys is empty: set "
+                "auth.api_keys, or server.allow_public_without_auth = true (--allow-public-without-auth) if everyone "
+                "who can reach this machine may use it"
+            )
+        return self
+
+    @staticmethod
+    def example_toml() -> str:
+        """``config.example.toml``: every setting with its description, commented out at its default."""
+        lines = [
+            "# Settings of sdcpp-rest. Every line that is commented out shows the default, or an (example).",
+            f"# Found by: --config FILE, the environment variable {ENV_CONFIG_FILE}, or {CONFIG_FILE_NAME} in the data",
+            "# folder. Precedence: command line (--set server.port=9000), then environment variables",
+            f"# ({ENV_PREFIX}SERVER__PORT=9000; lists as JSON), then this file, then the defaults.",
+        ]
+        for section, fields in _sections().items():
+            lines += ["", "", *_comment(_doc(section)), f"[{section}]"]
+            tables: list[str] = []
+            for name, field in fields.items():
+                value, is_example = _shown_value(field)
+                comment = _comment((field.description or "") + (" (example)" if is_example else ""))
+                if isinstance(value, dict):
+                    tables += ["", *comment, f"# [{section}.{name}]"]
+                    tables += [f"# {key} = {_toml(item)}" for key, item in value.items()]
+                else:
+                    lines += ["", *comment, f"# {name} = {_toml(value)}"]
+            lines += tables
+        return "\n".join(lines) + "\n"
+
+
+def known_settings() -> dict[str, FieldInfo]:
+    """Every setting by its full path (``server.port``), in the order of the documentation."""
+    return {f"{section}.{name}": field for section, fields in _sections().items() for name, field in fields.items()}
+
+
+def _sections() -> dict[str, dict[str, FieldInfo]]:
+    return {name: _section_class(field).model_fields for name, field in Config.model_fields.items()}
+
+
+def _section_class(field: FieldInfo) -> type[Section]:
+    assert isinstance(field.annotation, type)
+    assert issubclass(field.annotation, Section)
+    return field.annotation
+
+
+def _doc(section: str) -> str:
+    return " ".join((_section_class(Config.model_fields[section]).__doc__ or "").split())
+
+
+def _shown_value(field: FieldInfo) -> tuple[Any, bool]:
+    """What the example file shows: the default, or an example where the default is empty or depends on the machine."""
+    if field.examples:
+        return field.examples[0], True
+    return field.get_default(call_default_factory=True), False
+
+
+def _comment(text: str) -> list[str]:
+    return [f"# {line}" for line in textwrap.wrap(text, 116)]
+
+
+def _toml(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)  # JSON's scalars and lists are TOML's

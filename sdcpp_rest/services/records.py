@@ -1,0 +1,41 @@
+"""What is written down about a finished job: the caption inside each picture, the record beside them.
+
+Pure: makes values, writes nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sdcpp_rest.core import infotext
+from sdcpp_rest.core.job import Job, Timings
+from sdcpp_rest.core.params import ImageParams
+from sdcpp_rest.engine.protocol import Ready
+
+
+def captions(job: Job, params: ImageParams, version: str) -> tuple[str, ...]:
+    """The text inside each picture's file, as AUTOMATIC1111's tools read it; picture k has seed ``params.seed + k``."""
+    by, is_img2img = f"sdcpp-rest {version}", job.kind == "img2img"
+    return tuple(
+        infotext.write(params, job.model_name, None, by, picture=k, is_img2img=is_img2img)
+        for k in range(params.batch_count)
+    )
+
+
+def record(job: Job, timings: Timings, warnings: tuple[str, ...], version: str, ready: Ready | None) -> dict[str, Any]:
+    """Everything needed to draw the pictures again, and where they came from: the body of ``config.json``."""
+    return {
+        "job_id": job.id,
+        "type": job.kind,
+        "created_at": job.created_at.isoformat(),
+        "title": job.title,
+        "origin": job.origin,
+        "params": job.params,
+        "inputs": job.inputs,
+        "model": job.load_spec.model_dump(mode="json") if job.load_spec else None,
+        "warnings": list(warnings),
+        "timings": timings.model_dump(),
+        "version": version,
+        "library_version": ready.library_version if ready else None,
+        "library_commit": ready.library_commit if ready else None,
+    }

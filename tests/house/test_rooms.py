@@ -1,0 +1,222 @@
+"""The rules of the house that no linter knows, checked on the syntax trees of every module.
+
+Each rule has a floor: a rule that looks at nothing would pass for ever. Each rule is also tried on a piece of code
+that breaks it, because a rule that cannot fail is worse than none.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "sdcpp_rest"
+MAX_LINES = 500
+
+Complaints = Iterator[str]
+Rule = Callable[[str, ast.Module], Complaints]
+
+
+def sources() -> dict[str, ast.Module]:
+    """Every module of the package by its path from the repository's root."""
+    paths = sorted(PACKAGE.rglob("*.py"))
+    return {path.relative_to(ROOT).as_posix(): ast.parse(path.read_text(encoding="utf-8")) for path in paths}
+
+
+def imports(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+
+
+def _only_in(packages: frozenset[str], *rooms: str) -> Rule:
+    def rule(path: str, tree: ast.Module) -> Complaints:
+        if not path.startswith(rooms):
+            yield from (name for name in imports(tree) if name.partition(".")[0] in packages)
+
+    return rule
+
+
+flask_stays_in_routes = _only_in(frozenset({"flask"}), "sdcpp_rest/app.py", "sdcpp_rest/routes/")
+sql_stays_in_the_store = _only_in(frozenset({"sqlalchemy", "sqlite3"}), "sdcpp_rest/store/")
+ctypes_stays_native = _only_in(frozenset({"ctypes", "stable_diffusion_cpp"}), "sdcpp_rest/native/")
+
+
+def core_is_pure(path: str, tree: ast.Module) -> Complaints:
+    """No files, sockets, threads or clocks that a test would have to fake (``core.job.utc_now`` aside)."""
+    impure = {
+        "os",
+        "io",
+        "pathlib",
+        "socket",
+        "threading",
+        "subprocess",
+        "queue",
+        "asyncio",
+        "logging",
+        "time",
+        "requests",
+    }
+    if path.startswith("sdcpp_rest/core/"):
+        yield from (name for name in imports(tree) if name.partition(".")[0] in impure)
+
+
+def modules_say_what_they_are(path: str, tree: ast.Module) -> Complaints:
+    docstring = ast.get_docstring(tree)
+    if docstring is None and tree.body:
+        yield "no module docstring"
+
+
+def public_names_are_explained(path: str, tree: ast.Module) -> Complaints:
+    """Public classes and functions at the top of a module have docstrings, unless their name and types say it all in 8
+    lines. (Views of routes are documented by their decorator.)"""
+    if path.startswith("sdcpp_rest/routes/"):
+        return
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef) and not node.name.startswith("_"):
+            lines = (node.end_lineno or 0) - node.lineno + 1
+            if ast.get_docstring(node) is None and lines > 8:
+                yield f"{node.name} (line {node.lineno}) has {lines} lines and no docstring"
+
+
+_BANNED = re.compile(r"^(task|manager|handler|helper|utils?|common|misc|data|info)s?$")
+
+
+def names_are_words_of_the_house(path: str, tree: ast.Module) -> Complaints:
+    """Names that say nothing, or that mean something else here, are not used for what we define."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ClassDef | ast.FunctionDef):
+            parts = re.findall(r"[A-Z]?[a-z]+", node.name)
+            for part in parts:
+                # `data` is the wire's own word: the payload of an event, and of a part of a URL.
+                if _BANNED.match(part.lower()) and node.name != "data":
+                    yield f"{node.name} (line {node.lineno})"
+    if _BANNED.match(Path(path).stem):
+        yield "the file's name"
+
+
+def no_prints_outside_the_command_line(path: str, tree: ast.Module) -> Complaints:
+    if path.startswith(("sdcpp_rest/cli", "sdcpp_rest/native/build.py")):
+        return
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print":
+            yield f"print() in line {node.lineno}"
+
+
+def nothing_is_pickled(path: str, tree: ast.Module) -> Complaints:
+    yield from (name for name in imports(tree) if name.partition(".")[0] in {"pickle", "marshal", "shelve", "dill"})
+
+
+def errors_are_not_told_by_their_text(path: str, tree: ast.Module) -> Complaints:
+    """``"..." in str(error)`` decides by a message that anybody may reword."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Compare) and any(isinstance(op, ast.In | ast.NotIn) for op in node.ops):
+            for side in node.comparators:
+                if isinstance(side, ast.Call) and isinstance(side.func, ast.Name) and side.func.id == "str":
+                    argument = side.args[0] if side.args else None
+                    if isinstance(argument, ast.Name) and re.match(
+                        r"^(e|err|error|exc|exception|failure)$", argument.id
+                    ):
+                        yield f"line {node.lineno}"
+
+
+def routes_spell_their_whole_path(path: str, tree: ast.Module) -> Complaints:
+    """Searching for a URL finds its line: no prefix is hidden in a blueprint, no path is put together."""
+    if not path.startswith("sdcpp_rest/routes/"):
+        return
+    for node in ast.walk(tree):
+        if isinstance(node, ast.keyword) and node.arg == "url_prefix":
+            yield f"url_prefix in line {node.value.lineno}"
+        if isinstance(node, ast.FunctionDef):
+            for decorator in node.decorator_list:
+                verb = decorator.func if isinstance(decorator, ast.Call) else None
+                if isinstance(verb, ast.Attribute) and verb.attr in {"get", "post", "put", "delete", "route", "patch"}:
+                    first = decorator.args[0] if isinstance(decorator, ast.Call) and decorator.args else None
+                    if not (isinstance(first, ast.Constant) and str(first.value).startswith("/")):
+                        yield f"{node.name} (line {node.lineno})"
+
+
+BROKEN: dict[Rule, tuple[str, str]] = {
+    flask_stays_in_routes: ("sdcpp_rest/services/x.py", "import flask"),
+    sql_stays_in_the_store: ("sdcpp_rest/services/x.py", "from sqlalchemy import select"),
+    ctypes_stays_native: ("sdcpp_rest/engine/x.py", "import ctypes.util"),
+    core_is_pure: ("sdcpp_rest/core/x.py", "import threading"),
+    modules_say_what_they_are: ("sdcpp_rest/core/x.py", "x = 1"),
+    public_names_are_explained: ("sdcpp_rest/core/x.py", "def f():\n" + "    x = 1\n" * 9),
+    names_are_words_of_the_house: ("sdcpp_rest/core/x.py", "class JobManager: ..."),
+    no_prints_outside_the_command_line: ("sdcpp_rest/core/x.py", "print(1)"),
+    nothing_is_pickled: ("sdcpp_rest/engine/x.py", "import pickle"),
+    errors_are_not_told_by_their_text: ("sdcpp_rest/app.py", "if 'x' in str(error): pass"),
+    routes_spell_their_whole_path: ("sdcpp_rest/routes/x.py", "@bp.get(PREFIX + '/x')\ndef view(): ..."),
+}
+
+
+@pytest.mark.parametrize("rule", BROKEN, ids=lambda rule: getattr(rule, "__name__", "rule"))
+def test_every_module_keeps_the_rule(rule: Rule) -> None:
+    trees = sources()
+    assert len(trees) >= 60, "the rule must have something to look at"
+    broken = [f"{path}: {complaint}" for path, tree in trees.items() for complaint in rule(path, tree)]
+    assert not broken, "\n".join([rule.__doc__ or rule.__name__, *broken])
+
+
+@pytest.mark.parametrize("rule", BROKEN, ids=lambda rule: getattr(rule, "__name__", "rule"))
+def test_rule_can_fail(rule: Rule) -> None:
+    path, code = BROKEN[rule]
+    assert list(rule(path, ast.parse(code)))
+
+
+def test_file_names_are_unique_across_rooms() -> None:
+    """The name alone says which file is meant; the folder says what may happen inside."""
+    seen: dict[str, str] = {}
+    for path in sources():
+        name = Path(path).name
+        if name == "__init__.py":
+            continue
+        assert name not in seen, f"{path} and {seen[name]}"
+        seen[name] = path
+    assert len(seen) >= 50
+
+
+def test_files_stay_short_enough_to_read() -> None:
+    lengths = {path: len((ROOT / path).read_text(encoding="utf-8").splitlines()) for path in sources()}
+    long = {path: length for path, length in lengths.items() if length > MAX_LINES}
+    assert len(lengths) >= 60
+    assert not long, long
+
+
+def test_tests_wait_for_events_and_not_for_time() -> None:
+    """No ``sleep``: it is too long on a fast machine and too short on a slow one. The end-to-end harness polls a
+    server that it can only ask over HTTP, and the benchmarks pace their requests."""
+    allowed = {"tests/e2e/conftest.py"}
+    looked = 0
+    for path in sorted((ROOT / "tests").rglob("*.py")):
+        name = path.relative_to(ROOT).as_posix()
+        looked += 1
+        calls = [
+            node.lineno
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "sleep"
+        ]
+        assert not calls or name in allowed, f"{name}: sleep in lines {calls}"
+    assert looked >= 40
+
+
+def test_repository_speaks_only_of_itself() -> None:
+    """Nothing in it needs, or names, a folder outside of the repository."""
+    banned = re.compile(r"\.\./shared\b|/work/(main|shared)")
+    looked = 0
+    for pattern in ("*.py", "*.md", "*.toml", "Makefile", "*.cpp", "*.txt"):
+        for path in ROOT.rglob(pattern):
+            parts = path.relative_to(ROOT).parts
+            if parts[0] in {".venv", "vendor", "build", ".scratch", ".git", "node_modules"} or path == Path(__file__):
+                continue
+            looked += 1
+            found = banned.search(path.read_text(encoding="utf-8", errors="replace"))
+            assert found is None, f"{path}: {found.group() if found else ''}"
+    assert looked >= 100

@@ -1,0 +1,175 @@
+"""A fuzzer reads the OpenAPI document and talks to a real server by it: nothing may break, nothing may be undocumented.
+
+Derandomized and bounded, so that it says the same every time and takes seconds. The engine computes nothing.
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+import warnings
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis.errors import Unsatisfiable
+
+from tests.routes.conftest import House, ServedHouse, make_config
+from tests.services.conftest import png_text
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    import schemathesis
+    from schemathesis import GenerationMode
+    from schemathesis.checks import not_a_server_error
+    from schemathesis.core.failures import FailureGroup
+    from schemathesis.specs.openapi.checks import (
+        content_type_conformance,
+        response_schema_conformance,
+        status_code_conformance,
+    )
+
+CHECKS = [content_type_conformance, response_schema_conformance, status_code_conformance]
+EXAMPLES = 25
+LEAST_CASES = 750
+# Small pictures: what is asked for is really made, encoded and stored.
+LIMITS = {"side": 64, "steps": 16, "batch": 2, "pending_jobs": 50}
+# 5xx answers that are meant: what is not built yet, and the native contract's way to say that a model is not there.
+MEANT = {
+    "POST /models/load": {"model_not_found", "not_supported"},
+    "POST /txt2img": {"not_supported"},
+    "POST /img2img": {"not_supported"},
+}
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
+
+
+PICTURE_PATHS = ("/txt2img", "/img2img")
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedHouse]:
+    house = House(make_config(tmp_path_factory.mktemp("fuzzed"), limits=LIMITS))
+    served = ServedHouse(house).start()
+    yield served
+    served.stop()
+
+
+class Fuzzer:
+    """Sends what it was given, checks what comes back, and keeps count."""
+
+    def __init__(self, served: ServedHouse) -> None:
+        self.count: Counter[tuple[str, int]] = Counter()
+        self.faults: list[str] = []
+        self._url = served.url
+        self._session = requests.Session()
+
+    def try_all(self, document: dict[str, Any], known_paths: dict[str, dict[str, str]], after_each: Any) -> None:
+        """Every operation of ``document`` with bodies and parameters that fit it and with some that do not; also with
+        ``known_paths``, path parameters by a part of the path."""
+        for found in schemathesis.openapi.from_dict(document).get_all_operations():
+            operation = found.ok()
+            known = [parameters for part, parameters in known_paths.items() if part in operation.path]
+            for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE):
+                for parameters in ({}, *({"path_parameters": one} for one in known)):
+                    self._try(operation, mode, parameters)
+            after_each()
+
+    def _try(self, operation: Any, mode: Any, parameters: dict[str, Any]) -> None:
+        name = f"{operation.method.upper()} {operation.path}"
+
+        @settings(
+            max_examples=EXAMPLES,
+            derandomize=True,
+            database=None,
+            deadline=None,
+            phases=(Phase.explicit, Phase.generate),
+            suppress_health_check=list(HealthCheck),
+        )
+        @given(case=operation.as_strategy(mode, **parameters))
+        def run(case: Any) -> None:
+            response = case.call(base_url=self._url, session=self._session, timeout=20)
+            self.count[name, response.status_code] += 1
+            is_meant = response.status_code >= 500 and response.json()["code"] in MEANT.get(name, ())
+            case.validate_response(response, checks=CHECKS if is_meant else [*CHECKS, not_a_server_error])
+
+        try:
+            run()
+        except Unsatisfiable:
+            # Nothing about this operation can be wrong.
+            assert mode is GenerationMode.NEGATIVE
+        except (Exception, FailureGroup) as error:
+            # The groups are no Exception, so that code under test cannot swallow them by accident.
+            self.faults.append(f"{name}: {error}"[:2000])
+
+
+def only_what_can_be_drawn(document: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
+    """The picture routes alone, with what their document says in words: the samplers there are, a real picture, and
+    nothing that is not available yet."""
+    narrowed = copy.deepcopy(document)
+    narrowed["paths"] = {path: narrowed["paths"][path] for path in PICTURE_PATHS}
+    for name in ("Txt2ImgBody", "Img2ImgBody"):
+        fields = narrowed["components"]["schemas"][name]["properties"]
+        for field in ("ref_images", "control_image_base64", "pm_id_images", "pm_id_embed_path", "upscale"):
+            del fields[field]
+        fields["sampler"]["enum"] = options["samplers"]
+        # gits needs more than one step.
+        fields["scheduler"]["enum"] = [scheduler for scheduler in options["schedulers"] if scheduler != "gits"]
+        fields["skip_layers"]["items"] |= {"minimum": 0, "maximum": 1023}
+        del fields["custom_sigmas"]
+        for field in fields.keys() & {"init_image_base64", "mask_image_base64"}:
+            fields[field]["enum"] = [png_text(9, 7), "data:image/png;base64," + png_text(64, 3)]
+    return narrowed
+
+
+def test_the_server_keeps_its_word_to_a_fuzzer(served: ServedHouse) -> None:
+    began = time.monotonic()
+    document, options = served.get("/openapi.json").json(), served.get("/options").json()
+    job = served.post("/txt2img", json={"prompt": "x", "steps": 1, "width": 8, "height": 8}).json()["job_id"]
+    served.runtime.queue.wait(job, 20)
+    known = {
+        "{job_id}": {"job_id": job},
+        "/output/{path}": {"path": f"{job}/image_0.png"},
+        "/models/hash": {"model_type": "diffusion", "model_name": "demo_dit_q8_0.gguf"},
+    }
+
+    def load() -> None:
+        # A fuzzed load or unload must not make every later picture a "no model loaded".
+        body = {"model_name": "demo_dit_q8_0.gguf", "options": {"vae_decode_only": False}}
+        assert served.post("/models/load", json=body).status_code == 200
+
+    load()
+    fuzzer = Fuzzer(served)
+    fuzzer.try_all(document, known, load)
+    fuzzer.try_all(only_what_can_be_drawn(document, options), known, load)
+
+    count = fuzzer.count
+    statuses: Counter[int] = Counter()
+    for (_, status), number in count.items():
+        statuses[status] += number
+    seconds = time.monotonic() - began
+    print(f"\n  {sum(count.values())} requests in {seconds:.1f} s; by status: {dict(sorted(statuses.items()))}")
+    assert fuzzer.faults == []
+    operations = {f"{method.upper()} {path}" for path, methods in document["paths"].items() for method in methods}
+    assert {name for name, _ in count} == operations
+    assert sum(count.values()) >= LEAST_CASES
+    for path in PICTURE_PATHS:
+        assert count[f"POST {path}", 202] >= 10, "bodies that are accepted must be generated, too"
+    assert served.get("/health").json()["engine"]["restarts"] == 0
+
+
+def test_the_fuzzer_would_notice(served: ServedHouse) -> None:
+    document = served.get("/openapi.json").json()
+    document["paths"] = {"/queue/{job_id}": {"get": document["paths"]["/queue/{job_id}"]["get"]}}
+    del document["paths"]["/queue/{job_id}"]["get"]["responses"]["404"]
+    fuzzer = Fuzzer(served)
+    fuzzer.try_all(document, {}, lambda: None)
+    assert "Undocumented status code" in "".join(fuzzer.faults)
+
+
+def test_the_folder_of_outputs_was_really_used(served: ServedHouse) -> None:
+    assert any(Path(served.runtime.config.paths.output_dir).glob("*/image_0.png"))

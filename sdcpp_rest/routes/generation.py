@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from flask import Blueprint, Response
-from pydantic import Field
+from pydantic import ConfigDict, Field, JsonValue
 
 from sdcpp_rest.core.params import ImageParams
 from sdcpp_rest.errors import NotSupported
@@ -31,8 +31,20 @@ from sdcpp_rest.routes.openapi import Answer, documented
 generation = Blueprint("generation", __name__)
 
 
+_EXAMPLE: dict[str, JsonValue] = {
+    "prompt": "a red circle on a blue background",
+    "width": 64,
+    "height": 64,
+    "steps": 12,
+    "seed": 42,
+}
+_RED_PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR42mO4IycHAALyARlNudhnAAAAAElFTkSuQmCC"
+
+
 class Txt2ImgBody(Wire):
     """What to draw. The defaults are the API's; a model's own (its sidecar file) replace them where it has some."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
 
     prompt: Annotated[Text, AtMost("prompt_characters")] = Field(
         description="What the picture shows. `<lora:name:weight>` applies a LoRA, `(word:1.2)` weighs a word.",
@@ -86,6 +98,10 @@ class Txt2ImgBody(Wire):
 
 class Img2ImgBody(Txt2ImgBody):
     """What to draw, and the picture to start from."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{**_EXAMPLE, "init_image_base64": _RED_PIXEL, "strength": 0.75}]}
+    )
 
     init_image_base64: Text = Field(
         min_length=1, description="The picture to start from, as base64 or a data URL; resized to width x height."

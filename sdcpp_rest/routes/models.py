@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from flask import Blueprint, Response
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from sdcpp_rest.core.catalog import ModelFile, ModelType
 from sdcpp_rest.core.load_spec import LoadSpec, ModelKind
@@ -48,13 +48,11 @@ class LoadOptionsBody(Wire):
     diffusion_conv_direct: Flag = Field(False, description="Direct convolutions in the diffusion model.")
     force_sdxl_vae_conv_scale: Flag = Field(False, description="For SDXL VAEs that overflow half precision.")
     flow_shift: Number = Field(0.0, ge=0, le=1000, description="Shift of flow models. Default: the model decides.")
-    weight_type: Text = Field(
-        "", description="Convert weights while loading; empty: as in the file.", examples=["q8_0"]
-    )
-    tensor_type_rules: Text = Field("", max_length=10_000, description="The same by tensor.", examples=["^vae\\.=f16"])
+    weight_type: Text = Field("", description="Convert weights while loading (q8_0, say); empty: as in the file.")
+    tensor_type_rules: Text = Field("", max_length=10_000, description="The same by tensor: `^vae\\.=f16`, say.")
     rng_type: Text = Field("cuda", description="Where noise comes from: std_default, cuda or cpu.")
     sampler_rng_type: Text = Field("", description="The same for samplers; empty: as rng_type.")
-    prediction: Text = Field("", description="What the model predicts; empty: found out.", examples=["v"])
+    prediction: Text = Field("", description="What the model predicts (eps, v, ...); empty: found out.")
     lora_apply_mode: Text = Field("auto", description="auto, immediately or at_runtime.")
     vae_tiling: Flag = Field(False, description="The default of later jobs' vae_tiling.")
     vae_tile_size_x: Integer = Field(0, ge=0, le=65536, description="The default of later jobs' vae_tile_size_x.")
@@ -71,6 +69,10 @@ class LoadOptionsBody(Wire):
 
 class LoadBody(Wire):
     """What to load. Components are names as `GET /models` lists them; empty: none; left out: the model's own choice."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"model_name": "demo_dit_q8_0.gguf", "options": {"vae_decode_only": False}}]}
+    )
 
     model_name: Text = Field(
         min_length=1,
@@ -96,6 +98,8 @@ class LoadBody(Wire):
 
 class UnloadBody(Wire):
     """May be left out."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"force": False}]})
 
     force: Flag = Field(False, description="Also while jobs wait that need the model: it is loaded again for them.")
 

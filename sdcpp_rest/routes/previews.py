@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from flask import Blueprint, Response
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from sdcpp_rest.routes.http import Flag, Integer, Wire, answer, left_out, read_body, runtime, validate
 from sdcpp_rest.routes.openapi import Answer, documented
@@ -18,6 +18,8 @@ _MODE = "proj: fast and coarse. tae: needs a TAESD model (without one: proj). va
 
 class PreviewBody(Wire):
     """What to change; what is left out stays as it is."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"mode": "proj", "max_size": 256}]})
 
     enabled: Flag = left_out("Make previews.")
     mode: Mode = left_out(_MODE)

@@ -105,6 +105,13 @@ class EngineSupervisor:
         if self.client is not None and self.client.alive:
             self.client.set_preview(settings)
 
+    def prepare_previews(self, client: EngineClient, is_watched: bool) -> None:
+        """Before a run: while nobody watches, a preview must not cost more than a projection of the latents."""
+        settings = self._preview
+        if not is_watched and settings.mode in ("tae", "vae"):
+            settings = settings.model_copy(update={"mode": "proj"})
+        client.set_preview(settings)
+
     def begin_stop(self) -> None:
         """Let nobody wait for a new engine any more."""
         self._stopping.set()

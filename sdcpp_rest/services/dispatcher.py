@@ -305,6 +305,7 @@ class Dispatcher:
             if client is None:
                 return
             self._supervisor.state = "running"
+            self._supervisor.prepare_previews(client, is_watched=self._bus.subscriber_count > 0)
             try:
                 run = client.run(lambda number: self._command(number, active))
             except EngineDied:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -199,3 +200,30 @@ def test_preview_settings_reach_this_engine_and_the_next(make_supervisor: Callab
     supervisor.ensure()
     assert told.acquire(timeout=TIMEOUT)
     assert arrived == [PreviewSettings(), settings, settings]
+
+
+@pytest.mark.parametrize(
+    ("mode", "is_watched", "used"),
+    [
+        ("tae", False, "proj"),
+        ("vae", False, "proj"),
+        ("vae", True, "vae"),
+        ("none", False, "none"),
+        ("proj", False, "proj"),
+    ],
+)
+def test_unwatched_previews_cost_no_decoder(
+    make_supervisor: Callable[..., EngineSupervisor], mode: str, is_watched: bool, used: str
+) -> None:
+    arrived: queue.Queue[PreviewSettings] = queue.Queue()
+
+    class Noting(FakeRunner):
+        def set_preview(self, settings: PreviewSettings) -> None:
+            arrived.put(settings)
+
+    supervisor = make_supervisor(InlineLauncher(lambda: Noting(inline=True)))
+    supervisor.set_preview(PreviewSettings(mode=mode))
+    client = supervisor.ensure()
+    assert arrived.get(timeout=TIMEOUT).mode == mode
+    supervisor.prepare_previews(client, is_watched)
+    assert arrived.get(timeout=TIMEOUT).mode == used

@@ -34,8 +34,8 @@ with warnings.catch_warnings():
     )
 
 CHECKS = [content_type_conformance, response_schema_conformance, status_code_conformance]
-EXAMPLES = 25
-LEAST_CASES = 750
+EXAMPLES = 20
+LEAST_CASES = 600
 # Small pictures: what is asked for is really made, encoded and stored.
 LIMITS = {"side": 64, "steps": 16, "batch": 2, "pending_jobs": 50}
 # 5xx answers that are meant: what is not built yet, and the native contract's way to say that a model is not there.

@@ -1,0 +1,171 @@
+"""Pictures from pictures, LoRAs and previews, looked at: what was kept is kept, what was asked for is there."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+import requests
+from PIL import Image, ImageDraw
+from websockets.sync.client import connect
+
+from tests.e2e.conftest import TIMEOUT, ServerProcess
+from tests.e2e.test_pictures import nearest_colour, pixels_of
+
+pytestmark = [pytest.mark.e2e, pytest.mark.native]
+
+PROMPT = "a red circle on a blue background"
+
+
+def encoded(picture: Image.Image, kind: str = "PNG") -> str:
+    buffer = io.BytesIO()
+    picture.save(buffer, kind)
+    return base64.b64encode(buffer.getvalue()).decode()
+
+
+def scene(size: tuple[int, int] = (64, 64)) -> Image.Image:
+    """A yellow square in the middle of blue."""
+    picture = Image.new("RGB", size, (20, 60, 220))
+    width, height = size
+    ImageDraw.Draw(picture).rectangle(
+        (width * 3 // 10, height * 3 // 10, width * 7 // 10, height * 7 // 10), (230, 220, 30)
+    )
+    return picture
+
+
+def img2img(server: ServerProcess, **body: Any) -> dict[str, Any]:
+    answer = server.post("/img2img", {"prompt": PROMPT, "width": 64, "height": 64, "steps": 10, "seed": 1, **body})
+    assert answer.status_code == 202, answer.text
+    job = server.wait(answer.json()["job_id"])
+    assert job["status"] == "completed", job
+    return job
+
+
+def test_strength_decides_how_much_of_the_init_image_stays(shared_server: ServerProcess) -> None:
+    source = np.asarray(scene()).astype(int)
+    distances = []
+    for strength in (0.2, 0.5, 0.95):
+        job = img2img(shared_server, init_image_base64=encoded(scene()), strength=strength)
+        distances.append(float(np.abs(pixels_of(shared_server.picture(job["job_id"])) - source).mean()))
+    assert distances == sorted(distances), distances
+    assert distances[0] < 0.5 * distances[2], distances
+    centre = pixels_of(shared_server.picture(job["job_id"]))[28:36, 28:36].reshape(-1, 3)
+    assert nearest_colour(np.median(centre, axis=0)) == "red", "at 0.95 the prompt wins"
+
+
+def test_mask_repaints_white_and_keeps_black(shared_server: ServerProcess) -> None:
+    mask = Image.new("L", (64, 64), 0)
+    ImageDraw.Draw(mask).rectangle((32, 0, 63, 63), fill=255)
+    job = img2img(
+        shared_server,
+        prompt="a green star on a yellow background",
+        init_image_base64=encoded(scene()),
+        mask_image_base64=encoded(mask),
+        strength=0.95,
+    )
+    change = np.abs(pixels_of(shared_server.picture(job["job_id"])) - np.asarray(scene()).astype(int)).mean(axis=2)
+    assert change[:, :28].mean() < 8, "kept, but for the autoencoder's round trip"
+    assert change[:, 36:].mean() > 40, "drawn anew"
+
+
+@pytest.mark.parametrize(
+    ("mode", "kind", "size"),
+    [
+        ("RGB", "JPEG", (64, 64)),
+        ("RGBA", "PNG", (200, 100)),
+        ("L", "PNG", (64, 64)),
+        ("P", "PNG", (31, 77)),
+        ("CMYK", "JPEG", (64, 64)),
+        ("I;16", "PNG", (64, 64)),
+        ("1", "PNG", (64, 64)),
+        ("RGB", "WEBP", (640, 480)),
+        ("RGB", "BMP", (1, 1)),
+        ("P", "GIF", (64, 64)),
+    ],
+)
+def test_any_picture_goes_in_and_the_asked_size_comes_out(
+    shared_server: ServerProcess, mode: str, kind: str, size: tuple[int, int]
+) -> None:
+    picture = scene(size).convert("L").convert("I;16") if mode == "I;16" else scene(size).convert(mode)
+    job = img2img(shared_server, init_image_base64=encoded(picture, kind), width=48, height=64, steps=2)
+    assert pixels_of(shared_server.picture(job["job_id"])).shape == (64, 48, 3)
+
+
+def test_data_url_and_record_keep_no_base64(shared_server: ServerProcess) -> None:
+    url = "data:image/png;base64," + encoded(scene())
+    job = img2img(shared_server, init_image_base64=url, steps=2)
+    assert len(json.dumps(job)) < 4000, "a listing never carries pictures"
+    assert len(json.dumps(shared_server.get(f"/output/{job['job_id']}/config.json"))) < 8000
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"<svg xmlns='http://www.w3.org/2000/svg'/>", b"<html></html>", b"\x89PNG\r\n\x1a\n" + b"\0" * 50, b"GIF89a"],
+)
+def test_what_is_no_picture_is_refused(shared_server: ServerProcess, content: bytes) -> None:
+    body = {"prompt": PROMPT, "init_image_base64": base64.b64encode(content).decode()}
+    answer = shared_server.post("/img2img", body)
+    assert answer.status_code == 400, answer.text
+    assert "init_image" in answer.json()["error"]
+
+
+def test_vae_decode_only_model_refuses_pictures_and_says_how_to_load_it(shared_server: ServerProcess) -> None:
+    load = {"model_name": "demo_dit_q8_0.gguf", "options": {"vae_decode_only": True}}
+    assert shared_server.post("/models/load", load).status_code == 200
+    answer = shared_server.post("/img2img", {"prompt": PROMPT, "init_image_base64": encoded(scene())})
+    assert answer.status_code == 400
+    assert "vae_decode_only" in answer.json()["error"]
+    assert shared_server.post("/models/load", {"model_name": "demo_dit_q8_0.gguf"}).status_code == 200
+
+
+def test_lora_weight_scales_its_effect(shared_server: ServerProcess) -> None:
+    pictures = {}
+    for weight in ("none", "0", "0.5", "1"):
+        tag = "" if weight == "none" else f" <lora:demo_lora:{weight}>"
+        job = shared_server.wait(shared_server.submit(PROMPT + tag, steps=8, seed=3))
+        pictures[weight] = pixels_of(shared_server.picture(job["job_id"]))
+    # The LoRA draws a black frame: its border must get darker with its weight.
+    border = {weight: float(pixels[:3].mean() + pixels[-3:].mean()) for weight, pixels in pictures.items()}
+    assert np.abs(pictures["0"] - pictures["none"]).max() <= 2
+    assert border["none"] > border["0.5"] > border["1"]
+    assert border["1"] < 0.6 * border["none"], border
+
+
+@pytest.mark.parametrize("mode", ["proj", "tae", "vae"])
+def test_previews_of_every_mode_show_the_picture_to_come(shared_server: ServerProcess, mode: str) -> None:
+    settings = {"enabled": True, "mode": mode, "interval": 1, "max_size": 64, "quality": 90}
+    changed = requests.put(f"{shared_server.url}/preview/settings", json=settings, timeout=TIMEOUT)
+    assert changed.json() == {"success": True, "settings": settings}
+    with connect(shared_server.ws_url, max_size=2**26) as stream:
+        job_id = shared_server.submit(PROMPT, steps=12, seed=1, width=96, height=96)
+        previews = []
+        while True:
+            message = json.loads(stream.recv(TIMEOUT))
+            if message["event"] == "job_preview":
+                previews.append(message["data"])
+            if message["event"] == "job_status_changed" and message["data"]["status"] == "completed":
+                break
+    assert previews
+    last = previews[-1]
+    picture = Image.open(io.BytesIO(base64.b64decode(last["image"].partition(",")[2])))
+    assert picture.size == (last["width"], last["height"])
+    assert max(picture.size) <= 64
+    pixels = np.asarray(picture.convert("RGB").resize((8, 8))).astype(int)
+    assert pixels[0, 0][2] > pixels[0, 0][0], "the corner is blue"
+    assert pixels[4, 4][0] > pixels[4, 4][2], "the middle is red"
+    assert last["job_id"] == job_id
+
+
+def test_picture_is_the_same_with_and_without_previews(shared_server: ServerProcess) -> None:
+    pictures = []
+    for settings in ({"enabled": False}, {"enabled": True, "mode": "vae"}, {"enabled": True, "mode": "proj"}):
+        requests.put(f"{shared_server.url}/preview/settings", json=settings, timeout=TIMEOUT)
+        with connect(shared_server.ws_url):
+            pictures.append(
+                shared_server.picture(shared_server.wait(shared_server.submit(PROMPT, steps=4, seed=8))["job_id"])
+            )
+    assert pictures[0] == pictures[1] == pictures[2]

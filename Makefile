@@ -7,7 +7,7 @@ STAMPS := $(VENV)/.stamps
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test test-fast lint bench lock clean
+.PHONY: help setup run demo test test-fast lint docs bench lock clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ lint: setup ## Check style, types and who imports whom
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+
+docs: setup ## Rewrite the pages that are made from the code
+	$(BIN)/python tools/generate_docs.py
 
 bench: setup ## Print what the server costs in time and memory (about 10 minutes)
 	$(BIN)/python benchmarks/run.py

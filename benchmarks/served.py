@@ -42,7 +42,7 @@ class Server:
     def __init__(self, engine: EngineName = "native", n_threads: int = 1, *settings: str) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="sdcpp-rest-bench-")
         self.folder = Path(self._folder.name)
-        self.port = _free_port()
+        self.port = free_port()
         self.start_seconds = 0.0
         self._log = self.folder / "server.log"
         overrides = (
@@ -265,6 +265,6 @@ def until(look: Callable[[], bool], otherwise: str) -> None:
         time.sleep(0.01)
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as free:
         return int(free.getsockname()[1])

@@ -363,7 +363,10 @@ def _size(count: int) -> str:
     "--runs", type=click.IntRange(1, 50), default=3, show_default=True, help="Pictures per number of threads."
 )
 def bench(steps: int, runs: int) -> None:
-    """Draw with the demo model on 1, 2, 4, ... CPU threads and say which number is best on this machine, now."""
+    """Say how many CPU threads draw fastest on this machine, now.
+
+    Draws with the demo model on 1, 2, 4 and so on, up to the number of physical cores.
+    """
     import statistics
 
     import psutil
@@ -435,6 +438,25 @@ def routes() -> None:
     width = max(len(row.url) for row in rows)
     for row in rows:
         click.echo(f"{row.method:7} {row.url:{width}}  {row.file}:{row.line}")
+
+
+# --- openapi ----------------------------------------------------------------------------------------------------------
+
+
+@main.command()
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="A file instead of standard output.")
+def openapi(output: Path | None) -> None:
+    """Print the API's OpenAPI 3.1 document; no server is needed."""
+    from sdcpp_rest.app import create_app
+    from sdcpp_rest.config import load_config
+    from sdcpp_rest.routes.openapi import document
+    from sdcpp_rest.runtime import VERSION
+
+    text = json.dumps(document(create_app(None), VERSION, load_config().limits), indent=2, ensure_ascii=False) + "\n"
+    if output is None:
+        click.echo(text, nl=False)
+    else:
+        output.write_text(text, encoding="utf-8")
 
 
 def _log_to_stderr(level: int) -> None:

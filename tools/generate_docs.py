@@ -1,0 +1,121 @@
+"""Writes the pages that can be derived from the code: settings, URLs, command line.
+
+`make docs` runs it, a test compares.
+
+usage: python tools/generate_docs.py [--check]
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from sdcpp_rest import cli
+from sdcpp_rest.app import create_app, route_table
+from sdcpp_rest.config import Config, known_settings
+from sdcpp_rest.routes.openapi import document
+from sdcpp_rest.runtime import VERSION
+
+ROOT = Path(__file__).parents[1]
+_NOTE = "<!-- Made by `make docs`; edits are overwritten. -->\n"
+
+
+def config_page() -> str:
+    """Every setting: path, type, default, description."""
+    lines = [
+        "# Settings",
+        "",
+        _NOTE,
+        "Command line (`--set server.port=9000`) over environment (`SDCPP_REST__SERVER__PORT=9000`, lists as JSON) over",
+        "TOML file over default. [config.example.toml](../config.example.toml) has the same in TOML.",
+    ]
+    section = ""
+    for path, field in known_settings().items():
+        if path.partition(".")[0] != section:
+            section = path.partition(".")[0]
+            lines += ["", f"## {section}", "", "| setting | default | meaning |", "|---|---|---|"]
+        default = field.get_default(call_default_factory=True) if not field.examples else f"e.g. {field.examples[0]}"
+        shown = "" if default in ("", (), None) else f"`{default}`"
+        lines.append(f"| `{path}` | {shown} | {_cell(field.description or '')} |")
+    return "\n".join(lines) + "\n"
+
+
+def urls_page() -> str:
+    """Every route by room, with the summary that OpenAPI has for it."""
+    app = create_app(None)
+    paths = document(app, VERSION)["paths"]
+    lines = [
+        "# URLs",
+        "",
+        _NOTE,
+        "`sdcpp-rest routes` prints the same with line numbers; `/docs` shows bodies and answers.",
+    ]
+    room = ""
+    for row in sorted(route_table(app), key=lambda row: (row.file, row.url, row.method)):
+        if row.file != room:
+            room = row.file
+            lines += ["", f"## {room}", "", "| method | URL | |", "|---|---|---|"]
+        url = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", row.url)
+        lines.append(f"| {row.method} | `{url}` | {_cell(paths[url][row.method.lower()]['summary'])} |")
+    lines += ["", "## sdcpp_rest/asgi.py", "", "| | URL | |", "|---|---|---|"]
+    lines.append("| WebSocket | `/`, `/ws` | The event stream, on both ports |")
+    return "\n".join(lines) + "\n"
+
+
+def cli_page() -> str:
+    """Every command's help."""
+    lines = ["# Command line", "", _NOTE.rstrip()]
+    for name, command in [("sdcpp-rest", cli.main), *_commands("sdcpp-rest", cli.main)]:
+        with click.Context(command, info_name=name, max_content_width=100, terminal_width=100) as context:
+            lines += ["", f"## {name}", "", "```", command.get_help(context).rstrip(), "```"]
+    return "\n".join(lines) + "\n"
+
+
+def _commands(prefix: str, group: click.Group) -> list[tuple[str, click.Command]]:
+    found: list[tuple[str, click.Command]] = []
+    for name, command in sorted(group.commands.items()):
+        found.append((f"{prefix} {name}", command))
+        if isinstance(command, click.Group):
+            found += _commands(f"{prefix} {name}", command)
+    return found
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+PAGES: dict[str, Callable[[], str]] = {
+    "docs/config.md": config_page,
+    "docs/urls.md": urls_page,
+    "docs/cli.md": cli_page,
+    "config.example.toml": Config.example_toml,
+}
+
+
+def stale_pages() -> list[str]:
+    """Pages that do not say what the code says."""
+    return [
+        name
+        for name, make in PAGES.items()
+        if not (ROOT / name).is_file() or (ROOT / name).read_text(encoding="utf-8") != make()
+    ]
+
+
+def main() -> int:
+    if "--check" in sys.argv:
+        stale = stale_pages()
+        for name in stale:
+            print(f"{name} is out of date: run `make docs`")
+        return 1 if stale else 0
+    for name, make in PAGES.items():
+        (ROOT / name).write_text(make(), encoding="utf-8")
+        print(f"wrote {name}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

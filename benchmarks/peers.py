@@ -24,6 +24,7 @@ from sdcpp_rest.native.build import reason_to_build
 
 # The first of a row also pays for imports, connections and what is made on first use.
 _WARM_UP = 2
+_MIB = 2**20
 
 
 def measure(options: Options) -> list[Figure]:
@@ -129,10 +130,9 @@ def _jobs(programs: Peers, options: Options) -> list[Figure]:
             # A B B A: whoever comes second must not always be the same.
             turns = (draw_ours, draw_theirs) if seed % 2 == 0 else (draw_theirs, draw_ours)
             pictures.append([turn(seed) for turn in turns])
-        front, engine = (_megabytes(process) for process in (server.process(), server.engine()))
         weight = compare(
-            f"memory after {len(pictures)} pictures, all processes", [front + engine], [_megabytes(peer.process())],
-            unit="MB",
+            f"memory after {len(pictures)} pictures, all processes",
+            [_resident(server.process(), server.engine())], [_resident(peer.process())], unit="MiB",
         )  # fmt: skip
         kept = slice(_WARM_UP, None)
         return [
@@ -142,8 +142,8 @@ def _jobs(programs: Peers, options: Options) -> list[Figure]:
             compare("  of that: the library's call", native[kept], native_peer[kept]),
             Figure(f"pictures that differ, {SIDE}x{SIDE}", differing(pictures), "pictures", len(pictures)),
             weight,
-            Figure("  of ours: server", front, "MB"),
-            Figure("  of ours: engine", engine, "MB"),
+            Figure("  of ours: the server's process", server.process().memory_info().rss / _MIB, "MiB"),
+            Figure("  of ours: the engine's process", server.engine().memory_info().rss / _MIB, "MiB"),
             server.complaints(),
         ]
 
@@ -151,7 +151,9 @@ def _jobs(programs: Peers, options: Options) -> list[Figure]:
 def _busy(programs: Peers, options: Options) -> list[Figure]:
     """Calls to a server whose engine computes, with one thread, a picture that does not end. One server at a time."""
     count = options.samples(40, 3)
-    gets, looks, posts = ([], []), ([], []), ([], [])  # type: tuple[tuple[list[float], list[float]], ...]
+    gets: tuple[list[float], list[float]] = ([], [])
+    looks: tuple[list[float], list[float]] = ([], [])
+    posts: tuple[list[float], list[float]] = ([], [])
     for _ in range(options.samples(4, 1)):
         with Server() as server, server.listen() as listener, server.connect() as client:
             endless = _submit(client, 0, ENDLESS_STEPS)
@@ -195,9 +197,10 @@ def _seconds(client: Client, method: str, path: str) -> float:
     return client.seconds
 
 
-def _megabytes(process: psutil.Process) -> float:
-    """Resident memory, children included; 1 MB is 2**20 bytes."""
-    return sum(each.memory_info().rss for each in (process, *process.children(recursive=True))) / 2**20
+def _resident(*processes: psutil.Process) -> float:
+    """MiB of these and all their children; a page that two of them share counts twice."""
+    family = {each.pid: each for process in processes for each in (process, *process.children(recursive=True))}
+    return sum(each.memory_info().rss for each in family.values()) / _MIB
 
 
 def _short(value: float) -> str:

@@ -30,8 +30,8 @@ def config_page() -> str:
         "# Settings",
         "",
         _NOTE,
-        "Command line (`--set server.port=9000`) over environment (`SDCPP_REST__SERVER__PORT=9000`, lists as JSON) over",
-        "TOML file over default. [config.example.toml](../config.example.toml) has the same in TOML.",
+        "Command line (`--set server.port=9000`) over environment (`SDCPP_REST__SERVER__PORT=9000`, lists as JSON)",
+        "over TOML file over default. [config.example.toml](../config.example.toml) has the same in TOML.",
     ]
     section = ""
     for path, field in known_settings().items():

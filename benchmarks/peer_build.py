@@ -1,4 +1,4 @@
-"""Builds `sd-server` and `sd-cli`, the library's own example programs: from the source that `make setup` pins and with the
+"""Builds `sd-server` and `sd-cli`, the library's own example programs: from the source that `make setup` pins, with the
 flags it compiles our library with, so that a difference between them and us is not one between compilers."""
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Peers:
 
 
 def peers(log: Log = print) -> Peers:
-    """The two programs; compiled (some minutes) unless they are there from an earlier run with the same flags and compiler.
+    """The two programs; compiled (some minutes) unless an earlier run did, with the same flags and compiler.
 
     They lie in ``peers-<version>`` beside the unpacked source. Raises PeerUnavailable.
     """

@@ -21,7 +21,7 @@ import psutil
 import sdcpp_rest
 from benchmarks.served import PATIENCE_SECONDS, PROMPT, Client, free_port, until
 
-_DEMO = Path(sdcpp_rest.__path__[0]) / "demo"
+_DEMO = Path(sdcpp_rest.__file__).parent / "demo"
 SIDE = 64
 STEPS = 12
 CFG_SCALE = 2.5
@@ -30,6 +30,8 @@ _CONTEXT = (
     "--diffusion-model", str(_DEMO / "diffusion_models" / "demo_dit_q8_0.gguf"),
     "--llm", str(_DEMO / "llm" / "demo_llm_q4_0.gguf"),
     "--taesd", str(_DEMO / "taesd" / "demo_tae.safetensors"),
+    # It walks through these folders for every POST; without a name that is the folder it was started in.
+    "--lora-model-dir", str(_DEMO / "loras"), "--hires-upscalers-dir", str(_DEMO / "esrgan"),
     "--threads", "1", "--eta", "0", "--sampling-method", "euler", "--scheduler", "discrete",
 )  # fmt: skip
 
@@ -111,7 +113,7 @@ class PeerServer:
             raise RuntimeError(f"sd-server: {status} {answer[:300]!r}")
         return first_picture(answer)
 
-    def submit(self, client: Client, seed: int, steps: int) -> str:
+    def submit(self, client: Client, seed: int, steps: int = STEPS) -> str:
         """Queue a picture; its job's id. ``client`` has timed the call."""
         status, answer = client.call(
             "POST", "/sdcpp/v1/img_gen",

@@ -1,6 +1,7 @@
-"""Ours beside the library's own programs, `sd-server` and `sd-cli`: the same source, flags, model, seeds and one thread.
+"""Ours beside the library's own programs, `sd-server` and `sd-cli`: same source, flags, model and seeds, one thread.
 
-They take turns, so that a busy machine slows all of them. The figure is ours / theirs; the note has both, median (least-most).
+They take turns, so that a busy machine slows all of them. The figure is ours / theirs, of medians; the note has both,
+as median (least-most).
 """
 
 from __future__ import annotations
@@ -8,8 +9,9 @@ from __future__ import annotations
 import io
 import sys
 import time
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, nullcontext
+from dataclasses import dataclass
 
 import numpy as np
 import psutil
@@ -19,7 +21,7 @@ from benchmarks.figures import Figure, Options, main
 from benchmarks.job_overhead import pause
 from benchmarks.peer_build import Peers, PeerUnavailable, peers
 from benchmarks.peer_served import CFG_SCALE, SIDE, STEPS, PeerServer, draw_once
-from benchmarks.served import ENDLESS_STEPS, Client, Server
+from benchmarks.served import ENDLESS_STEPS, Client, Listener, Server
 from sdcpp_rest.native.build import reason_to_build
 
 # The first of a row also pays for imports, connections and what is made on first use.
@@ -70,9 +72,11 @@ def pixels(png: bytes) -> tuple[tuple[int, int], bytes]:
 def _start(programs: Peers, options: Options) -> list[Figure]:
     """From the start of a process, its model on the disk, to the bytes of its first picture."""
     ours, theirs, one_shot, pictures = [], [], [], []
-    for seed in range(options.samples(6, 1) + 1):
+    for seed in range(options.samples(5, 1) + 1):
         started = time.perf_counter()
         with Server() as server, server.listen() as listener, server.connect() as client:
+            # As theirs, which does not answer before.
+            server.wait_loaded()
             job_id = _submit(client, seed)
             listener.wait_end(job_id)
             row = [client.picture(job_id)]
@@ -91,95 +95,124 @@ def _start(programs: Peers, options: Options) -> list[Figure]:
     ]
 
 
+@dataclass(frozen=True)
+class _Drawn:
+    """One picture: seconds from the POST until it was said to be finished, until it was here; and in the library."""
+
+    png: bytes
+    told: float
+    here: float
+    inside: float
+
+
 def _jobs(programs: Peers, options: Options) -> list[Figure]:
     """One job at a time, both servers otherwise idle; then what their processes weigh."""
-    count = options.samples(60, 2)
-    added_event, added_picture, added_peer = [], [], []
-    native, native_peer, wall, wall_peer, pictures = [], [], [], [], []
-
-    def draw_ours(seed: int) -> bytes:
-        with server.connect() as client:
-            job_id = _submit(client, seed)
-            sent_at = client.sent_at
-            ended_at = listener.wait_end(job_id)[0]
-            png = client.picture(job_id)
-            in_hand_at = client.answered_at
-            inside = float(client.get(f"/queue/{job_id}")["timings"]["native_seconds"])
-        added_event.append(ended_at - sent_at - inside)
-        added_picture.append(in_hand_at - sent_at - inside)
-        native.append(inside)
-        wall.append(in_hand_at - sent_at)
-        return png
-
-    def draw_theirs(seed: int) -> bytes:
-        with peer.connect() as client:
-            png = peer.draw(client, seed)
-            seconds = client.seconds
-        inside = peer.wait_call(seed).seconds
-        added_peer.append(seconds - inside)
-        native_peer.append(inside)
-        wall_peer.append(seconds)
-        return png
-
     with ExitStack() as stack:
         server = stack.enter_context(Server())
         listener = stack.enter_context(server.listen())
         peer = stack.enter_context(PeerServer(programs.server))
         server.wait_loaded()
-        for seed in range(count + _WARM_UP):
+        ours, theirs = [], []
+        for seed in range(options.samples(30, 2) + _WARM_UP):
             # A B B A: whoever comes second must not always be the same.
-            turns = (draw_ours, draw_theirs) if seed % 2 == 0 else (draw_theirs, draw_ours)
-            pictures.append([turn(seed) for turn in turns])
-        weight = compare(
-            f"memory after {len(pictures)} pictures, all processes",
-            [_resident(server.process(), server.engine())], [_resident(peer.process())], unit="MiB",
-        )  # fmt: skip
-        kept = slice(_WARM_UP, None)
+            if seed % 2 == 0:
+                ours.append(_draw_ours(server, listener, seed))
+                theirs.append(_draw_theirs(peer, seed))
+            else:
+                theirs.append(_draw_theirs(peer, seed))
+                ours.append(_draw_ours(server, listener, seed))
+        count = len(ours)
+        different = differing([[one.png, other.png] for one, other in zip(ours, theirs, strict=True)])
+        ours, theirs = ours[_WARM_UP:], theirs[_WARM_UP:]
         return [
-            compare("POST -> finished (event / answer), less library", added_event[kept], added_peer[kept]),
-            compare("POST -> picture in hand, less library", added_picture[kept], added_peer[kept]),
-            compare("POST -> picture in hand", wall[kept], wall_peer[kept]),
-            compare("  of that: the library's call", native[kept], native_peer[kept]),
-            Figure(f"pictures that differ, {SIDE}x{SIDE}", differing(pictures), "pictures", len(pictures)),
-            weight,
+            compare("added per job, POST -> finished", [d.told - d.inside for d in ours],
+                    [d.told - d.inside for d in theirs]),
+            compare("added per job, POST -> picture here", [d.here - d.inside for d in ours],
+                    [d.here - d.inside for d in theirs]),
+            compare("whole job, POST -> picture here", [d.here for d in ours], [d.here for d in theirs]),
+            compare("  of that: the library's call", [d.inside for d in ours], [d.inside for d in theirs]),
+            Figure(f"pictures that differ, {SIDE}x{SIDE}", different, "pictures", count),
+            compare(f"memory after {count} pictures, all processes", [_resident(server.process(), server.engine())],
+                    [_resident(peer.process())], unit="MiB"),
             Figure("  of ours: the server's process", server.process().memory_info().rss / _MIB, "MiB"),
             Figure("  of ours: the engine's process", server.engine().memory_info().rss / _MIB, "MiB"),
             server.complaints(),
-        ]
+        ]  # fmt: skip
+
+
+def _draw_ours(server: Server, listener: Listener, seed: int) -> _Drawn:
+    with server.connect() as client:
+        job_id = _submit(client, seed)
+        sent_at = client.sent_at
+        told_at, status = listener.wait_end(job_id)
+        png = client.picture(job_id)
+        here_at = client.answered_at
+        if status != "completed":
+            raise RuntimeError(f"job {job_id} {status}")
+        inside = float(client.get(f"/queue/{job_id}")["timings"]["native_seconds"])
+    return _Drawn(png, told_at - sent_at, here_at - sent_at, inside)
+
+
+def _draw_theirs(peer: PeerServer, seed: int) -> _Drawn:
+    """Its answer says that it is finished and holds the picture."""
+    with peer.connect() as client:
+        png = peer.draw(client, seed)
+        return _Drawn(png, client.seconds, client.seconds, peer.wait_call(seed).seconds)
 
 
 def _busy(programs: Peers, options: Options) -> list[Figure]:
     """Calls to a server whose engine computes, with one thread, a picture that does not end. One server at a time."""
-    count = options.samples(40, 3)
-    gets: tuple[list[float], list[float]] = ([], [])
-    looks: tuple[list[float], list[float]] = ([], [])
-    posts: tuple[list[float], list[float]] = ([], [])
+    count = options.samples(30, 2)
+    ours, theirs = _Calls(), _Calls()
     for _ in range(options.samples(4, 1)):
-        with Server() as server, server.listen() as listener, server.connect() as client:
-            endless = _submit(client, 0, ENDLESS_STEPS)
+        with Server() as server, server.listen() as listener:
+            server.wait_loaded()
+            with server.connect() as client:
+                endless = _submit(client, 0, ENDLESS_STEPS)
             listener.wait_step(endless, 3)
-            for seed in range(count):
-                gets[0].append(_seconds(client, "GET", "/health"))
-                looks[0].append(_seconds(client, "GET", f"/queue/{endless}"))
-                pause()
-                job_id = _submit(client, seed)
-                posts[0].append(client.seconds)
-                client.call("POST", f"/queue/{job_id}/cancel")
-        with PeerServer(programs.server) as peer, peer.connect() as client:
-            endless = peer.submit(client, 0, ENDLESS_STEPS)
+            ours.make(server.connect, "/health", f"/queue/{endless}", _submit, "/queue/{}/cancel", count)
+        with PeerServer(programs.server) as peer:
+            with peer.connect() as client:
+                endless = peer.submit(client, 0, ENDLESS_STEPS)
             peer.wait_step(3)
+            looked = f"/sdcpp/v1/jobs/{endless}"
+            theirs.make(peer.connect, "/", looked, peer.submit, "/sdcpp/v1/jobs/{}/cancel", count)
+    return [compare(name, ours.seconds[name], theirs.seconds[name]) for name in ours.seconds]
+
+
+class _Calls:
+    """Seconds of calls to one busy server, by what is called and by whether the connection is there already."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, list[float]] = {}
+
+    def make(
+        self,
+        connect: Callable[[], Client],
+        cheapest: str,
+        running_job: str,
+        submit: Callable[[Client, int], str],
+        cancel: str,
+        count: int,
+    ) -> None:
+        """``count`` rounds. ``cancel``: the path that takes a submitted job back, so that no queue fills; not timed."""
+        with connect() as kept:
             for seed in range(count):
-                gets[1].append(_seconds(client, "GET", "/"))
-                looks[1].append(_seconds(client, "GET", f"/sdcpp/v1/jobs/{endless}"))
-                pause()
-                job_id = peer.submit(client, seed, STEPS)
-                posts[1].append(client.seconds)
-                client.call("POST", f"/sdcpp/v1/jobs/{job_id}/cancel")
-    return [
-        compare("busy: GET /health (theirs: GET /)", *gets),
-        compare("busy: GET of the running job", *looks),
-        compare("busy: POST of a job", *posts),
-    ]
+                for manner in ("new connection", "kept connection"):
+                    for name, path in (
+                        ("GET /health (theirs: GET /)", cheapest),
+                        ("GET of the running job", running_job),
+                    ):
+                        with connect() if manner == "new connection" else nullcontext(kept) as client:
+                            self._note(f"busy, {manner}: {name}", _get(client, path))
+                    pause()
+                    with connect() if manner == "new connection" else nullcontext(kept) as client:
+                        job_id = submit(client, seed)
+                        self._note(f"busy, {manner}: POST of a job", client.seconds)
+                        client.call("POST", cancel.format(job_id))
+
+    def _note(self, name: str, seconds: float) -> None:
+        self.seconds.setdefault(name, []).append(seconds)
 
 
 def _submit(client: Client, seed: int, steps: int = STEPS) -> str:
@@ -189,11 +222,11 @@ def _submit(client: Client, seed: int, steps: int = STEPS) -> str:
     )  # fmt: skip
 
 
-def _seconds(client: Client, method: str, path: str) -> float:
+def _get(client: Client, path: str) -> float:
     pause()
-    status, answer = client.call(method, path)
+    status, answer = client.call("GET", path)
     if status != 200:
-        raise RuntimeError(f"{method} {path}: {status} {answer[:300]!r}")
+        raise RuntimeError(f"GET {path}: {status} {answer[:300]!r}")
     return client.seconds
 
 

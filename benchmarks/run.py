@@ -16,7 +16,9 @@ OPT_IN = ("peers",)
 def main() -> int:
     """The number of benchmarks that did not run through; what they measured never counts."""
     parser = argparse.ArgumentParser(description="Print what the server costs.")
-    parser.add_argument("names", nargs="*", metavar="name", help=f"which: {', '.join(NAMES)} (default: these), {', '.join(OPT_IN)}")
+    parser.add_argument(
+        "names", nargs="*", metavar="name", help=f"which: {', '.join(NAMES)} (default: these), {', '.join(OPT_IN)}"
+    )
     parser.add_argument("--quick", action="store_true", help="few samples, only to see that they run")
     parser.add_argument("--engine", choices=("native", "fake"), help="default: each benchmark's own")
     arguments = parser.parse_args()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Literal
@@ -161,7 +162,12 @@ def show_preview(job_id: str) -> Response:
 
 
 def job_object(
-    job: Job, progress: Progress, position: int | None = None, *, has_preview: bool = False
+    job: Job,
+    progress: Progress,
+    position: int | None = None,
+    *,
+    has_preview: bool = False,
+    input_sizes: Mapping[str, int] | None = None,
 ) -> dict[str, Any]:
     """The native job object: the contract's fields, then ours. Absent times and errors are left out, not ``null``."""
     shown: dict[str, Any] = {
@@ -185,7 +191,7 @@ def job_object(
     if job.completed_at is not None:
         shown["completed_at"] = _iso(job.completed_at)
     shown["outputs"] = list(job.outputs)
-    shown["params"] = _shown_params(job.params)
+    shown["params"] = _shown_params(job.params) | _shown_inputs(job.inputs, input_sizes or {})
     if job.status == "failed":
         shown["error"] = job.error or "unknown error"
         if job.error_code:
@@ -208,7 +214,8 @@ def job_object(
 def _shown(job: Job, position: int | None) -> dict[str, Any]:
     active = runtime().active.get(job.id) if job.status == "processing" else None
     has_preview = active is not None and active.preview_path is not None
-    return job_object(job, runtime().queue.progress(job), position, has_preview=has_preview)
+    sizes = runtime().outputs.input_sizes(job.id, job.inputs)
+    return job_object(job, runtime().queue.progress(job), position, has_preview=has_preview, input_sizes=sizes)
 
 
 def _shown_params(params: dict[str, Any]) -> dict[str, Any]:
@@ -216,6 +223,18 @@ def _shown_params(params: dict[str, Any]) -> dict[str, Any]:
     shown = dict(params)
     if isinstance(shown.get("loras"), (list, tuple)):
         shown["loras"] = [{key: value for key, value in lora.items() if key != "path"} for lora in shown["loras"]]
+    return shown
+
+
+def _shown_inputs(inputs: Mapping[str, str], sizes: Mapping[str, int]) -> dict[str, Any]:
+    """The pictures a job was given, under the names they came in, as ``{"omitted": bytes}``: listings carry none."""
+    shown: dict[str, Any] = {}
+    for role in inputs:
+        omitted = {"omitted": sizes.get(role, 0)}
+        if role.startswith("ref_images."):
+            shown.setdefault("ref_images", []).append(omitted)
+        else:
+            shown[f"{role}_base64"] = omitted
     return shown
 
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 import base64
 import binascii
 import io
-import warnings
+import math
+import shutil
+import threading
 from pathlib import Path
 
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -19,6 +21,16 @@ from sdcpp_rest.errors import InvalidRequest
 # Decoded pixels of one input picture: 8192 x 8192. A "decompression bomb" is refused by its header, before decoding.
 MAX_PIXELS = 67_108_864
 _FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
+# Ours is the limit that counts, and it is checked before any pixel is decoded. Pillow's own only warns, process-wide.
+Image.MAX_IMAGE_PIXELS = None
+# The largest picture allowed needs some hundred megabytes while it is converted: a few at a time are enough.
+_decoding = threading.BoundedSemaphore(2)
+# Reference pictures keep their proportions. The library ends its process on sides that its grid does not divide, and on
+# pictures so narrow that a side becomes 0 when it resizes them itself.
+_REFERENCE_GRID = 16
+_REFERENCE_SIDES = (64, 2048)
+# What the library rounds to when it resizes a reference itself: 32 for one family, 16 for the others.
+_LIBRARY_GRID = 32
 
 
 def decode_base64(field: str, text: str) -> bytes:
@@ -40,23 +52,18 @@ def decode_base64(field: str, text: str) -> bytes:
 def open_picture(field: str, data: bytes) -> Image.Image:
     """The first frame of a PNG, JPEG, WebP, GIF, BMP or TIFF, turned as its EXIF says. Raises InvalidRequest."""
     try:
-        with warnings.catch_warnings():
-            # Ours is the limit that counts; it is checked below, before any pixel is decoded.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            picture = Image.open(io.BytesIO(data), formats=_FORMATS)
-            if picture.width * picture.height > MAX_PIXELS:
-                size = f"{picture.width}x{picture.height}"
-                raise InvalidRequest(f"{field} is {size} pixels; at most {MAX_PIXELS} pixels are allowed", field=field)
-            picture.load()
-            return ImageOps.exif_transpose(picture)
+        picture = Image.open(io.BytesIO(data), formats=_FORMATS)
+        if picture.width * picture.height > MAX_PIXELS:
+            size = f"{picture.width}x{picture.height}"
+            raise InvalidRequest(f"{field} is {size} pixels; at most {MAX_PIXELS} pixels are allowed", field=field)
+        picture.load()
+        return ImageOps.exif_transpose(picture)
     except InvalidRequest:
         raise
     except UnidentifiedImageError:
         raise InvalidRequest(
             f"{field} is not a picture in one of the formats {', '.join(_FORMATS)}", field=field
         ) from None
-    except Image.DecompressionBombError:
-        raise InvalidRequest(f"{field} has too many pixels; at most {MAX_PIXELS} are allowed", field=field) from None
     except Exception as error:  # Pillow's decoders raise whatever they like on broken files
         raise InvalidRequest(f"{field} is damaged and cannot be decoded: {error}", field=field) from None
 
@@ -82,6 +89,17 @@ def to_mask(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
     return grey if grey.size == size else grey.resize(size, Image.Resampling.BILINEAR)
 
 
+def to_reference(picture: Image.Image) -> Image.Image:
+    """8-bit RGB of about its own size and proportions, within what the library can take."""
+    rgb = to_rgb(picture, None)
+    smallest, largest = _REFERENCE_SIDES
+    scale = min(max(1.0, smallest / min(rgb.size)), largest / max(rgb.size))
+    size = tuple(
+        min(largest, max(smallest, round(side * scale / _REFERENCE_GRID) * _REFERENCE_GRID)) for side in rgb.size
+    )
+    return rgb if rgb.size == size else rgb.resize((size[0], size[1]), Image.Resampling.LANCZOS)
+
+
 def _eight_bit(picture: Image.Image) -> Image.Image:
     """Pillow's own conversion of 16-bit and floating-point greys clips at 255 instead of scaling."""
     if picture.mode in ("I;16", "I;16B", "I", "F"):
@@ -90,23 +108,44 @@ def _eight_bit(picture: Image.Image) -> Image.Image:
     return picture.convert("RGB") if picture.mode == "LAB" else picture
 
 
-def save_inputs(folder: Path, images: dict[str, str], size: tuple[int, int]) -> dict[str, str]:
+def save_inputs(
+    folder: Path, images: dict[str, str], size: tuple[int, int], *, resizes_references: bool = True
+) -> dict[str, str]:
     """Decode ``images`` (role -> base64) into ``folder``; returns role -> file name.
 
-    Init, end and control images and masks get the picture's size; reference images keep theirs. Raises InvalidRequest
-    naming the role; then nothing is left in the folder.
+    Init, end and control images and masks get the picture's size; reference images about keep theirs, and the library
+    brings them to the picture's area if it ``resizes_references``. Raises InvalidRequest naming the role, or OSError;
+    then the folder is gone again.
     """
-    decoded: dict[str, Image.Image] = {}
-    for role, text in images.items():
-        picture = open_picture(role, decode_base64(role, text))
-        if role == "mask_image":
-            decoded[role] = to_mask(picture, size)
-        else:
-            decoded[role] = to_rgb(picture, None if role.startswith("ref_images") else size)
-    if decoded:
-        folder.mkdir(parents=True, exist_ok=True)
-    names = {}
-    for role, picture in decoded.items():
-        names[role] = f"{role}.png"
-        picture.save(folder / names[role], "PNG", compress_level=1)
+    names: dict[str, str] = {}
+    try:
+        for role, text in images.items():
+            folder.mkdir(parents=True, exist_ok=True)
+            names[role] = f"{role}.png"
+            with _decoding:
+                picture = _prepared(role, open_picture(role, decode_base64(role, text)), size)
+                if resizes_references and role.startswith("ref_images"):
+                    _check_reference(role, picture.size, size)
+                picture.save(folder / names[role], "PNG", compress_level=1)
+    except Exception:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
     return names
+
+
+def _check_reference(role: str, given: tuple[int, int], size: tuple[int, int]) -> None:
+    """Refuse a reference of which the library would make a picture without width or height: it ends its process."""
+    area = min(1024 * 1024, size[0] * size[1])
+    for one, other in (given, given[::-1]):
+        if math.floor(math.sqrt(area * one / other) / _LIBRARY_GRID + 0.5) < 1:
+            raise InvalidRequest(
+                f"{role} is too narrow ({given[0]}x{given[1]}) to be used for a picture of {size[0]}x{size[1]}; "
+                "cut it nearer to a square",
+                field=role,
+            )
+
+
+def _prepared(role: str, picture: Image.Image, size: tuple[int, int]) -> Image.Image:
+    if role == "mask_image":
+        return to_mask(picture, size)
+    return to_reference(picture) if role.startswith("ref_images") else to_rgb(picture, size)

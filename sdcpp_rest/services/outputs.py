@@ -43,6 +43,16 @@ class Outputs:
     def inputs_of(self, job_id: str) -> Path:
         return self.inputs_dir / job_id
 
+    def input_sizes(self, job_id: str, inputs: Mapping[str, str]) -> dict[str, int]:
+        """Role -> bytes of the job's input pictures; those that are gone are left out."""
+        sizes = {}
+        for role, name in inputs.items():
+            try:
+                sizes[role] = (self.inputs_of(job_id) / name).stat().st_size
+            except OSError:
+                continue
+        return sizes
+
     def publish(self, job_id: str, files: Iterable[str], record: Mapping[str, Any]) -> tuple[str, ...]:
         """Write the record, move the job's spool folder into the output folder; returns paths relative to it.
 

@@ -85,7 +85,12 @@ class Submission:
         self._check_images(spec, images)
         job_id = str(uuid.uuid4())
         try:
-            inputs = save_inputs(self._outputs.inputs_of(job_id), images, (params.width, params.height))
+            inputs = save_inputs(
+                self._outputs.inputs_of(job_id),
+                images,
+                (params.width, params.height),
+                resizes_references=params.auto_resize_ref_image,
+            )
             return self._queue.submit(
                 kind,
                 params.model_dump(mode="json"),

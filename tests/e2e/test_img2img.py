@@ -52,7 +52,7 @@ def test_strength_decides_how_much_of_the_init_image_stays(shared_server: Server
         job = img2img(shared_server, init_image_base64=encoded(scene()), strength=strength)
         distances.append(float(np.abs(pixels_of(shared_server.picture(job["job_id"])) - source).mean()))
     assert distances == sorted(distances), distances
-    assert distances[0] < 0.5 * distances[2], distances
+    assert distances[0] < 0.7 * distances[2], distances
     centre = pixels_of(shared_server.picture(job["job_id"]))[28:36, 28:36].reshape(-1, 3)
     assert nearest_colour(np.median(centre, axis=0)) == "red", "at 0.95 the prompt wins"
 
@@ -98,6 +98,8 @@ def test_any_picture_goes_in_and_the_asked_size_comes_out(
 def test_data_url_and_record_keep_no_base64(shared_server: ServerProcess) -> None:
     url = "data:image/png;base64," + encoded(scene())
     job = img2img(shared_server, init_image_base64=url, steps=2)
+    assert job["params"]["init_image_base64"] == {"omitted": job["params"]["init_image_base64"]["omitted"]}
+    assert job["params"]["init_image_base64"]["omitted"] > 50
     assert len(json.dumps(job)) < 4000, "a listing never carries pictures"
     assert len(json.dumps(shared_server.get(f"/output/{job['job_id']}/config.json"))) < 8000
 
@@ -169,3 +171,33 @@ def test_picture_is_the_same_with_and_without_previews(shared_server: ServerProc
                 shared_server.picture(shared_server.wait(shared_server.submit(PROMPT, steps=4, seed=8))["job_id"])
             )
     assert pictures[0] == pictures[1] == pictures[2]
+
+
+@pytest.mark.parametrize(
+    ("size", "auto_resize"),
+    [((1, 1000), False), ((1000, 1), False), ((65, 70), False), ((65, 70), True), ((3, 3), True), ((100, 300), True)],
+)
+def test_reference_picture_of_any_shape_is_taken(
+    shared_server: ServerProcess, size: tuple[int, int], auto_resize: bool
+) -> None:
+    """The library ends its process on sides off its grid, and on pictures so narrow that it makes a side 0 of them."""
+    job = shared_server.wait(
+        shared_server.submit(
+            PROMPT,
+            steps=1,
+            width=64,
+            height=64,
+            ref_images=[encoded(Image.new("RGB", size, (9, 9, 200)))],
+            auto_resize_ref_image=auto_resize,
+        )
+    )
+    assert job["status"] == "completed", job
+    assert shared_server.get("/health")["engine"]["restarts"] == 0
+
+
+def test_reference_too_narrow_for_a_tiny_picture_is_refused(shared_server: ServerProcess) -> None:
+    body = {"prompt": PROMPT, "steps": 1, "width": 64, "height": 64, "auto_resize_ref_image": True}
+    narrow = encoded(Image.new("RGB", (1, 1000)))
+    answer = shared_server.post("/txt2img", {**body, "ref_images": [narrow]})
+    assert answer.status_code == 400
+    assert "ref_images.0" in answer.json()["error"]

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import base64
 import importlib
+import io
+import json
 import math
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
-from benchmarks import run
+from benchmarks import peer_build, peer_served, peers, run
 from benchmarks.figures import Figure, Options, spread, table
 
 FOLDER = Path(run.__file__).parent
@@ -18,9 +22,9 @@ FOLDER = Path(run.__file__).parent
 
 def test_runner_names_every_benchmark() -> None:
     scripts = {path.stem for path in FOLDER.glob("*.py") if "__main__" in path.read_text(encoding="utf-8")}
-    assert scripts - {"run"} == set(run.NAMES)
+    assert scripts - {"run"} == {*run.NAMES, *run.OPT_IN}
     described = (FOLDER / "README.md").read_text(encoding="utf-8")
-    assert [name for name in run.NAMES if f"`{name}`" not in described] == []
+    assert [name for name in run.NAMES + run.OPT_IN if f"`{name}`" not in described] == []
 
 
 @pytest.mark.e2e
@@ -72,3 +76,69 @@ def test_spread_gives_quantiles_in_milliseconds() -> None:
     assert (median.name, median.samples, median.at_most) == ("wait, median", 3, 5)
     assert (largest.name, largest.samples, largest.at_most) == ("wait, max", 3, None)
     assert [median.value, largest.value] == pytest.approx([2, 9])
+
+
+def test_peer_log_gives_the_librarys_part_and_the_step() -> None:
+    reader = peer_served.LogReader()
+    lines = (
+        (0.5, "  |====>  | 34/34 - 0.00it/s"),
+        (1.0, "[INFO ] stable-diffusion.cpp:3367 - generate_image 64x64"),
+        (1.1, "  |==>    | 1/12 - 40.00it/s"),
+        (1.3, "  |======>| 12/12 - 41.03it/s"),
+        (1.4, "[INFO ] stable-diffusion.cpp:3591 - generate_image completed in 0.39s"),
+        (2.0, "[INFO ] stable-diffusion.cpp:3367 - generate_image 64x64"),
+    )
+    steps = []
+    for at, line in lines:
+        reader.read(at, line)
+        steps.append(reader.step)
+    assert [call.seconds for call in reader.calls] == pytest.approx([0.4])
+    assert [call.reported for call in reader.calls] == [0.39]
+    assert steps[1:] == [0, 1, 12, 12, 0]
+
+
+def test_peer_comparison_is_the_ratio_of_medians_and_shows_both_sides() -> None:
+    figure = peers.compare("wait", [0.002, 0.004, 0.009], [0.001, 0.002, 0.003])
+    assert (figure.name, figure.unit, figure.samples) == ("wait: ours / sd-server", "x", 3)
+    assert figure.value == pytest.approx(2)
+    assert figure.note == "ours 4.00 ms (2.00-9.00), sd-server 2.00 ms (1.00-3.00)"
+    assert peers.compare("memory", [300], [200], unit="MiB").note == "ours 300 MiB, sd-server 200 MiB"
+    assert math.isfinite(peers.compare("nothing", [0.0], [0.0]).value)
+
+
+def test_peer_pictures_are_compared_by_their_pixels() -> None:
+    red, again, blue = _png("red", 1), _png("red", 9), _png("blue", 1)
+    assert red != again
+    assert peers.differing([[red, again], [red, again, blue], [blue, blue]]) == 1
+    answer = json.dumps({"images": [base64.b64encode(blue).decode()], "info": ""}).encode()
+    assert peer_served.first_picture(answer) == blue
+
+
+@pytest.mark.parametrize("reason", ["no archive\nand forty lines of log", "no compiler"])
+def test_peers_that_cannot_be_built_are_one_sentence(
+    reason: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def fetch(log: peer_build.Log) -> Path:
+        raise peer_build.BuildError(reason)
+
+    monkeypatch.setattr(peer_build, "source_home", lambda: tmp_path)
+    monkeypatch.setattr(peer_build, "fetch_source", fetch)
+    with pytest.raises(peer_build.PeerUnavailable) as refused:
+        peers.measure(Options())
+    assert str(refused.value) == reason.splitlines()[0]
+
+
+def test_peers_with_the_fake_engine_say_why_not() -> None:
+    ran = subprocess.run(
+        [sys.executable, "-m", "benchmarks.peers", "--engine", "fake"],
+        capture_output=True, text=True, timeout=60, cwd=run.ROOT,
+    )  # fmt: skip
+    assert ran.returncode == 1
+    assert ran.stderr.startswith("peers: not measured: ")
+    assert len(ran.stderr.splitlines()) == 1
+
+
+def _png(colour: str, level: int) -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", (64, 64), colour).save(file, "PNG", compress_level=level)
+    return file.getvalue()

@@ -16,7 +16,15 @@ import pytest
 from PIL import Image
 
 from sdcpp_rest.errors import InvalidRequest
-from sdcpp_rest.services.input_images import MAX_PIXELS, decode_base64, open_picture, save_inputs, to_mask, to_rgb
+from sdcpp_rest.services.input_images import (
+    MAX_PIXELS,
+    decode_base64,
+    open_picture,
+    save_inputs,
+    to_mask,
+    to_reference,
+    to_rgb,
+)
 
 RED, WHITE, BLACK = (255, 0, 0), (255, 255, 255), (0, 0, 0)
 
@@ -265,7 +273,7 @@ def test_pictures_are_saved_by_role(tmp_path: Path) -> None:
     for role, name in names.items():
         with Image.open(tmp_path / "job" / name) as picture:
             sizes[role] = (picture.mode, picture.size)
-    assert sizes == {"init_image": ("RGB", (32, 16)), "ref_images.1": ("RGB", (10, 20)), "mask_image": ("L", (32, 16))}
+    assert sizes == {"init_image": ("RGB", (32, 16)), "ref_images.1": ("RGB", (64, 128)), "mask_image": ("L", (32, 16))}
 
 
 def test_no_pictures_make_no_folder(tmp_path: Path) -> None:
@@ -278,3 +286,30 @@ def test_one_bad_picture_leaves_nothing_of_the_good_ones(tmp_path: Path) -> None
     with pytest.raises(InvalidRequest, match=r"^ref_images.0 "):
         save_inputs(tmp_path / "job", {"init_image": good, "ref_images.0": "AAAA"}, (8, 8))
     assert not (tmp_path / "job").exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "stored"),
+    [
+        ((640, 480), (640, 480)),
+        ((650, 470), (656, 464)),
+        ((30, 20), (96, 64)),
+        ((4000, 2000), (2048, 1024)),
+        ((1, 1000), (64, 2048)),
+    ],
+)
+def test_references_are_brought_to_the_grid_in_their_proportions(
+    given: tuple[int, int], stored: tuple[int, int]
+) -> None:
+    assert to_reference(Image.new("RGB", given)).size == stored
+
+
+@pytest.mark.parametrize(("size", "area"), [((10, 1000), (16, 16)), ((1000, 10), (32, 32))])
+def test_reference_that_the_library_would_make_a_side_of_zero_of_is_refused(
+    tmp_path: Path, size: tuple[int, int], area: tuple[int, int]
+) -> None:
+    text = base64.b64encode(encoded(Image.new("RGB", size))).decode()
+    with pytest.raises(InvalidRequest, match=r"^ref_images.0 is too narrow"):
+        save_inputs(tmp_path / "job", {"ref_images.0": text}, area)
+    assert not (tmp_path / "job").exists()
+    assert save_inputs(tmp_path / "job", {"ref_images.0": text}, area, resizes_references=False)

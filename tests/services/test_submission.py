@@ -311,7 +311,7 @@ def test_input_pictures_are_stored_in_the_size_of_the_job(house: House) -> None:
         with Image.open(folder / name) as picture:
             shapes[role] = (picture.mode, picture.size)
     assert shapes == {
-        "init_image": ("RGB", (48, 24)), "mask_image": ("L", (48, 24)), "ref_images.0": ("RGB", (30, 20)),
+        "init_image": ("RGB", (48, 24)), "mask_image": ("L", (48, 24)), "ref_images.0": ("RGB", (96, 64)),
     }  # fmt: skip
 
 

@@ -7,10 +7,10 @@ STAMPS := $(VENV)/.stamps
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test test-fast lint docs bench lock clean
+.PHONY: help setup run demo test test-fast test-training lint docs bench lock clean
 
 help: ## Show this list
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(STAMPS)/package ## Make the environment, install everything, build the native library (first time: minutes)
 	@$(BIN)/python -m sdcpp_rest.native.build --if-needed
@@ -23,10 +23,14 @@ demo: setup ## Draw one picture into demo.png
 
 test: lint ## Check the code and run all tests
 	$(BIN)/pytest -q -n 2 -m "not native and not e2e"
-	$(BIN)/pytest -q -m "native or e2e"
+	$(BIN)/pytest -q -n 2 --dist loadfile -m "native or e2e"
 
 test-fast: setup ## Run the tests that need neither the native library nor a server process
 	$(BIN)/pytest -q -n 2 -m "not native and not e2e"
+
+test-training: setup ## Train every part of the demo model for some seconds (installs PyTorch first)
+	$(PIP) install -q -r tools/demo_model/requirements.txt
+	$(BIN)/pytest -q -m slow tests/tools
 
 lint: setup ## Check style, types and who imports whom
 	$(BIN)/ruff check .

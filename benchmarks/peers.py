@@ -36,7 +36,7 @@ def measure(options: Options) -> list[Figure]:
     programs = peers(lambda line: print(line, flush=True))
     print(f"sd-server and sd-cli: {programs.server.parent} ({' '.join(programs.flags)})", flush=True)
     if (reason := reason_to_build()) is not None:
-        print(f"not the same build: {reason}", flush=True)
+        print(f"our library may be another build: {reason}", flush=True)
     return [*_start(programs, options), *_jobs(programs, options), *_busy(programs, options)]
 
 

@@ -15,7 +15,7 @@ import stable_diffusion_cpp.stable_diffusion_cpp as sd
 
 import sdcpp_rest
 
-DEMO = Path(sdcpp_rest.__path__[0]) / "demo"
+DEMO = Path(sdcpp_rest.__file__).parent / "demo"
 
 
 def main(folder: Path) -> None:

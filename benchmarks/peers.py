@@ -122,6 +122,8 @@ def _jobs(programs: Peers, options: Options) -> list[Figure]:
                 theirs.append(_draw_theirs(peer, seed))
                 ours.append(_draw_ours(server, listener, seed))
         count = len(ours)
+        weight = _resident(server.process(), server.engine())
+        queued_weight = _weight_by_queue(programs, count)
         different = differing([[one.png, other.png] for one, other in zip(ours, theirs, strict=True)])
         ours, theirs = ours[_WARM_UP:], theirs[_WARM_UP:]
         return [
@@ -132,8 +134,9 @@ def _jobs(programs: Peers, options: Options) -> list[Figure]:
             compare("whole job, POST -> picture here", [d.here for d in ours], [d.here for d in theirs]),
             compare("  of that: the library's call", [d.inside for d in ours], [d.inside for d in theirs]),
             Figure(f"pictures that differ, {SIDE}x{SIDE}", different, "pictures", count),
-            compare(f"memory after {count} pictures, all processes", [_resident(server.process(), server.engine())],
-                    [_resident(peer.process())], unit="MiB"),
+            compare(f"memory after {count} pictures, theirs one call each", [weight], [_resident(peer.process())],
+                    unit="MiB"),
+            compare(f"memory after {count} pictures, theirs by its queue", [weight], [queued_weight], unit="MiB"),
             Figure("  of ours: the server's process", server.process().memory_info().rss / _MIB, "MiB"),
             Figure("  of ours: the engine's process", server.engine().memory_info().rss / _MIB, "MiB"),
             server.complaints(),
@@ -158,6 +161,16 @@ def _draw_theirs(peer: PeerServer, seed: int) -> _Drawn:
     with peer.connect() as client:
         png = peer.draw(client, seed)
         return _Drawn(png, client.seconds, client.seconds, peer.wait_call(seed).seconds)
+
+
+def _weight_by_queue(programs: Peers, count: int) -> float:
+    """MiB of their server when one thread of it has drawn all pictures; a waiting call draws on any of many."""
+    with PeerServer(programs.server) as peer:
+        for seed in range(count):
+            with peer.connect() as client:
+                peer.submit(client, seed)
+            peer.wait_call(seed)
+        return _resident(peer.process())
 
 
 def _busy(programs: Peers, options: Options) -> list[Figure]:

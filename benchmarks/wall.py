@@ -20,7 +20,7 @@ import sdcpp_rest
 from benchmarks.figures import Figure, Options, main, spread
 from benchmarks.served import PROMPT, Client, Listener, Server
 
-_DEMO = Path(sdcpp_rest.__path__[0]) / "demo"
+_DEMO = Path(sdcpp_rest.__file__).parent / "demo"
 _STEPS = 12
 _LOT = 5
 

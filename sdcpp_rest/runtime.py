@@ -113,6 +113,8 @@ class Runtime:
 
     def start(self) -> None:
         """Begin to work; returns at once. Recovery, the engine's start and the model's load go on in the background."""
+        # Chosen before anybody can ask: the first request after a start binds to it, while it is still being loaded.
+        self.models.restore(LoadRequest(model_name=self.default_model) if self.default_model else None)
         self.dispatcher.start()
         self.housekeeping.start()
 
@@ -195,7 +197,6 @@ class Runtime:
     def _recover(self) -> None:
         self.queue.recover(self.dispatcher.finish_from_spool)
         self.outputs.sweep()
-        self.models.restore(LoadRequest(model_name=self.default_model) if self.default_model else None)
 
 
 def open_library(config: Config) -> ModelLibrary:

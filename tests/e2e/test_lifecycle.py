@@ -41,7 +41,6 @@ def test_start_answers_health_before_the_model_is_loaded(make_server: MakeServer
 
 def test_job_submitted_while_the_model_loads_is_drawn_with_it(make_server: MakeServer) -> None:
     server = make_server()
-    server.until(lambda: server.get("/health"), lambda health: health["selected_model_name"])
     job = server.wait(server.submit(PROMPT, steps=2))
     assert (job["status"], job["model"]) == ("completed", "demo_dit_q8_0.gguf")
 

@@ -128,6 +128,23 @@ def test_peers_that_cannot_be_built_are_one_sentence(
     assert str(refused.value) == reason.splitlines()[0]
 
 
+@pytest.mark.parametrize(
+    ("cmake", "told"), [(None, "cmake is not installed"), (sys.executable, "cannot be compiled here; ")]
+)
+def test_peers_that_do_not_compile_are_one_sentence_and_no_stamp(
+    cmake: str | None, told: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    # Python as cmake: it starts and fails.
+    monkeypatch.setattr(peer_build, "source_home", lambda: tmp_path)
+    monkeypatch.setattr(peer_build, "fetch_source", lambda log: tmp_path)
+    monkeypatch.setattr(peer_build, "_stamp", lambda: {"flags": []})
+    monkeypatch.setattr(peer_build, "_tool", lambda name: cmake if name == "cmake" else None)
+    with pytest.raises(peer_build.PeerUnavailable, match=told) as refused:
+        peer_build.peers(lambda line: None)
+    assert "\n" not in str(refused.value)
+    assert not list(tmp_path.rglob("stamp.json"))
+
+
 def test_peers_with_the_fake_engine_say_why_not() -> None:
     ran = subprocess.run(
         [sys.executable, "-m", "benchmarks.peers", "--engine", "fake"],

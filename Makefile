@@ -67,8 +67,8 @@ $(BIN)/python:
 	  { rm -rf $(VENV); echo "error: $(PYTHON) cannot make environments (for example: apt-get install python3-venv)" >&2; exit 1; }
 
 $(STAMPS)/requirements: requirements.lock | $(BIN)/python
-	@echo "== dependencies (hash-checked)"
-	@$(PIP) install --require-hashes --no-deps -r requirements.lock
+	@echo "== dependencies (hash-checked; about a minute)"
+	@$(PIP) install --quiet --require-hashes --no-deps -r requirements.lock
 	@mkdir -p $(STAMPS) && touch $@
 
 # An editable install remembers where each module lies: a module that is added, moved or removed needs a new one.

@@ -42,6 +42,7 @@ _TRANSFER_THREADS = 32
 _CHUNK_BYTES = 256 * 1024
 _MAILBOX_EVENTS = 1000
 _CLOSE_SECONDS = 2.0
+_BODY_SILENCE_SECONDS = 60.0
 
 
 class Shell:
@@ -302,7 +303,10 @@ async def _read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
             raise too_large if value.isdigit() else InvalidRequest("Content-Length is not a number")
     parts, size = [], 0
     while True:
-        message = await receive()
+        try:
+            message = await asyncio.wait_for(receive(), _BODY_SILENCE_SECONDS)
+        except asyncio.TimeoutError:
+            raise InvalidRequest(f"The request body did not go on for {_BODY_SILENCE_SECONDS:g} s") from None
         if message["type"] == "http.disconnect":
             raise _ClientLeft
         part = message.get("body", b"")

@@ -31,6 +31,8 @@ class _Group(click.Group):
             return super().invoke(context)
         except SdcppRestError as error:
             raise click.ClickException(error.message) from None
+        except OSError as error:
+            raise click.ClickException(str(error)) from None
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
@@ -250,7 +252,9 @@ def doctor(as_json: bool) -> None:
             ready = client.wait_ready(60)
         finally:
             client.stop(5)
-    advice = [sentence for sentence in (unused_gpu(ready.devices), build.reason_to_build()) if sentence]
+    reason = build.reason_to_build()
+    rebuild = f"{reason}: run `sdcpp-rest native build`" if reason else None
+    advice = [sentence for sentence in (unused_gpu(ready.devices), rebuild) if sentence]
     if as_json:
         click.echo(json.dumps({**ready.model_dump(mode="json"), "advice": advice}, indent=2))
         return

@@ -25,6 +25,7 @@ from sdcpp_rest.services.event_bus import EventBus
 from sdcpp_rest.services.hashing import ModelHashes
 from sdcpp_rest.services.housekeeping import Housekeeping
 from sdcpp_rest.services.job_queue import JobQueue
+from sdcpp_rest.services.load_checks import check_loadable
 from sdcpp_rest.services.metrics import Metrics
 from sdcpp_rest.services.model_library import LoadRequest, ModelLibrary
 from sdcpp_rest.services.model_slot import ModelSlot
@@ -94,6 +95,7 @@ class Runtime:
             self.bus,
             version=self.version,
             cancel_timeout_seconds=config.engine.cancel_timeout_seconds,
+            check_spec=check_loadable if config.engine.runner == "native" else lambda spec: None,
             on_start=self._recover,
         )
         self.submission = Submission(

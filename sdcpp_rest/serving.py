@@ -31,10 +31,35 @@ log = logging.getLogger(__name__)
 
 SERVER_FILE = "server.json"
 _BACKLOG = 2048
+_SILENCE_SECONDS = 30.0
+# Files, pipes and the database need some, whoever is connected.
+_RESERVED_FILES = 100
 
 
 class _JsonHttp(H11Protocol):
-    """HTTP so broken that no application sees it is refused in JSON too."""
+    """HTTP so broken that no application sees it is refused in JSON too; who says nothing, or is one too many, is hung
+    up on."""
+
+    max_connections = 1000
+    """Below the process's limit of open files: without one left, it could not even accept, and would answer nobody."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        if len(self.connections) > self.max_connections:
+            transport.abort()
+            return
+        self._silence = self.loop.call_later(_SILENCE_SECONDS, self._hang_up_on_silence)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if hasattr(self, "_silence"):
+            self._silence.cancel()
+        super().connection_lost(exc)
+
+    def _hang_up_on_silence(self) -> None:
+        """A connection that has not brought a whole request head by now never will; later ones have keep-alive's."""
+        cycle: object | None = self.cycle
+        if cycle is None:
+            self.transport.abort()
 
     def send_400_response(self, msg: str) -> None:
         import h11
@@ -138,6 +163,7 @@ def serve(runtime: Runtime) -> int:
 
     Raises SystemExit with one sentence when a port is taken or the runtime cannot start.
     """
+    _JsonHttp.max_connections = max(50, _raised_file_limit() - _RESERVED_FILES)
     sockets = bind(runtime.config.server.host, (runtime.config.server.port, runtime.config.server.ws_port))
     shell = create_asgi(runtime)
     server = Server(shell, runtime)
@@ -173,6 +199,20 @@ def bind(host: str, ports: Iterable[int]) -> list[socket.socket]:
                 opened.close()
             raise SystemExit(_bind_refusal(error, host, port, setting)) from None
     return sockets
+
+
+def _raised_file_limit() -> int:
+    """How many files this process may have open, after asking for as many as it may have."""
+    if sys.platform == "win32":
+        return 8192
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 65_536 if hard == resource.RLIM_INFINITY else min(hard, 65_536)
+    if soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        return wanted
+    return soft
 
 
 def _listening(host: str, port: int) -> socket.socket:

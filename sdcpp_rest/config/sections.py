@@ -310,7 +310,7 @@ class PreviewConfig(Section):
 
     enabled: bool = Field(default=True, description="Make previews.")
     mode: Literal["none", "proj", "tae", "vae"] = Field(
-        default="proj", description="How: proj (fast, coarse), tae (needs a TAESD model), vae (slow, exact) or none."
+        default="tae", description="How: proj (coarse), tae (proj if there is no TAESD model), vae (slow) or none."
     )
     interval: Integer = Field(default=1, ge=1, le=1000, description="A preview every so many steps.")
     max_size: Integer = Field(default=256, ge=16, le=4096, description="Longer side of a preview, in pixels.")

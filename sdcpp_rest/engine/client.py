@@ -59,7 +59,8 @@ from sdcpp_rest.errors import LoadFailed as LoadFailedError
 log = logging.getLogger(__name__)
 
 _LOG_TAIL_BYTES = 8192
-_LOG_TAIL_LINES = 6
+_LOG_TAIL_LINES = 4
+_LOG_LINE_CHARACTERS = 160
 
 
 class Life(Protocol):
@@ -67,6 +68,10 @@ class Life(Protocol):
 
     connection: Connection
     pid: int
+
+    @property
+    def signal_name(self) -> str:
+        """What ended it, once it has ended; empty if that was no signal."""
 
     def kill(self) -> None: ...
 
@@ -281,6 +286,8 @@ class EngineClient:
             self._life.ended(5)
         clean = self._stopping
         death = EngineDied("The engine was stopped" if clean else f"The engine process ended: {self._life.obituary()}")
+        if self._life.signal_name:
+            death.detail["signal"] = self._life.signal_name
         # From here on nobody can begin to wait: what waits now is told below, what comes later is told at once.
         with self._lock:
             self._death = death
@@ -329,12 +336,13 @@ class _ProcessLife:
         self._process.join(timeout_seconds)
         return self._process.exitcode is not None
 
-    def obituary(self) -> str:
+    @property
+    def signal_name(self) -> str:
         code = self._process.exitcode
-        if code is not None and code < 0:
-            cause = f"signal {signal.Signals(-code).name}"
-        else:
-            cause = f"exit code {code}"
+        return signal.Signals(-code).name if code is not None and code < 0 else ""
+
+    def obituary(self) -> str:
+        cause = f"signal {self.signal_name}" if self.signal_name else f"exit code {self._process.exitcode}"
         words = self._take_last_words()
         tail = self._log_tail()
         return ". ".join(part for part in (f"{cause}: {words}" if words else cause, tail) if part)
@@ -354,7 +362,7 @@ class _ProcessLife:
                 lines = file.read().decode("utf-8", errors="replace").splitlines()
         except OSError:
             return ""
-        kept = [line.strip() for line in lines if line.strip()][-_LOG_TAIL_LINES:]
+        kept = [line.strip()[:_LOG_LINE_CHARACTERS] for line in lines if line.strip()][-_LOG_TAIL_LINES:]
         return "Last log lines: " + " | ".join(kept) if kept else ""
 
 
@@ -371,6 +379,7 @@ class InlineLauncher:
 class _InlineLife:
     def __init__(self, runner: Runner) -> None:
         self.pid = os.getpid()
+        self.signal_name = ""
         self.connection, self._theirs = multiprocessing.Pipe()
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._serve, args=(runner,), name="engine-inline", daemon=True)

@@ -124,7 +124,9 @@ class Worker:
         while True:
             try:
                 command = decode_command(self._connection.recv_bytes())
-            except (EOFError, OSError):
+            except (EOFError, OSError, ValueError) as error:
+                # Gone, or of another version: either way nobody is there whom we could serve.
+                log.info("the server is gone (%s)", error)
                 self._commands.put(None)
                 self._on_gone()
                 return

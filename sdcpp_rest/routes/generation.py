@@ -12,7 +12,7 @@ from flask import Blueprint, Response
 from pydantic import ConfigDict, Field, JsonValue
 
 from sdcpp_rest.core.params import ImageParams
-from sdcpp_rest.errors import NotSupported
+from sdcpp_rest.errors import InvalidRequest, NotSupported
 from sdcpp_rest.routes.http import (
     AtMost,
     Flag,
@@ -24,6 +24,7 @@ from sdcpp_rest.routes.http import (
     left_out,
     read_body,
     runtime,
+    transfer,
     validate,
 )
 from sdcpp_rest.routes.openapi import Answer, documented
@@ -140,6 +141,7 @@ def txt2img() -> Response:
 
 @generation.post("/img2img")
 @documented({202: Accepted}, errors=(429, 501, 503), body=Img2ImgBody)
+@transfer
 def img2img() -> Response:
     """Draw pictures from a picture and words. The model must have been loaded with ``vae_decode_only`` off: this needs
     the VAE's encoder."""
@@ -149,9 +151,17 @@ def img2img() -> Response:
 
 def _accepted(kind: Literal["txt2img", "img2img"], body: Txt2ImgBody, warnings: list[str]) -> Response:
     asked, images = to_params(body)
-    job, position = runtime().submission.picture(
-        kind, asked, images=images, title=body.title or None, origin="native", warnings=warnings
-    )
+    try:
+        job, position = runtime().submission.picture(
+            kind, asked, images=images, title=body.title or None, origin="native", warnings=warnings
+        )
+    except InvalidRequest as error:
+        role = error.detail.get("field")
+        if role not in ("init_image", "mask_image"):
+            raise
+        # The house speaks of roles; the client knows the names of its own fields.
+        field = f"{role}_base64"
+        raise InvalidRequest(error.message.replace(role, field, 1), **{**error.detail, "field": field}) from None
     shown: dict[str, Any] = {"job_id": job.id, "status": "pending", "position": position}
     if job.warnings:
         shown["warnings"] = list(job.warnings)

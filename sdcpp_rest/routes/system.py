@@ -9,7 +9,7 @@ from markupsafe import Markup
 from pydantic import Field
 
 from sdcpp_rest.core.load_spec import ModelKind
-from sdcpp_rest.routes.http import answer, blocking, left_out, runtime
+from sdcpp_rest.routes.http import answer, left_out, runtime
 from sdcpp_rest.routes.openapi import HTML, Answer, documented, page_files
 from sdcpp_rest.services.metrics import CONTENT_TYPE as METRICS_TYPE
 
@@ -186,7 +186,6 @@ def health() -> Response:
 
 @system.get("/options")
 @documented({200: Options})
-@blocking
 def options() -> Response:
     """List samplers, schedulers and quantization types. As the engine named them when it last started; also while it is
     down."""

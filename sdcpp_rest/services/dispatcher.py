@@ -36,6 +36,9 @@ log = logging.getLogger(__name__)
 
 # A progress event more often than this tells a person nothing; changes of phase and last steps are always sent.
 _PROGRESS_PAUSE_SECONDS = 0.05
+# A load that ends the engine counts against its spec: 1 for SIGKILL (somebody killed it, or memory ran out), 2 for a
+# crash. At this sum the spec is not loaded again by itself; a load that works forgives everything.
+_DEADLY = 4
 # Text encoding and VAE passes have no steps to stop at; a slow machine may need minutes for one.
 _UNSTEPPED_PATIENCE_FACTOR = 20
 
@@ -47,6 +50,7 @@ class Dispatcher:
         supervisor: the engine. Its ``on_run_event`` and ``on_death`` must be `take_run_event` and `engine_died`.
         version: written into every picture and record.
         cancel_timeout_seconds: how long a cancelled run may take to stop while sampling before the engine is replaced.
+        check_spec: refuses files that must not reach the library (they may have been replaced since they were chosen).
         on_start: runs first on the dispatcher's thread (recovery of the queue, selection of the model).
     """
 
@@ -61,6 +65,7 @@ class Dispatcher:
         *,
         version: str,
         cancel_timeout_seconds: float = 30.0,
+        check_spec: Callable[[LoadSpec], object] = lambda spec: None,
         on_start: Callable[[], None] = lambda: None,
     ) -> None:
         self._supervisor = supervisor
@@ -71,12 +76,13 @@ class Dispatcher:
         self._bus = bus
         self._version = version
         self._cancel_timeout_seconds = cancel_timeout_seconds
+        self._check_spec = check_spec
         self._on_start = on_start
         self._by_run: dict[int, ActiveJob] = {}
         self._loaded_into: EngineClient | None = None
         self._last_progress_at = 0.0
-        # Specs whose load killed the engine (or failed by itself) are not loaded again unless somebody asks for it.
-        self._deadly: dict[str, str] = {}
+        self._strikes: dict[str, int] = {}
+        # Selected models that failed by themselves, or rest: loaded again when a job needs them or somebody asks.
         self._not_restored: set[str] = set()
         self._stopping = False
         self._wake = threading.Event()
@@ -223,13 +229,14 @@ class Dispatcher:
                 self._unload()
                 call.answer.set_result(None)
             else:
-                self._deadly.pop(call.spec.key, None)
+                self._strikes.pop(call.spec.key, None)
                 self._not_restored.discard(call.spec.key)
                 call.answer.set_result(self._load(call.spec))
         except SdcppRestError as error:
-            # An engine that is not to be had, or that ends because the server stops, says nothing about the model.
-            if isinstance(error, (LoadFailed, EngineDied)) and call.spec is not None and not self._stopping:
-                self._models.deselect(call.spec)
+            # An engine that is not to be had, or that ends because the server stops, says nothing about the model; one
+            # that died under it not much, until it does so again: it is restored like any other selected model.
+            if isinstance(error, LoadFailed) and call.spec is not None and not self._stopping:
+                self._models.deselect(call.spec, forget=call.is_choice)
             call.answer.set_exception(error)
         except Exception as error:
             log.exception("a model call failed")
@@ -239,16 +246,24 @@ class Dispatcher:
         """Bring the selected model back after another model's job, or after the engine was replaced."""
         try:
             self._load(spec)
-        except (LoadFailed, EngineDied):
+        except LoadFailed:
             self._not_restored.add(spec.key)
+            self._models.deselect(spec, forget=False)
+        except EngineDied:
+            log.info("the selected model is loaded again by the next engine")
 
     def _load(self, spec: LoadSpec) -> Loaded:
         """Make ``spec`` resident. Raises LoadFailed or EngineDied; both are in ``last_error`` then."""
         client = self._engine()
         if self._models.resident == spec and self._models.loaded is not None:
             return self._models.loaded
-        if spec.key in self._deadly:
-            raise LoadFailed(f"{spec.model.name} is not loaded again by itself: {self._deadly[spec.key]}")
+        if self._strikes.get(spec.key, 0) >= _DEADLY:
+            raise LoadFailed(f"{spec.model.name} is not loaded again by itself: it ended the engine process repeatedly")
+        try:
+            self._check_spec(spec)
+        except SdcppRestError as error:
+            self._models.last_error = f"Failed to load model: {spec.model.name}: {error.message}"
+            raise LoadFailed(self._models.last_error) from error
         previous = self._models.resident
         self._models.resident = self._models.loaded = None
         self._models.loading = spec
@@ -257,20 +272,23 @@ class Dispatcher:
             self._bus.publish(ModelUnloaded(model_name=previous.model.name))
         self._bus.publish(ModelLoading(model_name=spec.model.name, progress=0.0))
         try:
-            loaded = client.load(spec, lambda progress: self._publish_loading(spec, progress))
+            name = spec.model.name
+            loaded = client.load(spec, lambda part: self._bus.publish(ModelLoading(model_name=name, progress=part)))
         except (LoadFailed, EngineDied) as error:
             message = f"Failed to load model: {spec.model.name}: {error.message}"
             if isinstance(error, EngineDied) and not self._stopping:
-                self._deadly[spec.key] = "loading it ended the engine process"
+                points = 1 if error.detail.get("signal") == "SIGKILL" else 2
+                self._strikes[spec.key] = self._strikes.get(spec.key, 0) + points
             self._models.last_error = message
             self._bus.publish(ModelLoadFailed(model_name=spec.model.name, error=message))
-            raise type(error)(message) from error
+            raise type(error)(message, **error.detail) from error
         finally:
             self._models.loading = None
             self._supervisor.state = "idle" if client.alive else "dead"
         self._supervisor.succeeded()
         self._loaded_into = client
         self._not_restored.discard(spec.key)
+        self._strikes.pop(spec.key, None)
         self._models.resident, self._models.loaded, self._models.last_error = spec, loaded, None
         self._bus.publish(
             ModelLoaded(
@@ -281,9 +299,6 @@ class Dispatcher:
             )
         )
         return loaded
-
-    def _publish_loading(self, spec: LoadSpec, progress: float | None) -> None:
-        self._bus.publish(ModelLoading(model_name=spec.model.name, progress=progress))
 
     def _unload(self) -> None:
         previous = self._models.resident
@@ -345,6 +360,10 @@ class Dispatcher:
             started = time.perf_counter()
             try:
                 self._load(spec)
+            except EngineDied:
+                # Maybe not the model's fault: the next engine tries again.
+                self._put_back(active)
+                return None
             finally:
                 active.load_seconds = time.perf_counter() - started
         if active.stop_requested_at is not None:
@@ -388,7 +407,7 @@ class Dispatcher:
             self._by_run.pop(run.number, None)
 
     def _patience_seconds(self, active: ActiveJob) -> float:
-        if active.engine_phase == "sampling" and active.last_step_seconds:
+        if active.engine_phase == "sampling":
             return max(self._cancel_timeout_seconds, 3 * active.last_step_seconds)
         return self._cancel_timeout_seconds * _UNSTEPPED_PATIENCE_FACTOR
 

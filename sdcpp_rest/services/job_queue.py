@@ -22,9 +22,12 @@ from sdcpp_rest.errors import Conflict, EngineUnavailable, WaitTimeout
 from sdcpp_rest.services.active_jobs import ActiveJob, ActiveJobs
 from sdcpp_rest.services.event_bus import EventBus
 from sdcpp_rest.services.outputs import Outputs
+from sdcpp_rest.store.database import DatabaseUnusable
 from sdcpp_rest.store.job_store import JobStore
 
 log = logging.getLogger(__name__)
+
+_RETRY_PAUSE_SECONDS = 0.2
 
 ENGINE_KINDS: frozenset[JobKind] = frozenset({"txt2img", "img2img", "txt2vid", "upscale", "convert"})
 
@@ -48,7 +51,7 @@ class JobQueue:
         self._max_requeues = max_requeues
         self._waiting: dict[str, list[Future[Job]]] = {}
         self._waiting_lock = threading.Lock()
-        self._closed = False
+        self._closing = threading.Event()
         self.on_submitted: Callable[[], None] = lambda: None
         self.on_finished: Callable[[Job], None] = lambda job: None
 
@@ -71,7 +74,7 @@ class JobQueue:
 
         When this returns, the job survives a power cut. Raises QueueFull, and EngineUnavailable while the server stops.
         """
-        if self._closed:
+        if self._closing.is_set():
             raise EngineUnavailable("The server is stopping and takes no new jobs")
         job = Job(
             id=job_id or str(uuid.uuid4()),
@@ -188,7 +191,7 @@ class JobQueue:
             job = self._store.get(job_id)
             if job.status in FINISHED:
                 return job
-            if self._closed:
+            if self._closing.is_set():
                 raise EngineUnavailable("The server is stopping; the job goes on when it is back")
             return future.result(timeout_seconds)
         except FutureTimeoutError:
@@ -203,7 +206,7 @@ class JobQueue:
 
     def close(self) -> None:
         """Take no more jobs and release everybody who waits. Idempotent."""
-        self._closed = True
+        self._closing.set()
         with self._waiting_lock:
             futures = [future for futures in self._waiting.values() for future in futures]
             self._waiting.clear()
@@ -226,20 +229,18 @@ class JobQueue:
         self, active: ActiveJob, outputs: tuple[str, ...], timings: Timings, warnings: tuple[str, ...]
     ) -> bool:
         """The files are in place; false when a cancel won the row first, and the files have to go."""
-        job = self._store.transition(
+        job = self._settle(
             active.job.id, "completed", {"processing"}, outputs=outputs, timings=timings, warnings=warnings
         )
         return self._end(active, job)
 
     def fail(self, active: ActiveJob, code: str, message: str, timings: Timings) -> None:
-        job = self._store.transition(
-            active.job.id, "failed", {"processing"}, error=message, error_code=code, timings=timings
-        )
+        job = self._settle(active.job.id, "failed", {"processing"}, error=message, error_code=code, timings=timings)
         self._end(active, job)
 
     def cancelled(self, active: ActiveJob, timings: Timings) -> None:
         """The engine has stopped a job that was to be cancelled."""
-        job = self._store.transition(active.job.id, "cancelled", {"processing"}, timings=timings)
+        job = self._settle(active.job.id, "cancelled", {"processing"}, timings=timings)
         self._end(active, job)
 
     def requeue(self, active: ActiveJob, timings: Timings) -> None:
@@ -247,7 +248,7 @@ class JobQueue:
         count. Only if somebody has cancelled it meanwhile, it is cancelled, with ``timings``."""
         with self._active.claim_lock:
             if not active.cancel_requested:
-                job = self._store.transition(active.job.id, "pending", {"processing"}, refund_attempt=True)
+                job = self._settle(active.job.id, "pending", {"processing"}, refund_attempt=True)
                 self._active.remove(active.job.id)
                 if job is not None:
                     self._announce(job)
@@ -280,6 +281,20 @@ class JobQueue:
         return self._store.pending_bound_to(spec.key)
 
     # --- inside -----------------------------------------------------------------------------------------------------
+
+    def _settle(self, job_id: str, to: JobStatus, allowed_from: Collection[JobStatus], **fields: Any) -> Job | None:
+        """`JobStore.transition`, again and again while the disk is full: a job whose end is not written down would be
+        processing for ever, and everybody who waits for it with it. Raises only once the server stops."""
+        pause = _RETRY_PAUSE_SECONDS
+        while True:
+            try:
+                return self._store.transition(job_id, to, allowed_from, **fields)
+            except DatabaseUnusable as error:
+                if self._closing.is_set():
+                    raise
+                log.error("job %s is %s, but that cannot be written down yet: %s", job_id, to, error.message)
+            self._closing.wait(pause)
+            pause = min(10.0, pause * 2)
 
     def _end(self, active: ActiveJob, job: Job | None) -> bool:
         """Forget the live state; if this call won the row (``job``), announce the end."""

@@ -41,6 +41,7 @@ class ModelCall:
 
     verb: Literal["load", "unload", "rest"]
     spec: LoadSpec | None = None
+    is_choice: bool = True
     answer: Future[Loaded | None] = field(default_factory=Future)
 
 
@@ -74,14 +75,19 @@ class ModelSlot:
         assert loaded is not None
         return LoadOutcome(spec, loaded, tuple(warnings))
 
-    def select(self, spec: LoadSpec) -> Future[Loaded | None]:
-        """Choose ``spec`` for the jobs to come and have it loaded; does not wait."""
+    def select(self, spec: LoadSpec, *, is_choice: bool = True) -> Future[Loaded | None]:
+        """Choose ``spec`` for the jobs to come and have it loaded; does not wait.
+
+        ``is_choice``: somebody asked for it just now, so that it replaces what is remembered.
+        """
         with self._lock:
             self._refuse_if_closed()
+            if is_choice:
+                # Written first: a choice that cannot be remembered (the disk is full) is refused as a whole.
+                self._settings.put(_SELECTED, spec.model_dump(mode="json"))
+                self.last_error = None
             self.selected = spec
-            self.last_error = None
-            self._settings.put(_SELECTED, spec.model_dump(mode="json"))
-            return self._enqueue(ModelCall("load", spec))
+            return self._enqueue(ModelCall("load", spec, is_choice))
 
     def unload(self, force: bool = False) -> None:
         """Free the model and select none; blocks. Idempotent.
@@ -99,8 +105,8 @@ class ModelSlot:
                 )
         with self._lock:
             self._refuse_if_closed()
-            self.selected = None
             self._settings.delete(_SELECTED)
+            self.selected = None
             answer = self._enqueue(ModelCall("unload"))
         answer.result()
 
@@ -128,14 +134,18 @@ class ModelSlot:
                 self.last_error = str(error)
                 log.warning("the default model %s cannot be used: %s", default.model_name, error)
         if spec is not None:
-            self.select(spec)
+            self.select(spec, is_choice=False)
 
-    def deselect(self, spec: LoadSpec) -> None:
-        """``spec`` turned out to be unusable: new jobs must not bind to it."""
+    def deselect(self, spec: LoadSpec, *, forget: bool) -> None:
+        """``spec`` turned out to be unusable: new jobs must not bind to it.
+
+        ``forget`` it for the next start too, or let that try again: what is wrong may be the machine's state today.
+        """
         with self._lock:
             if self.selected == spec:
                 self.selected = None
-                self._settings.delete(_SELECTED)
+                if forget:
+                    self._settings.delete(_SELECTED)
 
     def next_call(self) -> ModelCall | None:
         """For the dispatcher: the oldest waiting call."""

@@ -117,4 +117,7 @@ class Outputs:
         if any(part.startswith(".") for part in path.relative_to(root).parts):
             # A link inside the folder that leads to the spool.
             raise OutputNotFound(f"Not found: {relative}")
+        if not (path.is_file() or path.is_dir()):
+            # Opening a pipe waits for a writer, for ever.
+            raise OutputNotFound(f"Not found: {relative}")
         return path

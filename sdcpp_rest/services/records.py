@@ -30,12 +30,19 @@ def record(job: Job, timings: Timings, warnings: tuple[str, ...], version: str, 
         "created_at": job.created_at.isoformat(),
         "title": job.title,
         "origin": job.origin,
-        "params": job.params,
+        "params": _without_paths(job.params),
         "inputs": job.inputs,
-        "model": job.load_spec.model_dump(mode="json") if job.load_spec else None,
+        "model": _without_paths(job.load_spec.model_dump(mode="json")) if job.load_spec else None,
         "warnings": list(warnings),
         "timings": timings.model_dump(),
         "version": version,
         "library_version": ready.library_version if ready else None,
         "library_commit": ready.library_commit if ready else None,
     }
+
+
+def _without_paths(value: Any) -> Any:
+    """Files by the names that ``GET /models`` shows: the record lies in a folder that is served."""
+    if isinstance(value, dict):
+        return {name: _without_paths(inner) for name, inner in value.items() if name != "path"}
+    return [_without_paths(inner) for inner in value] if isinstance(value, (list, tuple)) else value

@@ -108,7 +108,7 @@ class Submission:
 
     def _params(self, asked: Mapping[str, Any], spec: LoadSpec) -> tuple[ImageParams, list[str]]:
         defaults = {**self._library.generation_defaults(spec), **_load_time_defaults(spec)}
-        values = {"seed": -1, **defaults, **asked}
+        values = {"seed": -1, **self._within_limits(defaults), **asked}
         if "prompt" not in values:
             raise InvalidRequest("prompt is required", field="prompt")
         params = _typed(values)
@@ -116,11 +116,18 @@ class Submission:
         prompts.check_prompt("negative_prompt", params.negative_prompt, self._limits.prompt_characters)
         loras = self._library.resolve_loras(params.prompt)
         if not -1 <= params.seed <= _LARGEST_SEED - self._limits.batch:
-            raise out_of_range("seed", params.seed, "-1 (random) or an integer from 0 to 2^63")
+            largest = _LARGEST_SEED - self._limits.batch
+            raise out_of_range("seed", params.seed, f"-1 (random) or an integer from 0 to {largest}")
         seed = random.randrange(_SEED_RANGE) if params.seed == -1 else params.seed
         params = params.model_copy(update={"loras": loras, "seed": seed})
         self._check_numbers(params)
         return params, self._check_names(params, spec)
+
+    def _within_limits(self, defaults: dict[str, Any]) -> dict[str, Any]:
+        """A model's defaults, cut to what is allowed here: nobody should be refused for what they did not ask for."""
+        limits = {"width": self._limits.side, "height": self._limits.side, "steps": self._limits.steps}
+        wanted = {**{name: ImageParams.model_fields[name].default for name in limits}, **defaults}
+        return wanted | {name: min(wanted[name], limit) for name, limit in limits.items()}
 
     def _check_numbers(self, params: ImageParams) -> None:
         limits = self._limits

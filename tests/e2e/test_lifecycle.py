@@ -19,7 +19,8 @@ import pytest
 import requests
 from websockets.sync.client import connect
 
-from tests.e2e.conftest import TIMEOUT, ServerProcess, alive, children_of
+import sdcpp_rest
+from tests.e2e.conftest import TIMEOUT, ServerProcess, children_of
 
 pytestmark = [pytest.mark.e2e, pytest.mark.native]
 
@@ -137,6 +138,34 @@ def test_worker_killed_while_idle_comes_back_with_its_model(server: ServerProces
     assert health["model_name"] == "demo_dit_q8_0.gguf"
 
 
+def test_engine_killed_while_it_loads_costs_no_job_but_the_one_that_ran(server: ServerProcess) -> None:
+    doomed = server.submit(PROMPT, **LONG)
+    waiting = [server.submit(PROMPT, steps=2, seed=n) for n in range(4)]
+    server.wait_running(doomed)
+    server.engine().kill()
+    server.until(lambda: server.get("/health"), lambda health: health["model_loading"] and health["engine"]["pid"])
+    server.engine().kill()
+    assert server.wait(doomed)["status"] == "failed"
+    assert [server.wait(job_id)["status"] for job_id in waiting] == ["completed"] * 4
+    assert server.get("/health")["selected_model_name"] == "demo_dit_q8_0.gguf"
+
+
+def test_model_selected_last_survives_a_killed_engine_at_the_next_start(make_server: MakeServer) -> None:
+    server = make_server()
+    server.wait_loaded()
+    folder = server.folder / "models" / "diffusion_models"
+    folder.mkdir(parents=True)
+    demo = Path(sdcpp_rest.__file__).parent / "demo" / "diffusion_models"
+    for suffix in ("gguf", "json"):
+        (folder / f"mine.{suffix}").write_bytes((demo / f"demo_dit_q8_0.{suffix}").read_bytes())
+    assert server.post("/models/load", {"model_name": "mine.gguf"}).status_code == 200
+    server.kill()
+    server.start()
+    server.engine().kill()
+    health = server.until(lambda: server.get("/health"), lambda health: health["model_loaded"])
+    assert health["model_name"] == "mine.gguf"
+
+
 def test_killed_server_leaves_no_engine_and_loses_no_job(server: ServerProcess) -> None:
     done = server.submit(PROMPT, steps=2)
     server.wait(done)
@@ -161,11 +190,11 @@ def test_polite_stop_in_mid_job_keeps_the_job_for_the_next_start(make_server: Ma
     server.wait_loaded()
     running, pending = server.submit(PROMPT, steps=400, seed=1), server.submit(PROMPT, steps=2)
     server.wait_running(running)
-    family = [process.pid for process in children_of(server.process.pid)]  # type: ignore[union-attr]
+    family = children_of(server.process.pid)  # type: ignore[union-attr]
     started = time.monotonic()
     server.signal(number)
     assert time.monotonic() - started < 10
-    assert not [pid for pid in family if alive(pid)], "the engine is gone as well"
+    assert psutil.wait_procs(family, timeout=10)[1] == [], "the engine is gone as well"
     assert "Traceback" not in server.log.read_text()
     assert not (server.folder / "data" / "server.json").exists()
     server.start()

@@ -7,7 +7,7 @@ from flask.testing import FlaskClient
 
 from sdcpp_rest.engine.protocol import PreviewSettings
 
-SETTINGS = {"enabled": True, "mode": "proj", "interval": 1, "max_size": 256, "quality": 75}
+SETTINGS = {"enabled": True, "mode": "tae", "interval": 1, "max_size": 256, "quality": 75}
 
 
 def test_settings_are_told_as_the_contract_has_it(client: FlaskClient) -> None:

@@ -11,7 +11,6 @@ from PIL import Image
 
 from sdcpp_rest.core.events import JobStatusChanged
 from sdcpp_rest.core.infotext import parse
-from sdcpp_rest.core.load_spec import LoadSpec
 from sdcpp_rest.core.params import ImageParams
 from sdcpp_rest.errors import Conflict, EngineUnavailable, JobNotFound, QueueFull, WaitTimeout
 from tests.services.conftest import PATIENCE_SECONDS, Gate, House, of_job, shown
@@ -128,8 +127,12 @@ def test_record_is_enough_to_draw_the_picture_again(any_house: House) -> None:
     assert (record["title"], record["origin"]) == (" t", "test")
     assert record["library_version"] == "fake"
     assert record["timings"]["native_seconds"] == first.timings.native_seconds
-    spec, params = LoadSpec.model_validate(record["model"]), ImageParams.model_validate(record["params"])
-    assert spec == any_house.runtime.models.selected
+    spec, params = any_house.runtime.models.selected, ImageParams.model_validate(record["params"])
+    assert spec is not None
+    assert record["model"]["model"] == {"name": spec.model.name}
+    assert record["model"]["components"] == {role: {"name": file.name} for role, file in spec.components.items()}
+    assert record["model"]["options"] == spec.options.model_dump(mode="json")
+    assert str(any_house.config.paths.data_dir.parent) not in json.dumps(record), "it lies in a folder that is served"
     assert (params.cfg_scale, params.negative_prompt, params.sampler) == (1.5, "blue", "euler")
     again = any_house.draw(**params.model_dump(exclude={"loras"}), spec=spec)
     assert again.params == first.params

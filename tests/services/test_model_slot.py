@@ -181,21 +181,20 @@ def test_load_of_an_unknown_model_leaves_the_loaded_one(house: House) -> None:
 
 def test_model_that_kills_the_engine_is_not_loaded_again_by_itself(any_house: House) -> None:
     copy_demo(any_house.config, "die.gguf")
-    runtime, tries = any_house.runtime, 0
+    runtime = any_house.runtime
     with pytest.raises(EngineDied, match=r"Failed to load model: die.gguf"):
         runtime.models.load(LoadRequest(model_name="die.gguf"))
-    tries += 1
-    assert runtime.models.selected is None
     deadly = LoadSpec.model_validate(runtime.library.build_spec(LoadRequest(model_name="die.gguf"))[0])
-    job = any_house.draw(spec=deadly)
-    assert (job.status, job.error_code) == ("failed", "load_failed")
-    assert "not loaded again by itself" in str(job.error)
-    assert runtime.supervisor.restarts == tries, "the job did not cost another engine"
+    for _ in range(2):
+        job = any_house.draw(spec=deadly)
+        assert (job.status, job.error_code) == ("failed", "load_failed")
+        assert "not loaded again by itself" in str(job.error)
+    assert runtime.supervisor.restarts == 2, "one more engine may be spent on a maybe, and then none"
     with pytest.raises(EngineDied):
         runtime.models.load(LoadRequest(model_name="die.gguf"))
     runtime.models.load(LoadRequest(model_name=DEMO))
     assert any_house.draw().status == "completed"
-    assert runtime.supervisor.restarts == 2, "asking for it explicitly was allowed"
+    assert runtime.supervisor.restarts >= 3, "asking for it explicitly was allowed"
 
 
 def test_job_whose_model_cannot_be_loaded_fails_and_the_next_one_runs(house: House) -> None:
@@ -208,7 +207,8 @@ def test_job_whose_model_cannot_be_loaded_fails_and_the_next_one_runs(house: Hou
 
 def test_job_whose_model_kills_the_engine_fails_and_the_next_one_runs(any_house: House) -> None:
     job = any_house.draw(spec=spec_named("die.gguf"))
-    assert (job.status, job.error_code) == ("failed", "engine_crashed")
+    assert (job.status, job.error_code) == ("failed", "load_failed")
+    assert "repeatedly" in str(job.error)
     assert any_house.draw().status == "completed"
     assert any_house.runtime.models.selected is not None
     assert any_house.runtime.models.selected.model.name == DEMO

@@ -19,7 +19,7 @@ from sdcpp_rest.errors import InvalidRequest, MethodNotAllowed, NotFound, Payloa
 from sdcpp_rest.routes.docs import docs
 from sdcpp_rest.routes.files import files
 from sdcpp_rest.routes.generation import generation
-from sdcpp_rest.routes.http import RUNTIME_KEY, internal_error, json_text, render_error, shortened
+from sdcpp_rest.routes.http import RUNTIME_KEY, internal_error, json_text, render_error, runtime, shortened
 from sdcpp_rest.routes.models import models
 from sdcpp_rest.routes.previews import previews
 from sdcpp_rest.routes.queue import queue
@@ -97,6 +97,8 @@ def _count_requests(app: Flask, runtime: Runtime) -> None:
 
 
 def _refused(error: SdcppRestError) -> Response:
+    discreet = runtime().discreet
+    error.message, error.detail = discreet(error.message), discreet.in_all(error.detail)
     status, headers, body = render_error(request.path, error)
     return Response(body, status=status, headers=headers)
 

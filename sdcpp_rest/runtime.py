@@ -20,6 +20,7 @@ from sdcpp_rest.engine.supervisor import EngineSupervisor
 from sdcpp_rest.engine.worker import WorkerOptions
 from sdcpp_rest.errors import Conflict
 from sdcpp_rest.services.active_jobs import ActiveJobs
+from sdcpp_rest.services.discretion import Discretion
 from sdcpp_rest.services.dispatcher import Dispatcher
 from sdcpp_rest.services.event_bus import EventBus
 from sdcpp_rest.services.hashing import ModelHashes
@@ -66,6 +67,9 @@ class Runtime:
         self.bus = EventBus()
         self.outputs = Outputs(paths.output_dir, paths.data_dir / "inputs")
         self.library = open_library(config)
+        self.discreet = Discretion(
+            (paths.output_dir / ".spool", paths.output_dir, paths.models_dir, paths.log_dir, paths.data_dir, DEMO_ROOT)
+        )
         self.active = active = ActiveJobs()
         self.queue = JobQueue(
             JobStore(self._database),
@@ -96,6 +100,7 @@ class Runtime:
             version=self.version,
             cancel_timeout_seconds=config.engine.cancel_timeout_seconds,
             check_spec=check_loadable if config.engine.runner == "native" else lambda spec: None,
+            discreet=self.discreet,
             on_start=self._recover,
         )
         self.submission = Submission(
@@ -150,7 +155,7 @@ class Runtime:
             "model_loaded": resident is not None,
             "model_loading": loading is not None,
             "loading_model_name": loading.model.name if loading else None,
-            "last_error": models.last_error,
+            "last_error": self.discreet(models.last_error) if models.last_error else None,
             "model_name": resident.model.name if resident else None,
             "model_type": resident.kind if resident else None,
             "model_architecture": (architecture or resident.architecture) if resident else None,

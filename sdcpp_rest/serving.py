@@ -30,10 +30,11 @@ from sdcpp_rest.runtime import Runtime
 log = logging.getLogger(__name__)
 
 SERVER_FILE = "server.json"
-_BACKLOG = 2048
+# asyncio accepts this many connections in a row before any of them is looked at: it must fit into the reserve.
+_BACKLOG = 128
 _SILENCE_SECONDS = 30.0
-# Files, pipes and the database need some, whoever is connected.
-_RESERVED_FILES = 100
+# Files, pipes and the database need some, whoever is connected; so do connections that are about to be refused.
+_RESERVED_FILES = 300
 
 
 class _JsonHttp(H11Protocol):

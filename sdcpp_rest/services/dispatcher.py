@@ -51,6 +51,7 @@ class Dispatcher:
         version: written into every picture and record.
         cancel_timeout_seconds: how long a cancelled run may take to stop while sampling before the engine is replaced.
         check_spec: refuses files that must not reach the library (they may have been replaced since they were chosen).
+        discreet: takes out of messages what users must not know.
         on_start: runs first on the dispatcher's thread (recovery of the queue, selection of the model).
     """
 
@@ -66,6 +67,7 @@ class Dispatcher:
         version: str,
         cancel_timeout_seconds: float = 30.0,
         check_spec: Callable[[LoadSpec], object] = lambda spec: None,
+        discreet: Callable[[str], str] = str,
         on_start: Callable[[], None] = lambda: None,
     ) -> None:
         self._supervisor = supervisor
@@ -76,7 +78,7 @@ class Dispatcher:
         self._bus = bus
         self._version = version
         self._cancel_timeout_seconds = cancel_timeout_seconds
-        self._check_spec = check_spec
+        self._check_spec, self._discreet = check_spec, discreet
         self._on_start = on_start
         self._by_run: dict[int, ActiveJob] = {}
         self._loaded_into: EngineClient | None = None
@@ -139,17 +141,7 @@ class Dispatcher:
 
     def _publish_progress(self, active: ActiveJob) -> None:
         progress = active.progress
-        self._bus.publish(
-            JobProgress(
-                job_id=active.job.id,
-                step=progress.step,
-                total_steps=progress.total_steps,
-                current_image=progress.current_image,
-                total_images=progress.total_images,
-                percentage=progress.percentage,
-                phase=progress.phase,
-            )
-        )
+        self._bus.publish(JobProgress(job_id=active.job.id, percentage=progress.percentage, **progress.model_dump()))
 
     def _take_preview(self, active: ActiveJob, event: Preview) -> None:
         active.preview_path = event.path
@@ -169,6 +161,7 @@ class Dispatcher:
             self._on_start()
         except Exception:
             log.exception("the queue's recovery failed")
+        pause = 1.0
         while True:
             self._wake.clear()
             # Looked at after clearing: a stop that comes in between has set both, and its wake-up is gone.
@@ -176,6 +169,7 @@ class Dispatcher:
                 return
             try:
                 if self._turn():
+                    pause = 1.0
                     continue
             except EngineUnavailable as error:
                 # Not running and not to be had: jobs stay pending, and the next try comes after the back-off.
@@ -184,8 +178,9 @@ class Dispatcher:
                 continue
             except Exception:
                 # A full disk, say: the next try fails as well until somebody has done something about it.
-                log.exception("the dispatcher stumbled; it goes on")
-                self._wake.wait(1.0)
+                log.exception("the dispatcher stumbled; it goes on in %g s", pause)
+                self._wake.wait(pause)
+                pause = min(30.0, pause * 2)
                 continue
             self._wake.wait()
 
@@ -262,7 +257,7 @@ class Dispatcher:
         try:
             self._check_spec(spec)
         except SdcppRestError as error:
-            self._models.last_error = f"Failed to load model: {spec.model.name}: {error.message}"
+            self._models.last_error = self._discreet(f"Failed to load model: {spec.model.name}: {error.message}")
             raise LoadFailed(self._models.last_error) from error
         previous = self._models.resident
         self._models.resident = self._models.loaded = None
@@ -275,7 +270,7 @@ class Dispatcher:
             name = spec.model.name
             loaded = client.load(spec, lambda part: self._bus.publish(ModelLoading(model_name=name, progress=part)))
         except (LoadFailed, EngineDied) as error:
-            message = f"Failed to load model: {spec.model.name}: {error.message}"
+            message = self._discreet(f"Failed to load model: {spec.model.name}: {error.message}")
             if isinstance(error, EngineDied) and not self._stopping:
                 points = 1 if error.detail.get("signal") == "SIGKILL" else 2
                 self._strikes[spec.key] = self._strikes.get(spec.key, 0) + points
@@ -477,7 +472,7 @@ class Dispatcher:
         elif active.requeue_requested or (self._stopping and code in (EngineDied.code, EngineUnavailable.code)):
             self._put_back(active)
         else:
-            self._queue.fail(active, code, message, timings or self._timings(active, 0.0))
+            self._queue.fail(active, code, self._discreet(message), timings or self._timings(active, 0.0))
 
     def _record(self, job: Job, timings: Timings, warnings: tuple[str, ...]) -> dict[str, Any]:
         return records.record(job, timings, warnings, self._version, self._supervisor.ready)

@@ -23,8 +23,9 @@ TIMEOUT = 60.0
 class ServerProcess:
     """One ``sdcpp-rest serve`` on free ports, with folders of its own below ``folder``."""
 
-    def __init__(self, folder: Path, *settings: str) -> None:
+    def __init__(self, folder: Path, *settings: str, prefix: tuple[str, ...] = ()) -> None:
         self.folder = folder
+        self.prefix = prefix
         self.settings = settings
         self.process: subprocess.Popen[bytes] | None = None
         self.url = self.ws_url = self.ws_port_url = ""
@@ -49,7 +50,7 @@ class ServerProcess:
             command += [f"--{name}-dir", str(self.folder / name)]
         for override in overrides:
             command += ["--set", override]
-        return command
+        return [*self.prefix, *command]
 
     def _announced(self) -> bool:
         try:
@@ -134,10 +135,10 @@ def make_server(tmp_path: Path) -> Iterator[Callable[..., ServerProcess]]:
     """``make_server("key=value", ...)`` starts one; all are stopped at the end."""
     servers: list[ServerProcess] = []
 
-    def make(*settings: str, name: str = "server", start: bool = True) -> ServerProcess:
+    def make(*settings: str, name: str = "server", start: bool = True, prefix: tuple[str, ...] = ()) -> ServerProcess:
         folder = tmp_path / name
         folder.mkdir(exist_ok=True)
-        server = ServerProcess(folder, *settings)
+        server = ServerProcess(folder, *settings, prefix=prefix)
         servers.append(server)
         return server.start() if start else server
 

@@ -311,3 +311,32 @@ def test_server_process_stays_small(server: ServerProcess) -> None:
     memory = psutil.Process(server.process.pid).memory_info().rss  # type: ignore[union-attr]
     assert memory < 160 * 2**20
     assert os.path.exists(server.folder / "data" / "logs" / "engine.log")
+
+
+def test_connections_beyond_the_limit_do_not_silence_the_server(make_server: MakeServer) -> None:
+    """Each of these says too little to be a request. The limit of open files stays out of their reach."""
+    server = make_server('engine.runner="fake"', prefix=("prlimit", "--nofile=256:256"))
+    host, _, port = server.url.removeprefix("http://").rpartition(":")
+    silent = []
+    try:
+        for _ in range(400):
+            connection = socket.create_connection((host, int(port)), timeout=TIMEOUT)
+            silent.append(connection)
+            connection.sendall(b"GET / HTTP/1.1\r\n")
+        hung_up = [connection for connection in silent if _is_closed(connection)]
+        assert len(hung_up) >= 200, "those beyond the limit were hung up on"
+        assert "Too many open files" not in server.log.read_text()
+    finally:
+        for connection in silent:
+            connection.close()
+    assert server.get("/health")["status"] == "ok"
+
+
+def _is_closed(connection: socket.socket) -> bool:
+    connection.settimeout(0.01)
+    try:
+        return connection.recv(1) == b""
+    except TimeoutError:
+        return False
+    except OSError:
+        return True

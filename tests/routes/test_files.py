@@ -190,3 +190,10 @@ def test_a_link_that_leads_out_is_refused(house: Any, tmp_path: Path) -> None:
     answer = get(house.client, "/output/link.txt")
     assert answer.status_code == 400
     assert "secret" not in answer.text
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_in_the_folder_is_not_opened(house: Any) -> None:
+    """Opening it would wait for a writer, and hold its thread, for ever."""
+    os.mkfifo(folder_of(house) / "pipe.png")
+    assert get(house.client, "/output/pipe.png").status_code == 404

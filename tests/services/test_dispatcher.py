@@ -18,6 +18,7 @@ from sdcpp_rest.engine.fake_runner import FakeRunner
 from sdcpp_rest.engine.protocol import RunJob
 from sdcpp_rest.engine.runner import Report, RunCancelled, RunResult
 from sdcpp_rest.errors import Conflict
+from sdcpp_rest.store.database import DatabaseUnusable
 from tests.services.conftest import PATIENCE_SECONDS, Gate, House, of_job, shown, spec_named
 
 
@@ -324,6 +325,25 @@ def test_row_that_cannot_be_written_is_logged_and_the_queue_goes_on(
     assert house.draw().status == "completed"
     assert "the end of a job was not written down" in caplog.text
     assert house.runtime.outputs.published(job_id) is not None, "the next start finds the picture"
+
+
+def test_end_of_a_job_is_written_when_the_disk_has_room_again(house: House, caplog: pytest.LogCaptureFixture) -> None:
+    store, refusals = house.runtime.queue._store, threading.Semaphore(0)
+    transition = store.transition
+
+    def full_twice(job_id: str, to: str, *rest: Any, **fields: Any) -> Any:
+        if to == "completed" and len(caplog.messages) < 2:
+            refusals.release()
+            raise DatabaseUnusable("database or disk is full")
+        return transition(job_id, to, *rest, **fields)
+
+    store.transition = full_twice  # type: ignore[method-assign]
+    job = house.draw()
+    assert job.status == "completed"
+    assert refusals.acquire(timeout=1)
+    assert refusals.acquire(timeout=1)
+    assert sum("cannot be written down yet" in message for message in caplog.messages) == 2
+    assert house.runtime.queue.is_busy is False
 
 
 # --- deaths -----------------------------------------------------------------------------------------------------------

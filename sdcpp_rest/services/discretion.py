@@ -1,0 +1,29 @@
+"""Where files lie on the server's disk is nobody's business: messages that leave the house lose the folders' names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+
+class Discretion:
+    """Calling it shortens every path below one of ``folders`` to the part that users know."""
+
+    def __init__(self, folders: Iterable[Path]) -> None:
+        # The deepest first: the output folder may lie in the data folder.
+        self._folders = sorted({str(folder) for folder in folders if folder.parts[1:]}, key=len, reverse=True)
+
+    def __call__(self, text: str) -> str:
+        for folder in self._folders:
+            if folder in text:
+                text = text.replace(folder + "/", "").replace(folder, "the server's folder")
+        return text
+
+    def in_all(self, value: Any) -> Any:
+        """The same for every string in a JSON-ready value."""
+        if isinstance(value, str):
+            return self(value)
+        if isinstance(value, dict):
+            return {name: self.in_all(inner) for name, inner in value.items()}
+        return [self.in_all(inner) for inner in value] if isinstance(value, (list, tuple)) else value

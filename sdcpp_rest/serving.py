@@ -30,8 +30,10 @@ from sdcpp_rest.runtime import Runtime
 log = logging.getLogger(__name__)
 
 SERVER_FILE = "server.json"
-# asyncio accepts this many connections in a row before any of them is looked at: it must fit into the reserve.
-_BACKLOG = 128
+_BACKLOG = 2048
+# asyncio accepts this many connections in a row before it looks at any, and does so several times before the surplus
+# ones are closed again: that must fit into the reserve.
+_ACCEPTED_AT_ONCE = 32
 _SILENCE_SECONDS = 30.0
 # Files, pipes and the database need some, whoever is connected; so do connections that are about to be refused.
 _RESERVED_FILES = 300
@@ -115,7 +117,7 @@ class Server(uvicorn.Server):
                 access_log=False,
                 proxy_headers=False,
                 server_header=False,
-                backlog=_BACKLOG,
+                backlog=_ACCEPTED_AT_ONCE,
                 timeout_keep_alive=server.keep_alive_seconds,
                 timeout_graceful_shutdown=max(1, int(runtime.config.engine.stop_timeout_seconds)),
             )
@@ -126,6 +128,9 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets=sockets)
         if self.started and sockets:
+            for bound in sockets:
+                # uvicorn has set the kernel's queue to what asyncio may accept at once; people may still queue up.
+                bound.listen(_BACKLOG)
             self._server_file = self._tell_where(sockets)
             log.info("listening on %s", ", ".join(_url(bound) for bound in sockets))
 

@@ -77,7 +77,11 @@ def serve(config_file: Path | None, overrides: tuple[str, ...], **options: Any) 
 
     config = load_config(config_file, overrides, **options)
     _log_to_stderr(logging.INFO)
-    sys.exit(serve_runtime(Runtime(config)))
+    code = serve_runtime(Runtime(config))
+    # Everything is stopped and closed. Only a view that is stuck (a download nobody reads) may still hold its thread,
+    # and the interpreter would wait for it for ever.
+    logging.shutdown()
+    os._exit(code)
 
 
 # --- generate ---------------------------------------------------------------------------------------------------------

@@ -340,3 +340,17 @@ def _is_closed(connection: socket.socket) -> bool:
         return False
     except OSError:
         return True
+
+
+def test_download_that_nobody_reads_does_not_keep_the_server_from_stopping(make_server: MakeServer) -> None:
+    server = make_server('engine.runner="fake"', "engine.stop_timeout_seconds=1")
+    (server.folder / "output").mkdir(exist_ok=True)
+    with (server.folder / "output" / "large.bin").open("wb") as file:
+        file.truncate(200 * 2**20)
+    host, _, port = server.url.removeprefix("http://").rpartition(":")
+    with socket.create_connection((host, int(port)), timeout=TIMEOUT) as connection:
+        connection.sendall(b"GET /output/large.bin HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert connection.recv(16).startswith(b"HTTP/1.1 200")
+        started = time.monotonic()
+        assert server.signal(signal.SIGTERM) == 0
+        assert time.monotonic() - started < 20

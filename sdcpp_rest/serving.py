@@ -61,7 +61,9 @@ class _JsonHttp(H11Protocol):
     def _hang_up_on_silence(self) -> None:
         """A connection that has not brought a whole request head by now never will; later ones have keep-alive's."""
         cycle: object | None = self.cycle
-        if cycle is None:
+        # A WebSocket has taken the connection over: it is somebody else's now, and may be silent for days.
+        is_ours = self.transport.get_protocol() is self
+        if cycle is None and is_ours:
             self.transport.abort()
 
     def send_400_response(self, msg: str) -> None:

@@ -13,6 +13,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection
 
+from sdcpp_rest import serving
 from sdcpp_rest.core.events import JobPreview, JobProgress, JobStatusChanged, ServerStatus
 from sdcpp_rest.routes.websocket import answer_to, message_text
 
@@ -102,6 +103,19 @@ def test_the_heart_beats(make_served: Any, next_event: Any) -> None:
     served = make_served(events={"heartbeat_seconds": 0.05})
     with served.listen() as connection:
         for _ in range(3):
+            assert next_event(connection, "server_status")["data"]["status"] == "ok"
+
+
+def test_a_listener_outlives_the_patience_with_silent_connections(
+    make_served: Any, next_event: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who connects and says nothing is hung up on after a while; a WebSocket is silent by nature."""
+    monkeypatch.setattr(serving, "_SILENCE_SECONDS", 0.2)
+    served = make_served(events={"heartbeat_seconds": 0.1})
+    with served.listen() as connection, socket.create_connection(("127.0.0.1", served.port), timeout=20) as silent:
+        silent.sendall(b"GET / HTTP/1.1\r\n")
+        assert silent.recv(1) == b"", "hung up on"
+        for _ in range(4):
             assert next_event(connection, "server_status")["data"]["status"] == "ok"
 
 

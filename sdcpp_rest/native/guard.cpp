@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <exception>
+#include <regex>
 
 #if defined(_WIN32)
 #define GUARD_API extern "C" __declspec(dllexport)
@@ -123,7 +124,7 @@ int guarded(int64_t run, Body body) {
 
 // --- settings ---------------------------------------------------------------------------------------------------------
 
-GUARD_API int guard_version() { return 1; }
+GUARD_API int guard_version() { return 2; }
 GUARD_API const char* guard_text() { return call.text; }
 GUARD_API void guard_cancel(int64_t run) { cancelled_run.store(run); }
 GUARD_API void guard_set_progress_sink(ProgressSink sink) { progress_sink.store(sink); }
@@ -158,6 +159,13 @@ GUARD_API void guard_abort(const char* text) {
     if (!call.active || call.loading || raised_in_backend(text)) return;
     remember(text);
     throw AssertionThrown{};
+}
+
+// --- questions ----------------------------------------------------------------------------------------------------------
+
+// The library compiles the patterns of tensor type rules on its loader threads, where nothing catches what they throw.
+GUARD_API int guard_check_pattern(const char* pattern) {
+    return guarded(0, [&] { return std::regex(pattern), true; });
 }
 
 // --- guarded calls, one per shape ---------------------------------------------------------------------------------------

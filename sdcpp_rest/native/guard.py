@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-GUARD_VERSION = 1
+GUARD_VERSION = 2
 GUARD_VARIABLE = "SDCPP_REST_GUARD"
 
 OK, FAILED, CANCELLED, EXCEPTION, ASSERTION = range(5)
@@ -88,6 +88,8 @@ class Guard:
             ("guard_catch_terminate", None, []),
             # void guard_set_last_words(const char* path);
             ("guard_set_last_words", None, [text]),
+            # int guard_check_pattern(const char* pattern);
+            ("guard_check_pattern", ctypes.c_int, [text]),
             # int guard_new_context(load, const void* params, void** context);
             ("guard_new_context", ctypes.c_int, [pointer] * 3),
             # int guard_generate_image(generate, void* context, const void* params, int64_t run, void** images);
@@ -133,6 +135,12 @@ class Guard:
     def set_last_words(self, path: str | os.PathLike[str] | None) -> None:
         """Where the text of a deadly assertion is written before the process dies; None for nowhere."""
         self._cdll.guard_set_last_words(os.fsencode(path) if path else None)
+
+    def pattern_error(self, pattern: bytes) -> str | None:
+        """Why C++ cannot use ``pattern`` as a regular expression; None when it can."""
+        if self._cdll.guard_check_pattern(pattern) == OK:
+            return None
+        return str(self._cdll.guard_text().decode("utf-8", "replace"))
 
     def call(self, name: str, function: Any, *arguments: Any, run: int, log_lines: Callable[[], Sequence[str]]) -> None:
         """Run one guarded call.

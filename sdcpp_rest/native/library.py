@@ -280,6 +280,8 @@ class Library:
         self._function("sd_sample_params_init", None, ctypes.POINTER(raw.sd_sample_params_t))
         # SD_API void sd_img_gen_params_init(sd_img_gen_params_t* sd_img_gen_params);
         self._function("sd_img_gen_params_init", None, ctypes.POINTER(raw.sd_img_gen_params_t))
+        # SD_API void sd_vid_gen_params_init(sd_vid_gen_params_t* sd_vid_gen_params);
+        self._function("sd_vid_gen_params_init", None, ctypes.POINTER(raw.sd_vid_gen_params_t))
 
         # GGML_API ggml_abort_callback_t ggml_set_abort_callback(ggml_abort_callback_t callback);
         self._function("ggml_set_abort_callback", pointer, pointer)

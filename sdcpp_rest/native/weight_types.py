@@ -64,10 +64,15 @@ def writable_types() -> tuple[WeightType, ...]:
     return tuple(weight_type for weight_type in WEIGHT_TYPES if weight_type.can_write)
 
 
-def weight_type_value(type_id: str) -> int:
-    """The library's enum value of ``type_id`` (any case). ValueError for unknown types and those it cannot write."""
+def writable_type(type_id: str) -> WeightType:
+    """The type called ``type_id`` (any case). ValueError for unknown types and those the library cannot write."""
     found = _BY_ID.get(type_id.lower())
     if found is None or not found.can_write:
         allowed = ", ".join(weight_type.id for weight_type in writable_types())
         raise ValueError(f"weight type {type_id!r} cannot be written; allowed: {allowed}")
-    return found.value
+    return found
+
+
+def weight_type_value(type_id: str) -> int:
+    """The library's enum value of ``type_id``; ValueError as ``writable_type``."""
+    return writable_type(type_id).value

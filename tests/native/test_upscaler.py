@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from sdcpp_rest.native.context import NativeError, RawImage
+from sdcpp_rest.native.context import NativeCancelled, NativeError, RawImage
+from sdcpp_rest.native.library import Library
 from sdcpp_rest.native.upscaler import Upscaler
 
 pytestmark = pytest.mark.native
@@ -44,3 +45,50 @@ def test_closed_upscaler_refuses_and_closes_twice(demo_folder: Path) -> None:
     upscaler.close()
     with pytest.raises(ValueError, match="unloaded"):
         upscaler.upscale(RawImage(8, 8, 3, bytes(192)))
+
+
+@pytest.mark.parametrize("tile_size", [1, 2, 7, 16, 64, 2**31 - 1])
+def test_any_tile_size_fills_the_whole_picture(demo_folder: Path, tile_size: int) -> None:
+    grey = RawImage(20, 13, 3, b"\x80" * (20 * 13 * 3))
+    path = str(demo_folder / "esrgan/esrgan_x2.safetensors")
+    with Upscaler.load(path, n_threads=1, tile_size=tile_size) as upscaler:
+        larger = upscaler.upscale(grey)
+    assert (larger.width, larger.height) == (40, 26)
+    assert min(larger.pixels) > 64
+
+
+def test_smallest_pictures_grow(demo_folder: Path) -> None:
+    with Upscaler.load(str(demo_folder / "esrgan/esrgan_x4.safetensors"), n_threads=1) as upscaler:
+        assert upscaler.upscale(RawImage(1, 1, 3, b"\x80" * 3)).width == 4
+        assert upscaler.upscale(RawImage(1, 40, 3, b"\x80" * 120)).height == 160
+
+
+@pytest.mark.parametrize("tile_size", [0, -1])
+def test_no_tile_is_refused(demo_folder: Path, tile_size: int) -> None:
+    with pytest.raises(ValueError, match="tile_size must be at least 1 pixel"):
+        Upscaler.load(str(demo_folder / "esrgan/esrgan_x2.safetensors"), tile_size=tile_size)
+
+
+def test_file_decides_the_factor_whatever_is_asked(demo_folder: Path) -> None:
+    with Upscaler.load(str(demo_folder / "esrgan/esrgan_x2.safetensors"), n_threads=1) as upscaler:
+        assert upscaler.upscale(RawImage(8, 8, 3, bytes(192)), 1_000_000).width == 16
+
+
+def test_cancel_stops_between_tiles_and_the_upscaler_goes_on(demo_folder: Path, library: Library) -> None:
+    image = RawImage(64, 64, 3, bytes(range(192)) * 64)
+    path = str(demo_folder / "esrgan/esrgan_x2.safetensors")
+    with Upscaler.load(path, n_threads=1, tile_size=16) as upscaler:
+        whole = upscaler.upscale(image, run=1)
+        tiles: list[int] = []
+
+        def cancel_at_tile_two(tile: int, _tiles: int, _seconds: float) -> None:
+            tiles.append(tile)
+            if tile == 2:
+                library.cancel(2)
+
+        library.set_progress(cancel_at_tile_two)
+        with pytest.raises(NativeCancelled):
+            upscaler.upscale(image, run=2)
+        library.set_progress(None)
+        assert tiles == [0, 1, 2]
+        assert upscaler.upscale(image, run=3) == whole

@@ -18,8 +18,8 @@ Shapes = Mapping[str, tuple[int, ...]]
 DIFFUSION_PREFIX = "model.diffusion_model."
 
 Contents = Literal[
-    "picture model", "LoRA", "upscaler", "VAE", "tiny autoencoder", "ControlNet", "language model", "CLIP text encoder",
-    "T5 text encoder", "embedding", "unknown",
+    "picture model", "LoRA", "upscaler", "VAE", "tiny autoencoder", "ControlNet", "PhotoMaker", "language model",
+    "CLIP text encoder", "CLIP vision encoder", "T5 text encoder", "embedding", "unknown",
 ]  # fmt: skip
 
 _QWEN_VOCABULARY = 151_669  # one past the last special token that the Qwen tokenizer puts into a prompt
@@ -31,8 +31,9 @@ class Architecture(Frozen):
 
     ``name`` is close to what the library prints as ``Version``. ``needs`` lists text encoders that must all be there,
     ``needs_any`` a choice of which one is enough, ``helped_by`` those without which the prompt counts for little or
-    nothing. ``has_vae``: pixels come from an autoencoder (only Radiance draws pixels itself). ``unusable`` says why
-    this version of the library cannot use the family at all.
+    nothing. ``has_vae``: pixels come from an autoencoder (only Radiance draws pixels itself).
+    ``takes_reference_images``: the library shows it the pictures of ``ref_images``; whether it was trained to look at
+    them differs by variant. ``unusable`` says why this version of the library cannot use the family at all.
     """
 
     id: str
@@ -45,22 +46,42 @@ class Architecture(Frozen):
     helped_by: tuple[str, ...] = ()
     has_vae: bool = True
     takes_controlnet: bool = False
+    takes_photo_maker: bool = False
+    takes_reference_images: bool = False
     min_vocabulary: int = 0
     unusable: str = ""
 
 
 def _unet(id: str, name: str, *needs: str, takes_controlnet: bool = True) -> Architecture:
-    return Architecture(id=id, name=name, is_flow=False, needs=needs, takes_controlnet=takes_controlnet)
+    return Architecture(
+        id=id,
+        name=name,
+        is_flow=False,
+        needs=needs,
+        takes_controlnet=takes_controlnet,
+        takes_photo_maker="clip_g" in needs,
+        takes_reference_images=id.endswith("_pix2pix"),
+    )
 
 
 def _flux(id: str, name: str, unusable: str = "") -> Architecture:
+    encoders = ("clip_l", "t5xxl")
     return Architecture(
-        id=id, name=name, needs_any=("clip_l", "t5xxl"), helped_by=("clip_l", "t5xxl"), unusable=unusable
+        id=id,
+        name=name,
+        needs_any=encoders,
+        helped_by=encoders,
+        # The others have more channels, for a second picture of their own: references beside them end the process.
+        takes_reference_images=id == "flux",
+        unusable=unusable,
     )
 
 
 def _llm(id: str, name: str, min_vocabulary: int = _QWEN_VOCABULARY) -> Architecture:
-    return Architecture(id=id, name=name, needs=("llm",), min_vocabulary=min_vocabulary)
+    blind = id in ("anima", "ernie_image")
+    return Architecture(
+        id=id, name=name, needs=("llm",), min_vocabulary=min_vocabulary, takes_reference_images=not blind
+    )
 
 
 def _wan(id: str, name: str) -> Architecture:
@@ -95,7 +116,7 @@ _ALL = (
     _flux("flux_fill", "Flux Fill"),
     _flux("flux_control", "Flux Control"),
     _flux("flex2", "Flex.2", unusable="every picture of Flex.2 ends the engine"),
-    Architecture(id="chroma", name="Chroma", helped_by=("t5xxl",)),
+    Architecture(id="chroma", name="Chroma", helped_by=("t5xxl",), takes_reference_images=True),
     Architecture(id="chroma_radiance", name="Chroma Radiance", helped_by=("t5xxl",), has_vae=False),
     _wan("wan2", "Wan 2.x"),
     _wan("wan2_2_i2v", "Wan 2.2 I2V"),
@@ -141,6 +162,8 @@ _TOKEN_TABLES = frozenset(
     {
         "cond_stage_model.transformer.text_model.embeddings.token_embedding.weight",
         "cond_stage_model.model.token_embedding.weight",
+        "text_encoder.text_model.embeddings.token_embedding.weight",
+        "te1.text_model.embeddings.token_embedding.weight",
         "text_model.embeddings.token_embedding.weight",
         "te.text_model.embeddings.token_embedding.weight",
         "conditioner.embedders.0.model.token_embedding.weight",
@@ -282,12 +305,14 @@ def contents_of(tensors: Shapes, declared: str = "") -> Contents:
 
     Only kinds with unmistakable signs are named; everything else is ``"unknown"``.
     """
-    if sum(1 for name in tensors if _LORA_NAME.search(name)) * 2 > len(tensors):
-        return "LoRA"
 
     def has(*starts: str) -> bool:
         return any(name.startswith(starts) for name in tensors)
 
+    if has("fuse_module.", "pmid.fuse_module.", "qformer_perceiver."):
+        return "PhotoMaker"  # asked before LoRA: it brings one along
+    if sum(1 for name in tensors if _LORA_NAME.search(name)) * 2 > len(tensors):
+        return "LoRA"
     if has("zero_convs.", "controlnet_", "input_hint_block.") or (has("control_model.") and not has(DIFFUSION_PREFIX)):
         return "ControlNet"
     if detect(tensors) is not None:
@@ -300,6 +325,8 @@ def contents_of(tensors: Shapes, declared: str = "") -> Contents:
         return "T5 text encoder"
     if has("text_model.encoder.layers.", "text_model.embeddings.") or "token_embedding.weight" in tensors:
         return "CLIP text encoder"
+    if has("vision_model.", "visual.transformer."):
+        return "CLIP vision encoder"
     if declared in _LANGUAGE_MODELS or has(*_LLM_TABLES, "model.layers.0.self_attn."):
         return "language model"
     if has("decoder.layers.", "encoder.layers.0.") or has("decoder.1.weight", "decoder.3.conv."):
@@ -340,7 +367,7 @@ def missing_components(
     ``components`` are the roles that are given. Parts inside the main file count only when it is loaded as a
     checkpoint: for a diffusion model the library takes every tensor for a part of the network itself.
     """
-    inside = _roles_inside(tensor_names) if kind == "checkpoint" else set()
+    inside = roles_inside(tensor_names) if kind == "checkpoint" else set()
     present = inside | set(components)
     sentences = []
     for role in architecture.needs:
@@ -365,7 +392,7 @@ def component_advice(
     kind: ModelKind = "checkpoint",
 ) -> list[str]:
     """Sentences about text encoders that are not needed to draw, but to follow the prompt."""
-    inside = _roles_inside(tensor_names) if kind == "checkpoint" else set()
+    inside = roles_inside(tensor_names) if kind == "checkpoint" else set()
     return [
         f"Without {_COMPONENT_WORDS[role]} ('{role}') {architecture.name} follows the prompt poorly."
         for role in architecture.helped_by
@@ -373,7 +400,8 @@ def component_advice(
     ]
 
 
-def _roles_inside(tensor_names: Iterable[str]) -> set[str]:
+def roles_inside(tensor_names: Iterable[str]) -> set[str]:
+    """The components that a single-file checkpoint brings along, by role."""
     names = list(tensor_names)
     return {role for role, starts in _INSIDE.items() if any(name.startswith(starts) for name in names)}
 

@@ -6,17 +6,29 @@ Pure values. It must not know where the folders are, nor read a file.
 from __future__ import annotations
 
 import json
-from typing import Any, Literal
+import re
+from typing import Any, NamedTuple
 
-from pydantic import ConfigDict, Field, ValidationError, field_validator
+from pydantic import AliasChoices, ConfigDict, Field, ValidationError, field_validator
 
+from sdcpp_rest.config.sections import TYPE_FOLDERS, ModelType
 from sdcpp_rest.core.frozen import Frozen
 from sdcpp_rest.core.load_spec import Component, LoadOptions
 from sdcpp_rest.core.params import ImageParams
 
-ModelType = Literal[
-    "checkpoint", "diffusion", "vae", "lora", "clip", "t5", "controlnet", "llm", "esrgan", "taesd", "embedding",
-]  # fmt: skip
+__all__ = [
+    "COMPONENT_TYPES",
+    "EXTENSIONS",
+    "INDEX_ENDING",
+    "LIST_NAMES",
+    "TYPE_FOLDERS",
+    "ModelFile",
+    "ModelType",
+    "PartName",
+    "RecommendedSides",
+    "Sidecar",
+    "part_name",
+]
 
 LIST_NAMES: dict[ModelType, str] = {
     "checkpoint": "checkpoints",
@@ -33,11 +45,8 @@ LIST_NAMES: dict[ModelType, str] = {
 }
 """The name of each type's list in the answer of ``GET /models``, in the order of that answer."""
 
-TYPE_FOLDERS: dict[ModelType, str] = {
-    **LIST_NAMES,
-    "controlnet": "controlnet",
-}
-"""Default folder of each type below a model root."""
+INDEX_ENDING = ".safetensors.index.json"
+"""Of the file that says over which other files a model's tensors are spread."""
 
 EXTENSIONS: frozenset[str] = frozenset({".gguf", ".safetensors", ".sft", ".ckpt", ".pt", ".pth", ".bin"})
 
@@ -52,8 +61,10 @@ COMPONENT_TYPES: dict[Component, tuple[ModelType, ...]] = {
     "llm_vision": ("llm", "clip"),
     "taesd": ("taesd",),
     "high_noise_diffusion_model": ("diffusion",),
+    "photo_maker": ("checkpoint", "diffusion", "lora", "embedding", "clip"),
 }
-"""Where a component is looked for, first choice first. Not listed: ``photo_maker``, which is not supported yet."""
+"""Where a component is looked for, first choice first. ``photo_maker`` has no folder of its own: it may also be a path
+below the models folder."""
 
 
 class ModelFile(Frozen):
@@ -61,6 +72,10 @@ class ModelFile(Frozen):
 
     ``name`` is relative to its type folder, with ``/`` on every system; ``path`` and ``root`` (the type folder it was
     found in) are absolute. ``hash`` is the SHA-256 in hex where it has been computed.
+
+    A model that is split over several files is one of these: ``parts`` are the absolute paths of all of them in order
+    (empty for a whole file), ``name`` and ``path`` are the first one's, or the index's where the parts have no numbers;
+    the size is their sum and the time the newest of theirs.
     """
 
     name: str
@@ -71,6 +86,31 @@ class ModelFile(Frozen):
     mtime_ns: int
     file_extension: str
     hash: str | None = None
+    parts: tuple[str, ...] = ()
+
+
+class PartName(NamedTuple):
+    """What the name of one file of a split model says; ``base`` is the name of the whole, ``number`` counts from 1 to
+    ``total``."""
+
+    base: str
+    number: int
+    total: int
+
+
+_PART = re.compile(r"^(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})(?P<extension>\.(?:gguf|safetensors))$", re.I)
+_MAX_PARTS = 1_000
+
+
+def part_name(name: str) -> PartName | None:
+    """How ``name`` counts itself among the parts of a split model (``x-00002-of-00003.gguf``), or ``None``."""
+    match = _PART.match(name)
+    if match is None:
+        return None
+    number, count = int(match["number"]), int(match["count"])
+    if not 1 <= number <= count <= _MAX_PARTS or count == 1:
+        return None
+    return PartName(match["stem"] + match["extension"], number, count)
 
 
 class RecommendedSides(Frozen):
@@ -83,8 +123,8 @@ class RecommendedSides(Frozen):
 class Sidecar(Frozen):
     """What ``<model>.json`` beside a model file may say about it. Keys of other programs are left alone.
 
-    ``components`` maps a role to a file name; ``load_options`` and ``generation_defaults`` hold fields of LoadOptions
-    and ImageParams, used where a request is silent.
+    ``activation_text``: words that make a LoRA show. ``components`` maps a role to a file name; ``load_options`` and
+    ``generation_defaults`` hold fields of LoadOptions and ImageParams, used where a request is silent.
     """
 
     model_config = ConfigDict(extra="ignore")
@@ -96,6 +136,13 @@ class Sidecar(Frozen):
     load_options: dict[str, Any] = Field(default_factory=dict)
     generation_defaults: dict[str, Any] = Field(default_factory=dict)
     recommended_sides: RecommendedSides | None = None
+    activation_text: str = Field(default="", validation_alias=AliasChoices("activation_text", "activation text"))
+
+    @field_validator("activation_text", mode="before")
+    @classmethod
+    def _is_text(cls, given: Any) -> Any:
+        # Another program's key: what it says wrong must not cost the rest of the sidecar.
+        return given if isinstance(given, str) else ""
 
     @field_validator("load_options")
     @classmethod

@@ -113,6 +113,29 @@ class ModelUnloaded(Event):
     model_name: str | None = None
 
 
+class UpscalerLoaded(Event):
+    """``upscale_factor``: how many times wider and higher its pictures become."""
+
+    name = "upscaler_loaded"
+    model_name: str
+    upscale_factor: int
+
+
+class UpscalerUnloaded(Event):
+    name = "upscaler_unloaded"
+    model_name: str | None = None
+
+
+class QueuePaused(Event):
+    """Nothing is taken off the queue any more; what runs goes on."""
+
+    name = "queue_paused"
+
+
+class QueueResumed(Event):
+    name = "queue_resumed"
+
+
 class ServerStatus(Event):
     """The heartbeat: health, queue counts and memory as the HTTP routes show them."""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 
-from sdcpp_rest.core.params import ImageParams
+from sdcpp_rest.core.params import ImageParams, SamplingParams, UpscaleParams
 
 SAMPLER_LABELS: dict[str, str] = {
     "euler": "Euler",
@@ -47,7 +47,7 @@ _NEGATIVE = "Negative prompt:"
 
 
 def write(
-    params: ImageParams,
+    params: SamplingParams,
     model_name: str | None,
     model_hash: str | None,
     version: str,
@@ -74,6 +74,8 @@ def write(
         pairs.append(("Model", _stem(model_name)))
     if is_img2img:
         pairs.append(("Denoising strength", params.strength))
+    if isinstance(params, ImageParams) and params.hires:
+        pairs += _hires_pairs(params, is_img2img=is_img2img)
     if params.clip_skip > 0:
         pairs.append(("Clip skip", params.clip_skip))
     if params.eta is not None:
@@ -82,6 +84,29 @@ def write(
     line = ", ".join(f"{key}: {_quoted(str(value))}" for key, value in pairs)
     negative = f"\n{_NEGATIVE} {params.negative_prompt}" if params.negative_prompt else ""
     return f"{params.prompt}{negative}\n{line}".strip()
+
+
+def upscaled(text: str, params: UpscaleParams) -> str:
+    """The text of a picture that was upscaled, from the text it had before (or none)."""
+    pairs = ["Postprocess upscaler: " + _quoted(_stem(params.upscaler.model.name))]
+    if params.upscale_factor is not None:
+        pairs.insert(0, f"Postprocess upscale by: {params.upscale_factor**params.repeats}")
+    separator = ", " if _pairs(text.rpartition("\n")[2]) else "\n"
+    return (text + separator + ", ".join(pairs)).strip()
+
+
+def _hires_pairs(params: ImageParams, *, is_img2img: bool) -> list[tuple[str, object]]:
+    pairs: list[tuple[str, object]] = []
+    if not is_img2img:
+        pairs.append(("Denoising strength", params.hires_denoising_strength))
+    if params.hires_width and params.hires_height:
+        pairs.append(("Hires resize", f"{params.hires_width}x{params.hires_height}"))
+    else:
+        pairs.append(("Hires upscale", params.hires_scale))
+    if params.hires_steps:
+        pairs.append(("Hires steps", params.hires_steps))
+    upscaler = _stem(params.hires_model.name) if params.hires_model else params.hires_upscaler
+    return [*pairs, ("Hires upscaler", upscaler)]
 
 
 def _stem(name: str) -> str:

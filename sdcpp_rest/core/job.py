@@ -15,7 +15,10 @@ JobStatus = Literal["pending", "processing", "completed", "failed", "cancelled"]
 ACTIVE: frozenset[JobStatus] = frozenset({"pending", "processing"})
 FINISHED: frozenset[JobStatus] = frozenset({"completed", "failed", "cancelled"})
 
-Phase = Literal["queued", "loading", "conditioning", "sampling", "hires", "decoding", "encoding", "cancelling", "done"]
+Phase = Literal[
+    "queued", "loading", "conditioning", "sampling", "hires", "decoding", "upscaling", "converting", "encoding",
+    "cancelling", "done", "downloading", "hashing",
+]  # fmt: skip
 
 
 def utc_now() -> datetime:
@@ -56,6 +59,15 @@ class Progress(Frozen):
         return round(100.0 * self.current_all_steps / self.all_steps, 1) if self.all_steps else 0.0
 
 
+class Transfer(Frozen):
+    """How far a file has come. ``total_bytes`` and ``eta_seconds`` are ``None`` where nobody knows."""
+
+    downloaded_bytes: int = 0
+    total_bytes: int | None = None
+    bytes_per_second: int = 0
+    eta_seconds: float | None = None
+
+
 class Job(Frozen):
     """One row of the queue.
 
@@ -87,3 +99,14 @@ class Job(Frozen):
     @property
     def model_name(self) -> str | None:
         return self.load_spec.model.name if self.load_spec else None
+
+    @property
+    def step_count(self) -> int:
+        """Sampling steps of each picture, or of the whole video; 0 for what is not sampled."""
+        steps = int(self.params.get("steps", 0))
+        if self.kind != "txt2vid":
+            return steps
+        if sigmas := self.params.get("custom_sigmas"):
+            return len(sigmas) - 1
+        has_two_experts = self.load_spec is not None and "high_noise_diffusion_model" in self.load_spec.components
+        return steps + (max(0, int(self.params.get("high_noise_steps", 0))) if has_two_experts else 0)

@@ -66,19 +66,41 @@ class LoadOptions(Frozen):
     max_vram: float = 0.0
 
 
+class UpscalerSpec(Frozen):
+    """A loadable ESRGAN upscaler. ``tile_size`` in pixels of the input; ``n_threads`` of -1: the server decides."""
+
+    model: FileRef
+    tile_size: int = 128
+    n_threads: int = -1
+
+
 class LoadSpec(Frozen):
-    """A loadable model: the main file, its components by role, and the options."""
+    """A loadable model: the main file, its components by role, the options, and the embeddings (textual inversion)
+    that its prompts may name."""
 
     model: FileRef
     kind: ModelKind
     architecture: str | None = None
     components: Mapping[str, FileRef] = Field(default_factory=dict)
     options: LoadOptions = LoadOptions()
+    embeddings: tuple[FileRef, ...] = ()
 
     @property
     def key(self) -> str:
         """A digest that is equal for equal specs: decides whether the engine already holds this model."""
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:16]
+
+    def serves(self, wanted: LoadSpec) -> bool:
+        """Whether a job that is bound to ``wanted`` draws the same with this spec in the engine: also when this one
+        holds the VAE's encoder besides, which the other does without."""
+        if not self.options.vae_decode_only and wanted.options.vae_decode_only:
+            return self == wanted.with_encoder
+        return self == wanted
+
+    @property
+    def with_encoder(self) -> LoadSpec:
+        """The same model with the VAE's encoder, which pictures that start from pictures need."""
+        return self.model_copy(update={"options": self.options.model_copy(update={"vae_decode_only": False})})
 
     @property
     def component_names(self) -> dict[str, str | None]:

@@ -1,4 +1,4 @@
-"""The samplers and schedulers of the pinned library, by the library's own names and in its order.
+"""The samplers, schedulers and hires upscalers of the pinned library, by the library's own names and in its order.
 
 Used where no engine has answered yet; a native test compares them with the library.
 """
@@ -15,3 +15,8 @@ SCHEDULERS: tuple[str, ...] = (
 )  # fmt: skip
 # With fewer steps the library reads in front of a table and is killed by a signal.
 MINIMUM_STEPS: dict[str, int] = {"gits": 2}
+HIRES_UPSCALERS: tuple[str, ...] = (
+    "Latent", "Latent (nearest)", "Latent (nearest-exact)", "Latent (antialiased)", "Latent (bicubic)",
+    "Latent (bicubic antialiased)", "Lanczos", "Nearest", "Model",
+)  # fmt: skip
+"""``Model`` is an ESRGAN file, which is named besides. The library's ``None`` is left out: it is no hires fix."""

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Protocol
 
 from sdcpp_rest.core.frozen import Frozen
-from sdcpp_rest.core.load_spec import LoadSpec
+from sdcpp_rest.core.load_spec import LoadSpec, UpscalerSpec
 from sdcpp_rest.engine.fake_runner import SimulatedDeath
 from sdcpp_rest.engine.protocol import (
     CancelJob,
@@ -36,6 +36,7 @@ from sdcpp_rest.engine.protocol import (
     LoadFailed,
     Loading,
     LoadModel,
+    LoadUpscaler,
     Memory,
     Preview,
     PreviewSettings,
@@ -48,6 +49,8 @@ from sdcpp_rest.engine.protocol import (
     Stopped,
     Unloaded,
     UnloadModel,
+    UnloadUpscaler,
+    UpscalerReady,
     decode_event,
     encode,
 )
@@ -100,6 +103,7 @@ class RunHandle:
 
 
 RunEvent = Started | Step | Preview
+_Answer = Loaded | UpscalerReady | Unloaded
 
 
 class EngineClient:
@@ -125,7 +129,7 @@ class EngineClient:
         self._lock = threading.Lock()
         self._send_lock = threading.Lock()
         self._runs: dict[int, RunHandle] = {}
-        self._control: Future[Loaded | Unloaded] | None = None
+        self._control: Future[_Answer] | None = None
         self._on_loading: Callable[[float | None], None] = lambda progress: None
         self._ready: Future[Ready] = Future()
         self._stopping = False
@@ -165,7 +169,17 @@ class EngineClient:
 
     def unload(self) -> None:
         """Free the loaded model; blocks. Raises EngineDied."""
-        self._command(UnloadModel(), lambda progress: None)
+        self._command(UnloadModel())
+
+    def load_upscaler(self, spec: UpscalerSpec) -> UpscalerReady:
+        """Replace the loaded upscaler; blocks. Raises errors.LoadFailed (none is loaded then) or EngineDied."""
+        result = self._command(LoadUpscaler(spec=spec))
+        assert isinstance(result, UpscalerReady)
+        return result
+
+    def unload_upscaler(self) -> None:
+        """Free the loaded upscaler; blocks. Raises EngineDied."""
+        self._command(UnloadUpscaler())
 
     def run(self, make_command: Callable[[int], RunJob]) -> RunHandle:
         """Start a run; ``make_command`` gets its number. Raises EngineDied when there is no engine any more."""
@@ -200,9 +214,11 @@ class EngineClient:
     # --- inside -----------------------------------------------------------------------------------------------------
 
     def _command(
-        self, message: LoadModel | UnloadModel, on_loading: Callable[[float | None], None]
-    ) -> Loaded | Unloaded:
-        answer: Future[Loaded | Unloaded] = Future()
+        self,
+        message: LoadModel | UnloadModel | LoadUpscaler | UnloadUpscaler,
+        on_loading: Callable[[float | None], None] = lambda progress: None,
+    ) -> _Answer:
+        answer: Future[_Answer] = Future()
         with self._lock:
             self._raise_if_dead()
             assert self._control is None, "loads and unloads come one at a time, from the dispatcher"
@@ -258,7 +274,7 @@ class EngineClient:
             self._ready.set_result(event)
         elif isinstance(event, Loading):
             self._on_loading(event.progress)
-        elif isinstance(event, (Loaded, Unloaded)):
+        elif isinstance(event, (Loaded, UpscalerReady, Unloaded)):
             self._answer().set_result(event)
         elif isinstance(event, LoadFailed):
             if self._ready.done():
@@ -268,7 +284,7 @@ class EngineClient:
         elif isinstance(event, Stopped):
             self._stopping = True
 
-    def _answer(self) -> Future[Loaded | Unloaded]:
+    def _answer(self) -> Future[_Answer]:
         with self._lock:
             answer, self._control = self._control, None
         assert answer is not None

@@ -3,8 +3,9 @@
 For tests, and for trying the server on a machine without the library (``engine.runner = "fake"``). Misfortunes are
 asked for in the prompt, so that they work across a process wall too: ``fake:fail`` (a clean failure), ``fake:die``
 (the process ends as by an assertion), ``fake:segfault`` (it is killed by a signal), ``fake:hold`` (the first step
-lasts until the run is cancelled), ``fake:deaf`` (never ends, hears no cancel), ``fake:step=0.05`` (seconds per step).
-A model whose file name holds ``refuse`` fails to load, ``die`` kills the process while loading.
+lasts until the run is cancelled), ``fake:deaf`` (never ends, hears no cancel), ``fake:step=0.05`` (seconds per step);
+for upscaling and conversion they are asked for in the file's name (``fake~hold.gguf``). A model whose file name holds
+``refuse`` fails to load, ``die`` kills the process while loading.
 """
 
 from __future__ import annotations
@@ -15,15 +16,18 @@ import re
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from sdcpp_rest.core.load_spec import LoadSpec
-from sdcpp_rest.engine.protocol import Device, Loaded, PreviewSettings, QuantizationType, Ready, RunJob
+from sdcpp_rest.core.load_spec import LoadSpec, UpscalerSpec
+from sdcpp_rest.core.params import ConvertParams, ImageParams, SamplingParams, UpscaleParams, VideoParams
+from sdcpp_rest.engine.protocol import Device, Loaded, PreviewSettings, QuantizationType, Ready, RunJob, UpscalerReady
 from sdcpp_rest.engine.runner import Report, RunCancelled, RunFailed, RunResult
 from sdcpp_rest.engine.spool import RawPicture
+from sdcpp_rest.engine.upscaling import enlarge
 
-_DIRECTIVE = re.compile(r"fake:(\w+)(?:=([\d.]+))?")
+_FACTOR = 4  # of every upscaler
+_DIRECTIVE = re.compile(r"fake[:~]([a-z]+)(?:=([\d.]+))?")
 
 
 class SimulatedDeath(BaseException):
@@ -45,6 +49,7 @@ class FakeRunner:
         self._inline = inline
         self._last_words_path = last_words_path
         self._loaded: LoadSpec | None = None
+        self._upscaler: UpscalerSpec | None = None
         self._wake = threading.Condition()
         self._cancelled: set[int] = set()
         self._preview = PreviewSettings()
@@ -76,12 +81,77 @@ class FakeRunner:
     def unload(self) -> None:
         self._loaded = None
 
+    def load_upscaler(self, spec: UpscalerSpec) -> UpscalerReady:
+        self._upscaler = None
+        if "die" in Path(spec.model.name).stem:
+            self._die("ggml.c:1: GGML_ASSERT(fake upscaler) failed")
+        if "refuse" in spec.model.name:
+            raise RunFailed("the fake runner refuses this upscaler", code="load_failed")
+        self._upscaler = spec
+        return UpscalerReady(factor=_FACTOR)
+
+    def unload_upscaler(self) -> None:
+        self._upscaler = None
+
     def run(self, command: RunJob, report: Report) -> RunResult:
+        params, started = command.params, time.perf_counter()
+        if isinstance(params, UpscaleParams):
+            pictures = self._upscale(command, params, report)
+        elif isinstance(params, ConvertParams):
+            self._convert(command, params, report)
+            pictures = []
+        else:
+            pictures = self._draw(command, params, report)
+        return RunResult(pictures, time.perf_counter() - started)
+
+    def _draw(self, command: RunJob, params: SamplingParams, report: Report) -> list[RawPicture]:
         if self._loaded is None:
             raise RunFailed("no model is loaded in the engine")
-        params, started = command.params, time.perf_counter()
-        asked = dict(_DIRECTIVE.findall(params.prompt))
         report.step(0, 0, 0, "conditioning")
+        pause_seconds = self._misfortune(params.prompt)
+        pictures = []
+        steps, frames = params.steps, 1
+        if isinstance(params, VideoParams):
+            has_two_experts = "high_noise_diffusion_model" in self._loaded.components
+            steps, frames = params.step_count(has_two_experts=has_two_experts), params.frame_count
+        for image in range(params.picture_count):
+            for step in range(1, steps + 1):
+                if self._on_step:
+                    self._on_step(command, step)
+                self._pause(command.run, pause_seconds)
+                report.step(step, steps, image, "sampling")
+                report.preview(step, frames, RawPicture(2, 2, 3, bytes([step % 256, 0, 0] * 4)), False)
+            pictures += [_picture(params, command.inputs, image + frame) for frame in range(frames)]
+        report.step(0, 0, params.picture_count - 1, "decoding")
+        if isinstance(params, ImageParams) and params.upscale:
+            report.step(0, 0, params.picture_count - 1, "upscaling")
+            pictures = [self._enlarged(picture, None, params.upscale_repeats) for picture in pictures]
+        return pictures
+
+    def _upscale(self, command: RunJob, params: UpscaleParams, report: Report) -> list[RawPicture]:
+        from PIL import Image
+
+        self._pause(command.run, self._misfortune(params.upscaler.model.name))
+        with Image.open(command.inputs["image"]) as opened:
+            given = opened.convert("RGB")
+        report.step(0, 0, 0, "upscaling")
+        picture = RawPicture(given.width, given.height, 3, given.tobytes())
+        return [self._enlarged(picture, params.upscale_factor, params.repeats)]
+
+    def _enlarged(self, picture: RawPicture, factor: int | None, repeats: int) -> RawPicture:
+        if self._upscaler is None:
+            raise RunFailed("no upscaler is loaded in the engine")
+        return enlarge(picture, _doubled_twice, native_factor=_FACTOR, factor=factor, repeats=repeats)
+
+    def _convert(self, command: RunJob, params: ConvertParams, report: Report) -> None:
+        report.step(0, 100, 0, "converting")
+        self._pause(command.run, self._misfortune(params.input.name))
+        Path(params.output.path).write_bytes(Path(params.input.path).read_bytes())
+        report.step(100, 100, 0, "converting")
+
+    def _misfortune(self, words: str) -> float | None:
+        """What the words ask for happens; returns how long to pause at each step, ``None`` for ever."""
+        asked = dict(_DIRECTIVE.findall(words))
         if "fail" in asked:
             raise RunFailed("asked to fail")
         if "die" in asked:
@@ -90,17 +160,7 @@ class FakeRunner:
             self._die("", signal_number=signal.SIGSEGV)
         if "deaf" in asked:
             threading.Event().wait()
-        pictures = []
-        for image in range(params.batch_count):
-            for step in range(1, params.steps + 1):
-                if self._on_step:
-                    self._on_step(command, step)
-                self._pause(command.run, None if "hold" in asked else float(asked.get("step", 0) or 0))
-                report.step(step, params.steps, image, "sampling")
-                report.preview(step, 1, RawPicture(2, 2, 3, bytes([step % 256, 0, 0] * 4)), False)
-            pictures.append(_picture(command, image))
-        report.step(0, 0, params.batch_count - 1, "decoding")
-        return RunResult(pictures, time.perf_counter() - started)
+        return None if "hold" in asked else float(asked.get("step", 0) or 0)
 
     def cancel(self, run: int) -> None:
         with self._wake:
@@ -127,8 +187,17 @@ class FakeRunner:
         os.kill(os.getpid(), signal_number)
 
 
-def _picture(command: RunJob, image: int) -> RawPicture:
+def _picture(params: SamplingParams, inputs: Mapping[str, str], image: int) -> RawPicture:
     """One colour per (prompt, seed + k), so that equal requests give equal pictures and others do not."""
-    params = command.params
-    digest = hashlib.sha256(f"{params.prompt}|{params.seed + image}|{sorted(command.inputs)}".encode()).digest()
+    digest = hashlib.sha256(f"{params.prompt}|{params.seed + image}|{sorted(inputs)}".encode()).digest()
     return RawPicture(params.width, params.height, 3, digest[:3] * (params.width * params.height))
+
+
+def _doubled_twice(picture: RawPicture) -> RawPicture:
+    """Every pixel as a square of 4 x 4."""
+    size, rows = picture.channels, []
+    for y in range(picture.height):
+        row = picture.pixels[y * picture.width * size : (y + 1) * picture.width * size]
+        wide = b"".join(row[x : x + size] * _FACTOR for x in range(0, len(row), size))
+        rows.append(wide * _FACTOR)
+    return RawPicture(picture.width * _FACTOR, picture.height * _FACTOR, size, b"".join(rows))

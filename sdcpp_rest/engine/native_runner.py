@@ -6,43 +6,42 @@ library's structures, the library's log and progress callbacks into phases and s
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
-import re
 import threading
 import time
-from pathlib import Path
+from collections.abc import Callable, Iterator
 
-from sdcpp_rest.core import prompts
-from sdcpp_rest.core.job import Phase
-from sdcpp_rest.core.load_spec import LoadSpec
-from sdcpp_rest.core.params import ImageParams
-from sdcpp_rest.engine.protocol import Device, Loaded, PreviewSettings, QuantizationType, Ready, RunJob
+from sdcpp_rest.core.load_spec import LoadSpec, UpscalerSpec
+from sdcpp_rest.core.params import ConvertParams, ImageParams, UpscaleParams, VideoParams
+from sdcpp_rest.engine.native_phases import Follower
+from sdcpp_rest.engine.native_requests import context_options, image_request, read_image, video_request
+from sdcpp_rest.engine.protocol import (
+    Device,
+    Loaded,
+    PreviewSettings,
+    QuantizationType,
+    Ready,
+    RunJob,
+    UpscalerReady,
+)
 from sdcpp_rest.engine.runner import Report, RunCancelled, RunFailed, RunResult
 from sdcpp_rest.engine.spool import RawPicture
+from sdcpp_rest.engine.upscaling import enlarge, passes
 from sdcpp_rest.native import devices as native_devices
-from sdcpp_rest.native.context import (
-    CacheSettings,
-    Context,
-    ContextOptions,
-    Guidance,
-    ImageRequest,
-    LoraFile,
-    NativeCancelled,
-    NativeError,
-    RawImage,
-    SkipLayers,
-    Tiling,
-)
+from sdcpp_rest.native.context import Context
+from sdcpp_rest.native.conversion import convert
+from sdcpp_rest.native.guard import NativeCancelled, NativeError
+from sdcpp_rest.native.images import RawImage
 from sdcpp_rest.native.library import Library, open_library
+from sdcpp_rest.native.upscaler import Upscaler
 
 log = logging.getLogger(__name__)
 
-# The library announces its phases in its log only. These are texts of the pinned version, and only progress hangs on
-# them.
-_PICTURE_BEGINS = re.compile(r"generating image: (\d+)/\d+")
-_SAMPLING_ENDS = re.compile(r"generating \d+ latent images completed")
-_HIRES_BEGINS = re.compile(r"hires fix: upscaling")
+_PROGRESS_LOOK_SECONDS = 0.25
+# Converting in memory takes about four fifths of a conversion, writing the rest.
+_CONVERTED_PERCENT = 80
 
 
 class NativeRunner:
@@ -58,10 +57,13 @@ class NativeRunner:
         self._n_threads = n_threads
         self._library: Library | None = None
         self._context: Context | None = None
+        self._upscaler: Upscaler | None = None
+        self._native_seconds = 0.0
+        self._hear_tensors: Callable[[int, int], None] | None = None
         self._spec: LoadSpec | None = None
         self._device_list: tuple[Device, ...] = ()
         self._preview = PreviewSettings()
-        self._follower: _Follower | None = None
+        self._follower: Follower | None = None
         self._lock = threading.Lock()
 
     def ready(self) -> Ready:
@@ -100,9 +102,9 @@ class NativeRunner:
         self.unload()
         library = self._opened()
         started = time.perf_counter()
-        self._follower = _Follower(report, loading=True)
+        self._follower = Follower(report, loading=True)
         try:
-            self._context = Context.load(_context_options(spec, self._n_threads, self._has_gpu()), library)
+            self._context = Context.load(context_options(spec, self._n_threads, self._has_gpu()), library)
         except (NativeError, ValueError) as error:
             raise RunFailed(str(error), code="load_failed") from error
         finally:
@@ -121,26 +123,150 @@ class NativeRunner:
         if context is not None:
             context.close()
 
-    def run(self, command: RunJob, report: Report) -> RunResult:
-        context = self._context
-        if context is None:
-            raise RunFailed("no model is loaded in the engine")
-        params = command.params
-        request = _image_request(params, command.inputs)
-        self._install_preview()
-        self._follower = _Follower(report)
-        report.step(0, 0, 0, "conditioning")
+    def load_upscaler(self, spec: UpscalerSpec) -> UpscalerReady:
+        self.unload_upscaler()
         started = time.perf_counter()
+        n_threads = spec.n_threads if spec.n_threads > 0 else self._n_threads
         try:
-            images = context.generate_image(request, command.run)
+            self._upscaler = Upscaler.load(
+                spec.model.path, n_threads=n_threads, tile_size=spec.tile_size, library=self._opened()
+            )
+        except (NativeError, ValueError) as error:
+            raise RunFailed(str(error), code="load_failed") from error
+        return UpscalerReady(factor=self._upscaler.factor, seconds=time.perf_counter() - started)
+
+    def unload_upscaler(self) -> None:
+        upscaler, self._upscaler = self._upscaler, None
+        if upscaler is not None:
+            upscaler.close()
+
+    def run(self, command: RunJob, report: Report) -> RunResult:
+        params = command.params
+        self._native_seconds = 0.0
+        warnings: tuple[str, ...] = ()
+        try:
+            if isinstance(params, ImageParams):
+                pictures, warnings = self._draw(command, params, report)
+            elif isinstance(params, VideoParams):
+                pictures, warnings = self._film(command, params, report)
+            elif isinstance(params, UpscaleParams):
+                pictures = self._enlarge(command, params, report)
+            else:
+                self._convert(params, report)
+                pictures = []
         except NativeCancelled:
             raise RunCancelled from None
         except (NativeError, ValueError) as error:
             raise RunFailed(str(error)) from error
         finally:
             self._follower = None
-        seconds = time.perf_counter() - started
-        return _result(images, params, seconds)
+        return RunResult(pictures, self._native_seconds, warnings)
+
+    def _draw(self, command: RunJob, params: ImageParams, report: Report) -> tuple[list[RawPicture], tuple[str, ...]]:
+        context = self._loaded_context()
+        request = image_request(params, command.inputs)
+        self._install_preview()
+        self._follower = Follower(report)
+        report.step(0, 0, 0, "conditioning")
+        with self._clock():
+            images = context.generate_image(request, command.run)
+        if len(images) != params.batch_count:
+            raise RunFailed(f"the library returned {len(images)} of {params.batch_count} pictures")
+        pictures, warnings = _cropped(images, params.drawn_size)
+        if params.upscale:
+            last = params.batch_count - 1
+            self._follower = None
+            report.step(0, 0, last, "upscaling")
+            pictures = [self._upscaled(picture, command.run, repeats=params.upscale_repeats) for picture in pictures]
+        return pictures, warnings
+
+    def _film(self, command: RunJob, params: VideoParams, report: Report) -> tuple[list[RawPicture], tuple[str, ...]]:
+        context = self._loaded_context()
+        request = video_request(params, command.inputs)
+        self._install_preview()
+        has_two_experts = self._spec is not None and "high_noise_diffusion_model" in self._spec.components
+        self._follower = Follower(report, video_steps=params.step_count(has_two_experts=has_two_experts))
+        report.step(0, 0, 0, "conditioning")
+        with self._clock():
+            frames = context.generate_video(request, command.run)
+        if not frames:
+            raise RunFailed("the library returned no frames")
+        return _cropped(frames, (params.width, params.height))
+
+    def _enlarge(self, command: RunJob, params: UpscaleParams, report: Report) -> list[RawPicture]:
+        image = read_image(command.inputs.get("image"), "RGB")
+        if image is None or self._upscaler is None:
+            raise RunFailed("there is no picture, or no upscaler is loaded in the engine")
+        total = passes(self._upscaler.factor, params.upscale_factor, params.repeats)
+        report.step(0, total, 0, "upscaling")
+        done = iter(range(1, total + 1))
+        picture = self._upscaled(
+            _picture_of(image),
+            command.run,
+            factor=params.upscale_factor,
+            repeats=params.repeats,
+            on_pass=lambda: report.step(next(done), total, 0, "upscaling"),
+        )
+        return [picture]
+
+    def _upscaled(
+        self,
+        picture: RawPicture,
+        run: int,
+        *,
+        factor: int | None = None,
+        repeats: int = 1,
+        on_pass: Callable[[], None] = lambda: None,
+    ) -> RawPicture:
+        upscaler = self._upscaler
+        if upscaler is None:
+            raise RunFailed("no upscaler is loaded in the engine")
+
+        def one_pass(given: RawPicture) -> RawPicture:
+            image = RawImage(given.width, given.height, given.channels, given.pixels)
+            with self._clock():
+                larger = _picture_of(upscaler.upscale(image, run=run))
+            on_pass()
+            return larger
+
+        return enlarge(picture, one_pass, native_factor=upscaler.factor, factor=factor, repeats=repeats)
+
+    def _convert(self, params: ConvertParams, report: Report) -> None:
+        """The library counts tensors while it converts them in memory; then only the growing file tells of progress."""
+        report.step(0, 100, 0, "converting")
+        done = threading.Event()
+
+        def converted(tensors: int, total: int) -> None:
+            report.step(_CONVERTED_PERCENT * tensors // max(1, total), 100, 0, "converting")
+
+        def look() -> None:
+            while not done.wait(_PROGRESS_LOOK_SECONDS):
+                try:
+                    written = os.stat(params.output.path).st_size
+                except OSError:
+                    continue
+                share = min(1.0, written / max(1, params.expected_bytes))
+                percent = _CONVERTED_PERCENT + int((99 - _CONVERTED_PERCENT) * share)
+                report.step(percent, 100, 0, "converting")
+
+        watcher = threading.Thread(target=look, name="conversion-progress", daemon=True)
+        watcher.start()
+        self._hear_tensors = converted
+        try:
+            with self._clock():
+                convert(
+                    params.input.path,
+                    params.output.path,
+                    params.output_type,
+                    vae_path=params.vae.path if params.vae else None,
+                    tensor_type_rules=params.tensor_type_rules,
+                    library=self._opened(),
+                )
+        finally:
+            self._hear_tensors = None
+            done.set()
+            watcher.join()
+        report.step(100, 100, 0, "converting")
 
     def cancel(self, run: int) -> None:
         if self._library is not None:
@@ -170,6 +296,20 @@ class NativeRunner:
         assert self._library is not None, "ready() comes first"
         return self._library
 
+    @contextlib.contextmanager
+    def _clock(self) -> Iterator[None]:
+        """Around a call of the library: its time is told apart from ours."""
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._native_seconds += time.perf_counter() - started
+
+    def _loaded_context(self) -> Context:
+        if self._context is None:
+            raise RunFailed("no model is loaded in the engine")
+        return self._context
+
     def _has_gpu(self) -> bool:
         return any(device.is_gpu for device in self._device_list)
 
@@ -191,6 +331,9 @@ class NativeRunner:
             follower.hear_log(line)
 
     def _hear_progress(self, step: int, steps: int, _seconds: float) -> None:
+        if self._hear_tensors is not None:
+            self._hear_tensors(step, steps)
+            return
         follower = self._follower
         if follower is not None:
             follower.hear_progress(step, steps)
@@ -200,176 +343,19 @@ class NativeRunner:
         if follower is not None and isinstance(frames, list) and frames:
             frame = frames[0]
             picture = RawPicture(frame.width, frame.height, frame.channels, frame.pixels)
-            follower.report.preview(abs(step), len(frames), picture, is_noisy)
+            follower.report.preview(follower.steps_before + abs(step), len(frames), picture, is_noisy)
 
 
-class _Follower:
-    """Follows one call through the library's log and progress callbacks.
-
-    The library counts VAE tiles and loaded tensors with the same callback as sampling steps; only what is counted
-    while it samples reaches the report as steps, and only in order.
-    """
-
-    def __init__(self, report: Report, loading: bool = False) -> None:
-        self.report = report
-        self._loading = loading
-        self._phase: Phase = "loading" if loading else "conditioning"
-        self._image = 0
-        self._step = 0
-        self._total = 0
-
-    def hear_log(self, line: str) -> None:
-        if found := _PICTURE_BEGINS.search(line):
-            self._enter("sampling", int(found.group(1)) - 1)
-        elif _SAMPLING_ENDS.search(line):
-            self._enter("decoding", self._image)
-        elif _HIRES_BEGINS.search(line):
-            self._enter("hires", self._image)
-
-    def hear_progress(self, step: int, steps: int) -> None:
-        if self._loading:
-            self.report.loading(step / steps if steps > 0 else None)
-        elif self._phase in ("sampling", "hires") and steps > 0:
-            if step == 0 and self._total == 0:
-                self._total = steps
-            elif steps == self._total and step == self._step + 1:
-                self._step = step
-                if self._phase == "sampling":
-                    self.report.step(step, steps, self._image, "sampling")
-
-    def _enter(self, phase: Phase, image: int) -> None:
-        self._phase, self._image, self._step, self._total = phase, image, 0, 0
-        self.report.step(0, 0, image, phase)
+def _picture_of(image: RawImage) -> RawPicture:
+    return RawPicture(image.width, image.height, image.channels, image.pixels)
 
 
-def _context_options(spec: LoadSpec, n_threads: int, has_gpu: bool) -> ContextOptions:
-    """The library's load parameters for ``spec``.
-
-    Flash attention left open means: on for GPUs, off on the CPU, where it is slower.
-    """
-    options = spec.options
-
-    def path(role: str) -> str | None:
-        return spec.components[role].path if role in spec.components else None
-
-    return ContextOptions(
-        model_path=spec.model.path if spec.kind == "checkpoint" else None,
-        diffusion_model_path=spec.model.path if spec.kind == "diffusion" else None,
-        clip_l_path=path("clip_l"),
-        clip_g_path=path("clip_g"),
-        clip_vision_path=path("clip_vision"),
-        t5xxl_path=path("t5xxl"),
-        llm_path=path("llm"),
-        llm_vision_path=path("llm_vision"),
-        high_noise_diffusion_model_path=path("high_noise_diffusion_model"),
-        vae_path=path("vae"),
-        taesd_path=path("taesd"),
-        control_net_path=path("controlnet"),
-        photo_maker_path=path("photo_maker"),
-        tensor_type_rules=options.tensor_type_rules or None,
-        vae_decode_only=options.vae_decode_only,
-        # Freed parameters make the library's second picture a segmentation fault.
-        free_params_immediately=False,
-        n_threads=options.n_threads if options.n_threads > 0 else n_threads,
-        wtype=options.weight_type or None,
-        rng_type=options.rng_type,
-        sampler_rng_type=options.sampler_rng_type or None,
-        prediction=options.prediction or None,
-        # "auto" would merge LoRAs into unquantized weights, and taking them out again leaves rounding behind.
-        lora_apply_mode="at_runtime" if options.lora_apply_mode == "auto" else options.lora_apply_mode,
-        offload_params_to_cpu=options.offload_to_cpu,
-        enable_mmap=options.enable_mmap,
-        keep_clip_on_cpu=options.keep_clip_on_cpu,
-        keep_control_net_on_cpu=options.keep_controlnet_on_cpu,
-        keep_vae_on_cpu=options.keep_vae_on_cpu,
-        flash_attn=has_gpu if options.flash_attn is None else options.flash_attn,
-        diffusion_flash_attn=has_gpu if options.diffusion_flash_attn is None else options.diffusion_flash_attn,
-        tae_preview_only=options.tae_preview_only,
-        diffusion_conv_direct=options.diffusion_conv_direct,
-        vae_conv_direct=options.vae_conv_direct,
-        circular_x=options.circular_x,
-        circular_y=options.circular_y,
-        force_sdxl_vae_conv_scale=options.force_sdxl_vae_conv_scale,
-        chroma_use_dit_mask=options.chroma_use_dit_mask,
-        chroma_use_t5_mask=options.chroma_use_t5_mask,
-        chroma_t5_mask_pad=options.chroma_t5_mask_pad,
-        qwen_image_zero_cond_t=options.qwen_image_zero_cond_t,
-        max_vram=options.max_vram,
-    )
-
-
-def _image_request(params: ImageParams, inputs: dict[str, str]) -> ImageRequest:
-    _, prompt = prompts.parse_loras(params.prompt)
-    return ImageRequest(
-        prompt=prompt,
-        negative_prompt=params.negative_prompt,
-        width=params.width,
-        height=params.height,
-        steps=params.steps,
-        guidance=Guidance(
-            txt_cfg=params.cfg_scale,
-            img_cfg=params.img_cfg_scale,
-            distilled=params.distilled_guidance,
-            skip_layers=SkipLayers(params.skip_layers, params.slg_start, params.slg_end, params.slg_scale),
-        ),
-        sampler=params.sampler,
-        scheduler=params.scheduler,
-        eta=params.eta,
-        shifted_timestep=params.shifted_timestep,
-        custom_sigmas=params.custom_sigmas,
-        flow_shift=params.flow_shift,
-        clip_skip=params.clip_skip,
-        seed=params.seed,
-        batch_count=params.batch_count,
-        strength=params.strength,
-        init_image=_read_image(inputs.get("init_image"), "RGB"),
-        mask_image=_read_image(inputs.get("mask_image"), "L"),
-        control_image=_read_image(inputs.get("control_image"), "RGB"),
-        control_strength=params.control_strength,
-        ref_images=_ref_images(inputs),
-        auto_resize_ref_image=params.auto_resize_ref_image,
-        increase_ref_index=params.increase_ref_index,
-        loras=tuple(LoraFile(use.path, use.weight, use.is_high_noise) for use in params.loras),
-        vae_tiling=Tiling(params.vae_tiling, params.vae_tile_size_x, params.vae_tile_size_y, params.vae_tile_overlap),
-        cache=CacheSettings(
-            "easycache" if params.easycache else "disabled",
-            params.easycache_threshold,
-            params.easycache_start,
-            params.easycache_end,
-        ),
-    )
-
-
-def _ref_images(inputs: dict[str, str]) -> tuple[RawImage, ...]:
-    roles = sorted(
-        (role for role in inputs if role.startswith("ref_images.")), key=lambda role: int(role.split(".")[1])
-    )
-    pictures = (_read_image(inputs[role], "RGB") for role in roles)
-    return tuple(picture for picture in pictures if picture is not None)
-
-
-def _read_image(path: str | None, mode: str) -> RawImage | None:
-    if path is None:
-        return None
-    from PIL import Image
-
-    try:
-        with Image.open(path) as picture:
-            pixels = picture.convert(mode)
-    except OSError as error:
-        raise RunFailed(f"the input picture {Path(path).name} cannot be read: {error}") from error
-    return RawImage(pixels.width, pixels.height, len(pixels.getbands()), pixels.tobytes())
-
-
-def _result(images: list[RawImage], params: ImageParams, seconds: float) -> RunResult:
-    """The library's pictures, cropped to what was asked for: it rounds sizes up to what the model's grid needs."""
-    pictures = [RawPicture(image.width, image.height, image.channels, image.pixels) for image in images]
-    if len(pictures) != params.batch_count:
-        raise RunFailed(f"the library returned {len(pictures)} of {params.batch_count} pictures")
+def _cropped(images: list[RawImage], size: tuple[int, int]) -> tuple[list[RawPicture], tuple[str, ...]]:
+    """The library's pictures cut to what was asked for: it rounds sizes up to what the model's grid needs."""
+    pictures = [_picture_of(image) for image in images]
     drawn = (pictures[0].width, pictures[0].height)
-    if drawn == (params.width, params.height):
-        return RunResult(pictures, seconds)
-    asked = f"{params.width}x{params.height}"
+    if drawn == size:
+        return pictures, ()
+    asked = f"{size[0]}x{size[1]}"
     warning = f"this model draws sizes in steps: {drawn[0]}x{drawn[1]} was drawn and cropped to {asked}"
-    cropped = [picture.cropped(params.width, params.height) for picture in pictures]
-    return RunResult(cropped, seconds, (warning,))
+    return [picture.cropped(*size) for picture in pictures], (warning,)

@@ -11,11 +11,11 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, TypeAdapter
 
 from sdcpp_rest.core.frozen import Frozen
-from sdcpp_rest.core.job import Phase
-from sdcpp_rest.core.load_spec import LoadSpec
-from sdcpp_rest.core.params import ImageParams
+from sdcpp_rest.core.job import JobKind, Phase
+from sdcpp_rest.core.load_spec import LoadSpec, UpscalerSpec
+from sdcpp_rest.core.params import Params
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 
 
 # --- commands: server -> engine -------------------------------------------------------------------------------------
@@ -44,17 +44,33 @@ class UnloadModel(Frozen):
     type: Literal["unload_model"] = "unload_model"
 
 
+class LoadUpscaler(Frozen):
+    """Free the upscaler that is loaded, then load ``spec``. Answered by UpscalerReady or LoadFailed."""
+
+    type: Literal["load_upscaler"] = "load_upscaler"
+    spec: UpscalerSpec
+
+
+class UnloadUpscaler(Frozen):
+    """Answered by Unloaded, also when nothing was loaded."""
+
+    type: Literal["unload_upscaler"] = "unload_upscaler"
+
+
 class RunJob(Frozen):
     """Compute one job. ``run`` numbers the attempt: a cancel names the number, so a late one cannot hit the next job.
 
     ``inputs`` maps a role to an absolute PNG path whose picture is already of the size the library wants;
     ``captions`` holds the text written into picture k's file (A1111's ``parameters``); files are written to ``spool``.
+    The class of ``params`` follows from ``kind``: each class forbids fields of the others, so that JSON tells them
+    apart.
     """
 
     type: Literal["run_job"] = "run_job"
     run: int
     job_id: str
-    params: ImageParams
+    kind: JobKind
+    params: Params
     inputs: dict[str, str] = Field(default_factory=dict)
     spool: str
     captions: tuple[str, ...] = ()
@@ -74,7 +90,7 @@ class Shutdown(Frozen):
     type: Literal["shutdown"] = "shutdown"
 
 
-Command = LoadModel | UnloadModel | RunJob | CancelJob | SetPreview | Shutdown
+Command = LoadModel | UnloadModel | LoadUpscaler | UnloadUpscaler | RunJob | CancelJob | SetPreview | Shutdown
 
 
 # --- events: engine -> server ---------------------------------------------------------------------------------------
@@ -130,6 +146,14 @@ class Loaded(Frozen):
     architecture: str | None = None
     supports_images: bool = True
     supports_video: bool = False
+    seconds: float = 0.0
+
+
+class UpscalerReady(Frozen):
+    """``factor``: how many times wider and higher a picture becomes; decided by the file."""
+
+    type: Literal["upscaler_ready"] = "upscaler_ready"
+    factor: int
     seconds: float = 0.0
 
 
@@ -217,8 +241,8 @@ class Stopped(Frozen):
 
 
 EngineEvent = (
-    Ready | Loading | Loaded | LoadFailed | Unloaded | Started | Step | Preview | Computed | Finished | Failed
-    | Cancelled | Memory | Stopped
+    Ready | Loading | Loaded | UpscalerReady | LoadFailed | Unloaded | Started | Step | Preview | Computed | Finished
+    | Failed | Cancelled | Memory | Stopped
 )  # fmt: skip
 
 _COMMANDS: TypeAdapter[Any] = TypeAdapter(Annotated[Command, Field(discriminator="type")])

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from sdcpp_rest.core.job import Phase
-from sdcpp_rest.core.load_spec import LoadSpec
-from sdcpp_rest.engine.protocol import Device, Loaded, PreviewSettings, Ready, RunJob
+from sdcpp_rest.core.load_spec import LoadSpec, UpscalerSpec
+from sdcpp_rest.engine.protocol import Device, Loaded, PreviewSettings, Ready, RunJob, UpscalerReady
 from sdcpp_rest.engine.spool import RawPicture
 
 
@@ -30,7 +30,8 @@ class RunCancelled(Exception):
 
 @dataclass(frozen=True)
 class RunResult:
-    """``native_seconds`` is the library call alone."""
+    """``pictures`` are a video's frames for a video, and none for a conversion. ``native_seconds`` is the library call
+    alone."""
 
     pictures: list[RawPicture]
     native_seconds: float
@@ -59,8 +60,14 @@ class Runner(Protocol):
     def unload(self) -> None:
         """Free the model, if one is loaded."""
 
+    def load_upscaler(self, spec: UpscalerSpec) -> UpscalerReady:
+        """Free the upscaler that is loaded and load ``spec``; models stay. Raises RunFailed; then none is loaded."""
+
+    def unload_upscaler(self) -> None:
+        """Free the upscaler, if one is loaded."""
+
     def run(self, command: RunJob, report: Report) -> RunResult:
-        """Compute one job with the loaded model. Raises RunFailed or RunCancelled."""
+        """Compute one job with what is loaded. Raises RunFailed or RunCancelled."""
 
     def cancel(self, run: int) -> None:
         """Stop run number ``run`` at its next step; any other run is left alone."""

@@ -1,4 +1,4 @@
-"""One job's spool folder: raw pixels go in, finished picture files come out.
+"""One job's spool folder: raw pixels go in, finished picture or video files come out.
 
 Both sides of the wall use it: the worker writes the pixels before it takes the next job and encodes them beside the
 next job's compute; if the worker dies in between, the server encodes what is here, so that a computed picture is never
@@ -12,13 +12,16 @@ import os
 import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from sdcpp_rest.engine.video_encoding import VIDEO_FORMATS, encode_video
 
 if TYPE_CHECKING:
     from PIL import Image
 
 PREVIEW_NAME = "preview.jpg"
 _MANIFEST_NAME = "pixels.json"
+_FRAMES_NAME = "frames.raw"
 # The manifest's name when everything is encoded. Until the folder is published this alone says that the run is whole.
 ENCODED_NAME = ".encoded.json"
 # An engine that is a thread "dies" without its encoder: that and the server must not encode the same folder at once.
@@ -51,16 +54,40 @@ def write_pixels(folder: Path, pictures: list[RawPicture], captions: tuple[str, 
 
     Raises OSError when the disk is full or the folder cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / ENCODED_NAME).unlink(missing_ok=True)
+    _begin(folder)
     entries = []
     for k, picture in enumerate(pictures):
         (folder / f"image_{k}.raw").write_bytes(picture.pixels)
         caption = captions[k] if k < len(captions) else ""
         entries.append([picture.width, picture.height, picture.channels, caption])
-    temporary = folder / (_MANIFEST_NAME + ".part")
-    temporary.write_text(json.dumps(entries), encoding="utf-8")
-    os.replace(temporary, folder / _MANIFEST_NAME)
+    _write_manifest(folder, entries)
+
+
+def write_frames(folder: Path, frames: list[RawPicture], fps: int, video_format: str, caption: str) -> None:
+    """Put a run's frames into the spool, all in one file, to become a video in one of `VIDEO_FORMATS`.
+
+    The same promise as `write_pixels`. Raises OSError likewise, and ValueError for what can never be encoded: no
+    frames, frames that are not RGB or not of one size, another format, ``fps`` below 1.
+    """
+    if video_format not in VIDEO_FORMATS:
+        raise ValueError(f"video_format: {video_format!r} is none of {', '.join(VIDEO_FORMATS)}")
+    if fps < 1:
+        raise ValueError(f"fps: {fps} is less than 1")
+    shapes = {(frame.width, frame.height, frame.channels) for frame in frames}
+    if len(shapes) != 1 or next(iter(shapes))[2] != 3:
+        raise ValueError(f"a video needs RGB frames of one size; these are {sorted(shapes)}")
+    _begin(folder)
+    with (folder / _FRAMES_NAME).open("wb") as file:
+        for frame in frames:
+            file.write(frame.pixels)
+    width, height, _ = shapes.pop()
+    _write_manifest(
+        folder,
+        {
+            "width": width, "height": height, "count": len(frames), "fps": fps, "format": video_format,
+            "caption": caption,
+        },
+    )  # fmt: skip
 
 
 def has_pixels(folder: Path) -> bool:
@@ -69,29 +96,24 @@ def has_pixels(folder: Path) -> bool:
 
 
 def has_pictures(folder: Path) -> bool:
-    """Whether a whole run's pictures are here, as pixels or as files; then `encode_pixels` answers with their names."""
+    """Whether a whole run's results are here, as pixels or as files; then `encode_pixels` answers with their names."""
     return has_pixels(folder) or (folder / ENCODED_NAME).is_file()
 
 
 def encode_pixels(folder: Path) -> tuple[str, ...]:
-    """Encode every waiting picture as ``image_<k>.png`` with its caption, remove the pixels, return the file names.
+    """Encode what is waiting, remove the pixels, return the file names.
 
-    May be called again after it was interrupted, or when all is done: what is encoded already is kept. Raises OSError
-    (disk full) and ValueError (the manifest and the pixels do not fit together).
+    Pictures become ``image_<k>.png``, each with its caption; frames become ``video.mp4`` (``.webm``, ``.webp``), or
+    ``frame_<kkkk>.png``. May be called again after it was interrupted, or when all is done: what is encoded already is
+    kept. Raises OSError (disk full) and ValueError (the manifest and the pixels do not fit together).
     """
     with _encoding:
         manifest = folder / (_MANIFEST_NAME if has_pixels(folder) else ENCODED_NAME)
         entries = json.loads(manifest.read_text(encoding="utf-8"))
-        names = []
-        for k, (width, height, channels, caption) in enumerate(entries):
-            raw, name = folder / f"image_{k}.raw", f"image_{k}.png"
-            if raw.exists():
-                _write_png(folder / name, RawPicture(width, height, channels, raw.read_bytes()), caption)
-                raw.unlink()
-            names.append(name)
+        names = _encode_pictures(folder, entries) if isinstance(entries, list) else _encode_frames(folder, entries)
         os.replace(manifest, folder / ENCODED_NAME)
         (folder / PREVIEW_NAME).unlink(missing_ok=True)
-        return tuple(names)
+        return names
 
 
 def write_preview(path: Path, picture: RawPicture, max_size: int, quality: int) -> tuple[int, int]:
@@ -106,6 +128,67 @@ def write_preview(path: Path, picture: RawPicture, max_size: int, quality: int) 
     image.save(temporary, "JPEG", quality=quality)
     os.replace(temporary, path)
     return image.width, image.height
+
+
+class _StoredFrames:
+    """The frames of one raw file, read from it one at a time."""
+
+    def __init__(self, path: Path, width: int, height: int, count: int) -> None:
+        self._path, self._width, self._height, self._count = path, width, height, count
+        self._frame_bytes = width * height * 3
+        if path.stat().st_size != self._frame_bytes * count:
+            raise ValueError(f"not enough image data, or too much, for {count} frames of {width}x{height}")
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, k: int, /) -> RawPicture:
+        with self._path.open("rb") as file:
+            file.seek(k * self._frame_bytes)
+            return RawPicture(self._width, self._height, 3, file.read(self._frame_bytes))
+
+
+def _begin(folder: Path) -> None:
+    """Make room for a run's pixels: what an earlier attempt left would be taken for this one's."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in (_MANIFEST_NAME, ENCODED_NAME):
+        (folder / name).unlink(missing_ok=True)
+    for pattern in ("image_*", "frame_*", "video.*", _FRAMES_NAME):
+        for stale in folder.glob(pattern):
+            stale.unlink(missing_ok=True)
+
+
+def _write_manifest(folder: Path, entries: Any) -> None:
+    temporary = folder / (_MANIFEST_NAME + ".part")
+    temporary.write_text(json.dumps(entries), encoding="utf-8")
+    os.replace(temporary, folder / _MANIFEST_NAME)
+
+
+def _encode_pictures(folder: Path, entries: list[Any]) -> tuple[str, ...]:
+    names = []
+    for k, (width, height, channels, caption) in enumerate(entries):
+        raw, name = folder / f"image_{k}.raw", f"image_{k}.png"
+        if raw.exists():
+            _write_png(folder / name, RawPicture(width, height, channels, raw.read_bytes()), caption)
+            raw.unlink()
+        names.append(name)
+    return tuple(names)
+
+
+def _encode_frames(folder: Path, video: dict[str, Any]) -> tuple[str, ...]:
+    raw, count, caption = folder / _FRAMES_NAME, video["count"], video["caption"]
+    as_pictures = video["format"] == "frames"
+    names = [f"frame_{k:04d}.png" for k in range(count)] if as_pictures else [f"video.{video['format']}"]
+    if raw.exists():
+        frames = _StoredFrames(raw, video["width"], video["height"], count)
+        if as_pictures:
+            for k, name in enumerate(names):
+                if not (folder / name).exists():
+                    _write_png(folder / name, frames[k], caption)
+        else:
+            encode_video(folder / names[0], frames, video["fps"], video["format"], caption)
+        raw.unlink()
+    return tuple(names)
 
 
 def _image_of(picture: RawPicture) -> Image.Image:

@@ -95,6 +95,19 @@ class EngineSupervisor:
         client.set_preview(self._preview)
         return client
 
+    def launch_apart(self) -> EngineClient:
+        """A second engine for one job; whoever asked for it stops it. Raises EngineUnavailable."""
+        if self._stopping.is_set():
+            raise EngineUnavailable("The server is stopping")
+        client = EngineClient(self._launcher, self._on_run_event, numbers=self._numbers)
+        try:
+            client.wait_ready(self._start_timeout_seconds)
+        except EngineUnavailable as error:
+            client.stop(5)
+            # Never EngineDied: the job is not to blame for an engine that does not even start.
+            raise EngineUnavailable(error.message) from error
+        return client
+
     def succeeded(self) -> None:
         """Something worked: the next death counts as the first again."""
         self._failures = 0

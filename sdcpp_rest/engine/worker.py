@@ -22,6 +22,7 @@ import psutil
 
 from sdcpp_rest.core.frozen import Frozen
 from sdcpp_rest.core.job import Phase
+from sdcpp_rest.core.params import ConvertParams, VideoParams
 from sdcpp_rest.engine import spool
 from sdcpp_rest.engine.protocol import (
     CancelJob,
@@ -33,6 +34,7 @@ from sdcpp_rest.engine.protocol import (
     LoadFailed,
     Loading,
     LoadModel,
+    LoadUpscaler,
     Memory,
     Preview,
     PreviewSettings,
@@ -44,10 +46,11 @@ from sdcpp_rest.engine.protocol import (
     Stopped,
     Unloaded,
     UnloadModel,
+    UnloadUpscaler,
     decode_command,
     encode,
 )
-from sdcpp_rest.engine.runner import RunCancelled, RunFailed, Runner
+from sdcpp_rest.engine.runner import RunCancelled, RunFailed, Runner, RunResult
 from sdcpp_rest.engine.spool import RawPicture
 
 log = logging.getLogger(__name__)
@@ -116,6 +119,7 @@ class Worker:
         encoder.join()
         self._stopped.set()
         self._runner.unload()
+        self._runner.unload_upscaler()
         self._send(Stopped())
 
     # --- threads ----------------------------------------------------------------------------------------------------
@@ -147,7 +151,7 @@ class Worker:
                 files = spool.encode_pixels(Path(command.spool))
             except Exception as error:  # whatever it is, it costs this job and not the engine
                 log.exception("encoding run %d failed", command.run)
-                self._send(Failed(run=command.run, code="output_failed", message=f"The picture was not saved: {error}"))
+                self._send(Failed(run=command.run, code="output_failed", message=f"The result was not saved: {error}"))
                 continue
             seconds = time.perf_counter() - started
             self._send(Finished(run=command.run, files=files, encode_seconds=seconds))
@@ -161,9 +165,12 @@ class Worker:
     # --- commands ---------------------------------------------------------------------------------------------------
 
     def _execute(self, command: Command) -> None:
-        if isinstance(command, LoadModel):
+        if isinstance(command, (LoadModel, LoadUpscaler)):
             try:
-                self._send(self._runner.load(command.spec, _Reporter(self, None)))
+                if isinstance(command, LoadModel):
+                    self._send(self._runner.load(command.spec, _Reporter(self, None)))
+                else:
+                    self._send(self._runner.load_upscaler(command.spec))
             except RunFailed as failure:
                 self._send(LoadFailed(message=failure.message))
             except Exception as error:
@@ -171,6 +178,9 @@ class Worker:
                 self._send(LoadFailed(message=f"{type(error).__name__}: {error}"))
         elif isinstance(command, UnloadModel):
             self._runner.unload()
+            self._send(Unloaded())
+        elif isinstance(command, UnloadUpscaler):
+            self._runner.unload_upscaler()
             self._send(Unloaded())
         elif isinstance(command, RunJob):
             self._run(command)
@@ -183,13 +193,13 @@ class Worker:
         self._send(Started(run=run))
         try:
             result = self._runner.run(command, _Reporter(self, command))
-            spool.write_pixels(Path(command.spool), result.pictures, command.captions)
+            _keep(command, result)
         except RunCancelled:
             self._send(Cancelled(run=run))
         except RunFailed as failure:
             self._send(Failed(run=run, code=failure.code, message=failure.message))
         except OSError as error:
-            message = f"The picture could not be written to {command.spool}: {error.strerror or error}"
+            message = f"The result could not be written to {command.spool}: {error.strerror or error}"
             self._send(Failed(run=run, code="output_failed", message=message))
         except Exception as error:
             log.exception("run %d failed", run)
@@ -197,12 +207,25 @@ class Worker:
         else:
             count, seconds = len(result.pictures), result.native_seconds
             self._send(Computed(run=run, images=count, native_seconds=seconds, warnings=result.warnings))
-            self._to_encode.put(command)
+            if isinstance(command.params, ConvertParams):
+                self._send(Finished(run=run, files=(), encode_seconds=0.0))
+            else:
+                self._to_encode.put(command)
 
     def _send(self, message: Frozen) -> None:
         # The server may be gone already; the control thread notices that and ends us.
         with self._send_lock, contextlib.suppress(OSError):
             self._connection.send_bytes(encode(message))
+
+
+def _keep(command: RunJob, result: RunResult) -> None:
+    """Put a run's pixels into its spool folder; from then on they survive this process. Raises OSError."""
+    folder, params = Path(command.spool), command.params
+    if isinstance(params, VideoParams):
+        caption = command.captions[0] if command.captions else ""
+        spool.write_frames(folder, result.pictures, params.fps, params.output_format, caption)
+    elif not isinstance(params, ConvertParams):
+        spool.write_pixels(folder, result.pictures, command.captions)
 
 
 class _Reporter:

@@ -11,6 +11,18 @@ from tests import model_files
 
 Tensors = Mapping[str, tuple[int, ...]]
 
+UNET = architectures.DIFFUSION_PREFIX
+LATE_ATTENTION = UNET + "output_blocks.7.1."
+SDXS_512 = {name: shape for name, shape in model_files.unet(middle=False).items() if LATE_ATTENTION not in name}
+SDXS_09 = {
+    **model_files.unet(width=1024, middle=False),
+    LATE_ATTENTION + "transformer_blocks.0.attn1.to_k.weight": (1024, 8),
+}
+SSD_1B = {
+    **model_files.unet(second_encoder=True, middle=False),
+    UNET + "output_blocks.3.1.transformer_blocks.1.norm1.weight": (8,),
+}
+
 FAMILIES: list[tuple[str, Tensors]] = [
     ("Ovis Image", model_files.OVIS),
     ("Flux", model_files.FLUX),
@@ -40,6 +52,10 @@ FAMILIES: list[tuple[str, Tensors]] = [
     ("SDXL", model_files.unet(second_encoder=True)),
     ("SDXL Inpaint", model_files.unet(second_encoder=True, inputs=9)),
     ("SDXL (Vega)", model_files.unet(second_encoder=True, middle=False)),
+    ("SDXL (SSD1B)", SSD_1B),
+    ("SDXL Instruct-Pix2Pix", model_files.unet(second_encoder=True, inputs=8)),
+    ("SDXS (512-DS)", SDXS_512),
+    ("SDXS (09)", SDXS_09),
     ("SVD", {"model.diffusion_model.input_blocks.8.0.time_mixer.mix_factor": (1,)}),
 ]
 
@@ -55,9 +71,8 @@ def test_families_are_told_apart_by_their_tensors(name: str, tensors: Tensors) -
         assert architectures.detect({prefix + tensor: shape for tensor, shape in tensors.items()}) == found
 
 
-def test_every_family_but_a_few_rare_ones_has_a_test() -> None:
-    untested = {entry.name for entry in ARCHITECTURES.values()} - {name for name, _ in FAMILIES}
-    assert untested == {"SDXS (512-DS)", "SDXS (09)", "SDXL Instruct-Pix2Pix", "SDXL (SSD1B)"}
+def test_every_family_has_a_test() -> None:
+    assert {entry.name for entry in ARCHITECTURES.values()} == {name for name, _ in FAMILIES}
 
 
 @pytest.mark.parametrize(
@@ -71,6 +86,10 @@ def test_every_family_but_a_few_rare_ones_has_a_test() -> None:
         ("ControlNet", model_files.CONTROLNET, ""),
         ("ControlNet", {**model_files.FLUX, "controlnet_blocks.0.weight": (8, 8)}, ""),
         ("CLIP text encoder", model_files.CLIP_L, ""),
+        ("CLIP vision encoder", {"vision_model.encoder.layers.0.mlp.fc1.weight": (8, 8)}, ""),
+        ("PhotoMaker", {"fuse_module.mlp1.fc1.weight": (8, 8), **model_files.KOHYA_LORA}, ""),
+        ("picture model", {"layers.0.adaLN_sa_ln.weight": (64,)}, ""),
+        ("picture model", {"net.llm_adapter.blocks.0.cross_attn.q_proj.weight": (8, 8)}, ""),
         ("T5 text encoder", model_files.T5, "t5"),
         ("language model", model_files.LLM, ""),
         ("language model", model_files.LLAMA, "llama"),
@@ -184,3 +203,18 @@ def test_families_are_known_by_name_and_strangers_are_not() -> None:
     assert (video.makes_images, video.makes_video) == (False, True)
     assert architectures.named("something new") is None
     assert architectures.named(None) is None
+
+
+def test_only_models_of_the_xl_family_take_photo_maker() -> None:
+    assert {entry.id for entry in ARCHITECTURES.values() if entry.takes_photo_maker} == {
+        "sdxl", "sdxl_inpaint", "sdxl_pix2pix", "sdxl_vega", "sdxl_ssd1b",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("family", "takes"),
+    [("flux", True), ("qwen_image", True), ("flux2_klein", True), ("sd1_pix2pix", True), ("sd1", False),
+     ("anima", False)],
+)  # fmt: skip
+def test_families_that_look_at_reference_pictures_are_known(family: str, takes: bool) -> None:
+    assert ARCHITECTURES[family].takes_reference_images is takes

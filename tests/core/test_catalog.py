@@ -7,7 +7,16 @@ from typing import Any, get_args
 import pytest
 from pydantic import ValidationError
 
-from sdcpp_rest.core.catalog import COMPONENT_TYPES, LIST_NAMES, TYPE_FOLDERS, ModelType, Sidecar
+from sdcpp_rest.config import sections
+from sdcpp_rest.core.catalog import (
+    COMPONENT_TYPES,
+    LIST_NAMES,
+    TYPE_FOLDERS,
+    ModelType,
+    PartName,
+    Sidecar,
+    part_name,
+)
 from sdcpp_rest.core.load_spec import Component
 
 
@@ -16,8 +25,12 @@ def test_every_model_type_has_a_list_and_a_folder() -> None:
     assert len(LIST_NAMES) == len(set(LIST_NAMES.values())) == 11
 
 
-def test_every_component_but_the_unsupported_one_is_looked_for_somewhere() -> None:
-    assert set(get_args(Component)) - COMPONENT_TYPES.keys() == {"photo_maker"}
+def test_the_folders_are_those_of_the_configuration() -> None:
+    assert TYPE_FOLDERS is sections.TYPE_FOLDERS
+
+
+def test_every_component_is_looked_for_somewhere() -> None:
+    assert set(get_args(Component)) == COMPONENT_TYPES.keys()
 
 
 def test_demo_sidecar_says_all_that_loading_and_drawing_need(demo_folder: Path) -> None:
@@ -55,3 +68,28 @@ def test_sidecars_of_other_programs_are_left_alone() -> None:
 def test_a_sidecar_that_says_nonsense_is_refused(broken: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         Sidecar.model_validate_json(json.dumps(broken))
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("big-00002-of-00003.gguf", PartName("big.gguf", 2, 3)),
+        ("a/b-00001-of-00002.SAFETENSORS", PartName("a/b.SAFETENSORS", 1, 2)),
+        ("x-00001-of-00002-00003-of-00004.gguf", PartName("x-00001-of-00002.gguf", 3, 4)),
+        ("big-00001-of-00001.gguf", None),
+        ("big-00004-of-00003.gguf", None),
+        ("big-00000-of-00003.gguf", None),
+        ("big-1-of-3.gguf", None),
+        ("big-00001-of-99999.gguf", None),
+        ("-00001-of-00002.gguf", None),
+        ("big-00001-of-00002.bin", None),
+        ("big-00001-of-00002.gguf.part", None),
+    ],
+)
+def test_parts_of_split_models_are_told_by_their_names(name: str, expected: PartName | None) -> None:
+    assert part_name(name) == expected
+
+
+@pytest.mark.parametrize(("given", "expected"), [("a, b", "a, b"), (7, ""), (None, ""), (["a"], "")])
+def test_activation_text_is_read_where_it_is_text(given: Any, expected: str) -> None:
+    assert Sidecar.model_validate({"activation text": given, "description": "kept"}).activation_text == expected

@@ -50,7 +50,12 @@ def job(tmp_path: Path) -> Callable[..., Callable[[int], RunJob]]:
     def make(prompt: str = "a cat", **fields: object) -> Callable[[int], RunJob]:
         params = ImageParams(**{"prompt": prompt, "width": 8, "height": 8, "steps": 2, "seed": 1, **fields})
         return lambda number: RunJob(
-            run=number, job_id=f"job-{number}", params=params, spool=str(tmp_path / f"spool-{number}"), captions=("a",)
+            run=number,
+            job_id=f"job-{number}",
+            kind="txt2img",
+            params=params,
+            spool=str(tmp_path / f"spool-{number}"),
+            captions=("a",),
         )
 
     return make

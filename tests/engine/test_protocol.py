@@ -10,8 +10,8 @@ import pytest
 from pydantic import ValidationError
 
 from sdcpp_rest.core.frozen import Frozen
-from sdcpp_rest.core.load_spec import FileRef, LoadOptions, LoadSpec
-from sdcpp_rest.core.params import ImageParams, LoraUse
+from sdcpp_rest.core.load_spec import FileRef, LoadOptions, LoadSpec, UpscalerSpec
+from sdcpp_rest.core.params import CacheOptions, ConvertParams, ImageParams, LoraUse, UpscaleParams, VideoParams
 from sdcpp_rest.engine import protocol
 from sdcpp_rest.engine.protocol import decode_command, decode_event, encode
 
@@ -24,11 +24,37 @@ SPEC = LoadSpec(
 PARAMS = ImageParams(
     prompt='"quoted"\n\\ 画', eta=math.inf, loras=(LoraUse(name="l", path="/l", weight=-0.5),), seed=2**63 - 1
 )
+UPSCALER = UpscalerSpec(model=FileRef(name="x4.pth", path="/x4.pth"))
 
 COMMANDS: list[Frozen] = [
     protocol.LoadModel(spec=SPEC),
     protocol.UnloadModel(),
-    protocol.RunJob(run=1, job_id="a", params=PARAMS, inputs={"init_image": "/i.png"}, spool="/s", captions=("x", "")),
+    protocol.LoadUpscaler(spec=UPSCALER),
+    protocol.UnloadUpscaler(),
+    protocol.RunJob(
+        run=1,
+        job_id="a",
+        kind="img2img",
+        params=PARAMS,
+        inputs={"init_image": "/i.png"},
+        spool="/s",
+        captions=("x", ""),
+    ),
+    protocol.RunJob(
+        run=2,
+        job_id="b",
+        kind="txt2vid",
+        params=VideoParams(prompt="a", cache_mode="dbcache", cache_options=CacheOptions(fn_compute_blocks=8)),
+        spool="/s",
+    ),
+    protocol.RunJob(run=3, job_id="c", kind="upscale", params=UpscaleParams(upscaler=UPSCALER), spool="/s"),
+    protocol.RunJob(
+        run=4,
+        job_id="d",
+        kind="convert",
+        params=ConvertParams(input=SPEC.model, output=SPEC.model, output_type="q8_0"),
+        spool="/s",
+    ),
     protocol.CancelJob(run=2**40),
     protocol.SetPreview(settings=protocol.PreviewSettings(mode="none", interval=5)),
     protocol.Shutdown(),
@@ -45,6 +71,7 @@ EVENTS: list[Frozen] = [
     protocol.Loading(),
     protocol.Loading(progress=0.5),
     protocol.Loaded(key="k", architecture="Flux"),
+    protocol.UpscalerReady(factor=4, seconds=0.5),
     protocol.LoadFailed(message="no"),
     protocol.Unloaded(),
     protocol.Started(run=1),

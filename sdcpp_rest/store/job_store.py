@@ -7,68 +7,30 @@ changes many times a second and is worth nothing after a restart.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Sequence
-from datetime import datetime, timezone
-from functools import lru_cache
-from typing import Any, Literal, TypeAlias
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Any, TypeAlias
 
-from pydantic import ValidationError
-from sqlalchemy import (
-    Column,
-    Integer,
-    MetaData,
-    Select,
-    Table,
-    Text,
-    and_,
-    bindparam,
-    delete,
-    func,
-    insert,
-    or_,
-    select,
-    update,
-)
+from sqlalchemy import and_, bindparam, case, delete, func, insert, or_, select, update
 from sqlalchemy.engine import Row
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.sql import ColumnElement
 
 from sdcpp_rest.core.job import ACTIVE, FINISHED, Job, JobKind, JobStatus, Timings, utc_now
-from sdcpp_rest.core.load_spec import LoadSpec
+from sdcpp_rest.core.job_filter import ALL_STATUSES, EVERY_JOB, JobFilter, JobHead, Order, SortKey
 from sdcpp_rest.errors import Conflict, JobNotFound, QueueFull
+from sdcpp_rest.store import job_listing
 from sdcpp_rest.store.database import Database
+from sdcpp_rest.store.job_rows import HEAD_COLUMNS, JOB_COLUMNS, job_of, jobs, row_of, search_text_of, stamp, storable
 
-Order = Literal["asc", "desc"]
-Jobs: TypeAlias = list[Job]  # the class below has a method called ``list``
-ALL_STATUSES: frozenset[JobStatus] = ACTIVE | FINISHED
+# The class below has a method called ``list``.
+Jobs: TypeAlias = list[Job]
+Heads: TypeAlias = list[JobHead]
+Rows: TypeAlias = list[Row[Any]]
 
-_SEARCHED_PARAMS = ("prompt", "model_name", "name", "filename", "url", "repo_id")
-_SEARCH_TEXT_CHARACTERS = 20_000
-_SEARCH_WORDS = 16
-
-jobs = Table(
-    "jobs",
-    MetaData(),
-    Column("seq", Integer, primary_key=True),
-    *(Column(name, Text) for name in ("id", "kind", "status")),
-    Column("priority", Integer),
-    *(Column(name, Text) for name in ("created_at", "started_at", "completed_at")),
-    Column("attempts", Integer),
-    *(Column(name, Text) for name in ("origin", "owner", "title", "model_name", "load_spec_key")),
-    *(Column(name, Text) for name in ("error", "error_code", "search_text")),
-    *(Column(name, Text) for name in ("outputs", "warnings", "timings", "inputs", "params", "load_spec")),
-)
-
-_JOB_COLUMNS = tuple(
-    jobs.c[name]
-    for name in (
-        "id", "kind", "status", "created_at", "started_at", "completed_at", "attempts", "origin", "owner", "title",
-        "error", "error_code", "outputs", "warnings", "timings", "inputs", "params", "load_spec",
-    )
-)  # fmt: skip
+_IDS_PER_QUERY = 500
 
 _ahead = jobs.alias("ahead")
-_GET = select(*_JOB_COLUMNS).where(jobs.c.id == bindparam("job_id"))
+_GET = select(*JOB_COLUMNS).where(jobs.c.id == bindparam("job_id"))
 _PENDING = select(func.count()).where(jobs.c.status == "pending")
 _INSERT = insert(jobs)
 _POSITION = (
@@ -96,9 +58,18 @@ _CLAIM = (
         .scalar_subquery()
     )
     .values(status="processing", started_at=bindparam("now"), attempts=jobs.c.attempts + 1)
-    .returning(*_JOB_COLUMNS)
+    .returning(*JOB_COLUMNS)
 )
-_INTERRUPTED = select(*_JOB_COLUMNS).where(jobs.c.status == "processing").order_by(jobs.c.seq)
+_highest = select(func.coalesce(func.max(_ahead.c.priority), 0)).where(_ahead.c.status == "pending").scalar_subquery()
+_TO_FRONT = (
+    update(jobs)
+    .where(jobs.c.id == bindparam("job_id"), jobs.c.status == "pending")
+    .values(priority=_highest + 1)
+    .returning(*JOB_COLUMNS)
+)
+# What ran goes first again: also before those that were moved to the front while it ran.
+_PRIORITY_OF_A_RETURN = case((_highest > 0, _highest + 1), else_=jobs.c.priority)
+_INTERRUPTED = select(*JOB_COLUMNS).where(jobs.c.status == "processing").order_by(jobs.c.seq)
 _DELETE = delete(jobs).where(
     jobs.c.id == bindparam("job_id"), jobs.c.status.in_(bindparam("allowed_from", expanding=True))
 )
@@ -120,7 +91,7 @@ class JobStore:
         """
         if job.status != "pending":
             raise ValueError(f"only a pending job can be submitted, not a {job.status} one")
-        values = _row_of(job)
+        values = row_of(job)
         with self._db.write_durable() as connection:
             pending = connection.execute(_PENDING).scalar_one()
             if pending >= max_pending:
@@ -140,15 +111,15 @@ class JobStore:
     def get(self, job_id: str) -> Job:
         """Raises JobNotFound."""
         with self._db.read() as connection:
-            row = connection.execute(_GET, {"job_id": _storable(job_id)}).one_or_none()
+            row = connection.execute(_GET, {"job_id": storable(job_id)}).one_or_none()
         if row is None:
             raise JobNotFound("Job not found")
-        return _job_of(row)
+        return job_of(row)
 
     def position(self, job_id: str) -> int | None:
         """The 1-based place among the pending jobs, in the order in which they will be claimed; None if not pending."""
         with self._db.read() as connection:
-            return connection.execute(_POSITION, {"job_id": _storable(job_id)}).scalar_one() or None
+            return connection.execute(_POSITION, {"job_id": storable(job_id)}).scalar_one() or None
 
     def positions(self) -> dict[str, int]:
         """`position` of every pending job, by id, in one query: a listing must not ask once per job."""
@@ -162,8 +133,8 @@ class JobStore:
         could slip in between and a cancelled job would run.
         """
         with self._db.write() as connection:
-            row = connection.execute(_CLAIM, {"kinds": list(kinds), "now": _stamp(utc_now())}).one_or_none()
-        return None if row is None else _job_of(row)
+            row = connection.execute(_CLAIM, {"kinds": list(kinds), "now": stamp(utc_now())}).one_or_none()
+        return None if row is None else job_of(row)
 
     def transition(
         self,
@@ -187,12 +158,13 @@ class JobStore:
         publishes the event. Reading the status first and writing it later would let both believe they had won.
 
         Finished statuses get ``completed_at`` (now, unless given). Going back to ``pending`` forgets the start, the
-        end and the error, keeps the job's old place in the queue, and with ``refund_attempt`` takes back the attempt
-        that the claim counted (the server was stopped: not the job's fault).
+        end and the error, puts the job ahead of all that wait, where it was, and with ``refund_attempt`` takes back
+        the attempt that the claim counted (the server was stopped: not the job's fault).
         """
         values: dict[str, Any] = {"status": to}
         if to == "pending":
             values |= {"started_at": None, "completed_at": None, "error": None, "error_code": None}
+            values["priority"] = _PRIORITY_OF_A_RETURN
         if outputs is not None:
             values["outputs"] = json.dumps(list(outputs))
         if warnings is not None:
@@ -200,24 +172,24 @@ class JobStore:
         if timings is not None:
             values["timings"] = timings.model_dump_json()
         if error is not None:
-            values["error"] = _storable(error)
+            values["error"] = storable(error)
         if error_code is not None:
             values["error_code"] = error_code
         if started_at is not None:
-            values["started_at"] = _stamp(started_at)
+            values["started_at"] = stamp(started_at)
         if to in FINISHED:
-            values["completed_at"] = _stamp(completed_at or utc_now())
+            values["completed_at"] = stamp(completed_at or utc_now())
         if refund_attempt:
             values["attempts"] = func.max(jobs.c.attempts - 1, 0)
         statement = (
             update(jobs)
-            .where(jobs.c.id == _storable(job_id), jobs.c.status.in_(sorted(allowed_from)))
+            .where(jobs.c.id == storable(job_id), jobs.c.status.in_(sorted(allowed_from)))
             .values(values)
-            .returning(*_JOB_COLUMNS)
+            .returning(*JOB_COLUMNS)
         )
         with self._db.write() as connection:
             row = connection.execute(statement).one_or_none()
-        return None if row is None else _job_of(row)
+        return None if row is None else job_of(row)
 
     def list(
         self,
@@ -229,43 +201,122 @@ class JobStore:
         order: Order = "desc",
         active_first: bool = True,
     ) -> Jobs:
-        """Jobs by time of submission, newest first (``asc``: oldest first).
+        """`find` for those who filter by little."""
+        chosen = ALL_STATUSES if status is None else frozenset(status)
+        wanted = JobFilter(status=chosen, kind=kind, search=search or "")
+        return self.find(wanted, limit=limit, offset=offset, order=order, active_first=active_first)
+
+    def find(
+        self,
+        wanted: JobFilter,
+        *,
+        limit: int = 200,
+        offset: int = 0,
+        sort: SortKey = "created_at",
+        order: Order = "desc",
+        active_first: bool = True,
+    ) -> Jobs:
+        """Jobs that pass a filter, by time of submission, newest first (``asc``: oldest first).
 
         With ``active_first`` all active jobs come before the rest: the processing one, then the pending ones in the
         order in which they will run. They do not count against ``limit`` and are left out when ``offset`` > 0, which
         pages through the finished ones. Without it, ``limit`` and ``offset`` cut one list of everything.
-        ``search`` keeps jobs in whose title, prompt, model name or id every word occurs, whatever its case.
         """
-        wanted = ALL_STATUSES if status is None else frozenset(status)
-        conditions = _conditions(kind, search)
+        return [job_of(row) for row in self._find(JOB_COLUMNS, wanted, limit, offset, sort, order, active_first)]
+
+    def heads(
+        self,
+        wanted: JobFilter,
+        *,
+        limit: int,
+        offset: int = 0,
+        sort: SortKey = "created_at",
+        order: Order = "desc",
+        active_first: bool = True,
+    ) -> Heads:
+        """As `find`, without reading what is wide."""
+        rows = self._find(HEAD_COLUMNS, wanted, limit, offset, sort, order, active_first)
+        return [JobHead._make(row) for row in rows]
+
+    def get_many(self, job_ids: Sequence[str]) -> dict[str, Job]:
+        """Jobs by id; those that are not there are left out."""
+        found: dict[str, Job] = {}
+        with self._db.read() as connection:
+            for start in range(0, len(job_ids), _IDS_PER_QUERY):
+                chosen = [storable(job_id) for job_id in job_ids[start : start + _IDS_PER_QUERY]]
+                rows = connection.execute(select(*JOB_COLUMNS).where(jobs.c.id.in_(chosen)))
+                found |= {row[0]: job_of(row) for row in rows}
+        return found
+
+    def _find(
+        self,
+        columns: job_listing.Columns,
+        wanted: JobFilter,
+        limit: int,
+        offset: int,
+        sort: SortKey,
+        order: Order,
+        active_first: bool,
+    ) -> Rows:
+        statuses, narrowed = wanted.status, job_listing.conditions(wanted)
         with self._db.read() as connection:
             rows: list[Row[Any]] = []
             if active_first:
-                if offset == 0 and wanted & ACTIVE:
-                    rows += connection.execute(_active(wanted & ACTIVE, conditions)).all()
-                wanted &= FINISHED
-            if wanted and limit > 0:
-                rows += connection.execute(_page(wanted, conditions, order, limit, offset)).all()
-        return [_job_of(row) for row in rows]
+                if offset == 0 and statuses & ACTIVE:
+                    rows += connection.execute(job_listing.active(columns, statuses & ACTIVE, narrowed)).all()
+                statuses &= FINISHED
+            if statuses and limit > 0:
+                page = job_listing.page(columns, statuses, narrowed, order, limit, offset, sort)
+                rows += connection.execute(page).all()
+        return rows
 
-    def counts(self, kind: JobKind | None = None, search: str | None = None) -> dict[str, int]:
-        """How many jobs have each status (all five are always there), and their sum as ``total``."""
-        statement = select(jobs.c.status, func.count()).where(*_conditions(kind, search)).group_by(jobs.c.status)
+    def counts(self, wanted: JobFilter = EVERY_JOB) -> dict[str, int]:
+        """How many jobs have each status (all five are always there), and their sum as ``total``.
+
+        Of a filter, everything counts but its own status.
+        """
         with self._db.read() as connection:
-            found = {row[0]: row[1] for row in connection.execute(statement)}
+            found = {row[0]: row[1] for row in connection.execute(job_listing.counts(wanted))}
         counts: dict[str, int] = {status: found.get(status, 0) for status in sorted(ALL_STATUSES)}
         counts["total"] = sum(found.values())
         return counts
 
+    def days(self, wanted: JobFilter, dates: Sequence[str]) -> dict[str, int]:
+        """How many jobs that pass were submitted on each of these days (``2024-01-31``, UTC)."""
+        with self._db.read() as connection:
+            return {row[0]: row[1] for row in connection.execute(job_listing.days(wanted, dates))}
+
+    def titles(self) -> tuple[str, ...]:
+        """Every title once, in alphabetical order whatever the case."""
+        with self._db.read() as connection:
+            return tuple(sorted(connection.execute(job_listing.TITLES).scalars(), key=lambda title: title.casefold()))
+
+    def to_front(self, job_id: str) -> Job | None:
+        """Make a pending job the next one; None if it is not pending (any more)."""
+        with self._db.write() as connection:
+            row = connection.execute(_TO_FRONT, {"job_id": storable(job_id)}).one_or_none()
+        return None if row is None else job_of(row)
+
+    def retitle(self, job_id: str, title: str | None) -> Job:
+        """Give a job another title, or none; searches find it by the new one. Raises JobNotFound."""
+        with self._db.write() as connection:
+            row = connection.execute(_GET, {"job_id": storable(job_id)}).one_or_none()
+            if row is None:
+                raise JobNotFound("Job not found")
+            job = job_of(row).model_copy(update={"title": title and storable(title)})
+            values = {"title": job.title, "search_text": search_text_of(job)}
+            connection.execute(update(jobs).where(jobs.c.id == job.id).values(values))
+        return job
+
     def interrupted(self) -> Jobs:
         """Jobs still marked ``processing``, oldest first. At start-up: what the last process was doing when it died."""
         with self._db.read() as connection:
-            return [_job_of(row) for row in connection.execute(_INTERRUPTED)]
+            return [job_of(row) for row in connection.execute(_INTERRUPTED)]
 
     def delete(self, job_id: str, allowed_from: Collection[JobStatus] = FINISHED) -> bool:
         """Forget a job; True if this call removed it. An active job is not removed: someone is working on it."""
         with self._db.write() as connection:
-            done = connection.execute(_DELETE, {"job_id": _storable(job_id), "allowed_from": sorted(allowed_from)})
+            done = connection.execute(_DELETE, {"job_id": storable(job_id), "allowed_from": sorted(allowed_from)})
             return done.rowcount > 0
 
     def expired(self, *, older_than: datetime | None = None, beyond: int | None = None) -> tuple[str, ...]:
@@ -283,7 +334,7 @@ class JobStore:
         )
         statement = select(finished.c.id).order_by(finished.c.seq)
         if older_than is not None:
-            statement = statement.where(finished.c.completed_at < _stamp(older_than))
+            statement = statement.where(finished.c.completed_at < stamp(older_than))
         with self._db.read() as connection:
             return tuple(connection.execute(statement).scalars())
 
@@ -291,117 +342,3 @@ class JobStore:
         """How many pending jobs need the model with this ``LoadSpec.key``."""
         with self._db.read() as connection:
             return connection.execute(_BOUND, {"load_spec_key": load_spec_key}).scalar_one()
-
-
-def _active(statuses: Iterable[JobStatus], conditions: Sequence[ColumnElement[bool]]) -> Select[Any]:
-    return (
-        select(*_JOB_COLUMNS)
-        .where(jobs.c.status.in_(sorted(statuses)), *conditions)
-        .order_by(jobs.c.status.desc(), jobs.c.priority.desc(), jobs.c.seq)  # "processing" sorts after "pending"
-    )
-
-
-def _page(
-    statuses: Iterable[JobStatus], conditions: Sequence[ColumnElement[bool]], order: Order, limit: int, offset: int
-) -> Select[Any]:
-    """The inner select finds the page by narrow columns and an index; only the page's own rows are read in full."""
-    in_order = jobs.c.seq.desc() if order == "desc" else jobs.c.seq.asc()
-    found = (
-        select(jobs.c.seq)
-        .where(jobs.c.status.in_(sorted(statuses)), *conditions)
-        .order_by(in_order)
-        .limit(limit)
-        .offset(offset)
-    )
-    return select(*_JOB_COLUMNS).where(jobs.c.seq.in_(found)).order_by(in_order)
-
-
-def _conditions(kind: JobKind | None, search: str | None) -> list[ColumnElement[bool]]:
-    conditions: list[ColumnElement[bool]] = []
-    if kind is not None:
-        conditions.append(jobs.c.kind == kind)
-    for word in _storable(search or "").casefold().split()[:_SEARCH_WORDS]:
-        # instr, not LIKE: a user's % and _ are letters like any other.
-        conditions.append(func.instr(jobs.c.search_text, word) > 0)
-    return conditions
-
-
-def _row_of(job: Job) -> dict[str, Any]:
-    spec = job.load_spec
-    texts = [job.title, *(job.params.get(name) for name in _SEARCHED_PARAMS), job.model_name, job.id]
-    search_text = " ".join(text[:_SEARCH_TEXT_CHARACTERS] for text in texts if isinstance(text, str))
-    return {
-        "id": job.id,
-        "kind": job.kind,
-        "status": job.status,
-        "priority": 0,
-        "created_at": _stamp(job.created_at),
-        "started_at": job.started_at and _stamp(job.started_at),
-        "completed_at": job.completed_at and _stamp(job.completed_at),
-        "attempts": job.attempts,
-        "origin": _storable(job.origin),
-        "owner": job.owner and _storable(job.owner),
-        "title": job.title and _storable(job.title),
-        "model_name": job.model_name,
-        "load_spec_key": spec and spec.key,
-        "error": job.error and _storable(job.error),
-        "error_code": job.error_code,
-        "search_text": _storable(search_text).casefold(),
-        "outputs": json.dumps(job.outputs),
-        "warnings": json.dumps(job.warnings),
-        "timings": job.timings.model_dump_json(),
-        "inputs": json.dumps(job.inputs),
-        "params": json.dumps(job.params),
-        "load_spec": spec and spec.model_dump_json(),
-    }
-
-
-def _job_of(row: Row[Any]) -> Job:
-    fields = row._mapping
-    warnings = json.loads(fields["warnings"])
-    spec, complaint = _spec_of(fields["load_spec"])
-    if complaint is not None:
-        warnings.append(complaint)
-    return Job(
-        id=fields["id"],
-        kind=fields["kind"],
-        status=fields["status"],
-        created_at=datetime.fromisoformat(fields["created_at"]),
-        started_at=fields["started_at"] and datetime.fromisoformat(fields["started_at"]),
-        completed_at=fields["completed_at"] and datetime.fromisoformat(fields["completed_at"]),
-        attempts=fields["attempts"],
-        origin=fields["origin"],
-        owner=fields["owner"],
-        title=fields["title"],
-        error=fields["error"],
-        error_code=fields["error_code"],
-        outputs=tuple(json.loads(fields["outputs"])),
-        warnings=tuple(warnings),
-        timings=Timings.model_validate_json(fields["timings"]),
-        inputs=json.loads(fields["inputs"]),
-        params=json.loads(fields["params"]),
-        load_spec=spec,
-    )
-
-
-@lru_cache(maxsize=64)
-def _spec_of(stored: str | None) -> tuple[LoadSpec | None, str | None]:
-    """Thousands of jobs share a few specs, and a spec is immutable: one object for all of them.
-
-    One unreadable spec (an option that a later version dropped) must not make the whole listing fail.
-    """
-    if stored is None:
-        return None, None
-    try:
-        return LoadSpec.model_validate_json(stored), None
-    except ValidationError as error:
-        return None, f"The stored model choice of this job cannot be read any more ({error.error_count()} errors)."
-
-
-def _stamp(moment: datetime) -> str:
-    return moment.astimezone(timezone.utc).isoformat(timespec="microseconds")
-
-
-def _storable(text: str) -> str:
-    """JSON lets a client send half of a surrogate pair, which UTF-8 and so SQLite cannot hold."""
-    return text.encode("utf-8", "replace").decode("utf-8")

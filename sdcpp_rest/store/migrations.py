@@ -6,6 +6,7 @@ power cut leaves the file before or after a step, never inside.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import TypeAlias
@@ -72,7 +73,101 @@ def m002_file_hashes(connection: Connection) -> None:
     )
 
 
-MIGRATIONS: tuple[Migration, ...] = (m001_jobs_and_settings, m002_file_hashes)
+def m003_recycle_bin_and_filters(connection: Connection) -> None:
+    """Deleted jobs move, whole, to a table of their own: no query about the queue can forget to leave them out.
+
+    ``architecture`` is the one in the load spec, for filters. The last index is what those read instead of the rows,
+    most of which are JSON; it begins as the one that it replaces.
+    """
+    connection.exec_driver_sql("ALTER TABLE jobs ADD COLUMN architecture TEXT")
+    stored = connection.exec_driver_sql("SELECT DISTINCT load_spec FROM jobs WHERE load_spec IS NOT NULL").scalars()
+    for load_spec in stored.all():
+        connection.exec_driver_sql(
+            "UPDATE jobs SET architecture = ? WHERE load_spec = ?", (_architecture_of(load_spec), load_spec)
+        )
+    connection.exec_driver_sql(
+        """
+        CREATE TABLE recycle_bin (
+            seq INTEGER PRIMARY KEY,
+            id TEXT NOT NULL UNIQUE,
+            kind TEXT NOT NULL,
+            status TEXT NOT NULL CHECK (status IN ('completed', 'failed', 'cancelled')),
+            priority INTEGER NOT NULL,
+            created_at TEXT NOT NULL,
+            started_at TEXT,
+            completed_at TEXT,
+            attempts INTEGER NOT NULL,
+            origin TEXT NOT NULL,
+            owner TEXT,
+            title TEXT,
+            model_name TEXT,
+            load_spec_key TEXT,
+            error TEXT,
+            error_code TEXT,
+            search_text TEXT NOT NULL,
+            outputs TEXT NOT NULL,
+            warnings TEXT NOT NULL,
+            timings TEXT NOT NULL,
+            inputs TEXT NOT NULL,
+            params TEXT NOT NULL,
+            load_spec TEXT,
+            architecture TEXT,
+            deleted_at TEXT NOT NULL
+        )
+        """
+    )
+    connection.exec_driver_sql("CREATE INDEX recycle_bin_by_time ON recycle_bin (deleted_at)")
+    connection.exec_driver_sql("CREATE INDEX jobs_by_title ON jobs (title) WHERE title > ''")
+    connection.exec_driver_sql("DROP INDEX jobs_by_status")
+    connection.exec_driver_sql(
+        "CREATE INDEX jobs_by_filters ON jobs (status, seq, kind, architecture, created_at, title)"
+    )
+
+
+def m004_language_model_history(connection: Connection) -> None:
+    """What the prompt enhancer did, well or not, and what was said to the assistant; ``seq`` is the order of both."""
+    connection.exec_driver_sql(
+        """
+        CREATE TABLE enhancements (
+            seq INTEGER PRIMARY KEY AUTOINCREMENT,
+            id TEXT NOT NULL UNIQUE,
+            created_at TEXT NOT NULL,
+            success INTEGER NOT NULL CHECK (success IN (0, 1)),
+            model_used TEXT NOT NULL,
+            original_prompt TEXT NOT NULL,
+            enhanced_prompt TEXT NOT NULL,
+            error_message TEXT NOT NULL
+        )
+        """
+    )
+    connection.exec_driver_sql(
+        """
+        CREATE TABLE assistant_messages (
+            seq INTEGER PRIMARY KEY AUTOINCREMENT,
+            role TEXT NOT NULL CHECK (role IN ('user', 'assistant')),
+            created_at TEXT NOT NULL,
+            content TEXT NOT NULL,
+            actions TEXT NOT NULL
+        )
+        """
+    )
+
+
+def _architecture_of(load_spec: str) -> str | None:
+    """As this step found it in the rows of its time; whatever cannot be read has none."""
+    try:
+        found = json.loads(load_spec).get("architecture")
+    except (ValueError, AttributeError):
+        return None
+    return found if isinstance(found, str) else None
+
+
+MIGRATIONS: tuple[Migration, ...] = (
+    m001_jobs_and_settings,
+    m002_file_hashes,
+    m003_recycle_bin_and_filters,
+    m004_language_model_history,
+)
 
 
 def migrate(write: Callable[[], AbstractContextManager[Connection]], migrations: Sequence[Migration]) -> int:

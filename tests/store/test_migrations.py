@@ -6,14 +6,17 @@ import contextlib
 import json
 import sqlite3
 from collections.abc import Iterator
+from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
 from sqlalchemy.engine import Connection
 
+from sdcpp_rest.store.bin_store import BinStore
 from sdcpp_rest.store.database import APPLICATION_ID, Database
 from sdcpp_rest.store.hash_store import HashStore
-from sdcpp_rest.store.job_store import JobStore, jobs
+from sdcpp_rest.store.job_rows import binned, jobs
+from sdcpp_rest.store.job_store import JobStore
 from sdcpp_rest.store.migrations import MIGRATIONS, migrate
 from sdcpp_rest.store.settings_store import SettingsStore
 
@@ -94,6 +97,43 @@ def test_the_job_table_has_the_columns_the_store_believes_in(tmp_path: Path) -> 
     with db.read() as connection:
         columns = [row[1] for row in connection.exec_driver_sql("PRAGMA table_info(jobs)")]
     assert columns == [column.name for column in jobs.columns]
+    db.close()
+
+
+def test_an_older_file_gets_a_recycle_bin_and_knows_the_families_of_its_jobs(tmp_path: Path) -> None:
+    path = tmp_path / "rest.db"
+    write_m001_file(path)
+    Database(path, migrations=MIGRATIONS[:2]).close()
+    raw = sqlite3.connect(path)
+    specs = ['{"architecture": "Z-Image"}', '{"architecture": null}', '{"architecture": 5}', "[1]", "no JSON", None]
+    for number, spec in enumerate(specs):
+        raw.execute(
+            "INSERT INTO jobs (id, kind, status, created_at, origin, load_spec) VALUES (?, 'txt2img', 'completed', "
+            "'2024-01-02T03:04:05.000006+00:00', 'native', ?)",
+            (f"job-{number}", spec),
+        )
+    raw.commit()
+    raw.close()
+    db = Database(path)
+    with db.read() as connection:
+        rows = connection.exec_driver_sql("SELECT id, architecture FROM jobs WHERE id LIKE 'job-%'")
+        found = {row[0]: row[1] for row in rows}
+    assert found == {"job-0": "Z-Image", **{f"job-{number}": None for number in range(1, 6)}}
+    store, bin_store = JobStore(db), BinStore(db)
+    assert bin_store.put("old-1", datetime(2024, 1, 3, tzinfo=timezone.utc))
+    assert not bin_store.put("old-2", datetime(2024, 1, 3, tzinfo=timezone.utc)), "it is pending"
+    assert bin_store.take("old-1").params == {"prompt": "a cat"}
+    assert store.counts()["total"] == 8
+    db.close()
+    assert version_of(path) == 3
+
+
+def test_the_bin_holds_every_column_of_a_job(tmp_path: Path) -> None:
+    db = Database(tmp_path / "rest.db")
+    with db.read() as connection:
+        columns = [row[1] for row in connection.exec_driver_sql("PRAGMA table_info(recycle_bin)")]
+    assert columns == [column.name for column in binned.columns]
+    assert columns == [*(column.name for column in jobs.columns), "deleted_at"]
     db.close()
 
 

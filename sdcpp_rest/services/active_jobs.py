@@ -25,7 +25,7 @@ class ActiveJob:
     """
 
     def __init__(self, job: Job) -> None:
-        steps, images = int(job.params.get("steps", 0)), int(job.params.get("batch_count", 1))
+        steps, images = job.step_count, int(job.params.get("batch_count", 1))
         self.job = job
         self.progress = Progress(total_steps=steps, total_images=images, phase="loading")
         self.preview_path: str | None = None

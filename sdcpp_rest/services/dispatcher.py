@@ -15,32 +15,31 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from sdcpp_rest.core.events import JobPreview, JobProgress, ModelLoaded, ModelLoadFailed, ModelLoading, ModelUnloaded
+from sdcpp_rest.core.events import JobPreview, JobProgress
 from sdcpp_rest.core.job import Job, Timings, utc_now
-from sdcpp_rest.core.load_spec import LoadSpec
-from sdcpp_rest.core.params import ImageParams
+from sdcpp_rest.core.load_spec import UpscalerSpec
+from sdcpp_rest.core.params import ConvertParams, ImageParams, UpscaleParams, params_of
 from sdcpp_rest.engine import spool
 from sdcpp_rest.engine.client import EngineClient, RunEvent, RunHandle
-from sdcpp_rest.engine.protocol import Computed, Finished, Loaded, Preview, RunJob, Step
+from sdcpp_rest.engine.protocol import Computed, Finished, Preview, RunJob, Step
 from sdcpp_rest.engine.runner import RunCancelled, RunFailed
 from sdcpp_rest.engine.supervisor import EngineSupervisor
-from sdcpp_rest.errors import EngineDied, EngineUnavailable, LoadFailed, SdcppRestError
-from sdcpp_rest.services import records
+from sdcpp_rest.errors import EngineDied, EngineUnavailable, SdcppRestError
+from sdcpp_rest.services import model_conversion, records
 from sdcpp_rest.services.active_jobs import ActiveJob, ActiveJobs
+from sdcpp_rest.services.engine_calls import EngineCalls
 from sdcpp_rest.services.event_bus import EventBus
 from sdcpp_rest.services.job_queue import JobQueue
-from sdcpp_rest.services.model_slot import ModelCall, ModelSlot
 from sdcpp_rest.services.outputs import Outputs
+from sdcpp_rest.services.residency import Residency
 
 log = logging.getLogger(__name__)
 
 # A progress event more often than this tells a person nothing; changes of phase and last steps are always sent.
 _PROGRESS_PAUSE_SECONDS = 0.05
-# A load that ends the engine counts against its spec: 1 for SIGKILL (somebody killed it, or memory ran out), 2 for a
-# crash. At this sum the spec is not loaded again by itself; a load that works forgives everything.
-_DEADLY = 4
 # Text encoding and VAE passes have no steps to stop at; a slow machine may need minutes for one.
 _UNSTEPPED_PATIENCE_FACTOR = 20
+_APART_STOP_SECONDS = 5.0
 
 
 class Dispatcher:
@@ -50,8 +49,8 @@ class Dispatcher:
         supervisor: the engine. Its ``on_run_event`` and ``on_death`` must be `take_run_event` and `engine_died`.
         version: written into every picture and record.
         cancel_timeout_seconds: how long a cancelled run may take to stop while sampling before the engine is replaced.
-        check_spec: refuses files that must not reach the library (they may have been replaced since they were chosen).
         discreet: takes out of messages what users must not know.
+        on_converted: called when a new model file lies in the model folders.
         on_start: runs first on the dispatcher's thread (recovery of the queue, selection of the model).
     """
 
@@ -60,44 +59,45 @@ class Dispatcher:
         supervisor: EngineSupervisor,
         queue: JobQueue,
         active: ActiveJobs,
-        models: ModelSlot,
+        calls: EngineCalls,
+        residency: Residency,
         outputs: Outputs,
         bus: EventBus,
         *,
         version: str,
         cancel_timeout_seconds: float = 30.0,
-        check_spec: Callable[[LoadSpec], object] = lambda spec: None,
         discreet: Callable[[str], str] = str,
+        on_engine_trouble: Callable[[str], None] = lambda message: None,
+        on_converted: Callable[[], None] = lambda: None,
         on_start: Callable[[], None] = lambda: None,
     ) -> None:
         self._supervisor = supervisor
         self._queue = queue
         self._active = active
-        self._models = models
+        self._calls = calls
+        self._residency = residency
         self._outputs = outputs
         self._bus = bus
         self._version = version
         self._cancel_timeout_seconds = cancel_timeout_seconds
-        self._check_spec, self._discreet = check_spec, discreet
+        self._discreet = discreet
+        self._on_engine_trouble = on_engine_trouble
+        self._on_converted = on_converted
         self._on_start = on_start
         self._by_run: dict[int, ActiveJob] = {}
-        self._loaded_into: EngineClient | None = None
         self._last_progress_at = 0.0
-        self._strikes: dict[str, int] = {}
-        # Selected models that failed by themselves, or rest: loaded again when a job needs them or somebody asks.
-        self._not_restored: set[str] = set()
         self._stopping = False
         self._wake = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="dispatcher", daemon=True)
         self._finisher = ThreadPoolExecutor(max_workers=1, thread_name_prefix="finisher")
-        queue.on_submitted = models.on_call = self._wake.set
+        queue.on_submitted = calls.on_call = self._wake.set
 
     def start(self) -> None:
         self._thread.start()
 
     def stop(self, timeout_seconds: float) -> None:
         """Claim nothing more; give what runs ``timeout_seconds``, then put it back to pending. Idempotent."""
-        self._stopping = True
+        self._stopping = self._residency.is_stopping = True
         self._supervisor.begin_stop()
         self._wake.set()
         if not self._thread.is_alive():
@@ -173,7 +173,7 @@ class Dispatcher:
                     continue
             except EngineUnavailable as error:
                 # Not running and not to be had: jobs stay pending, and the next try comes after the back-off.
-                self._models.last_error = error.message
+                self._on_engine_trouble(error.message)
                 self._wake.wait(1.0)
                 continue
             except Exception:
@@ -186,133 +186,33 @@ class Dispatcher:
 
     def _turn(self) -> bool:
         """Do one thing, the most important one first; false when there is nothing to do."""
-        call = self._models.next_call()
+        call = self._calls.next()
         if call is not None:
-            self._answer(call)
+            self._residency.answer(call)
             return True
-        self._engine()
+        self._residency.engine()
         active = self._queue.claim()
         if active is not None:
             self._run(active)
             return True
-        missing = self._models.missing()
-        if missing is not None and missing.key not in self._not_restored:
-            self._restore(missing)
-            return True
-        if self._models.selected is None and self._models.resident is not None:
-            # The last job bound to a model that somebody has unloaded by force is done.
-            self._unload()
+        if self._residency.tidy():
             return True
         self._supervisor.state = "idle"
         return False
-
-    def _engine(self) -> EngineClient:
-        """A living engine. What its predecessor held is forgotten here, on the thread that wrote it down: the reader
-        thread's "it died" may come before this thread has noted "it is loaded"."""
-        client = self._supervisor.ensure()
-        if client is not self._loaded_into:
-            self._models.resident = self._models.loaded = None
-        return client
-
-    # --- models -----------------------------------------------------------------------------------------------------
-
-    def _answer(self, call: ModelCall) -> None:
-        try:
-            if call.spec is None:
-                if call.verb == "rest" and self._models.selected is not None:
-                    self._not_restored.add(self._models.selected.key)
-                self._unload()
-                call.answer.set_result(None)
-            else:
-                self._strikes.pop(call.spec.key, None)
-                self._not_restored.discard(call.spec.key)
-                call.answer.set_result(self._load(call.spec))
-        except SdcppRestError as error:
-            # An engine that is not to be had, or that ends because the server stops, says nothing about the model; one
-            # that died under it not much, until it does so again: it is restored like any other selected model.
-            if isinstance(error, LoadFailed) and call.spec is not None and not self._stopping:
-                self._models.deselect(call.spec, forget=call.is_choice)
-            call.answer.set_exception(error)
-        except Exception as error:
-            log.exception("a model call failed")
-            call.answer.set_exception(error)
-
-    def _restore(self, spec: LoadSpec) -> None:
-        """Bring the selected model back after another model's job, or after the engine was replaced."""
-        try:
-            self._load(spec)
-        except LoadFailed:
-            self._not_restored.add(spec.key)
-            self._models.deselect(spec, forget=False)
-        except EngineDied:
-            log.info("the selected model is loaded again by the next engine")
-
-    def _load(self, spec: LoadSpec) -> Loaded:
-        """Make ``spec`` resident. Raises LoadFailed or EngineDied; both are in ``last_error`` then."""
-        client = self._engine()
-        if self._models.resident == spec and self._models.loaded is not None:
-            return self._models.loaded
-        if self._strikes.get(spec.key, 0) >= _DEADLY:
-            raise LoadFailed(f"{spec.model.name} is not loaded again by itself: it ended the engine process repeatedly")
-        try:
-            self._check_spec(spec)
-        except SdcppRestError as error:
-            self._models.last_error = self._discreet(f"Failed to load model: {spec.model.name}: {error.message}")
-            raise LoadFailed(self._models.last_error) from error
-        previous = self._models.resident
-        self._models.resident = self._models.loaded = None
-        self._models.loading = spec
-        self._supervisor.state = "loading"
-        if previous is not None:
-            self._bus.publish(ModelUnloaded(model_name=previous.model.name))
-        self._bus.publish(ModelLoading(model_name=spec.model.name, progress=0.0))
-        try:
-            name = spec.model.name
-            loaded = client.load(spec, lambda part: self._bus.publish(ModelLoading(model_name=name, progress=part)))
-        except (LoadFailed, EngineDied) as error:
-            message = self._discreet(f"Failed to load model: {spec.model.name}: {error.message}")
-            if isinstance(error, EngineDied) and not self._stopping:
-                points = 1 if error.detail.get("signal") == "SIGKILL" else 2
-                self._strikes[spec.key] = self._strikes.get(spec.key, 0) + points
-            self._models.last_error = message
-            self._bus.publish(ModelLoadFailed(model_name=spec.model.name, error=message))
-            raise type(error)(message, **error.detail) from error
-        finally:
-            self._models.loading = None
-            self._supervisor.state = "idle" if client.alive else "dead"
-        self._supervisor.succeeded()
-        self._loaded_into = client
-        self._not_restored.discard(spec.key)
-        self._strikes.pop(spec.key, None)
-        self._models.resident, self._models.loaded, self._models.last_error = spec, loaded, None
-        self._bus.publish(
-            ModelLoaded(
-                model_name=spec.model.name,
-                model_type=spec.kind,
-                model_architecture=loaded.architecture,
-                load_seconds=loaded.seconds,
-            )
-        )
-        return loaded
-
-    def _unload(self) -> None:
-        previous = self._models.resident
-        if previous is None:
-            return
-        client = self._supervisor.client
-        self._models.resident = self._models.loaded = None
-        if client is not None and client.alive:
-            client.unload()
-        self._bus.publish(ModelUnloaded(model_name=previous.model.name))
 
     # --- one job ----------------------------------------------------------------------------------------------------
 
     def _run(self, active: ActiveJob) -> None:
         """See a claimed job through its compute; its finishing goes on elsewhere. Never raises for the job's sake."""
         job = active.job
+        apart: EngineClient | None = None
         try:
             client = self._prepare(active)
             if client is None:
+                return
+            apart = client if job.kind == "convert" else None
+            if active.stop_requested_at is not None:
+                self._end_cancelled(active)
                 return
             self._supervisor.state = "running"
             self._supervisor.prepare_previews(client, is_watched=self._bus.subscriber_count > 0)
@@ -324,6 +224,7 @@ class Dispatcher:
                 return
             active.attach(client, run)
             computed = self._compute(active, client, run)
+            self._tidy_after(active)
         except EngineUnavailable as error:
             if not isinstance(error, EngineDied):
                 # Nothing is wrong with the job: it waits for an engine.
@@ -347,37 +248,56 @@ class Dispatcher:
                 return
             self._supervisor.succeeded()
             self._finisher.submit(self._finish, active, run, computed).add_done_callback(_log_trouble)
+        finally:
+            if apart is not None:
+                apart.stop(_APART_STOP_SECONDS)
 
     def _prepare(self, active: ActiveJob) -> EngineClient | None:
-        """The engine, with the job's model in it; ``None`` when the job was cancelled meanwhile and has been ended."""
-        client, spec = self._engine(), active.job.load_spec
-        if spec is not None and self._models.resident != spec:
-            started = time.perf_counter()
-            try:
-                self._load(spec)
-            except EngineDied:
-                # Maybe not the model's fault: the next engine tries again.
-                self._put_back(active)
-                return None
-            finally:
-                active.load_seconds = time.perf_counter() - started
-        if active.stop_requested_at is not None:
-            self._end_cancelled(active)
+        """The engine, with what the job needs in it; ``None`` when it died meanwhile and the job waits for the next.
+
+        A conversion gets an engine of its own: a crash in the converter must not take the model along.
+        """
+        job, residency = active.job, self._residency
+        client = self._supervisor.launch_apart() if job.kind == "convert" else residency.engine()
+        upscaler, started = _upscaler_of(job), time.perf_counter()
+        if residency.holds(job.load_spec, upscaler):
+            return client
+        try:
+            residency.bring(job.load_spec, upscaler)
+        except EngineDied:
+            # Maybe not the model's fault: the next engine tries again.
+            self._put_back(active)
             return None
+        finally:
+            active.load_seconds = time.perf_counter() - started
         return client
+
+    def _tidy_after(self, active: ActiveJob) -> None:
+        """Free what the job does not want to stay; an engine that dies of it does not take the job along."""
+        job = active.job
+        try:
+            self._residency.after_run(job.load_spec)
+            if job.params.get("upscale") and job.params.get("upscale_auto_unload"):
+                self._residency.unload_upscaler()
+        except EngineDied:
+            log.warning("the engine died when it was tidied up after job %s", job.id)
 
     def _command(self, number: int, active: ActiveJob) -> RunJob:
         # Known before it is sent: the engine's first event may arrive before the call that sent it has returned.
         self._by_run[number] = active
         job = active.job
-        params = ImageParams.model_validate(job.params)
+        params = params_of(job.kind, job.params)
+        captions = records.captions(job, params, self._version)
+        if isinstance(params, ConvertParams):
+            params = model_conversion.partial(params, job.id)
         return RunJob(
             run=number,
             job_id=job.id,
+            kind=job.kind,
             params=params,
             inputs={role: str(self._outputs.inputs_of(job.id) / name) for role, name in job.inputs.items()},
             spool=str(self._outputs.spool_of(job.id)),
-            captions=records.captions(job, params, self._version),
+            captions=captions,
         )
 
     def _compute(self, active: ActiveJob, client: EngineClient, run: RunHandle) -> Computed | None:
@@ -402,6 +322,9 @@ class Dispatcher:
             self._by_run.pop(run.number, None)
 
     def _patience_seconds(self, active: ActiveJob) -> float:
+        if active.job.kind == "convert":
+            # The converter hears nothing while it works, and its engine is its own.
+            return 0.0
         if active.engine_phase == "sampling":
             return max(self._cancel_timeout_seconds, 3 * active.last_step_seconds)
         return self._cancel_timeout_seconds * _UNSTEPPED_PATIENCE_FACTOR
@@ -416,18 +339,28 @@ class Dispatcher:
             finished = self._encoded(job, run)
             timings = timings.model_copy(update={"encode_seconds": round(finished.encode_seconds, 6)})
             warnings = job.warnings + computed.warnings
-            record = self._record(job, timings, warnings)
-            outputs = self._outputs.publish(job.id, finished.files, record)
+            outputs = self._publish(job, finished.files, timings, warnings)
         except (RunFailed, SdcppRestError) as error:
             self._end_badly(active, error.code, error.message, timings)
         except (OSError, ValueError) as error:
-            self._end_badly(active, "output_failed", f"The picture was not saved: {error}", timings)
+            self._end_badly(active, "output_failed", f"The result was not saved: {error}", timings)
         except Exception as error:
             log.exception("job %s could not be finished", job.id)
             self._end_badly(active, "internal_error", f"{type(error).__name__}: {error}", timings)
         else:
             if not self._queue.complete(active, outputs, timings, warnings):
                 self._outputs.discard(job.id)
+
+    def _publish(
+        self, job: Job, files: tuple[str, ...], timings: Timings, warnings: tuple[str, ...]
+    ) -> tuple[str, ...]:
+        """Put the job's files where they belong; returns what lies in the output folder. Raises OSError, ValueError."""
+        params = params_of(job.kind, job.params)
+        if isinstance(params, ConvertParams):
+            model_conversion.settle(params, job.id)
+            self._on_converted()
+            return ()
+        return self._outputs.publish(job.id, files, self._record(job, timings, warnings))
 
     def _encoded(self, job: Job, run: RunHandle) -> Finished:
         """The encoder's result; if the engine died before it, the pixels in the spool are encoded here."""
@@ -456,7 +389,7 @@ class Dispatcher:
 
     def _end_cancelled(self, active: ActiveJob) -> None:
         """The engine has stopped it, because a user wanted so or because the server stops."""
-        self._outputs.discard_spool(active.job.id)
+        self._discard(active.job)
         if active.cancel_requested:
             self._queue.cancelled(active, self._timings(active, 0.0))
         else:
@@ -465,8 +398,13 @@ class Dispatcher:
     def _put_back(self, active: ActiveJob) -> None:
         self._queue.requeue(active, self._timings(active, 0.0))
 
+    def _discard(self, job: Job) -> None:
+        self._outputs.discard_spool(job.id)
+        if job.kind == "convert":
+            model_conversion.discard(ConvertParams.model_validate(job.params), job.id)
+
     def _end_badly(self, active: ActiveJob, code: str, message: str, timings: Timings | None = None) -> None:
-        self._outputs.discard_spool(active.job.id)
+        self._discard(active.job)
         if active.cancel_requested:
             self._queue.cancelled(active, timings or self._timings(active, 0.0))
         elif active.requeue_requested or (self._stopping and code in (EngineDied.code, EngineUnavailable.code)):
@@ -485,6 +423,14 @@ class Dispatcher:
             load_seconds=round(active.load_seconds, 6),
             native_seconds=round(native_seconds, 6),
         )
+
+
+def _upscaler_of(job: Job) -> UpscalerSpec | None:
+    """The upscaler that the job needs in the engine."""
+    params = params_of(job.kind, job.params)
+    if isinstance(params, UpscaleParams):
+        return params.upscaler
+    return params.upscaler if isinstance(params, ImageParams) and params.upscale else None
 
 
 def _log_trouble(finishing: Future[None]) -> None:

@@ -9,12 +9,11 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
-from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
 
 from sdcpp_rest.core.catalog import ModelFile
 from sdcpp_rest.errors import Conflict, EngineUnavailable, ModelNotFound
-from sdcpp_rest.services.model_library import ModelLibrary
+from sdcpp_rest.services.model_library import KnownSums, ModelLibrary
 from sdcpp_rest.store.hash_store import HashStore
 
 _CHUNK_BYTES = 4 * 1024 * 1024
@@ -31,6 +30,8 @@ class ModelHashes:
         self._lock = threading.Lock()
         self._running: dict[_Key, Future[str]] = {}
         self._closed = False
+        self.revision = 0
+        """Another number whenever there is one more sum."""
 
     def hash_of(self, model_type: str, name: str) -> ModelFile:
         """The model that ``name`` means, with its ``hash``; blocks while the file is read, unless the sum is known.
@@ -41,15 +42,9 @@ class ModelHashes:
         file = self._library.find(model_type, name)
         return file.model_copy(update={"hash": self._sum(file)})
 
-    def filled_in(self, lists: Mapping[str, Iterable[ModelFile]]) -> dict[str, list[ModelFile]]:
-        """The same lists of files, with the ``hash`` of those whose sum is known. Reads no file."""
-        known = self._store.known()
-        return {
-            name: [
-                file.model_copy(update={"hash": known.get(file.path, file.size_bytes, file.mtime_ns)}) for file in files
-            ]
-            for name, files in lists.items()
-        }
+    def known(self) -> KnownSums:
+        """The sums that have been computed, for a listing. Reads no file."""
+        return self._store.known()
 
     def close(self) -> None:
         """The server stops: give up what is being read, and release everybody who waits for it. Idempotent."""
@@ -69,6 +64,7 @@ class ModelHashes:
                 sha256 = known or self._read(file)
                 if known is None:
                     self._store.put(*key, sha256)
+                    self.revision += 1
                 mine.set_result(sha256)
             except Exception as error:
                 mine.set_exception(error)
@@ -79,17 +75,21 @@ class ModelHashes:
 
     def _read(self, file: ModelFile) -> str:
         digest, buffer = hashlib.sha256(), memoryview(bytearray(_CHUNK_BYTES))
+        size_bytes = mtime_ns = 0
         try:
-            with open(file.path, "rb", buffering=0) as opened:
-                while count := opened.readinto(buffer):
-                    if self._closed:
-                        raise EngineUnavailable("The server is stopping")
-                    digest.update(buffer[:count])
-                status = os.fstat(opened.fileno())
+            # A split model's sum is that of its parts one after the other.
+            for path in file.parts or (file.path,):
+                with open(path, "rb", buffering=0) as opened:
+                    while count := opened.readinto(buffer):
+                        if self._closed:
+                            raise EngineUnavailable("The server is stopping")
+                        digest.update(buffer[:count])
+                    status = os.fstat(opened.fileno())
+                size_bytes, mtime_ns = size_bytes + status.st_size, max(mtime_ns, status.st_mtime_ns)
         except OSError:
             # Removed, or not readable, since the library saw it.
             raise ModelNotFound(f"Model not found: {file.name}", type=file.type) from None
-        if (status.st_size, status.st_mtime_ns) != (file.size_bytes, file.mtime_ns):
+        if (size_bytes, mtime_ns) != (file.size_bytes, file.mtime_ns):
             # A download that is still being written, say: this sum would be that of no file there ever was.
             raise Conflict(f"{file.name} changed while it was being read; try again when it is complete")
         return digest.hexdigest()

@@ -1,7 +1,8 @@
 """What happens when nobody asks for anything: an idle model is put to rest, old jobs and pictures are cleared away.
 
-All of it is off until it is configured. The newest finished job is never removed, however old it is: the last picture
-that somebody made must still be there when they come back from a holiday.
+Old jobs stay until the configuration says otherwise; what users chose while the server runs decides about idle models
+and the recycle bin. The newest finished job is never removed, however old it is: the last picture that somebody made
+must still be there when they come back from a holiday.
 """
 
 from __future__ import annotations
@@ -10,22 +11,45 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Protocol
 
 from sdcpp_rest.config import HousekeepingConfig
 from sdcpp_rest.core.job import utc_now
 from sdcpp_rest.services.job_queue import JobQueue
-from sdcpp_rest.services.model_slot import ModelSlot
+from sdcpp_rest.services.recycle_bin import RecycleBin
+from sdcpp_rest.services.user_settings import IdleRest, UserSettings
 
 log = logging.getLogger(__name__)
 
 _LOOK_EVERY_SECONDS = 5.0
 
 
+class Slot(Protocol):
+    """What can be put to rest: the model, the upscaler."""
+
+    @property
+    def resident(self) -> object: ...
+
+    @property
+    def is_busy(self) -> bool: ...
+
+    def rest(self) -> None: ...
+
+
+@dataclass
+class _Idle:
+    name: str
+    slot: Slot
+    busy_at: float
+
+
 class Housekeeping:
     """A thread that looks around every few seconds.
 
     Args:
+        upscalers: the upscaler's slot, where there is one.
         clock: monotonic seconds; a test brings its own.
         now: the wall clock, for the age of jobs.
     """
@@ -34,17 +58,22 @@ class Housekeeping:
         self,
         config: HousekeepingConfig,
         queue: JobQueue,
-        models: ModelSlot,
+        models: Slot,
+        settings: UserSettings,
+        recycle_bin: RecycleBin,
         *,
+        upscalers: Slot | None = None,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
         self._config = config
         self._queue = queue
-        self._models = models
+        self._settings = settings
+        self._recycle_bin = recycle_bin
         self._clock = clock
         self._now = now
-        self._busy_at = clock()
+        self._model = _Idle("model", models, clock())
+        self._upscaler = None if upscalers is None else _Idle("upscaler", upscalers, clock())
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="housekeeping", daemon=True)
 
@@ -59,26 +88,32 @@ class Housekeeping:
 
     def look_around(self) -> None:
         """One round of everything that is switched on."""
-        self._rest_idle_model()
+        rules = self._settings.auto_unload()
+        self._rest_if_idle(self._model, rules.main)
+        if self._upscaler is not None:
+            self._rest_if_idle(self._upscaler, rules.upscaler)
         self._clear_old_jobs()
+        self._recycle_bin.purge_expired()
 
     def _loop(self) -> None:
+        try:
+            self._recycle_bin.settle()
+        except Exception:
+            log.exception("the recycle bin could not be settled")
         while not self._stopping.wait(_LOOK_EVERY_SECONDS):
             try:
                 self.look_around()
             except Exception:
                 log.exception("housekeeping stumbled; it goes on")
 
-    def _rest_idle_model(self) -> None:
-        minutes = self._config.unload_after_idle_minutes
-        if not minutes:
-            return
-        if self._queue.is_busy or self._models.is_busy or self._models.resident is None:
-            self._busy_at = self._clock()
-        elif self._clock() - self._busy_at >= minutes * 60:
-            log.info("the model was not used for %g minutes and is put to rest", minutes)
-            self._models.rest()
-            self._busy_at = self._clock()
+    def _rest_if_idle(self, idle: _Idle, rule: IdleRest) -> None:
+        # The minutes count from the end of the work, also while the rule is off: it may be switched on at any time.
+        if self._queue.is_busy or idle.slot.is_busy or idle.slot.resident is None:
+            idle.busy_at = self._clock()
+        elif rule.enabled and self._clock() - idle.busy_at >= rule.timeout_minutes * 60:
+            log.info("the %s was not used for %g minutes and is put to rest", idle.name, rule.timeout_minutes)
+            idle.slot.rest()
+            idle.busy_at = self._clock()
 
     def _clear_old_jobs(self) -> None:
         days, kept = self._config.keep_jobs_days, self._config.keep_jobs_count

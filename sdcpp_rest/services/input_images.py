@@ -12,6 +12,7 @@ import io
 import math
 import shutil
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -109,13 +110,13 @@ def _eight_bit(picture: Image.Image) -> Image.Image:
 
 
 def save_inputs(
-    folder: Path, images: dict[str, str], size: tuple[int, int], *, resizes_references: bool = True
+    folder: Path, images: Mapping[str, str], size: tuple[int, int], *, resizes_references: bool = True
 ) -> dict[str, str]:
     """Decode ``images`` (role -> base64) into ``folder``; returns role -> file name.
 
-    Init, end and control images and masks get the picture's size; reference images about keep theirs, and the library
-    brings them to the picture's area if it ``resizes_references``. Raises InvalidRequest naming the role, or OSError;
-    then the folder is gone again.
+    Init, end and control images, control frames and masks get the picture's size; reference images and PhotoMaker's
+    faces about keep theirs, and the library brings references to the picture's area if it ``resizes_references``.
+    Raises InvalidRequest naming the role, or OSError; then the folder is gone again.
     """
     names: dict[str, str] = {}
     try:
@@ -148,4 +149,5 @@ def _check_reference(role: str, given: tuple[int, int], size: tuple[int, int]) -
 def _prepared(role: str, picture: Image.Image, size: tuple[int, int]) -> Image.Image:
     if role == "mask_image":
         return to_mask(picture, size)
-    return to_reference(picture) if role.startswith("ref_images") else to_rgb(picture, size)
+    keeps_its_size = role.startswith(("ref_images.", "pm_id_images."))
+    return to_reference(picture) if keeps_its_size else to_rgb(picture, size)

@@ -9,14 +9,15 @@ from __future__ import annotations
 import logging
 import threading
 import uuid
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError  # the builtin one only since Python 3.11
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
-from sdcpp_rest.core.events import JobAdded, JobCancelled, JobStatusChanged
+from sdcpp_rest.core.events import JobAdded, JobCancelled, JobStatusChanged, QueuePaused, QueueResumed
 from sdcpp_rest.core.job import FINISHED, Job, JobKind, JobStatus, Progress, Timings
+from sdcpp_rest.core.job_filter import ALL_STATUSES, JobFilter, JobHead, Order, SortKey
 from sdcpp_rest.core.load_spec import LoadSpec
 from sdcpp_rest.errors import Conflict, EngineUnavailable, WaitTimeout
 from sdcpp_rest.services.active_jobs import ActiveJob, ActiveJobs
@@ -24,11 +25,16 @@ from sdcpp_rest.services.event_bus import EventBus
 from sdcpp_rest.services.outputs import Outputs
 from sdcpp_rest.store.database import DatabaseUnusable
 from sdcpp_rest.store.job_store import JobStore
+from sdcpp_rest.store.settings_store import SettingsStore
 
 log = logging.getLogger(__name__)
 
 _RETRY_PAUSE_SECONDS = 0.2
+_PAUSED = "queue.paused"
 
+# The class below has a method called ``list``.
+Jobs: TypeAlias = list[Job]
+Heads: TypeAlias = list[JobHead]
 ENGINE_KINDS: frozenset[JobKind] = frozenset({"txt2img", "img2img", "txt2vid", "upscale", "convert"})
 
 
@@ -36,14 +42,23 @@ class JobQueue:
     """See the module. Thread-safe.
 
     Args:
+        settings: where a pause is remembered: a server that comes back must not begin what was to wait.
         max_pending: jobs that may wait; one more is refused.
         max_requeues: how often a job that the server's own end interrupted is tried again: it may be the reason.
     """
 
     def __init__(
-        self, store: JobStore, bus: EventBus, outputs: Outputs, active: ActiveJobs, max_pending: int, max_requeues: int
+        self,
+        store: JobStore,
+        settings: SettingsStore,
+        bus: EventBus,
+        outputs: Outputs,
+        active: ActiveJobs,
+        max_pending: int,
+        max_requeues: int,
     ) -> None:
         self._store = store
+        self._settings = settings
         self._bus = bus
         self._outputs = outputs
         self._active = active
@@ -52,6 +67,7 @@ class JobQueue:
         self._waiting: dict[str, list[Future[Job]]] = {}
         self._waiting_lock = threading.Lock()
         self._closing = threading.Event()
+        self._paused = settings.get(_PAUSED) is True
         self.on_submitted: Callable[[], None] = lambda: None
         self.on_finished: Callable[[Job], None] = lambda job: None
 
@@ -112,11 +128,57 @@ class JobQueue:
         status: Collection[JobStatus] | None = None,
         kind: JobKind | None = None,
         search: str | None = None,
-        order: Literal["asc", "desc"] = "desc",
-    ) -> list[Job]:
+        order: Order = "desc",
+    ) -> Jobs:
         """Without a filter: every active job and the newest ``limit`` finished ones."""
         chosen = set(status) if status else None
         return self._store.list(limit=limit, offset=offset, status=chosen, kind=kind, search=search, order=order)
+
+    def heads(
+        self,
+        wanted: JobFilter,
+        *,
+        limit: int,
+        offset: int = 0,
+        sort: SortKey = "created_at",
+        order: Order = "desc",
+        active_first: bool = True,
+    ) -> Heads:
+        """As `list`, by every filter there is, and only what changes of each job; without ``active_first`` as one list
+        of everything that passes."""
+        return self._store.heads(wanted, limit=limit, offset=offset, sort=sort, order=order, active_first=active_first)
+
+    def get_many(self, job_ids: Sequence[str]) -> dict[str, Job]:
+        """Jobs by id; those that are not there are left out."""
+        return self._store.get_many(job_ids)
+
+    def found(self, wanted: JobFilter) -> dict[str, int]:
+        """How many jobs pass a filter, by status; those that its status leaves out are 0 and not in ``total``."""
+        counts = self._store.counts(wanted)
+        passed: dict[str, int] = {status: counts[status] if status in wanted.status else 0 for status in ALL_STATUSES}
+        return {**passed, "total": sum(passed.values())}
+
+    def days(self, wanted: JobFilter, dates: Sequence[str]) -> dict[str, int]:
+        """How many jobs that pass were submitted on each of these days (``2024-01-31``, UTC)."""
+        return self._store.days(wanted, dates)
+
+    def titles(self) -> tuple[str, ...]:
+        """Every title that a job has, once."""
+        return self._store.titles()
+
+    def retitle(self, job_id: str, title: str | None) -> Job:
+        """Give a job another title, or none. Raises JobNotFound."""
+        return self._store.retitle(job_id, title)
+
+    def to_front(self, job_id: str) -> Job:
+        """Make a pending job the next one. Raises JobNotFound, and Conflict for one that does not wait."""
+        # Under the lock: the dispatcher must not take the next job between the look and the move.
+        with self._active.claim_lock:
+            job = self._store.to_front(job_id)
+        if job is None:
+            status = self._store.get(job_id).status
+            raise Conflict(f"Only a pending job can be moved to the front; this one is {status}", status=status)
+        return job
 
     def counts(self) -> dict[str, int]:
         """Jobs by status, and ``total``.
@@ -133,15 +195,34 @@ class JobQueue:
         active = self._active.get(job.id)
         if active is not None and job.status == "processing":
             return active.progress
-        steps, images = int(job.params.get("steps", 0)), int(job.params.get("batch_count", 1))
+        steps, images = job.step_count, int(job.params.get("batch_count", 1))
         if job.status == "completed":
+            # What is not sampled has one step: that it is done.
+            steps = steps or 1
             return Progress(step=steps, total_steps=steps, current_image=images - 1, total_images=images, phase="done")
         return Progress(total_steps=steps, total_images=images, phase="done" if job.status in FINISHED else "queued")
 
     @property
     def is_busy(self) -> bool:
-        """Whether any job waits or runs."""
-        return bool(self._active.all()) or self._store.counts()["pending"] > 0
+        """Whether any job runs, or waits and will run by itself."""
+        return bool(self._active.all()) or (not self._paused and self._store.counts()["pending"] > 0)
+
+    @property
+    def is_paused(self) -> bool:
+        return self._paused
+
+    def pause(self) -> bool:
+        """Take no job off the queue until `resume`, also after a restart; what runs goes on, and models can be loaded.
+
+        When this returns, nothing more begins. Says whether it changed anything.
+        """
+        return self._set_paused(True)
+
+    def resume(self) -> bool:
+        """Says whether it changed anything."""
+        changed = self._set_paused(False)
+        self.on_submitted()
+        return changed
 
     def purge_finished(self, *, older_than: datetime | None = None, beyond: int | None = None) -> int:
         """Forget finished jobs, with their files: those that ended before ``older_than``, or the oldest of more than
@@ -216,8 +297,10 @@ class JobQueue:
     # --- for the dispatcher -----------------------------------------------------------------------------------------
 
     def claim(self) -> ActiveJob | None:
-        """Take the oldest pending job off the queue."""
+        """Take the next pending job off the queue; none while it is paused."""
         with self._active.claim_lock:
+            if self._paused:
+                return None
             job = self._store.claim_next(ENGINE_KINDS)
             if job is None:
                 return None
@@ -281,6 +364,16 @@ class JobQueue:
         return self._store.pending_bound_to(spec.key)
 
     # --- inside -----------------------------------------------------------------------------------------------------
+
+    def _set_paused(self, paused: bool) -> bool:
+        with self._active.claim_lock:
+            if self._paused == paused:
+                return False
+            # Written first: a pause that cannot be remembered is refused as a whole.
+            self._settings.put(_PAUSED, paused)
+            self._paused = paused
+            self._bus.publish(QueuePaused() if paused else QueueResumed())
+            return True
 
     def _settle(self, job_id: str, to: JobStatus, allowed_from: Collection[JobStatus], **fields: Any) -> Job | None:
         """`JobStore.transition`, again and again while the disk is full: a job whose end is not written down would be

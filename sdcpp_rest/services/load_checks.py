@@ -5,20 +5,18 @@ Everything that is known to end the library's process while it loads, and is dec
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 
 from sdcpp_rest.core import architectures, quantization
 from sdcpp_rest.core.architectures import Contents
-from sdcpp_rest.core.load_spec import FileRef, LoadOptions, LoadSpec
-from sdcpp_rest.errors import InvalidRequest, NotSupported
+from sdcpp_rest.core.catalog import ModelFile
+from sdcpp_rest.core.load_spec import FileRef, LoadSpec
+from sdcpp_rest.errors import InvalidRequest
+from sdcpp_rest.services import autoencoders
 from sdcpp_rest.services.inspection import Inspection, NotAModel, inspect_file
+from sdcpp_rest.services.load_options import check_options
 
-RNG_TYPES = ("std_default", "cuda", "cpu")
-PREDICTIONS = ("eps", "v", "edm_v", "sd3_flow", "flux_flow", "flux2_flow")
-LORA_APPLY_MODES = ("auto", "immediately", "at_runtime")
-MAX_THREADS = 256
-MAX_TILE = 4_096
+_MAX_EMBEDDING_BYTES = 16 << 20
 
 _NEVER_A_COMPONENT: frozenset[Contents] = frozenset({"LoRA", "upscaler", "embedding", "picture model"})
 _ARTICLE = {"upscaler": "an upscaler", "embedding": "an embedding"}
@@ -31,8 +29,6 @@ def check_loadable(spec: LoadSpec) -> list[str]:
     Raises InvalidRequest (NotAModel where a file is at fault), naming the field, the value and what is allowed.
     """
     check_options(spec.options)
-    if "photo_maker" in spec.components:
-        raise NotSupported("photo_maker is not supported yet", field="photo_maker")
     main = inspect_file(spec.model.path)
     components = {role: inspect_file(file.path) for role, file in spec.components.items()}
     warnings = [f"{spec.model.name}: {text}" for text in main.warnings]
@@ -40,6 +36,7 @@ def check_loadable(spec: LoadSpec) -> list[str]:
     for role, inspected in components.items():
         _check_component(role, spec.components[role], inspected)
     _check_lora_mode(spec, [main, *components.values()])
+    _check_encoder(spec)
     architecture = main.architecture
     if architecture is None:
         if main.format == "torch":
@@ -54,6 +51,8 @@ def check_loadable(spec: LoadSpec) -> list[str]:
     faults += architectures.missing_components(
         architecture, main.tensors, components, kind=spec.kind, tae_preview_only=spec.options.tae_preview_only
     )
+    if "photo_maker" in components and not architecture.takes_photo_maker:
+        faults.append(f"{architecture.name} cannot be used with PhotoMaker, which is made for SDXL models.")
     if "controlnet" in components and not architecture.takes_controlnet:
         text = f"{architecture.name} cannot be used with a ControlNet"
         if not architecture.is_flow:
@@ -80,9 +79,43 @@ def _check_main(file: FileRef, inspected: Inspection) -> None:
 def _check_component(role: str, file: FileRef, inspected: Inspection) -> None:
     if role == "high_noise_diffusion_model":
         _check_main(file, inspected)
+    elif role == "photo_maker":
+        if inspected.format != "torch" and inspected.contents != "PhotoMaker":
+            raise NotAModel(f"{role}: {file.name} is no PhotoMaker model", field=role, value=file.name)
     elif inspected.contents in _NEVER_A_COMPONENT:
         what = _ARTICLE.get(inspected.contents, f"a {inspected.contents}")
         raise NotAModel(f"{role}: {file.name} is {what} and cannot be used as '{role}'", field=role, value=file.name)
+
+
+def _check_encoder(spec: LoadSpec) -> None:
+    if spec.options.vae_decode_only:
+        return
+    name = autoencoders.without_encoder(spec)
+    if name is not None:
+        raise InvalidRequest(
+            f"options.vae_decode_only: false needs an autoencoder with its encoder, and {name} has none; choose "
+            "another vae or taesd, or leave the option on",
+            field="options.vae_decode_only",
+            value=False,
+            allowed=[True],
+        )
+
+
+def embedding_fault(file: ModelFile) -> str | None:
+    """A sentence on why ``file`` cannot be used as an embedding; ``None`` when it can.
+
+    The library reads anything it is given for one: another model takes it half a minute, and turns the picture black.
+    """
+    if file.size_bytes > _MAX_EMBEDDING_BYTES:
+        return f"{file.name} is too large for an embedding"
+    try:
+        inspected = inspect_file(file.path)
+    except NotAModel as error:
+        return error.message
+    # Torch files are not looked into; most old embeddings are some.
+    if inspected.format == "torch" or inspected.contents == "embedding":
+        return None
+    return f"{file.name} is no embedding"
 
 
 def _check_lora_mode(spec: LoadSpec, files: Iterable[Inspection]) -> None:
@@ -99,51 +132,4 @@ def _check_lora_mode(spec: LoadSpec, files: Iterable[Inspection]) -> None:
             field="options.lora_apply_mode",
             value="immediately",
             allowed=["auto", "at_runtime"],
-        )
-
-
-def check_options(options: LoadOptions) -> None:
-    """Refuse option values that the library mistakes for others, hangs on or dies of. Raises InvalidRequest."""
-    quantization.weight_type("options.weight_type", options.weight_type)
-    quantization.tensor_type_rules("options.tensor_type_rules", options.tensor_type_rules)
-    _one_of("rng_type", options.rng_type, RNG_TYPES)
-    _one_of("sampler_rng_type", options.sampler_rng_type, ("", *RNG_TYPES))
-    _one_of("prediction", options.prediction, ("", *PREDICTIONS))
-    _one_of("lora_apply_mode", options.lora_apply_mode, LORA_APPLY_MODES)
-    if options.n_threads != -1:
-        _within("n_threads", options.n_threads, 1, MAX_THREADS, " or -1 for all cores")
-    _within("vae_tile_size_x", options.vae_tile_size_x, 0, MAX_TILE, " (0 = the library's choice)")
-    _within("vae_tile_size_y", options.vae_tile_size_y, 0, MAX_TILE, " (0 = the library's choice)")
-    _within("vae_tile_overlap", options.vae_tile_overlap, 0.0, 1.0)
-    _within("chroma_t5_mask_pad", options.chroma_t5_mask_pad, 0, 512)
-    _within("max_vram", options.max_vram, 0.0, 1_048_576.0, " GiB (0 = no limit)")
-    if options.flow_shift is not None and options.flow_shift != math.inf:
-        _within("flow_shift", options.flow_shift, 0.0, 1_000.0, " or null for the model's own")
-    if options.free_params_immediately:
-        raise InvalidRequest(
-            "options.free_params_immediately: true ends the engine at the second picture; only false is possible",
-            field="options.free_params_immediately",
-            value=True,
-            allowed=[False],
-        )
-
-
-def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        words = ", ".join(repr(word) for word in allowed)
-        raise InvalidRequest(
-            f"options.{name}: {value[:80]!r} is unknown; allowed: {words}",
-            field=f"options.{name}",
-            value=value[:200],
-            allowed=list(allowed),
-        )
-
-
-def _within(name: str, value: float, least: float, most: float, note: str = "") -> None:
-    if not least <= value <= most:  # also false for NaN
-        raise InvalidRequest(
-            f"options.{name}: {value} is out of range; allowed: {least} to {most}{note}",
-            field=f"options.{name}",
-            value=str(value),
-            allowed=f"{least} to {most}",
         )

@@ -9,43 +9,68 @@ from __future__ import annotations
 
 import difflib
 import logging
-import math
 import os
+import re
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Protocol, get_args
 
 from pydantic import Field, ValidationError
 
-from sdcpp_rest.core import architectures, prompts, quantization
-from sdcpp_rest.core.catalog import COMPONENT_TYPES, LIST_NAMES, TYPE_FOLDERS, ModelFile, ModelType, Sidecar
+from sdcpp_rest.core import architectures, prompts
+from sdcpp_rest.core.architectures import Architecture
+from sdcpp_rest.core.catalog import (
+    COMPONENT_TYPES,
+    EXTENSIONS,
+    LIST_NAMES,
+    TYPE_FOLDERS,
+    ModelFile,
+    ModelType,
+    Sidecar,
+)
 from sdcpp_rest.core.frozen import Frozen
-from sdcpp_rest.core.load_spec import Component, FileRef, LoadOptions, LoadSpec, ModelKind
+from sdcpp_rest.core.load_spec import Component, FileRef, LoadSpec, ModelKind
 from sdcpp_rest.core.params import LoraUse
-from sdcpp_rest.errors import InvalidRequest, ModelNotFound, NotSupported
+from sdcpp_rest.core.presets import PRESETS
+from sdcpp_rest.core.variants import variant
+from sdcpp_rest.errors import InvalidRequest, ModelNotFound
 from sdcpp_rest.services import inspection
-from sdcpp_rest.services.load_checks import check_loadable
+from sdcpp_rest.services.inspection import Inspection
+from sdcpp_rest.services.load_checks import check_loadable, embedding_fault
+from sdcpp_rest.services.load_options import load_options
 from sdcpp_rest.services.model_folders import TypeFolder, is_outside, is_unchanged, model_type_named, scan
+from sdcpp_rest.services.model_names import Shelf, checked_name
 
 log = logging.getLogger(__name__)
 
 Files = list[ModelFile]
 Sentences = list[str]
 
+
+class KnownSums(Protocol):
+    """SHA-256 sums in hex by path, size in bytes and modification time."""
+
+    def get(self, path: str, size_bytes: int, mtime_ns: int) -> str | None: ...
+
+
 _MAX_SIDECAR_BYTES = 1 << 20
+_MAX_EMBEDDINGS = 1_000
+_SUM = re.compile(r"^[0-9a-fA-F]{10,64}$")
 _NEAREST_POOL = 2_000
 
 
 class LoadRequest(Frozen):
     """What ``POST /models/load`` asks for. ``model_type`` of ``None``: wherever the model lies. A component whose name
-    is ``None`` is left to the sidecar; an empty name means "none at all". ``options`` are fields of LoadOptions."""
+    is ``None`` is left to the sidecar; an empty name means "none at all". ``options`` are fields of LoadOptions;
+    ``embeddings`` of ``None`` are all that are there."""
 
     model_name: str
     model_type: str | None = None
     components: Mapping[str, str | None] = Field(default_factory=dict)
     options: Mapping[str, Any] = Field(default_factory=dict)
+    embeddings: tuple[str, ...] | None = None
 
 
 class ModelLibrary:
@@ -56,9 +81,11 @@ class ModelLibrary:
         models_dir: str | os.PathLike[str],
         type_folders: Mapping[ModelType, str] | Mapping[str, str] | None = None,
         demo_root: Path | None = None,
+        known_sums: Callable[[], KnownSums] | None = None,
     ) -> None:
         """``type_folders`` maps a model type to its folder below ``models_dir`` (or to an absolute folder of its own);
-        types that it leaves out keep their default folder. Folders need not exist."""
+        types that it leaves out keep their default folder. Folders need not exist. ``known_sums`` tells the SHA-256
+        sums that have been computed: files are found by them too."""
         self._models_dir = Path(models_dir).resolve()
         folders: dict[ModelType, str] = {**TYPE_FOLDERS}
         for given, renamed in (type_folders or {}).items():
@@ -73,6 +100,10 @@ class ModelLibrary:
         roots = tuple(sorted(allowed))
         demo = demo_root.resolve() if demo_root is not None else None
         self._lock = threading.Lock()
+        self._known_sums = known_sums
+        self._shelves: dict[ModelType, Shelf] = {}
+        self.revision = 0
+        """Another number whenever `list` has found something changed."""
         self._folders: dict[ModelType, list[TypeFolder]] = {}
         for kind, folder in own.items():
             self._folders[kind] = [TypeFolder(folder, roots, kind)]
@@ -93,6 +124,8 @@ class ModelLibrary:
         wanted = model_type_named("type", type) if type else None
         suffix = f".{extension.lower().lstrip('.')}" if extension else None
         part = search.casefold() if search else ""
+        if suffix is None and not part:
+            return {name: [*self._files(kind)] if wanted in (None, kind) else [] for kind, name in LIST_NAMES.items()}
         return {
             name: [
                 file
@@ -109,9 +142,22 @@ class ModelLibrary:
                 for folder in folders:
                     folder.is_settled = False
 
+    def incomplete(self) -> Sentences:
+        """About each split model that is not listed because parts of it are missing, as of the last scan."""
+        with self._lock:
+            return [text for folders in self._folders.values() for one in folders for text in one.incomplete.values()]
+
     def folders(self) -> dict[ModelType, Path]:
-        """The user's own folder of each type, for display."""
+        """The user's own folder of each type; it need not exist."""
         return {kind: folders[0].path for kind, folders in self._folders.items()}
+
+    def all_folders(self, type: ModelType) -> tuple[Path, ...]:
+        """The folders that hold files of ``type``: the user's own, then the read-only one of the bundled model."""
+        return tuple(folder.path for folder in self._folders[type])
+
+    def allowed_roots(self, type: ModelType) -> tuple[Path, ...]:
+        """The real folders that the user's files of ``type`` may lie in, wherever links lead."""
+        return self._folders[type][0].allowed
 
     def find(self, type: str, name: str) -> ModelFile:
         """The model of ``type`` that ``name`` means: its relative path, its file name, or either without the
@@ -121,46 +167,69 @@ class ModelLibrary:
         files.
         """
         kind = model_type_named("model_type", type)
-        wanted = _checked_name(name)
-        files = self._files(kind)
-        for readings in _readings(wanted):
-            found = [file for file in files if readings(file.name)]
-            if len(found) == 1:
-                return self._fresh(found[0])
-            if found:
-                names = [file.name for file in found]
-                raise InvalidRequest(
-                    f"{name!r} means several models: {', '.join(names[:10])}; give the whole name",
-                    field="model_name",
-                    value=name,
-                    candidates=names[:50],
-                )
+        wanted = checked_name(name)
+        shelf = self._shelf(kind)
+        found = shelf.named(wanted) or self._with_sum(shelf, wanted)
+        if len(found) == 1:
+            return self._fresh(found[0])
+        if found:
+            names = [file.name for file in found]
+            raise InvalidRequest(
+                f"{name!r} means several models: {', '.join(names[:10])}; give the whole name",
+                field="model_name",
+                value=name,
+                candidates=names[:50],
+            )
         raise ModelNotFound(
-            f"Model not found: {name}", nearest=_nearest(wanted, (file.name for file in files)), type=kind
+            f"Model not found: {name}", nearest=_nearest(wanted, (file.name for file in shelf.files)), type=kind
         )
+
+    def _with_sum(self, shelf: Shelf, wanted: str) -> Files:
+        """The first file whose SHA-256 is ``wanted`` or begins with it: equal files are as good as each other, files
+        that share only the beginning are told apart by the caller."""
+        if self._known_sums is None or not _SUM.match(wanted):
+            return []
+        sums, found = self._known_sums(), dict[str, ModelFile]()
+        for file in shelf.files:
+            sha256 = sums.get(file.path, file.size_bytes, file.mtime_ns)
+            if sha256 is not None and sha256.startswith(wanted.lower()):
+                found.setdefault(sha256, file)
+        return [*found.values()]
 
     def _fresh(self, file: ModelFile) -> ModelFile:
         """The same file with the size and time it has now: a file may be rewritten in place without its folder
         changing."""
         try:
-            status = os.stat(file.path)
+            statuses = [os.stat(path) for path in file.parts or (file.path,)]
         except OSError:
             self.refresh()
             raise ModelNotFound(f"Model not found: {file.name}", nearest=[], type=file.type) from None
-        if (status.st_size, status.st_mtime_ns) == (file.size_bytes, file.mtime_ns):
+        size_bytes, mtime_ns = sum(one.st_size for one in statuses), max(one.st_mtime_ns for one in statuses)
+        if (size_bytes, mtime_ns) == (file.size_bytes, file.mtime_ns):
             return file
         self.refresh()
-        return file.model_copy(update={"size_bytes": status.st_size, "mtime_ns": status.st_mtime_ns})
+        return file.model_copy(update={"size_bytes": size_bytes, "mtime_ns": mtime_ns})
 
     def _files(self, kind: ModelType) -> Files:
         """The files of a type, the user's before the demo's: a demo file of the same name is hidden."""
+        return self._shelf(kind).files
+
+    def _shelf(self, kind: ModelType) -> Shelf:
         with self._lock:
-            merged: dict[str, ModelFile] = {}
-            for folder in reversed(self._folders[kind]):
-                if not is_unchanged(folder):
-                    scan(folder)
-                merged.update(folder.files)
-        return sorted(merged.values(), key=lambda file: (file.name.casefold(), file.name))
+            known = self._shelves.get(kind)
+            stale = [folder for folder in self._folders[kind] if not is_unchanged(folder)]
+            for folder in stale:
+                before = folder.files
+                scan(folder)
+                if folder.files != before:
+                    known = None
+            if known is None:
+                merged: dict[str, ModelFile] = {}
+                for folder in reversed(self._folders[kind]):
+                    merged.update(folder.files)
+                known = self._shelves[kind] = Shelf(merged.values())
+                self.revision += 1
+            return known
 
     # --- loading ---------------------------------------------------------------------------------------------------
 
@@ -174,8 +243,8 @@ class ModelLibrary:
         file, kind = self._find_model(request, warnings)
         sidecar = self._sidecar(file.path, warnings) or Sidecar()
         components = self._components(request, sidecar, warnings)
-        options = _options(request.options, sidecar, warnings)
         main = inspection.inspect_file(file.path)
+        options = load_options(request.options, sidecar, _preset_options(file, main, components), warnings)
         natural = architectures.natural_kind(main.tensors)
         if natural is not None and natural != kind:
             kind = natural
@@ -186,6 +255,7 @@ class ModelLibrary:
             architecture=main.architecture.name if main.architecture else None,
             components={role: components[role] for role in sorted(components)},
             options=options,
+            embeddings=self._embeddings(request, main.architecture, warnings),
         )
         return spec, warnings + check_loadable(spec)
 
@@ -230,8 +300,6 @@ class ModelLibrary:
             name = sidecar.components.get(role) if asked is None else asked
             if not name:
                 continue
-            if role not in COMPONENT_TYPES:
-                raise NotSupported(f"{role} is not supported yet", field=role, value=name)
             try:
                 file = self._find_component(role, name)
             except ModelNotFound as error:
@@ -242,6 +310,48 @@ class ModelLibrary:
             found[role] = FileRef(name=file.name, path=file.path)
         return found
 
+    def _embeddings(
+        self, request: LoadRequest, family: Architecture | None, warnings: Sentences
+    ) -> tuple[FileRef, ...]:
+        """The embeddings that prompts may name: those asked for, else all, where the family's text encoder knows how.
+
+        One file per name: the library tells them apart by their stems, in lower case.
+        """
+        if request.embeddings is not None:
+            files = [self.find("embedding", name) for name in request.embeddings]
+        elif family is None or family.is_flow:
+            files = []
+        else:
+            files = self._files("embedding")
+        chosen: dict[str, FileRef] = {}
+        for file in files:
+            if len(chosen) == _MAX_EMBEDDINGS:
+                warnings.append(f"Only the first {_MAX_EMBEDDINGS} embeddings are loaded.")
+                break
+            fault = embedding_fault(file)
+            if fault is not None and request.embeddings is not None:
+                raise InvalidRequest(f"embeddings: {fault}", field="embeddings", value=file.name)
+            if fault is None:
+                chosen.setdefault(Path(file.name).stem.lower(), FileRef(name=file.name, path=file.path))
+        return tuple(chosen.values())
+
+    def _below_models_dir(self, name: str) -> ModelFile | None:
+        """A model file by its path below the models folder, wherever it lies there."""
+        wanted = checked_name(name)
+        path = Path(os.path.realpath(self._models_dir / wanted))
+        if is_outside(path, self._models_dir) or path.suffix.lower() not in EXTENSIONS or not path.is_file():
+            return None
+        status = path.stat()
+        return ModelFile(
+            name=wanted,
+            type="checkpoint",
+            path=str(path),
+            root=str(self._models_dir),
+            size_bytes=status.st_size,
+            mtime_ns=status.st_mtime_ns,
+            file_extension=path.suffix.lower(),
+        )
+
     def _find_component(self, role: Component, name: str) -> ModelFile:
         pool: Sentences = []
         for kind in COMPONENT_TYPES[role]:
@@ -249,6 +359,8 @@ class ModelLibrary:
                 return self.find(kind, name)
             except ModelNotFound:
                 pool += [file.name for file in self._files(kind)]
+        if role == "photo_maker" and (file := self._below_models_dir(name)) is not None:
+            return file
         raise ModelNotFound(f"Model not found: {name}", nearest=_nearest(name, pool), field=role)
 
     # --- what a loaded model implies -------------------------------------------------------------------------------
@@ -292,7 +404,7 @@ class ModelLibrary:
         return self._sidecar(path, [])
 
     def generation_defaults(self, spec: LoadSpec) -> dict[str, Any]:
-        """Fields of ImageParams that the model's sidecar gives a default of its own."""
+        """Fields of a job's parameters that the model's sidecar gives a default of its own."""
         found = self._sidecar(spec.model.path, [])
         return dict(found.generation_defaults) if found else {}
 
@@ -327,6 +439,12 @@ class ModelLibrary:
         return known[0]
 
 
+def _preset_options(file: ModelFile, main: Inspection, components: Iterable[str]) -> Mapping[str, Any]:
+    if main.architecture is None:
+        return {}
+    return PRESETS[variant(main.architecture, main.tensors, file.name, tuple(components)).preset].load
+
+
 _KIND_WORDS: dict[ModelKind, str] = {"checkpoint": "checkpoint", "diffusion": "diffusion model"}
 
 
@@ -344,88 +462,7 @@ def _read_sidecar(path: Path, size: int) -> tuple[Sidecar | None, str | None]:
     return None, f"The sidecar {path.name} is ignored: {why}"
 
 
-# --- options ----------------------------------------------------------------------------------------------------------
-
-
-def _options(asked: Mapping[str, Any], sidecar: Sidecar, warnings: list[str]) -> LoadOptions:
-    """Defaults, then the sidecar's, then the request's; ``None`` in a request means silence."""
-    known = LoadOptions.model_fields
-    given: dict[str, Any] = dict(sidecar.load_options)
-    for name, value in asked.items():
-        if name in known:
-            given.update({name: value} if value is not None else {})
-        else:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"; did you mean '{near[0]}'?" if near else ""
-            warnings.append(f"options.{name[:60]} is unknown and was ignored{hint}")
-    try:
-        options = LoadOptions.model_validate(given, strict=True)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False)[0]
-        name = str(first["loc"][0])
-        value = first["input"]
-        raise InvalidRequest(
-            f"options.{name}: {str(value)[:80]!r} is not allowed; {first['msg']}",
-            field=f"options.{name}",
-            value=str(value)[:200],
-            allowed=first["msg"],
-        ) from None
-    return _meant(options, warnings)
-
-
-def _meant(options: LoadOptions, warnings: list[str]) -> LoadOptions:
-    """The options in the library's own spelling, with the values that only mean "decide yourself" taken out."""
-    changes: dict[str, Any] = {}
-    weight = quantization.weight_type("options.weight_type", options.weight_type)
-    if weight is not None:
-        changes["weight_type"] = weight.native_name
-    rules = quantization.tensor_type_rules("options.tensor_type_rules", options.tensor_type_rules)
-    changes["tensor_type_rules"] = ",".join(f"{pattern}={entry.native_name}" for pattern, entry in rules)
-    if options.n_threads == 0:
-        changes["n_threads"] = -1
-    if options.flow_shift in (0.0, math.inf):
-        changes["flow_shift"] = None
-    if options.free_params_immediately:
-        changes["free_params_immediately"] = False
-        warnings.append("options.free_params_immediately was ignored: the engine would end at the second picture.")
-    return options.model_copy(update=changes)
-
-
 # --- names ------------------------------------------------------------------------------------------------------------
-
-
-def _checked_name(name: str) -> str:
-    wanted = name.strip().replace("\\", "/")
-    parts = wanted.split("/")
-    if not wanted or "\0" in wanted or len(wanted) > 1_000:
-        raise InvalidRequest(f"model_name: {name[:80]!r} is not a model's name", field="model_name", value=name[:200])
-    if ".." in parts or "." in parts or "" in parts or ":" in parts[0]:
-        raise InvalidRequest(
-            f"model_name: {name[:80]!r} leads out of the model folders; give a name as GET /models shows it",
-            field="model_name",
-            value=name[:200],
-        )
-    return wanted
-
-
-def _readings(wanted: str) -> Iterator[Callable[[str], bool]]:
-    """Ever looser ways to read a name, as tests of a file's relative name; the first that fits anything decides."""
-    folded = wanted.casefold()
-
-    def last(name: str) -> str:
-        return name.rsplit("/", 1)[-1]
-
-    def stem(name: str) -> str:
-        return os.path.splitext(name)[0]
-
-    yield lambda name: name == wanted
-    yield lambda name: last(name) == wanted
-    yield lambda name: stem(name) == wanted
-    yield lambda name: stem(last(name)) == wanted
-    yield lambda name: name.casefold() == folded
-    yield lambda name: last(name).casefold() == folded
-    yield lambda name: stem(name).casefold() == folded
-    yield lambda name: stem(last(name)).casefold() == folded
 
 
 def _nearest(wanted: str, names: Iterable[str]) -> list[str]:

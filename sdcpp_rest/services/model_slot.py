@@ -7,16 +7,15 @@ block until done. Never touches the engine: the dispatcher does what the calls s
 from __future__ import annotations
 
 import logging
-import threading
-from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass, field
-from typing import Literal
+from concurrent.futures import TimeoutError as FutureTimeoutError  # the builtin one only since Python 3.11
+from dataclasses import dataclass
 
 from sdcpp_rest.core.load_spec import LoadSpec
 from sdcpp_rest.engine.protocol import Loaded
-from sdcpp_rest.errors import Conflict, EngineUnavailable
+from sdcpp_rest.errors import Conflict, WaitTimeout
+from sdcpp_rest.services.engine_calls import EngineCalls, ModelCall
 from sdcpp_rest.services.load_checks import check_loadable
 from sdcpp_rest.services.model_library import LoadRequest, ModelLibrary
 from sdcpp_rest.store.settings_store import SettingsStore
@@ -35,53 +34,68 @@ class LoadOutcome:
     warnings: tuple[str, ...]
 
 
-@dataclass
-class ModelCall:
-    """One load (of ``spec``), unload or rest on its way to the dispatcher."""
+@dataclass(frozen=True)
+class PendingLoad:
+    """A load under way."""
 
-    verb: Literal["load", "unload", "rest"]
-    spec: LoadSpec | None = None
-    is_choice: bool = True
-    answer: Future[Loaded | None] = field(default_factory=Future)
+    spec: LoadSpec
+    warnings: tuple[str, ...]
+    loaded: Future[Loaded | None]
+
+    def outcome(self, timeout_seconds: float | None = None) -> LoadOutcome:
+        """Wait for its end. Raises LoadFailed, EngineDied, EngineUnavailable, WaitTimeout."""
+        try:
+            loaded = self.loaded.result(timeout_seconds)
+        except FutureTimeoutError:
+            name = self.spec.model.name
+            raise WaitTimeout(f"{name} was not loaded within {timeout_seconds:g} s; it goes on") from None
+        assert loaded is not None
+        return LoadOutcome(self.spec, loaded, self.warnings)
 
 
 class ModelSlot:
     """See the module. Thread-safe; ``resident``, ``loaded`` and ``loading`` are written by the dispatcher alone."""
 
     def __init__(
-        self, library: ModelLibrary, settings: SettingsStore, pending_bound_to: Callable[[LoadSpec], int]
+        self,
+        library: ModelLibrary,
+        settings: SettingsStore,
+        calls: EngineCalls,
+        pending_bound_to: Callable[[LoadSpec], int],
     ) -> None:
         self._library = library
         self._settings = settings
+        self._calls = calls
         self._pending_bound_to = pending_bound_to
-        self._lock = threading.Lock()
-        self._calls: deque[ModelCall] = deque()
-        self._closed = False
-        self.on_call: Callable[[], None] = lambda: None
         self.selected: LoadSpec | None = None
         self.resident: LoadSpec | None = None
         self.loaded: Loaded | None = None
         self.loading: LoadSpec | None = None
         self.last_error: str | None = None
 
-    def load(self, request: LoadRequest) -> LoadOutcome:
+    def load(self, request: LoadRequest, timeout_seconds: float | None = None) -> LoadOutcome:
         """Select and load a model; blocks until it is loaded.
 
+        Raises what `begin_load` raises, LoadFailed, EngineDied, EngineUnavailable, and WaitTimeout (the load goes on).
+        """
+        return self.begin_load(request).outcome(timeout_seconds)
+
+    def begin_load(self, request: LoadRequest) -> PendingLoad:
+        """Select a model and have it loaded; does not wait.
+
         Everything that can be known is checked before the old model is unloaded. Raises ModelNotFound, InvalidRequest,
-        NotSupported, LoadFailed, EngineDied, EngineUnavailable.
+        EngineUnavailable.
         """
         spec, warnings = self._library.build_spec(request)
-        loaded = self.select(spec).result()
-        assert loaded is not None
-        return LoadOutcome(spec, loaded, tuple(warnings))
+        return PendingLoad(spec, tuple(warnings), self.select(spec))
 
     def select(self, spec: LoadSpec, *, is_choice: bool = True) -> Future[Loaded | None]:
         """Choose ``spec`` for the jobs to come and have it loaded; does not wait.
 
         ``is_choice``: somebody asked for it just now, so that it replaces what is remembered.
         """
-        with self._lock:
-            self._refuse_if_closed()
+        with self._calls.lock:
+            self._calls.refuse_if_closed()
             if is_choice:
                 # Written first: a choice that cannot be remembered (the disk is full) is refused as a whole.
                 self._settings.put(_SELECTED, spec.model_dump(mode="json"))
@@ -94,7 +108,7 @@ class ModelSlot:
 
         Raises Conflict while pending jobs are bound to the selected model, unless ``force``.
         """
-        self._refuse_if_closed()
+        self._calls.refuse_if_closed()
         selected = self.selected
         if selected is not None and not force:
             bound = self._pending_bound_to(selected)
@@ -103,8 +117,8 @@ class ModelSlot:
                     f"{bound} pending job(s) need {selected.model.name}; cancel them, or unload with force=true",
                     bound=bound,
                 )
-        with self._lock:
-            self._refuse_if_closed()
+        with self._calls.lock:
+            self._calls.refuse_if_closed()
             self._settings.delete(_SELECTED)
             self.selected = None
             answer = self._enqueue(ModelCall("unload"))
@@ -112,8 +126,8 @@ class ModelSlot:
 
     def rest(self) -> None:
         """Free the model but keep it selected: the next job loads it again. Blocks; nothing to do when none is."""
-        with self._lock:
-            self._refuse_if_closed()
+        with self._calls.lock:
+            self._calls.refuse_if_closed()
             if self.selected is None:
                 return
             answer = self._enqueue(ModelCall("rest"))
@@ -141,42 +155,25 @@ class ModelSlot:
 
         ``forget`` it for the next start too, or let that try again: what is wrong may be the machine's state today.
         """
-        with self._lock:
+        with self._calls.lock:
             if self.selected == spec:
                 self.selected = None
                 if forget:
                     self._settings.delete(_SELECTED)
 
-    def next_call(self) -> ModelCall | None:
-        """For the dispatcher: the oldest waiting call."""
-        with self._lock:
-            return self._calls.popleft() if self._calls else None
-
     def missing(self) -> LoadSpec | None:
-        """For the dispatcher: the selected model if it is not resident.
+        """For the dispatcher: the selected model if what is resident does not serve for it.
 
         None while calls wait: a model that was selected a moment ago is loaded by its own call, and not twice.
         """
-        with self._lock:
-            return None if self._calls or self.resident == self.selected else self.selected
-
-    def close(self) -> None:
-        """Refuse further calls and release those who wait. Idempotent."""
-        with self._lock:
-            self._closed = True
-            calls = list(self._calls)
-            self._calls.clear()
-        for call in calls:
-            call.answer.set_exception(EngineUnavailable("The server is stopping"))
-
-    def _refuse_if_closed(self) -> None:
-        """Before anything is changed: a choice that cannot be carried out is none."""
-        if self._closed:
-            raise EngineUnavailable("The server is stopping")
+        with self._calls.lock:
+            selected, resident = self.selected, self.resident
+            if self._calls or selected is None or (resident is not None and resident.serves(selected)):
+                return None
+            return selected
 
     def _enqueue(self, call: ModelCall) -> Future[Loaded | None]:
-        self._calls.append(call)
-        self.on_call()
+        self._calls.put(call)
         return call.answer
 
     def _remembered(self) -> LoadSpec | None:

@@ -1,15 +1,20 @@
-"""Where pictures live: the spool of running jobs, the output folder of finished ones, the folder of input images.
+"""Where pictures live: the spool of running jobs, the output folder of finished ones, the bin, the input images.
 
 A job's folder appears in the output folder in one rename, with ``config.json`` (written last) already in it: a folder
-with that file is whole, and nothing else is ever listed. Knows nothing of the queue.
+with that file is whole, and nothing else is ever listed. It leaves in one rename, too: nobody sees half of one. Knows
+nothing of the queue.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+import stat
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +22,29 @@ from sdcpp_rest.engine.spool import ENCODED_NAME
 from sdcpp_rest.errors import InvalidRequest, OutputNotFound
 
 SPOOL_NAME = ".spool"
+BIN_NAME = ".bin"
+THUMBS_NAME = ".thumbs"
 RECORD_NAME = "config.json"
+_MAX_RECORD_BYTES = 256 * 1024
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One file or folder of a listing. ``name`` may hold lone surrogates, where the disk's bytes are no UTF-8;
+    ``modified_at`` is in seconds since 1970; folders have no size."""
+
+    name: str
+    is_folder: bool
+    size_bytes: int
+    modified_at: float
 
 
 class Outputs:
     """The output folder and its neighbours.
 
     Args:
-        output_dir: finished jobs, one folder each, named by job id. The spool lies inside, hidden, on the same
-        filesystem.
+        output_dir: finished jobs, one folder each, named by job id. The spool and the bin lie inside, hidden, on the
+        same filesystem.
         inputs_dir: decoded input images, one folder per job.
     """
 
@@ -33,6 +52,7 @@ class Outputs:
         self.output_dir = output_dir
         self.inputs_dir = inputs_dir
         self._spool_root = output_dir / SPOOL_NAME
+        self._bin_root = output_dir / BIN_NAME
         self._spool_root.mkdir(parents=True, exist_ok=True)
         inputs_dir.mkdir(parents=True, exist_ok=True)
 
@@ -64,9 +84,8 @@ class Outputs:
         whole = {**record, "outputs": list(outputs)}
         temporary.write_text(json.dumps(whole, ensure_ascii=False, indent=2), encoding="utf-8")
         os.replace(temporary, spool / RECORD_NAME)
-        if target.exists():
-            # An earlier attempt got this far before the server was killed; this one replaces it.
-            shutil.rmtree(target)
+        # An earlier attempt may have got this far before the server was killed; this one replaces it.
+        self._drop(target)
         os.replace(spool, target)
         (target / ENCODED_NAME).unlink(missing_ok=True)
         return outputs
@@ -82,7 +101,8 @@ class Outputs:
     def discard(self, job_id: str) -> None:
         """Remove a job's spool and output folders; inputs stay. Never raises."""
         shutil.rmtree(self.spool_of(job_id), ignore_errors=True)
-        shutil.rmtree(self.output_dir / job_id, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            self._drop(self.output_dir / job_id)
 
     def discard_spool(self, job_id: str) -> None:
         shutil.rmtree(self.spool_of(job_id), ignore_errors=True)
@@ -91,11 +111,97 @@ class Outputs:
         shutil.rmtree(self.inputs_of(job_id), ignore_errors=True)
 
     def sweep(self, keep: Iterable[str] = ()) -> None:
-        """At start: remove the spool folders of everything but the jobs in ``keep``."""
+        """At start: remove the spool folders of everything but the jobs in ``keep``. The bin is left alone."""
         kept = set(keep)
         for folder in self._spool_root.iterdir():
             if folder.name not in kept:
-                shutil.rmtree(folder, ignore_errors=True)
+                _erase(folder)
+
+    # --- the bin ----------------------------------------------------------------------------------------------------
+
+    def bin(self, job_id: str) -> bool:
+        """Move a job's folder out of sight; says whether there was one. Whatever the bin held of it is replaced.
+
+        Raises OSError; then the folder is where it was.
+        """
+        source, target = self.output_dir / _plain(job_id), self._bin_root / job_id
+        if not os.path.lexists(source):
+            return False
+        self._bin_root.mkdir(exist_ok=True)
+        self._drop(target)
+        return _moved(source, target)
+
+    def restore(self, job_id: str) -> bool:
+        """Move a job's folder from the bin back; says whether there was one. A folder that is there already stays, and
+        so does the one in the bin.
+
+        Raises OSError; then the folder is still in the bin.
+        """
+        source, target = self._bin_root / _plain(job_id), self.output_dir / job_id
+        if os.path.lexists(target):
+            return False
+        return _moved(source, target)
+
+    def purge(self, job_id: str) -> None:
+        """Remove a job's folder from the bin for good. One that is not in the bin stays. Raises OSError."""
+        self._drop(self._bin_root / _plain(job_id))
+
+    # --- what users see ---------------------------------------------------------------------------------------------
+
+    def remove(self, relative: str) -> None:
+        """Remove a file or folder below the output folder for good; of a link, the link alone.
+
+        Raises as `path_of` does, InvalidRequest for the output folder itself, and OSError.
+        """
+        self.path_of(relative)
+        parts = [part for part in relative.replace("\\", "/").split("/") if part not in ("", ".")]
+        if not parts:
+            raise InvalidRequest("The output folder itself cannot be removed")
+        # Not the path that was looked at: that is where a link leads to.
+        target = self.path_of("/".join(parts[:-1])) / parts[-1]
+        self._drop(target)
+        with contextlib.suppress(OSError):
+            thumbnail_of(target).unlink(missing_ok=True)
+
+    def entries(self, folder: Path) -> list[Entry]:
+        """What is in a folder that `path_of` gave, in no order. Hidden ones, and links that lead out or to something
+        hidden, are left out. Raises OutputNotFound when the folder is gone or not readable."""
+        try:
+            return list(self._entries(folder))
+        except OSError:
+            raise OutputNotFound(f"Not found: {folder.name}") from None
+
+    def title_of(self, folder: Path) -> str | None:
+        """What a job is called by the record in its folder: its title, or else its prompt. ``None`` for other folders,
+        and for a record that is damaged or too large to be one."""
+        path = folder / RECORD_NAME
+        try:
+            status = path.lstat()
+            if not stat.S_ISREG(status.st_mode) or status.st_size > _MAX_RECORD_BYTES:
+                return None
+            record = json.loads(path.read_text(encoding="utf-8"))
+            title = record.get("title") or record["params"]["prompt"]
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+            return None
+        # Half of an emoji can be written in JSON and cannot be sent.
+        return title.encode("utf-8", "replace").decode() if isinstance(title, str) and title else None
+
+    def _entries(self, folder: Path) -> Iterator[Entry]:
+        with os.scandir(folder) as found:
+            for entry in found:
+                if entry.name.startswith("."):
+                    continue
+                try:
+                    if entry.is_symlink():
+                        # Size and date of what lies outside are nobody's business.
+                        self._check_inside(Path(entry.path).resolve(strict=True))
+                    status = entry.stat()
+                except (OSError, RuntimeError, InvalidRequest, OutputNotFound):
+                    # Removed between the listing and the look, or a link to nowhere.
+                    continue
+                is_folder = stat.S_ISDIR(status.st_mode)
+                if is_folder or stat.S_ISREG(status.st_mode):
+                    yield Entry(entry.name, is_folder, 0 if is_folder else status.st_size, status.st_mtime)
 
     def path_of(self, relative: str) -> Path:
         """An existing file or folder below the output folder, hidden ones excluded.
@@ -112,12 +218,65 @@ class Outputs:
             path = root.joinpath(*parts).resolve(strict=True)
         except (OSError, RuntimeError, ValueError):
             raise OutputNotFound(f"Not found: {relative}") from None
-        if path != root and root not in path.parents:
-            raise InvalidRequest("Invalid path")
-        if any(part.startswith(".") for part in path.relative_to(root).parts):
-            # A link inside the folder that leads to the spool.
-            raise OutputNotFound(f"Not found: {relative}")
+        self._check_inside(path)
         if not (path.is_file() or path.is_dir()):
             # Opening a pipe waits for a writer, for ever.
             raise OutputNotFound(f"Not found: {relative}")
         return path
+
+    def _check_inside(self, path: Path) -> None:
+        """Raises InvalidRequest for a resolved path that is not below the output folder, OutputNotFound for one that is
+        hidden: a link may lead to either."""
+        root = self.output_dir.resolve()
+        if path != root and root not in path.parents:
+            raise InvalidRequest("Invalid path")
+        if any(part.startswith(".") for part in path.relative_to(root).parts):
+            raise OutputNotFound(f"Not found: {path.name}")
+
+    def _drop(self, path: Path) -> None:
+        """Remove a file or folder, if it is there: first out of sight in one rename, then for good.
+
+        Somebody may be writing a thumbnail into the folder: emptied where it is, it would come back half empty. What
+        is left of it when the server is killed meanwhile goes with the next sweep. Raises OSError.
+        """
+        hidden = self._spool_root / f"{uuid.uuid4().hex}.gone"
+        try:
+            if _moved(path, hidden):
+                _erase(hidden)
+        except OSError:
+            # No rename from here to there: the spool was removed, or the folder is another disk.
+            _erase(path)
+            if os.path.lexists(path):
+                raise
+
+
+def thumbnail_of(path: Path) -> Path:
+    """Where the thumbnail of a file is kept."""
+    return path.parent / THUMBS_NAME / f"{path.name}.jpg"
+
+
+def _plain(job_id: str) -> str:
+    """``job_id`` as the name of a folder. An empty one would stand for the folder of all jobs."""
+    if not job_id or job_id.startswith(".") or "/" in job_id or "\0" in job_id:
+        raise ValueError(f"no job id: {job_id!r}")
+    return job_id
+
+
+def _moved(source: Path, target: Path) -> bool:
+    """Rename; says whether there was anything. Raises OSError for all other reasons not to."""
+    try:
+        os.rename(source, target)
+    except FileNotFoundError:
+        if os.path.lexists(source):
+            raise
+        return False
+    return True
+
+
+def _erase(path: Path) -> None:
+    """Remove a file, a link or a folder with all that is in it. Never raises."""
+    if path.is_symlink() or not path.is_dir():
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)
+    else:
+        shutil.rmtree(path, ignore_errors=True)

@@ -9,16 +9,20 @@ from typing import Any
 
 from sdcpp_rest.core import infotext
 from sdcpp_rest.core.job import Job, Timings
-from sdcpp_rest.core.params import ImageParams
+from sdcpp_rest.core.params import Params, SamplingParams, UpscaleParams
 from sdcpp_rest.engine.protocol import Ready
 
 
-def captions(job: Job, params: ImageParams, version: str) -> tuple[str, ...]:
-    """The text inside each picture's file, as AUTOMATIC1111's tools read it; picture k has seed ``params.seed + k``."""
+def captions(job: Job, params: Params, version: str) -> tuple[str, ...]:
+    """The text inside each file, as AUTOMATIC1111's tools read it; picture k has seed ``params.seed + k``."""
     by, is_img2img = f"sdcpp-rest {version}", job.kind == "img2img"
+    if isinstance(params, UpscaleParams):
+        return (infotext.upscaled(params.caption, params),)
+    if not isinstance(params, SamplingParams):
+        return ()
     return tuple(
         infotext.write(params, job.model_name, None, by, picture=k, is_img2img=is_img2img)
-        for k in range(params.batch_count)
+        for k in range(params.picture_count)
     )
 
 
@@ -30,9 +34,9 @@ def record(job: Job, timings: Timings, warnings: tuple[str, ...], version: str, 
         "created_at": job.created_at.isoformat(),
         "title": job.title,
         "origin": job.origin,
-        "params": _without_paths(job.params),
+        "params": without_paths(job.params),
         "inputs": job.inputs,
-        "model": _without_paths(job.load_spec.model_dump(mode="json")) if job.load_spec else None,
+        "model": without_paths(job.load_spec.model_dump(mode="json")) if job.load_spec else None,
         "warnings": list(warnings),
         "timings": timings.model_dump(),
         "version": version,
@@ -41,8 +45,8 @@ def record(job: Job, timings: Timings, warnings: tuple[str, ...], version: str, 
     }
 
 
-def _without_paths(value: Any) -> Any:
+def without_paths(value: Any) -> Any:
     """Files by the names that ``GET /models`` shows: the record lies in a folder that is served."""
     if isinstance(value, dict):
-        return {name: _without_paths(inner) for name, inner in value.items() if name != "path"}
-    return [_without_paths(inner) for inner in value] if isinstance(value, (list, tuple)) else value
+        return {name: without_paths(inner) for name, inner in value.items() if name != "path"}
+    return [without_paths(inner) for inner in value] if isinstance(value, (list, tuple)) else value

@@ -289,7 +289,7 @@ def test_disk_that_cannot_take_the_picture_fails_the_job_and_shows_nothing(any_h
     outputs.spool_of = spool_of  # type: ignore[method-assign]
     assert (job.status, job.error_code) == ("failed", "output_failed")
     assert job.error is not None
-    assert job.error.startswith("The picture was not saved: ")
+    assert job.error.startswith("The result was not saved: ")
     assert any_house.visible() == []
     assert any_house.draw().status == "completed"
 

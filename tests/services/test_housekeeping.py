@@ -12,6 +12,7 @@ from sdcpp_rest.core.events import ModelUnloaded
 from sdcpp_rest.core.job import utc_now
 from sdcpp_rest.errors import JobNotFound
 from sdcpp_rest.services.housekeeping import Housekeeping
+from sdcpp_rest.services.user_settings import UserSettings
 from tests.services.conftest import House
 
 
@@ -23,10 +24,14 @@ class Clock:
 
 
 def housekeeping(house: House, clock: Clock | None = None, days_ahead: float = 0.0, **settings: float) -> Housekeeping:
+    config = HousekeepingConfig(**settings)
     return Housekeeping(
-        HousekeepingConfig(**settings),
+        config,
         house.runtime.queue,
         house.runtime.models,
+        UserSettings(house.runtime.settings, config),
+        house.runtime.recycle_bin,
+        upscalers=house.runtime.upscalers,
         clock=clock or Clock(),
         now=lambda: utc_now() + timedelta(days=days_ahead),
     )
@@ -45,6 +50,69 @@ def test_idle_model_rests_and_the_next_job_loads_it_again(house: House) -> None:
     assert house.runtime.health()["model_loaded"] is False
     assert house.draw().status == "completed"
     assert models.resident is not None
+
+
+def test_what_users_chose_overrides_the_configuration_at_once(house: House) -> None:
+    settings, clock = UserSettings(house.runtime.settings, HousekeepingConfig()), Clock()
+    keeper = housekeeping(house, clock, unload_after_idle_minutes=1)
+    settings.change_auto_unload({"main": {"enabled": False}})
+    clock.seconds = 3600
+    keeper.look_around()
+    assert house.runtime.models.resident is not None
+    settings.change_auto_unload({"main": {"enabled": True, "timeout_minutes": 90}})
+    keeper.look_around()
+    assert house.runtime.models.resident is not None
+    clock.seconds = 5401
+    keeper.look_around()
+    assert house.runtime.models.resident is None
+
+
+def test_idle_upscaler_rests_by_its_own_rule(house: House) -> None:
+    runtime, clock = house.runtime, Clock()
+    keeper = housekeeping(house, clock)
+    runtime.upscalers.load("esrgan_x2.safetensors")
+    runtime.user_settings.change_auto_unload({"upscaler": {"enabled": True, "timeout_minutes": 10}})
+    clock.seconds = 599
+    keeper.look_around()
+    assert runtime.upscalers.resident is not None
+    clock.seconds = 601
+    keeper.look_around()
+    assert runtime.upscalers.resident is None
+    assert runtime.upscalers.selected is not None, "it is still the chosen one"
+    assert runtime.models.resident is not None, "it has a rule of its own"
+
+
+def test_a_paused_queue_does_not_keep_the_model(house: House) -> None:
+    clock = Clock()
+    keeper = housekeeping(house, clock, unload_after_idle_minutes=1)
+    house.runtime.queue.pause()
+    job_id = house.submit()
+    clock.seconds = 61
+    keeper.look_around()
+    assert house.runtime.models.resident is None
+    house.runtime.queue.resume()
+    assert house.finished(job_id).status == "completed"
+
+
+def test_deleted_jobs_expire(house: House) -> None:
+    job = house.draw()
+    house.runtime.user_settings.change_recycle_bin({"retention_minutes": 1})
+    house.runtime.recycle_bin.delete([job.id])
+    keeper = housekeeping(house)
+    keeper.look_around()
+    assert house.runtime.recycle_bin.count() == 1
+    house.runtime.recycle_bin._now = lambda: utc_now() + timedelta(minutes=2)
+    keeper.look_around()
+    assert house.runtime.recycle_bin.count() == 0
+
+
+def test_the_bin_is_settled_when_housekeeping_starts(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    settled = threading.Event()
+    monkeypatch.setattr(house.runtime.recycle_bin, "settle", settled.set)
+    keeper = housekeeping(house)
+    keeper.start()
+    assert settled.wait(20)
+    keeper.stop()
 
 
 def test_resting_model_is_not_loaded_by_itself(house: House) -> None:
@@ -102,7 +170,7 @@ def test_nothing_is_removed_or_unloaded_by_default(house: House) -> None:
 def test_forced_unload_frees_the_model_once_its_last_job_is_done(house: House) -> None:
     held, bound = house.running(), house.submit()
     called = threading.Event()
-    wake, house.runtime.models.on_call = house.runtime.models.on_call, lambda: (called.set(), wake())
+    wake, house.runtime._calls.on_call = house.runtime._calls.on_call, lambda: (called.set(), wake())
     unloading = threading.Thread(target=house.runtime.models.unload, kwargs={"force": True})
     unloading.start()
     assert called.wait(20)

@@ -313,3 +313,22 @@ def test_reference_that_the_library_would_make_a_side_of_zero_of_is_refused(
         save_inputs(tmp_path / "job", {"ref_images.0": text}, area)
     assert not (tmp_path / "job").exists()
     assert save_inputs(tmp_path / "job", {"ref_images.0": text}, area, resizes_references=False)
+
+
+# --- roles ------------------------------------------------------------------------------------------------------------
+
+
+def test_every_role_gets_its_size_and_channels(tmp_path: Path) -> None:
+    text = base64.b64encode(encoded(Image.new("RGB", (100, 52), RED))).decode()
+    sized = ("init_image", "end_image", "control_image", "control_frames.0", "control_frames.11")
+    kept = ("ref_images.0", "pm_id_images.0", "pm_id_images.1")
+    names = save_inputs(tmp_path / "job", dict.fromkeys((*sized, *kept, "mask_image"), text), (48, 24))
+    shapes = {}
+    for role, name in names.items():
+        with Image.open(tmp_path / "job" / name) as picture:
+            shapes[role] = (picture.mode, picture.size)
+    assert shapes == {
+        **dict.fromkeys(sized, ("RGB", (48, 24))),
+        **dict.fromkeys(kept, ("RGB", (128, 64))),
+        "mask_image": ("L", (48, 24)),
+    }

@@ -15,7 +15,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sdcpp_rest.core.load_spec import FileRef, LoadOptions, LoadSpec, ModelKind
-from sdcpp_rest.errors import InvalidRequest, NotSupported
+from sdcpp_rest.errors import InvalidRequest
 from sdcpp_rest.services import inspection
 from sdcpp_rest.services.inspection import NotAModel, inspect_file
 from sdcpp_rest.services.load_checks import check_loadable
@@ -315,7 +315,6 @@ def test_the_demo_model_is_loadable_without_a_word(demo_spec: LoadSpec) -> None:
         *[(name, math.inf) for name in ("vae_tile_overlap", "max_vram")],
         ("flow_shift", -math.inf),
         ("chroma_t5_mask_pad", -1),
-        ("free_params_immediately", True),
     ],
 )
 def test_option_values_that_the_library_dies_of_are_refused(demo_spec: LoadSpec, name: str, value: Any) -> None:
@@ -419,12 +418,6 @@ def test_a_controlnet_on_a_tiny_unet_is_refused_and_elsewhere_warned_of(spec_of:
     assert check_loadable(spec_of(model_files.unet(), "checkpoint", controlnet=model_files.CONTROLNET)) == []
     ovis = spec_of(model_files.OVIS, llm=model_files.LLM, vae=model_files.VAE, controlnet=model_files.CONTROLNET)
     assert any("ControlNet" in warning for warning in check_loadable(ovis))
-
-
-def test_photo_maker_is_not_supported(demo_spec: LoadSpec) -> None:
-    extra = {**demo_spec.components, "photo_maker": FileRef(name="p", path="/nowhere")}
-    with pytest.raises(NotSupported):
-        check_loadable(demo_spec.model_copy(update={"components": extra}))
 
 
 def test_what_is_not_recognised_is_left_to_the_library(spec_of: Refs, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 from PIL import Image
 
-from sdcpp_rest.core.events import JobStatusChanged
+from sdcpp_rest.core.events import JobStatusChanged, QueuePaused, QueueResumed
 from sdcpp_rest.core.infotext import parse
 from sdcpp_rest.core.params import ImageParams
 from sdcpp_rest.errors import Conflict, EngineUnavailable, JobNotFound, QueueFull, WaitTimeout
@@ -57,6 +57,77 @@ def test_a_job_that_finds_no_room_is_refused_and_leaves_nothing(make_house: Call
     assert caught.value.detail == {"limit": 2, "pending": 2}
     assert house.runtime.queue.counts()["total"] == 3
     assert list((house.config.paths.data_dir / "inputs").iterdir()) == []
+
+
+def test_a_job_moved_to_the_front_is_the_next_one(house: House) -> None:
+    running = house.running()
+    first, second, third = house.submit(), house.submit(), house.submit()
+    queue = house.runtime.queue
+    assert queue.to_front(third).id == third
+    assert queue.positions() == {third: 1, first: 2, second: 3}
+    queue.cancel(running)
+    started = [house.finished(job_id).started_at for job_id in (third, first, second)]
+    assert started == sorted(started)  # type: ignore[type-var]
+
+
+def test_only_a_waiting_job_can_be_moved_to_the_front(house: House) -> None:
+    done, running = house.draw().id, house.running()
+    for job_id, status in ((done, "completed"), (running, "processing")):
+        with pytest.raises(Conflict, match=status):
+            house.runtime.queue.to_front(job_id)
+    with pytest.raises(JobNotFound):
+        house.runtime.queue.to_front("nobody")
+
+
+# --- pausing ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_paused_queue_finishes_what_runs_and_begins_nothing(house: House) -> None:
+    gate, queue = Gate(), house.runtime.queue
+    house.at_step = lambda command, step: gate() if step == 1 else None
+    running, waiting = house.submit(), house.submit()
+    gate.wait()
+    assert queue.pause()
+    assert not queue.pause(), "it was paused already"
+    gate.open()
+    assert house.finished(running).status == "completed"
+    later = house.submit()
+    # A call goes through the dispatcher's whole turn: had it taken a job, this would show it.
+    house.runtime.models.rest()
+    assert [queue.get(job_id).status for job_id in (waiting, later)] == ["pending", "pending"]
+    assert queue.is_busy is False, "the model may rest while nothing is going to need it"
+    assert queue.resume()
+    assert not queue.resume()
+    assert [house.finished(job_id).status for job_id in (waiting, later)] == ["completed", "completed"]
+
+
+def test_a_pause_is_told_once_and_so_is_its_end(house: House) -> None:
+    queue = house.runtime.queue
+    for verb in (queue.pause, queue.pause, queue.resume, queue.resume):
+        verb()
+    told = [event.name for event in house.mailbox.drain() if isinstance(event, (QueuePaused, QueueResumed))]
+    assert told == ["queue_paused", "queue_resumed"]
+
+
+def test_a_pause_outlives_the_server(make_house: Callable[..., House]) -> None:
+    house = make_house().start()
+    house.runtime.queue.pause()
+    job_id = house.submit()
+    house.stop()
+    again = make_house().start()
+    assert again.runtime.queue.is_paused
+    again.runtime.models.rest()
+    assert again.runtime.queue.get(job_id).status == "pending"
+    again.runtime.queue.resume()
+    assert again.finished(job_id).status == "completed"
+    again.stop()
+    assert not make_house().runtime.queue.is_paused
+
+
+def test_a_cancel_works_while_the_queue_is_paused(house: House) -> None:
+    house.runtime.queue.pause()
+    job_id = house.submit()
+    assert house.runtime.queue.cancel(job_id) == "cancelled"
 
 
 # --- events -----------------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sdcpp_rest.core.catalog import LIST_NAMES
-from sdcpp_rest.errors import InvalidRequest, ModelNotFound, NotSupported
+from sdcpp_rest.errors import InvalidRequest, ModelNotFound
 from sdcpp_rest.services.inspection import NotAModel
 from sdcpp_rest.services.model_library import LoadRequest, ModelLibrary
 from tests import model_files
@@ -184,6 +184,77 @@ def test_names_that_leave_the_folder_are_refused(library: ModelLibrary, models_d
         library.find(kind, name)
 
 
+SUM = "ABCDEF0123" + "0" * 54
+
+
+class Sums:
+    """SHA-256 sums by the beginning of the path's last part; counts how often they were asked for."""
+
+    def __init__(self, **sums: str) -> None:
+        self._sums = sums
+
+    def get(self, path: str, size_bytes: int, mtime_ns: int) -> str | None:
+        return self._sums.get(Path(path).stem)
+
+
+@pytest.mark.parametrize("wanted", [SUM, SUM.lower(), SUM[:10], SUM[:40].lower()])
+def test_a_model_is_found_by_its_sum_where_that_is_known(models_dir: Path, wanted: str) -> None:
+    add(models_dir, "vae/a.gguf")
+    add(models_dir, "vae/b.gguf")
+    library = ModelLibrary(models_dir, known_sums=lambda: Sums(a="1" * 64, b=SUM.lower()))
+    assert library.find("vae", wanted).name == "b.gguf"
+
+
+def test_a_sum_is_looked_for_last_and_needs_ten_digits(models_dir: Path) -> None:
+    add(models_dir, "vae/a.gguf")
+    add(models_dir, f"vae/{SUM[:10]}.gguf")
+    library = ModelLibrary(models_dir, known_sums=lambda: Sums(a=SUM.lower()))
+    assert library.find("vae", SUM[:10]).name == f"{SUM[:10]}.gguf"
+    with pytest.raises(ModelNotFound):
+        library.find("vae", SUM[:9])
+    with pytest.raises(ModelNotFound):
+        library.find("vae", SUM[:10] + "f")
+
+
+def test_copies_of_one_file_are_one_answer_and_different_files_are_not(models_dir: Path) -> None:
+    for name in ("a", "b", "c"):
+        add(models_dir, f"vae/{name}.gguf")
+    library = ModelLibrary(
+        models_dir, known_sums=lambda: Sums(a=SUM.lower(), b=SUM.lower(), c=SUM[:10].lower() + "1" * 54)
+    )
+    assert library.find("vae", SUM).name == "a.gguf"
+    with pytest.raises(InvalidRequest, match="several models"):
+        library.find("vae", SUM[:10])
+
+
+def test_the_revision_changes_with_what_is_listed_and_only_then(library: ModelLibrary, models_dir: Path) -> None:
+    add(models_dir, "vae/a.gguf")
+    library.list()
+    before = library.revision
+    library.list()
+    assert library.revision == before
+    add(models_dir, "vae/b.gguf")
+    library.list()
+    assert library.revision != before
+
+
+def test_a_split_model_is_found_whole_and_refused_where_it_would_be_loaded(
+    library: ModelLibrary, models_dir: Path
+) -> None:
+    content = safetensors_bytes(reversed_shapes(model_files.unet()))
+    for number in (1, 2):
+        add(models_dir, f"checkpoints/big-0000{number}-of-00002.safetensors", content)
+    found = library.find("checkpoint", "big")
+    assert (found.size_bytes, len(found.parts)) == (2 * len(content), 2)
+    with pytest.raises(NotAModel, match=r"one of 2 parts of a split model; .*merge"):
+        library.build_spec(LoadRequest(model_name="big"))
+    (models_dir / "checkpoints" / "big-00002-of-00002.safetensors").unlink()
+    with pytest.raises(ModelNotFound):
+        library.find("checkpoint", "big")
+    library.list()
+    assert library.incomplete() == ["big.safetensors is not listed: only 1 of its 2 parts are there"]
+
+
 # --- loading ----------------------------------------------------------------------------------------------------------
 
 
@@ -251,7 +322,7 @@ def test_a_component_that_is_not_there_is_named(library: ModelLibrary) -> None:
     assert caught.value.detail["nearest"] == ["demo_llm_q4_0.gguf"]
     with pytest.raises(InvalidRequest, match="motor"):
         library.build_spec(LoadRequest(model_name=DEMO, components={"motor": "x"}))
-    with pytest.raises(NotSupported, match="photo_maker"):
+    with pytest.raises(ModelNotFound, match="Model not found: x"):
         library.build_spec(LoadRequest(model_name=DEMO, components={"photo_maker": "x"}))
     with pytest.raises(InvalidRequest, match="leads out"):
         library.build_spec(LoadRequest(model_name=DEMO, components={"llm": "../../llm/x.gguf"}))
@@ -291,7 +362,7 @@ def test_options_that_mean_nothing_are_taken_out_and_unknown_ones_named(library:
         )
     )
     assert spec.options.flow_shift is None
-    assert spec.options.free_params_immediately is False
+    assert spec.options.free_params_immediately is True
     assert spec.options.n_threads == 2
     assert any("free_params_immediately" in warning for warning in warnings)
     assert any("flash_atn" in warning and "'flash_attn'" in warning for warning in warnings)

@@ -120,7 +120,7 @@ def test_cancelled_job_does_not_come_back_after_a_stop(make_house: MakeHouse) ->
 
 
 def test_stop_refuses_new_work_and_can_be_repeated(house: House) -> None:
-    house.stop()
+    house.runtime.begin_stop()
     with pytest.raises(EngineUnavailable, match="stopping"):
         house.submit()
     with pytest.raises(EngineUnavailable, match="stopping"):

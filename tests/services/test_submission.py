@@ -55,6 +55,11 @@ INTEGERS = {
     "shifted_timestep": (0, 1000),
     "vae_tile_size_x": (0, 4096),
     "vae_tile_size_y": (0, 4096),
+    "hires_width": (0, 4096),
+    "hires_height": (0, 4096),
+    "hires_steps": (0, 10_000),
+    "hires_upscale_tile_size": (16, 4096),
+    "upscale_repeats": (1, 16),
 }
 NUMBERS = {
     "cfg_scale": (0, 1000),
@@ -71,6 +76,11 @@ NUMBERS = {
     "easycache_threshold": (0, 1000),
     "easycache_start": (0, 1),
     "easycache_end": (0, 1),
+    "vae_tile_rel_size_x": (0, 256),
+    "vae_tile_rel_size_y": (0, 256),
+    "hires_scale": (1, 16),
+    "hires_denoising_strength": (0.01, 1),
+    "pm_style_strength": (0, 100),
 }
 REFUSED = [
     *((name, value) for name, (low, high) in INTEGERS.items() for value in (low - 1, high + 1, -(2**31), 2**63, HUGE)),
@@ -349,14 +359,12 @@ def test_disk_that_cannot_take_the_pictures_is_left_clean(house: House, monkeypa
     assert traces(house) == before
 
 
-def test_pictures_are_refused_for_a_model_without_its_encoder(house: House) -> None:
-    before = traces(house)
+def test_model_without_its_encoder_is_bound_with_it_when_pictures_are_to_be_read(house: House) -> None:
     spec = spec_named("other.gguf")
     assert spec.options.vae_decode_only
-    with pytest.raises(InvalidRequest, match=r'init_image needs.*"vae_decode_only": false') as caught:
-        ask(house, spec=spec, images={"init_image": PNG})
-    assert caught.value.detail["field"] == "init_image"
-    assert traces(house) == before
+    job, _ = house.runtime.submission.picture("img2img", {"prompt": "a"}, images={"init_image": PNG}, spec=spec)
+    assert house.runtime.queue.get(job.id).load_spec == spec.with_encoder
+    assert any("it is loaded with the VAE's encoder" in warning for warning in job.warnings)
 
 
 def test_pictures_of_a_refused_job_are_removed(make_house: Callable[..., House]) -> None:

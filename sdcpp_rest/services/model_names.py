@@ -1,0 +1,89 @@
+"""The names under which a model is asked for, from the whole relative path down to its bare stem.
+
+Knows nothing of folders: it is given the files of one type, and answers which of them a name means.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+
+from sdcpp_rest.core.catalog import ModelFile, part_name
+from sdcpp_rest.errors import InvalidRequest
+
+
+class Shelf:
+    """The files of one type, sorted by name, and an index of their names that is built when it is first needed."""
+
+    def __init__(self, files: Iterable[ModelFile]) -> None:
+        self.files: list[ModelFile] = sorted(files, key=lambda file: (file.name.casefold(), file.name))
+        self._indexes: dict[int, dict[str, list[ModelFile]]] = {}
+
+    def named(self, wanted: str) -> list[ModelFile]:
+        """The files that ``wanted`` means: the strictest reading that fits any decides. Empty when none does."""
+        folded = wanted.casefold()
+        for number, reading in enumerate(_READINGS):
+            found = self._index(number, reading, is_folded=False).get(wanted)
+            if found:
+                return found
+        for number, reading in enumerate(_READINGS):
+            found = self._index(~number, reading, is_folded=True).get(folded)
+            if found:
+                return found
+        return []
+
+    def _index(self, key: int, reading: Callable[[str], str], is_folded: bool) -> dict[str, list[ModelFile]]:
+        index = self._indexes.get(key)
+        if index is None:
+            index = {}
+            for file in self.files:
+                name = reading(file.name)
+                index.setdefault(name.casefold() if is_folded else name, []).append(file)
+            self._indexes[key] = index
+        return index
+
+
+def _whole(name: str) -> str:
+    return name
+
+
+def _last(name: str) -> str:
+    return name.rsplit("/", 1)[-1]
+
+
+def _stem(name: str) -> str:
+    return os.path.splitext(name)[0]
+
+
+def _of_parts(name: str) -> str:
+    """A split model is also called by the name of the whole: ``x.gguf`` for ``x-00001-of-00002.gguf``."""
+    part = part_name(name)
+    return part.base if part else name
+
+
+_READINGS: tuple[Callable[[str], str], ...] = (
+    _whole,
+    _last,
+    _stem,
+    lambda name: _stem(_last(name)),
+    _of_parts,
+    lambda name: _last(_of_parts(name)),
+    lambda name: _stem(_of_parts(name)),
+    lambda name: _stem(_last(_of_parts(name))),
+)
+
+
+def checked_name(name: str, field: str = "model_name") -> str:
+    """``name`` with ``/`` between its parts. Raises InvalidRequest, blaming ``field``, for what is no name and for what
+    leads out of the model folders."""
+    wanted = name.strip().replace("\\", "/")
+    parts = wanted.split("/")
+    if not wanted or "\0" in wanted or len(wanted) > 1_000:
+        raise InvalidRequest(f"{field}: {name[:80]!r} is not a model's name", field=field, value=name[:200])
+    if ".." in parts or "." in parts or "" in parts or ":" in parts[0]:
+        raise InvalidRequest(
+            f"{field}: {name[:80]!r} leads out of the model folders; give a name as GET /models shows it",
+            field=field,
+            value=name[:200],
+        )
+    return wanted

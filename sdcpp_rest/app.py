@@ -16,14 +16,24 @@ from flask.json.provider import DefaultJSONProvider
 from werkzeug.exceptions import HTTPException
 
 from sdcpp_rest.errors import InvalidRequest, MethodNotAllowed, NotFound, PayloadTooLarge, SdcppRestError
+from sdcpp_rest.routes.architectures_routes import architectures
+from sdcpp_rest.routes.conversion_routes import conversion
 from sdcpp_rest.routes.docs import docs
 from sdcpp_rest.routes.files import files
 from sdcpp_rest.routes.generation import generation
 from sdcpp_rest.routes.http import RUNTIME_KEY, internal_error, json_text, render_error, runtime, shortened
+from sdcpp_rest.routes.model_files_routes import model_files
 from sdcpp_rest.routes.models import models
+from sdcpp_rest.routes.options_routes import options
 from sdcpp_rest.routes.previews import previews
 from sdcpp_rest.routes.queue import queue
+from sdcpp_rest.routes.queue_listing import queue_listing
+from sdcpp_rest.routes.recycle_bin_routes import recycle_bin
+from sdcpp_rest.routes.settings_routes import settings
 from sdcpp_rest.routes.system import system
+from sdcpp_rest.routes.thumbs_routes import thumbs
+from sdcpp_rest.routes.upscaling_routes import upscaling
+from sdcpp_rest.routes.video_routes import video
 from sdcpp_rest.runtime import Runtime
 
 _PARENT = Path(__file__).resolve().parent.parent
@@ -59,7 +69,25 @@ def create_app(runtime: Runtime | None) -> Flask:
     # A redirect to the same path with or without its slash would be an HTML answer, and make old clients' POST a GET.
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
-    for blueprint in (system, models, generation, queue, previews, files, docs):
+    for blueprint in (
+        system,
+        models,
+        model_files,
+        architectures,
+        generation,
+        video,
+        upscaling,
+        conversion,
+        queue_listing,
+        queue,
+        recycle_bin,
+        settings,
+        options,
+        previews,
+        files,
+        thumbs,
+        docs,
+    ):
         app.register_blueprint(blueprint)
     if runtime is not None:
         _count_requests(app, runtime)

@@ -24,8 +24,9 @@ from werkzeug.exceptions import HTTPException
 
 from sdcpp_rest.access import Asking, check_key, check_source, origin_allowed
 from sdcpp_rest.app import create_app
+from sdcpp_rest.bodies import ClientLeft, StreamedBody, check_announced, read_body
 from sdcpp_rest.core.events import ServerStatus
-from sdcpp_rest.errors import EngineUnavailable, InvalidRequest, NotFound, PayloadTooLarge, SdcppRestError
+from sdcpp_rest.errors import EngineUnavailable, NotFound, SdcppRestError
 from sdcpp_rest.routes import websocket as stream
 from sdcpp_rest.routes.http import internal_error, pool_of, render_error, shortened
 from sdcpp_rest.runtime import Runtime
@@ -39,17 +40,18 @@ _BODY = "sdcpp_rest.body"
 _KNOWN = "sdcpp_rest.known"
 ABORT = "sdcpp_rest.abort"
 _TRANSFER_THREADS = 32
+_UPLOAD_THREADS = 8
+_DRAWING_THREADS = 2
 _CHUNK_BYTES = 256 * 1024
 _MAILBOX_EVENTS = 1000
 _CLOSE_SECONDS = 2.0
-_BODY_SILENCE_SECONDS = 60.0
 
 
 class Shell:
     """The ASGI application.
 
     ``start_error``: what kept the runtime from starting, for whoever runs the server. ``blocking_in_flight``: calls
-    that are waiting in the large pool.
+    that are waiting in the large pool. ``uploads_in_flight``: bodies that are being read as they come in.
     """
 
     def __init__(self, runtime: Runtime) -> None:
@@ -62,6 +64,8 @@ class Shell:
             "short": server.short_threads,
             "blocking": server.blocking_threads,
             "transfer": _TRANSFER_THREADS,
+            "upload": _UPLOAD_THREADS,
+            "drawing": _DRAWING_THREADS,
         }
         # Cast, because a2wsgi and starlette spell the same ASGI types differently.
         self._pools = {
@@ -69,6 +73,7 @@ class Shell:
             for name, count in threads.items()
         }
         self.blocking_in_flight = 0
+        self.uploads_in_flight = 0
         self._http_app: ASGIApp = _Cors(self._http, runtime)
         self.start_error: BaseException | None = None
 
@@ -130,7 +135,7 @@ class Shell:
             await self._dispatch(scope, receive, watched_send)
         except SdcppRestError as error:
             await _send_error(scope, send, error)
-        except _ClientLeft:
+        except ClientLeft:
             pass
         except asyncio.CancelledError:
             # The server's patience with this request ended while it stops (a body that does not come, say).
@@ -146,9 +151,12 @@ class Shell:
     async def _dispatch(self, scope: Scope, receive: Receive, send: Send) -> None:
         known = check_key(self._config, Asking.of(scope))
         pool = self._pool_for(scope)
+        if pool == "upload":
+            await self._upload({**scope, _KNOWN: known}, receive, send)
+            return
         if pool == "blocking":
             self._refuse_when_full()
-        body = await _read_body(scope, receive, self._config.limits.body_bytes)
+        body = await read_body(scope, receive, self._config.limits.body_bytes)
         inner = {**scope, "headers": _headers_for(scope, body), _BODY: body, _KNOWN: known}
         if pool != "blocking":
             await self._pools[pool](inner, receive, send)
@@ -160,6 +168,19 @@ class Shell:
             await self._pools[pool](inner, receive, send)
         finally:
             self.blocking_in_flight -= 1
+
+    async def _upload(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """A view that reads its body as it comes in, on a thread of its own: gigabytes fit into no memory."""
+        limit, setting = self._config.limits.upload_bytes, "limits.upload_bytes"
+        check_announced(scope, limit, setting)
+        if self.uploads_in_flight >= _UPLOAD_THREADS:
+            raise EngineUnavailable(f"{self.uploads_in_flight} uploads are coming in already; try again later")
+        body = StreamedBody(receive, asyncio.get_running_loop(), limit, setting)
+        self.uploads_in_flight += 1
+        try:
+            await self._pools["upload"]({**scope, _BODY: body}, receive, send)
+        finally:
+            self.uploads_in_flight -= 1
 
     def _pool_for(self, scope: Scope) -> str:
         try:
@@ -175,7 +196,10 @@ class Shell:
             )
 
     def _wsgi(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        environ["wsgi.input"] = io.BytesIO(environ["asgi.scope"][_BODY])
+        body = environ["asgi.scope"][_BODY]
+        environ["wsgi.input"] = io.BytesIO(body) if isinstance(body, bytes) else body
+        # The body knows its own end: one that comes in chunks has not announced it.
+        environ["wsgi.input_terminated"] = True
         environ["wsgi.errors"] = sys.stderr
         return _in_chunks(self._flask.wsgi_app(environ, start_response))
 
@@ -287,36 +311,6 @@ class _Cors(CORSMiddleware):
 
     def is_allowed_origin(self, origin: str) -> bool:
         return origin_allowed(self._config, origin)
-
-
-class _ClientLeft(Exception):
-    """The client closed the connection before its request was whole."""
-
-
-async def _read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
-    """The whole request body. Raises PayloadTooLarge (announced or counted), _ClientLeft."""
-    too_large = PayloadTooLarge(
-        f"The request body is larger than {limit} bytes (limits.body_bytes)", setting="limits.body_bytes", limit=limit
-    )
-    for name, value in scope["headers"]:
-        if name == b"content-length" and (not value.isdigit() or int(value) > limit):
-            raise too_large if value.isdigit() else InvalidRequest("Content-Length is not a number")
-    parts, size = [], 0
-    while True:
-        try:
-            message = await asyncio.wait_for(receive(), _BODY_SILENCE_SECONDS)
-        except asyncio.TimeoutError:
-            raise InvalidRequest(f"The request body did not go on for {_BODY_SILENCE_SECONDS:g} s") from None
-        if message["type"] == "http.disconnect":
-            raise _ClientLeft
-        part = message.get("body", b"")
-        size += len(part)
-        if size > limit:
-            raise too_large
-        if part:
-            parts.append(part)
-        if not message.get("more_body", False):
-            return b"".join(parts)
 
 
 def _headers_for(scope: Scope, body: bytes) -> list[tuple[bytes, bytes]]:

@@ -7,7 +7,7 @@ message text.
     SdcppRestError 500
     |- InvalidRequest 400   |- NotAuthenticated 401   |- NotAllowed 403
     |- NotFound 404 -- JobNotFound, ModelNotFound, OutputNotFound
-    |- MethodNotAllowed 405 |- Conflict 409           |- NoModelLoaded 400
+    |- MethodNotAllowed 405 |- Conflict 409           |- NoModelLoaded, NoUpscalerLoaded 400
     |- PayloadTooLarge 413  |- QueueFull 429          |- GenerationFailed 500 -- LoadFailed
     |- NotSupported 501     |- EngineUnavailable 503 -- EngineDied
     `- WaitTimeout 504
@@ -42,6 +42,10 @@ class InvalidRequest(SdcppRestError):
 
 class NoModelLoaded(InvalidRequest):
     code = "no_model_loaded"
+
+
+class NoUpscalerLoaded(InvalidRequest):
+    code = "no_upscaler_loaded"
 
 
 class NotAuthenticated(SdcppRestError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,17 +22,33 @@ from sdcpp_rest.errors import Conflict
 from sdcpp_rest.services.active_jobs import ActiveJobs
 from sdcpp_rest.services.discretion import Discretion
 from sdcpp_rest.services.dispatcher import Dispatcher
+from sdcpp_rest.services.engine_calls import EngineCalls
 from sdcpp_rest.services.event_bus import EventBus
+from sdcpp_rest.services.fit_estimate import FitEstimates
 from sdcpp_rest.services.hashing import ModelHashes
 from sdcpp_rest.services.housekeeping import Housekeeping
+from sdcpp_rest.services.job_defaults import JobDefaults
+from sdcpp_rest.services.job_entry import JobEntry
 from sdcpp_rest.services.job_queue import JobQueue
 from sdcpp_rest.services.load_checks import check_loadable
 from sdcpp_rest.services.metrics import Metrics
-from sdcpp_rest.services.model_library import LoadRequest, ModelLibrary
+from sdcpp_rest.services.model_conversion import Conversions
+from sdcpp_rest.services.model_detection import ModelDetection
+from sdcpp_rest.services.model_library import KnownSums, LoadRequest, ModelLibrary
 from sdcpp_rest.services.model_slot import ModelSlot
+from sdcpp_rest.services.model_upload import ModelUploads
 from sdcpp_rest.services.outputs import Outputs
+from sdcpp_rest.services.picture_checks import PictureChecks
 from sdcpp_rest.services.preview_settings import PreviewChoice
+from sdcpp_rest.services.recycle_bin import RecycleBin
+from sdcpp_rest.services.residency import Residency
+from sdcpp_rest.services.sampling_intake import SamplingIntake
 from sdcpp_rest.services.submission import Submission
+from sdcpp_rest.services.upscale_submission import UpscaleSubmission
+from sdcpp_rest.services.upscaler_slot import UpscalerSlot
+from sdcpp_rest.services.user_settings import UserSettings
+from sdcpp_rest.services.video_submission import VideoSubmission
+from sdcpp_rest.store.bin_store import BinStore
 from sdcpp_rest.store.database import Database
 from sdcpp_rest.store.hash_store import HashStore
 from sdcpp_rest.store.job_store import JobStore
@@ -51,12 +67,15 @@ class Runtime:
     Args:
         config: how the process was started.
         launcher: how engines are started; a process of its own unless a test wants a thread.
+        is_server: false for the length of one command: no model is chosen by itself, and nothing is cleared away in
+            the model folders, where a server may be writing.
 
     Raises Conflict when another server holds the data folder.
     """
 
-    def __init__(self, config: Config, *, launcher: Launcher | None = None) -> None:
+    def __init__(self, config: Config, *, launcher: Launcher | None = None, is_server: bool = True) -> None:
         self.config = config
+        self._is_server = is_server
         self.version = VERSION
         paths = config.paths
         for folder in (paths.data_dir, paths.output_dir, paths.log_dir):
@@ -66,20 +85,28 @@ class Runtime:
         self.settings = SettingsStore(self._database)
         self.bus = EventBus()
         self.outputs = Outputs(paths.output_dir, paths.data_dir / "inputs")
-        self.library = open_library(config)
+        sums = HashStore(self._database)
+        self.library = open_library(config, sums.known)
+        self.detection = ModelDetection(self.library)
         self.discreet = Discretion(
             (paths.output_dir / ".spool", paths.output_dir, paths.models_dir, paths.log_dir, paths.data_dir, DEMO_ROOT)
         )
         self.active = active = ActiveJobs()
+        self.user_settings = UserSettings(self.settings, config.housekeeping)
+        jobs = JobStore(self._database)
+        self.recycle_bin = RecycleBin(jobs, BinStore(self._database), self.outputs, self.user_settings)
         self.queue = JobQueue(
-            JobStore(self._database),
+            jobs,
+            self.settings,
             self.bus,
             self.outputs,
             active,
             max_pending=config.limits.pending_jobs,
             max_requeues=config.queue.max_requeues,
         )
-        self.models = ModelSlot(self.library, self.settings, self.queue.pending_bound_to)
+        self._calls = EngineCalls()
+        self.models = ModelSlot(self.library, self.settings, self._calls, self.queue.pending_bound_to)
+        self.upscalers = UpscalerSlot(self.library, self.settings, self._calls)
         self.supervisor = EngineSupervisor(
             launcher or _process_launcher(config),
             on_run_event=lambda event: self.dispatcher.take_run_event(event),
@@ -89,24 +116,56 @@ class Runtime:
             backoff_max_seconds=config.engine.backoff_max_seconds,
         )
         self.previews = PreviewChoice(self.settings, self.supervisor, config.preview)
-        self.hashes = ModelHashes(self.library, HashStore(self._database))
+        self.hashes = ModelHashes(self.library, sums)
+        self.uploads = ModelUploads(self.library, paths.models_dir)
+        self.fits = FitEstimates(self.library, self.memory, lambda: self.models.resident)
+        residency = Residency(
+            self.supervisor,
+            self.models,
+            self.upscalers,
+            self.bus,
+            check_spec=check_loadable if config.engine.runner == "native" else lambda spec: None,
+            discreet=self.discreet,
+        )
         self.dispatcher = Dispatcher(
             self.supervisor,
             self.queue,
             active,
-            self.models,
+            self._calls,
+            residency,
             self.outputs,
             self.bus,
             version=self.version,
             cancel_timeout_seconds=config.engine.cancel_timeout_seconds,
-            check_spec=check_loadable if config.engine.runner == "native" else lambda spec: None,
             discreet=self.discreet,
+            on_engine_trouble=self._note_trouble,
+            on_converted=self.library.refresh,
             on_start=self._recover,
         )
-        self.submission = Submission(
-            config, self.queue, self.models, self.library, self.outputs, lambda: self.supervisor.ready
+        self.job_entry = JobEntry(self.queue, self.outputs)
+        self.sampling_intake = SamplingIntake(
+            config.limits,
+            self.library,
+            JobDefaults(config.limits, self.library, self.user_settings),
+            lambda: self.supervisor.ready,
         )
-        self.housekeeping = Housekeeping(config.housekeeping, self.queue, self.models)
+        self.submission = Submission(
+            self.models,
+            self.sampling_intake,
+            PictureChecks(config.limits, self.library, self.upscalers, self._all_memory_bytes),
+            self.job_entry,
+        )
+        self.video_submission = VideoSubmission(self.models, self.sampling_intake, self.job_entry)
+        self.conversions = Conversions(self.queue, self.library)
+        self.upscale_submission = UpscaleSubmission(config, self.queue, self.upscalers, self.outputs)
+        self.housekeeping = Housekeeping(
+            config.housekeeping,
+            self.queue,
+            self.models,
+            self.user_settings,
+            self.recycle_bin,
+            upscalers=self.upscalers,
+        )
         self.metrics = Metrics(self.version, self.status, lambda: self.bus.subscriber_count)
         self.queue.on_finished = self.metrics.count_job
         self._process = psutil.Process()
@@ -121,15 +180,18 @@ class Runtime:
     def start(self) -> None:
         """Begin to work; returns at once. Recovery, the engine's start and the model's load go on in the background."""
         # Chosen before anybody can ask: the first request after a start binds to it, while it is still being loaded.
-        self.models.restore(LoadRequest(model_name=self.default_model) if self.default_model else None)
+        default = self.default_model if self._is_server else ""
+        self.models.restore(LoadRequest(model_name=default) if default else None)
+        self.upscalers.restore()
         self.dispatcher.start()
         self.housekeeping.start()
 
     def begin_stop(self) -> None:
         """Take no new jobs and release everybody who waits. Idempotent."""
         self.queue.close()
-        self.models.close()
+        self._calls.close()
         self.hashes.close()
+        self.uploads.close()
 
     def stop(self) -> None:
         """Stop in order: no new work, what runs gets its time or goes back to pending, the engine ends, files close."""
@@ -150,6 +212,7 @@ class Runtime:
         supervisor = self.supervisor
         client, ready = supervisor.client, supervisor.ready
         architecture = models.loaded.architecture if models.loaded else None
+        upscaler = self.upscalers.resident
         return {
             "status": "ok",
             "model_loaded": resident is not None,
@@ -160,8 +223,8 @@ class Runtime:
             "model_type": resident.kind if resident else None,
             "model_architecture": (architecture or resident.architecture) if resident else None,
             "loaded_components": resident.component_names if resident else {},
-            "upscaler_loaded": False,
-            "upscaler_name": None,
+            "upscaler_loaded": upscaler is not None,
+            "upscaler_name": upscaler.model.name if upscaler else None,
             "selected_model_name": models.selected.model.name if models.selected else None,
             "version": self.version,
             "engine": {
@@ -201,15 +264,29 @@ class Runtime:
         queue = {f"{name}_count": count for name, count in counts.items()}
         return {**self.health(), "queue": queue, "memory": self.memory()}
 
+    def _all_memory_bytes(self) -> int | None:
+        """Main memory, swap and the devices' own together; ``None`` while nothing real computes."""
+        ready = self.supervisor.ready
+        if self.config.engine.runner != "native" or ready is None:
+            return None
+        devices = sum(device.total_bytes for device in ready.devices if device.is_gpu)
+        return int(psutil.virtual_memory().total + psutil.swap_memory().total + devices)
+
+    def _note_trouble(self, message: str) -> None:
+        self.models.last_error = message
+
     def _recover(self) -> None:
         self.queue.recover(self.dispatcher.finish_from_spool)
         self.outputs.sweep()
+        if self._is_server:
+            self.conversions.sweep()
 
 
-def open_library(config: Config) -> ModelLibrary:
-    """The model files that ``config`` shows: the user's folders and, unless switched off, the bundled demo model's."""
+def open_library(config: Config, known_sums: Callable[[], KnownSums] | None = None) -> ModelLibrary:
+    """The model files that ``config`` shows: the user's folders and, unless switched off, the bundled demo model's.
+    ``known_sums``: what files are found by, besides their names."""
     demo_root = DEMO_ROOT if config.models.include_demo else None
-    return ModelLibrary(config.paths.models_dir, config.models.type_folders, demo_root)
+    return ModelLibrary(config.paths.models_dir, config.models.type_folders, demo_root, known_sums)
 
 
 def inline_launcher(make_runner: Any) -> Launcher:

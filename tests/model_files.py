@@ -136,6 +136,22 @@ LLAMA: dict[str, tuple[int, ...]] = {"token_embd.weight": (64, 512), "blk.0.attn
 EMBEDDING: dict[str, tuple[int, ...]] = {"emb_params": (768, 2)}
 
 
+def clip(width: int) -> dict[str, tuple[int, ...]]:
+    """A CLIP text encoder: 768 wide for CLIP-L, 1280 for CLIP-G."""
+    prefix = "text_model.embeddings."
+    return {**CLIP_L, prefix + "token_embedding.weight": (width, 8), prefix + "position_embedding.weight": (width, 77)}
+
+
+def t5(vocabulary: int) -> dict[str, tuple[int, ...]]:
+    """The text encoder of T5-XXL (32,128 tokens) or UMT5-XXL (256,384)."""
+    return {"encoder.block.0.layer.0.SelfAttention.q.weight": (64, 64), "shared.weight": (4096, vocabulary)}
+
+
+def wan_vae(channels: int) -> dict[str, tuple[int, ...]]:
+    """A VAE of Wan 2.1 (16 channels) or of Wan 2.2 5B (48)."""
+    return {"conv2.bias": (channels,), "decoder.conv1.weight": (3, 3, 3, channels * 8), "decoder.conv1.bias": (8,)}
+
+
 def wan(blocks: int, channels: int = 96) -> dict[str, tuple[int, ...]]:
     """A Wan video model with that many blocks; ``channels`` = input x output channels of its patch embedding."""
     tensors: dict[str, tuple[int, ...]] = {"patch_embedding.weight": (2, 2, 1, channels)}

@@ -56,8 +56,10 @@ def test_the_defaults_are_the_documented_ones(tmp_path: Path) -> None:
     config = load_config()
     assert (config.server.host, config.server.port, config.server.ws_port) == ("127.0.0.1", 8080, 8081)
     assert config.limits.model_dump() == {
-        "steps": 10_000, "side": 4096, "batch": 64, "pending_jobs": 1000,
-        "body_bytes": 67_108_864, "prompt_characters": 16_000, "pixel_steps": 200_000_000_000,
+        "steps": 10_000, "side": 4096, "upscaled_side": 16_384, "batch": 64, "video_frames": 1000,
+        "video_pixels": 2_000_000_000, "pending_jobs": 1000,
+        "body_bytes": 67_108_864, "upload_bytes": 68_719_476_736, "prompt_characters": 16_000,
+        "pixel_steps": 200_000_000_000,
     }  # fmt: skip
     assert config.models.type_folders == TYPE_FOLDERS
     assert len(TYPE_FOLDERS) == 11

@@ -6,6 +6,7 @@ Precedence: command line > environment (``SDCPP_REST__SERVER__PORT``) > TOML fil
 
 from __future__ import annotations
 
+from sdcpp_rest.config.llm_sections import AssistantConfig, LanguageModelConfig, LlmConfig, OllamaConfig, llm_url
 from sdcpp_rest.config.loading import load_config
 from sdcpp_rest.config.sections import (
     ENV_PREFIX,
@@ -20,11 +21,16 @@ from sdcpp_rest.config.whole import Config, known_settings
 __all__ = [
     "ENV_PREFIX",
     "TYPE_FOLDERS",
+    "AssistantConfig",
     "Config",
     "ConfigError",
     "HousekeepingConfig",
+    "LanguageModelConfig",
     "LimitsConfig",
+    "LlmConfig",
+    "OllamaConfig",
     "PreviewConfig",
     "known_settings",
+    "llm_url",
     "load_config",
 ]

@@ -294,14 +294,24 @@ class LimitsConfig(Section):
 
     steps: Integer = Field(default=10_000, ge=1, description="Sampling steps.")
     side: Integer = Field(default=4096, ge=64, description="Width and height, in pixels.")
+    upscaled_side: Integer = Field(default=16_384, ge=64, description="Width and height after upscaling, in pixels.")
     batch: Integer = Field(default=64, ge=1, description="Pictures per job.")
     pending_jobs: Integer = Field(default=1000, ge=1, description="Jobs waiting in the queue.")
     body_bytes: Integer = Field(default=64 * 1024 * 1024, ge=1024, description="Size of a request body.")
+    upload_bytes: Integer = Field(
+        default=64 * 1024**3, ge=1024, description="Size of a model file sent to POST /models/upload."
+    )
     prompt_characters: Integer = Field(
         default=16_000, ge=1, le=20_000, description="Length of a prompt. The library crashes somewhat above 20000."
     )
     pixel_steps: Integer = Field(
-        default=200_000_000_000, ge=1, description="width x height x steps x batch of one job."
+        default=200_000_000_000, ge=1, description="width x height x steps x batch (or frames) of one job."
+    )
+    video_frames: Integer = Field(default=1000, ge=1, description="Frames of a video.")
+    video_pixels: Integer = Field(
+        default=2_000_000_000,
+        ge=1,
+        description="width x height x frames of a video: it is held in memory as a whole, three bytes a pixel and more.",
     )
 
 

@@ -15,6 +15,7 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
+from sdcpp_rest.config.llm_sections import AssistantConfig, LlmConfig, OllamaConfig
 from sdcpp_rest.config.sections import (
     CONFIG_FILE_NAME,
     ENV_CONFIG_FILE,
@@ -58,6 +59,9 @@ class Config(BaseSettings):
     housekeeping: HousekeepingConfig = Field(default_factory=HousekeepingConfig)
     api: ApiConfig = Field(default_factory=ApiConfig)
     events: EventsConfig = Field(default_factory=EventsConfig)
+    llm: LlmConfig = Field(default_factory=LlmConfig)
+    ollama: OllamaConfig = Field(default_factory=OllamaConfig)
+    assistant: AssistantConfig = Field(default_factory=AssistantConfig)
 
     @classmethod
     def settings_customise_sources(

@@ -74,8 +74,21 @@ def transfer(view: View) -> View:
     return view
 
 
+def drawing(view: View) -> View:
+    """Mark a view that decodes pictures: a few at a time, so that the machine is left to the others."""
+    setattr(view, _POOL, "drawing")
+    return view
+
+
+def uploading(view: View) -> View:
+    """Mark a view that reads a body of any length from `request.stream` as it comes in, bounded by
+    ``limits.upload_bytes``. Every other view is called when its body is there as a whole."""
+    setattr(view, _POOL, "upload")
+    return view
+
+
 def pool_of(view: Callable[..., Any] | None) -> str:
-    """``short``, ``blocking`` or ``transfer``."""
+    """``short``, ``blocking``, ``transfer``, ``drawing`` or ``upload``."""
     return str(getattr(view, _POOL, "short"))
 
 
@@ -101,7 +114,7 @@ def render_error(path: str, error: SdcppRestError) -> tuple[int, list[tuple[str,
     headers = [("Content-Type", "application/json")]
     if isinstance(error, NotAuthenticated):
         headers.append(("WWW-Authenticate", 'Bearer realm="sdcpp-rest"'))
-    if error.status == 503:
+    if error.status in (429, 503):
         headers.append(("Retry-After", "1"))
     return error.status, headers, json_text(body).encode()
 
@@ -296,6 +309,13 @@ def _from_text(text: str, field: FieldInfo) -> Any:
             return int(text)
         except ValueError:
             return text
+    if field.annotation is float and len(text) <= 40:
+        try:
+            return float(text)
+        except ValueError:
+            return text
+    if field.annotation is bool:
+        return {"true": True, "1": True, "false": False, "0": False}.get(text.lower(), text)
     return text
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal
+from weakref import WeakKeyDictionary
 
 from flask import Blueprint, Response
 from pydantic import ConfigDict, Field
 
-from sdcpp_rest.core.catalog import ModelFile, ModelType
-from sdcpp_rest.core.load_spec import LoadSpec, ModelKind
+from sdcpp_rest.core.catalog import ModelType
+from sdcpp_rest.core.load_spec import ModelKind
 from sdcpp_rest.errors import EngineDied, LoadFailed, ModelNotFound, SdcppRestError
 from sdcpp_rest.routes.http import (
     Flag,
@@ -18,14 +20,19 @@ from sdcpp_rest.routes.http import (
     Wire,
     answer,
     blocking,
+    json_text,
     left_out,
     read_body,
     read_query,
     runtime,
     validate,
 )
+from sdcpp_rest.routes.model_wire import ModelShown, shown_model
 from sdcpp_rest.routes.openapi import Answer, documented
 from sdcpp_rest.services.model_library import LoadRequest
+
+if TYPE_CHECKING:
+    from sdcpp_rest.runtime import Runtime
 
 models = Blueprint("models", __name__)
 
@@ -43,7 +50,9 @@ class LoadOptionsBody(Wire):
     enable_mmap: Flag = Field(True, description="Map files into memory instead of reading them.")
     vae_decode_only: Flag = Field(True, description="Leave the VAE's encoder out; img2img needs it.")
     tae_preview_only: Flag = Field(False, description="Use the TAESD for previews only, not for the picture.")
-    free_params_immediately: Flag = Field(False, description="Ignored: the engine would end at the second picture.")
+    free_params_immediately: Flag = Field(
+        False, description="Free the weights after the first job; each later one loads the model again."
+    )
     vae_conv_direct: Flag = Field(False, description="Direct convolutions in the VAE.")
     diffusion_conv_direct: Flag = Field(False, description="Direct convolutions in the diffusion model.")
     force_sdxl_vae_conv_scale: Flag = Field(False, description="For SDXL VAEs that overflow half precision.")
@@ -92,8 +101,18 @@ class LoadBody(Wire):
     llm_vision: Text = Field("", description="Vision part of that language model.")
     taesd: Text = Field("", description="Tiny autoencoder, for previews.")
     high_noise_diffusion_model: Text = Field("", description="The second expert of a mixture (Wan 2.2).")
-    photo_maker: Text = Field("", description="PhotoMaker. Not available in this version.")
+    photo_maker: Text = Field("", description="PhotoMaker model, for SDXL; also a path below the models folder.")
+    embeddings: list[Text] = left_out(
+        "Textual inversions that prompts may name, as `GET /models` lists them. Left out: all of them; empty: none. "
+        "With any, the library keeps CLIP in 32 bits.",
+        max_length=1000,
+    )
     options: LoadOptionsBody = Field(default_factory=lambda: LoadOptionsBody.model_validate({}))
+
+
+class LoadQuery(Wire):
+    wait: Flag = Field(True, description="Answer when the model is loaded; `false`: at once, with a 202.")
+    timeout: Number = left_out("Seconds to wait; then a 504, and the load goes on.", gt=0, le=86_400)
 
 
 class UnloadBody(Wire):
@@ -116,17 +135,6 @@ class HashPath(Wire):
     model_name: str = Field(
         description="A name of `GET /models`; its slashes may be encoded.", examples=["demo_dit_q8_0.gguf"]
     )
-
-
-class ModelShown(Answer):
-    """A model file."""
-
-    name: str = Field(description="Relative to the folder of its type.", examples=["SD1x/some_model.safetensors"])
-    type: ModelType
-    file_extension: str = Field(examples=[".safetensors"])
-    size_bytes: int
-    hash: str | None = Field(description="SHA-256 in hex, once `GET /models/hash/...` has computed it.")
-    is_loaded: bool = left_out("Whether the engine holds it; told of checkpoints and diffusion models.")
 
 
 class ModelsShown(Answer):
@@ -173,6 +181,17 @@ class Loaded(Answer):
     warnings: list[str] = left_out("What was ignored or corrected.")
 
 
+class LoadStarted(Answer):
+    """A load under way: `GET /health` and the WebSocket tell of its end."""
+
+    success: Literal[True]
+    message: str
+    status: Literal["loading"]
+    model_name: str
+    model_type: ModelKind
+    warnings: list[str] = left_out("What was ignored or corrected.")
+
+
 class Unloaded(Answer):
     success: Literal[True]
     message: str
@@ -197,45 +216,42 @@ class ModelNotThere(SdcppRestError):
 def list_models() -> Response:
     """List model files by type. Filters narrow the lists down; all of them must fit."""
     applied = read_query(ModelsQuery).sent()
-    found = runtime().library.list(
-        type=applied.get("type"),
-        extension=applied.get("extension"),
-        search=applied.get("search") or applied.get("name"),
-    )
-    lists, resident = runtime().hashes.filled_in(found), runtime().models.resident
-    shown: dict[str, Any] = {name: [_shown(file, resident) for file in files] for name, files in lists.items()}
-    shown["loaded_model"] = resident.model.name if resident else None
-    shown["loaded_model_type"] = resident.kind if resident else None
-    if applied:
-        shown["applied_filters"] = applied
-    return answer(shown)
+    if not applied:
+        return Response(_whole_list(runtime()), mimetype="application/json")
+    return answer({**_lists(runtime(), applied), "applied_filters": applied})
 
 
 @models.post("/models/load")
-@documented({200: Loaded}, errors=(409, 501), body=LoadBody)
+@documented({200: Loaded, 202: LoadStarted}, errors=(409, 504), body=LoadBody, query=LoadQuery)
 @blocking
 def load_model() -> Response:
-    """Load a model, and select it for the jobs to come. Answers when it is loaded. A name that does not exist is a 500
-    with the nearest names."""
-    body, warnings = validate(LoadBody, read_body())
+    """Load a model, and select it for the jobs to come. Answers when it is loaded, or at once with ``wait=false``. A
+    name that does not exist is a 500 with the nearest names."""
+    query = read_query(LoadQuery)
+    body, ignored = validate(LoadBody, read_body())
     try:
-        outcome = runtime().models.load(to_request(body))
+        pending = runtime().models.begin_load(to_request(body))
+        shown: dict[str, Any] = {"success": True}
+        if query.wait:
+            loaded = pending.outcome(query.sent().get("timeout")).loaded
+            shown["message"] = "Model loaded successfully"
+        else:
+            shown |= {"message": "The model is being loaded", "status": "loading"}
     except ModelNotFound as error:
         raise ModelNotThere(f"Internal error: {error.message}", **error.detail) from None
     except EngineDied as error:
         raise LoadFailed(error.message, **error.detail) from None
-    shown: dict[str, Any] = {
-        "success": True,
-        "message": "Model loaded successfully",
-        "model_name": outcome.spec.model.name,
-        "model_type": outcome.spec.kind,
-        "loaded_components": outcome.spec.component_names,
-        "model_architecture": outcome.loaded.architecture or outcome.spec.architecture,
-        "load_seconds": round(outcome.loaded.seconds, 3),
-    }
-    if warnings or outcome.warnings:
-        shown["warnings"] = [*warnings, *outcome.warnings]
-    return answer(shown)
+    spec = pending.spec
+    shown |= {"model_name": spec.model.name, "model_type": spec.kind}
+    if query.wait:
+        shown |= {
+            "loaded_components": spec.component_names,
+            "model_architecture": loaded.architecture or spec.architecture,
+            "load_seconds": round(loaded.seconds, 3),
+        }
+    if ignored or pending.warnings:
+        shown["warnings"] = [*ignored, *pending.warnings]
+    return answer(shown, 200 if query.wait else 202)
 
 
 @models.post("/models/unload")
@@ -261,18 +277,45 @@ def hash_model(model_type: str, model_name: str) -> Response:
 def to_request(body: LoadBody) -> LoadRequest:
     """What the client really sent: an omitted component is the model's own choice, an empty name means none."""
     sent = body.sent()
-    name, options = sent.pop("model_name"), sent.pop("options", {})
-    return LoadRequest(model_name=name, model_type=sent.pop("model_type", None), components=sent, options=options)
+    name, options, embeddings = sent.pop("model_name"), sent.pop("options", {}), sent.pop("embeddings", None)
+    return LoadRequest(
+        model_name=name,
+        model_type=sent.pop("model_type", None),
+        components=sent,
+        options=options,
+        embeddings=None if embeddings is None else tuple(embeddings),
+    )
 
 
-def _shown(file: ModelFile, resident: LoadSpec | None) -> dict[str, Any]:
+# Thousands of files take tens of milliseconds to be written as JSON: the last text is kept until something changes.
+_texts: WeakKeyDictionary[Runtime, tuple[tuple[object, ...], str]] = WeakKeyDictionary()
+
+
+def _whole_list(house: Runtime) -> str:
+    revision = house.library.revision
+    house.library.list()  # looks whether anything has changed
+    key = (house.library.revision, house.hashes.revision, house.models.resident)
+    kept = _texts.get(house)
+    if kept is not None and kept[0] == key:
+        return kept[1]
+    text = json_text(_lists(house, {}))
+    # What was changed meanwhile may be in the text or not: such a text is not kept.
+    if revision == house.library.revision:
+        _texts[house] = (key, text)
+    return text
+
+
+def _lists(house: Runtime, applied: Mapping[str, str]) -> dict[str, Any]:
+    found = house.library.list(
+        type=applied.get("type"),
+        extension=applied.get("extension"),
+        search=applied.get("search") or applied.get("name"),
+    )
+    sums, resident = house.hashes.known(), house.models.resident
     shown: dict[str, Any] = {
-        "name": file.name,
-        "type": file.type,
-        "file_extension": file.file_extension,
-        "size_bytes": file.size_bytes,
-        "hash": file.hash,
+        name: [shown_model(file, sums.get(file.path, file.size_bytes, file.mtime_ns), resident) for file in files]
+        for name, files in found.items()
     }
-    if file.type in ("checkpoint", "diffusion"):
-        shown["is_loaded"] = resident is not None and resident.model.path == file.path
+    shown["loaded_model"] = resident.model.name if resident else None
+    shown["loaded_model_type"] = resident.kind if resident else None
     return shown

@@ -77,6 +77,7 @@ class Operation:
     body: type[BaseModel] | None
     query: type[BaseModel] | None
     path: type[BaseModel] | None
+    form: type[BaseModel] | None = None
 
 
 def documented(
@@ -86,6 +87,7 @@ def documented(
     body: type[BaseModel] | None = None,
     query: type[BaseModel] | None = None,
     path: type[BaseModel] | None = None,
+    form: type[BaseModel] | None = None,
 ) -> Callable[[View], View]:
     """Declare what a view reads and answers with; goes below the route decorator.
 
@@ -94,6 +96,7 @@ def documented(
         errors: statuses answered with an `Error`. Not named: 401 and 403 (every route), 413 and 400 (bodies), 400
             (queries), 503 (views marked `blocking`), 500.
         body, query, path: the models of the request's three parts.
+        form: the model of a form with a file, which may also come bare, as application/octet-stream.
     """
     operation = Operation(
         {status: found if isinstance(found, tuple) else (found,) for status, found in answers.items()},
@@ -101,6 +104,7 @@ def documented(
         body,
         query,
         path,
+        form,
     )
 
     def mark(view: View) -> View:
@@ -123,6 +127,8 @@ def document(app: Flask, version: str, limits: object = None) -> dict[str, Any]:
     for _, _, _, operation in found:
         if operation.body is not None:
             models[operation.body, "validation"] = None
+        if operation.form is not None:
+            models[operation.form, "validation"] = None
         for contents in operation.answers.values():
             models.update({(content, "serialization"): None for content in contents if not isinstance(content, str)})
     refs, definitions = models_json_schema(list(models), ref_template=_SCHEMAS + "{model}")
@@ -203,6 +209,12 @@ def _operation(
         required = any(field.is_required() for field in operation.body.model_fields.values())
         media = {"schema": schema, **_example(operation.body)}
         shown["requestBody"] = {"required": required, "content": {"application/json": media}}
+    if operation.form is not None:
+        forms = {
+            "multipart/form-data": {"schema": references[operation.form, "validation"]},
+            "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
+        }
+        shown["requestBody"] = {"required": True, "content": forms}
     responses: dict[str, Any] = {}
     for status, contents in operation.answers.items():
         by_type: dict[str, list[Any]] = {}
@@ -263,12 +275,13 @@ _MEANINGS = {
     403: "The Host or Origin header names a place that the configuration does not know.",
     404: "There is no such thing.",
     409: "Not now: the state of things forbids it.",
-    413: "The body is larger than limits.body_bytes.",
+    413: "The body is larger than limits.body_bytes; a model file: than limits.upload_bytes.",
     416: "The file has no such part.",
     429: "As many jobs are waiting as limits.pending_jobs allows.",
     500: "It failed, or the server has a fault (then there is an `error_id`).",
     501: "Not available in this version.",
     503: "The engine cannot be had, the server stops, or too many calls are waiting.",
+    507: "There is no room left on the disk.",
 }
 
 

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
 from typing import Any
 
@@ -63,94 +62,6 @@ def test_what_a_browser_would_run_is_offered_for_saving(house: Any, name: str) -
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
 
 
-def test_folders_are_listed_with_escaped_links(house: Any, picture: str) -> None:
-    odd = folder_of(house) / "<b>&\"' ?#.png"
-    odd.write_bytes(b"x")
-    page = get(house.client, "/output")
-    assert page.mimetype == "text/html"
-    assert "<b>" not in page.text
-    assert "%3Cb%3E%26%22%27%20%3F%23.png" in page.text
-    assert get(house.client, "/output/%3Cb%3E%26%22%27%20%3F%23.png").data == b"x"
-    folder = get(house.client, picture.rpartition("/")[0] + "/")
-    assert "image_0.png" in folder.text
-    assert picture in folder.text
-
-
-@pytest.fixture
-def gallery(house: Any) -> Any:
-    """A client, and in its output folder three files and two folders whose names, sizes and dates disagree."""
-    folder = folder_of(house)
-    for name, size, date in (("b.png", 1, 3000), ("C.png", 30, 1000), ("a.png", 200, 2000)):
-        (folder / name).write_bytes(b"x" * size)
-        os.utime(folder / name, (date, date))
-    for name, date in (("z", 100), ("y", 200)):
-        (folder / name).mkdir()
-        os.utime(folder / name, (date, date))
-    return house.client
-
-
-@pytest.mark.parametrize(
-    ("query", "names"),
-    [
-        ("", ["y", "z", "a.png", "b.png", "C.png"]),
-        ("?sort=name&order=desc", ["z", "y", "C.png", "b.png", "a.png"]),
-        ("?sort=size", ["y", "z", "b.png", "C.png", "a.png"]),
-        ("?sort=size&order=desc", ["z", "y", "a.png", "C.png", "b.png"]),
-        ("?sort=date", ["z", "y", "C.png", "a.png", "b.png"]),
-        ("?sort=date&order=desc", ["y", "z", "b.png", "a.png", "C.png"]),
-        ("?sort=&order=&other=1", ["y", "z", "a.png", "b.png", "C.png"]),
-    ],
-)
-def test_a_listing_is_whole_and_sorted_with_folders_first(gallery: FlaskClient, query: str, names: list[str]) -> None:
-    page = get(gallery, f"/output{query}").text
-    assert re.findall(r'<tr><td><a href="/output/([^"]*)">', page) == names
-    assert "2 folders, 3 files, 231 bytes" in page
-
-
-@pytest.mark.parametrize("query", ["sort=colour", "order=up", "sort=name,size"])
-def test_a_listing_in_an_unknown_order_is_refused_by_name(gallery: FlaskClient, query: str) -> None:
-    answer = get(gallery, f"/output?{query}")
-    assert answer.status_code == 400
-    assert query.partition("=")[0] in answer.get_json()["error"]
-
-
-def test_titles_sort_and_turn_the_order_round(gallery: FlaskClient) -> None:
-    page = get(gallery, "/output?sort=size").text
-    assert 'href="?sort=size&amp;order=desc"' in page
-    assert 'href="?sort=date&amp;order=asc"' in page
-
-
-def test_a_listing_shows_the_way_back(house: Any) -> None:
-    (folder_of(house) / "a b" / "c&d").mkdir(parents=True)
-    page = get(house.client, "/output/a%20b/c%26d/").text
-    assert '<a href="/output">output</a> / <a href="/output/a%20b">a b</a>' in page
-    assert '<a href="/output/a%20b/c%26d">c&amp;d</a>' in page
-
-
-def test_a_listing_needs_nothing_from_elsewhere_and_runs_nothing(gallery: FlaskClient) -> None:
-    answer = get(gallery, "/output")
-    assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'")
-    assert "script" not in answer.text
-    assert "http://" not in answer.text
-
-
-def test_a_name_that_is_no_text_is_listed_too(house: Any) -> None:
-    (folder_of(house) / os.fsdecode(b"odd\xff.png")).write_bytes(b"x")
-    page = get(house.client, "/output")
-    assert page.status_code == 200
-    assert "odd%FF.png" in page.text
-
-
-def test_a_folder_that_goes_away_while_it_is_read_is_not_found(house: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    (folder_of(house) / "job").mkdir()
-
-    def gone(path: Path) -> Any:
-        raise FileNotFoundError(path)
-
-    monkeypatch.setattr(Path, "iterdir", gone)
-    assert get(house.client, "/output/job").status_code == 404
-
-
 def test_hidden_folders_are_neither_listed_nor_served(house: Any) -> None:
     secret = folder_of(house) / ".spool" / "x"
     secret.mkdir(parents=True)
@@ -197,3 +108,96 @@ def test_a_pipe_in_the_folder_is_not_opened(house: Any) -> None:
     """Opening it would wait for a writer, and hold its thread, for ever."""
     os.mkfifo(folder_of(house) / "pipe.png")
     assert get(house.client, "/output/pipe.png").status_code == 404
+
+
+def test_a_link_that_leads_out_is_not_listed_either(house: Any, tmp_path: Path) -> None:
+    (tmp_path / "secret.txt").write_text("secret")
+    (folder_of(house) / "link.txt").symlink_to(tmp_path / "secret.txt")
+    assert "link.txt" not in get(house.client, "/output").text
+
+
+@pytest.mark.parametrize(
+    ("name", "content_type"),
+    [("a.mp4", "video/mp4"), ("a.WEBM", "video/webm"), ("a.webp", "image/webp"), ("a.avif", "image/avif"),
+     ("a.mkv", "video/x-matroska"), ("a.bmp", "image/bmp"), ("a.unheard", "application/octet-stream")],
+)  # fmt: skip
+def test_videos_and_pictures_have_their_types_and_can_be_sought_in(house: Any, name: str, content_type: str) -> None:
+    (folder_of(house) / name).write_bytes(bytes(range(100)))
+    whole = get(house.client, f"/output/{name}")
+    assert (whole.mimetype, whole.headers["Accept-Ranges"]) == (content_type, "bytes")
+    # What players send first, what they send when one jumps ahead, and for the end.
+    for asked, told, body in (
+        ("bytes=0-", "bytes 0-99/100", bytes(range(100))),
+        ("bytes=40-49", "bytes 40-49/100", bytes(range(40, 50))),
+        ("bytes=-10", "bytes 90-99/100", bytes(range(90, 100))),
+    ):
+        part = get(house.client, f"/output/{name}", headers={"Range": asked})
+        assert (part.status_code, part.headers["Content-Range"], part.data) == (206, told, body)
+        assert part.mimetype == content_type
+    changed = get(house.client, f"/output/{name}", headers={"Range": "bytes=0-1", "If-Range": '"another"'})
+    assert (changed.status_code, len(changed.data)) == (200, 100)
+
+
+# --- removal --------------------------------------------------------------------------------------------------------
+
+
+def test_a_file_can_be_removed(client: FlaskClient, picture: str) -> None:
+    answer = client.delete(picture)
+    assert (answer.status_code, answer.get_json()) == (200, {"success": True, "path": picture.removeprefix("/output/")})
+    assert get(client, picture).status_code == 404
+    assert client.delete(picture).status_code == 404
+    assert get(client, picture.rpartition("/")[0] + "/config.json").status_code == 200
+
+
+def test_the_folder_of_a_job_takes_the_job_with_it_and_both_come_back(client: FlaskClient, picture: str) -> None:
+    folder = picture.rpartition("/")[0]
+    job_url = "/queue" + folder.removeprefix("/output")
+    assert client.delete(folder + "/").status_code == 200
+    assert get(client, folder).status_code == 404
+    assert client.get(job_url).status_code == 404
+    assert client.post(job_url + "/restore").status_code == 200
+    assert client.get(job_url).get_json()["status"] == "completed"
+    assert get(client, picture).status_code == 200
+
+
+def test_a_link_to_the_folder_of_a_job_is_removed_alone(house: Any, picture: str) -> None:
+    job_id = picture.split("/")[2]
+    (folder_of(house) / "link").symlink_to(folder_of(house) / job_id)
+    assert house.client.delete("/output/link").status_code == 200
+    assert get(house.client, picture).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [(".", 400), ("./", 400), ("..", 400), ("%2e%2e/data", 400), ("a/../../data", 400), ("C:/Windows", 400),
+     (".spool", 404), (".bin", 404), ("nothing.png", 404), ("%00", 400)],
+)  # fmt: skip
+def test_neither_the_root_nor_what_is_hidden_or_outside_is_removed(house: Any, path: str, status: int) -> None:
+    answer = house.client.delete(f"/output/{path}")
+    assert (answer.status_code, answer.is_json) == (status, True)
+    assert folder_of(house).is_dir()
+    assert (folder_of(house) / ".spool").is_dir()
+    assert Path(house.config.paths.data_dir).is_dir()
+
+
+def test_the_root_has_no_removal_at_all(client: FlaskClient) -> None:
+    assert client.delete("/output").status_code == 405
+
+
+def test_a_removal_that_the_disk_refuses_says_so(house: Any, picture: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(relative: str) -> None:
+        raise PermissionError(13, "Permission denied", "/somewhere/secret")
+
+    monkeypatch.setattr(house.runtime.outputs, "remove", refuse)
+    answer = house.client.delete(picture)
+    assert (answer.status_code, answer.get_json()["error"]) == (409, "It cannot be removed: Permission denied")
+
+
+def test_a_job_that_is_published_while_its_folder_is_removed_ends_well(house: Any) -> None:
+    house.gate.clear()
+    job_id = house.submit()
+    assert house.running.wait(20)
+    assert house.client.delete(f"/output/{job_id}").status_code == 404
+    house.gate.set()
+    assert house.finished(job_id)["status"] == "completed"
+    assert house.client.delete(f"/output/{job_id}").status_code == 200

@@ -9,8 +9,8 @@ from flask.testing import FlaskClient
 from PIL import Image
 
 from sdcpp_rest.core.params import ImageParams
-from sdcpp_rest.errors import NotSupported
-from sdcpp_rest.routes.generation import Img2ImgBody, Txt2ImgBody, to_params
+from sdcpp_rest.routes.generation import to_params
+from sdcpp_rest.routes.generation_bodies import CacheOptionsBody, Img2ImgBody, Txt2ImgBody
 from sdcpp_rest.routes.models import LoadBody, LoadOptionsBody
 
 # Every field of the contract's table for POST /txt2img, with a value that is allowed.
@@ -24,6 +24,14 @@ CONTRACT = {
     "easycache_threshold": 0.2, "easycache_start": 0.15, "easycache_end": 0.95, "pm_id_images": [],
     "pm_id_embed_path": "", "pm_style_strength": 20.0, "upscale": False, "upscale_repeats": 1,
     "upscale_auto_unload": True,
+}  # fmt: skip
+
+# What there is beside it.
+MORE: dict[str, Any] = {
+    "img_cfg_scale": 2.0, "flow_shift": 3.0, "preprocess": "", "hires": True, "hires_upscaler": "Latent (bicubic)",
+    "hires_scale": 1.5, "hires_width": 96, "hires_height": 80, "hires_steps": 3, "hires_denoising_strength": 0.5,
+    "hires_upscale_tile_size": 64, "cache_mode": "spectrum", "cache_options": {"spectrum_m": 4, "scm_mask": "1,0"},
+    "vae_tile_rel_size_x": 0.5, "vae_tile_rel_size_y": 2.0,
 }  # fmt: skip
 
 
@@ -50,13 +58,15 @@ def wrong_values(model: type, prefix: str = "") -> list[Any]:
     return cases
 
 
-TXT2IMG_CASES = wrong_values(Txt2ImgBody)
+TXT2IMG_CASES = [case for case in wrong_values(Txt2ImgBody) if case.values != ("cache_options", {})]
+CACHE_CASES = wrong_values(CacheOptionsBody, "cache_options.")
 LOAD_CASES = [case for case in wrong_values(LoadBody) if case.values[0] != "options" or case.values[1] != {}]
 OPTION_CASES = wrong_values(LoadOptionsBody, "options.")
 
 
 def test_every_field_of_the_wire_is_tried_with_wrong_types() -> None:
-    assert len(TXT2IMG_CASES) >= 180
+    assert len(TXT2IMG_CASES) >= 280
+    assert len(CACHE_CASES) >= 90
     assert len(LOAD_CASES) >= 60
     assert len(OPTION_CASES) >= 150
 
@@ -66,6 +76,13 @@ def test_a_wrong_type_in_txt2img_is_refused_by_name(shared_client: FlaskClient, 
     answer = shared_client.post("/txt2img", json={"prompt": "x", field: value})
     assert answer.status_code == 400, answer.text
     assert field in answer.get_json()["error"]
+
+
+@pytest.mark.parametrize(("field", "value"), CACHE_CASES)
+def test_a_wrong_type_in_cache_options_is_refused_by_name(shared_client: FlaskClient, field: str, value: Any) -> None:
+    answer = shared_client.post("/txt2img", json={"prompt": "x", "cache_options": {field: value}})
+    assert answer.status_code == 400, answer.text
+    assert f"cache_options.{field}" in answer.get_json()["error"]
 
 
 @pytest.mark.parametrize(("field", "value"), LOAD_CASES)
@@ -93,7 +110,11 @@ def test_a_wrong_type_in_load_options_is_refused_by_name(shared_client: FlaskCli
         ("skip_layers", list(range(2000))), ("skip_layers", [-1]), ("custom_sigmas", [-1.0, 0.0]),
         ("prompt", "x" * 16_001), ("prompt", "x" * 100_000), ("negative_prompt", "x" * 16_001), ("sampler", "magic"),
         ("scheduler", "magic"), ("title", "x" * 201), ("ref_images", ["x"] * 17), ("upscale_repeats", 0),
-        ("prompt", "a\u0000b"),
+        ("prompt", "a\u0000b"), ("hires_scale", 0.5), ("hires_width", 4097), ("hires_denoising_strength", 0),
+        ("hires_steps", -1), ("hires_upscale_tile_size", 0), ("upscale_repeats", 17), ("pm_style_strength", 101),
+        ("pm_id_images", ["x"] * 17), ("control_strength", 1.5), ("preprocess", "depth"), ("cache_mode", "magic"),
+        ("cache_options", {"spectrum_m": 0}), ("cache_options", {"scm_mask": "1;0"}), ("flow_shift", -1),
+        ("vae_tile_rel_size", 1000), ("img_cfg_scale", 1001),
     ],
 )  # fmt: skip
 def test_a_value_out_of_range_is_refused_by_name(shared_client: FlaskClient, field: str, value: Any) -> None:
@@ -126,6 +147,20 @@ def test_every_field_of_the_contract_is_taken(house: Any) -> None:
     kept = {name: value for name, value in CONTRACT.items() if name in ImageParams.model_fields}
     assert len(kept) >= 28
     assert {name: params[name] for name in kept} == kept
+
+
+def test_every_field_beside_the_contract_is_taken(house: Any) -> None:
+    answer = house.client.post("/txt2img", json={"prompt": "x", "steps": 1, "title": "t", **MORE})
+    assert answer.status_code == 202, answer.text
+    assert "warnings" not in answer.get_json()
+    params = house.finished(answer.get_json()["job_id"])["params"]
+    options = params.pop("cache_options")
+    assert {name: options[name] for name in MORE["cache_options"]} == MORE["cache_options"]
+    assert {name: params[name] for name in MORE if name != "cache_options"} == {
+        name: value for name, value in MORE.items() if name != "cache_options"
+    }
+    short = {"prompt", "title", "vae_tile_rel_size"}
+    assert set(Txt2ImgBody.model_fields) == CONTRACT.keys() | MORE.keys() | short
 
 
 def test_null_means_not_given(client: FlaskClient) -> None:
@@ -170,14 +205,28 @@ def test_without_a_model_the_contract_has_its_words(make_house: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("field", "value"),
-    [("control_image_base64", "AAAA"), ("pm_id_images", ["AAAA"]), ("pm_id_embed_path", "x"), ("upscale", True)],
+    ("body", "field", "words"),
+    [
+        ({"control_image_base64": "AAAA"}, "control_image_base64", "does not work with a ControlNet"),
+        ({"pm_id_images": ["AAAA"]}, "pm_id_images", 'load it again with "photo_maker"'),
+        ({"pm_id_embed_path": "x"}, "pm_id_embed_path", 'load it again with "photo_maker"'),
+        ({"upscale": True}, "upscale", "No upscaler loaded; load one with POST /upscaler/load"),
+        ({"hires": True, "hires_upscaler": "magic"}, "hires_upscaler", "or the name of an ESRGAN model"),
+        ({"ref_images": ["AAAA"]}, "ref_images.0", "is not a picture"),
+    ],
 )
-def test_what_is_not_built_yet_is_a_clear_501(client: FlaskClient, field: str, value: Any) -> None:
-    answer = client.post("/txt2img", json={"prompt": "x", field: value})
-    assert answer.status_code == 501
-    assert "not available in this version yet" in answer.get_json()["error"]
+def test_what_the_model_cannot_do_is_told_with_what_to_do_about_it(
+    client: FlaskClient, body: dict[str, Any], field: str, words: str
+) -> None:
+    answer = client.post("/txt2img", json={"prompt": "x", **body})
+    assert answer.status_code == 400
+    assert words in answer.get_json()["error"]
     assert answer.get_json()["field"] == field
+
+
+def test_missing_upscaler_has_a_code_of_its_own(client: FlaskClient) -> None:
+    answer = client.post("/txt2img", json={"prompt": "x", "upscale": True})
+    assert answer.get_json()["code"] == "no_upscaler_loaded"
 
 
 def test_a_full_queue_is_told(make_house: Any) -> None:
@@ -202,19 +251,59 @@ def test_images_are_named_by_role() -> None:
             "prompt": "x",
             "init_image_base64": "I",
             "mask_image_base64": "M",
+            "control_image_base64": "C",
             "ref_images": ["A", "B"],
+            "pm_id_images": ["F"],
             "img_cfg_scale": -1,
         }
     )
     asked, images = to_params(body)
-    assert images == {"init_image": "I", "mask_image": "M", "ref_images.0": "A", "ref_images.1": "B"}
-    assert asked == {"prompt": "x"}
+    assert images == {
+        "init_image": "I", "mask_image": "M", "control_image": "C", "ref_images.0": "A", "ref_images.1": "B",
+        "pm_id_images.0": "F",
+    }  # fmt: skip
+    assert asked == {"prompt": "x", "img_cfg_scale": None}
 
 
 def test_what_was_not_sent_is_left_to_the_defaults() -> None:
-    assert to_params(Txt2ImgBody.model_validate({"prompt": "x", "upscale": False}))[0] == {"prompt": "x"}
-    with pytest.raises(NotSupported):
-        to_params(Txt2ImgBody.model_validate({"prompt": "x", "upscale": True}))
+    sent = {"prompt": "x", "upscale": False, "cache_options": {"spectrum_m": 4}, "title": "mine"}
+    asked, _ = to_params(Txt2ImgBody.model_validate(sent))
+    assert asked == {"prompt": "x", "upscale": False, "cache_options": {"spectrum_m": 4}}
+
+
+def test_one_relative_tile_size_stands_for_both() -> None:
+    body = Txt2ImgBody.model_validate({"prompt": "x", "vae_tile_rel_size": 0.5, "vae_tile_rel_size_y": 2})
+    assert to_params(body)[0] == {"prompt": "x", "vae_tile_rel_size_x": 0.5, "vae_tile_rel_size_y": 2}
+
+
+def test_name_of_the_embedding_file_goes_along() -> None:
+    body = Txt2ImgBody.model_validate({"prompt": "x", "pm_id_embed_path": "anna.bin"})
+    assert to_params(body)[0] == {"prompt": "x", "pm_id_embed_path": "anna.bin"}
+
+
+def test_picture_is_upscaled_by_the_loaded_upscaler(house: Any) -> None:
+    assert house.client.post("/upscaler/load", json={"model_name": "esrgan_x4"}).status_code == 200
+    body = {"prompt": "x", "steps": 1, "upscale": True, "upscale_auto_unload": False, "batch_count": 2}
+    job = house.finished(house.client.post("/txt2img", json=body).get_json()["job_id"])
+    assert job["status"] == "completed", job
+    assert job["params"]["upscaler"] == {"model": {"name": "esrgan_x4.safetensors"}, "tile_size": 128, "n_threads": -1}
+    for path in job["outputs"]:
+        with Image.open(house.runtime.outputs.path_of(path)) as picture:
+            assert picture.size == (256, 256)
+
+
+def test_hires_fix_names_its_upscaler(house: Any) -> None:
+    body = {"prompt": "x", "steps": 1, "hires": True, "hires_upscaler": "esrgan_x2", "hires_width": 96}
+    job = house.finished(house.client.post("/txt2img", json=body).get_json()["job_id"])
+    assert job["status"] == "completed", job
+    params = job["params"]
+    assert (params["hires_upscaler"], params["hires_model"]) == ("Model", {"name": "esrgan_x2.safetensors"})
+    assert (params["hires_width"], params["hires_height"]) == (96, 96)
+
+
+def test_title_stays_with_the_job(house: Any) -> None:
+    answer = house.client.post("/txt2img", json={"prompt": "x", "steps": 1, "title": "my cat"})
+    assert house.finished(answer.get_json()["job_id"])["title"] == "my cat"
 
 
 def test_img2img_needs_its_picture(client: FlaskClient) -> None:
@@ -222,15 +311,22 @@ def test_img2img_needs_its_picture(client: FlaskClient) -> None:
     assert (answer.status_code, answer.get_json()["error"]) == (400, "init_image_base64 is required")
 
 
-def test_img2img_runs_on_a_model_loaded_with_its_encoder(house: Any) -> None:
-    loaded = house.client.post(
-        "/models/load", json={"model_name": "demo_dit_q8_0.gguf", "options": {"vae_decode_only": False}}
-    )
-    assert loaded.status_code == 200, loaded.text
+def test_img2img_runs_on_a_model_that_was_loaded_without_its_encoder(make_house: Any) -> None:
+    house = make_house()
+    house.runtime.start()
+    bare = {"model_name": "demo_dit_q8_0.gguf", "options": {"vae_decode_only": True, "flow_shift": 2.0}}
+    assert house.client.post("/models/load", json=bare).status_code == 200
     answer = house.client.post("/img2img", json={"prompt": "x", "steps": 1, "init_image_base64": png()})
     assert answer.status_code == 202, answer.text
+    assert any("it is loaded with the VAE's encoder" in warning for warning in answer.get_json()["warnings"])
     job = house.finished(answer.get_json()["job_id"])
     assert (job["type"], job["status"]) == ("img2img", "completed")
+    assert house.runtime.models.resident == house.runtime.models.selected.with_encoder
+    # The model with its encoder serves what was asked of the one without.
+    job_id = house.submit()
+    assert house.finished(job_id)["status"] == "completed"
+    assert house.runtime.queue.get(job_id).load_spec == house.runtime.models.selected
+    assert house.runtime.models.resident == house.runtime.models.selected.with_encoder
 
 
 @pytest.mark.parametrize("picture", ["", "not base64!", "AAAA", "data:image/png;base64,AAAA"])

@@ -116,6 +116,32 @@ def test_a_load_that_fails_says_why_and_leaves_the_server_usable(make_house: Any
     assert house.client.post("/models/load", json={"model_name": DEMO}).status_code == 200
 
 
+def test_a_load_need_not_be_waited_for(house: Any) -> None:
+    house.load_gate.clear()
+    body = {"model_name": DEMO, "options": {"n_threads": 2}}
+    answer = house.client.post("/models/load?wait=false", json=body)
+    assert answer.status_code == 202
+    assert answer.get_json() | {"message": ""} == {
+        "success": True,
+        "message": "",
+        "status": "loading",
+        "model_name": DEMO,
+        "model_type": "diffusion",
+    } | {name: text for name, text in answer.get_json().items() if name == "warnings"}
+    late = house.client.post("/models/load?timeout=0.01", json=body)
+    assert late.status_code == 504
+    assert "it goes on" in late.get_json()["error"]
+    house.load_gate.set()
+    assert house.client.post("/models/load?wait=true&timeout=20", json=body).status_code == 200
+    assert house.client.get("/health").get_json()["model_name"] == DEMO
+
+
+def test_what_cannot_be_loaded_is_told_at_once_also_when_nobody_waits(client: FlaskClient) -> None:
+    answer = client.post("/models/load?wait=false", json={"model_name": "nothing"})
+    assert answer.status_code == 500
+    assert client.post("/models/load?wait=perhaps", json={"model_name": DEMO}).status_code == 400
+
+
 def test_unload_is_idempotent_and_takes_no_body(client: FlaskClient) -> None:
     for _ in range(2):
         answer = client.post("/models/unload")

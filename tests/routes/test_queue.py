@@ -4,7 +4,6 @@ import io
 import re
 import threading
 from collections.abc import Iterator
-from datetime import datetime, timezone
 from typing import Any
 
 import pytest
@@ -12,8 +11,6 @@ from flask.testing import FlaskClient
 from PIL import Image
 
 from sdcpp_rest.core.events import JobPreview
-from sdcpp_rest.core.job import Job, Progress
-from sdcpp_rest.routes.queue import job_object
 
 ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 PROGRESS = {
@@ -80,48 +77,6 @@ def test_an_unknown_job_is_told_in_the_words_of_the_contract(client: FlaskClient
     assert (answer.status_code, answer.get_json()["error"]) == (404, "Job not found")
 
 
-def test_the_queue_is_counted_and_listed_newest_first(busy: Any) -> None:
-    house, running, pending = busy
-    queue = house.client.get("/queue").get_json()
-    assert list(queue) == [
-        "pending_count", "processing_count", "completed_count", "failed_count", "cancelled_count", "total_count",
-        "items",
-    ]  # fmt: skip
-    assert (queue["pending_count"], queue["processing_count"], queue["total_count"]) == (1, 1, 2)
-    assert {job["job_id"] for job in queue["items"]} == {running, pending}
-
-
-def test_filters_pages_and_order(house: Any) -> None:
-    jobs = [house.submit(prompt=prompt) for prompt in ("red one", "fake:fail two", "red three")]
-    for job in jobs:
-        house.finished(job)
-
-    def listed(query: str) -> list[str]:
-        return [job["job_id"] for job in house.client.get(f"/queue?{query}").get_json()["items"]]
-
-    assert listed("order=asc") == jobs
-    assert listed("order=desc") == jobs[::-1]
-    assert listed("status=failed") == [jobs[1]]
-    assert listed("status=completed,failed&order=asc") == jobs
-    assert listed("type=img2img") == []
-    assert listed("search=red&order=asc") == [jobs[0], jobs[2]]
-    assert listed("limit=1&offset=1&order=asc") == [jobs[1]]
-    assert listed("limit=&status=&unknown=1&order=asc") == jobs
-
-
-@pytest.mark.parametrize(
-    "query",
-    [
-        "limit=0", "limit=1001", "limit=x", "limit=-1", "limit=1.5", "limit=" + "9" * 5000, "offset=-1", "offset=x",
-        "status=done", "status=pending,odd", "type=picture", "type=txt2img,img2img", "order=up", "order=asc,desc",
-    ],
-)  # fmt: skip
-def test_a_bad_filter_is_refused_by_name(shared_client: FlaskClient, query: str) -> None:
-    answer = shared_client.get(f"/queue?{query}")
-    assert answer.status_code == 400
-    assert query.partition("=")[0] in answer.get_json()["error"]
-
-
 def test_cancel_of_a_pending_job_is_answered_as_the_contract_has_it(busy: Any) -> None:
     house, _, pending = busy
     answer = house.client.delete(f"/queue/{pending}")
@@ -171,35 +126,60 @@ def test_an_odd_job_id_is_just_not_found(shared_client: FlaskClient, job_id: str
     assert answer.is_json
 
 
-def test_paths_on_the_servers_disk_are_not_shown() -> None:
-    params = {
-        "prompt": "x",
-        "loras": [{"name": "l", "path": "/secret/l.safetensors", "weight": 1.0}],
-        "eta": float("inf"),
-    }
-    job = Job(id="j", kind="txt2img", params=params, created_at=datetime(2024, 1, 1, 12, tzinfo=timezone.utc))
-    shown = job_object(job, Progress())
-    assert shown["params"]["loras"] == [{"name": "l", "weight": 1.0}]
-    assert shown["created_at"] == "2024-01-01T12:00:00Z"
-    assert job.params["loras"][0]["path"], "the job itself must keep it"
+# --- renaming, moving, pausing ----------------------------------------------------------------------------------------
 
 
-def test_a_listing_tells_every_place_and_asks_for_them_once(house: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    house.gate.clear()
+def test_a_job_gets_another_title_whatever_its_status(busy: Any) -> None:
+    house, running, pending = busy
+    for job in (running, pending):
+        answer = house.client.patch(f"/queue/{job}", json={"title": "another"})
+        assert (answer.status_code, answer.get_json()["title"]) == (200, "another")
+    assert house.client.patch(f"/queue/{pending}", json={"title": ""}).get_json()["title"] is None
+    house.gate.set()
+    assert house.finished(running)["title"] == "another"
+    assert house.finished(pending)["title"] is None
+
+
+@pytest.mark.parametrize("body", [{}, {"title": 5}, {"title": "x" * 201}, {"title": None}])
+def test_a_bad_title_is_refused(busy: Any, body: dict[str, Any]) -> None:
+    house, _, pending = busy
+    answer = house.client.patch(f"/queue/{pending}", json=body)
+    assert (answer.status_code, answer.get_json()["field"]) == (400, "title")
+    assert house.client.patch("/queue/nothing", json={"title": "x"}).status_code == 404
+
+
+def test_a_waiting_job_is_moved_to_the_front(busy: Any) -> None:
+    house, running, first = busy
+    second = house.submit()
+    answer = house.client.post(f"/queue/{second}/front")
+    assert (answer.status_code, answer.get_json()["position"]) == (200, 1)
+    assert house.client.get(f"/queue/{first}").get_json()["position"] == 2
+    assert house.client.post("/queue/nothing/front").status_code == 404
+    refused = house.client.post(f"/queue/{running}/front")
+    assert (refused.status_code, refused.get_json()["status"]) == (409, "processing")
+    house.gate.set()
+    assert house.finished(second)["started_at"] <= house.finished(first)["started_at"]
+
+
+def test_a_full_queue_says_when_to_try_again(make_house: Any) -> None:
+    house = make_house(limits={"pending_jobs": 1}).start()
+    house.client.post("/queue/pause")
     house.submit()
-    assert house.running.wait(20)
-    waiting = [house.submit() for _ in range(5)]
-    house.client.delete(f"/queue/{waiting.pop(1)}")
-    places = {job: house.runtime.queue.position(job) for job in waiting}
-    assert list(places.values()) == [1, 2, 3, 4]
-    assert house.runtime.queue.positions() == places
+    answer = house.client.post("/txt2img", json={"prompt": "one too many"})
+    assert (answer.status_code, answer.get_json()["code"]) == (429, "queue_full")
+    assert int(answer.headers["Retry-After"]) >= 1
 
-    def asked(job_id: str) -> int:
-        raise AssertionError("a listing must not ask once per job")
 
-    monkeypatch.setattr(house.runtime.queue, "position", asked)
-    items = house.client.get("/queue?status=pending").get_json()["items"]
-    assert {job["job_id"]: job["position"] for job in items} == places
+def test_the_queue_is_paused_and_resumed(busy: Any) -> None:
+    house, running, pending = busy
+    assert house.client.post("/queue/pause").get_json() == {"success": True, "paused": True, "changed": True}
+    assert house.client.post("/queue/pause").get_json()["changed"] is False
+    house.gate.set()
+    assert house.finished(running)["status"] == "completed"
+    assert house.client.post("/models/load", json={"model_name": "demo_dit_q8_0"}).status_code == 200
+    assert house.client.get(f"/queue/{pending}").get_json()["status"] == "pending"
+    assert house.client.post("/queue/resume").get_json() == {"success": True, "paused": False, "changed": True}
+    assert house.finished(pending)["status"] == "completed"
 
 
 # --- previews -------------------------------------------------------------------------------------------------------

@@ -1,0 +1,103 @@
+"""Request bodies: gathered in memory within a bound, or read by a view as they come in.
+
+Knows sockets' messages and nothing of what a body means.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import io
+
+from starlette.types import Receive, Scope
+
+from sdcpp_rest.errors import EngineUnavailable, InvalidRequest, PayloadTooLarge
+
+SILENCE_SECONDS = 60.0
+
+
+class ClientLeft(Exception):
+    """The client closed the connection before its request was whole."""
+
+
+async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
+    """The whole request body. Raises PayloadTooLarge (announced or counted), ClientLeft."""
+    check_announced(scope, limit, "limits.body_bytes")
+    parts, size = [], 0
+    while True:
+        part, is_last = await _next_part(receive)
+        size += len(part)
+        if size > limit:
+            raise _too_large(limit, "limits.body_bytes")
+        if part:
+            parts.append(part)
+        if is_last:
+            return b"".join(parts)
+
+
+def check_announced(scope: Scope, limit: int, setting: str) -> None:
+    """Raises PayloadTooLarge when the request announces a body beyond ``limit`` bytes, InvalidRequest for nonsense."""
+    for name, value in scope["headers"]:
+        if name == b"content-length":
+            if not value.isdigit():
+                raise InvalidRequest("Content-Length is not a number")
+            if int(value) > limit:
+                raise _too_large(limit, setting)
+
+
+class StreamedBody(io.RawIOBase):
+    """A body as a file that is read on a thread while the event loop receives it. The client is held back by TCP: no
+    more than a part of it is ever in memory.
+
+    Reading raises InvalidRequest when the client leaves or falls silent, PayloadTooLarge beyond ``limit`` bytes,
+    EngineUnavailable when the server stops: a view that reads to the end knows that the body is whole.
+    """
+
+    def __init__(self, receive: Receive, loop: asyncio.AbstractEventLoop, limit: int, setting: str) -> None:
+        super().__init__()
+        self._receive = receive
+        self._loop = loop
+        self._limit = limit
+        self._setting = setting
+        self._size = 0
+        self._part = memoryview(b"")
+        self._is_last = False
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
+        while not self._part and not self._is_last:
+            self._part, self._is_last = self._next()
+        wanted = memoryview(buffer)
+        count = min(len(wanted), len(self._part))
+        wanted[:count] = self._part[:count]
+        self._part = self._part[count:]
+        return count
+
+    def _next(self) -> tuple[memoryview, bool]:
+        try:
+            part, is_last = asyncio.run_coroutine_threadsafe(_next_part(self._receive), self._loop).result()
+        except ClientLeft:
+            raise InvalidRequest("The connection was closed before the body was whole") from None
+        except (concurrent.futures.CancelledError, RuntimeError):
+            # The loop ends, and with it all that was received on it.
+            raise EngineUnavailable("The server is stopping") from None
+        self._size += len(part)
+        if self._size > self._limit:
+            raise _too_large(self._limit, self._setting)
+        return memoryview(part), is_last
+
+
+async def _next_part(receive: Receive) -> tuple[bytes, bool]:
+    try:
+        message = await asyncio.wait_for(receive(), SILENCE_SECONDS)
+    except asyncio.TimeoutError:
+        raise InvalidRequest(f"The request body did not go on for {SILENCE_SECONDS:g} s") from None
+    if message["type"] == "http.disconnect":
+        raise ClientLeft
+    return message.get("body", b""), not message.get("more_body", False)
+
+
+def _too_large(limit: int, setting: str) -> PayloadTooLarge:
+    return PayloadTooLarge(f"The request body is larger than {limit} bytes ({setting})", setting=setting, limit=limit)

@@ -1,0 +1,102 @@
+"""The sections about language models, and the kinds of value they take."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field, SecretStr
+
+from sdcpp_rest.config.sections import Integer, Number, Section
+
+
+def llm_url(url: str) -> str:
+    """The address of a language model server, without a slash at its end. Raises ValueError.
+
+    Strict about what the host is: what is checked here must be what the HTTP library connects to.
+    """
+    url = url.strip().rstrip("/")
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        host, port = "", None
+    plain = url.isascii() and url.isprintable() and re.fullmatch(r"[a-z0-9._-]+|[0-9a-f:.]+", host) is not None
+    if not plain or parts.scheme not in ("http", "https") or port == 0 or re.search(r"[@?#\\\s]", url):
+        raise ValueError(
+            "Input should be the address of a server such as http://localhost:11434, without user, query and fragment"
+        )
+    return url
+
+
+def _key_text(key: SecretStr) -> SecretStr:
+    text = key.get_secret_value()
+    if not text.isascii() or not text.isprintable() or " " in text:
+        raise ValueError("Input should be a key of printable ASCII characters without spaces")
+    return key
+
+
+LlmUrl = Annotated[str, AfterValidator(llm_url)]
+LlmKey = Annotated[SecretStr, AfterValidator(_key_text)]
+
+
+class LlmConfig(Section):
+    """Language model servers: what the prompt enhancer ([ollama]) and the assistant ([assistant]) have in common."""
+
+    allowed_hosts: tuple[str, ...] = Field(
+        default=(),
+        description="Hosts, besides this machine, that base_url may name when it is changed over the API: a name, "
+        "name:port, *.domain, an address or a network. With auth.api_keys any host may be named.",
+        examples=[["gpu-box.lan:11434"]],
+    )
+    connect_timeout_seconds: Number = Field(
+        default=5.0, gt=0, le=600, description="How long a language model server may take to accept a connection."
+    )
+
+
+class LanguageModelConfig(Section):
+    """What a user of a language model starts with; most of it can be changed while the server runs."""
+
+    enabled: bool = Field(default=True, description="Offer it. Nothing is called before somebody asks for something.")
+    api: Literal["ollama", "openai"] = Field(
+        default="ollama",
+        description="What the server at base_url speaks: Ollama's protocol, or OpenAI's chat completions (llama.cpp, "
+        "LM Studio, vLLM and others).",
+    )
+    base_url: LlmUrl = Field(
+        default="http://localhost:11434",
+        description="Where the language model server listens. For openai, /v1 is added where no path is given.",
+    )
+    model: str = Field(default="llama3.2", min_length=1, max_length=200, description="Name of the model there.")
+    timeout_seconds: Integer = Field(
+        default=60, ge=1, le=3600, description="How long an answer may take; for a streamed one, how long a silence."
+    )
+    max_history: Integer = Field(default=100, ge=1, le=100_000, description="Entries that are kept; older ones go.")
+    system_prompt: str = Field(
+        default="", max_length=16_000, description="Instructions for the model. Empty: the built-in ones."
+    )
+    api_key: LlmKey = Field(
+        default=SecretStr(""),
+        description="A key for that server; sent to base_url's host and port only, never shown.",
+        examples=["a-key-of-that-server"],
+    )
+
+
+class OllamaConfig(LanguageModelConfig):
+    """The prompt enhancer: the values a new database starts with."""
+
+
+class AssistantConfig(LanguageModelConfig):
+    """The assistant: the values a new database starts with."""
+
+    timeout_seconds: Integer = Field(
+        default=120, ge=1, le=3600, description="How long an answer may take; for a streamed one, how long a silence."
+    )
+    max_history: Integer = Field(default=50, ge=1, le=100_000, description="Messages that are kept; older ones go.")
+    context_tokens: Integer = Field(
+        default=8192,
+        ge=2048,
+        le=1_048_576,
+        description="What the model can read at a time. Ollama is asked for so much; what it is told is cut to fit.",
+    )

@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-NAMES = ("job_overhead", "server_memory", "blocked_callers", "cancel", "wall")
+NAMES = ("job_overhead", "server_memory", "blocked_callers", "cancel", "thumbnails", "wall", "pipeline", "model_scan")
 # Only when asked for: the first time they compile programs to compare with.
-OPT_IN = ("peers",)
+OPT_IN = ("peers", "converting")
 
 
 def main() -> int:

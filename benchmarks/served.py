@@ -163,6 +163,12 @@ class Client:
             raise RuntimeError(f"GET {path}: {status} {answer[:300]!r}")
         return json.loads(answer)
 
+    def post(self, path: str, body: Any) -> Any:
+        status, answer = self.call("POST", path, body)
+        if status not in (200, 202):
+            raise RuntimeError(f"POST {path}: {status} {answer[:300]!r}")
+        return json.loads(answer)
+
     def submit(self, **fields: Any) -> str:
         status, answer = self.call("POST", "/txt2img", {"prompt": PROMPT, **fields})
         if status != 202:

@@ -100,12 +100,14 @@ def test_product_of_sizes_and_steps_is_bounded(server: ServerProcess) -> None:
     assert "limits.pixel_steps" in answer.json()["error"]
 
 
-@pytest.mark.parametrize("field", ["control_image_base64", "pm_id_images", "upscale"])
-def test_what_is_not_there_yet_says_so(server: ServerProcess, field: str) -> None:
-    value: Any = {"control_image_base64": "AAAA", "pm_id_images": ["AAAA"], "upscale": True}[field]
+@pytest.mark.parametrize(
+    ("field", "value"), [("control_image_base64", "AAAA"), ("pm_id_images", ["AAAA"]), ("upscale", True)]
+)
+def test_what_needs_another_file_says_which(server: ServerProcess, field: str, value: Any) -> None:
     answer = server.post("/txt2img", {"prompt": PROMPT, field: value})
-    assert answer.status_code == 501, answer.text
-    assert answer.json()["error"]
+    assert answer.status_code == 400, answer.text
+    assert answer.json()["field"] == field
+    assert "ControlNet" in answer.text or "load" in answer.json()["error"]
 
 
 # --- /models/load -----------------------------------------------------------------------------------------------------

@@ -115,12 +115,20 @@ def test_what_is_no_picture_is_refused(shared_server: ServerProcess, content: by
     assert "init_image" in answer.json()["error"]
 
 
-def test_vae_decode_only_model_refuses_pictures_and_says_how_to_load_it(shared_server: ServerProcess) -> None:
-    load = {"model_name": "demo_dit_q8_0.gguf", "options": {"vae_decode_only": True}}
+def test_model_that_was_loaded_without_its_encoder_is_loaded_with_it_when_a_picture_comes(
+    shared_server: ServerProcess,
+) -> None:
+    load = {"model_name": "demo_dit_q8_0.gguf", "options": {"vae_decode_only": True, "n_threads": 1}}
     assert shared_server.post("/models/load", load).status_code == 200
-    answer = shared_server.post("/img2img", {"prompt": PROMPT, "init_image_base64": encoded(scene())})
-    assert answer.status_code == 400
-    assert "vae_decode_only" in answer.json()["error"]
+    job = img2img(shared_server, init_image_base64=encoded(scene()), strength=0.2, steps=10)
+    assert any("it is loaded with the VAE's encoder" in warning for warning in job["warnings"])
+    assert job["timings"]["load_seconds"] > 0
+    change = np.abs(pixels_of(shared_server.picture(job["job_id"])) - np.asarray(scene()).astype(int))
+    assert change.mean() < 40, "the picture was read"
+    for ask in (img2img, lambda server, **body: server.wait(server.submit(PROMPT, steps=1))):
+        again = ask(shared_server, init_image_base64=encoded(scene()), steps=1)
+        assert (again["status"], again["timings"]["load_seconds"]) == ("completed", 0.0), "no third load"
+    assert shared_server.get("/health")["engine"]["restarts"] == 0
     assert shared_server.post("/models/load", {"model_name": "demo_dit_q8_0.gguf"}).status_code == 200
 
 

@@ -40,6 +40,7 @@ LEAST_CASES = 600
 LIMITS = {"side": 64, "steps": 16, "batch": 2, "pending_jobs": 50}
 # 5xx answers that are meant: what is not built yet, and the native contract's way to say that a model is not there.
 MEANT = {
+    "PUT /settings/output": {"not_supported"},
     "POST /models/load": {"model_not_found", "not_supported"},
     "POST /txt2img": {"not_supported"},
     "POST /img2img": {"not_supported"},
@@ -138,7 +139,9 @@ def test_the_server_keeps_its_word_to_a_fuzzer(served: ServedHouse) -> None:
     }
 
     def load() -> None:
-        # A fuzzed load or unload must not make every later picture a "no model loaded".
+        # A fuzzed unload, pause or default must not make every later picture a refused one.
+        for path in ("/queue/resume", "/settings/reset"):
+            assert served.post(path).status_code == 200
         body = {"model_name": "demo_dit_q8_0.gguf", "options": {"vae_decode_only": False}}
         assert served.post("/models/load", json=body).status_code == 200
 

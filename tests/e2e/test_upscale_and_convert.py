@@ -1,0 +1,82 @@
+"""Larger pictures and smaller models, by the real library through the real server."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Callable
+
+import pytest
+from PIL import Image
+
+from tests.e2e.conftest import ServerProcess
+
+pytestmark = pytest.mark.e2e
+PROMPT = "a red circle on a blue background"
+
+
+def opened(data: bytes) -> Image.Image:
+    return Image.open(io.BytesIO(data)).convert("RGB")
+
+
+def is_red_on_blue(picture: Image.Image) -> bool:
+    red, _, blue = picture.getpixel((picture.width // 2, picture.height // 2))  # type: ignore[misc]
+    edge_red, _, edge_blue = picture.getpixel((2, 2))  # type: ignore[misc]
+    return bool(red > blue + 60 and edge_blue > edge_red + 60)
+
+
+def test_a_drawn_picture_is_upscaled_by_each_upscaler(shared_server: ServerProcess) -> None:
+    drawn = shared_server.wait(shared_server.submit(PROMPT, seed=7))
+    for name, factor in (("esrgan_x2.safetensors", 2), ("esrgan_x4.safetensors", 4)):
+        loaded = shared_server.post("/upscaler/load", {"model_name": name})
+        assert (loaded.status_code, loaded.json()["upscale_factor"]) == (200, factor)
+        answer = shared_server.post("/upscale", {"job_id": drawn["job_id"]})
+        assert answer.status_code == 202, answer.text
+        job = shared_server.wait(answer.json()["job_id"])
+        assert job["status"] == "completed", job
+        picture = opened(shared_server.picture(job["job_id"]))
+        assert picture.size == (64 * factor, 64 * factor)
+        assert is_red_on_blue(picture)
+
+
+def test_factor_and_repeats_count(shared_server: ServerProcess) -> None:
+    file = io.BytesIO()
+    Image.new("RGB", (20, 12), "red").save(file, "PNG")
+    given = base64.b64encode(file.getvalue()).decode()
+    shared_server.post("/upscaler/load", {"model_name": "esrgan_x2.safetensors", "tile_size": 32})
+    sizes = []
+    for factor, repeats in ((3, 1), (2, 2)):
+        answer = shared_server.post("/upscale", {"image_base64": given, "upscale_factor": factor, "repeats": repeats})
+        job = shared_server.wait(answer.json()["job_id"])
+        sizes.append(opened(shared_server.picture(job["job_id"])).size)
+    assert sizes == [(60, 36), (80, 48)]
+    assert shared_server.get("/health")["upscaler_name"] == "esrgan_x2.safetensors"
+    assert shared_server.post("/upscaler/unload").status_code == 200
+    assert shared_server.get("/health")["upscaler_loaded"] is False
+
+
+@pytest.mark.parametrize("weight_type", ["q8_0", "q4_0", "f16"])
+def test_a_converted_model_is_listed_loads_and_draws(
+    make_server: Callable[..., ServerProcess], weight_type: str
+) -> None:
+    server = make_server()
+    server.wait_loaded()
+    answer = server.post("/convert", {"input_path": "demo_dit_q8_0.gguf", "output_type": weight_type})
+    assert answer.status_code == 202, answer.text
+    job = server.wait(answer.json()["job_id"])
+    assert job["status"] == "completed", job
+    name = f"demo_dit_q8_0.{weight_type}.gguf"
+    (listed,) = (file for file in server.get("/models?type=diffusion")["diffusion_models"] if file["name"] == name)
+    written, expected = listed["size_bytes"], job["params"]["expected_bytes"]
+    assert 0.8 < written / expected < 1.25, (written, expected)
+    body = {
+        "model_name": name,
+        "llm": "demo_llm_q4_0.gguf",
+        "taesd": "demo_tae.safetensors",
+        "options": {"n_threads": 1, "tae_preview_only": False},
+    }
+    loaded = server.post("/models/load", body)
+    assert loaded.status_code == 200, loaded.text
+    drawn = server.wait(server.submit(PROMPT, seed=7, width=64, height=64, steps=12, cfg_scale=2.5, sampler="euler"))
+    assert drawn["status"] == "completed", drawn
+    assert is_red_on_blue(opened(server.picture(drawn["job_id"])))

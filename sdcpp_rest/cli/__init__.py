@@ -1,0 +1,57 @@
+"""The command line: every command of ``sdcpp-rest``, one module per kind of work.
+
+Modules of other rooms are imported inside the commands: ``--help`` is quick.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from sdcpp_rest.cli.api_commands import openapi, routes
+from sdcpp_rest.cli.bench_command import bench
+from sdcpp_rest.cli.config_command import config
+from sdcpp_rest.cli.convert_command import convert
+from sdcpp_rest.cli.doctor_command import doctor
+from sdcpp_rest.cli.generate_command import generate
+from sdcpp_rest.cli.model_commands import inspect, models
+from sdcpp_rest.cli.native_commands import native
+from sdcpp_rest.cli.serve_command import serve
+from sdcpp_rest.cli.upscale_command import upscale
+from sdcpp_rest.errors import SdcppRestError
+
+
+class _Group(click.Group):
+    """Turns our errors into one sentence and exit code 1, instead of a traceback."""
+
+    def invoke(self, context: click.Context) -> Any:
+        try:
+            return super().invoke(context)
+        except SdcppRestError as error:
+            raise click.ClickException(error.message) from None
+        except OSError as error:
+            raise click.ClickException(str(error)) from None
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="sdcpp-rest", prog_name="sdcpp-rest")
+def main() -> None:
+    """A REST picture server on top of stable-diffusion.cpp."""
+
+
+for _command in (
+    serve,
+    generate,
+    upscale,
+    convert,
+    models,
+    inspect,
+    doctor,
+    native,
+    bench,
+    config,
+    routes,
+    openapi,
+):
+    main.add_command(_command)

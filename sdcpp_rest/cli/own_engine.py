@@ -1,0 +1,61 @@
+"""A whole server for the length of one command: the same API without sockets, on a data folder that is thrown away.
+
+The model folders are the real ones: what is converted stays.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from sdcpp_rest.cli.server_access import ServerAccess
+
+if TYPE_CHECKING:
+    from sdcpp_rest.config import Config
+    from sdcpp_rest.runtime import Runtime
+
+_LOOK_SECONDS = 0.1
+
+
+class OwnEngine(ServerAccess):
+    """The API of a started runtime in this process."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        from sdcpp_rest.app import create_app
+
+        self._runtime = runtime
+        self._client = create_app(runtime).test_client()
+        self.default_model = runtime.default_model or None
+
+    def _answer(self, method: str, path: str, body: dict[str, Any] | None) -> tuple[int, bytes]:
+        with self._client.open(path, method=method, json=body) as answer:
+            return answer.status_code, answer.data
+
+    def pause(self, job_id: str) -> None:
+        from sdcpp_rest.errors import WaitTimeout
+
+        with contextlib.suppress(WaitTimeout):
+            self._runtime.queue.wait(job_id, _LOOK_SECONDS)
+
+
+@contextlib.contextmanager
+def own_engine(config: Config) -> Iterator[OwnEngine]:
+    """Start one, and stop it in the end."""
+    from sdcpp_rest.runtime import Runtime
+
+    with tempfile.TemporaryDirectory(prefix="sdcpp-rest-") as folder:
+        paths = config.paths.model_copy(
+            update={"data_dir": Path(folder), "output_dir": Path(folder) / "output", "log_dir": Path(folder) / "logs"}
+        )
+        runtime = Runtime(config.model_copy(update={"paths": paths}), is_server=False)
+        runtime.start()
+        try:
+            click.echo("starting an engine of its own (no server is running here)", err=True)
+            yield OwnEngine(runtime)
+        finally:
+            runtime.stop()

@@ -23,7 +23,7 @@ from sdcpp_rest.core.job import Job
 from sdcpp_rest.core.load_spec import FileRef
 from sdcpp_rest.core.params import ConvertParams
 from sdcpp_rest.core.quantization import WeightType
-from sdcpp_rest.errors import Conflict, InvalidRequest, ModelNotFound
+from sdcpp_rest.errors import Conflict, InvalidRequest, JobNotFound, ModelNotFound
 from sdcpp_rest.services.inspection import Inspection, inspect_file
 from sdcpp_rest.services.job_queue import JobQueue
 from sdcpp_rest.services.model_library import ModelLibrary
@@ -33,7 +33,7 @@ _SAFETENSORS_TYPES = ("f32", "f16", "bf16")
 _INPUT_TYPES: tuple[ModelType, ...] = (
     "checkpoint", "diffusion", "vae", "clip", "t5", "llm", "controlnet", "lora", "taesd", "embedding", "esrgan",
 )  # fmt: skip
-_PARTIAL = re.compile(r"\..+\.[0-9a-f-]{36}\.part\.(gguf|safetensors)")
+_PARTIAL = re.compile(r"\..+\.(?P<job_id>[0-9a-f-]{36})\.part\.(gguf|safetensors)")
 # A result and what the file system keeps for itself.
 _SPARE_BYTES = 64 << 20
 
@@ -101,13 +101,23 @@ class Conversions:
         return job, position, target
 
     def sweep(self) -> None:
-        """At start: remove what conversions have left that were killed with the server. Never raises."""
+        """At start: remove what our own conversions have left that were killed with the server. Never raises.
+
+        Only our own: another server, or a command without one, may be writing to the same folders.
+        """
         for folder in self._library.folders().values():
             for path, _, names in os.walk(folder):
                 for name in names:
-                    if _PARTIAL.fullmatch(name):
+                    found = _PARTIAL.fullmatch(name)
+                    if found is not None and self._is_ours(found["job_id"]):
                         with contextlib.suppress(OSError):
                             os.unlink(os.path.join(path, name))
+
+    def _is_ours(self, job_id: str) -> bool:
+        try:
+            return self._queue.get(job_id).kind == "convert"
+        except JobNotFound:
+            return False
 
     def _find(self, field: str, name: str, types: tuple[ModelType, ...]) -> ModelFile:
         if not name.strip() or "\0" in name:
@@ -166,8 +176,12 @@ def partial(params: ConvertParams, job_id: str) -> ConvertParams:
 
 
 def settle(params: ConvertParams, job_id: str) -> None:
-    """Give the whole result its name. Raises OSError."""
+    """Give the whole result its name, and the sidecar of what it was made from, if it has none. Raises OSError."""
     hidden = _partial(params, job_id)
+    sidecar, own = Path(params.input.path).with_suffix(".json"), Path(params.output.path).with_suffix(".json")
+    if sidecar.is_file() and not own.exists():
+        # It says which components go with the model: those of the result are the same.
+        own.write_bytes(sidecar.read_bytes())
     with open(hidden, "rb+") as file:
         # A name that survives a power cut must not point at a file that did not.
         os.fsync(file.fileno())

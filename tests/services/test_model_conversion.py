@@ -13,6 +13,7 @@ from sdcpp_rest.core.events import JobProgress
 from sdcpp_rest.errors import Conflict, InvalidRequest, ModelNotFound
 from sdcpp_rest.runtime import DEMO_MODEL, DEMO_ROOT
 from sdcpp_rest.services.model_conversion import ConvertRequest
+from sdcpp_rest.services.model_library import LoadRequest
 from tests.services.conftest import House, copy_demo
 
 LLM = "demo_llm_q4_0.gguf"
@@ -46,7 +47,9 @@ def test_the_result_gets_a_name_of_its_own_and_is_listed_at_once(any_house: Hous
     assert any_house.runtime.queue.progress(job).percentage == 100.0
     listed = any_house.runtime.library.find("diffusion", "demo_dit_q8_0.q4_0.gguf")
     assert listed.size_bytes == (DEMO_ROOT / "diffusion_models" / DEMO_MODEL).stat().st_size
-    assert names_in(diffusion_models(any_house)) == ["demo_dit_q8_0.q4_0.gguf"]
+    assert names_in(diffusion_models(any_house)) == ["demo_dit_q8_0.q4_0.gguf", "demo_dit_q8_0.q4_0.json"]
+    spec, _ = any_house.runtime.library.build_spec(LoadRequest(model_name="demo_dit_q8_0.q4_0"))
+    assert spec.components.keys() == {"llm", "taesd"}
 
 
 def test_the_model_stays_loaded_and_the_queue_keeps_its_order(any_house: House) -> None:
@@ -175,16 +178,19 @@ def test_a_cancelled_conversion_ends_at_once_and_leaves_nothing(process_house: H
 
 
 def test_what_a_killed_server_left_is_swept_at_the_next_start(make_house: Callable[..., House]) -> None:
-    house = make_house()
-    folder = diffusion_models(house)
-    folder.mkdir(parents=True)
-    left = folder / ".x.550e8400-e29b-41d4-a716-446655440000.part.gguf"
-    kept = [folder / ".hidden.gguf", folder / "x.part.gguf"]
+    """Its own alone: another server may be writing to the same folders."""
+    first = make_house().start()
+    job_id, _ = convert(first)
+    first.finished(job_id)
+    first.stop()
+    folder = diffusion_models(first)
+    left = folder / f".x.{job_id}.part.gguf"
+    kept = [folder / ".x.550e8400-e29b-41d4-a716-446655440000.part.gguf", folder / ".hidden.gguf"]
     for path in (left, *kept):
         path.write_bytes(b"half")
-    house.start()
-    house.draw()
-    assert names_in(folder) == [".hidden.gguf", "x.part.gguf"]
+    make_house().start().draw()
+    assert not left.exists()
+    assert all(path.exists() for path in kept)
 
 
 def test_progress_counts_the_bytes_of_the_result(house: House) -> None:

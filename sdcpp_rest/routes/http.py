@@ -12,7 +12,7 @@ import logging
 import math
 import re
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, cast, get_args, get_origin
 
@@ -33,6 +33,16 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from sdcpp_rest.errors import InvalidRequest, NotAuthenticated, SdcppRestError
+from sdcpp_rest.routes.pools import DEPARTURE as DEPARTURE
+from sdcpp_rest.routes.pools import Departure as Departure
+from sdcpp_rest.routes.pools import View as View
+from sdcpp_rest.routes.pools import blocking as blocking
+from sdcpp_rest.routes.pools import departure as departure
+from sdcpp_rest.routes.pools import drawing as drawing
+from sdcpp_rest.routes.pools import pool_of as pool_of
+from sdcpp_rest.routes.pools import streaming as streaming
+from sdcpp_rest.routes.pools import transfer as transfer
+from sdcpp_rest.routes.pools import uploading as uploading
 
 if TYPE_CHECKING:
     from sdcpp_rest.runtime import Runtime
@@ -43,53 +53,17 @@ RUNTIME_KEY = "sdcpp_rest"
 MAX_DEPTH = 64
 """Of nested arrays and objects in a body. Nothing legitimate comes near it."""
 
-_POOL = "sdcpp_rest_pool"
 _SHOWN_CHARACTERS = 80
 _SHOWN_WARNINGS = 20
 _SURROGATE_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F]")
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
-View = TypeVar("View", bound=Callable[..., Any])
 Model = TypeVar("Model", bound="Wire")
 
 
 def runtime() -> Runtime:
     """The running house, from within a request."""
     return cast("Runtime", current_app.extensions[RUNTIME_KEY])
-
-
-# --- which threads a view runs on -----------------------------------------------------------------------------------
-
-
-def blocking(view: View) -> View:
-    """Mark a view that may wait (for the engine, for a job): it gets a thread of the large pool, so that it never keeps
-    the short views from answering. Goes below the route decorator."""
-    setattr(view, _POOL, "blocking")
-    return view
-
-
-def transfer(view: View) -> View:
-    """Mark a view that sends files: a client that reads slowly may hold its thread."""
-    setattr(view, _POOL, "transfer")
-    return view
-
-
-def drawing(view: View) -> View:
-    """Mark a view that decodes pictures: a few at a time, so that the machine is left to the others."""
-    setattr(view, _POOL, "drawing")
-    return view
-
-
-def uploading(view: View) -> View:
-    """Mark a view that reads a body of any length from `request.stream` as it comes in, bounded by
-    ``limits.upload_bytes``. Every other view is called when its body is there as a whole."""
-    setattr(view, _POOL, "upload")
-    return view
-
-
-def pool_of(view: Callable[..., Any] | None) -> str:
-    """``short``, ``blocking``, ``transfer``, ``drawing`` or ``upload``."""
-    return str(getattr(view, _POOL, "short"))
 
 
 # --- answers --------------------------------------------------------------------------------------------------------

@@ -14,6 +14,8 @@ from sdcpp_rest.services.inspection import NotAModel, inspect_file
 _ENCODER = re.compile(r"^(first_stage_model\.|vae\.|tae\.|taesd_)?encoder\.")
 _ENCODER_INSIDE = re.compile(r"^(first_stage_model|vae)\.encoder\.")
 _USUAL_FACTOR = 4
+# The tiny video autoencoder reads whole groups of frames: with one picture of these families the library asserts.
+_NO_TINY_ENCODER = frozenset({"qwen_image", "anima"})
 
 
 def without_encoder(spec: LoadSpec) -> str | None:
@@ -38,11 +40,11 @@ def with_encoder(spec: LoadSpec, warnings: list[str]) -> LoadSpec:
 
     Raises InvalidRequest where no encoder is to be had.
     """
-    without = without_encoder(spec)
+    without = without_encoder(spec) or _with_useless_encoder(spec)
     if without is not None:
         raise InvalidRequest(
-            f"{spec.model.name} cannot read pictures: {without} has no encoder; load the model with an autoencoder "
-            "that has one",
+            f"{spec.model.name} cannot read pictures: {without} has no encoder that works for it; load the model with "
+            "an autoencoder that has one",
             field="vae",
             value=without,
         )
@@ -52,6 +54,14 @@ def with_encoder(spec: LoadSpec, warnings: list[str]) -> LoadSpec:
         f"{spec.model.name} was chosen with vae_decode_only; to read pictures it is loaded with the VAE's encoder."
     )
     return spec.with_encoder
+
+
+def _with_useless_encoder(spec: LoadSpec) -> str | None:
+    """The name of a tiny autoencoder whose encoder the library cannot use for the family."""
+    family, tiny = architectures.named(spec.architecture), spec.components.get("taesd")
+    if family is None or tiny is None or spec.options.tae_preview_only or family.id not in _NO_TINY_ENCODER:
+        return None
+    return tiny.name
 
 
 def _has(file: FileRef, names: re.Pattern[str]) -> bool:

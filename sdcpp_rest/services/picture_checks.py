@@ -87,7 +87,9 @@ class PictureChecks:
         params = self._with_face(params, spec, images, embedding_name, warnings)
         params = self._with_hires(params, family, images)
         params = self._with_upscaler(params)
-        warnings += cache_warnings(params, family)
+        warnings += [*cache_warnings(params, family), *_idle_warnings(params, family)]
+        if "init_image" in images and int(params.steps * params.strength) < 1 and not params.custom_sigmas:
+            warnings.append("steps x strength is less than one step: the picture will be flat, or as it was.")
         self._check_work(params)
         if _reads_pictures(params, images):
             spec = autoencoders.with_encoder(spec, warnings)

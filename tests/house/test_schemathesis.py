@@ -42,6 +42,7 @@ LIMITS = {"side": 64, "steps": 16, "batch": 2, "pending_jobs": 50}
 MEANT = {
     "PUT /settings/output": {"not_supported"},
     "POST /models/load": {"model_not_found", "not_supported"},
+    "POST /upscaler/load": {"model_not_found"},
     "POST /txt2img": {"not_supported"},
     "POST /img2img": {"not_supported"},
 }

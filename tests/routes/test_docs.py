@@ -106,18 +106,34 @@ def test_every_schema_is_one(client: FlaskClient) -> None:
         jsonschema_rs.Draft202012Validator({**schema, "components": document["components"]})
 
 
+# Examples that need more than a bare server with the demo model: what they are answered instead.
+_NEEDS_MORE = {
+    "/txt2vid": 400,  # a model that makes videos
+    "/assistant/chat": 503,  # a language model
+    "/assistant/chat/stream": 503,
+    "/ollama/enhance": 503,
+}
+_FIRST = ("/models/load", "/upscaler/load", "/txt2img")
+_LAST = ("/settings/reset", "/models/unload", "/upscaler/unload")
+
+
 def test_the_example_of_every_body_works_as_it_stands(client: FlaskClient) -> None:
-    paths = client.get("/openapi.json").get_json()["paths"]
     bodies = {
-        (method, path): shown["requestBody"]["content"]["application/json"]["example"]
-        for path, methods in paths.items()
+        (path, method): shown["requestBody"]["content"]["application/json"].get("example", {})
+        for path, methods in client.get("/openapi.json").get_json()["paths"].items()
         for method, shown in methods.items()
-        if "requestBody" in shown
+        if "application/json" in shown.get("requestBody", {}).get("content", {})
     }
-    # The model first: img2img needs its encoder; and last it is unloaded.
-    in_order = ["/models/load", "/txt2img", "/img2img", "/preview/settings", "/models/unload"]
-    assert sorted(path for _, path in bodies) == sorted(in_order)
-    for (method, path), body in sorted(bodies.items(), key=lambda one: in_order.index(one[0][1])):
-        answer = client.open(path, method=method, json={**body, **({"force": True} if "unload" in path else {})})
-        assert answer.status_code in (200, 202), answer.text
-        assert "warnings" not in answer.get_json(), answer.text
+    assert len(bodies) >= 20
+    places = {path: place for place, path in enumerate(_FIRST)} | {path: 100 + k for k, path in enumerate(_LAST)}
+    job_id = ""
+    for (path, method), body in sorted(bodies.items(), key=lambda one: places.get(one[0][0], 50)):
+        url = path.replace("{job_id}", job_id).replace("{mode}", "txt2img")
+        answer = client.open(url, method=method, json={**body, **({"force": True} if path == "/models/unload" else {})})
+        if path in _NEEDS_MORE:
+            assert answer.status_code == _NEEDS_MORE[path], answer.text
+            continue
+        assert answer.status_code in (200, 202), f"{url}: {answer.text}"
+        shown = answer.get_json()
+        assert "warnings" not in shown or path.startswith("/queue/"), answer.text
+        job_id = job_id or shown.get("job_id", "")

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from sdcpp_rest.core.load_spec import FileRef, LoadOptions, LoadSpec
+from sdcpp_rest.errors import InvalidRequest
 from sdcpp_rest.runtime import DEMO_ROOT
-from sdcpp_rest.services.autoencoders import upscale_factor, without_encoder
+from sdcpp_rest.services.autoencoders import upscale_factor, with_encoder, without_encoder
 from tests import model_files
 
 DECODER = {"decoder.conv_in.weight": (3, 3, 4, 32), "decoder.conv_out.bias": (3,)}
@@ -79,3 +80,13 @@ def test_factor_that_nothing_tells_is_the_usual_one(tmp_path: Path) -> None:
     assert upscale_factor(FileRef(name="gone", path=str(tmp_path / "gone"))) == 4
     assert upscale_factor(file(tmp_path, "old.safetensors", {"model.0.weight": (3, 3, 3, 64)})) == 4
     assert upscale_factor(file(tmp_path, "x1.safetensors", {"conv_first.weight": (3, 3, 3, 64)})) == 1
+
+
+def test_tiny_autoencoder_that_reads_frames_in_groups_reads_no_picture(tmp_path: Path) -> None:
+    main = file(tmp_path, "main.safetensors", {})
+    tiny = file(tmp_path, "tae.safetensors", {"decoder.layers.0.bias": (4,), "encoder.layers.0.bias": (4,)})
+    assert without_encoder(spec(main, "Qwen Image", taesd=tiny)) is None, "it can be loaded"
+    with pytest.raises(InvalidRequest, match=r"tae\.safetensors has no encoder that works for it"):
+        with_encoder(spec(main, "Qwen Image", taesd=tiny), [])
+    vae = file(tmp_path, "vae.safetensors", {**DECODER, **ENCODER})
+    assert not with_encoder(spec(main, "Qwen Image", taesd=tiny, vae=vae, preview=True), []).options.vae_decode_only

@@ -7,12 +7,16 @@ usage: python tools/generate_docs.py [--check]
 
 from __future__ import annotations
 
+import importlib
+import json
 import re
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import click
+from pydantic import BaseModel
 
 from sdcpp_rest import cli
 from sdcpp_rest.app import create_app, route_table
@@ -21,6 +25,7 @@ from sdcpp_rest.routes.openapi import document
 from sdcpp_rest.runtime import VERSION
 
 ROOT = Path(__file__).parents[1]
+_FIELDS = re.compile(r"(<!-- fields: ([\w. -]+?) -->)\n.*?(<!-- end -->)", re.DOTALL)
 _NOTE = "<!-- Made by `make docs`; edits are overwritten. -->\n"
 
 
@@ -75,6 +80,32 @@ def cli_page() -> str:
     return "\n".join(lines) + "\n"
 
 
+def dialect_page(name: str) -> str:
+    """A page of ``docs/dialects`` with its tables of fields made anew: what stands between ``<!-- fields: model -->``
+    and ``<!-- end -->``. A model ``- another`` leaves out what that other has."""
+    text = (ROOT / name).read_text(encoding="utf-8")
+    return _FIELDS.sub(lambda match: f"{match[1]}\n{_fields_table(match[2])}\n{match[3]}", text)
+
+
+def _fields_table(wanted: str) -> str:
+    model, *less = [_model(path) for path in wanted.split(" - ")]
+    known = {name for one in less for name in one.model_fields}
+    lines = ["| field | default | |", "|---|---|---|"]
+    for name, field in model.model_fields.items():
+        if name not in known:
+            default = field.get_default(call_default_factory=True) if not field.is_required() else None
+            is_silent = default is None or isinstance(default, BaseModel)
+            shown = "required" if field.is_required() else "" if is_silent else f"`{json.dumps(default)}`"
+            lines.append(f"| `{name}` | {shown} | {_cell(field.description or '')} |")
+    return "\n".join(lines)
+
+
+def _model(path: str) -> type[BaseModel]:
+    module, _, name = path.strip().rpartition(".")
+    found: type[BaseModel] = getattr(importlib.import_module(module), name)
+    return found
+
+
 def _commands(prefix: str, group: click.Group) -> list[tuple[str, click.Command]]:
     found: list[tuple[str, click.Command]] = []
     for name, command in sorted(group.commands.items()):
@@ -92,6 +123,8 @@ PAGES: dict[str, Callable[[], str]] = {
     "docs/config.md": config_page,
     "docs/urls.md": urls_page,
     "docs/cli.md": cli_page,
+    "docs/dialects/openai.md": partial(dialect_page, "docs/dialects/openai.md"),
+    "docs/dialects/sdcn.md": partial(dialect_page, "docs/dialects/sdcn.md"),
     "config.example.toml": Config.example_toml,
 }
 

@@ -32,19 +32,21 @@ class LentImages:
     """``sd_image_t`` structs over our own bytes. The library reads them during the call: keep this object till then."""
 
     def __init__(self, raw: Any, images: Sequence[RawImage], *, channels: int, role: str) -> None:
-        self._buffers = []
+        # One picture that stands for all frames of a video is lent many times and copied once.
+        self._buffers: dict[int, Any] = {}
         self.array = (raw.sd_image_t * len(images))()
         for struct, image in zip(self.array, images, strict=True):
             if image.channels != channels:
                 # The library asserts on any other count, which would cost the process.
                 raise ValueError(f"{role} needs {channels} channels, got {image.channels}")
-            buffer = (ctypes.c_uint8 * len(image.pixels)).from_buffer_copy(image.pixels)
-            self._buffers.append(buffer)
+            if id(image) not in self._buffers:
+                self._buffers[id(image)] = (ctypes.c_uint8 * len(image.pixels)).from_buffer_copy(image.pixels)
+            buffer = self._buffers[id(image)]
             struct.width, struct.height, struct.channel = image.width, image.height, image.channels
             struct.data = ctypes.cast(buffer, ctypes.POINTER(ctypes.c_uint8))
 
     def __len__(self) -> int:
-        return len(self._buffers)
+        return len(self.array)
 
 
 def copy_image(struct: Any) -> RawImage | None:

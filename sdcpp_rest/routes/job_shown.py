@@ -11,7 +11,7 @@ from pydantic import Field
 from sdcpp_rest.core.events import preview_url
 from sdcpp_rest.core.job import Job, JobKind, JobStatus, Phase, Progress, Timings
 from sdcpp_rest.core.job_filter import JobHead
-from sdcpp_rest.routes.http import json_text, left_out, runtime
+from sdcpp_rest.routes.http import Wire, json_text, left_out, runtime
 from sdcpp_rest.routes.openapi import Answer
 from sdcpp_rest.services.records import without_paths
 
@@ -19,6 +19,12 @@ _KEPT_TEXTS = 4096
 _KEPT_CHARACTERS = 4096
 
 _texts: dict[JobHead, str] = {}
+
+
+class JobPath(Wire):
+    job_id: str = Field(
+        description="As told when the job was submitted.", examples=["550e8400-e29b-41d4-a716-446655440000"]
+    )
 
 
 class ProgressShown(Answer):
@@ -32,6 +38,10 @@ class ProgressShown(Answer):
     current_all_steps: int = Field(ge=0)
     percentage: float = Field(ge=0, le=100)
     phase: Phase
+    downloaded_bytes: int = left_out("Of a file that is being downloaded, or read for its sum.", ge=0)
+    total_bytes: int = left_out("Size of that file, once it is known.", ge=0)
+    bytes_per_second: int = left_out("Over the last seconds.", ge=0)
+    eta_seconds: float = left_out("Until it is there, where that can be told.", ge=0)
 
 
 class JobShown(Answer):
@@ -65,7 +75,10 @@ def shown(job: Job, position: int | None) -> dict[str, Any]:
     active = runtime().active.get(job.id) if job.status == "processing" else None
     has_preview = active is not None and active.preview_path is not None
     sizes = runtime().outputs.input_sizes(job.id, job.inputs)
-    return job_object(job, runtime().queue.progress(job), position, has_preview=has_preview, input_sizes=sizes)
+    shown = job_object(job, runtime().queue.progress(job), position, has_preview=has_preview, input_sizes=sizes)
+    if active is not None and active.transfer is not None:
+        shown["progress"] |= active.transfer.model_dump(exclude_none=True)
+    return shown
 
 
 def shown_texts(heads: Sequence[JobHead]) -> list[tuple[JobHead, str]]:

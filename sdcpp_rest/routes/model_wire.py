@@ -8,6 +8,7 @@ from pydantic import Field
 
 from sdcpp_rest.core.catalog import ModelFile, ModelType
 from sdcpp_rest.core.load_spec import LoadSpec
+from sdcpp_rest.errors import SdcppRestError
 from sdcpp_rest.routes.http import left_out
 from sdcpp_rest.routes.openapi import Answer
 
@@ -38,3 +39,10 @@ def shown_model(file: ModelFile, sha256: str | None, resident: LoadSpec | None) 
     if file.parts:
         shown["parts"] = len(file.parts)
     return shown
+
+
+class ModelNotThere(SdcppRestError):
+    """The native API answers 500 where a load names a file that does not exist; clients match its text."""
+
+    code = "model_not_found"
+    status = 500

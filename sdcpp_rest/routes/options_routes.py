@@ -9,9 +9,9 @@ from pydantic import Field
 
 from sdcpp_rest.routes.generation_defaults import MODE_BODIES, described, notes
 from sdcpp_rest.routes.http import Wire, answer, left_out, runtime
-from sdcpp_rest.routes.models import LoadOptionsBody
+from sdcpp_rest.routes.load_bodies import LoadOptionsBody
 from sdcpp_rest.routes.openapi import Answer, documented
-from sdcpp_rest.routes.upscaling_routes import UpscaleBody
+from sdcpp_rest.routes.upscaling_bodies import UpscaleBody
 
 options = Blueprint("options", __name__)
 

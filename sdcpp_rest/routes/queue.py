@@ -11,16 +11,10 @@ from pydantic import ConfigDict, Field
 from sdcpp_rest.core.job import Job
 from sdcpp_rest.errors import Conflict, InvalidRequest, JobNotFound, NotFound
 from sdcpp_rest.routes.http import Text, Wire, answer, left_out, read_body, runtime, validate
-from sdcpp_rest.routes.job_shown import JobShown, shown
+from sdcpp_rest.routes.job_shown import JobPath, JobShown, shown
 from sdcpp_rest.routes.openapi import Answer, documented
 
 queue = Blueprint("queue", __name__)
-
-
-class JobPath(Wire):
-    job_id: str = Field(
-        description="As told when the job was submitted.", examples=["550e8400-e29b-41d4-a716-446655440000"]
-    )
 
 
 class RenameBody(Wire):

@@ -9,9 +9,8 @@ from flask import Blueprint, Response
 from pydantic import ConfigDict, Field
 
 from sdcpp_rest.routes.http import Integer, Text, Wire, answer, blocking, read_body, read_query, runtime, validate
-from sdcpp_rest.routes.job_shown import JobShown, shown
+from sdcpp_rest.routes.job_shown import JobPath, JobShown, shown
 from sdcpp_rest.routes.openapi import Answer, documented
-from sdcpp_rest.routes.queue import JobPath
 from sdcpp_rest.services.recycle_bin import BinItem
 
 recycle_bin = Blueprint("recycle_bin", __name__)

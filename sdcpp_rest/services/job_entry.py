@@ -3,14 +3,33 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+
+from typing_extensions import TypedDict, Unpack
 
 from sdcpp_rest.core.job import Job, JobKind
 from sdcpp_rest.core.load_spec import LoadSpec
 from sdcpp_rest.core.params import Params
+from sdcpp_rest.errors import SdcppRestError
 from sdcpp_rest.services.input_images import save_inputs
 from sdcpp_rest.services.job_queue import JobQueue
 from sdcpp_rest.services.outputs import Outputs
+
+
+class InputsNotStored(SdcppRestError):
+    """The data folder takes no input pictures: it is full, or cannot be written."""
+
+    code = "inputs_not_stored"
+
+
+class About(TypedDict, total=False):
+    """What is told about a job beside its parameters; see `JobQueue.submit`."""
+
+    title: str | None
+    origin: str
+    owner: str | None
+    warnings: Collection[str]
 
 
 class JobEntry:
@@ -29,29 +48,40 @@ class JobEntry:
         size: tuple[int, int],
         spec: LoadSpec | None,
         resizes_references: bool = True,
-        title: str | None = None,
-        origin: str = "native",
-        owner: str | None = None,
-        warnings: Collection[str] = (),
+        **more: Unpack[About],
     ) -> tuple[Job, int]:
         """Submit a job whose parameters have been checked; returns it with its position.
 
         ``images`` is role -> base64 text or data URL, for `save_inputs`, as are ``size`` and ``resizes_references``.
-        Raises InvalidRequest for a picture that is none, QueueFull, EngineUnavailable.
+        Raises InvalidRequest for a picture that is none, InputsNotStored, QueueFull, EngineUnavailable.
+        """
+
+        def save(folder: Path) -> dict[str, str]:
+            return save_inputs(folder, images, size, resizes_references=resizes_references)
+
+        return self.enter_saved(kind, params, save=save, spec=spec, **more)
+
+    def enter_saved(
+        self,
+        kind: JobKind,
+        params: Params,
+        *,
+        save: Callable[[Path], dict[str, str]],
+        spec: LoadSpec | None,
+        **more: Unpack[About],
+    ) -> tuple[Job, int]:
+        """The same for pictures that are decoded already: ``save`` puts them into a folder and tells role -> file name.
+
+        Raises InputsNotStored, QueueFull, EngineUnavailable, and what ``save`` raises.
         """
         job_id = str(uuid.uuid4())
         try:
-            inputs = save_inputs(self._outputs.inputs_of(job_id), images, size, resizes_references=resizes_references)
+            try:
+                inputs = save(self._outputs.inputs_of(job_id))
+            except OSError as error:
+                raise InputsNotStored(f"The input pictures could not be stored: {error.strerror or error}") from error
             return self._queue.submit(
-                kind,
-                params.model_dump(mode="json"),
-                job_id=job_id,
-                load_spec=spec,
-                inputs=inputs,
-                title=title,
-                origin=origin,
-                owner=owner,
-                warnings=warnings,
+                kind, params.model_dump(mode="json"), job_id=job_id, load_spec=spec, inputs=inputs, **more
             )
         except Exception:
             self._outputs.discard_inputs(job_id)

@@ -5,17 +5,19 @@ The picture is sent along, or is one of a finished job's.
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Collection
+from pathlib import Path
 
 from PIL import Image
 
 from sdcpp_rest.config import Config
 from sdcpp_rest.core.frozen import Frozen
 from sdcpp_rest.core.job import Job
+from sdcpp_rest.core.load_spec import UpscalerSpec
 from sdcpp_rest.core.params import UpscaleParams
 from sdcpp_rest.errors import InvalidRequest, NoUpscalerLoaded
 from sdcpp_rest.services.input_images import decode_base64, open_picture, to_rgb
+from sdcpp_rest.services.job_entry import JobEntry
 from sdcpp_rest.services.job_queue import JobQueue
 from sdcpp_rest.services.outputs import Outputs
 from sdcpp_rest.services.upscaler_slot import UpscalerSlot
@@ -43,26 +45,31 @@ class UpscaleRequest(Frozen):
 class UpscaleSubmission:
     """See the module."""
 
-    def __init__(self, config: Config, queue: JobQueue, upscalers: UpscalerSlot, outputs: Outputs) -> None:
+    def __init__(
+        self, config: Config, queue: JobQueue, upscalers: UpscalerSlot, outputs: Outputs, entry: JobEntry
+    ) -> None:
         self._largest_side = config.limits.upscaled_side
         self._queue = queue
         self._upscalers = upscalers
         self._outputs = outputs
+        self._entry = entry
 
     def submit(
         self,
         asked: UpscaleRequest,
         *,
+        spec: UpscalerSpec | None = None,
         title: str | None = None,
         origin: str = "native",
         owner: str | None = None,
         warnings: Collection[str] = (),
     ) -> tuple[Job, int]:
-        """Submit an upscaling job; returns it with its position.
+        """Submit an upscaling job; returns it with its position. ``spec`` is the upscaler to use; the chosen one if
+        ``None``.
 
         Raises NoUpscalerLoaded, InvalidRequest, JobNotFound, QueueFull, EngineUnavailable.
         """
-        spec = self._upscalers.selected
+        spec = spec or self._upscalers.selected
         if spec is None:
             raise NoUpscalerLoaded("No upscaler loaded; load one with POST /upscaler/load")
         _within("upscale_factor", asked.upscale_factor or 1, MAX_FACTOR)
@@ -70,7 +77,7 @@ class UpscaleSubmission:
         if asked.tile_size is not None and asked.tile_size != spec.tile_size:
             spec = self._upscalers.build_spec(spec.model.name, spec.n_threads, asked.tile_size)
         data = self._given(asked)
-        picture = open_picture(_ROLE, data)
+        picture = open_picture("image_base64" if asked.image_base64 else "image_index", data)
         self._check_size(picture, asked)
         params = UpscaleParams(
             upscaler=spec,
@@ -78,24 +85,15 @@ class UpscaleSubmission:
             repeats=asked.repeats,
             caption=_caption(picture),
         )
-        job_id = str(uuid.uuid4())
-        try:
-            folder = self._outputs.inputs_of(job_id)
+
+        def save(folder: Path) -> dict[str, str]:
             folder.mkdir(parents=True, exist_ok=True)
             to_rgb(picture, None).save(folder / f"{_ROLE}.png", "PNG", compress_level=1)
-            return self._queue.submit(
-                "upscale",
-                params.model_dump(mode="json"),
-                job_id=job_id,
-                inputs={_ROLE: f"{_ROLE}.png"},
-                title=title,
-                origin=origin,
-                owner=owner,
-                warnings=warnings,
-            )
-        except Exception:
-            self._outputs.discard_inputs(job_id)
-            raise
+            return {_ROLE: f"{_ROLE}.png"}
+
+        return self._entry.enter_saved(
+            "upscale", params, save=save, spec=None, title=title, origin=origin, owner=owner, warnings=warnings
+        )
 
     def _given(self, asked: UpscaleRequest) -> bytes:
         """The bytes of the picture file. Raises InvalidRequest, JobNotFound."""

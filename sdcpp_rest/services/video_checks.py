@@ -19,6 +19,8 @@ from sdcpp_rest.engine.protocol import Ready
 from sdcpp_rest.errors import InvalidRequest
 from sdcpp_rest.services import autoencoders
 from sdcpp_rest.services.architecture_presets import preset_of
+from sdcpp_rest.services.fit_estimate import memory_needed
+from sdcpp_rest.services.inspection import NotAModel
 from sdcpp_rest.services.submission_checks import (
     cache_warnings,
     check_bounds,
@@ -44,6 +46,12 @@ _LOOKS_AT: Mapping[str, frozenset[str]] = {
 }
 # These encode grey pictures where there are none: without an encoder every video of theirs ends the process.
 _ALWAYS_READ = frozenset({"Wan2.1-I2V", "Wan2.1-FLF2V", "Wan2.1-VACE", "Wan2.2-I2V-A14B"})
+# Below it the weights decide, and those were loaded.
+_USUAL_PIXELS = 1024 * 1024
+# An estimate may be wrong, and a job that runs out of memory costs itself and the engine only: what is refused is out
+# of the question.
+_OUT_OF_THE_QUESTION = 4
+_GIB = 1 << 30
 _OF_SECOND_EXPERT = (
     "high_noise_steps", "high_noise_cfg_scale", "high_noise_sampler", "high_noise_eta",
     "high_noise_distilled_guidance", "high_noise_slg_scale", "high_noise_skip_layers", "high_noise_slg_start",
@@ -74,10 +82,12 @@ def settle_video(
     asked: Mapping[str, Any],
     limits: LimitsConfig,
     ready: Ready | None,
+    memory: int | None = None,
 ) -> SettledVideo:
-    """The spec that can make ``params`` from ``images``. ``asked`` is what the client sent: only that is warned about.
+    """The spec that can make ``params`` from ``images``.
 
-    Raises InvalidRequest.
+    ``asked`` is what the client sent: only that is warned about. ``ready`` tells which names the engine knows;
+    ``memory`` is all there is of it in bytes, ``None`` where nobody should care. Raises InvalidRequest.
     """
     _check_numbers(params, spec, limits)
     second = {"high_noise_sampler": params.high_noise_sampler, "high_noise_scheduler": params.high_noise_scheduler}
@@ -94,6 +104,8 @@ def settle_video(
     warnings += [*_without_effect(params, spec, preset, asked), *cache_warnings(params, family)]
     if images or (preset is not None and preset.id in _ALWAYS_READ):
         spec = autoencoders.with_encoder(spec, warnings)
+    if memory is not None and params.width * params.height * params.frame_count > _USUAL_PIXELS:
+        _check_memory(params, spec, memory, warnings)
     return SettledVideo(spec, images, tuple(warnings))
 
 
@@ -111,6 +123,25 @@ def _check_numbers(params: VideoParams, spec: LoadSpec, limits: LimitsConfig) ->
     steps = params.step_count(has_two_experts=_SECOND_EXPERT in spec.components)
     words = "width x height x steps x video_frames"
     check_work(pixels * steps, f"{words} (with high_noise_steps)" if steps > params.steps else words, limits)
+
+
+def _check_memory(params: VideoParams, spec: LoadSpec, memory: int, warnings: list[str]) -> None:
+    options = spec.options.model_copy(update={"vae_tiling": params.vae_tiling})
+    try:
+        needed = memory_needed(
+            spec.model_copy(update={"options": options}), params.width, params.height, params.frame_count
+        )
+    except NotAModel:
+        return
+    hint = "" if params.vae_tiling else "; vae_tiling takes less"
+    text = (
+        f"{params.frame_count} frames of {params.width}x{params.height} take about {needed / _GIB:.1f} GiB with "
+        f"{spec.model.name}, and all memory of this machine is {memory / _GIB:.1f} GiB{hint}"
+    )
+    if needed > memory * _OUT_OF_THE_QUESTION:
+        raise InvalidRequest(text, field="video_frames", value=needed, allowed=memory)
+    if needed > memory:
+        warnings.append(f"{text}.")
 
 
 def _check_frames(params: VideoParams, images: Mapping[str, str]) -> None:

@@ -6,7 +6,7 @@ All dialects come through here, and nothing that is known to end the library's p
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from sdcpp_rest.core.job import Job
@@ -20,12 +20,19 @@ from sdcpp_rest.services.video_checks import check_makes_video, settle_video
 
 
 class VideoSubmission:
-    """See the module."""
+    """See the module. ``memory`` answers the bytes of all memories together, ``None`` where nobody should care."""
 
-    def __init__(self, models: ModelSlot, intake: SamplingIntake, entry: JobEntry) -> None:
+    def __init__(
+        self,
+        models: ModelSlot,
+        intake: SamplingIntake,
+        entry: JobEntry,
+        memory: Callable[[], int | None] = lambda: None,
+    ) -> None:
         self._models = models
         self._intake = intake
         self._entry = entry
+        self._memory = memory
 
     def video(
         self,
@@ -53,7 +60,9 @@ class VideoSubmission:
             raise NoModelLoaded("No model loaded")
         check_makes_video(spec)
         params, found = self._intake.params(VideoParams, "txt2vid", asked, spec)
-        settled = settle_video(params, spec, images or {}, asked, self._intake.limits, self._intake.ready())
+        settled = settle_video(
+            params, spec, images or {}, asked, self._intake.limits, self._intake.ready(), self._memory()
+        )
         return self._entry.enter(
             "txt2vid",
             params,

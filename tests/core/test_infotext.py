@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sdcpp_rest.core import infotext
-from sdcpp_rest.core.params import ImageParams
+from sdcpp_rest.core.load_spec import FileRef, UpscalerSpec
+from sdcpp_rest.core.params import ImageParams, VideoParams
 
 
 def params(**changed: Any) -> ImageParams:
@@ -50,6 +51,40 @@ def test_odd_names_survive_by_quoting(name: str) -> None:
     read = infotext.parse(infotext.write(params(), "m", None, name))
     assert read["Version"] == name
     assert read["Steps"] == "12"
+
+
+def told(*, is_img2img: bool = False, **changed: Any) -> dict[str, str]:
+    return infotext.parse(infotext.write(params(**changed), None, None, "v", is_img2img=is_img2img))
+
+
+def test_hires_fix_is_told_as_those_tools_tell_it() -> None:
+    words = told(hires=True, hires_scale=1.5, hires_denoising_strength=0.4)
+    assert (words["Hires upscale"], words["Hires upscaler"], words["Denoising strength"]) == ("1.5", "Latent", "0.4")
+    assert "Hires steps" not in words
+    assert "Hires upscaler" not in told(hires_scale=1.5)
+
+
+def test_hires_fix_with_sizes_and_a_model_is_told_by_them() -> None:
+    file = FileRef(name="sub/esrgan_x2.safetensors", path="/x")
+    sides = {"hires_width": 96, "hires_height": 80, "hires_steps": 7}
+    words = told(is_img2img=True, hires=True, hires_model=file, hires_upscaler="Model", strength=0.6, **sides)
+    assert (words["Hires resize-1"], words["Hires resize-2"], words["Hires steps"]) == ("96", "80", "7")
+    assert words["Hires upscaler"] == "esrgan_x2"
+    assert words["Denoising strength"] == "0.6", "of the picture it started from"
+    assert "Hires upscale" not in words
+
+
+def test_upscaler_that_followed_is_told() -> None:
+    upscaler = UpscalerSpec(model=FileRef(name="sub/esrgan_x4.pth", path="/x"))
+    assert told(upscale=True, upscaler=upscaler)["Postprocess upscaler"] == "esrgan_x4"
+    assert "Postprocess upscaler" not in told()
+
+
+def test_video_tells_its_frames_and_their_rate() -> None:
+    video = VideoParams(prompt="a cat", video_frames=36, fps=24)
+    read = infotext.parse(infotext.write(video, "wan", None, "v1"))
+    assert (read["Frames"], read["FPS"], read["Flow shift"]) == ("33", "24", "3.0")
+    assert "FPS" not in told()
 
 
 def test_size_comes_apart() -> None:

@@ -23,6 +23,8 @@ TIMEOUT = 60.0
 class ServerProcess:
     """One ``sdcpp-rest serve`` on free ports, with folders of its own below ``folder``."""
 
+    patience_seconds = TIMEOUT
+
     def __init__(self, folder: Path, *settings: str, prefix: tuple[str, ...] = ()) -> None:
         self.folder = folder
         self.prefix = prefix
@@ -69,7 +71,7 @@ class ServerProcess:
         return response.json()
 
     def post(self, path: str, body: Any = None) -> requests.Response:
-        return requests.post(self.url + path, json=body, timeout=TIMEOUT)
+        return requests.post(self.url + path, json=body, timeout=self.patience_seconds)
 
     def submit(self, prompt: str, **fields: Any) -> str:
         response = self.post("/txt2img", {"prompt": prompt, **fields})
@@ -93,7 +95,7 @@ class ServerProcess:
         return self.until(lambda: self.get("/health"), lambda health: health["model_loaded"])
 
     def until(self, look: Callable[[], Any], reached: Callable[[Any], bool]) -> Any:
-        deadline = time.monotonic() + TIMEOUT
+        deadline = time.monotonic() + self.patience_seconds
         while not reached(seen := look()):
             assert time.monotonic() < deadline, (seen, self.log.read_text()[-4000:])
             time.sleep(0.02)

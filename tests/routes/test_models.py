@@ -12,7 +12,7 @@ from flask.testing import FlaskClient
 from sdcpp_rest.app import create_app
 from sdcpp_rest.core.load_spec import LoadOptions
 from sdcpp_rest.routes.http import pool_of
-from sdcpp_rest.routes.models import LoadBody, LoadOptionsBody, to_request
+from sdcpp_rest.routes.load_bodies import LoadBody, LoadOptionsBody, to_request
 from sdcpp_rest.services.hashing import ModelHashes
 
 DEMO = "demo_dit_q8_0.gguf"

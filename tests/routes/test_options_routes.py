@@ -6,7 +6,7 @@ from flask.testing import FlaskClient
 
 from sdcpp_rest.routes.generation_bodies import Img2ImgBody
 from sdcpp_rest.routes.generation_defaults import MODE_BODIES
-from sdcpp_rest.routes.models import LoadOptionsBody
+from sdcpp_rest.routes.load_bodies import LoadOptionsBody
 from sdcpp_rest.routes.options_routes import OptionShown
 
 

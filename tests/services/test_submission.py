@@ -174,6 +174,87 @@ def test_limits_come_from_the_configuration(make_house: Callable[..., House]) ->
         assert caught.value.detail["field"] == next(iter(asked))
 
 
+# --- what ends the library's process, or never returns ----------------------------------------------------------------
+
+NARROW = png_text(1, 1000)
+SPECS: dict[str, dict[str, Any]] = {
+    "none": {},
+    "video": {"architecture": "Wan 2.x"},
+    "tiny": {"architecture": "SD 1.x Tiny UNet"},
+    "face": {"architecture": "SDXL", "components": {"photo_maker": FileRef(name="p", path="/p")}},
+    "inpaint": {"architecture": "SD 1.x Inpaint"},
+}
+DEADLY: list[tuple[str, dict[str, Any], dict[str, str], str]] = [
+    # killed by a signal, whatever is around the call
+    ("none", {"steps": 0}, {}, "steps must be from 1 to"),
+    ("none", {"steps": 0, "strength": 0.5}, {"init_image": PNG}, "steps must be from 1 to"),
+    ("none", {"sampler": "1000000"}, {}, "sampler must be one of"),
+    ("none", {"scheduler": "gits", "steps": 1}, {}, "steps must be at least 2"),
+    ("none", {"scheduler": "gits", "hires": True, "hires_steps": 1}, {}, "hires_steps must be at least 2"),
+    ("none", {"prompt": "a" * 30_000}, {}, "characters are too many"),
+    ("none", {"prompt": "\N{GRINNING FACE}" * 7_500}, {}, "bytes of UTF-8 are too many"),
+    ("video", {}, {}, "makes videos, not pictures"),
+    ("none", {"cache_mode": "taylorseer", "cache_options": {"taylorseer_n_derivatives": -5}}, {}, "from 0 to 10"),
+    ("none", {"cache_mode": "spectrum", "cache_options": {"spectrum_m": 10**6}}, {}, "from 1 to 32"),
+    # an exception of the library's own
+    ("none", {"width": 0}, {}, "width must be from 8"),
+    ("none", {"height": -8}, {}, "height must be from 8"),
+    ("none", {"width": 100_000, "height": 100_000}, {}, "width must be from 8 to 4096"),
+    ("none", {"strength": -0.1}, {"init_image": PNG}, "strength must be from 0 to 1"),
+    ("none", {"prompt": "(a:.)"}, {}, "is not a number"),
+    ("none", {"negative_prompt": "(a:" + "9" * 46 + ")"}, {}, "is too large"),
+    ("none", {"prompt": "(a:0." + "0" * 50 + "1)"}, {}, "too close to zero"),
+    ("none", {"cache_mode": "dbcache", "cache_options": {"scm_mask": "1,x"}}, {}, "zeros and ones"),
+    ("none", {"width": 64, "height": 64}, {"ref_images.0": NARROW}, "too narrow"),
+    # an assertion of the library's
+    ("tiny", {}, {"control_image": PNG}, "does not work with a ControlNet"),
+    ("face", {}, {}, "pm_id_images is required"),
+    ("face", {"prompt": "a man"}, {"pm_id_images.0": PNG}, "needs the word 'img' once"),
+    ("inpaint", {"hires": True}, {"init_image": PNG}, "cannot be drawn with the hires fix"),
+    # no end in sight
+    ("none", {"steps": -1}, {}, "steps must be from 1"),
+    ("none", {"steps": 100_000_000}, {}, "steps must be from 1 to 10000"),
+    ("none", {"width": 20_000, "height": 20_000}, {}, "width must be from 8 to 4096"),
+    # nothing, or something flat
+    ("none", {"batch_count": 0}, {}, "batch_count must be from 1"),
+    ("none", {"cfg_scale": math.nan}, {}, "cfg_scale must be from 0"),
+    ("none", {"custom_sigmas": [math.nan, 0.0]}, {}, "finite numbers"),
+    ("none", {"prompt": "<lora:nobody:1>"}, {}, "no LoRA named 'nobody'"),
+    ("none", {"prompt": "<lora:x:nan>"}, {}, "expected a number"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("model", "asked", "images", "words"), DEADLY)
+def test_what_the_library_dies_of_is_refused_before_it(
+    house: House, model: str, asked: dict[str, Any], images: dict[str, str], words: str
+) -> None:
+    before = traces(house)
+    spec = spec_named("other.gguf").model_copy(update=SPECS[model])
+    with pytest.raises(InvalidRequest, match=words) as caught:
+        ask(house, spec=spec, **({"images": images} if images else {}), **asked)
+    assert caught.value.status == 400
+    assert len(caught.value.message) < 500
+    assert traces(house) == before
+
+
+@pytest.mark.parametrize(
+    ("asked", "images"),
+    [
+        ({"seed": -1}, {}),
+        ({"width": 65, "height": 70}, {"init_image": png_text(3, 5), "mask_image": png_text(200, 1)}),
+        ({"auto_resize_ref_image": False}, {"ref_images.0": png_text(65, 70), "ref_images.1": NARROW}),
+        ({"auto_resize_ref_image": True}, {"ref_images.0": png_text(65, 70)}),
+        ({"strength": 0.0}, {"init_image": PNG}),
+        ({"scheduler": "karras", "steps": 1}, {}),
+        ({"vae_tiling": True, "vae_tile_size_x": 1, "vae_tile_overlap": 1.0}, {}),
+        ({"slg_scale": 5.0, "skip_layers": [1023], "slg_start": 1.0, "slg_end": 0.0}, {}),
+    ],
+)
+def test_what_is_made_safe_is_accepted(house: House, asked: dict[str, Any], images: dict[str, str]) -> None:
+    params = ask(house, spec=spec_named("other.gguf"), **({"images": images} if images else {}), **asked)
+    assert params["seed"] >= 0
+
+
 # --- names and texts --------------------------------------------------------------------------------------------------
 
 

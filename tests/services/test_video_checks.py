@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from sdcpp_rest.config import LimitsConfig
 from sdcpp_rest.core.load_spec import FileRef, LoadOptions, LoadSpec
 from sdcpp_rest.core.params import LoraUse, VideoParams
 from sdcpp_rest.errors import InvalidRequest
+from sdcpp_rest.services import video_checks
 from sdcpp_rest.services.video_checks import SettledVideo, settle_video
 from tests import model_files
 
@@ -204,6 +206,44 @@ def test_control_frames_outweigh_the_one_control_picture(tmp_path: Path) -> None
     settled = settle(spec_of(tmp_path, "vace"), "control_image", "control_frames.0")
     assert settled.images.keys() == {"control_frames.0"}
     assert "control_image was ignored: control_frames were given." in settled.warnings
+
+
+# --- memory -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("needed_gib", "memory_gib", "refused", "warned"),
+    [(20, 24, False, False), (30, 24, False, True), (90, 24, False, True), (100, 24, True, False)],
+)
+def test_video_that_is_too_large_for_the_machine_is_told_or_refused(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    needed_gib: int,
+    memory_gib: int,
+    refused: bool,
+    warned: bool,
+) -> None:
+    estimated = []
+
+    def estimate(spec: LoadSpec, *size: int) -> int:
+        estimated.append((size, spec.options.vae_tiling))
+        return needed_gib << 30
+
+    monkeypatch.setattr(video_checks, "memory_needed", estimate)
+    params = VideoParams(prompt="a cat", video_frames=36, vae_tiling=True)
+    spec = spec_of(tmp_path)
+    ask = functools.partial(settle_video, params, spec, {}, {}, LimitsConfig(), None, memory_gib << 30)
+    if refused:
+        with pytest.raises(InvalidRequest, match=r"33 frames of 832x480 take about 100\.0 GiB with t2v.*24\.0 GiB"):
+            ask()
+    else:
+        assert any("GiB" in warning for warning in ask().warnings) == warned
+    assert estimated == [((832, 480, 33), True)]
+
+
+def test_small_video_is_not_estimated(tmp_path: Path) -> None:
+    params = VideoParams(prompt="a cat", width=64, height=64, video_frames=5)
+    assert settle_video(params, spec_of(tmp_path), {}, {}, LimitsConfig(), None, 1).warnings == ()
 
 
 # --- what has no effect -----------------------------------------------------------------------------------------------

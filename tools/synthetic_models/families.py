@@ -31,7 +31,8 @@ class Family:
     """A loadable model: what the server calls its architecture (the library's name for it, but for Chroma, which that
     calls a Flux), how it is loaded, and its files by role.
 
-    ``encodes``: its autoencoder also reads pictures, so that img2img works. ``is_slow``: more than a gigabyte, or
+    ``encodes``: its autoencoder also reads pictures, so that img2img works (the tiny video autoencoder, with which
+    Qwen Image and Anima draw, only reads videos). ``is_slow``: more than a gigabyte, or
     many seconds a step.
     """
 
@@ -174,15 +175,16 @@ FAMILIES: dict[str, Family] = {
     "ovis": Family("Ovis Image", "ovis", {"llm": "qwen3", "taesd": "taef1"}),
     "sd3": Family("SD3.x", "sd3", _SD3),
     "sd35": Family("SD3.x", "sd35", _SD3, is_slow=True),
-    "qwen": Family("Qwen Image", "qwen", {"llm": "qwen2_5_vl", "taesd": "taew2_1"}),
+    "qwen": Family("Qwen Image", "qwen", {"llm": "qwen2_5_vl", "taesd": "taew2_1"}, encodes=False),
     "qwen_edit": Family(
         "Qwen Image",
         "qwen",
         {"llm": "qwen2_5_vl", "llm_vision": "qwen2_5_vision", "taesd": "taew2_1"},
+        encodes=False,
         is_slow=True,
     ),
     "zimage": Family("Z-Image", "zimage", {"llm": "qwen3_4b", "taesd": "taef1"}, is_slow=True),
-    "anima": Family("Anima", "anima", {"llm": "qwen3_600m", "taesd": "taew2_1"}),
+    "anima": Family("Anima", "anima", {"llm": "qwen3_600m", "taesd": "taew2_1"}, encodes=False),
     "ernie": Family("Ernie Image", "ernie", {"llm": "mistral", "vae": "vae_flux2"}, encodes=False),
     "wan21": _wan("Wan 2.x", "wan21"),
     "wan21_i2v": _wan("Wan 2.x", "wan21_i2v", clip_vision="clip_vision_h", is_slow=True),

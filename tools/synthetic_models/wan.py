@@ -23,7 +23,8 @@ def wan22() -> Layers:
 
 
 def wan21_i2v(*, last_frame: bool = False) -> Layers:
-    """From a first frame, seen through CLIP vision; ``last_frame``: from the first and the last one."""
+    """From a first frame, seen through CLIP vision; ``last_frame``: from the first and the last one, which loads and
+    cannot draw: the library only shows the last frame to the 14B model."""
     layers = _wan(1536, 8960, inputs=36, outputs=16, sees=True)
     layers.norm("img_emb.proj.0", _PICTURE)
     layers.linear("img_emb.proj.1", _PICTURE, _PICTURE)

@@ -10,8 +10,7 @@ import base64
 import io
 import os
 import re
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -36,7 +35,6 @@ every_family = pytest.mark.skipif(not os.environ.get(ALL_FAMILIES), reason=f"onl
 
 _KEPT_BYTES = 50_000_000
 _ALONE_BYTES = 200_000_000
-_PATIENCE_SECONDS = 120.0
 _SAMPLED = re.compile(r"sampling(?:\(high noise\))? completed, taking ([\d.]+)s")
 _HEADING = "| family | files MB | load s | step s | result |\n|---|---|---|---|---|\n"
 
@@ -46,6 +44,8 @@ Pixels = NDArray[np.uint8]
 class FamilyServer(ServerProcess):
     """A server whose models folder holds what a test asks for."""
 
+    patience_seconds = 120.0
+
     def __init__(self, folder: Path) -> None:
         super().__init__(folder, "models.include_demo=false")
         self.models = folder / "models"
@@ -53,20 +53,10 @@ class FamilyServer(ServerProcess):
         self.step_seconds = 0.0
         self._alone = FileLock(SCRATCH / "alone.lock")
 
-    def post(self, path: str, body: Any = None) -> requests.Response:
-        return requests.post(self.url + path, json=body, timeout=_PATIENCE_SECONDS)
-
     def start(self) -> FamilyServer:
         super().start()
         self.until(lambda: self.get("/health"), lambda health: health["engine"]["library_version"])
         return self
-
-    def until(self, look: Callable[[], Any], reached: Callable[[Any], bool]) -> Any:
-        deadline = time.monotonic() + _PATIENCE_SECONDS
-        while not reached(seen := look()):
-            assert time.monotonic() < deadline, (seen, self.log.read_text()[-4000:])
-            time.sleep(0.02)
-        return seen
 
     @contextmanager
     def stocked(self, *names: str) -> Iterator[None]:
@@ -138,6 +128,20 @@ class FamilyServer(ServerProcess):
     def draw(self, route: str = "/txt2img", **fields: Any) -> Pixels:
         """The first picture of such a job."""
         return self.pixels(self.run(route, **fields))
+
+    def refusal(self, route: str, **fields: Any) -> str:
+        """What is said where this cannot be done, be it at once or when the library stops. The engine must live on."""
+        pid = self.engine().pid
+        answer = self.post(route, {"prompt": "a lighthouse", "width": 64, "height": 64, "steps": 2, **fields})
+        if answer.status_code == 202:
+            job = self.wait(answer.json()["job_id"])
+            assert job["status"] == "failed", job
+            sentence = job["error"]
+        else:
+            assert answer.status_code == 400, answer.text
+            sentence = answer.json()["error"]
+        assert self.engine().pid == pid
+        return str(sentence)
 
     def pixels(self, job: dict[str, Any], index: int = 0) -> Pixels:
         """[height, width, 3] of a picture, which must show something."""

@@ -59,14 +59,6 @@ def test_video_from_a_first_frame(server: FamilyServer) -> None:
 
 
 @every_family
-def test_video_between_two_frames(server: FamilyServer) -> None:
-    with server.stocked("wan21_flf2v"):
-        server.load_family("wan21_flf2v")
-        film(server, init_image_base64=encoded(scene()), end_image_base64=encoded(scene((80, 80))))
-        server.record("wan21_flf2v", "video of 5 frames between first and last, 64x64")
-
-
-@every_family
 def test_video_of_two_experts(server: FamilyServer) -> None:
     with server.stocked("wan21_experts"):
         server.load_family("wan21_experts")

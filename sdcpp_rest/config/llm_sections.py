@@ -72,7 +72,7 @@ class LanguageModelConfig(Section):
     timeout_seconds: Integer = Field(
         default=60, ge=1, le=3600, description="How long an answer may take; for a streamed one, how long a silence."
     )
-    max_history: Integer = Field(default=100, ge=1, le=100_000, description="Entries that are kept; older ones go.")
+    max_history: Integer = Field(default=100, ge=1, le=10_000, description="Entries that are kept; older ones go.")
     system_prompt: str = Field(
         default="", max_length=16_000, description="Instructions for the model. Empty: the built-in ones."
     )
@@ -93,7 +93,7 @@ class AssistantConfig(LanguageModelConfig):
     timeout_seconds: Integer = Field(
         default=120, ge=1, le=3600, description="How long an answer may take; for a streamed one, how long a silence."
     )
-    max_history: Integer = Field(default=50, ge=1, le=100_000, description="Messages that are kept; older ones go.")
+    max_history: Integer = Field(default=50, ge=1, le=10_000, description="Messages that are kept; older ones go.")
     context_tokens: Integer = Field(
         default=8192,
         ge=2048,

@@ -10,15 +10,16 @@ import contextlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 from urllib.parse import urlsplit
 
-import httpx
-import ollama
-
 from sdcpp_rest.core.chat import Api, ChatMessage, ToolCall
-from sdcpp_rest.services.llm_connection import Line, LlmTransport
+from sdcpp_rest.services.llm_connection import Line
 from sdcpp_rest.services.llm_errors import LlmFailed, LlmModelNotFound, explained, refusal
+
+if TYPE_CHECKING:
+    import httpx
+    import ollama
 
 MAX_ANSWER_CHARACTERS = 200_000
 _MAX_CALLS = 64
@@ -28,7 +29,7 @@ _NAME_CHARACTERS = 200
 _PROBE_SECONDS = 5.0
 
 Piece: TypeAlias = "str | ToolCall"
-"""What a chat is made of: text as it comes, and calls of tools, each whole."""
+"""What a chat is made of: text as it comes (empty while the model thinks), and calls of tools, each whole."""
 Transported: TypeAlias = dict[str, Any]
 """Arguments for an httpx client, or a library's client that passes them on."""
 
@@ -116,6 +117,11 @@ class LlmClient:
 
     @contextlib.contextmanager
     def _connected(self, timeout_seconds: float) -> Iterator[Transported]:
+        # Here, because loading them takes longer than most calls, and most starts of the server make none.
+        import httpx
+
+        from sdcpp_rest.services.llm_transport import LlmTransport
+
         endpoint = self._endpoint
         transport = LlmTransport(
             self._line, endpoint.api_key, use_tls=urlsplit(endpoint.base_url).scheme.lower() == "https"
@@ -163,8 +169,8 @@ class _Ollama:
                 options={name: value for name, value in chosen.items() if value is not None},
             )
             for part in parts:
-                if part.message.content:
-                    yield part.message.content
+                # An empty one too: it says that the model is at work (thinking, maybe).
+                yield part.message.content or ""
                 for call in part.message.tool_calls or ():
                     yield ToolCall(name=call.function.name, arguments=dict(call.function.arguments))
                 if part.done:
@@ -191,8 +197,15 @@ class _Ollama:
             capabilities=tuple(shown.capabilities) if shown.capabilities is not None else None,
         )
 
-    def _client(self, http: Transported) -> ollama.Client:
-        return ollama.Client(self._endpoint.base_url, **http)
+    @contextlib.contextmanager
+    def _client(self, http: Transported) -> Iterator[ollama.Client]:
+        import ollama
+
+        try:
+            with ollama.Client(self._endpoint.base_url, **http) as client:
+                yield client
+        except ollama.ResponseError as error:
+            raise refusal(error.status_code, error.error, self._endpoint.base_url, self._endpoint.api_key) from None
 
 
 class _OpenAi:
@@ -217,6 +230,8 @@ class _OpenAi:
         if asked.schema is not None:
             form = {"name": "answer", "schema": dict(asked.schema)}
             body["response_format"] = {"type": "json_schema", "json_schema": form}
+        import httpx
+
         with (
             httpx.Client(**http) as client,
             client.stream("POST", f"{self._url}/chat/completions", json=body) as response,
@@ -231,10 +246,11 @@ class _OpenAi:
 
     def _streamed(self, response: httpx.Response) -> Iterator[Piece]:
         calls: dict[int, _HalfCall] = {}
-        is_done = False
+        is_done = has_begun = False
         for line in response.iter_lines():
             if not line.startswith("data:"):
                 continue
+            has_begun = True
             said = line.removeprefix("data:").strip()
             if said == "[DONE]":
                 is_done = True
@@ -247,11 +263,13 @@ class _OpenAi:
                 continue
             choice = _object(choices[0])
             delta = _object(choice.get("delta") or {})
-            if delta.get("content"):
-                yield str(delta["content"])
+            # An empty one too: it says that the model is at work (thinking, maybe).
+            yield str(delta.get("content") or "")
             for place, fragment in enumerate(delta.get("tool_calls") or ()):
                 calls.setdefault(int(fragment.get("index", place)), _HalfCall()).take(fragment)
             is_done = is_done or choice.get("finish_reason") is not None
+        if not has_begun:
+            raise TypeError("not an event stream")
         if not is_done:
             raise LlmFailed(f"The language model server at {self._endpoint.base_url} broke off")
         for _, call in sorted(calls.items()):
@@ -274,6 +292,8 @@ class _OpenAi:
         return ModelFacts(model=model, context_length=next((one for one in lengths if isinstance(one, int)), None))
 
     def _listed(self, http: Transported) -> list[dict[str, Any]]:
+        import httpx
+
         with httpx.Client(**http) as client, client.stream("GET", f"{self._url}/models") as response:
             self._check(response)
             listed = _object(json.loads(response.read()))["data"]

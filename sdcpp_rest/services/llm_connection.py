@@ -1,32 +1,23 @@
-"""The wire to a language model server: calls that any thread can end, bounded answers, keys that go nowhere else.
+"""Calls to language model servers that any thread can end: by hand, by the clock, or all of them when the server stops.
 
-Knows httpx and sockets. Knows no protocol of such servers, and does not decide which of them may be called.
+Knows sockets. Knows no protocol, and nothing of what is said.
 """
 
 from __future__ import annotations
 
 import contextlib
 import socket
-import ssl
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
-import httpx
-
-from sdcpp_rest.errors import EngineUnavailable
-
-MAX_ANSWER_BYTES = 16 * 1024 * 1024
-
-
-class AnswerTooLarge(httpx.HTTPError):
-    """The server's answer is longer than anything that a language model should say."""
+from sdcpp_rest.errors import EngineUnavailable, SdcppRestError
 
 
 class Line:
     """One call, and the way to end it from another thread: reads that wait for the server fail at once.
 
-    ``has_ended``: `hang_up` was called; ``has_expired``: by the clock.
+    ``has_ended``: `hang_up` was called; ``has_expired``: by the clock; ``because``: what the call fails with then.
     """
 
     def __init__(self) -> None:
@@ -34,11 +25,13 @@ class Line:
         self._sockets: list[socket.socket] = []
         self.has_ended = False
         self.has_expired = False
+        self.because: SdcppRestError | None = None
 
-    def hang_up(self) -> None:
+    def hang_up(self, because: SdcppRestError | None = None) -> None:
         """End the call; whatever is connected later is ended too. Idempotent."""
         with self._lock:
-            self.has_ended = True
+            if not self.has_ended:
+                self.has_ended, self.because = True, because
             for connected in self._sockets:
                 _shut_down(connected)
 
@@ -96,61 +89,7 @@ class OpenLines:
             self.is_closed = True
             lines = [*self._lines]
         for line in lines:
-            line.hang_up()
-
-
-class LlmTransport(httpx.BaseTransport):
-    """What both protocols' clients send through.
-
-    Args:
-        line: may end what is sent here.
-        api_key: shown to the server; empty for none. A key that the client library finds in the environment is not
-            sent: the address may have been chosen by a caller.
-        use_tls: whether certificates will be needed; loading them takes longer than a call to this machine.
-    """
-
-    def __init__(self, line: Line, api_key: str, *, use_tls: bool) -> None:
-        self._line = line
-        self._api_key = api_key
-        self._inner = httpx.HTTPTransport(verify=True if use_tls else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
-
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        request.headers.pop("authorization", None)
-        if self._api_key:
-            request.headers["authorization"] = f"Bearer {self._api_key}"
-        # A compressed answer could be a thousand times longer than the bytes that are counted here.
-        request.headers["accept-encoding"] = "identity"
-        request.extensions = {**request.extensions, "trace": self._trace}
-        response = self._inner.handle_request(request)
-        if response.headers.get("content-encoding", "identity").lower() != "identity":
-            response.close()
-            raise httpx.DecodingError("the answer is compressed, although that was not asked for")
-        assert isinstance(response.stream, httpx.SyncByteStream)
-        response.stream = _Bounded(response.stream)
-        return response
-
-    def close(self) -> None:
-        self._inner.close()
-
-    def _trace(self, name: str, happened: Mapping[str, Any]) -> None:
-        if name in ("connection.connect_tcp.complete", "connection.start_tls.complete"):
-            self._line.connected(happened["return_value"])
-
-
-class _Bounded(httpx.SyncByteStream):
-    def __init__(self, inner: httpx.SyncByteStream) -> None:
-        self._inner = inner
-
-    def __iter__(self) -> Iterator[bytes]:
-        left = MAX_ANSWER_BYTES
-        for chunk in self._inner:
-            left -= len(chunk)
-            if left < 0:
-                raise AnswerTooLarge(f"the answer has more than {MAX_ANSWER_BYTES} bytes")
-            yield chunk
-
-    def close(self) -> None:
-        self._inner.close()
+            line.hang_up(EngineUnavailable("The server is stopping"))
 
 
 def _shut_down(connected: socket.socket) -> None:

@@ -9,11 +9,8 @@ import contextlib
 import re
 from collections.abc import Iterator
 
-import httpx
-import ollama
-
 from sdcpp_rest.errors import SdcppRestError
-from sdcpp_rest.services.llm_connection import AnswerTooLarge, Line
+from sdcpp_rest.services.llm_connection import Line
 
 _SHOWN_CHARACTERS = 300
 
@@ -107,13 +104,16 @@ def refusal(status: int, said: str, base_url: str, secret: str = "") -> SdcppRes
 
 
 def _failure(error: Exception, base_url: str, timeout_seconds: float, secret: str) -> SdcppRestError:
+    # Here, because loading it takes longer than most calls, and most starts of the server make none.
+    import httpx
+
+    from sdcpp_rest.services.llm_transport import AnswerTooLarge
+
     where = f"The language model server at {base_url}"
-    if isinstance(error, ollama.ResponseError):
-        return refusal(error.status_code, error.error, base_url, secret)
     if isinstance(error, httpx.ConnectTimeout | httpx.ConnectError | ConnectionError):
-        return LlmUnreachable(
-            f"{where} cannot be reached{_told(str(error), secret)}; is it running?", base_url=base_url
-        )
+        # Without a number it is the client library's own advertisement.
+        why = _told(str(error), secret) if isinstance(error, httpx.HTTPError) or error.errno else ""
+        return LlmUnreachable(f"{where} cannot be reached{why}; is it running?", base_url=base_url)
     if isinstance(error, httpx.TimeoutException):
         return LlmTimeout(f"{where} was silent for {timeout_seconds:g} seconds", base_url=base_url)
     if isinstance(error, AnswerTooLarge):
@@ -132,7 +132,7 @@ def _ended(base_url: str, timeout_seconds: float, line: Line) -> SdcppRestError:
             f"The language model server at {base_url} did not finish within {timeout_seconds:g} seconds",
             base_url=base_url,
         )
-    return CallEnded("The call was ended")
+    return line.because or CallEnded("The call was ended")
 
 
 def _told(said: str, secret: str) -> str:

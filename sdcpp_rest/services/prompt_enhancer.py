@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from sdcpp_rest.core.chat import ChatMessage, Enhancement, ThoughtFilter
+from sdcpp_rest.core.prompts import MAX_BYTES
 from sdcpp_rest.errors import NotFound, SdcppRestError
 from sdcpp_rest.services.llm_client import ChatAsked, LlmClient
 from sdcpp_rest.services.llm_connection import Line, OpenLines
@@ -173,7 +174,8 @@ def cleaned(said: str) -> str:
         text = (fenced.group(1) if fenced else _LABEL.sub("", text)).strip()
         for opening, closing in _QUOTES:
             inner = text[len(opening) : -len(closing)]
-            if text.startswith(opening) and text.endswith(closing) and inner and opening not in inner:
+            is_whole = len(text) >= len(opening) + len(closing)
+            if is_whole and text.startswith(opening) and text.endswith(closing) and opening not in inner:
                 text = inner.strip()
         if text == before:
             break
@@ -181,14 +183,15 @@ def cleaned(said: str) -> str:
 
 
 def with_tags_of(prompt: str, enhanced: str, max_characters: int) -> str:
-    """``enhanced``, cut at a word to ``max_characters``, with the LoRA tags of ``prompt`` that the model forgot, and
-    without those that it made up."""
+    """``enhanced`` with the LoRA tags of ``prompt`` that the model forgot, and without those that it made up; cut at a
+    word to ``max_characters``, and to what a prompt may have in bytes."""
     wanted = list(dict.fromkeys(_TAG.findall(prompt)))
     text = _TAG.sub(lambda tag: tag.group() if tag.group() in wanted else "", enhanced).strip()
     if not text:
         return ""
     missing = "".join(f" {tag}" for tag in wanted if tag not in text)
     room = max(0, max_characters - len(missing))
-    if len(text) > room:
-        text = text[:room].rpartition(" ")[0] or text[:room]
-    return text + missing
+    fitting = text[:room].encode("utf-8", "replace")[: MAX_BYTES - len(missing.encode())].decode("utf-8", "ignore")
+    if len(fitting) < len(text):
+        fitting = fitting.rpartition(" ")[0] or fitting
+    return fitting + missing

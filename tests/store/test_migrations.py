@@ -15,6 +15,7 @@ from sqlalchemy.engine import Connection
 from sdcpp_rest.store.bin_store import BinStore
 from sdcpp_rest.store.database import APPLICATION_ID, Database
 from sdcpp_rest.store.hash_store import HashStore
+from sdcpp_rest.store.history_store import Conversation, EnhancementHistory
 from sdcpp_rest.store.job_rows import binned, jobs
 from sdcpp_rest.store.job_store import JobStore
 from sdcpp_rest.store.migrations import MIGRATIONS, migrate
@@ -125,7 +126,7 @@ def test_an_older_file_gets_a_recycle_bin_and_knows_the_families_of_its_jobs(tmp
     assert bin_store.take("old-1").params == {"prompt": "a cat"}
     assert store.counts()["total"] == 8
     db.close()
-    assert version_of(path) == 3
+    assert version_of(path) == len(MIGRATIONS)
 
 
 def test_the_bin_holds_every_column_of_a_job(tmp_path: Path) -> None:
@@ -151,6 +152,23 @@ def version_of(path: Path) -> int:
     (version,) = raw.execute("PRAGMA user_version").fetchone()
     raw.close()
     return int(version)
+
+
+def test_an_old_file_gets_empty_histories_and_keeps_its_jobs(tmp_path: Path) -> None:
+    path = tmp_path / "rest.db"
+    Database(path, migrations=MIGRATIONS[:3]).close()
+    raw = sqlite3.connect(path)
+    raw.execute(
+        "INSERT INTO jobs (id, kind, status, created_at, origin) "
+        "VALUES ('old', 'txt2img', 'completed', '2024-01-02T03:04:05.000006+00:00', 'native')"
+    )
+    raw.commit()
+    raw.close()
+    db = Database(path)
+    assert EnhancementHistory(db).page(10, 0) == (0, [])
+    assert Conversation(db).newest(10) == []
+    assert JobStore(db).get("old").status == "completed"
+    db.close()
 
 
 def test_only_the_missing_steps_are_taken(tmp_path: Path) -> None:

@@ -16,11 +16,17 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from sdcpp_rest import picture_links
 from sdcpp_rest.config import Config
 from sdcpp_rest.errors import NotAllowed, NotAuthenticated
 
 OPEN_PATHS = frozenset({"/health"})
 """Answered without a key, in a minimal form, so that a container's health probe needs no secret."""
+
+
+class WrongKey(NotAuthenticated):
+    """Credentials were shown, and they are not ours."""
+
 
 _DEFAULT_PORTS = {"http": 80, "ws": 80, "https": 443, "wss": 443}
 
@@ -86,7 +92,8 @@ def check_key(config: Config, asking: Asking) -> bool:
     key, Basic ``user:key`` (any user for a key configured without one), or for WebSockets ``?token=``, because browsers
     cannot send headers there. Not for HTTP: URLs end up in logs and histories.
 
-    Returns ``False`` only for a caller without credentials on one of `OPEN_PATHS`. Raises NotAuthenticated otherwise.
+    Returns ``False`` only for a caller without credentials on one of `OPEN_PATHS`, or with a link to one picture.
+    Raises NotAuthenticated otherwise.
     """
     keys = [key.get_secret_value() for key in config.auth.api_keys]
     if not keys:
@@ -96,11 +103,15 @@ def check_key(config: Config, asking: Asking) -> bool:
         offered.append((asking.token, False))
     if not offered and asking.path in OPEN_PATHS:
         return False
+    if not asking.is_websocket and picture_links.is_open(config, asking.path):
+        return False
     # All pairs are compared, in constant time each: neither a key's prefix nor its place in the list shows.
     matches = [_matches(offer, is_basic, key) for offer, is_basic in offered for key in keys]
     if any(matches):
         return True
-    raise NotAuthenticated("a valid API key is required" if not offered else "the API key is not valid")
+    if offered:
+        raise WrongKey("the API key is not valid")
+    raise NotAuthenticated("a valid API key is required")
 
 
 def host_allowed(config: Config, host: str) -> bool:

@@ -16,19 +16,31 @@ from flask.json.provider import DefaultJSONProvider
 from werkzeug.exceptions import HTTPException
 
 from sdcpp_rest.errors import InvalidRequest, MethodNotAllowed, NotFound, PayloadTooLarge, SdcppRestError
+from sdcpp_rest.routes.a1111.a1111_extras import a1111_extras
+from sdcpp_rest.routes.a1111.a1111_generation import a1111_generation
+from sdcpp_rest.routes.a1111.a1111_lists import a1111_lists
+from sdcpp_rest.routes.a1111.a1111_options import a1111_options
+from sdcpp_rest.routes.a1111.a1111_progress import a1111_progress
+from sdcpp_rest.routes.a1111.a1111_system import a1111_system
 from sdcpp_rest.routes.architectures_routes import architectures
+from sdcpp_rest.routes.assistant_routes import assistant
 from sdcpp_rest.routes.conversion_routes import conversion
+from sdcpp_rest.routes.dialects import A1111, dialect_of, render_error
 from sdcpp_rest.routes.docs import docs
+from sdcpp_rest.routes.downloads_routes import downloads
 from sdcpp_rest.routes.files import files
 from sdcpp_rest.routes.generation import generation
-from sdcpp_rest.routes.http import RUNTIME_KEY, internal_error, json_text, render_error, runtime, shortened
+from sdcpp_rest.routes.http import RUNTIME_KEY, internal_error, json_text, runtime, shortened
 from sdcpp_rest.routes.model_files_routes import model_files
 from sdcpp_rest.routes.models import models
+from sdcpp_rest.routes.ollama_routes import ollama
+from sdcpp_rest.routes.openai.openai_views import openai
 from sdcpp_rest.routes.options_routes import options
 from sdcpp_rest.routes.previews import previews
 from sdcpp_rest.routes.queue import queue
 from sdcpp_rest.routes.queue_listing import queue_listing
 from sdcpp_rest.routes.recycle_bin_routes import recycle_bin
+from sdcpp_rest.routes.sdcn.sdcn_views import sdcn
 from sdcpp_rest.routes.settings_routes import settings
 from sdcpp_rest.routes.system import system
 from sdcpp_rest.routes.thumbs_routes import thumbs
@@ -73,6 +85,7 @@ def create_app(runtime: Runtime | None) -> Flask:
         system,
         models,
         model_files,
+        downloads,
         architectures,
         generation,
         video,
@@ -83,9 +96,19 @@ def create_app(runtime: Runtime | None) -> Flask:
         recycle_bin,
         settings,
         options,
+        ollama,
+        assistant,
         previews,
         files,
         thumbs,
+        openai,
+        sdcn,
+        a1111_generation,
+        a1111_extras,
+        a1111_progress,
+        a1111_options,
+        a1111_lists,
+        a1111_system,
         docs,
     ):
         app.register_blueprint(blueprint)
@@ -118,6 +141,8 @@ def _count_requests(app: Flask, runtime: Runtime) -> None:
         endpoint = request.url_rule.rule if request.url_rule is not None else "unknown"
         seconds = time.perf_counter() - g.began
         runtime.metrics.count_request(endpoint, request.method, response.status_code, seconds)
+        if dialect_of(request.path) is A1111:
+            response.headers["X-Process-Time"] = str(round(seconds, 4))
         return response
 
     app.before_request(begin)

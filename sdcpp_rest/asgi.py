@@ -28,7 +28,8 @@ from sdcpp_rest.bodies import ClientLeft, StreamedBody, check_announced, read_bo
 from sdcpp_rest.core.events import ServerStatus
 from sdcpp_rest.errors import EngineUnavailable, NotFound, SdcppRestError
 from sdcpp_rest.routes import websocket as stream
-from sdcpp_rest.routes.http import internal_error, pool_of, render_error, shortened
+from sdcpp_rest.routes.dialects import render_error
+from sdcpp_rest.routes.http import DEPARTURE, Departure, internal_error, pool_of, shortened
 from sdcpp_rest.runtime import Runtime
 from sdcpp_rest.services.event_bus import Subscription
 
@@ -45,6 +46,7 @@ _DRAWING_THREADS = 2
 _CHUNK_BYTES = 256 * 1024
 _MAILBOX_EVENTS = 1000
 _CLOSE_SECONDS = 2.0
+_STREAM_SILENCE_SECONDS = 10.0
 
 
 class Shell:
@@ -150,22 +152,27 @@ class Shell:
 
     async def _dispatch(self, scope: Scope, receive: Receive, send: Send) -> None:
         known = check_key(self._config, Asking.of(scope))
-        pool = self._pool_for(scope)
+        view = self._view_for(scope)
+        pool = pool_of(view)
         if pool == "upload":
             await self._upload({**scope, _KNOWN: known}, receive, send)
             return
-        if pool == "blocking":
+        if pool in ("blocking", "stream"):
             self._refuse_when_full()
         body = await read_body(scope, receive, self._config.limits.body_bytes)
+        pool = pool_of(view, body)
         inner = {**scope, "headers": _headers_for(scope, body), _BODY: body, _KNOWN: known}
-        if pool != "blocking":
+        if pool not in ("blocking", "stream"):
             await self._pools[pool](inner, receive, send)
             return
         # Looked at again, because others may have come while the body was read; from here on nothing is awaited.
         self._refuse_when_full()
         self.blocking_in_flight += 1
         try:
-            await self._pools[pool](inner, receive, send)
+            if pool == "stream":
+                await _EventStream(receive, send).run(self._pools["blocking"], inner)
+            else:
+                await self._pools[pool](inner, receive, send)
         finally:
             self.blocking_in_flight -= 1
 
@@ -182,12 +189,12 @@ class Shell:
         finally:
             self.uploads_in_flight -= 1
 
-    def _pool_for(self, scope: Scope) -> str:
+    def _view_for(self, scope: Scope) -> Callable[..., Any] | None:
         try:
             endpoint, _ = self._urls.match(scope["path"], method=scope["method"])
         except HTTPException:
-            return "short"
-        return pool_of(self._flask.view_functions.get(endpoint))
+            return None
+        return self._flask.view_functions.get(endpoint)
 
     def _refuse_when_full(self) -> None:
         if self.blocking_in_flight >= self._config.server.blocking_threads:
@@ -201,7 +208,8 @@ class Shell:
         # The body knows its own end: one that comes in chunks has not announced it.
         environ["wsgi.input_terminated"] = True
         environ["wsgi.errors"] = sys.stderr
-        return _in_chunks(self._flask.wsgi_app(environ, start_response))
+        answer = self._flask.wsgi_app(environ, start_response)
+        return answer if DEPARTURE in environ["asgi.scope"] else _in_chunks(answer)
 
     # --- WebSockets -------------------------------------------------------------------------------------------------
 
@@ -223,6 +231,59 @@ class _WsgiPool(Protocol):
     executor: ThreadPoolExecutor
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None: ...
+
+
+class _EventStream:
+    """One answer of server-sent events: says something when the view does not, and tells it when the client leaves."""
+
+    def __init__(self, receive: Receive, send: Send) -> None:
+        self._receive = receive
+        self._send = send
+        self._departure = Departure()
+        # Two coroutines send: a comment must not stand inside of an event.
+        self._turn = asyncio.Lock()
+        self._is_open = False
+        self._spoke = asyncio.Event()
+
+    async def run(self, pool: _WsgiPool, scope: Scope) -> None:
+        beside = [asyncio.create_task(self._watch()), asyncio.create_task(self._keep_alive())]
+        try:
+            await pool({**scope, DEPARTURE: self._departure}, self._receive, self._say)
+        finally:
+            for work in beside:
+                work.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
+            # Also when the server's patience ends: the thread must not wait on for nobody.
+            self._departure.leave()
+
+    async def _say(self, message: Message) -> None:
+        async with self._turn:
+            if message["type"] == "http.response.start":
+                # An error has a length, into which no comment fits.
+                self._is_open = any(
+                    name == b"content-type" and value.startswith(b"text/event-stream")
+                    for name, value in message["headers"]
+                )
+            elif not message.get("more_body"):
+                self._is_open = False
+            self._spoke.set()
+            await self._send(message)
+
+    async def _watch(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        self._departure.leave()
+
+    async def _keep_alive(self) -> None:
+        """A comment now and then while a model thinks: proxies and clients give up on silent connections."""
+        while True:
+            self._spoke.clear()
+            try:
+                await asyncio.wait_for(self._spoke.wait(), _STREAM_SILENCE_SECONDS)
+            except asyncio.TimeoutError:
+                async with self._turn:
+                    if self._is_open:
+                        await self._send({"type": "http.response.body", "body": b": still here\n\n", "more_body": True})
 
 
 class _StreamClient:

@@ -13,6 +13,7 @@ import psutil
 from filelock import FileLock, Timeout
 
 from sdcpp_rest.config import Config
+from sdcpp_rest.core.job import Job
 from sdcpp_rest.core.sampling import SAMPLERS, SCHEDULERS
 from sdcpp_rest.engine.client import InlineLauncher, Launcher, ProcessLauncher
 from sdcpp_rest.engine.protocol import Ready
@@ -20,28 +21,44 @@ from sdcpp_rest.engine.supervisor import EngineSupervisor
 from sdcpp_rest.engine.worker import WorkerOptions
 from sdcpp_rest.errors import Conflict
 from sdcpp_rest.services.active_jobs import ActiveJobs
+from sdcpp_rest.services.assistant import Assistant
+from sdcpp_rest.services.assistant_situation import Situation
+from sdcpp_rest.services.dialect_options import DialectOptions
 from sdcpp_rest.services.discretion import Discretion
 from sdcpp_rest.services.dispatcher import Dispatcher
+from sdcpp_rest.services.downloads.download_lane import DownloadLane
+from sdcpp_rest.services.downloads.download_places import DownloadPlaces
+from sdcpp_rest.services.downloads.download_submission import Downloads, Sources
 from sdcpp_rest.services.engine_calls import EngineCalls
 from sdcpp_rest.services.event_bus import EventBus
 from sdcpp_rest.services.fit_estimate import FitEstimates
 from sdcpp_rest.services.hashing import ModelHashes
 from sdcpp_rest.services.housekeeping import Housekeeping
+from sdcpp_rest.services.interrogation import Interrogation
 from sdcpp_rest.services.job_defaults import JobDefaults
 from sdcpp_rest.services.job_entry import JobEntry
 from sdcpp_rest.services.job_queue import JobQueue
+from sdcpp_rest.services.llm_connection import OpenLines
+from sdcpp_rest.services.llm_settings import LlmSettings
 from sdcpp_rest.services.load_checks import check_loadable
 from sdcpp_rest.services.metrics import Metrics
+from sdcpp_rest.services.model_choice import ModelChoice
 from sdcpp_rest.services.model_conversion import Conversions
 from sdcpp_rest.services.model_detection import ModelDetection
 from sdcpp_rest.services.model_library import KnownSums, LoadRequest, ModelLibrary
 from sdcpp_rest.services.model_slot import ModelSlot
+from sdcpp_rest.services.model_titles import ModelTitles
 from sdcpp_rest.services.model_upload import ModelUploads
 from sdcpp_rest.services.outputs import Outputs
 from sdcpp_rest.services.picture_checks import PictureChecks
+from sdcpp_rest.services.picture_enlarging import PictureEnlarging
+from sdcpp_rest.services.picture_runs import PictureRuns
 from sdcpp_rest.services.preview_settings import PreviewChoice
+from sdcpp_rest.services.prompt_enhancer import PromptEnhancer
+from sdcpp_rest.services.prompt_styles import PromptStyles
 from sdcpp_rest.services.recycle_bin import RecycleBin
 from sdcpp_rest.services.residency import Residency
+from sdcpp_rest.services.rounds import Rounds
 from sdcpp_rest.services.sampling_intake import SamplingIntake
 from sdcpp_rest.services.submission import Submission
 from sdcpp_rest.services.upscale_submission import UpscaleSubmission
@@ -51,6 +68,7 @@ from sdcpp_rest.services.video_submission import VideoSubmission
 from sdcpp_rest.store.bin_store import BinStore
 from sdcpp_rest.store.database import Database
 from sdcpp_rest.store.hash_store import HashStore
+from sdcpp_rest.store.history_store import Conversation, EnhancementHistory
 from sdcpp_rest.store.job_store import JobStore
 from sdcpp_rest.store.settings_store import SettingsStore
 
@@ -155,9 +173,20 @@ class Runtime:
             PictureChecks(config.limits, self.library, self.upscalers, self._all_memory_bytes),
             self.job_entry,
         )
-        self.video_submission = VideoSubmission(self.models, self.sampling_intake, self.job_entry)
+        self.picture_runs = PictureRuns(self.submission, self.queue)
+        self.model_choice = ModelChoice(self.library, self.models, self.hashes)
+        self.video_submission = VideoSubmission(
+            self.models, self.sampling_intake, self.job_entry, self._all_memory_bytes
+        )
         self.conversions = Conversions(self.queue, self.library)
-        self.upscale_submission = UpscaleSubmission(config, self.queue, self.upscalers, self.outputs)
+        self.upscale_submission = UpscaleSubmission(config, self.queue, self.upscalers, self.outputs, self.job_entry)
+        self.rounds = Rounds(self.queue, active)
+        self.titles = ModelTitles(self.library, self.hashes, self.models, self.model_choice)
+        self.enlarging = PictureEnlarging(
+            self.upscale_submission, self.upscalers, self.rounds, self.outputs, config.limits.upscaled_side
+        )
+        self.a1111_options = DialectOptions(self.settings, "a1111")
+        self.prompt_styles = PromptStyles(Path(config.a1111.styles_file or paths.data_dir / "styles.csv").expanduser())
         self.housekeeping = Housekeeping(
             config.housekeeping,
             self.queue,
@@ -166,8 +195,43 @@ class Runtime:
             self.recycle_bin,
             upscalers=self.upscalers,
         )
+        self.llm_lines = OpenLines()
+        self.prompt_enhancer = PromptEnhancer(
+            LlmSettings(self.settings, "llm.ollama", config.ollama, config.llm),
+            EnhancementHistory(self._database),
+            self.llm_lines,
+            max_characters=config.limits.prompt_characters,
+        )
+        self.assistant = Assistant(
+            LlmSettings(self.settings, "llm.assistant", config.assistant, config.llm),
+            Conversation(self._database),
+            self.llm_lines,
+            Situation(self.health, self.options, self.library, self.queue),
+            context_tokens=config.assistant.context_tokens,
+        )
+        self.interrogation = Interrogation(
+            config.interrogate, paths.models_dir, self.prompt_enhancer.settings, self.llm_lines
+        )
         self.metrics = Metrics(self.version, self.status, lambda: self.bus.subscriber_count)
-        self.queue.on_finished = self.metrics.count_job
+        sources, places = Sources(config.downloads), DownloadPlaces(self.uploads)
+        self.downloads = Downloads(sources, self.queue, self.uploads, places, self.outputs)
+        self.download_lane = DownloadLane(
+            config.downloads,
+            sources,
+            self.downloads,
+            places,
+            self.queue,
+            self.library,
+            self.uploads,
+            self.hashes,
+            self.outputs,
+            self.bus,
+            discreet=self.discreet,
+            is_server=is_server,
+        )
+        self._wake_engine = self.queue.on_submitted
+        self.queue.on_submitted = self._job_submitted
+        self.queue.on_finished = self._job_finished
         self._process = psutil.Process()
         self._stop_lock = threading.Lock()
         self._stopped = False
@@ -192,6 +256,7 @@ class Runtime:
         self._calls.close()
         self.hashes.close()
         self.uploads.close()
+        self.llm_lines.close()
 
     def stop(self) -> None:
         """Stop in order: no new work, what runs gets its time or goes back to pending, the engine ends, files close."""
@@ -201,6 +266,7 @@ class Runtime:
                 return
             self._stopped = True
             self.housekeeping.stop()
+            self.download_lane.stop()
             self.dispatcher.stop(self.config.engine.stop_timeout_seconds)
             self.supervisor.stop()
             self._database.close()
@@ -275,11 +341,23 @@ class Runtime:
     def _note_trouble(self, message: str) -> None:
         self.models.last_error = message
 
+    def _job_submitted(self) -> None:
+        self._wake_engine()
+        self.download_lane.wake()
+
+    def _job_finished(self, job: Job) -> None:
+        self.metrics.count_job(job)
+        self.download_lane.job_finished(job)
+
     def _recover(self) -> None:
-        self.queue.recover(self.dispatcher.finish_from_spool)
-        self.outputs.sweep()
-        if self._is_server:
-            self.conversions.sweep()
+        try:
+            self.queue.recover(self.dispatcher.finish_from_spool)
+            self.outputs.sweep()
+            if self._is_server:
+                self.conversions.sweep()
+        finally:
+            # Not before: what it claims would look interrupted to the recovery.
+            self.download_lane.start()
 
 
 def open_library(config: Config, known_sums: Callable[[], KnownSums] | None = None) -> ModelLibrary:

@@ -14,6 +14,7 @@ from sdcpp_rest.cli.bench_command import bench
 from sdcpp_rest.cli.config_command import config
 from sdcpp_rest.cli.convert_command import convert
 from sdcpp_rest.cli.doctor_command import doctor
+from sdcpp_rest.cli.download_command import download
 from sdcpp_rest.cli.generate_command import generate
 from sdcpp_rest.cli.model_commands import inspect, models
 from sdcpp_rest.cli.native_commands import native
@@ -45,6 +46,7 @@ for _command in (
     generate,
     upscale,
     convert,
+    download,
     models,
     inspect,
     doctor,

@@ -6,6 +6,8 @@ Precedence: command line > environment (``SDCPP_REST__SERVER__PORT``) > TOML fil
 
 from __future__ import annotations
 
+from sdcpp_rest.config.download_section import DownloadsConfig
+from sdcpp_rest.config.interrogate_section import InterrogateConfig
 from sdcpp_rest.config.llm_sections import AssistantConfig, LanguageModelConfig, LlmConfig, OllamaConfig, llm_url
 from sdcpp_rest.config.loading import load_config
 from sdcpp_rest.config.sections import (
@@ -24,7 +26,9 @@ __all__ = [
     "AssistantConfig",
     "Config",
     "ConfigError",
+    "DownloadsConfig",
     "HousekeepingConfig",
+    "InterrogateConfig",
     "LanguageModelConfig",
     "LimitsConfig",
     "LlmConfig",

@@ -311,7 +311,7 @@ class LimitsConfig(Section):
     video_pixels: Integer = Field(
         default=2_000_000_000,
         ge=1,
-        description="width x height x frames of a video: it is held in memory as a whole, three bytes a pixel and more.",
+        description="width x height x frames of a video, which is held in memory whole: three bytes a pixel and more.",
     )
 
 

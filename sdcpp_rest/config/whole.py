@@ -15,6 +15,10 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
+from sdcpp_rest.config.a1111_sections import A1111Config, InterruptConfig
+from sdcpp_rest.config.dialect_sections import OpenAiConfig
+from sdcpp_rest.config.download_section import DownloadsConfig
+from sdcpp_rest.config.interrogate_section import InterrogateConfig
 from sdcpp_rest.config.llm_sections import AssistantConfig, LlmConfig, OllamaConfig
 from sdcpp_rest.config.sections import (
     CONFIG_FILE_NAME,
@@ -59,9 +63,14 @@ class Config(BaseSettings):
     housekeeping: HousekeepingConfig = Field(default_factory=HousekeepingConfig)
     api: ApiConfig = Field(default_factory=ApiConfig)
     events: EventsConfig = Field(default_factory=EventsConfig)
+    downloads: DownloadsConfig = Field(default_factory=DownloadsConfig)
+    openai: OpenAiConfig = Field(default_factory=OpenAiConfig)
+    interrupt: InterruptConfig = Field(default_factory=InterruptConfig)
+    a1111: A1111Config = Field(default_factory=A1111Config)
     llm: LlmConfig = Field(default_factory=LlmConfig)
     ollama: OllamaConfig = Field(default_factory=OllamaConfig)
     assistant: AssistantConfig = Field(default_factory=AssistantConfig)
+    interrogate: InterrogateConfig = Field(default_factory=InterrogateConfig)
 
     @classmethod
     def settings_customise_sources(

@@ -142,7 +142,16 @@ _FLUX_FAMILY = frozenset(
 )
 _WAN_FAMILY = frozenset({"wan2", "wan2_2_i2v", "wan2_2_ti2v"})
 
-_TEXT_READERS = {"ovis_image": "txt_in.weight", "qwen_image": "txt_in.weight", "z_image": "cap_embedder.1.weight"}
+# The first layer that a language model's words go into.
+_TEXT_READERS = {
+    "flux2": "txt_in.weight",
+    "flux2_klein": "txt_in.weight",
+    "ovis_image": "txt_in.weight",
+    "qwen_image": "txt_in.weight",
+    "z_image": "cap_embedder.1.weight",
+    "anima": "llm_adapter.blocks.0.cross_attn.k_proj.weight",
+    "ernie_image": "text_proj.weight",
+}
 _LLM_TABLES = ("model.embed_tokens.weight", "token_embd.weight")
 
 # --- what is in a file ------------------------------------------------------------------------------------------------
@@ -445,12 +454,24 @@ def language_model_faults(architecture: Architecture, tensors: Shapes, language_
     if vocabulary < architecture.min_vocabulary:
         least = architecture.min_vocabulary
         found.append(f"The language model knows {vocabulary} tokens; {architecture.name} uses at least {least}.")
-    reader = _TEXT_READERS.get(architecture.id)
-    expected = next((_side(shape, 0) for name, shape in tensors.items() if reader and name.endswith(reader)), width)
-    if width != expected:
-        name = architecture.name
-        found.append(f"The language model is {width} wide; this {name} model expects one of width {expected}.")
+    expected = text_widths(architecture, tensors)
+    if expected and width not in expected:
+        name, widths = architecture.name, " or ".join(map(str, expected))
+        found.append(f"The language model is {width} wide; this {name} model expects one of width {widths}.")
     return found
+
+
+def text_widths(architecture: Architecture, tensors: Shapes) -> tuple[int, ...]:
+    """Hidden sizes of the language models that a picture model with these tensors reads, likeliest first; empty where
+    nothing tells."""
+    reader = _TEXT_READERS.get(architecture.id)
+    width = next((_side(shape, 0) for name, shape in tensors.items() if reader and name.endswith(reader)), 0)
+    if not width:
+        return ()
+    if architecture.id in ("flux2", "flux2_klein") and width % 3 == 0:
+        # Three layers of the language model lie side by side; a model with too few layers gives one.
+        return (width // 3, width)
+    return (width,)
 
 
 def scheduler_warning(architecture: Architecture, scheduler: str) -> str | None:

@@ -16,10 +16,11 @@ Api = Literal["ollama", "openai"]
 
 
 class ChatMessage(Frozen):
-    """One message to a model."""
+    """One message to a model. ``pictures``: JPEG files that go with it, for models that see."""
 
     role: Literal["system", "user", "assistant"]
     content: str
+    pictures: tuple[bytes, ...] = Field(default=(), repr=False)
 
 
 class ToolCall(Frozen):

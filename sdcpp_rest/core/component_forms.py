@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-from sdcpp_rest.core.architectures import Architecture, Contents, Shapes
+from sdcpp_rest.core.architectures import Architecture, Contents, Shapes, text_widths
 
 _CLIP_WIDTHS = {768: "CLIP-L text encoder", 1280: "CLIP-G text encoder", 1024: "OpenCLIP-H text encoder"}
 _T5_XXL_WIDTH = 4096
@@ -125,20 +125,7 @@ def wanted_forms(architecture: Architecture, role: str, tensors: Shapes) -> tupl
 
 def language_model_widths(architecture: Architecture, tensors: Shapes) -> tuple[int, ...]:
     """Hidden sizes of the language models that this model can read, likeliest first; empty where nothing tells."""
-    if architecture.id in ("flux2", "flux2_klein"):
-        width = _side(tensors, 0, "txt_in.weight")
-        # Three layers of the language model lie side by side; a model with too few layers gives one.
-        return (*((width // 3,) if width % 3 == 0 and width else ()), *((width,) if width else ()))
-    readers = {
-        "ovis_image": "txt_in.weight",
-        "qwen_image": "txt_in.weight",
-        "z_image": "cap_embedder.1.weight",
-        "anima": "llm_adapter.blocks.0.cross_attn.k_proj.weight",
-        "ernie_image": "text_proj.weight",
-    }
-    reader = readers.get(architecture.id)
-    width = _side(tensors, 0, reader) if reader else 0
-    return (width,) if width else _USUAL_WIDTHS.get(architecture.id, ())
+    return text_widths(architecture, tensors) or _USUAL_WIDTHS.get(architecture.id, ())
 
 
 _USUAL_WIDTHS: dict[str, tuple[int, ...]] = {

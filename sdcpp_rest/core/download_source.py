@@ -32,6 +32,14 @@ _AIR = re.compile(
     r"(?:\.[a-z0-9]+)?",
     re.IGNORECASE,
 )
+_CIVITAI_PATHS = (
+    (("api", "download", "models"), True),
+    (("api", "v1", "model-versions"), True),
+    (("api", "v1", "models"), False),
+    (("model-versions",), True),
+    (("models",), False),
+)
+"""What stands before the number in an address's path, and whether it is a version's."""
 _SECRET = re.compile(
     r"token|key|secret|sign|signature|^sig$|credential|password|auth|policy|session|^jwt$", re.IGNORECASE
 )
@@ -77,7 +85,6 @@ class DownloadParams(Frozen):
     size_bytes: int | None = None
     sha256: str | None = None
     hash_job_id: str = ""
-    bundle: str = ""
 
     @property
     def model_name(self) -> str:
@@ -110,7 +117,11 @@ def recognised(given: Mapping[str, Any], hub_host: str = "", civitai_host: str =
     elif named == "civitai" or (not named and model_id):
         found = _civitai_id(model_id) if model_id else _pasted(_required("model_id", url), hub_host, civitai_host)
     elif named == "huggingface" or (not named and repo_id):
-        found = _repository(repo_id) if repo_id else _pasted(_required("repo_id", url), hub_host, civitai_host)
+        found = (
+            _pasted(repo_id, hub_host, civitai_host)
+            if repo_id
+            else _pasted(_required("repo_id", url), hub_host, civitai_host)
+        )
     elif url:
         found = _pasted(url, hub_host, civitai_host)
     else:
@@ -232,10 +243,9 @@ def _pasted(text: str, hub_host: str, civitai_host: str) -> DownloadSource:
     if re.match(r"(www\.)?(huggingface\.co|hf\.co|civitai\.com)/", text, re.IGNORECASE):
         text = f"https://{text}"
     if not re.match(r"[a-z][a-z0-9+.-]*://", text, re.IGNORECASE):
-        if _REPO.match(text) and "\\" not in text:
-            return _hub_words(text)
-        if _NUMBER.fullmatch(text.partition(":")[0]):
+        if _MODEL_AND_VERSION.fullmatch(text):
             return _civitai_id(text)
+        return _hub_words(text)
     parts = urlsplit(checked_address(text))
     host = (parts.hostname or "").lower()
     if _is_civitai(host, parts.netloc, civitai_host):
@@ -251,7 +261,7 @@ def _plain(text: str) -> DownloadSource:
 
 def _hub_words(text: str) -> DownloadSource:
     """``organisation/name``, ``organisation/name@revision``, either with ``/path/of/file``."""
-    parts = text.strip("/").split("/")
+    parts = text.rstrip("/").split("/")
     name, _, revision = (parts[1] if len(parts) > 1 else "").partition("@")
     return DownloadSource(
         source="huggingface",
@@ -289,10 +299,6 @@ def _hub_address(text: str) -> DownloadSource:
     )
 
 
-def _repository(text: str) -> DownloadSource:
-    return DownloadSource(source="huggingface", repo_id=repo_id_of(text))
-
-
 def _civitai_id(text: str) -> DownloadSource:
     model, version = model_and_version(text)
     return DownloadSource(source="civitai", model_id=model, version_id=version)
@@ -307,19 +313,13 @@ def _civitai_address(text: str) -> DownloadSource:
     if version and not _NUMBER.fullmatch(version):
         raise _odd("url", text, "has a modelVersionId that is no number")
     found: DownloadSource | None = None
-    if path[:3] == ["api", "download", "models"] and len(path) >= 4 and _NUMBER.fullmatch(path[3]):
-        found = DownloadSource(source="civitai", version_id=path[3])
-    elif path[:3] == ["api", "v1", "model-versions"] and len(path) >= 4 and _NUMBER.fullmatch(path[3]):
-        found = DownloadSource(source="civitai", version_id=path[3])
-    elif path[:3] == ["api", "v1", "models"] and len(path) >= 4 and _NUMBER.fullmatch(path[3]):
-        found = DownloadSource(source="civitai", model_id=path[3], version_id=version)
-    elif path[:1] in (["models"], ["model-versions"]) and len(path) >= 2 and _NUMBER.fullmatch(path[1]):
-        is_version = path[0] == "model-versions"
-        found = (
-            DownloadSource(source="civitai", version_id=path[1])
-            if is_version
-            else DownloadSource(source="civitai", model_id=path[1], version_id=version)
-        )
+    for start, is_version in _CIVITAI_PATHS:
+        if tuple(path[: len(start)]) == start and len(path) > len(start) and _NUMBER.fullmatch(path[len(start)]):
+            number = path[len(start)]
+            found = DownloadSource(
+                source="civitai", model_id="" if is_version else number, version_id=number if is_version else version
+            )
+            break
     if found is None:
         raise _odd("url", text, "is not the page of a model (https://civitai.com/models/123456)")
     return found.model_copy(update={"warnings": warnings})

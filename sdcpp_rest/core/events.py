@@ -64,6 +64,15 @@ class JobProgress(Event):
     phase: Phase = "sampling"
 
 
+class TransferProgress(JobProgress):
+    """Where a download stands, in bytes and in seconds besides; ``None`` where nobody knows."""
+
+    downloaded_bytes: int
+    total_bytes: int | None = None
+    bytes_per_second: int = 0
+    eta_seconds: float | None = None
+
+
 class JobPreview(Event):
     """``jpeg`` is the picture file's bytes; the wire shows it as a data URL."""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 
-from sdcpp_rest.core.params import ImageParams, SamplingParams, UpscaleParams
+from sdcpp_rest.core.params import ImageParams, SamplingParams, UpscaleParams, VideoParams
 
 SAMPLER_LABELS: dict[str, str] = {
     "euler": "Euler",
@@ -80,15 +80,21 @@ def write(
         pairs.append(("Clip skip", params.clip_skip))
     if params.eta is not None:
         pairs.append(("Eta", params.eta))
+    if isinstance(params, ImageParams) and params.upscaler is not None:
+        pairs.append(("Postprocess upscaler", _stem(params.upscaler.model.name)))
+    if isinstance(params, VideoParams):
+        pairs += [("Frames", params.frame_count), ("FPS", params.fps)]
+        if params.flow_shift is not None:
+            pairs.append(("Flow shift", params.flow_shift))
     pairs.append(("Version", version))
-    line = ", ".join(f"{key}: {_quoted(str(value))}" for key, value in pairs)
+    line = ", ".join(f"{key}: {quoted(str(value))}" for key, value in pairs)
     negative = f"\n{_NEGATIVE} {params.negative_prompt}" if params.negative_prompt else ""
     return f"{params.prompt}{negative}\n{line}".strip()
 
 
 def upscaled(text: str, params: UpscaleParams) -> str:
     """The text of a picture that was upscaled, from the text it had before (or none)."""
-    pairs = ["Postprocess upscaler: " + _quoted(_stem(params.upscaler.model.name))]
+    pairs = ["Postprocess upscaler: " + quoted(_stem(params.upscaler.model.name))]
     if params.upscale_factor is not None:
         pairs.insert(0, f"Postprocess upscale by: {params.upscale_factor**params.repeats}")
     separator = ", " if _pairs(text.rpartition("\n")[2]) else "\n"
@@ -115,7 +121,8 @@ def _stem(name: str) -> str:
     return stem if dot and stem and extension.isalnum() else last
 
 
-def _quoted(value: str) -> str:
+def quoted(value: str) -> str:
+    """A value as it may stand in the line of pairs: as JSON where it would be misread bare."""
     plain = value and value == value.strip() and not any(character in value for character in ',:"\n\r')
     return value if plain else json.dumps(value, ensure_ascii=False)
 

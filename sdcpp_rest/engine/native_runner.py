@@ -7,8 +7,10 @@ library's structures, the library's log and progress callbacks into phases and s
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -42,6 +44,8 @@ log = logging.getLogger(__name__)
 _PROGRESS_LOOK_SECONDS = 0.25
 # Converting in memory takes about four fifths of a conversion, writing the rest.
 _CONVERTED_PERCENT = 80
+# Of a disk with less room: what could not be written is told to have found none.
+_FULL_BYTES = 1 << 20
 
 
 class NativeRunner:
@@ -262,6 +266,11 @@ class NativeRunner:
                     tensor_type_rules=params.tensor_type_rules,
                     library=self._opened(),
                 )
+        except NativeError as error:
+            why = _why_unwritten(params.output.path)
+            if why is None:
+                raise
+            raise RunFailed(f"The result could not be written: {why} ({error})", code="output_failed") from error
         finally:
             self._hear_tensors = None
             done.set()
@@ -344,6 +353,18 @@ class NativeRunner:
             frame = frames[0]
             picture = RawPicture(frame.width, frame.height, frame.channels, frame.pixels)
             follower.report.preview(follower.steps_before + abs(step), len(frames), picture, is_noisy)
+
+
+def _why_unwritten(path: str) -> str | None:
+    """The library does not say why it could not write a file; a sentence where the file's folder tells."""
+    folder = os.path.dirname(path)
+    try:
+        free = shutil.disk_usage(folder).free
+    except OSError as error:
+        return error.strerror
+    if free < _FULL_BYTES:
+        return os.strerror(errno.ENOSPC)
+    return None if os.access(folder, os.W_OK) else os.strerror(errno.EACCES)
 
 
 def _picture_of(image: RawImage) -> RawPicture:

@@ -12,31 +12,46 @@ from sdcpp_rest.core.params import ImageParams
 from sdcpp_rest.errors import InvalidRequest
 from sdcpp_rest.routes.generation_bodies import Accepted, Img2ImgBody, Txt2ImgBody
 from sdcpp_rest.routes.http import answer, read_body, runtime, transfer, validate
-from sdcpp_rest.routes.openapi import documented
+from sdcpp_rest.routes.openapi import Error, documented
+from sdcpp_rest.routes.pools import blocking_when
+from sdcpp_rest.routes.sdcn.sdcn_errors import SdcnError
+from sdcpp_rest.routes.sdcn.sdcn_views import sdcn_picture
+from sdcpp_rest.routes.sdcn.sdcn_wire import SdcnPictures, is_sdcn, may_be_sdcn
 
 __all__ = ["Accepted", "Img2ImgBody", "Txt2ImgBody", "accepted", "generation", "in_client_words", "to_params"]
 
 generation = Blueprint("generation", __name__)
+
+_REFUSALS = (Error, SdcnError)
 
 BASE64_ROLES = ("init_image", "mask_image", "control_image", "end_image")
 """Pictures whose field is called ``<role>_base64`` on the wire."""
 
 
 @generation.post("/txt2img")
-@documented({202: Accepted}, errors=(429, 503), body=Txt2ImgBody)
+@documented({202: Accepted, 200: SdcnPictures}, errors=(409, 429, 503), body=Txt2ImgBody, refusals=_REFUSALS)
+@blocking_when(may_be_sdcn)
 def txt2img() -> Response:
-    """Draw pictures from words. Answers with a job id at once; the pictures come later, in the order of the queue."""
-    body, warnings = validate(Txt2ImgBody, read_body())
+    """Draw pictures from words. Answers with a job id at once; the pictures come later, in the order of the queue. A
+    body that names a `model` is SDCN's, and answered with the picture."""
+    sent = read_body()
+    if is_sdcn(sent):
+        return sdcn_picture("txt2img", sent)
+    body, warnings = validate(Txt2ImgBody, sent)
     return _submitted("txt2img", body, warnings)
 
 
 @generation.post("/img2img")
-@documented({202: Accepted}, errors=(429, 503), body=Img2ImgBody)
+@documented({202: Accepted, 200: SdcnPictures}, errors=(409, 429, 503), body=Img2ImgBody, refusals=_REFUSALS)
 @transfer
+@blocking_when(may_be_sdcn)
 def img2img() -> Response:
     """Draw pictures from a picture and words. A model that was loaded with ``vae_decode_only`` is loaded again with the
-    VAE's encoder for it."""
-    body, warnings = validate(Img2ImgBody, read_body())
+    VAE's encoder for it. A body that names a `model` is SDCN's, and answered with the picture."""
+    sent = read_body()
+    if is_sdcn(sent):
+        return sdcn_picture("img2img", sent)
+    body, warnings = validate(Img2ImgBody, sent)
     return _submitted("img2img", body, warnings)
 
 

@@ -39,8 +39,11 @@ class FormFile:
     chunks: Iterator[bytes]
 
 
-def parts_of(stream: IO[bytes], content_type: str) -> Iterator[FormField | FormFile]:
-    """The fields of a form in their order. Raises InvalidRequest for what is no whole form."""
+def parts_of(
+    stream: IO[bytes], content_type: str, max_field_bytes: int = _MAX_FIELD_BYTES
+) -> Iterator[FormField | FormFile]:
+    """The fields of a form in their order; one that is text may have ``max_field_bytes``. Raises InvalidRequest for
+    what is no whole form."""
     boundary = parse_options_header(content_type)[1].get("boundary", "")
     if not boundary or not boundary.isascii():
         raise InvalidRequest("Content-Type: multipart/form-data needs a boundary")
@@ -48,11 +51,12 @@ def parts_of(stream: IO[bytes], content_type: str) -> Iterator[FormField | FormF
     for event in events:
         if isinstance(event, File):
             chunks = _file_chunks(events)
-            yield FormFile(event.name, event.filename, chunks)
+            yield FormFile(event.name or "", event.filename or "", chunks)
             for _ in chunks:  # what was not read is skipped
                 pass
         elif isinstance(event, Field):
-            yield FormField(event.name, _text(event.name, events))
+            name = event.name or ""  # whatever its type says: a part need not have one
+            yield FormField(name, _text(name, events, max_field_bytes))
 
 
 def chunks_of(stream: IO[bytes]) -> Iterator[bytes]:
@@ -70,12 +74,12 @@ def _file_chunks(events: Iterator[Event]) -> Iterator[bytes]:
                 return
 
 
-def _text(name: str, events: Iterator[Event]) -> str:
+def _text(name: str, events: Iterator[Event], max_bytes: int) -> str:
     gathered = bytearray()
     for chunk in _file_chunks(events):
         gathered += chunk
-        if len(gathered) > _MAX_FIELD_BYTES:
-            raise InvalidRequest(f"{name}: longer than {_MAX_FIELD_BYTES} bytes", field=name)
+        if len(gathered) > max_bytes:
+            raise InvalidRequest(f"{name}: longer than {max_bytes} bytes", field=name)
     try:
         return gathered.decode()
     except UnicodeDecodeError:

@@ -24,6 +24,7 @@ from sdcpp_rest.routes.http import LIMIT_KEYWORD, View, left_out, pool_of
 HTML = "text/html"
 MARKDOWN = "text/markdown"
 ANY_FILE = "*/*"
+EVENT_STREAM = "text/event-stream"
 
 Content: TypeAlias = type[BaseModel] | str
 """A body: a model (JSON), or a media type."""
@@ -78,6 +79,7 @@ class Operation:
     query: type[BaseModel] | None
     path: type[BaseModel] | None
     form: type[BaseModel] | None = None
+    refusals: tuple[type[BaseModel], ...] = (Error,)
 
 
 def documented(
@@ -88,6 +90,7 @@ def documented(
     query: type[BaseModel] | None = None,
     path: type[BaseModel] | None = None,
     form: type[BaseModel] | None = None,
+    refusals: tuple[type[BaseModel], ...] = (Error,),
 ) -> Callable[[View], View]:
     """Declare what a view reads and answers with; goes below the route decorator.
 
@@ -96,7 +99,9 @@ def documented(
         errors: statuses answered with an `Error`. Not named: 401 and 403 (every route), 413 and 400 (bodies), 400
             (queries), 503 (views marked `blocking`), 500.
         body, query, path: the models of the request's three parts.
-        form: the model of a form with a file, which may also come bare, as application/octet-stream.
+        form: the model of a form with a file, which may also come bare, as application/octet-stream; with a ``body``,
+            as that instead.
+        refusals: the shapes of its errors, in a dialect that has others.
     """
     operation = Operation(
         {status: found if isinstance(found, tuple) else (found,) for status, found in answers.items()},
@@ -105,6 +110,7 @@ def documented(
         query,
         path,
         form,
+        refusals,
     )
 
     def mark(view: View) -> View:
@@ -129,6 +135,7 @@ def document(app: Flask, version: str, limits: object = None) -> dict[str, Any]:
             models[operation.body, "validation"] = None
         if operation.form is not None:
             models[operation.form, "validation"] = None
+        models.update({(refusal, "serialization"): None for refusal in operation.refusals})
         for contents in operation.answers.values():
             models.update({(content, "serialization"): None for content in contents if not isinstance(content, str)})
     refs, definitions = models_json_schema(list(models), ref_template=_SCHEMAS + "{model}")
@@ -188,7 +195,7 @@ def errors_of(view: Callable[..., Any], operation: Operation) -> tuple[int, ...]
         statuses.add(400)
     if operation.body is not None:
         statuses.add(413)
-    if pool_of(view) == "blocking":
+    if pool_of(view) in ("blocking", "stream"):
         statuses.add(503)
     return tuple(sorted(statuses))
 
@@ -214,6 +221,8 @@ def _operation(
             "multipart/form-data": {"schema": references[operation.form, "validation"]},
             "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
         }
+        if operation.body is not None:
+            forms = {**shown["requestBody"]["content"], "multipart/form-data": forms["multipart/form-data"]}
         shown["requestBody"] = {"required": True, "content": forms}
     responses: dict[str, Any] = {}
     for status, contents in operation.answers.items():
@@ -228,7 +237,7 @@ def _operation(
             response["content"] = {name: {"schema": _either(schemas)} for name, schemas in by_type.items()}
         responses[str(status)] = response
     for status in errors_of(view, operation):
-        responses[str(status)] = {"$ref": f"#/components/responses/{_response_name(status)}"}
+        responses[str(status)] = _refusal_of(operation, status, references)
     shown["responses"] = dict(sorted(responses.items()))
     return shown
 
@@ -264,6 +273,15 @@ def _response_name(status: int) -> str:
     return "".join(character for character in HTTPStatus(status).phrase if character.isalpha())
 
 
+def _refusal_of(operation: Operation, status: int, references: Mapping[tuple[Any, Any], Any]) -> dict[str, Any]:
+    """The native shape is told once for all; those of other dialects where they are used."""
+    if operation.refusals == (Error,):
+        return {"$ref": f"#/components/responses/{_response_name(status)}"}
+    schema = _either([references[refusal, "serialization"] for refusal in operation.refusals])
+    described = _MEANINGS.get(status, HTTPStatus(status).phrase)
+    return {"description": described, "content": {"application/json": {"schema": schema}}}
+
+
 def _refusal(status: int) -> dict[str, Any]:
     content = {"application/json": {"schema": {"$ref": _SCHEMAS + Error.__name__}}}
     return {"description": _MEANINGS.get(status, HTTPStatus(status).phrase), "content": content}
@@ -280,7 +298,9 @@ _MEANINGS = {
     429: "As many jobs are waiting as limits.pending_jobs allows.",
     500: "It failed, or the server has a fault (then there is an `error_id`).",
     501: "Not available in this version.",
+    502: "Another server that this one calls failed, or said what cannot be understood.",
     503: "The engine cannot be had, the server stops, or too many calls are waiting.",
+    504: "It took longer than it may.",
     507: "There is no room left on the disk.",
 }
 

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from sdcpp_rest.core.job import Job, Phase, Progress
+from sdcpp_rest.core.job import Job, Phase, Progress, Transfer
 from sdcpp_rest.engine.client import EngineClient, RunHandle
 
 
@@ -21,7 +21,8 @@ class ActiveJob:
     cancel still has to stop the engine (`request_cancel` is true) or only has to win the row (it is false).
 
     ``cancel_requested`` is a user's wish and final; ``requeue_requested`` is the stopping server's and gives way to it.
-    ``engine_phase`` is what the engine does, also while people are shown "cancelling".
+    ``engine_phase`` is what the engine does, also while people are shown "cancelling". A job that needs no engine is
+    stopped through ``on_stop``; ``transfer`` is how far its file has come.
     """
 
     def __init__(self, job: Job) -> None:
@@ -34,6 +35,8 @@ class ActiveJob:
         self.engine_phase: Phase = "loading"
         self.stop_requested_at: float | None = None
         self.cancel_requested = False
+        self.transfer: Transfer | None = None
+        self.on_stop: Callable[[], None] = lambda: None
         self._changed = threading.Condition()
         self._computed = False
         self._client: EngineClient | None = None
@@ -67,6 +70,7 @@ class ActiveJob:
             self._changed.notify_all()
         if client is not None and run is not None:
             client.cancel(run.number)
+        self.on_stop()
         return True
 
     def attach(self, client: EngineClient, run: RunHandle) -> None:

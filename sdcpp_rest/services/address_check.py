@@ -17,7 +17,7 @@ Address: TypeAlias = "ipaddress.IPv4Address | ipaddress.IPv6Address"
 Network: TypeAlias = "ipaddress.IPv4Network | ipaddress.IPv6Network"
 
 _MAX_NAME_CHARACTERS = 253
-_MAX_ADDRESSES = 16
+_MAX_ADDRESSES = 64
 
 # The standard library's `is_global` differs between Python's versions, and lets some of these through.
 _NOT_PUBLIC: tuple[tuple[Network, str], ...] = tuple(
@@ -201,12 +201,9 @@ def _addresses(name: str, port: int, look_up: LookUp | None) -> list[Address]:
             found[address] = None
     if not found:
         raise HostUnknown(f"The host {name!r} has no address", host=name)
-    return [*found][:_MAX_ADDRESSES] if len(found) <= _MAX_ADDRESSES else _too_many(name)
-
-
-def _too_many(name: str) -> list[Address]:
-    # Cutting the list would leave addresses unjudged that another look-up may put first.
-    raise HostUnknown(f"The host {name!r} has more than {_MAX_ADDRESSES} addresses", host=name)
+    if len(found) > _MAX_ADDRESSES:
+        raise HostUnknown(f"The host {name!r} has more than {_MAX_ADDRESSES} addresses", host=name)
+    return [*found]
 
 
 def _system_look_up(name: str, port: int) -> list[str]:

@@ -194,11 +194,11 @@ class FitEstimates:
                 continue
             try:
                 found[role] = self._inspected(role, name)
-            except ModelNotFound as error:
+            except (ModelNotFound, InvalidRequest) as error:
                 if role in ask.components:
                     error.detail["field"] = "component"
                     raise
-                warnings.append(f"The model's sidecar names {name!r} as '{role}', which is not there.")
+                warnings.append(f"The model's sidecar names {name[:80]!r} as '{role}', which cannot be used.")
         return found
 
     def _inspected(self, role: Component, name: str) -> Inspection:

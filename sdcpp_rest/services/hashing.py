@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
+from collections.abc import Callable
 from concurrent.futures import Future
 
 from sdcpp_rest.core.catalog import ModelFile
@@ -40,17 +41,23 @@ class ModelHashes:
         type, ModelNotFound, Conflict when the file is being written, EngineUnavailable when the server stops meanwhile.
         """
         file = self._library.find(model_type, name)
-        return file.model_copy(update={"hash": self._sum(file)})
+        return file.model_copy(update={"hash": self.sum_of(file)})
 
     def known(self) -> KnownSums:
         """The sums that have been computed, for a listing. Reads no file."""
         return self._store.known()
 
+    def known_sum(self, file: ModelFile) -> str | None:
+        """The sum of one file, if it has been computed. Reads no file."""
+        return self._store.get(file.path, file.size_bytes, file.mtime_ns)
+
     def close(self) -> None:
         """The server stops: give up what is being read, and release everybody who waits for it. Idempotent."""
         self._closed = True
 
-    def _sum(self, file: ModelFile) -> str:
+    def sum_of(self, file: ModelFile, watch: Callable[[int], None] = lambda count: None) -> str:
+        """The sum of a file that need not be in the catalogue; as `hash_of`. ``watch`` is told of every so many bytes
+        that were read, and ends the reading with what it raises, for all who wait for it."""
         key = (file.path, file.size_bytes, file.mtime_ns)
         with self._lock:
             running = self._running.get(key)
@@ -61,7 +68,7 @@ class ModelHashes:
             try:
                 # Asked for here, not before: the reading that this call just missed may have ended in between.
                 known = self._store.get(*key)
-                sha256 = known or self._read(file)
+                sha256 = known or self._read(file, watch)
                 if known is None:
                     self._store.put(*key, sha256)
                     self.revision += 1
@@ -73,7 +80,7 @@ class ModelHashes:
                     del self._running[key]
         return running.result()
 
-    def _read(self, file: ModelFile) -> str:
+    def _read(self, file: ModelFile, watch: Callable[[int], None]) -> str:
         digest, buffer = hashlib.sha256(), memoryview(bytearray(_CHUNK_BYTES))
         size_bytes = mtime_ns = 0
         try:
@@ -84,6 +91,7 @@ class ModelHashes:
                         if self._closed:
                             raise EngineUnavailable("The server is stopping")
                         digest.update(buffer[:count])
+                        watch(count)
                     status = os.fstat(opened.fileno())
                 size_bytes, mtime_ns = size_bytes + status.st_size, max(mtime_ns, status.st_mtime_ns)
         except OSError:

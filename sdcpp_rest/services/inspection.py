@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 import threading
 from collections import Counter, OrderedDict
 from collections.abc import Mapping, Sequence
@@ -146,6 +147,9 @@ def _inspect_one(path: str | os.PathLike[str]) -> Inspection:
         if os.path.isdir(path):
             raise NotAModel(f"{shown} is a folder, not a model file", path=path)
         status = os.stat(path)
+        if not stat.S_ISREG(status.st_mode):
+            # Opening a pipe waits for a writer, for ever.
+            raise NotAModel(f"{shown} is not a regular file", path=path)
     except FileNotFoundError:
         raise NotAModel(f"{shown} does not exist", path=path) from None
     except (OSError, ValueError) as error:

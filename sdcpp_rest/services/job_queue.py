@@ -16,7 +16,7 @@ from datetime import datetime
 from typing import Any, Literal, TypeAlias
 
 from sdcpp_rest.core.events import JobAdded, JobCancelled, JobStatusChanged, QueuePaused, QueueResumed
-from sdcpp_rest.core.job import FINISHED, Job, JobKind, JobStatus, Progress, Timings
+from sdcpp_rest.core.job import FINISHED, Job, JobKind, JobStatus, Progress, Timings, utc_now
 from sdcpp_rest.core.job_filter import ALL_STATUSES, JobFilter, JobHead, Order, SortKey
 from sdcpp_rest.core.load_spec import LoadSpec
 from sdcpp_rest.errors import Conflict, EngineUnavailable, WaitTimeout
@@ -36,6 +36,8 @@ _PAUSED = "queue.paused"
 Jobs: TypeAlias = list[Job]
 Heads: TypeAlias = list[JobHead]
 ENGINE_KINDS: frozenset[JobKind] = frozenset({"txt2img", "img2img", "txt2vid", "upscale", "convert"})
+# Done beside the engine, in a lane of their own.
+FILE_KINDS: frozenset[JobKind] = frozenset({"model_download", "model_hash"})
 
 
 class JobQueue:
@@ -184,10 +186,11 @@ class JobQueue:
         """Jobs by status, and ``total``.
 
         ``processing`` counts what the engine computes: a job whose files are still being encoded beside its successor
-        does not count a second time.
+        does not count a second time, and a download not at all.
         """
         counts = dict(self._store.counts())
-        counts["processing"] = min(1, counts.get("processing", 0))
+        beside = sum(1 for active in self._active.all() if active.job.kind in FILE_KINDS)
+        counts["processing"] = max(0, min(1, counts.get("processing", 0) - beside))
         return counts
 
     def progress(self, job: Job) -> Progress:
@@ -204,8 +207,13 @@ class JobQueue:
 
     @property
     def is_busy(self) -> bool:
-        """Whether any job runs, or waits and will run by itself."""
-        return bool(self._active.all()) or (not self._paused and self._store.counts()["pending"] > 0)
+        """Whether any job for the engine runs, or waits and will run by itself."""
+        if any(active.job.kind in ENGINE_KINDS for active in self._active.all()):
+            return True
+        if self._paused:
+            return False
+        beside = sum(self._store.counts(JobFilter(kind=kind))["pending"] for kind in FILE_KINDS)
+        return self._store.counts()["pending"] > beside
 
     @property
     def is_paused(self) -> bool:
@@ -265,25 +273,24 @@ class JobQueue:
         Raises JobNotFound, WaitTimeout (the job goes on), EngineUnavailable when the server stops meanwhile.
         """
         future: Future[Job] = Future()
-        with self._waiting_lock:
-            self._waiting.setdefault(job_id, []).append(future)
         try:
-            # Looked at after enlisting: a job that ends in between resolves the future.
-            job = self._store.get(job_id)
-            if job.status in FINISHED:
-                return job
-            if self._closing.is_set():
-                raise EngineUnavailable("The server is stopping; the job goes on when it is back")
+            self._enlist(job_id, future)
             return future.result(timeout_seconds)
         except FutureTimeoutError:
             raise WaitTimeout(f"Job {job_id} was not finished within {timeout_seconds:g} s; it goes on") from None
         finally:
-            with self._waiting_lock:
-                waiting = self._waiting.get(job_id, [])
-                if future in waiting:
-                    waiting.remove(future)
-                if not waiting:
-                    self._waiting.pop(job_id, None)
+            self._strike_off(job_id, future)
+
+    def ending(self, job_id: str) -> Future[Job]:
+        """What `wait` waits for, for those who have other things to wait for besides: the finished job, or
+        EngineUnavailable when the server stops meanwhile. Raises JobNotFound."""
+        future: Future[Job] = Future()
+        try:
+            self._enlist(job_id, future)
+        except BaseException:
+            self._strike_off(job_id, future)
+            raise
+        return future
 
     def close(self) -> None:
         """Take no more jobs and release everybody who waits. Idempotent."""
@@ -296,17 +303,24 @@ class JobQueue:
 
     # --- for the dispatcher -----------------------------------------------------------------------------------------
 
-    def claim(self) -> ActiveJob | None:
-        """Take the next pending job off the queue; none while it is paused."""
+    def claim(self, kinds: Collection[JobKind] = ENGINE_KINDS) -> ActiveJob | None:
+        """Take the next pending job of these kinds off the queue; none while it is paused."""
+        with self._active.claim_lock:
+            return None if self._paused else self._begun(self._store.claim_next(kinds))
+
+    def claim_this(self, job_id: str) -> ActiveJob | None:
+        """Take one job off the queue, if it is still pending; none while it is paused."""
         with self._active.claim_lock:
             if self._paused:
                 return None
-            job = self._store.claim_next(ENGINE_KINDS)
-            if job is None:
-                return None
-            active = self._active.add(job)
-            self._bus.publish(JobStatusChanged(job_id=job.id, status="processing", previous_status="pending"))
-            return active
+            return self._begun(self._store.transition(job_id, "processing", {"pending"}, started_at=utc_now()))
+
+    def _begun(self, job: Job | None) -> ActiveJob | None:
+        if job is None:
+            return None
+        active = self._active.add(job)
+        self._bus.publish(JobStatusChanged(job_id=job.id, status="processing", previous_status="pending"))
+        return active
 
     def complete(
         self, active: ActiveJob, outputs: tuple[str, ...], timings: Timings, warnings: tuple[str, ...]
@@ -348,7 +362,8 @@ class JobQueue:
             outputs = self._outputs.published(job.id) or encode_spool(job)
             if outputs is not None:
                 settled = self._store.transition(job.id, "completed", {"processing"}, outputs=outputs)
-            elif job.attempts <= self._max_requeues:
+            elif job.attempts <= self._max_requeues or job.kind in FILE_KINDS:
+                # A download goes on where it was; it cannot be what took the server down, as a picture can.
                 settled = self._store.transition(job.id, "pending", {"processing"})
             else:
                 message = f"The server was stopped {job.attempts} times while this job was running"
@@ -364,6 +379,33 @@ class JobQueue:
         return self._store.pending_bound_to(spec.key)
 
     # --- inside -----------------------------------------------------------------------------------------------------
+
+    def _enlist(self, job_id: str, future: Future[Job]) -> None:
+        with self._waiting_lock:
+            self._waiting.setdefault(job_id, []).append(future)
+        # Looked at after enlisting: a job that ends in between resolves the future.
+        job = self._store.get(job_id)
+        if job.status in FINISHED:
+            self._strike_off(job_id, future, job)
+        elif self._closing.is_set():
+            reason = EngineUnavailable("The server is stopping; the job goes on when it is back")
+            self._strike_off(job_id, future, reason)
+
+    def _strike_off(self, job_id: str, future: Future[Job], result: Job | Exception | None = None) -> None:
+        """Wait for the job no more; resolve ``future`` unless whoever ended the job has."""
+        with self._waiting_lock:
+            waiting = self._waiting.get(job_id, [])
+            is_ours = future in waiting
+            if is_ours:
+                waiting.remove(future)
+            if not waiting:
+                self._waiting.pop(job_id, None)
+        if not is_ours or result is None:
+            return
+        if isinstance(result, Exception):
+            future.set_exception(result)
+        else:
+            future.set_result(result)
 
     def _set_paused(self, paused: bool) -> bool:
         with self._active.claim_lock:

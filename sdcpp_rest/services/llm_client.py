@@ -6,6 +6,7 @@ every failure is one of `llm_errors`.
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -162,7 +163,7 @@ class _Ollama:
         with self._client(http) as client:
             parts = client.chat(
                 model=self._endpoint.model,
-                messages=[message.model_dump() for message in asked.messages],
+                messages=[_ollama_message(message) for message in asked.messages],
                 tools=[dict(tool) for tool in asked.tools] or None,
                 stream=True,
                 format=dict(asked.schema) if asked.schema is not None else None,
@@ -219,7 +220,7 @@ class _OpenAi:
     def chat(self, http: Transported, asked: ChatAsked) -> Iterator[Piece]:
         body: dict[str, Any] = {
             "model": self._endpoint.model,
-            "messages": [message.model_dump() for message in asked.messages],
+            "messages": [_openai_message(message) for message in asked.messages],
             "stream": True,
         }
         for name in ("temperature", "top_p", "seed", "max_tokens"):
@@ -325,6 +326,22 @@ class _HalfCall:
 
     def whole(self) -> ToolCall:
         return ToolCall(name=self._name, arguments=_arguments(self._arguments))
+
+
+def _ollama_message(message: ChatMessage) -> dict[str, Any]:
+    shown: dict[str, Any] = {"role": message.role, "content": message.content}
+    # As bytes: of text, the library would try whether it is the name of a file.
+    return {**shown, "images": list(message.pictures)} if message.pictures else shown
+
+
+def _openai_message(message: ChatMessage) -> dict[str, Any]:
+    if not message.pictures:
+        return {"role": message.role, "content": message.content}
+    parts: list[dict[str, Any]] = [{"type": "text", "text": message.content}]
+    for picture in message.pictures:
+        url = "data:image/jpeg;base64," + base64.b64encode(picture).decode("ascii")
+        parts.append({"type": "image_url", "image_url": {"url": url}})
+    return {"role": message.role, "content": parts}
 
 
 def _text_and_calls(message: Mapping[str, Any]) -> Iterator[Piece]:

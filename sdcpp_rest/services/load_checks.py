@@ -48,6 +48,9 @@ def check_loadable(spec: LoadSpec) -> list[str]:
     high_noise = components.get("high_noise_diffusion_model")
     if high_noise is not None and high_noise.architecture is not None:
         faults += architectures.structural_faults(high_noise.architecture, high_noise.tensors)
+        if high_noise.architecture.id != architecture.id:
+            other = high_noise.architecture.name
+            faults.append(f"Its high_noise_diffusion_model is a model of another family ({other}).")
     faults += architectures.missing_components(
         architecture, main.tensors, components, kind=spec.kind, tae_preview_only=spec.options.tae_preview_only
     )

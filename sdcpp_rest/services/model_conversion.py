@@ -34,6 +34,8 @@ _INPUT_TYPES: tuple[ModelType, ...] = (
     "checkpoint", "diffusion", "vae", "clip", "t5", "llm", "controlnet", "lora", "taesd", "embedding", "esrgan",
 )  # fmt: skip
 _PARTIAL = re.compile(r"\..+\.(?P<job_id>[0-9a-f-]{36})\.part\.(gguf|safetensors)")
+# While it is written it has a hidden name, some fifty bytes longer; most file systems allow 255.
+_MAX_NAME_BYTES = 200
 # A result and what the file system keeps for itself.
 _SPARE_BYTES = 64 << 20
 
@@ -165,6 +167,7 @@ class Conversions:
             raise _outside(asked.output_path) from None
         if target.name.startswith(".") or not any(root == parent or root in parent.parents for root in roots):
             raise _outside(asked.output_path)
+        _check_parts(target, folder)
         return parent / target.name
 
 
@@ -223,6 +226,24 @@ def _output_type(value: str) -> WeightType:
             allowed=allowed,
         )
     return found
+
+
+def _check_parts(target: Path, folder: Path) -> None:
+    """Refuse names that file systems have no room for, or that no list can show."""
+    for part in target.relative_to(folder).parts if target.is_relative_to(folder) else (target.name,):
+        if not part.isprintable():
+            raise InvalidRequest(
+                f"output_path: {part[:80]!r} holds a character that cannot be shown",
+                field="output_path",
+                value=part[:200],
+            )
+        if len(os.fsencode(part)) > _MAX_NAME_BYTES:
+            raise InvalidRequest(
+                f"output_path: {part[:80]!r}... is longer than {_MAX_NAME_BYTES} bytes",
+                field="output_path",
+                value=part[:200],
+                allowed=f"names of at most {_MAX_NAME_BYTES} bytes",
+            )
 
 
 def _check_ending(target: Path, kind: WeightType, rules: str) -> None:

@@ -302,10 +302,12 @@ class ModelLibrary:
                 continue
             try:
                 file = self._find_component(role, name)
-            except ModelNotFound as error:
+            except (ModelNotFound, InvalidRequest) as error:
                 if asked is not None:
                     raise
-                warnings.append(f"The model's sidecar names {name!r} as '{role}', which is not there: {error.message}.")
+                warnings.append(
+                    f"The model's sidecar names {name[:80]!r} as '{role}', which is not there: {error.message}."
+                )
                 continue
             found[role] = FileRef(name=file.name, path=file.path)
         return found
@@ -318,7 +320,7 @@ class ModelLibrary:
         One file per name: the library tells them apart by their stems, in lower case.
         """
         if request.embeddings is not None:
-            files = [self.find("embedding", name) for name in request.embeddings]
+            files = [self._find_as("embeddings", "embedding", name) for name in request.embeddings]
         elif family is None or family.is_flow:
             files = []
         else:
@@ -356,12 +358,20 @@ class ModelLibrary:
         pool: Sentences = []
         for kind in COMPONENT_TYPES[role]:
             try:
-                return self.find(kind, name)
+                return self._find_as(role, kind, name)
             except ModelNotFound:
                 pool += [file.name for file in self._files(kind)]
         if role == "photo_maker" and (file := self._below_models_dir(name)) is not None:
             return file
         raise ModelNotFound(f"Model not found: {name}", nearest=_nearest(name, pool), field=role)
+
+    def _find_as(self, field: str, kind: ModelType, name: str) -> ModelFile:
+        """`find`, blaming ``field``."""
+        checked_name(name, field)
+        try:
+            return self.find(kind, name)
+        except InvalidRequest as error:
+            raise InvalidRequest(f"{field}: {error.message}", **{**error.detail, "field": field}) from None
 
     # --- what a loaded model implies -------------------------------------------------------------------------------
 

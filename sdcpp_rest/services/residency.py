@@ -26,7 +26,7 @@ from sdcpp_rest.errors import EngineDied, LoadFailed, SdcppRestError
 from sdcpp_rest.services.engine_calls import EngineCall, ModelCall, UpscalerCall
 from sdcpp_rest.services.event_bus import EventBus
 from sdcpp_rest.services.model_slot import ModelSlot
-from sdcpp_rest.services.upscaler_slot import UpscalerSlot
+from sdcpp_rest.services.upscaler_slot import UpscalerSlot, check_upscaler
 
 log = logging.getLogger(__name__)
 
@@ -229,6 +229,11 @@ class Residency:
         key, name = spec.model_dump_json(), spec.model.name
         if self._strikes.get(key, 0) >= _DEADLY:
             raise LoadFailed(f"{name} is not loaded again by itself: it ended the engine process repeatedly")
+        try:
+            # The file may have been replaced since it was chosen.
+            check_upscaler(spec.model)
+        except SdcppRestError as error:
+            raise LoadFailed(self._discreet(f"Failed to load upscaler: {name}: {error.message}")) from error
         self._forget_upscaler()
         try:
             ready = client.load_upscaler(spec)

@@ -49,6 +49,15 @@ class SamplingIntake:
         checks.check_steps_of(params.scheduler, params.steps)
         return params, self._warnings(params, spec)
 
+    def usual(self, kind: type[P], mode: Mode, spec: LoadSpec) -> P:
+        """What becomes of a request that says nothing at all; its seed of -1 is not drawn yet."""
+        return checks.typed(kind, {"prompt": "", **self._defaults.of(kind, mode, spec, self.ready())})
+
+    def defaults(self, kind: type[SamplingParams], mode: Mode, spec: LoadSpec) -> dict[str, Any]:
+        """What omitted fields become, as far as the model or its users have an opinion; the rest is up to the caller,
+        or else the API's own table."""
+        return self._defaults.of(kind, mode, spec, self.ready())
+
     def _warnings(self, params: SamplingParams, spec: LoadSpec) -> list[str]:
         family = architectures.named(spec.architecture)
         found = [

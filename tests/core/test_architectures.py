@@ -180,6 +180,14 @@ def test_a_language_model_of_another_size_is_a_fault() -> None:
     assert architectures.language_model_faults(ovis, model_files.OVIS, {"unknown": (1, 2)}) == []
 
 
+@pytest.mark.parametrize(("width", "fits"), [(2560, True), (7680, True), (4096, False), (2048, False)])
+def test_three_layers_of_a_language_model_go_into_a_klein(width: int, fits: bool) -> None:
+    klein, model = architectures.ARCHITECTURES["flux2_klein"], {"txt_in.weight": (7680, 3072)}
+    found = architectures.language_model_faults(klein, model, {"model.embed_tokens.weight": (width, 151_936)})
+    assert (found == []) is fits
+    assert fits or "2560 or 7680" in found[0]
+
+
 @pytest.mark.parametrize(
     ("name", "scheduler", "warned"),
     [

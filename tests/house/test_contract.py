@@ -62,10 +62,15 @@ LOAD_OPTIONS: dict[str, Any] = {
 PREVIEW: dict[str, Any] = {"enabled": True, "mode": "tae", "interval": 1, "max_size": 256, "quality": 75}
 ROUTES = [
     "GET /health", "GET /models", "POST /models/load", "POST /models/unload",
-    "GET /models/hash/{model_type}/{model_name}", "POST /txt2img", "POST /img2img", "POST /txt2vid", "POST /upscale", "POST /upscaler/load", "POST /upscaler/unload",
-    "GET /queue", "GET /queue/{job_id}", "DELETE /queue/{job_id}", "GET /preview/settings", "PUT /preview/settings",
-    "GET /output", "GET /output/{path}", "GET /thumb/{path}", "GET /options", "POST /convert", "GET /architectures",
-    "GET /models/paths",
+    "GET /models/hash/{model_type}/{model_name}", "POST /txt2img", "POST /img2img", "POST /txt2vid", "POST /upscale",
+    "POST /upscaler/load", "POST /upscaler/unload", "GET /queue", "GET /queue/{job_id}", "DELETE /queue/{job_id}",
+    "GET /preview/settings", "PUT /preview/settings", "GET /output", "GET /output/{path}", "GET /thumb/{path}",
+    "GET /options", "POST /convert", "GET /architectures", "GET /models/paths",
+    "POST /ollama/enhance", "GET /ollama/history", "GET /ollama/history/{entry_id}",
+    "DELETE /ollama/history/{entry_id}", "DELETE /ollama/history", "GET /ollama/status", "GET /ollama/models",
+    "GET /ollama/settings", "PUT /ollama/settings", "POST /assistant/chat", "GET /assistant/history",
+    "DELETE /assistant/history", "GET /assistant/status", "GET /assistant/settings", "PUT /assistant/settings",
+    "POST /models/download", "GET /models/huggingface",
 ]  # fmt: skip
 JOB_FIELDS = {
     "job_id", "type", "status", "progress", "created_at", "started_at", "completed_at", "outputs", "params", "error",

@@ -17,6 +17,7 @@ from sdcpp_rest.app import create_app, route_table
 from sdcpp_rest.config import Config
 from sdcpp_rest.engine.fake_runner import FakeRunner
 from sdcpp_rest.errors import SdcppRestError
+from sdcpp_rest.routes.dialects import NATIVE, Dialect, dialect_of
 from sdcpp_rest.routes.http import render_error
 from sdcpp_rest.runtime import Runtime, inline_launcher
 
@@ -39,6 +40,15 @@ def assert_error(answer: TestResponse, status: int, code: str | None = None) -> 
     for leak in ("Traceback", "<html", "<!doctype", 'File "'):
         assert leak not in answer.text
     return dict(body)
+
+
+def assert_error_of(dialect: Dialect, answer: TestResponse, status: int) -> None:
+    """The shape that errors have in a dialect that is not the native one."""
+    assert answer.status_code == status, answer.text
+    assert answer.mimetype == "application/json"
+    dialect.refusal.model_validate(answer.get_json())
+    for leak in ("Traceback", "<html", "<!doctype", 'File "'):
+        assert leak not in answer.text
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +86,13 @@ def test_an_unknown_url_is_a_404(client: FlaskClient, method: str, url: str) -> 
     assert_error(client.open(url, method=method), 404, "not_found")
 
 
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("url", ["/v1", "/v1/nothing", "/v1/images", "/api/sd", "/api/sd/nothing", "/interrogate/x"])
+def test_an_unknown_url_of_a_dialect_is_a_404_in_its_shape(client: FlaskClient, method: str, url: str) -> None:
+    assert dialect_of(url) is not NATIVE
+    assert_error_of(dialect_of(url), client.open(url, method=method), 404)
+
+
 def _is_one_of(path: str, url: str) -> bool:
     return re.fullmatch(re.sub(r"<\w+>", "[^/<>]+", url), path) is not None
 
@@ -87,9 +104,12 @@ def test_a_wrong_method_is_a_405_that_names_the_right_ones(client: FlaskClient, 
     allowed = {route.method for route in ROUTES if route.url == url or _is_one_of(path, route.url)}
     for method in set(METHODS) - allowed:
         answer = client.open(path, method=method)
-        body = assert_error(answer, 405, "method_not_allowed")
         assert allowed <= set(answer.headers["Allow"].split(", "))
-        assert all(name in body["error"] for name in allowed)
+        if dialect_of(path) is NATIVE:
+            body = assert_error(answer, 405, "method_not_allowed")
+            assert all(name in body["error"] for name in allowed)
+        else:
+            assert_error_of(dialect_of(path), answer, 405)
 
 
 @pytest.mark.parametrize("url", ["/txt2img", "/img2img", "/models/load", "/models/unload"])

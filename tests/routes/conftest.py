@@ -54,7 +54,11 @@ class House:
         self.client: FlaskClient = app.test_client()
 
     def _runner(self) -> FakeRunner:
-        return FakeRunner(on_step=self._on_step, on_load=self._on_load, inline=True)
+        return FakeRunner(
+            on_step=lambda command, step: self._on_step(command, step),
+            on_load=lambda spec: self._on_load(spec),
+            inline=True,
+        )
 
     def _on_step(self, command: RunJob, step: int) -> None:
         self.running.set()

@@ -11,6 +11,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.test import TestResponse
 
 from sdcpp_rest.app import create_app
+from sdcpp_rest.routes.dialects import dialect_of
 from sdcpp_rest.routes.openapi import document, url_of
 
 
@@ -22,7 +23,8 @@ def check_answer(app: Flask, answer: TestResponse) -> None:
     if operation is None:
         # An unknown URL or a wrong method: no operation, but an error like any other.
         if method != "OPTIONS" and answer.is_json and answer.status_code >= 400:
-            validate("#/components/schemas/Error", answer.get_json())
+            refusal = dialect_of(answer.request.path).refusal.__name__
+            validate(f"#/components/schemas/{refusal}", answer.get_json())
         return
     where = f"{method} {answer.request.path[:100]}"
     responses = operation["responses"]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -128,6 +129,13 @@ def test_components_are_the_sidecars_unless_named_and_none_when_empty(machine: M
     assert caught.value.detail["field"] == "component"
     with pytest.raises(InvalidRequest, match=r"^component: 'motor'"):
         machine.of(ask=replace(BIG, components={"motor": "x"}))
+
+
+@pytest.mark.parametrize("name", ["nothing", "../../secret"])
+def test_a_sidecars_component_that_cannot_be_used_is_a_warning(machine: Machine, tmp_path: Path, name: str) -> None:
+    write(tmp_path / "diffusion_models" / "f.gguf", gguf_bytes(FLUX, "f16"))
+    write(tmp_path / "diffusion_models" / "f.json", json.dumps({"components": {"vae": name}}).encode())
+    assert any(name in warning for warning in machine.of("f").warnings)
 
 
 def test_what_the_engine_holds_is_free_for_the_next_model(machine: Machine) -> None:

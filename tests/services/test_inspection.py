@@ -197,6 +197,13 @@ def test_folders_and_missing_files_are_refused(tmp_path: Path) -> None:
         inspect_file(str(tmp_path / "a\0b.gguf"))
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes with names")
+def test_a_pipe_is_refused_instead_of_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.gguf")
+    with pytest.raises(NotAModel, match="is not a regular file"):
+        inspect_file(tmp_path / "pipe.gguf")
+
+
 def test_a_huge_sparse_header_is_not_read_into_memory(tmp_path: Path) -> None:
     path = tmp_path / "huge.safetensors"
     with path.open("wb") as file:
@@ -410,6 +417,18 @@ def test_a_language_model_of_another_width_is_refused(spec_of: Refs) -> None:
     wide = {"model.embed_tokens.weight": (2560, 151_936)}
     with pytest.raises(InvalidRequest, match="2560 wide"):
         check_loadable(spec_of(model_files.OVIS, llm=wide, vae=model_files.VAE))
+
+
+def test_a_second_expert_of_another_family_is_refused(spec_of: Refs) -> None:
+    with pytest.raises(InvalidRequest, match=r"another family \(Flux.2 klein\)"):
+        check_loadable(
+            spec_of(
+                model_files.FLUX,
+                clip_l=model_files.CLIP_L,
+                vae=model_files.VAE,
+                high_noise_diffusion_model=model_files.KLEIN,
+            )
+        )
 
 
 def test_a_controlnet_on_a_tiny_unet_is_refused_and_elsewhere_warned_of(spec_of: Refs) -> None:

@@ -10,7 +10,7 @@ from PIL import Image
 from sdcpp_rest.core.load_spec import FileRef, UpscalerSpec
 from sdcpp_rest.core.params import ImageParams, UpscaleParams
 from sdcpp_rest.errors import EngineUnavailable, InvalidRequest, QueueFull
-from sdcpp_rest.services.job_entry import JobEntry
+from sdcpp_rest.services.job_entry import InputsNotStored, JobEntry
 from tests.services.conftest import House, png_text, spec_named
 
 PARAMS = ImageParams(prompt="a", width=16, height=8)
@@ -76,3 +76,12 @@ def test_refused_job_leaves_no_folder(idle: House) -> None:
     with pytest.raises(EngineUnavailable):
         entry(idle).enter("img2img", PARAMS, images=images, size=(16, 8), spec=None)
     assert folders(idle) == [first.id]
+
+
+def test_folder_that_takes_no_pictures_is_told_of(idle: House) -> None:
+    folder = idle.config.paths.data_dir / "inputs"
+    folder.rmdir()
+    folder.write_bytes(b"in the way")
+    with pytest.raises(InputsNotStored, match=r"^The input pictures could not be stored: Not a directory$"):
+        entry(idle).enter("img2img", PARAMS, images={"init_image": png_text()}, size=(16, 8), spec=None)
+    assert idle.runtime.queue.counts()["total"] == 0

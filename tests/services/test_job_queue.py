@@ -379,3 +379,25 @@ def test_recovered_job_releases_who_waits_for_it(house: House) -> None:
     queue.recover(lambda job: (f"{job.id}/image_0.png",))
     waiter.join(PATIENCE_SECONDS)
     assert waiting == ["completed"]
+
+
+def test_an_ending_is_waited_for_beside_other_things(house: House) -> None:
+    gate = house.at_step = Gate()
+    job_id = house.submit()
+    ending = house.runtime.queue.ending(job_id)
+    gate.wait()
+    assert not ending.done()
+    gate.open()
+    assert ending.result(PATIENCE_SECONDS).status == "completed"
+    assert house.runtime.queue.ending(job_id).result(0).id == job_id
+    with pytest.raises(JobNotFound):
+        house.runtime.queue.ending("nobody")
+
+
+def test_an_ending_that_nobody_will_see_is_an_error(house: House) -> None:
+    house.runtime.queue.pause()
+    ending = house.runtime.queue.ending(house.submit())
+    house.runtime.queue.close()
+    for one in (ending, house.runtime.queue.ending(house.runtime.queue.list(limit=1)[0].id)):
+        with pytest.raises(EngineUnavailable):
+            one.result(PATIENCE_SECONDS)

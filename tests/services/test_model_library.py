@@ -408,6 +408,23 @@ def test_a_sidecar_that_names_a_missing_component_is_a_warning(library: ModelLib
     assert "'gone'" in warnings[0]
 
 
+def test_a_sidecar_that_leads_out_of_the_folders_is_a_warning(library: ModelLibrary, models_dir: Path) -> None:
+    add(models_dir, "checkpoints/m.safetensors", safetensors_bytes(reversed_shapes(model_files.unet())))
+    write(models_dir / "checkpoints" / "m.json", json.dumps({"components": {"vae": "../../secret"}}).encode())
+    spec, warnings = library.build_spec(LoadRequest(model_name="m"))
+    assert spec.components == {}
+    assert "leads out of the model folders" in warnings[0]
+
+
+@pytest.mark.parametrize("role", ["vae", "embeddings"])
+def test_a_component_that_leads_out_is_blamed_by_its_role(library: ModelLibrary, models_dir: Path, role: str) -> None:
+    add(models_dir, "checkpoints/m.safetensors", safetensors_bytes(reversed_shapes(model_files.unet())))
+    asked = {"embeddings": ["../x"]} if role == "embeddings" else {"components": {role: "../x"}}
+    with pytest.raises(InvalidRequest, match=f"^{role}: .* leads out") as caught:
+        library.build_spec(LoadRequest.model_validate({"model_name": "m", **asked}))
+    assert caught.value.detail["field"] == role
+
+
 def test_a_changed_sidecar_is_read_again(library: ModelLibrary, models_dir: Path) -> None:
     add(models_dir, "checkpoints/m.safetensors", safetensors_bytes(reversed_shapes(model_files.unet())))
     spec, _ = library.build_spec(LoadRequest(model_name="m"))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from sdcpp_rest.core.events import ModelLoaded, ModelUnloaded
-from sdcpp_rest.core.load_spec import LoadSpec
+from sdcpp_rest.core.load_spec import FileRef, LoadSpec, UpscalerSpec
+from sdcpp_rest.core.params import UpscaleParams
 from sdcpp_rest.services.model_library import LoadRequest
 from tests.services.conftest import House
 
@@ -57,3 +60,14 @@ def test_it_rests_between_jobs_instead_of_being_loaded_for_nothing(house: House)
     house.runtime.upscalers.unload()
     assert loads(house) == []
     assert house.runtime.models.resident is None
+
+
+def test_an_upscaler_that_was_replaced_is_not_given_to_the_engine(house: House, tmp_path: Path) -> None:
+    file = tmp_path / "up.safetensors"
+    file.write_bytes(b"something else")
+    spec = UpscalerSpec(model=FileRef(name=file.name, path=str(file)))
+    params = UpscaleParams(upscaler=spec)
+    job, _ = house.runtime.job_entry.enter("upscale", params, images={}, size=(1, 1), spec=None)
+    failed = house.finished(job.id)
+    assert (failed.status, failed.error_code) == ("failed", "load_failed")
+    assert "up.safetensors is not a model file" in (failed.error or "")

@@ -118,7 +118,7 @@ def test_it_is_taken_out_after_a_job_that_wants_so_and_stays_chosen(ready_house:
     [
         ({}, InvalidRequest, "image_base64 is required"),
         ({"image_base64": "!"}, InvalidRequest, "image_base64 is not valid base64"),
-        ({"image_base64": "aGVsbG8="}, InvalidRequest, "not a picture"),
+        ({"image_base64": "aGVsbG8="}, InvalidRequest, "image_base64 is not a picture"),
         ({"image_base64": png_text(), "upscale_factor": 17}, InvalidRequest, "upscale_factor must be from 1 to 16"),
         ({"image_base64": png_text(), "upscale_factor": -1}, InvalidRequest, "upscale_factor must be from 1 to 16"),
         ({"image_base64": png_text(), "repeats": 0}, InvalidRequest, "repeats must be from 1 to 16"),

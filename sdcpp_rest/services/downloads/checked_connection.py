@@ -7,7 +7,9 @@ cannot mean another machine in between. A connection can be cut from another thr
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
+import os
 import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -35,6 +37,7 @@ from sdcpp_rest.services.downloads.source_errors import (
 MAX_REDIRECTS = 10
 _MAX_JSON_BYTES = 16 << 20
 _READ_BYTES = 1 << 16
+_OTHER_ADDRESS_SECONDS = 4.0
 
 AddressRule = Callable[[str, int], list[str]]
 """The addresses that a host and port may be called under. Raises what `check_host` raises."""
@@ -88,26 +91,49 @@ class CheckedSession:
     Args:
         rule: which addresses may be called.
         connect_seconds, read_seconds: how long a connection may take to come about, and a server may be silent.
+        stop: cuts it from another thread.
+        deadline_seconds: how long all of it may take: a byte now and then is no silence. ``None``: for ever.
     """
 
     def __init__(
-        self, rule: AddressRule, connect_seconds: float, read_seconds: float, stop: StopSwitch | None = None
+        self,
+        rule: AddressRule,
+        connect_seconds: float,
+        read_seconds: float,
+        stop: StopSwitch | None = None,
+        deadline_seconds: float | None = None,
     ) -> None:
         self.stop = stop or StopSwitch()
+        self._timer: threading.Timer | None = None
+        self._is_late = False
+        if deadline_seconds is not None:
+            self._timer = threading.Timer(deadline_seconds, self._end_late)
+            self._timer.daemon = True
+            self._timer.start()
         self._timeout = (connect_seconds, read_seconds)
         self._session = requests.Session()
         # No proxies, no .netrc: a proxy would look names up anew, and nobody's passwords go to a client's address.
         self._session.trust_env = False
+        # That also forgets who vouches for certificates, which is the machine's own business.
+        self._session.verify = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
         for scheme in ("http://", "https://"):
             self._session.mount(scheme, _Adapter(rule, self.stop))
 
     def __enter__(self) -> CheckedSession:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self.close()
+        if self._is_late and kind is DownloadStopped:
+            raise SourceTimeout("The source takes too long to answer") from None
+
+    def _end_late(self) -> None:
+        self._is_late = True
+        self.stop.set()
 
     def close(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
         self._session.close()
         self.stop.forget()
 
@@ -126,9 +152,12 @@ class CheckedSession:
                 sent["Authorization"] = f"Bearer {token}"
             with self.faults_of(url):
                 answer = self._session.get(url, headers=sent, timeout=self._timeout, stream=True, allow_redirects=False)
+            if answer.is_redirect or self.stop.is_set:
+                answer.close()
+            # A connection that is cut among the headers looks like an answer with fewer of them.
+            self.stop.check()
             if not answer.is_redirect:
                 return answer
-            answer.close()
             target = urljoin(url, answer.headers["Location"])
             if _is_login(target):
                 raise SourceForbidden(f"{_host(url)} wants a login")
@@ -208,19 +237,32 @@ def _connect(connection: HTTPConnection, rule: AddressRule, stop: StopSwitch) ->
     """To the first of the checked addresses that answers. The host's name stays what certificates are held against."""
     failure: OSError = OSError("no address")
     timeout = connection.timeout if isinstance(connection.timeout, (int, float)) else None
-    for address in rule(connection.host, connection.port or 80):
+    addresses = _in_turn(rule(connection.host, connection.port or 80))
+    for k, address in enumerate(addresses):
         stop.check()
+        is_last = k == len(addresses) - 1
+        patience = timeout if is_last or timeout is None else min(timeout, _OTHER_ADDRESS_SECONDS)
         try:
-            opened = socket.create_connection((address, connection.port or 80), timeout)
+            opened = socket.create_connection((address, connection.port or 80), patience)
         except OSError as error:
             failure = error
             continue
+        opened.settimeout(timeout)
         opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         stop.watch(opened)
         return opened
     if isinstance(failure, TimeoutError):
         raise ConnectTimeoutError(connection, "the connection timed out")
     raise NewConnectionError(connection, failure.strerror or str(failure)) from failure
+
+
+def _in_turn(addresses: list[str]) -> list[str]:
+    """One of each family after the other: where IPv6 leads nowhere, the first IPv4 address is not far."""
+    families = [
+        [one for one in addresses if (":" in one) is is_six]
+        for is_six in (":" in addresses[0], ":" not in addresses[0])
+    ]
+    return [one for pair in itertools.zip_longest(*families) for one in pair if one is not None]
 
 
 class _Adapter(HTTPAdapter):

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import requests
+from urllib3.exceptions import ProtocolError
 
 from sdcpp_rest.core.job import Transfer
 from sdcpp_rest.services.address_check import HostUnknown
@@ -113,8 +114,8 @@ class RangeDownload:
     def fetch(self) -> Fetched:
         """Fetch the file, or what is missing of it.
 
-        Raises DownloadStopped (both files stay), SourceUnavailable when retrying did not help (both stay), SourceForbidden,
-        SourceNotFound, SourceWrong, ContentMismatch, HostRefused, DiskFull (both are removed).
+        Raises DownloadStopped, and SourceUnavailable when retrying did not help (part and note stay); SourceForbidden,
+        SourceNotFound, SourceWrong, ContentMismatch, HostRefused, DiskFull (they are removed).
         """
         try:
             with contextlib.ExitStack() as opened:
@@ -133,6 +134,11 @@ class RangeDownload:
         with contextlib.suppress(OSError):
             self._note.unlink(missing_ok=True)
         return fetched
+
+    def keep_whole(self, fetched: Fetched) -> None:
+        """The file could not be taken: note that it is whole, for the next try. Raises DiskFull."""
+        self._done = self._total = fetched.size_bytes
+        self._save_note()
 
     def discard(self) -> None:
         """Remove what is there of the file. Never raises."""
@@ -252,7 +258,7 @@ class RangeDownload:
         head, checked = b"", self._done > 0
         next_room_check = self._done + _ROOM_CHECK_BYTES
         slow_since, slow_bytes = time.monotonic(), self._done
-        with session.faults_of(answer.url):
+        with session.faults_of(answer.url), self._cuts():
             while part := answer.raw.read1(_PART_BYTES, decode_content=False):
                 self._stop.check()
                 if not checked:
@@ -273,6 +279,8 @@ class RangeDownload:
         # A connection that was cut to stop the transfer looks like one that has ended.
         self._stop.check()
         if not checked:
+            if self._total is None and not head:
+                raise SourceUnavailable("The connection ended before the first byte")
             if self._total is None or len(head) >= self._total:
                 _check_beginning(head)
             self._keep(head, file, digest)
@@ -280,6 +288,15 @@ class RangeDownload:
             raise SourceUnavailable(f"The connection ended after {self._done} of {self._total} bytes")
         if self._total is None:
             self._total = self._done
+
+    @contextlib.contextmanager
+    def _cuts(self) -> Iterator[None]:
+        try:
+            yield
+        except ProtocolError:
+            self._stop.check()
+            of = "" if self._total is None else f" of {self._total}"
+            raise SourceUnavailable(f"The connection ended after {self._done}{of} bytes") from None
 
     def _keep(self, part: bytes, file: BinaryIO, digest: HashThread) -> None:
         self._check_size(self._done + len(part))

@@ -1,0 +1,37 @@
+"""The section about the dialect of AUTOMATIC1111's clients, and what clients of any dialect may do to each other."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from sdcpp_rest.config.sections import Integer, Number, Section
+
+
+class InterruptConfig(Section):
+    """What a client's "stop" acts on."""
+
+    scope: Literal["own", "global"] = Field(
+        default="own",
+        description="own: the caller's own job, so that nobody ends another's; global: whatever runs, as a program for "
+        "one person has it.",
+    )
+
+
+class A1111Config(Section):
+    """The dialect of AUTOMATIC1111's clients."""
+
+    styles_file: str = Field(
+        default="",
+        description="CSV file with prompt styles (name,prompt,negative_prompt). Empty: styles.csv in data_dir.",
+    )
+    pictures: Integer = Field(
+        default=256, ge=1, le=4096, description="Pictures (n_iter x batch_size) of one call, held in memory together."
+    )
+    hash_patience_seconds: Number = Field(
+        default=2.0,
+        ge=0,
+        le=600,
+        description="How long an answer waits for the model's checksum while that is computed for the first time.",
+    )

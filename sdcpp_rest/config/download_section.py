@@ -1,0 +1,78 @@
+"""The section about models from the internet, and the kinds of value it takes."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field, SecretStr
+
+from sdcpp_rest.config.sections import Integer, Number, Section
+
+
+def _endpoint(url: str) -> str:
+    url = url.strip().rstrip("/")
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        host, port = "", None
+    plain = url.isascii() and url.isprintable() and re.fullmatch(r"[a-z0-9._-]+|[0-9a-f:.]+", host) is not None
+    if not plain or parts.scheme not in ("http", "https") or port == 0 or re.search(r"[@?#\\\s]", url):
+        raise ValueError(
+            "Input should be the address of a server such as https://huggingface.co, without user, query and fragment"
+        )
+    return url
+
+
+def _token(token: SecretStr) -> SecretStr:
+    text = token.get_secret_value()
+    if not text.isascii() or not text.isprintable() or " " in text:
+        raise ValueError("Input should be a token of printable ASCII characters without spaces")
+    return token
+
+
+Endpoint = Annotated[str, AfterValidator(_endpoint)]
+Token = Annotated[SecretStr, AfterValidator(_token)]
+
+
+class DownloadsConfig(Section):
+    """Models from the internet."""
+
+    concurrent: Integer = Field(default=2, ge=1, le=16, description="Downloads at the same time; more wait.")
+    allow_private_hosts: tuple[str, ...] = Field(
+        default=(),
+        description="Hosts of your own network that may be downloaded from: a name, name:port, *.domain, an address, a "
+        "network, or *. All others must have public addresses.",
+        examples=[["nas.lan:8000", "10.0.0.0/8"]],
+    )
+    huggingface_endpoint: Endpoint = Field(
+        default="https://huggingface.co", description="Where Hugging Face is, or a mirror of it."
+    )
+    huggingface_token: Token = Field(
+        default=SecretStr(""),
+        description="For private and gated repositories; sent to that endpoint only, never shown. Empty: HF_TOKEN of "
+        "the environment.",
+        examples=["hf_..."],
+    )
+    civitai_endpoint: Endpoint = Field(default="https://civitai.com", description="Where CivitAI is.")
+    civitai_token: Token = Field(
+        default=SecretStr(""),
+        description="For models that need a login; sent to that endpoint only, never shown. Empty: CIVITAI_TOKEN of "
+        "the environment.",
+        examples=["a-key-of-your-account"],
+    )
+    connect_timeout_seconds: Number = Field(
+        default=15.0, gt=0, le=600, description="How long a connection may take to come about."
+    )
+    read_timeout_seconds: Number = Field(
+        default=30.0, gt=0, le=3600, description="How long a source may be silent before the connection is given up."
+    )
+    retries: Integer = Field(
+        default=8, ge=0, le=1000, description="Attempts in a row that bring nothing before a download fails."
+    )
+    retry_pause_seconds: Number = Field(
+        default=1.0, ge=0, le=60, description="Pause before the next attempt; doubles each time, up to a minute."
+    )
+    max_bytes: Integer = Field(default=128 * 1024**3, ge=1024, description="Size of a file.")

@@ -1,0 +1,1 @@
+"""The dialect of AUTOMATIC1111: the API below /sdapi/v1 that its tools and their imitators speak."""

@@ -355,6 +355,7 @@ class Runtime:
             self.outputs.sweep()
             if self._is_server:
                 self.conversions.sweep()
+                self.uploads.sweep()
         finally:
             # Not before: what it claims would look interrupted to the recovery.
             self.download_lane.start()

@@ -23,8 +23,8 @@ class InterrogateConfig(Section):
 
     tagger_dir: FolderOrNone = Field(
         default="",
-        description="Folder of the tagger that answers to deepdanbooru: model.onnx with selected_tags.csv (a WD tagger) "
-        "or with tags.txt (DeepDanbooru). Empty: interrogate/tagger in models_dir.",
+        description="Folder of the tagger that answers to deepdanbooru: model.onnx with selected_tags.csv (a WD "
+        "tagger) or with tags.txt (DeepDanbooru). Empty: interrogate/tagger in models_dir.",
     )
     clip_dir: FolderOrNone = Field(
         default="",

@@ -30,8 +30,11 @@ _SIDES = {WD_TAGS: 448, DEEPDANBOORU_TAGS: 512}
 _LARGEST_SIDE = 2048
 # Tags that are drawings: their underscores are part of them.
 _FACES = frozenset(
-    "0_0 (o)_(o) +_+ +_- ._. <o>_<o> <|>_<|> =_= >_< 3_3 6_9 >_o @_@ ^_^ o_o u_u x_x |_| ||_||".split()
-)
+    {
+        "0_0", "(o)_(o)", "+_+", "+_-", "._.", "<o>_<o>", "<|>_<|>", "=_=", ">_<", "3_3", "6_9", ">_o", "@_@", "^_^",
+        "o_o", "u_u", "x_x", "|_|", "||_||",
+    }
+)  # fmt: skip
 _SPECIAL = re.compile(r"([\\()])")
 
 

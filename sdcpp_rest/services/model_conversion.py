@@ -80,6 +80,7 @@ class Conversions:
         inspected = inspect_file(file.path)
         target = self._target(asked, file, kind)
         _check_ending(target, kind, asked.tensor_type_rules)
+        _check_source(target, inspected)
         _check_free(target, asked.overwrite, file, vae)
         expected = _expected_bytes(inspected, kind) + (_expected_bytes(inspect_file(vae.path), kind) if vae else 0)
         _check_disk(target, expected)
@@ -266,6 +267,17 @@ def _check_ending(target: Path, kind: WeightType, rules: str) -> None:
                 value=target.name,
                 allowed=list(_SAFETENSORS_TYPES),
             )
+
+
+def _check_source(target: Path, inspected: Inspection) -> None:
+    """Some tensors keep the type they have, and a safetensors file cannot hold a quantized one."""
+    if target.suffix == ".safetensors" and inspected.is_quantized:
+        raise InvalidRequest(
+            "output_path: a quantized model cannot become a safetensors file; give a name that ends in .gguf",
+            field="output_path",
+            value=target.name,
+            allowed=[".gguf"],
+        )
 
 
 def _check_free(target: Path, overwrite: bool, file: ModelFile, vae: ModelFile | None) -> None:

@@ -72,6 +72,7 @@ class ModelSlot:
         self.loaded: Loaded | None = None
         self.loading: LoadSpec | None = None
         self.last_error: str | None = None
+        self._asked: Future[Loaded | None] | None = None
 
     def load(self, request: LoadRequest, timeout_seconds: float | None = None) -> LoadOutcome:
         """Select and load a model; blocks until it is loaded.
@@ -101,7 +102,8 @@ class ModelSlot:
                 self._settings.put(_SELECTED, spec.model_dump(mode="json"))
                 self.last_error = None
             self.selected = spec
-            return self._enqueue(ModelCall("load", spec, is_choice))
+            self._asked = self._enqueue(ModelCall("load", spec, is_choice))
+            return self._asked
 
     def unload(self, force: bool = False) -> None:
         """Free the model and select none; blocks. Idempotent.
@@ -136,7 +138,9 @@ class ModelSlot:
     @property
     def is_busy(self) -> bool:
         """Whether a model is being loaded, or is about to be."""
-        return self.loading is not None or bool(self._calls)
+        # Between the call's turn and the load itself an engine may have to be started first.
+        asked = self._asked
+        return self.loading is not None or bool(self._calls) or (asked is not None and not asked.done())
 
     def restore(self, default: LoadRequest | None) -> None:
         """At start: select what was selected last, else ``default``; loads in the background."""

@@ -12,6 +12,7 @@ import shutil
 import threading
 import time
 import uuid
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,7 +98,7 @@ class ModelUploads:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             check_room(folder, size_bytes or 0)
-            self._sweep(folder)
+            self._sweep({self._models_dir, folder})
             path = folder / f"{_PREFIX}{uuid.uuid4().hex}{_SUFFIX}"
             return Upload(self, path, open(path, "xb", buffering=0))
         except OSError as error:
@@ -181,10 +182,13 @@ class ModelUploads:
             )
             return Uploaded(file, False, tuple(warnings))
 
-    def _sweep(self, folder: Path) -> None:
-        """Remove what a server that was killed has left. Uploads that are still written to, by whichever server, are
-        younger: the silence of a client has an end."""
-        for path in {*self._models_dir.glob(f"{_PREFIX}*{_SUFFIX}"), *folder.glob(f"{_PREFIX}*{_SUFFIX}")}:
+    def sweep(self) -> None:
+        """At start: remove what a server that was killed has left. Never raises."""
+        self._sweep({self._models_dir, *self._library.folders().values()})
+
+    def _sweep(self, folders: Iterable[Path]) -> None:
+        """Uploads that are still written to, by whichever server, are younger: the silence of a client has an end."""
+        for path in [path for folder in folders for path in folder.glob(f"{_PREFIX}*{_SUFFIX}")]:
             with suppress(OSError):
                 if time.time() - path.stat().st_mtime > _LEFT_BEHIND_SECONDS:
                     path.unlink()

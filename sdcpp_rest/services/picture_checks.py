@@ -221,7 +221,8 @@ class PictureChecks:
             name = "hires_width" if params.hires_width else "hires_scale"
             size = "{}x{}".format(*params.drawn_size)
             raise InvalidRequest(
-                f"{name} makes the picture {size}; at most {self._limits.side} pixels a side are allowed (limits.side)",
+                f"{name} makes the picture {size}; sides of {SMALLEST_SIDE} to {self._limits.side} pixels are allowed "
+                "(limits.side)",
                 field=name,
                 value=size,
             )

@@ -105,6 +105,7 @@ def test_a_language_model_stays_in_its_folder(house: House) -> None:
         ({"tensor_type_rules": "vae=q8_1"}, InvalidRequest, "tensor_type_rules: the rule"),
         ({"output_path": "x.bin"}, InvalidRequest, "must end in .gguf or .safetensors"),
         ({"output_path": "x.safetensors"}, InvalidRequest, "a safetensors file cannot hold q4_0"),
+        ({"output_path": "x.safetensors", "output_type": "f16"}, InvalidRequest, "a quantized model cannot become"),
         ({"output_path": "../x.gguf"}, InvalidRequest, "output_path: .* leads out of the model folders"),
         ({"output_path": "/tmp/x.gguf"}, InvalidRequest, "output_path: .* leads out of the model folders"),
         ({"output_path": "x" * 300 + ".gguf"}, InvalidRequest, "output_path: .* is longer than 200 bytes"),

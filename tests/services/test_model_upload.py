@@ -226,8 +226,10 @@ def test_what_a_killed_server_left_is_swept_and_what_is_being_written_is_not(
     loose = write(models_dir / ".upload-3.part", b"x")
     for path in (old, own, loose):
         os.utime(path, (time.time() - 7200, time.time() - 7200))
-    send(uploads, Wish("vae", "a.safetensors"))
-    assert (old.exists(), loose.exists(), young.exists(), own.exists()) == (False, False, True, True)
+    send(uploads, Wish("lora", "a.safetensors"), LORA_FILE)
+    assert (old.exists(), loose.exists()) == (True, False), "an upload looks into its own folder alone"
+    uploads.sweep()
+    assert (old.exists(), young.exists(), own.exists()) == (False, True, True)
 
 
 def test_a_file_in_the_wrong_folder_is_stored_with_a_warning(uploads: ModelUploads) -> None:

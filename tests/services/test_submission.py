@@ -15,6 +15,7 @@ from sdcpp_rest.core.load_spec import FileRef, LoadOptions, LoadSpec
 from sdcpp_rest.core.params import ImageParams
 from sdcpp_rest.core.sampling import SAMPLERS, SCHEDULERS
 from sdcpp_rest.errors import InvalidRequest, NoModelLoaded, QueueFull
+from sdcpp_rest.services.job_entry import InputsNotStored
 from sdcpp_rest.services.model_library import LoadRequest
 from tests.services.conftest import House, config_below, copy_demo, png_text, spec_named
 
@@ -435,7 +436,7 @@ def test_disk_that_cannot_take_the_pictures_is_left_clean(house: House, monkeypa
         saved.append(save(picture, *args, **more))
 
     monkeypatch.setattr(Image.Image, "save", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(InputsNotStored, match="No space left"):
         ask(house, images={"init_image": PNG, "mask_image": PNG})
     assert traces(house) == before
 

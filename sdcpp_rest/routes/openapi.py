@@ -45,7 +45,7 @@ A picture service on one machine: jobs go into a queue, one engine computes them
 * The same news, with previews, come over a WebSocket at `/ws`.
 * A body is read as JSON whatever its Content-Type says. `null` means "not given"; unknown fields are ignored, and named
   in the answer's `warnings`.
-* Every error has the shape of `Error`.
+* Every error of the native API has the shape of `Error`; other dialects have their own.
 """
 
 
@@ -151,7 +151,8 @@ def document(app: Flask, version: str, limits: object = None) -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {"title": "sdcpp-rest", "version": version, "description": _DESCRIPTION, "license": {"name": "MIT"}},
         "servers": [{"url": "/"}],
-        "tags": [{"name": name, "description": text} for name, text in sorted(tags.items())],
+        # In the order in which the application lists them: the native API first, other dialects after it.
+        "tags": [{"name": name, "description": tags[name]} for name in app.blueprints if name in tags],
         # The empty one first: keys are asked for only where the configuration has some.
         "security": [{}, {"bearer": []}, {"basic": []}],
         "paths": paths,

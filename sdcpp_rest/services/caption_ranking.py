@@ -89,11 +89,11 @@ def _embedding(outputs: Mapping[str, Any]) -> Floats:
 
 def _read_phrases(path: Path) -> tuple[Any, Any, Floats]:
     try:
-        # Nothing is unpickled: such a file could run code.
-        with np.load(path, allow_pickle=False) as file:
-            phrases = file["phrases"]
-            embeddings = np.asarray(file["embeddings"], dtype=np.float32)
-            categories = file["categories"] if "categories" in file else np.full(len(phrases), "")
+        # Nothing is unpickled: such a file could run code. Opened here, because numpy leaves a broken one open.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            phrases = archive["phrases"]
+            embeddings = np.asarray(archive["embeddings"], dtype=np.float32)
+            categories = archive["categories"] if "categories" in archive else np.full(len(phrases), "")
     except Exception as error:  # numpy and zipfile raise whatever a broken file leads to
         raise LoadFailed(
             f"{path.name} cannot be read: {type(error).__name__}; it must be an archive of numpy's"

@@ -61,6 +61,18 @@ MEANT = {
     "POST /img2img": {"not_supported"},
     "POST /interrogate": {None},
     "POST /api/sd/interrogate": {2000},
+    # Below /sdapi these are that program's own: a picture that is none, an upscaler or a model that is not there.
+    "POST /sdapi/v1/txt2img": {"HTTPException"},
+    "POST /sdapi/v1/img2img": {"HTTPException"},
+    "POST /sdapi/v1/png-info": {"HTTPException"},
+    "POST /sdapi/v1/interrogate": {"HTTPException", "NotSupported"},
+    "POST /sdapi/v1/extra-single-image": {"HTTPException", "RuntimeError"},
+    "POST /sdapi/v1/extra-batch-images": {"HTTPException", "RuntimeError"},
+    "POST /sdapi/v1/options": {"RuntimeError"},
+    "POST /sdapi/v1/create/embedding": {"NotSupported"},
+    "POST /sdapi/v1/create/hypernetwork": {"NotSupported"},
+    "POST /sdapi/v1/train/embedding": {"NotSupported"},
+    "POST /sdapi/v1/train/hypernetwork": {"NotSupported"},
 }
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
@@ -80,7 +92,11 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedHouse]:
 
 def code_of(body: Any) -> Any:
     """The word, or the number, for programs in an error of any dialect; ``None`` where one has none."""
-    return body["error"]["code"] if isinstance(body.get("error"), dict) else body.get("code")
+    error = body.get("error")
+    if isinstance(error, dict):
+        return error["code"]
+    # AUTOMATIC1111's names the kind of failure where others have a sentence.
+    return error if "errors" in body else body.get("code")
 
 
 class Fuzzer:

@@ -72,6 +72,19 @@ def test_what_is_asked_arrives(server: Any, api: str) -> None:
         assert (body["temperature"], body["seed"], body["max_tokens"]) == (0.5, 7, 9)
 
 
+def test_pictures_arrive_in_each_protocols_own_place(server: Any, api: str) -> None:
+    messages = (ChatMessage(role="system", content="look"), ChatMessage(role="user", content="?", pictures=(b"a", b"b")))
+    chat(server, ChatAsked(messages))
+    system, user = server.chats[0]["messages"]
+    assert system == {"role": "system", "content": "look"}
+    if api == "ollama":
+        assert user == {"role": "user", "content": "?", "images": ["YQ==", "Yg=="]}
+    else:
+        urls = [{"url": f"data:image/jpeg;base64,{text}"} for text in ("YQ==", "Yg==")]
+        pictures = [{"type": "image_url", "image_url": url} for url in urls]
+        assert user == {"role": "user", "content": [{"type": "text", "text": "?"}, *pictures]}
+
+
 def test_a_schema_arrives_in_each_protocols_own_place(server: Any, api: str) -> None:
     schema = {"type": "object"}
     chat(server, ChatAsked(ASKED.messages, schema=schema))

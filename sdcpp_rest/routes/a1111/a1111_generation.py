@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -232,12 +233,22 @@ def _spec_for(house: Runtime, plan: Plan, spec: LoadSpec) -> LoadSpec:
 
 
 def _those_that_stay(house: Runtime, body: A1111Request) -> dict[str, Any]:
-    """Overrides that become options: without a model that nobody knows, which was passed over."""
-    found = dict(body.override_settings)
-    name = found.get(settings.CHECKPOINT)
-    if name is not None and house.titles.find(str(name)) is None:
-        del found[settings.CHECKPOINT]
+    """Overrides that become options: without those that were passed over, because they cannot be read or name a model
+    that nobody knows. The pictures are drawn by now: nothing may be refused any more."""
+    found = {}
+    for name, value in body.override_settings.items():
+        with contextlib.suppress(KeyError, ValueError):
+            found[name] = settings.checked(name, value)
+    for name in (settings.CHECKPOINT, settings.VAE):
+        if name in found and not _can_stay(house, name, str(found[name])):
+            del found[name]
     return found
+
+
+def _can_stay(house: Runtime, name: str, value: str) -> bool:
+    if name == settings.CHECKPOINT:
+        return house.titles.find(value) is not None
+    return value.casefold() in ("automatic", "auto", "none") or _is_there(house, "vae", value)
 
 
 # --- what is told about the models ----------------------------------------------------------------------------------

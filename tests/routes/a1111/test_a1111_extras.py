@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import base64
+import sys
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -8,6 +10,7 @@ from flask.testing import FlaskClient
 from PIL import Image
 
 from sdcpp_rest.services.picture_formats import encoded, texts_of
+from tests.onnx_files import write_clip, write_wd_tagger
 from tests.routes.a1111.pictures import SMALL, got, plain, sent, told
 from tests.routes.conftest import House
 
@@ -123,3 +126,79 @@ def test_a_picture_that_is_none(shared_client: FlaskClient, path: str, image: st
 def test_a_picture_is_required(shared_client: FlaskClient) -> None:
     answer = shared_client.post("/sdapi/v1/png-info", json={})
     assert (answer.status_code, answer.get_json()["detail"][0]["loc"]) == (422, ["body", "image"])
+
+
+# --- interrogate ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def seeing(make_house: Callable[..., House]) -> House:
+    """A house with a tagger and a CLIP model; it is not started, as describing a picture needs no engine."""
+    house = make_house()
+    folder = house.config.paths.models_dir / "interrogate"
+    write_wd_tagger(folder / "tagger")
+    write_clip(folder / "clip")
+    return house
+
+
+def described(house: House, **fields: Any) -> Any:
+    answer = house.client.post("/sdapi/v1/interrogate", json={"image": plain(), **fields})
+    assert answer.status_code == 200, answer.text
+    return answer.get_json()
+
+
+def test_a_picture_is_described(seeing: House) -> None:
+    assert described(seeing) == described(seeing, model="clip") == {"caption": "a red wall"}
+    assert described(seeing, model="deepdanbooru") == {"caption": ">_<, red hair"}
+    assert described(seeing, image="data:image/png;base64," + plain("blue"), model="deepdanbooru") == {
+        "caption": "blue sky"
+    }
+
+
+@pytest.mark.parametrize(
+    ("options", "caption"),
+    [
+        ({"deepbooru_sort_alpha": False}, "red hair, >_<"),
+        ({"deepbooru_use_spaces": False}, ">_<, red_hair"),
+        ({"interrogate_return_ranks": True}, "(>_<:0.900), (red hair:1.000)"),
+        ({"interrogate_deepbooru_score_threshold": 0.75}, r">_<, red hair, ruby \(gem\)"),
+        ({"interrogate_deepbooru_score_threshold": 0.75, "deepbooru_escape": False}, ">_<, red hair, ruby (gem)"),
+        ({"interrogate_deepbooru_score_threshold": 0.95}, "red hair"),
+        ({"deepbooru_filter_tags": "red hair, x, "}, ">_<"),
+    ],
+)
+def test_tags_are_told_as_the_options_say(seeing: House, options: dict[str, Any], caption: str) -> None:
+    assert seeing.client.post("/sdapi/v1/options", json=options).status_code == 200
+    assert described(seeing, model="deepdanbooru") == {"caption": caption}
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "said"),
+    [
+        ({}, 404, "Image not found"),
+        ({"image": plain(), "model": "blip"}, 404, "Model not found"),
+        ({"image": "http://127.0.0.1/x.png"}, 500, "Requests not allowed"),
+        ({"image": plain(), "model": "clip"}, 501, "interrogate.vision_model"),
+        ({"image": plain(), "model": "deepdanbooru"}, 501, "put model.onnx and selected_tags.csv"),
+    ],
+)
+def test_an_interrogation_that_is_refused(
+    shared_client: FlaskClient, body: dict[str, Any], status: int, said: str
+) -> None:
+    answer = shared_client.post("/sdapi/v1/interrogate", json=body)
+    assert answer.status_code == status
+    assert said in answer.get_json()["detail"]
+
+
+def test_without_onnxruntime_it_says_what_to_install(seeing: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    for model in ("clip", "deepdanbooru"):
+        answer = seeing.client.post("/sdapi/v1/interrogate", json={"image": plain(), "model": model})
+        assert answer.status_code == 501
+        assert 'pip install "sdcpp-rest[interrogate]"' in answer.get_json()["detail"]
+
+
+def test_a_vision_model_that_is_not_there_is_told_in_its_shape(make_house: Callable[..., House]) -> None:
+    house = make_house(interrogate={"vision_model": "llava"}, ollama={"base_url": "http://127.0.0.1:1"})
+    answer = house.client.post("/sdapi/v1/interrogate", json={"image": plain()})
+    assert (answer.status_code, answer.get_json()["error"]) == (503, "LlmUnreachable")

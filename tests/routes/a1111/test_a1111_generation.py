@@ -104,6 +104,16 @@ def test_overrides_stay_when_they_are_to_stay(client: FlaskClient) -> None:
     assert client.get("/sdapi/v1/options").get_json()["samples_format"] == "webp"
 
 
+def test_overrides_that_cannot_be_done_do_not_cost_the_pictures(client: FlaskClient) -> None:
+    overrides = {"jpeg_quality": "best", "sd_model_checkpoint": "nope", "sd_vae": "nope", "unknown": 1, "n_rows": None}
+    body = post(client, override_settings=overrides, override_settings_restore_afterwards=False)
+    assert len(body["images"]) == 1
+    ignored = told(body)["extra_generation_params"]["Ignored"]
+    assert "override_settings.jpeg_quality" in ignored
+    assert "override_settings.sd_vae" in ignored
+    assert client.get("/sdapi/v1/options").get_json()["jpeg_quality"] == 80
+
+
 def test_what_is_ignored_is_named_in_the_answer_and_the_text(client: FlaskClient) -> None:
     body = post(client, restore_faces=True, prompt="a <lora:nope:1> cat", override_settings={"eta_ddim": 1.0})
     info = told(body)

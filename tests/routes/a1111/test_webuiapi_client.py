@@ -14,6 +14,7 @@ from PIL import Image
 
 from sdcpp_rest.engine.protocol import RunJob
 from sdcpp_rest.runtime import DEMO_MODEL
+from tests.onnx_files import write_clip, write_wd_tagger
 from tests.routes.conftest import PATIENCE_SECONDS, ServedHouse
 
 SMALL = {"width": 16, "height": 16, "steps": 2}
@@ -106,6 +107,14 @@ def test_choosing_models_by_a_name_that_is_nearly_right(api: Any) -> None:
     assert api.util_get_current_model() == api.util_get_model_names()[0]
     assert api.set_options({"samples_format": "png"}) is None
     api.util_wait_for_ready(check_interval=0.01)
+
+
+def test_interrogation(api: Any, served: ServedHouse) -> None:
+    folder = served.runtime.config.paths.models_dir / "interrogate"
+    write_wd_tagger(folder / "tagger")
+    write_clip(folder / "clip")
+    assert api.interrogate(Image.new("RGB", (16, 16), RED)).info == "a red wall"
+    assert api.interrogate(Image.new("RGB", (16, 16), RED), model="deepdanbooru").info == ">_<, red hair"
 
 
 def test_interrogation_says_what_is_missing(api: Any) -> None:

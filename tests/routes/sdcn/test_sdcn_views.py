@@ -15,7 +15,10 @@ from PIL import Image
 
 from sdcpp_rest.runtime import DEMO_MODEL, DEMO_ROOT
 from tests.model_files import safetensors_bytes, write
+from tests.onnx_files import write_clip, write_wd_tagger
 from tests.routes.conftest import PATIENCE_SECONDS, House, ServedHouse
+from tests.servers.language_model import Said
+from tests.servers.ollama_server import OllamaServer
 from tests.services.conftest import copy_demo, png_text
 
 DEMO_SUM = hashlib.sha256((DEMO_ROOT / "diffusion_models" / DEMO_MODEL).read_bytes()).hexdigest()
@@ -214,6 +217,40 @@ def test_an_interrogation_is_refused_in_its_shape(
     assert answer.status_code == status
     assert answer.get_json().keys() == {"detail"}
     assert shared_client.post("/api/sd/interrogate", json=body).get_json().keys() == {"code", "message"}
+
+
+def test_a_picture_is_described_by_a_tagger_and_by_clip(make_house: Callable[..., House]) -> None:
+    house = make_house()
+    folder = house.config.paths.models_dir / "interrogate"
+    write_wd_tagger(folder / "tagger")
+    write_clip(folder / "clip")
+    for model, caption in (("deepdanbooru", "red hair, >_<"), ("clip", "a red wall")):
+        body = {"image": png_text(), "model": model}
+        assert house.client.post("/interrogate", json=body).get_json() == {"caption": caption}
+        wrapped = house.client.post("/api/sd/interrogate", json=body).get_json()
+        assert wrapped == {"code": 200, "data": {"caption": caption}, "message": "success"}
+
+
+def test_a_picture_is_described_by_a_vision_model(make_house: Callable[..., House]) -> None:
+    body = {"image": png_text(), "model": "clip"}
+    with OllamaServer() as server:
+        server.models, server.says = ["llava"], [Said(["A red wall."])]
+        house = make_house(interrogate={"vision_model": "llava"}, ollama={"base_url": server.url})
+        assert house.client.post("/interrogate", json=body).get_json() == {"caption": "A red wall."}
+        server.fault = 500
+        answer = house.client.post("/interrogate", json=body)
+        assert (answer.status_code, answer.get_json().keys()) == (502, {"detail"})
+        answer = house.client.post("/api/sd/interrogate", json=body)
+        assert (answer.status_code, answer.get_json()["code"]) == (502, 4000)
+    answer = house.client.post("/interrogate", json=body)
+    assert (answer.status_code, answer.get_json().keys()) == (503, {"detail"})
+
+
+@pytest.mark.parametrize("image", ["!", "abcd", "http://127.0.0.1/x.png"])
+def test_what_is_no_picture_cannot_be_described(shared_client: FlaskClient, image: str) -> None:
+    for model in ("clip", "deepdanbooru"):
+        answer = shared_client.post("/interrogate", json={"image": image, "model": model})
+        assert (answer.status_code, answer.get_json().keys()) == (400, {"detail"})
 
 
 # --- below /api/sd --------------------------------------------------------------------------------------------------

@@ -113,16 +113,18 @@ _NEEDS_MORE = {
     "/assistant/chat/stream": 503,
     "/ollama/enhance": 503,
 }
+_REACHES_OUT = ("/models/download",)
 _FIRST = ("/models/load", "/upscaler/load", "/txt2img")
 _LAST = ("/settings/reset", "/models/unload", "/upscaler/unload")
 
 
 def test_the_example_of_every_body_works_as_it_stands(client: FlaskClient) -> None:
     bodies = {
-        (path, method): shown["requestBody"]["content"]["application/json"].get("example", {})
+        (path, method): shown["requestBody"]["content"]["application/json"]["example"]
         for path, methods in client.get("/openapi.json").get_json()["paths"].items()
         for method, shown in methods.items()
-        if "application/json" in shown.get("requestBody", {}).get("content", {})
+        if "example" in shown.get("requestBody", {}).get("content", {}).get("application/json", {})
+        and path not in _REACHES_OUT
     }
     assert len(bodies) >= 20
     places = {path: place for place, path in enumerate(_FIRST)} | {path: 100 + k for k, path in enumerate(_LAST)}
@@ -134,6 +136,6 @@ def test_the_example_of_every_body_works_as_it_stands(client: FlaskClient) -> No
             assert answer.status_code == _NEEDS_MORE[path], answer.text
             continue
         assert answer.status_code in (200, 202), f"{url}: {answer.text}"
-        shown = answer.get_json()
+        shown = answer.get_json() or {}
         assert "warnings" not in shown or path.startswith("/queue/"), answer.text
         job_id = job_id or shown.get("job_id", "")

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -176,6 +177,23 @@ def test_a_server_that_is_not_there_is_told(make: Make) -> None:
         make(vision_model="llava").caption(RED)
     with pytest.raises(LlmDisabled):
         make({"enabled": False}, vision_model="llava").caption(RED)
+
+
+class _Dripping(OllamaServer):
+    """Says something now and then, and nothing: no silence is long enough to be one."""
+
+    def _lines(self, model: str, said: Said) -> Iterator[bytes]:
+        nothing = {"model": model, "message": {"role": "assistant", "content": ""}, "done": False}
+        for _ in range(300):
+            yield json.dumps(nothing).encode() + b"\n"
+            self.hung_up.wait(0.02)
+
+
+def test_a_server_that_comes_to_no_end_does_not_hold_anybody(make: Make) -> None:
+    with _Dripping() as server:
+        server.models = ["llava"]
+        with pytest.raises(LlmTimeout, match="did not finish within 1 seconds"):
+            seeing(make, server, timeout_seconds=1).caption(RED)
 
 
 def test_a_silent_server_does_not_hold_anybody(make: Make, lines: OpenLines, server: Any) -> None:

@@ -73,7 +73,10 @@ def test_what_is_asked_arrives(server: Any, api: str) -> None:
 
 
 def test_pictures_arrive_in_each_protocols_own_place(server: Any, api: str) -> None:
-    messages = (ChatMessage(role="system", content="look"), ChatMessage(role="user", content="?", pictures=(b"a", b"b")))
+    messages = (
+        ChatMessage(role="system", content="look"),
+        ChatMessage(role="user", content="?", pictures=(b"a", b"b")),
+    )
     chat(server, ChatAsked(messages))
     system, user = server.chats[0]["messages"]
     assert system == {"role": "system", "content": "look"}

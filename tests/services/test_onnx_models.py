@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 
@@ -104,6 +105,27 @@ def test_a_model_that_is_gone_or_broken_is_not_used_any_more(
     (tmp_path / "file").write_text("one")
     assert used(kept) == "one"
     assert loads == ["one", "broken", "broken", "one"]
+
+
+def test_two_are_never_in_memory(tmp_path: Path) -> None:
+    class Large:
+        pass
+
+    before: list[weakref.ref[Large]] = []
+
+    def load(folder: Path) -> Large:
+        assert all(one() is None for one in before)
+        loaded = Large()
+        before.append(weakref.ref(loaded))
+        return loaded
+
+    kept = KeptModel(tmp_path, load)
+    for name in ("one", "two"):
+        (tmp_path / name).touch()
+        with kept.in_use() as model:
+            assert before[-1]() is model
+        del model
+    assert len(before) == 2
 
 
 def test_one_caller_at_a_time(kept: KeptModel[str], loads: list[str]) -> None:

@@ -249,7 +249,11 @@ def _connect(connection: HTTPConnection, rule: AddressRule, stop: StopSwitch) ->
             continue
         opened.settimeout(timeout)
         opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        stop.watch(opened)
+        try:
+            stop.watch(opened)
+        except DownloadStopped:
+            opened.close()
+            raise
         return opened
     if isinstance(failure, TimeoutError):
         raise ConnectTimeoutError(connection, "the connection timed out")

@@ -148,9 +148,11 @@ def test_addresses_of_both_families_are_tried_in_turn(server: FaultServer) -> No
     server.add("/x", b"body")
     port = int(server.url.rpartition(":")[2])
     addresses = ["::1", "100::1", "100::2", "127.0.0.1", "127.0.0.9"]
-    with CheckedSession(lambda host, port: addresses, 5, 5) as opened:
-        with opened.get(f"http://models.example:{port}/x", {}) as answer:
-            assert answer.status_code == 200
+    with (
+        CheckedSession(lambda host, port: addresses, 5, 5) as opened,
+        opened.get(f"http://models.example:{port}/x", {}) as answer,
+    ):
+        assert answer.status_code == 200
 
 
 def test_a_switch_that_is_set_lets_nobody_in(server: FaultServer) -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import sdcpp_rest.errors
+from tests.servers.civitai_server import CivitaiServer
+from tests.servers.fault_server import FaultServer
+from tests.servers.hub_server import HubServer
 
 PACKAGE = Path(sdcpp_rest.errors.__file__).resolve().parent
 
@@ -15,3 +19,26 @@ PACKAGE = Path(sdcpp_rest.errors.__file__).resolve().parent
 def demo_folder() -> Path:
     """The demo model's folder inside the package, one sub-folder per model type."""
     return PACKAGE / "demo"
+
+
+@pytest.fixture
+def web() -> Iterator[FaultServer]:
+    """A server of files, with faults on demand."""
+    server = FaultServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def hub() -> Iterator[HubServer]:
+    """Hugging Face, as far as its client library can tell."""
+    server = HubServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def civitai() -> Iterator[CivitaiServer]:
+    server = CivitaiServer()
+    yield server
+    server.close()

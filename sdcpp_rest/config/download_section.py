@@ -2,35 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr
 
+from sdcpp_rest.config.remote_values import header_secret, server_url
 from sdcpp_rest.config.sections import Integer, Number, Section
 
 
 def _endpoint(url: str) -> str:
-    url = url.strip().rstrip("/")
-    try:
-        parts = urlsplit(url)
-        host, port = parts.hostname or "", parts.port
-    except ValueError:
-        host, port = "", None
-    plain = url.isascii() and url.isprintable() and re.fullmatch(r"[a-z0-9._-]+|[0-9a-f:.]+", host) is not None
-    if not plain or parts.scheme not in ("http", "https") or port == 0 or re.search(r"[@?#\\\s]", url):
-        raise ValueError(
-            "Input should be the address of a server such as https://huggingface.co, without user, query and fragment"
-        )
-    return url
+    return server_url(url, "https://huggingface.co")
 
 
 def _token(token: SecretStr) -> SecretStr:
-    text = token.get_secret_value()
-    if not text.isascii() or not text.isprintable() or " " in text:
-        raise ValueError("Input should be a token of printable ASCII characters without spaces")
-    return token
+    return header_secret(token, "token")
 
 
 Endpoint = Annotated[str, AfterValidator(_endpoint)]

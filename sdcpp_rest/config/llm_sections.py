@@ -2,39 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr
 
+from sdcpp_rest.config.remote_values import header_secret, server_url
 from sdcpp_rest.config.sections import Integer, Number, Section
 
 
 def llm_url(url: str) -> str:
-    """The address of a language model server, without a slash at its end. Raises ValueError.
-
-    Strict about what the host is: what is checked here must be what the HTTP library connects to.
-    """
-    url = url.strip().rstrip("/")
-    try:
-        parts = urlsplit(url)
-        host, port = parts.hostname or "", parts.port
-    except ValueError:
-        host, port = "", None
-    plain = url.isascii() and url.isprintable() and re.fullmatch(r"[a-z0-9._-]+|[0-9a-f:.]+", host) is not None
-    if not plain or parts.scheme not in ("http", "https") or port == 0 or re.search(r"[@?#\\\s]", url):
-        raise ValueError(
-            "Input should be the address of a server such as http://localhost:11434, without user, query and fragment"
-        )
-    return url
+    """The address of a language model server, without a slash at its end. Raises ValueError."""
+    return server_url(url, "http://localhost:11434")
 
 
 def _key_text(key: SecretStr) -> SecretStr:
-    text = key.get_secret_value()
-    if not text.isascii() or not text.isprintable() or " " in text:
-        raise ValueError("Input should be a key of printable ASCII characters without spaces")
-    return key
+    return header_secret(key, "key")
 
 
 LlmUrl = Annotated[str, AfterValidator(llm_url)]

@@ -7,25 +7,22 @@ from typing import Any, Literal
 
 from flask import Blueprint, Response
 
-from sdcpp_rest.core.job import Job
 from sdcpp_rest.core.params import ImageParams
 from sdcpp_rest.errors import InvalidRequest
 from sdcpp_rest.routes.generation_bodies import Accepted, Img2ImgBody, Txt2ImgBody
-from sdcpp_rest.routes.http import answer, read_body, runtime, transfer, validate
+from sdcpp_rest.routes.http import read_body, runtime, transfer, validate
 from sdcpp_rest.routes.openapi import Error, documented
 from sdcpp_rest.routes.pools import blocking_when
 from sdcpp_rest.routes.sdcn.sdcn_errors import SdcnError
 from sdcpp_rest.routes.sdcn.sdcn_views import sdcn_picture
 from sdcpp_rest.routes.sdcn.sdcn_wire import SdcnPictures, is_sdcn, may_be_sdcn
+from sdcpp_rest.routes.submitted import accepted, in_client_words
 
-__all__ = ["Accepted", "Img2ImgBody", "Txt2ImgBody", "accepted", "generation", "in_client_words", "to_params"]
+__all__ = ["generation", "to_params"]
 
 generation = Blueprint("generation", __name__)
 
 _REFUSALS = (Error, SdcnError)
-
-BASE64_ROLES = ("init_image", "mask_image", "control_image", "end_image")
-"""Pictures whose field is called ``<role>_base64`` on the wire."""
 
 
 @generation.post("/txt2img")
@@ -64,23 +61,6 @@ def _submitted(kind: Literal["txt2img", "img2img"], body: Txt2ImgBody, warnings:
     except InvalidRequest as error:
         raise in_client_words(error) from None
     return accepted(job, position)
-
-
-def accepted(job: Job, position: int) -> Response:
-    """The answer to every job of the native API."""
-    shown: dict[str, Any] = {"job_id": job.id, "status": "pending", "position": position}
-    if job.warnings:
-        shown["warnings"] = list(job.warnings)
-    return answer(shown, 202)
-
-
-def in_client_words(error: InvalidRequest) -> InvalidRequest:
-    """The same refusal with the field called as on the wire: the house speaks of roles."""
-    role = error.detail.get("field")
-    if role not in BASE64_ROLES:
-        return error
-    field = f"{role}_base64"
-    return type(error)(error.message.replace(role, field, 1), **{**error.detail, "field": field})
 
 
 def to_params(body: Txt2ImgBody) -> tuple[dict[str, Any], dict[str, str]]:

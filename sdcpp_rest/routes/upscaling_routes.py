@@ -21,6 +21,7 @@ from sdcpp_rest.routes.http import (
 )
 from sdcpp_rest.routes.model_wire import ModelNotThere
 from sdcpp_rest.routes.openapi import Answer, documented
+from sdcpp_rest.routes.submitted import accepted
 from sdcpp_rest.routes.upscaling_bodies import UpscaleBody, UpscalerBody
 from sdcpp_rest.services.upscale_submission import UpscaleRequest
 
@@ -89,7 +90,4 @@ def upscale() -> Response:
     job, position = runtime().upscale_submission.submit(
         asked, title=body.title or None, origin="native", warnings=warnings
     )
-    shown: dict[str, Any] = {"job_id": job.id, "status": "pending", "position": position}
-    if job.warnings:
-        shown["warnings"] = list(job.warnings)
-    return answer(shown, 202)
+    return accepted(job, position)

@@ -8,10 +8,10 @@ from flask import Blueprint, Response
 
 from sdcpp_rest.core.params import VideoParams
 from sdcpp_rest.errors import InvalidRequest
-from sdcpp_rest.routes.generation import accepted, in_client_words
 from sdcpp_rest.routes.generation_bodies import Accepted
 from sdcpp_rest.routes.http import read_body, runtime, transfer, validate
 from sdcpp_rest.routes.openapi import documented
+from sdcpp_rest.routes.submitted import accepted, in_client_words
 from sdcpp_rest.routes.video_bodies import Txt2VidBody
 
 video = Blueprint("video", __name__)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,20 +15,6 @@ from tests.routes.conftest import ServedHouse
 from tests.servers.fault_server import FaultServer
 from tests.servers.hub_server import HubServer, Repository
 from tests.services.downloads.conftest import MODEL
-
-
-@pytest.fixture
-def web() -> Iterator[FaultServer]:
-    server = FaultServer()
-    yield server
-    server.close()
-
-
-@pytest.fixture
-def hub() -> Iterator[HubServer]:
-    server = HubServer()
-    yield server
-    server.close()
 
 
 def local(hub: HubServer | None = None) -> dict[str, Any]:

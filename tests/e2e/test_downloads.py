@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,13 +14,6 @@ from tests.services.downloads.conftest import MODEL
 pytestmark = pytest.mark.e2e
 
 HALF = len(MODEL) // 2
-
-
-@pytest.fixture
-def hub() -> Iterator[HubServer]:
-    server = HubServer()
-    yield server
-    server.close()
 
 
 def settings(hub: HubServer) -> tuple[str, ...]:

@@ -86,7 +86,8 @@ def test_a_photograph_is_turned_as_its_camera_was(tmp_path: Path) -> None:
 
 def write_video(path: Path, codec: str) -> None:
     """Two seconds of a picture with red, green and blue stripes."""
-    av = pytest.importorskip("av")
+    import av
+
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=6)
         stream.width, stream.height, stream.pix_fmt = 320, 192, "yuv420p"

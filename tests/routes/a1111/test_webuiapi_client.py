@@ -164,8 +164,6 @@ def test_interrupting_from_another_thread(api: Any, served: ServedHouse) -> None
 
 
 def test_the_asynchronous_calls(api: Any) -> None:
-    pytest.importorskip("aiohttp")
-
     async def two() -> list[Any]:
         calls = [api.txt2img(prompt="x", seed=seed, use_async=True, **SMALL) for seed in (1, 2)]
         return [await call for call in calls]

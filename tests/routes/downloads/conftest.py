@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,34 +11,12 @@ import pytest
 
 from tests.routes.conftest import PATIENCE_SECONDS, House
 from tests.servers.civitai_server import CivitaiServer
-from tests.servers.fault_server import FaultServer
 from tests.servers.hub_server import HubServer
 from tests.services.downloads.conftest import MODEL
 
 SUM = hashlib.sha256(MODEL).hexdigest()
 HALF = len(MODEL) // 2
 Houses = Callable[..., House]
-
-
-@pytest.fixture
-def web() -> Iterator[FaultServer]:
-    server = FaultServer()
-    yield server
-    server.close()
-
-
-@pytest.fixture
-def hub() -> Iterator[HubServer]:
-    server = HubServer()
-    yield server
-    server.close()
-
-
-@pytest.fixture
-def civitai() -> Iterator[CivitaiServer]:
-    server = CivitaiServer()
-    yield server
-    server.close()
 
 
 @pytest.fixture

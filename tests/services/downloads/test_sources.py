@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -32,20 +32,6 @@ from tests.services.downloads.conftest import LOOPBACK, MODEL
 SUM = hashlib.sha256(MODEL).hexdigest()
 FILE = DownloadSource(source="huggingface", repo_id="org/name", filename="x.safetensors")
 MakeHub = Callable[..., HuggingFaceSource]
-
-
-@pytest.fixture
-def hub() -> Iterator[HubServer]:
-    server = HubServer()
-    yield server
-    server.close()
-
-
-@pytest.fixture
-def civitai() -> Iterator[CivitaiServer]:
-    server = CivitaiServer()
-    yield server
-    server.close()
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from flask import Flask
 
 from benchmarks.figures import Figure, Options, main, spread
 from benchmarks.served import PROMPT, Server
-from sdcpp_rest.routes.a1111.a1111_painting import pictures_answer
+from sdcpp_rest.routes.a1111.painting import pictures_answer
 
 _MIB = 2**20
 _PICTURE_BYTES = 8 * _MIB

@@ -24,7 +24,7 @@ from sdcpp_rest.runtime import open_library
 from sdcpp_rest.services.address_check import check_host
 from sdcpp_rest.services.downloads.checked_connection import StopSwitch
 from sdcpp_rest.services.downloads.range_download import Patience, RangeDownload, Wanted
-from sdcpp_rest.services.hashing import ModelHashes
+from sdcpp_rest.services.models.hashing import ModelHashes
 from sdcpp_rest.store.database import Database
 from sdcpp_rest.store.hash_store import HashStore
 

@@ -13,7 +13,7 @@ from benchmarks.figures import Figure, Options, main, spread
 from benchmarks.served import Client, Server
 from sdcpp_rest.core.catalog import TYPE_FOLDERS
 from sdcpp_rest.errors import ModelNotFound
-from sdcpp_rest.services.model_library import ModelLibrary
+from sdcpp_rest.services.models.model_library import ModelLibrary
 
 _LONG_AGO_SECONDS = 1_000_000_000
 _PIECE = bytes(range(256)) * 4096

@@ -5,7 +5,7 @@ rendered in the shape of the dialect that was spoken. Knows nothing of Flask, an
 message text.
 
     SdcppRestError 500
-    |- InvalidRequest 400   |- NotAuthenticated 401   |- NotAllowed 403
+    |- InvalidRequest 400   |- NotAuthenticated 401 -- WrongKey   |- NotAllowed 403
     |- NotFound 404 -- JobNotFound, ModelNotFound, OutputNotFound
     |- MethodNotAllowed 405 |- Conflict 409           |- NoModelLoaded, NoUpscalerLoaded 400
     |- PayloadTooLarge 413  |- QueueFull 429          |- GenerationFailed 500 -- LoadFailed
@@ -51,6 +51,10 @@ class NoUpscalerLoaded(InvalidRequest):
 class NotAuthenticated(SdcppRestError):
     code = "not_authenticated"
     status = 401
+
+
+class WrongKey(NotAuthenticated):
+    """Credentials were shown, and they are not ours."""
 
 
 class NotAllowed(SdcppRestError):

@@ -19,10 +19,10 @@ import click
 from pydantic import BaseModel
 
 from sdcpp_rest import cli
-from sdcpp_rest.app import create_app, route_table
 from sdcpp_rest.config import Config, known_settings
-from sdcpp_rest.routes.openapi import document
+from sdcpp_rest.routes.http.openapi import document
 from sdcpp_rest.runtime import VERSION
+from sdcpp_rest.web.app import create_app, route_table
 
 ROOT = Path(__file__).parents[1]
 _FIELDS = re.compile(r"(<!-- fields: ([\w. -]+?) -->)\n.*?(<!-- end -->)", re.DOTALL)
@@ -66,7 +66,7 @@ def urls_page() -> str:
             lines += ["", f"## {room}", "", "| method | URL | |", "|---|---|---|"]
         url = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", row.url)
         lines.append(f"| {row.method} | `{url}` | {_cell(paths[url][row.method.lower()]['summary'])} |")
-    lines += ["", "## sdcpp_rest/asgi.py", "", "| | URL | |", "|---|---|---|"]
+    lines += ["", "## sdcpp_rest/web/asgi.py", "", "| | URL | |", "|---|---|---|"]
     lines.append("| WebSocket | `/`, `/ws` | The event stream, on both ports |")
     return "\n".join(lines) + "\n"
 

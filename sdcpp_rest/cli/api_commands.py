@@ -15,7 +15,7 @@ from sdcpp_rest.cli.command_options import echo_json, json_option
 @json_option
 def routes(as_json: bool) -> None:
     """Print every route: method, URL, file:line."""
-    from sdcpp_rest.app import create_app, route_table
+    from sdcpp_rest.web.app import create_app, route_table
 
     rows = route_table(create_app(None))
     if as_json:
@@ -30,10 +30,10 @@ def routes(as_json: bool) -> None:
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="A file instead of standard output.")
 def openapi(output: Path | None) -> None:
     """Print the API's OpenAPI 3.1 document; no server is needed."""
-    from sdcpp_rest.app import create_app
     from sdcpp_rest.config import load_config
-    from sdcpp_rest.routes.openapi import document
+    from sdcpp_rest.routes.http.openapi import document
     from sdcpp_rest.runtime import VERSION
+    from sdcpp_rest.web.app import create_app
 
     text = json.dumps(document(create_app(None), VERSION, load_config().limits), indent=2, ensure_ascii=False) + "\n"
     if output is None:

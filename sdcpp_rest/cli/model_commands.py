@@ -14,8 +14,8 @@ from sdcpp_rest.cli.command_options import config_options, echo_json, json_optio
 if TYPE_CHECKING:
     from sdcpp_rest.cli.shown_model import LibraryOfOne
     from sdcpp_rest.config import Config
-    from sdcpp_rest.services.fit_estimate import Ask, Fit
-    from sdcpp_rest.services.model_facts import ModelFacts
+    from sdcpp_rest.services.models.fit_estimate import Ask, Fit
+    from sdcpp_rest.services.models.model_facts import ModelFacts
 
 
 @click.command()
@@ -73,8 +73,8 @@ def inspect(
     """
     from sdcpp_rest.cli.shown_model import LibraryOfOne
     from sdcpp_rest.config import load_config
-    from sdcpp_rest.services.inspection import inspect_parts
-    from sdcpp_rest.services.model_facts import facts_of
+    from sdcpp_rest.services.model_headers.inspection import inspect_parts
+    from sdcpp_rest.services.models.model_facts import facts_of
 
     config = load_config(config_file, overrides, **folders)
     library = LibraryOfOne(config, file)
@@ -104,7 +104,7 @@ def _estimate(config: Config, library: LibraryOfOne, width: int | None, height: 
     import psutil
 
     from sdcpp_rest.cli.engine_probe import probed_engine
-    from sdcpp_rest.services.fit_estimate import Ask, FitEstimates
+    from sdcpp_rest.services.models.fit_estimate import Ask, FitEstimates
 
     devices = [device.model_dump() for device in probed_engine(config).devices]
     system = psutil.virtual_memory()

@@ -26,7 +26,7 @@ class OwnEngine(ServerAccess):
     """The API of a started runtime in this process."""
 
     def __init__(self, runtime: Runtime) -> None:
-        from sdcpp_rest.app import create_app
+        from sdcpp_rest.web.app import create_app
 
         self._runtime = runtime
         self._client = create_app(runtime).test_client()

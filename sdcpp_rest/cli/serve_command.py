@@ -25,7 +25,7 @@ def serve(config_file: Path | None, overrides: tuple[str, ...], **options: Any) 
     """Run the server until Ctrl-C."""
     from sdcpp_rest.config import load_config
     from sdcpp_rest.runtime import Runtime
-    from sdcpp_rest.serving import serve as serve_runtime
+    from sdcpp_rest.web.serving import serve as serve_runtime
 
     config = load_config(config_file, overrides, **options)
     _log_to_stderr(logging.INFO)

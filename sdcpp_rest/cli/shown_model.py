@@ -11,7 +11,7 @@ from sdcpp_rest.config import Config
 from sdcpp_rest.core.catalog import LIST_NAMES, ModelFile
 from sdcpp_rest.errors import ModelNotFound
 from sdcpp_rest.runtime import DEMO_ROOT
-from sdcpp_rest.services.model_library import ModelLibrary
+from sdcpp_rest.services.models.model_library import ModelLibrary
 
 
 class LibraryOfOne(ModelLibrary):

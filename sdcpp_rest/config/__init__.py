@@ -6,6 +6,7 @@ Precedence: command line > environment (``SDCPP_REST__SERVER__PORT``) > TOML fil
 
 from __future__ import annotations
 
+from sdcpp_rest.config.config import Config, known_settings
 from sdcpp_rest.config.download_section import DownloadsConfig
 from sdcpp_rest.config.interrogate_section import InterrogateConfig
 from sdcpp_rest.config.llm_sections import AssistantConfig, LanguageModelConfig, LlmConfig, OllamaConfig, llm_url
@@ -18,7 +19,6 @@ from sdcpp_rest.config.sections import (
     LimitsConfig,
     PreviewConfig,
 )
-from sdcpp_rest.config.whole import Config, known_settings
 
 __all__ = [
     "ENV_PREFIX",

@@ -17,6 +17,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 from pydantic_settings.exceptions import SettingsError
 
+from sdcpp_rest.config.config import Config, file_values, known_settings
 from sdcpp_rest.config.sections import (
     CONFIG_FILE_NAME,
     ENV_CONFIG_FILE,
@@ -27,7 +28,6 @@ from sdcpp_rest.config.sections import (
     absolute,
     default_folder,
 )
-from sdcpp_rest.config.whole import Config, file_values, known_settings
 
 if sys.version_info >= (3, 11):
     import tomllib

@@ -13,12 +13,12 @@ from flask import g, has_request_context
 from pydantic import BaseModel
 
 from sdcpp_rest.errors import SdcppRestError
-from sdcpp_rest.routes.a1111.a1111_errors import A1111Error, a1111_error, a1111_headers, a1111_status
-from sdcpp_rest.routes.http import json_text
-from sdcpp_rest.routes.http import render_error as render_native
-from sdcpp_rest.routes.openai.openai_errors import OpenAiError, openai_error, openai_headers
-from sdcpp_rest.routes.openapi import Error
-from sdcpp_rest.routes.sdcn.sdcn_errors import (
+from sdcpp_rest.routes.a1111.errors import A1111Error, a1111_error, a1111_headers, a1111_status
+from sdcpp_rest.routes.http.answers import json_text
+from sdcpp_rest.routes.http.answers import render_error as render_native
+from sdcpp_rest.routes.http.openapi import Error
+from sdcpp_rest.routes.openai.errors import OpenAiError, openai_error, openai_headers
+from sdcpp_rest.routes.sdcn.errors import (
     SdcnApiError,
     SdcnError,
     SdcnInterrogateError,

@@ -17,9 +17,9 @@ from typing import Protocol
 
 from sdcpp_rest.config import HousekeepingConfig
 from sdcpp_rest.core.job import utc_now
-from sdcpp_rest.services.job_queue import JobQueue
-from sdcpp_rest.services.recycle_bin import RecycleBin
-from sdcpp_rest.services.user_settings import IdleRest, UserSettings
+from sdcpp_rest.services.jobs.job_queue import JobQueue
+from sdcpp_rest.services.jobs.recycle_bin import RecycleBin
+from sdcpp_rest.services.settings.user_settings import IdleRest, UserSettings
 
 log = logging.getLogger(__name__)
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from sdcpp_rest.app import create_app
-from sdcpp_rest.routes.openapi import document
+from sdcpp_rest.routes.http.openapi import document
+from sdcpp_rest.web.app import create_app
 
 REQUIRED = object()
 SLG: dict[str, Any] = {"slg_scale": 0.0, "skip_layers": [7, 8, 9], "slg_start": 0.01, "slg_end": 0.2}

@@ -13,13 +13,13 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from sdcpp_rest import errors
-from sdcpp_rest.app import create_app, route_table
 from sdcpp_rest.config import Config
 from sdcpp_rest.engine.fake_runner import FakeRunner
 from sdcpp_rest.errors import SdcppRestError
 from sdcpp_rest.routes.dialects import NATIVE, Dialect, dialect_of
-from sdcpp_rest.routes.http import render_error
+from sdcpp_rest.routes.http.answers import render_error
 from sdcpp_rest.runtime import Runtime, inline_launcher
+from sdcpp_rest.web.app import create_app, route_table
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 ROUTES = route_table(create_app(None))
@@ -151,7 +151,10 @@ def test_every_class_of_error_has_its_status_and_code_on_the_wire(
 
 def test_the_tree_of_errors_is_walked_whole() -> None:
     assert len(CLASSES) >= 18
-    assert len({kind.code for kind in CLASSES}) == len(CLASSES)
+    # A class without a code of its own (WrongKey) is told apart inside the server only.
+    named = [kind for kind in CLASSES if "code" in vars(kind)]
+    assert len(named) >= 18
+    assert len({kind.code for kind in named}) == len(named)
     assert all(400 <= kind.status < 600 for kind in CLASSES)
 
 

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 from flask import Flask, Response
 
-from sdcpp_rest.app import create_app, route_table
 from sdcpp_rest.config import LimitsConfig
-from sdcpp_rest.routes.http import AtMost, Wire, answer
-from sdcpp_rest.routes.openapi import Answer, document, operations, url_of
+from sdcpp_rest.routes.http.answers import AtMost, Wire, answer
+from sdcpp_rest.routes.http.openapi import Answer, document, operations, url_of
+from sdcpp_rest.web.app import create_app, route_table
 from tests.routes.conftest import CheckedClient
 
 APP = create_app(None)

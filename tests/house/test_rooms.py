@@ -43,7 +43,7 @@ def _only_in(packages: frozenset[str], *rooms: str) -> Rule:
     return rule
 
 
-flask_stays_in_routes = _only_in(frozenset({"flask"}), "sdcpp_rest/app.py", "sdcpp_rest/routes/")
+flask_stays_in_routes = _only_in(frozenset({"flask"}), "sdcpp_rest/web/app.py", "sdcpp_rest/routes/")
 sql_stays_in_the_store = _only_in(frozenset({"sqlalchemy", "sqlite3"}), "sdcpp_rest/store/")
 ctypes_stays_native = _only_in(frozenset({"ctypes", "stable_diffusion_cpp"}), "sdcpp_rest/native/")
 
@@ -152,7 +152,7 @@ BROKEN: dict[Rule, tuple[str, str]] = {
     names_are_words_of_the_house: ("sdcpp_rest/core/x.py", "class JobManager: ..."),
     no_prints_outside_the_command_line: ("sdcpp_rest/core/x.py", "print(1)"),
     nothing_is_pickled: ("sdcpp_rest/engine/x.py", "import pickle"),
-    errors_are_not_told_by_their_text: ("sdcpp_rest/app.py", "if 'x' in str(error): pass"),
+    errors_are_not_told_by_their_text: ("sdcpp_rest/web/app.py", "if 'x' in str(error): pass"),
     routes_spell_their_whole_path: ("sdcpp_rest/routes/x.py", "@bp.get(PREFIX + '/x')\ndef view(): ..."),
 }
 
@@ -171,12 +171,12 @@ def test_rule_can_fail(rule: Rule) -> None:
     assert list(rule(path, ast.parse(code)))
 
 
-def test_file_names_are_unique_across_rooms() -> None:
-    """The name alone says which file is meant; the folder says what may happen inside."""
+def test_folder_and_file_name_are_unique() -> None:
+    """``folder/name`` alone says which file is meant; the dialects' folders have the same names inside."""
     seen: dict[str, str] = {}
     for path in sources():
-        name = Path(path).name
-        if name == "__init__.py":
+        name = "/".join(Path(path).parts[-2:])
+        if name.endswith("/__init__.py"):
             continue
         assert name not in seen, f"{path} and {seen[name]}"
         seen[name] = path

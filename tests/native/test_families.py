@@ -10,7 +10,7 @@ import pytest
 from sdcpp_rest.core import architectures
 from sdcpp_rest.native.context import Context, ContextOptions, NativeError
 from sdcpp_rest.native.library import Library
-from sdcpp_rest.services.inspection import inspect_file
+from sdcpp_rest.services.model_headers.inspection import inspect_file
 from tools.synthetic_models.families import FAMILIES, FILES, Family, write_file
 
 pytestmark = pytest.mark.native

@@ -16,14 +16,14 @@ from flask.testing import FlaskClient
 from websockets.sync.client import ClientConnection, connect
 from werkzeug.test import TestResponse
 
-from sdcpp_rest.app import create_app
 from sdcpp_rest.config import Config
 from sdcpp_rest.core.job import FINISHED
 from sdcpp_rest.core.load_spec import LoadSpec
 from sdcpp_rest.engine.fake_runner import FakeRunner
 from sdcpp_rest.engine.protocol import RunJob
 from sdcpp_rest.runtime import Runtime, inline_launcher
-from sdcpp_rest.serving import Server, bind, create_asgi
+from sdcpp_rest.web.app import create_app
+from sdcpp_rest.web.serving import Server, bind, create_asgi
 from tests.routes.documented_answers import check_answer
 
 PATIENCE_SECONDS = 20

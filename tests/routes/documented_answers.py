@@ -10,9 +10,9 @@ from flask import Flask
 from werkzeug.exceptions import HTTPException
 from werkzeug.test import TestResponse
 
-from sdcpp_rest.app import create_app
 from sdcpp_rest.routes.dialects import dialect_of
-from sdcpp_rest.routes.openapi import document, url_of
+from sdcpp_rest.routes.http.openapi import document, url_of
+from sdcpp_rest.web.app import create_app
 
 
 def check_answer(app: Flask, answer: TestResponse) -> None:

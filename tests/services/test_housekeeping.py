@@ -12,7 +12,7 @@ from sdcpp_rest.core.events import ModelUnloaded
 from sdcpp_rest.core.job import utc_now
 from sdcpp_rest.errors import JobNotFound
 from sdcpp_rest.services.housekeeping import Housekeeping
-from sdcpp_rest.services.user_settings import UserSettings
+from sdcpp_rest.services.settings.user_settings import UserSettings
 from tests.services.conftest import House
 
 

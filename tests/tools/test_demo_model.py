@@ -14,7 +14,7 @@ import pytest
 from numpy.typing import NDArray
 
 from sdcpp_rest.native import build
-from sdcpp_rest.services.inspection import inspect_file
+from sdcpp_rest.services.model_headers.inspection import inspect_file
 from tools.demo_model import __main__ as command_line
 from tools.demo_model import layout
 from tools.demo_model.judge import judge

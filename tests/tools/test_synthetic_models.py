@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from sdcpp_rest.config.sections import TYPE_FOLDERS
-from sdcpp_rest.services.inspection import inspect_file
+from sdcpp_rest.services.model_headers.inspection import inspect_file
 from tools.synthetic_models.__main__ import main
 from tools.synthetic_models.families import (
     FAMILIES,

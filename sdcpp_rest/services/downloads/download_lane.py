@@ -20,7 +20,6 @@ from sdcpp_rest.core.download_source import DownloadParams, HashParams
 from sdcpp_rest.core.events import TransferProgress
 from sdcpp_rest.core.job import Job, Phase, Timings, Transfer, utc_now
 from sdcpp_rest.errors import Conflict, EngineUnavailable, JobNotFound, ModelNotFound, SdcppRestError
-from sdcpp_rest.services.active_jobs import ActiveJob
 from sdcpp_rest.services.downloads.checked_connection import StopSwitch
 from sdcpp_rest.services.downloads.download_places import DownloadPlaces, stored_params, wish_of
 from sdcpp_rest.services.downloads.download_submission import ADDRESS_FILE, Downloads, Sources
@@ -32,12 +31,13 @@ from sdcpp_rest.services.downloads.source_errors import (
     SourceUnavailable,
 )
 from sdcpp_rest.services.downloads.speed_meter import SpeedMeter
-from sdcpp_rest.services.event_bus import EventBus
-from sdcpp_rest.services.hashing import ModelHashes
-from sdcpp_rest.services.job_queue import JobQueue
-from sdcpp_rest.services.model_library import ModelLibrary
-from sdcpp_rest.services.model_upload import ModelUploads
-from sdcpp_rest.services.outputs import Outputs
+from sdcpp_rest.services.jobs.active_jobs import ActiveJob
+from sdcpp_rest.services.jobs.event_bus import EventBus
+from sdcpp_rest.services.jobs.job_queue import JobQueue
+from sdcpp_rest.services.models.hashing import ModelHashes
+from sdcpp_rest.services.models.model_library import ModelLibrary
+from sdcpp_rest.services.models.model_upload import ModelUploads
+from sdcpp_rest.services.pictures.outputs import Outputs
 
 log = logging.getLogger(__name__)
 

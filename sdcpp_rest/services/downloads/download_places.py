@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from sdcpp_rest.core.download_source import DownloadParams
 from sdcpp_rest.core.job import Job
-from sdcpp_rest.services.model_upload import ModelUploads, Wish, disk_error
+from sdcpp_rest.services.models.model_upload import ModelUploads, Wish, disk_error
 
 _PREFIX = ".download-"
 _PART = ".part"

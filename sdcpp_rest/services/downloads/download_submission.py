@@ -36,10 +36,10 @@ from sdcpp_rest.services.downloads.download_places import DownloadPlaces, stored
 from sdcpp_rest.services.downloads.huggingface_source import HuggingFaceSource
 from sdcpp_rest.services.downloads.offered_file import OfferedFile
 from sdcpp_rest.services.downloads.url_source import UrlSource
-from sdcpp_rest.services.job_queue import JobQueue
-from sdcpp_rest.services.model_folders import model_type_named
-from sdcpp_rest.services.model_upload import ModelUploads, Wish, check_room
-from sdcpp_rest.services.outputs import Outputs
+from sdcpp_rest.services.jobs.job_queue import JobQueue
+from sdcpp_rest.services.models.model_folders import model_type_named
+from sdcpp_rest.services.models.model_upload import ModelUploads, Wish, check_room
+from sdcpp_rest.services.pictures.outputs import Outputs
 
 ADDRESS_FILE = "address"
 """In the job's own folder: the whole address of a download whose row holds it without its secrets."""

@@ -34,7 +34,7 @@ from sdcpp_rest.services.downloads.source_errors import (
     SourceWrong,
 )
 from sdcpp_rest.services.downloads.speed_meter import SpeedMeter
-from sdcpp_rest.services.model_upload import check_room, disk_error
+from sdcpp_rest.services.models.model_upload import check_room, disk_error
 
 log = logging.getLogger(__name__)
 

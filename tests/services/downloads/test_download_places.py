@@ -11,8 +11,8 @@ import pytest
 from sdcpp_rest.core.download_source import DownloadParams
 from sdcpp_rest.errors import Conflict, InvalidRequest
 from sdcpp_rest.services.downloads.download_places import DownloadPlaces
-from sdcpp_rest.services.model_library import ModelLibrary
-from sdcpp_rest.services.model_upload import ModelUploads
+from sdcpp_rest.services.models.model_library import ModelLibrary
+from sdcpp_rest.services.models.model_upload import ModelUploads
 
 
 @pytest.fixture

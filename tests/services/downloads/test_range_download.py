@@ -25,7 +25,7 @@ from sdcpp_rest.services.downloads.source_errors import (
     SourceUnavailable,
     SourceWrong,
 )
-from sdcpp_rest.services.model_upload import DiskFull
+from sdcpp_rest.services.models.model_upload import DiskFull
 from tests.servers.fault_server import FaultServer
 from tests.services.downloads.conftest import MODEL, QUICK
 

@@ -1,0 +1,48 @@
+"""Conversion of model files over HTTP: other weight types, baked-in VAEs. The job does the work."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from flask import Blueprint, Response
+from pydantic import Field
+
+from sdcpp_rest.routes.http.answers import answer, left_out, read_body, runtime, transfer, validate
+from sdcpp_rest.routes.http.openapi import Answer, documented
+from sdcpp_rest.routes.native.wire.conversion_bodies import ConvertBody
+from sdcpp_rest.services.models.model_conversion import ConvertRequest
+
+conversion = Blueprint("conversion", __name__)
+
+
+class ConversionAccepted(Answer):
+    """A job in the queue."""
+
+    job_id: str = Field(examples=["550e8400-e29b-41d4-a716-446655440000"])
+    status: Literal["pending"]
+    position: int = Field(ge=1, description="Place among the jobs that wait.")
+    output_path: str = Field(description="Where the result will lie, and under which name it will be listed.")
+    warnings: list[str] = left_out("What was ignored or corrected.")
+
+
+@conversion.post("/convert")
+@documented({202: ConversionAccepted}, errors=(404, 409, 429, 503), body=ConvertBody)
+@transfer
+def convert() -> Response:
+    """Write a model file anew with another weight type. Answers with a job id at once; the result is listed when it is
+    whole."""
+    body, warnings = validate(ConvertBody, read_body())
+    sent = body.sent()
+    asked = ConvertRequest(**{name: sent[name] for name in sent.keys() & ConvertRequest.model_fields.keys()})
+    job, position, target = runtime().conversions.submit(
+        asked, title=body.title or None, origin="native", warnings=warnings
+    )
+    shown: dict[str, Any] = {
+        "job_id": job.id,
+        "status": "pending",
+        "position": position,
+        "output_path": str(target),
+    }
+    if job.warnings:
+        shown["warnings"] = list(job.warnings)
+    return answer(shown, 202)

@@ -1,0 +1,181 @@
+"""A `Job` in its wire shape, alone and in listings. Knows no route."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timezone
+from typing import Any
+
+from pydantic import Field
+
+from sdcpp_rest.core.events import preview_url
+from sdcpp_rest.core.job import Job, JobKind, JobStatus, Phase, Progress, Timings
+from sdcpp_rest.core.job_filter import JobHead
+from sdcpp_rest.routes.http.answers import Wire, json_text, left_out, runtime
+from sdcpp_rest.routes.http.openapi import Answer
+from sdcpp_rest.services.jobs.job_record import without_paths
+
+_KEPT_TEXTS = 4096
+_KEPT_CHARACTERS = 4096
+
+_texts: dict[JobHead, str] = {}
+
+
+class JobPath(Wire):
+    job_id: str = Field(
+        description="As told when the job was submitted.", examples=["550e8400-e29b-41d4-a716-446655440000"]
+    )
+
+
+class ProgressShown(Answer):
+    """Where a job stands."""
+
+    step: int = Field(ge=0, description="Within the current picture.")
+    total_steps: int = Field(ge=0, description="Of each picture.")
+    current_image: int = Field(ge=0, description="From 0.")
+    total_images: int = Field(ge=0)
+    all_steps: int = Field(ge=0, description="total_steps x total_images.")
+    current_all_steps: int = Field(ge=0)
+    percentage: float = Field(ge=0, le=100)
+    phase: Phase
+    downloaded_bytes: int = left_out("Of a file that is being downloaded, or read for its sum.", ge=0)
+    total_bytes: int = left_out("Size of that file, once it is known.", ge=0)
+    bytes_per_second: int = left_out("Over the last seconds.", ge=0)
+    eta_seconds: float = left_out("Until it is there, where that can be told.", ge=0)
+
+
+class JobShown(Answer):
+    """A job."""
+
+    job_id: str = Field(examples=["550e8400-e29b-41d4-a716-446655440000"])
+    type: JobKind
+    status: JobStatus
+    progress: ProgressShown
+    created_at: str = Field(examples=["2024-01-01T12:00:00Z"])
+    started_at: str = left_out("When the engine took it.", examples=["2024-01-01T12:00:05Z"])
+    completed_at: str = left_out("When it ended, well or not.", examples=["2024-01-01T12:01:00Z"])
+    outputs: list[str] = Field(
+        description="Paths below `/output/`.", examples=[["550e8400-e29b-41d4-a716-446655440000/image_0.png"]]
+    )
+    params: dict[str, Any] = Field(description="What was asked for, with every default filled in.")
+    error: str = left_out("Why it failed.")
+    error_code: str = left_out("The same for programs.", examples=["engine_crashed"])
+    position: int = left_out("Place among the jobs that wait, from 1.", ge=1)
+    preview_url: str = left_out("Where the latest preview is, while the job runs and has one.")
+    title: str | None
+    origin: str = Field(description="Which way it came in.", examples=["native"])
+    model: str | None = Field(description="Name of the model that it was drawn with, or will be.")
+    seed: int | None = Field(description="The real one, also where -1 was asked for.")
+    timings: Timings
+    warnings: list[str] = Field(description="What was ignored or corrected, and what will not look right.")
+
+
+def shown(job: Job, position: int | None) -> dict[str, Any]:
+    """The job as it is now: with live progress, where it has any."""
+    active = runtime().active.get(job.id) if job.status == "processing" else None
+    has_preview = active is not None and active.preview_path is not None
+    sizes = runtime().outputs.input_sizes(job.id, job.inputs)
+    shown = job_object(job, runtime().queue.progress(job), position, has_preview=has_preview, input_sizes=sizes)
+    if active is not None and active.transfer is not None:
+        shown["progress"] |= active.transfer.model_dump(exclude_none=True)
+    return shown
+
+
+def shown_texts(heads: Sequence[JobHead]) -> list[tuple[JobHead, str]]:
+    """`shown` as JSON, for listings: those are asked for again and again, and most of their jobs have not changed.
+
+    Only jobs whose text is not at hand are read in full; those that were deleted meanwhile are left out. A running job
+    changes all the time, its text is not kept.
+    """
+    waits = any(head.status == "pending" for head in heads)
+    positions = runtime().queue.positions() if waits else {}
+    kept = {head: _texts.get(head) for head in heads}
+    jobs = runtime().queue.get_many([head.id for head, text in kept.items() if text is None])
+    texts: list[tuple[JobHead, str]] = []
+    for head in heads:
+        text = kept[head]
+        if text is None:
+            job = jobs.get(head.id)
+            if job is None:
+                continue
+            text = json_text(shown(job, None))
+            # Read a moment after its head: by then it may be another job's text than the head says.
+            if (job.status, job.title) == (head.status, head.title) and job.status != "processing":
+                _keep(head, text)
+        position = positions.get(head.id)
+        # The place changes whenever somebody else's job does.
+        texts.append((head, text if position is None else f'{text[:-1]},"position":{position}}}'))
+    return texts
+
+
+def _keep(head: JobHead, text: str) -> None:
+    if len(text) <= _KEPT_CHARACTERS:
+        if len(_texts) >= _KEPT_TEXTS:
+            _texts.clear()
+        _texts[head] = text
+
+
+def job_object(
+    job: Job,
+    progress: Progress,
+    position: int | None = None,
+    *,
+    has_preview: bool = False,
+    input_sizes: Mapping[str, int] | None = None,
+) -> dict[str, Any]:
+    """The native job object: the contract's fields, then ours. Absent times and errors are left out, not ``null``."""
+    shown: dict[str, Any] = {
+        "job_id": job.id,
+        "type": job.kind,
+        "status": job.status,
+        "progress": {
+            "step": progress.step,
+            "total_steps": progress.total_steps,
+            "current_image": progress.current_image,
+            "total_images": progress.total_images,
+            "all_steps": progress.all_steps,
+            "current_all_steps": progress.current_all_steps,
+            "percentage": progress.percentage,
+            "phase": progress.phase,
+        },
+        "created_at": _iso(job.created_at),
+    }
+    if job.started_at is not None:
+        shown["started_at"] = _iso(job.started_at)
+    if job.completed_at is not None:
+        shown["completed_at"] = _iso(job.completed_at)
+    shown["outputs"] = list(job.outputs)
+    shown["params"] = without_paths(job.params) | _shown_inputs(job.inputs, input_sizes or {})
+    if job.status == "failed":
+        shown["error"] = job.error or "unknown error"
+        if job.error_code:
+            shown["error_code"] = job.error_code
+    if position is not None:
+        shown["position"] = position
+    if has_preview:
+        shown["preview_url"] = preview_url(job.id)
+    shown |= {
+        "title": job.title,
+        "origin": job.origin,
+        "model": job.model_name,
+        "seed": job.params.get("seed"),
+        "timings": job.timings.model_dump(),
+        "warnings": list(job.warnings),
+    }
+    return shown
+
+
+def _shown_inputs(inputs: Mapping[str, str], sizes: Mapping[str, int]) -> dict[str, Any]:
+    """The pictures a job was given, under the names they came in, as ``{"omitted": bytes}``: listings carry none."""
+    shown: dict[str, Any] = {}
+    for role in inputs:
+        omitted = {"omitted": sizes.get(role, 0)}
+        if role.startswith("ref_images."):
+            shown.setdefault("ref_images", []).append(omitted)
+        else:
+            shown[f"{role}_base64"] = omitted
+    return shown
+
+
+def _iso(moment: datetime) -> str:
+    return moment.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")

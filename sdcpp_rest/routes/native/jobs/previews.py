@@ -1,0 +1,62 @@
+"""How previews are made, over HTTP. The previews themselves belong to their jobs, in the queue's room."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from flask import Blueprint, Response
+from pydantic import ConfigDict, Field
+
+from sdcpp_rest.routes.http.answers import Flag, Integer, Wire, answer, left_out, read_body, runtime, validate
+from sdcpp_rest.routes.http.openapi import Answer, documented
+
+previews = Blueprint("previews", __name__)
+
+Mode = Literal["none", "proj", "tae", "vae"]
+_MODE = "proj: fast and coarse. tae: needs a TAESD model (without one: proj). vae: slow and exact. none: no previews."
+
+
+class PreviewBody(Wire):
+    """What to change; what is left out stays as it is."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"mode": "proj", "max_size": 256}]})
+
+    enabled: Flag = left_out("Make previews.")
+    mode: Mode = left_out(_MODE)
+    interval: Integer = left_out("A preview every so many steps.", ge=1, le=100)
+    max_size: Integer = left_out("Longer side of a preview, in pixels.", ge=64, le=1024)
+    quality: Integer = left_out("JPEG quality.", ge=1, le=100)
+
+
+class PreviewShown(Answer):
+    """How previews are made."""
+
+    enabled: bool
+    mode: Mode = Field(description=_MODE)
+    interval: int = Field(ge=1, description="A preview every so many steps.")
+    max_size: int = Field(ge=1, description="Longer side of a preview, in pixels.")
+    quality: int = Field(ge=1, le=100, description="JPEG quality.")
+
+
+class PreviewChanged(Answer):
+    """The settings in force now."""
+
+    success: Literal[True]
+    settings: PreviewShown
+    warnings: list[str] = left_out("What was ignored.")
+
+
+@previews.get("/preview/settings")
+@documented({200: PreviewShown})
+def show_preview_settings() -> Response:
+    """Tell how previews are made."""
+    return answer(runtime().previews.get())
+
+
+@previews.put("/preview/settings")
+@documented({200: PreviewChanged}, body=PreviewBody)
+def change_preview_settings() -> Response:
+    """Change how previews are made. At once, also for the job that runs, and for good."""
+    body, warnings = validate(PreviewBody, read_body())
+    shown: dict[str, Any] = {"success": True, "settings": runtime().previews.change(body.sent())}
+    return answer({**shown, **({"warnings": warnings} if warnings else {})})

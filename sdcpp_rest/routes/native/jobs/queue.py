@@ -1,0 +1,133 @@
+"""Single jobs over HTTP: look, cancel, rename, move to the front, preview; and the queue's pause."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from flask import Blueprint, Response
+from pydantic import ConfigDict, Field
+
+from sdcpp_rest.core.job import Job
+from sdcpp_rest.errors import Conflict, InvalidRequest, JobNotFound, NotFound
+from sdcpp_rest.routes.http.answers import Text, Wire, answer, left_out, read_body, runtime, validate
+from sdcpp_rest.routes.http.openapi import Answer, documented
+from sdcpp_rest.routes.native.jobs.job_shown import JobPath, JobShown, shown
+
+queue = Blueprint("queue", __name__)
+
+
+class RenameBody(Wire):
+    model_config = ConfigDict(json_schema_extra={"examples": [{"title": "the red one"}]})
+
+    title: Text = Field(max_length=200, description="A name for lists; found by their search. Empty: none.")
+
+
+class Cancelled(Answer):
+    success: Literal[True]
+    message: str
+    status: Literal["cancelled", "cancelling"] = left_out("Of a job that was running: cancelling until it has stopped.")
+
+
+class QueueState(Answer):
+    """Whether jobs are taken off the queue."""
+
+    success: Literal[True]
+    paused: bool
+    changed: bool = Field(description="Whether it was otherwise before.")
+
+
+@queue.get("/queue/<job_id>")
+@documented({200: JobShown}, errors=(404,), path=JobPath)
+def show_job(job_id: str) -> Response:
+    """Look at a job."""
+    job = _found(job_id)
+    return answer(_shown(job))
+
+
+@queue.delete("/queue/<job_id>")
+@documented({200: Cancelled}, errors=(400,), path=JobPath)
+def delete_job(job_id: str) -> Response:
+    """Cancel a job that waits or runs. A 400 for any other. A running one stops at its next step, and the model stays
+    loaded."""
+    try:
+        return _cancel(job_id)
+    except (Conflict, JobNotFound):
+        raise InvalidRequest("Cannot cancel job (not found or already processing)") from None
+
+
+@queue.post("/queue/<job_id>/cancel")
+@documented({200: Cancelled}, errors=(404, 409), path=JobPath)
+def cancel_job(job_id: str) -> Response:
+    """Cancel a job, telling an unknown one (404) from a finished one (409)."""
+    _found(job_id)
+    return _cancel(job_id)
+
+
+@queue.get("/jobs/<job_id>/preview")
+@documented({200: "image/jpeg"}, errors=(404,), path=JobPath)
+def show_preview(job_id: str) -> Response:
+    """Get the latest preview of a running job. A 404 before the first one, and when the job is over."""
+    active = runtime().active.get(job_id)
+    if active is None:
+        status = _found(job_id).status
+        raise NotFound(f"There is no preview: the job is {status}", status=status)
+    try:
+        jpeg = Path(active.preview_path or "").read_bytes()
+    except OSError:
+        # Not made yet, or moved away with the rest of the spool: the job has just ended.
+        raise NotFound("There is no preview of this job at the moment", status=active.job.status) from None
+    response = Response(jpeg, mimetype="image/jpeg")
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+@queue.patch("/queue/<job_id>")
+@documented({200: JobShown}, errors=(404,), path=JobPath, body=RenameBody)
+def rename_job(job_id: str) -> Response:
+    """Give a job another title. Whatever its status."""
+    _found(job_id)
+    body, _ = validate(RenameBody, read_body())
+    return answer(_shown(runtime().queue.retitle(job_id, body.title or None)))
+
+
+@queue.post("/queue/<job_id>/front")
+@documented({200: JobShown}, errors=(404, 409), path=JobPath)
+def move_job_to_front(job_id: str) -> Response:
+    """Make a waiting job the next one. A 409 for one that does not wait."""
+    return answer(_shown(runtime().queue.to_front(job_id)))
+
+
+@queue.post("/queue/pause")
+@documented({200: QueueState})
+def pause_queue() -> Response:
+    """Let no further job begin. What runs goes on, jobs can be submitted and models loaded; a restart changes
+    nothing."""
+    return answer({"success": True, "paused": True, "changed": runtime().queue.pause()})
+
+
+@queue.post("/queue/resume")
+@documented({200: QueueState})
+def resume_queue() -> Response:
+    """Let jobs begin again."""
+    return answer({"success": True, "paused": False, "changed": runtime().queue.resume()})
+
+
+def _shown(job: Job) -> dict[str, Any]:
+    return shown(job, runtime().queue.position(job.id) if job.status == "pending" else None)
+
+
+def _found(job_id: str) -> Job:
+    try:
+        return runtime().queue.get(job_id)
+    except JobNotFound:
+        raise JobNotFound("Job not found") from None
+
+
+def _cancel(job_id: str) -> Response:
+    was_running = runtime().queue.get(job_id).status == "processing"
+    outcome = runtime().queue.cancel(job_id)
+    body: dict[str, Any] = {"success": True, "message": "Job cancelled"}
+    if was_running or outcome != "cancelled":
+        body["status"] = outcome
+    return answer(body)

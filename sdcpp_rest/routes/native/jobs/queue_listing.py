@@ -1,0 +1,200 @@
+"""`GET /queue`: which jobs there are, filtered, paged, sorted, grouped by day."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta, timezone
+from typing import Any, Literal
+
+from flask import Blueprint, Response
+from pydantic import Field
+
+from sdcpp_rest.core.job import FINISHED, JobKind, JobStatus, utc_now
+from sdcpp_rest.core.job_filter import ALL_STATUSES, JobFilter, JobHead, SortKey
+from sdcpp_rest.errors import InvalidRequest
+from sdcpp_rest.routes.http.answers import Integer, Text, Wire, json_text, left_out, read_query, runtime, shortened
+from sdcpp_rest.routes.http.openapi import Answer, documented
+from sdcpp_rest.routes.native.jobs.job_shown import JobShown, shown_texts
+
+queue_listing = Blueprint("queue_listing", __name__)
+
+MAX_LIMIT = 1000
+_DATE_CHARACTERS = len("2024-01-31")
+_MAX_SKIPPED = 2**31 - 1
+_MOMENT = "a date (2024-01-31), a date with a time (2024-01-31T12:00:00Z) or seconds since 1970"
+_COUNTED = ("pending", "processing", "completed", "failed", "cancelled", "total")
+
+
+class QueueQuery(Wire):
+    """Without ``page``, ``sort`` and ``group_by``, every active job comes first and ``limit`` and ``offset`` count
+    finished ones only; with one of them, all jobs are one list."""
+
+    limit: Integer = left_out(
+        "How many finished jobs at most. Default: the configuration's queue.listed_finished (200).", ge=1, le=MAX_LIMIT
+    )
+    offset: Integer = Field(0, ge=0, le=_MAX_SKIPPED, description="How many finished jobs to skip; above 0 only those.")
+    page: Integer = left_out(
+        "Instead of offset: this page of `limit` jobs, from 1, active ones among them.", ge=1, le=10**6
+    )
+    status: list[JobStatus] = Field([], description="Only jobs with one of these.", examples=[["completed", "failed"]])
+    type: JobKind = left_out("Only jobs of this type.")
+    search: Text = left_out("Only jobs whose title, prompt, model or id contain every one of these words.")
+    architecture: Text = left_out("Only jobs whose model's family contains this, in any case.", max_length=100)
+    titles: list[Text] = Field([], max_length=100, description="Only jobs with exactly one of these titles.")
+    before: Text = left_out(f"Only jobs submitted before this moment: {_MOMENT}; without a zone, in UTC.")
+    after: Text = left_out(f"Only jobs submitted at this moment or later: {_MOMENT}; without a zone, in UTC.")
+    sort: SortKey = left_out("What to sort by. Default: created_at.")
+    order: Literal["asc", "desc"] = Field("desc", description="desc: newest, or largest, first.")
+    group_by: Literal["date"] = left_out("Group by the day of submission, in UTC: `groups` instead of `items`.")
+
+
+class DayShown(Answer):
+    """The jobs of one day, as far as they are on this page."""
+
+    date: str = Field(examples=["2024-01-31"])
+    label: str = Field(description="For people.", examples=["Today", "Yesterday", "Jan 31, 2024"])
+    timestamp: int = Field(description="The day's first moment, in seconds since 1970.")
+    count: int = Field(description="How many jobs of that day pass the filters, on all pages.")
+    items: list[JobShown]
+
+
+class QueueShown(Answer):
+    """Counts of all jobs, whatever the filters, and the jobs that were asked for. What is said about pages and filters
+    is there when something was asked for."""
+
+    pending_count: int
+    processing_count: int = Field(ge=0, le=1)
+    completed_count: int
+    failed_count: int
+    cancelled_count: int
+    total_count: int
+    paused: bool = Field(description="Whether jobs wait until the queue is resumed.")
+    filtered_count: int = left_out("How many jobs pass the filters, on all pages.")
+    limit: int = left_out("How many jobs a page holds.")
+    offset: int = left_out("How many were skipped.")
+    page: int = left_out("From 1.", ge=1)
+    total_pages: int = left_out("How many pages there are.", ge=1)
+    has_more: bool = left_out("Whether there is a next page.")
+    has_prev: bool = left_out("Whether there is an earlier page.")
+    all_titles: list[str] = left_out("Every title that a job has, once, in alphabetical order.")
+    group_by: Literal["date"] = left_out("As asked for.")
+    groups: list[DayShown] = left_out("The jobs by day, when that was asked for.")
+    items: list[JobShown] = Field(description="Empty where the jobs are in `groups`.")
+
+
+@queue_listing.get("/queue")
+@documented({200: QueueShown}, query=QueueQuery)
+def list_jobs() -> Response:
+    """List jobs: every active one, and the newest finished ones. The running job comes first, then those that wait in
+    the order in which they will run; ``limit`` and ``offset`` page through the finished ones. With ``page``, ``sort``
+    or ``group_by`` all of them are one list."""
+    query = read_query(QueueQuery)
+    sent = query.sent()
+    wanted = _filter(query)
+    one_list = not sent.keys().isdisjoint(("page", "sort", "group_by"))
+    limit = sent.get("limit", runtime().config.queue.listed_finished)
+    limit = max(1, limit) if one_list else limit
+    offset = _offset(query, limit)
+    queue = runtime().queue
+    heads = queue.heads(
+        wanted,
+        limit=limit,
+        offset=offset,
+        sort=sent.get("sort", "created_at"),
+        order=query.order,
+        active_first=not one_list,
+    )
+    counts = queue.counts()
+    head: dict[str, Any] = {f"{name}_count": counts.get(name, 0) for name in _COUNTED}
+    head["paused"] = queue.is_paused
+    if sent:
+        head |= _pages(wanted, limit, offset, one_list)
+    shown = shown_texts(heads)
+    if "group_by" not in sent:
+        return _answer(head, f'"items":[{",".join(text for _, text in shown)}]')
+    head["group_by"] = query.group_by
+    return _answer(head, f'"groups":[{_groups(wanted, shown)}],"items":[]')
+
+
+def _filter(query: QueueQuery) -> JobFilter:
+    sent = query.sent()
+    return JobFilter(
+        status=frozenset(query.status) or ALL_STATUSES,
+        kind=sent.get("type"),
+        search=sent.get("search", ""),
+        architecture=sent.get("architecture", ""),
+        titles=tuple(query.titles),
+        before=_moment("before", sent.get("before")),
+        after=_moment("after", sent.get("after")),
+    )
+
+
+def _offset(query: QueueQuery, limit: int) -> int:
+    page = query.sent().get("page")
+    if page is None:
+        return query.offset
+    if query.offset:
+        raise InvalidRequest("page and offset say the same thing: give one of them", field="page", value=page)
+    return int((page - 1) * limit)
+
+
+def _pages(wanted: JobFilter, limit: int, offset: int, one_list: bool) -> dict[str, Any]:
+    found = runtime().queue.found(wanted)
+    paged = found["total"] if one_list else sum(found[status] for status in FINISHED)
+    per_page = max(1, limit)
+    return {
+        "filtered_count": found["total"],
+        "limit": limit,
+        "offset": offset,
+        "page": offset // per_page + 1,
+        "total_pages": max(1, -(-paged // per_page)),
+        "has_more": offset + limit < paged,
+        "has_prev": offset > 0,
+        "all_titles": list(runtime().queue.titles()),
+    }
+
+
+def _groups(wanted: JobFilter, shown: Sequence[tuple[JobHead, str]]) -> str:
+    """The days in the order in which the jobs come, each with its jobs."""
+    days: dict[str, list[str]] = {}
+    for head, text in shown:
+        days.setdefault(head.created_at[:_DATE_CHARACTERS], []).append(text)
+    counts = runtime().queue.days(wanted, list(days))
+    today = utc_now().date()
+    groups = []
+    for name, items in days.items():
+        day = date.fromisoformat(name)
+        start = datetime(day.year, day.month, day.day, tzinfo=timezone.utc)
+        told = {
+            "date": name,
+            "label": _label(day, today),
+            "timestamp": int(start.timestamp()),
+            "count": counts.get(name, 0),
+        }
+        groups.append(f'{json_text(told)[:-1]},"items":[{",".join(items)}]}}')
+    return ",".join(groups)
+
+
+def _label(day: date, today: date) -> str:
+    if day == today:
+        return "Today"
+    return "Yesterday" if day == today - timedelta(days=1) else f"{day:%b} {day.day}, {day.year}"
+
+
+def _moment(field: str, text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        if text.replace(".", "", 1).isascii() and text.replace(".", "", 1).isdigit():
+            return datetime.fromtimestamp(float(text), timezone.utc)
+        # Python 3.10 does not know the Z; in a query, an unencoded plus sign arrives as a space.
+        moment = datetime.fromisoformat(text.replace("Z", "+00:00").replace(" ", "+"))
+        return (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).astimezone(timezone.utc)
+    except (ValueError, OverflowError, OSError):
+        raise InvalidRequest(
+            f'{field} must be {_MOMENT}, got "{shortened(text)}"', field=field, value=shortened(text), allowed=_MOMENT
+        ) from None
+
+
+def _answer(head: dict[str, Any], rest: str) -> Response:
+    return Response(f"{json_text(head)[:-1]},{rest}}}", mimetype="application/json")

@@ -1,0 +1,93 @@
+"""Upscaling over HTTP: which upscaler the engine holds, and jobs that make pictures larger."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from flask import Blueprint, Response
+from pydantic import Field
+
+from sdcpp_rest.errors import EngineDied, LoadFailed, ModelNotFound
+from sdcpp_rest.routes.http.answers import (
+    Wire,
+    answer,
+    blocking,
+    left_out,
+    read_body,
+    runtime,
+    transfer,
+    validate,
+)
+from sdcpp_rest.routes.http.openapi import Answer, documented
+from sdcpp_rest.routes.native.jobs.submitted import accepted
+from sdcpp_rest.routes.native.wire.generation_bodies import Accepted
+from sdcpp_rest.routes.native.wire.model_wire import ModelNotThere
+from sdcpp_rest.routes.native.wire.upscaling_bodies import UpscaleBody, UpscalerBody
+from sdcpp_rest.services.submission.upscale_submission import UpscaleRequest
+
+upscaling = Blueprint("upscaling", __name__)
+
+
+class UpscalerShown(Answer):
+    """An upscaler that is in the engine's memory now."""
+
+    success: Literal[True]
+    message: str
+    model_name: str
+    upscale_factor: int = Field(ge=1, description="How many times wider and higher it makes a picture.")
+    warnings: list[str] = left_out("What was ignored.")
+
+
+class NoBody(Wire):
+    """May be left out."""
+
+
+class UpscalerGone(Answer):
+    success: Literal[True]
+    message: str
+    warnings: list[str] = left_out("What was ignored.")
+
+
+@upscaling.post("/upscaler/load")
+@documented({200: UpscalerShown}, errors=(500, 503), body=UpscalerBody)
+@blocking
+def load_upscaler() -> Response:
+    """Load an upscaler beside the model, and choose it for the jobs to come. Answers when it is loaded."""
+    body, warnings = validate(UpscalerBody, read_body())
+    try:
+        outcome = runtime().upscalers.load(body.model_name, body.n_threads, body.tile_size)
+    except ModelNotFound as error:
+        raise ModelNotThere(f"Internal error: {error.message}", **error.detail) from None
+    except EngineDied as error:
+        raise LoadFailed(error.message, **error.detail) from None
+    shown: dict[str, Any] = {
+        "success": True,
+        "message": "Upscaler loaded successfully",
+        "model_name": outcome.spec.model.name,
+        "upscale_factor": outcome.factor,
+    }
+    return answer({**shown, **({"warnings": warnings} if warnings else {})})
+
+
+@upscaling.post("/upscaler/unload")
+@documented({200: UpscalerGone}, body=NoBody)
+@blocking
+def unload_upscaler() -> Response:
+    """Free the upscaler. The same answer when there was none."""
+    _, warnings = validate(NoBody, read_body())
+    runtime().upscalers.unload()
+    return answer({"success": True, "message": "Upscaler unloaded", **({"warnings": warnings} if warnings else {})})
+
+
+@upscaling.post("/upscale")
+@documented({202: Accepted}, errors=(404, 429, 503), body=UpscaleBody)
+@transfer
+def upscale() -> Response:
+    """Make a picture larger with the loaded upscaler. Answers with a job id at once."""
+    body, warnings = validate(UpscaleBody, read_body())
+    sent = body.sent()
+    asked = UpscaleRequest(**{name: sent[name] for name in sent.keys() & UpscaleRequest.model_fields.keys()})
+    job, position = runtime().upscale_submission.submit(
+        asked, title=body.title or None, origin="native", warnings=warnings
+    )
+    return accepted(job, position)

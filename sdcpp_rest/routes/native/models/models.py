@@ -1,0 +1,204 @@
+"""Models over HTTP: what lies in the model folders, and which of it the engine holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal
+from weakref import WeakKeyDictionary
+
+from flask import Blueprint, Response
+from pydantic import Field
+
+from sdcpp_rest.core.catalog import ModelType
+from sdcpp_rest.core.load_spec import ModelKind
+from sdcpp_rest.errors import EngineDied, LoadFailed, ModelNotFound
+from sdcpp_rest.routes.http.answers import (
+    Wire,
+    answer,
+    blocking,
+    json_text,
+    left_out,
+    read_body,
+    read_query,
+    runtime,
+    validate,
+)
+from sdcpp_rest.routes.http.openapi import Answer, documented
+from sdcpp_rest.routes.native.wire.load_bodies import LoadBody, LoadQuery, ModelsQuery, UnloadBody, to_request
+from sdcpp_rest.routes.native.wire.model_wire import ModelNotThere, ModelShown, shown_model
+
+if TYPE_CHECKING:
+    from sdcpp_rest.runtime import Runtime
+
+models = Blueprint("models", __name__)
+
+
+class HashPath(Wire):
+    model_type: str = Field(description="A model type.", examples=["diffusion"])
+    model_name: str = Field(
+        description="A name of `GET /models`; its slashes may be encoded.", examples=["demo_dit_q8_0.gguf"]
+    )
+
+
+class ModelsShown(Answer):
+    """All model files, a list per type."""
+
+    checkpoints: list[ModelShown]
+    diffusion_models: list[ModelShown]
+    vae: list[ModelShown]
+    loras: list[ModelShown]
+    clip: list[ModelShown]
+    t5: list[ModelShown]
+    controlnets: list[ModelShown]
+    llm: list[ModelShown]
+    esrgan: list[ModelShown]
+    taesd: list[ModelShown]
+    embeddings: list[ModelShown]
+    loaded_model: str | None = Field(description="Name of the model that the engine holds.")
+    loaded_model_type: ModelKind | None
+    applied_filters: dict[str, str] = left_out("The filters that were given.")
+
+
+class Components(Answer):
+    """The components that are loaded with a model; ``null`` where it needs none."""
+
+    vae: str | None
+    clip_l: str | None
+    clip_g: str | None
+    t5xxl: str | None
+    controlnet: str | None
+    llm: str | None
+    llm_vision: str | None
+
+
+class Loaded(Answer):
+    """A model that is in the engine's memory now, and that new jobs will use."""
+
+    success: Literal[True]
+    message: str
+    model_name: str
+    model_type: ModelKind
+    loaded_components: Components
+    model_architecture: str | None = Field(examples=["Flux.2 klein"])
+    load_seconds: float
+    warnings: list[str] = left_out("What was ignored or corrected.")
+
+
+class LoadStarted(Answer):
+    """A load under way: `GET /health` and the WebSocket tell of its end."""
+
+    success: Literal[True]
+    message: str
+    status: Literal["loading"]
+    model_name: str
+    model_type: ModelKind
+    warnings: list[str] = left_out("What was ignored or corrected.")
+
+
+class Unloaded(Answer):
+    success: Literal[True]
+    message: str
+    warnings: list[str] = left_out("What was ignored.")
+
+
+class HashShown(Answer):
+    model_name: str
+    model_type: ModelType
+    hash: str = Field(pattern="^[0-9a-f]{64}$", description="SHA-256 in hex.")
+
+
+@models.get("/models")
+@documented({200: ModelsShown}, query=ModelsQuery)
+def list_models() -> Response:
+    """List model files by type. Filters narrow the lists down; all of them must fit."""
+    applied = read_query(ModelsQuery).sent()
+    if not applied:
+        return Response(_whole_list(runtime()), mimetype="application/json")
+    return answer({**_lists(runtime(), applied), "applied_filters": applied})
+
+
+@models.post("/models/load")
+@documented({200: Loaded, 202: LoadStarted}, errors=(409, 504), body=LoadBody, query=LoadQuery)
+@blocking
+def load_model() -> Response:
+    """Load a model, and select it for the jobs to come. Answers when it is loaded, or at once with ``wait=false``. A
+    name that does not exist is a 500 with the nearest names."""
+    query = read_query(LoadQuery)
+    body, ignored = validate(LoadBody, read_body())
+    try:
+        pending = runtime().models.begin_load(to_request(body))
+        shown: dict[str, Any] = {"success": True}
+        if query.wait:
+            loaded = pending.outcome(query.sent().get("timeout")).loaded
+            shown["message"] = "Model loaded successfully"
+        else:
+            shown |= {"message": "The model is being loaded", "status": "loading"}
+    except ModelNotFound as error:
+        raise ModelNotThere(f"Internal error: {error.message}", **error.detail) from None
+    except EngineDied as error:
+        raise LoadFailed(error.message, **error.detail) from None
+    spec = pending.spec
+    shown |= {"model_name": spec.model.name, "model_type": spec.kind}
+    if query.wait:
+        shown |= {
+            "loaded_components": spec.component_names,
+            "model_architecture": loaded.architecture or spec.architecture,
+            "load_seconds": round(loaded.seconds, 3),
+        }
+    if ignored or pending.warnings:
+        shown["warnings"] = [*ignored, *pending.warnings]
+    return answer(shown, 200 if query.wait else 202)
+
+
+@models.post("/models/unload")
+@documented({200: Unloaded}, errors=(409,), body=UnloadBody)
+@blocking
+def unload_model() -> Response:
+    """Free the loaded model. The same answer when there was none; 409 while pending jobs need it, unless ``force``."""
+    body, warnings = validate(UnloadBody, read_body())
+    runtime().models.unload(force=body.force)
+    return answer({"success": True, "message": "Model unloaded", **({"warnings": warnings} if warnings else {})})
+
+
+@models.get("/models/hash/<model_type>/<path:model_name>")
+@documented({200: HashShown}, errors=(400, 404, 409), path=HashPath)
+@blocking
+def hash_model(model_type: str, model_name: str) -> Response:
+    """Tell a model file's SHA-256. Computed at the first call, which takes seconds for large files, then remembered
+    until the file changes."""
+    file = runtime().hashes.hash_of(model_type, model_name)
+    return answer({"model_name": file.name, "model_type": file.type, "hash": file.hash})
+
+
+# Thousands of files take tens of milliseconds to be written as JSON: the last text is kept until something changes.
+_texts: WeakKeyDictionary[Runtime, tuple[tuple[object, ...], str]] = WeakKeyDictionary()
+
+
+def _whole_list(house: Runtime) -> str:
+    revision = house.library.revision
+    house.library.list()  # looks whether anything has changed
+    key = (house.library.revision, house.hashes.revision, house.models.resident)
+    kept = _texts.get(house)
+    if kept is not None and kept[0] == key:
+        return kept[1]
+    text = json_text(_lists(house, {}))
+    # What was changed meanwhile may be in the text or not: such a text is not kept.
+    if revision == house.library.revision:
+        _texts[house] = (key, text)
+    return text
+
+
+def _lists(house: Runtime, applied: Mapping[str, str]) -> dict[str, Any]:
+    found = house.library.list(
+        type=applied.get("type"),
+        extension=applied.get("extension"),
+        search=applied.get("search") or applied.get("name"),
+    )
+    sums, resident = house.hashes.known(), house.models.resident
+    shown: dict[str, Any] = {
+        name: [shown_model(file, sums.get(file.path, file.size_bytes, file.mtime_ns), resident) for file in files]
+        for name, files in found.items()
+    }
+    shown["loaded_model"] = resident.model.name if resident else None
+    shown["loaded_model_type"] = resident.kind if resident else None
+    return shown

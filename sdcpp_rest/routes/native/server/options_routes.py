@@ -1,0 +1,87 @@
+"""What there is to choose from, in words for user interfaces: the fields of requests, samplers, schedulers."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from flask import Blueprint, Response
+from pydantic import Field
+
+from sdcpp_rest.routes.http.answers import Wire, answer, left_out, runtime
+from sdcpp_rest.routes.http.openapi import Answer, documented
+from sdcpp_rest.routes.native.wire.generation_defaults import MODE_BODIES, described, notes
+from sdcpp_rest.routes.native.wire.load_bodies import LoadOptionsBody
+from sdcpp_rest.routes.native.wire.upscaling_bodies import UpscaleBody
+
+options = Blueprint("options", __name__)
+
+_SAMPLING_FIELDS: dict[str, Literal["sampler", "scheduler"]] = {
+    "sampler": "sampler",
+    "scheduler": "scheduler",
+    "high_noise_sampler": "sampler",
+    "high_noise_scheduler": "scheduler",
+}
+
+
+class OptionShown(Answer):
+    """A field of a request."""
+
+    label: str = Field(examples=["CFG scale"])
+    description: str
+    type: Literal["boolean", "number", "string", "select", "array", "object"]
+    required: bool
+    default: Any = left_out("What a request that leaves it out gets, unless the model or the user has another.")
+    mode_defaults: dict[str, Any] = left_out("The defaults of requests that have another one.")
+    minimum: float = left_out("The smallest number allowed.")
+    maximum: float = left_out("The largest number allowed.")
+    values: dict[str, str] = left_out("What it may be, of a select: each value with words about it.")
+    modes: list[str] = left_out("The requests that know it.", examples=[["txt2img", "img2img"]])
+
+
+class GenerationOptions(Answer):
+    """The fields of `POST /txt2img`, `/img2img`, `/txt2vid` and `/upscale`, and the names that some of them take."""
+
+    options: dict[str, OptionShown]
+    samplers: list[str]
+    schedulers: list[str]
+
+
+class LoadOptions(Answer):
+    """The options of `POST /models/load`, and a sentence about each sampler and scheduler."""
+
+    options: dict[str, OptionShown]
+    samplers: dict[str, str]
+    schedulers: dict[str, str]
+
+
+@options.get("/options/generation")
+@documented({200: GenerationOptions})
+def describe_generation() -> Response:
+    """Describe every field of a generation request: its label, meaning, default and range."""
+    limits, found = runtime().config.limits, runtime().options()
+    shown: dict[str, dict[str, Any]] = {}
+    bodies: list[tuple[str, type[Wire]]] = [*MODE_BODIES.items(), ("upscale", UpscaleBody)]
+    for mode, body in bodies:
+        for name, told in described(body, limits).items():
+            option = shown.setdefault(name, {**told, "modes": []})
+            option["modes"].append(mode)
+            if told.get("default") != option.get("default"):
+                option.setdefault("mode_defaults", {})[mode] = told.get("default")
+    for name, kind in _SAMPLING_FIELDS.items():
+        if name in shown:
+            shown[name] |= {"type": "select", "values": notes(kind, found[f"{kind}s"])}
+    return answer({"options": shown, "samplers": found["samplers"], "schedulers": found["schedulers"]})
+
+
+@options.get("/options/descriptions")
+@documented({200: LoadOptions})
+def describe_loading() -> Response:
+    """Describe every option of loading a model, and each sampler and scheduler."""
+    found = runtime().options()
+    return answer(
+        {
+            "options": described(LoadOptionsBody, runtime().config.limits),
+            "samplers": notes("sampler", found["samplers"]),
+            "schedulers": notes("scheduler", found["schedulers"]),
+        }
+    )

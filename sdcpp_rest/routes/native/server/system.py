@@ -1,0 +1,218 @@
+"""The server about itself: who it is, how it is, what it offers."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from flask import Blueprint, Response, request
+from markupsafe import Markup
+from pydantic import Field
+
+from sdcpp_rest.core.load_spec import ModelKind
+from sdcpp_rest.routes.http.answers import answer, left_out, runtime
+from sdcpp_rest.routes.http.openapi import HTML, Answer, documented, page_files
+from sdcpp_rest.services.metrics import CONTENT_TYPE as METRICS_TYPE
+
+system = Blueprint("system", __name__)
+
+_LINKS = {
+    "health": "/health",
+    "models": "/models",
+    "queue": "/queue",
+    "options": "/options",
+    "memory": "/memory",
+    "output": "/output",
+    "metrics": "/metrics",
+    "docs": "/docs",
+    "openapi": "/openapi.json",
+}
+
+_LINK = Markup('<a href="{url}">{name}</a>')
+_PAGE = Markup("""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>sdcpp-rest</title>
+<style>
+body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 40rem; margin: 3rem auto; padding: 0 1rem }}
+:root {{ color-scheme: light dark }}
+td:first-child {{ padding-right: 2rem; opacity: .7 }}
+</style>
+</head>
+<body>
+<h1>sdcpp-rest {version}</h1>
+<table>
+<tr><td>status</td><td>{status}</td></tr>
+<tr><td>model</td><td>{model}</td></tr>
+<tr><td>engine</td><td>{engine}</td></tr>
+</table>
+<p>{links}</p>
+</body>
+</html>
+""")
+
+
+class Index(Answer):
+    name: str
+    version: str
+    links: dict[str, str] = Field(description="Where to go from here: paths by name.")
+
+
+class HealthWithoutKey(Answer):
+    """What a caller without a key learns, where keys are configured."""
+
+    status: Literal["ok"]
+
+
+class LoadedComponents(Answer):
+    """The components loaded with the model; nothing at all without one."""
+
+    vae: str | None = left_out("VAE.")
+    clip_l: str | None = left_out("CLIP-L text encoder.")
+    clip_g: str | None = left_out("CLIP-G text encoder.")
+    t5xxl: str | None = left_out("T5-XXL text encoder.")
+    controlnet: str | None = left_out("ControlNet.")
+    llm: str | None = left_out("Language model that reads the prompt.")
+    llm_vision: str | None = left_out("Vision part of that language model.")
+
+
+class EngineShown(Answer):
+    """The process that computes."""
+
+    pid: int | None
+    state: Literal["starting", "idle", "loading", "running", "dead", "stopped"]
+    backend: str | None = Field(examples=["CPU"])
+    restarts: int = Field(ge=0, description="How often it was replaced.")
+    library_version: str | None
+
+
+class Health(Answer):
+    """How the server is. Always 200 while it runs."""
+
+    status: Literal["ok"]
+    model_loaded: bool
+    model_loading: bool
+    loading_model_name: str | None
+    last_error: str | None = Field(description="Why the last load failed; null once one has succeeded.")
+    model_name: str | None
+    model_type: ModelKind | None
+    model_architecture: str | None = Field(examples=["Z-Image"])
+    loaded_components: LoadedComponents
+    upscaler_loaded: bool
+    upscaler_name: str | None
+    selected_model_name: str | None = Field(description="What new jobs will be drawn with.")
+    version: str
+    engine: EngineShown
+
+
+class QuantizationTypeShown(Answer):
+    """A type that weights can be converted to."""
+
+    id: str = Field(examples=["q8_0"])
+    name: str = Field(examples=["Q8_0 (8-bit)"])
+    bits: int = Field(description="As in its name.")
+    bits_per_weight: float = Field(description="With its share of the scales.", examples=[8.5])
+
+
+class Options(Answer):
+    """The words that the engine's library understands."""
+
+    samplers: list[str]
+    schedulers: list[str]
+    quantization_types: list[QuantizationTypeShown]
+
+
+class ProcessMemory(Answer):
+    rss_bytes: int | None = Field(description="Resident memory; null while there is no engine.")
+
+
+class SystemMemory(Answer):
+    total_bytes: int
+    available_bytes: int
+
+
+class DeviceMemory(Answer):
+    """A device that can compute; bytes are 0 where unknown."""
+
+    name: str
+    description: str
+    backend: str
+    free_bytes: int
+    total_bytes: int
+    is_gpu: bool
+
+
+class Memory(Answer):
+    """Bytes held by whom. The engine's and the devices' are a few seconds old."""
+
+    server: ProcessMemory
+    engine: ProcessMemory
+    system: SystemMemory
+    devices: list[DeviceMemory]
+
+
+@system.get("/")
+@documented({200: (Index, HTML)})
+def index() -> Response:
+    """Find your way. Links for programs, a small page for browsers."""
+    version = runtime().version
+    links = {**_LINKS, **{name: f"/docs/{name}.md" for name in page_files()}}
+    accepted = request.accept_mimetypes
+    if accepted.quality("text/html") <= accepted.quality("application/json"):
+        return answer({"name": "sdcpp-rest", "version": version, "links": links})
+    health = runtime().health()
+    loading = health["loading_model_name"]
+    model = health["model_name"] or (f"loading {loading}" if loading else "none")
+    page = _PAGE.format(
+        version=version,
+        status=health["status"],
+        model=model,
+        engine=health["engine"]["state"],
+        links=Markup(" &middot; ").join(_LINK.format(url=url, name=name) for name, url in links.items()),
+    )
+    return Response(str(page), mimetype="text/html")
+
+
+@system.get("/health")
+@documented({200: (Health, HealthWithoutKey)})
+def health() -> Response:
+    """Ask how the server is. Always 200 while it runs; a caller without a key, where keys are configured, learns no
+    more than that."""
+    if not _known_caller():
+        return answer({"status": "ok"})
+    return answer(runtime().health())
+
+
+@system.get("/options")
+@documented({200: Options})
+def options() -> Response:
+    """List samplers, schedulers and quantization types. As the engine named them when it last started; also while it is
+    down."""
+    return answer(runtime().options())
+
+
+@system.get("/memory")
+@documented({200: Memory})
+def memory() -> Response:
+    """Tell who holds how much memory. Never waits for the engine."""
+    return answer(runtime().memory())
+
+
+@system.get("/metrics")
+@documented({200: "text/plain"})
+def metrics() -> Response:
+    """Tell Prometheus. Counters are those of this process, since it started."""
+    return Response(runtime().metrics.text(), content_type=METRICS_TYPE)
+
+
+@system.get("/favicon.ico")
+@documented({204: ()})
+def favicon() -> Response:
+    """Have no icon. Browsers ask for one."""
+    return Response(status=204)
+
+
+def _known_caller() -> bool:
+    # Set by the ASGI shell; without it (tests, a plain WSGI server on loopback) there is nobody to tell apart.
+    return bool(request.environ.get("asgi.scope", {}).get("sdcpp_rest.known", True))

@@ -1,0 +1,39 @@
+"""What upscaling takes over the wire."""
+
+from __future__ import annotations
+
+from pydantic import ConfigDict, Field
+
+from sdcpp_rest.routes.http.answers import Integer, Text, Wire
+
+_RED_PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR42mO4IycHAALyARlNudhnAAAAAElFTkSuQmCC"
+
+
+class UpscalerBody(Wire):
+    """Which upscaler to load."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"model_name": "esrgan_x2.safetensors"}]})
+
+    model_name: Text = Field(
+        min_length=1, description="An ESRGAN file as `GET /models` names it.", examples=["esrgan_x2.safetensors"]
+    )
+    n_threads: Integer = Field(-1, ge=-1, le=256, description="CPU threads; -1: as many as physical cores.")
+    tile_size: Integer = Field(128, ge=16, le=4096, description="Pixels of the input that are worked on at a time.")
+
+
+class UpscaleBody(Wire):
+    """Which picture to make larger, and how much."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"image_base64": _RED_PIXEL, "upscale_factor": 2}]})
+
+    image_base64: Text = Field("", description="The picture, as base64 or a data URL. This, or `job_id`.")
+    job_id: Text = Field("", max_length=200, description="A finished job whose picture is meant instead.")
+    image_index: Integer = Field(0, ge=0, le=100_000, description="Which of that job's pictures; the first is 0.")
+    upscale_factor: Integer = Field(
+        4, ge=1, le=16, description="How many times wider and higher. Left out: what the upscaler is made for."
+    )
+    tile_size: Integer = Field(
+        128, ge=16, le=4096, description="Pixels worked on at a time. Left out: as the upscaler was loaded."
+    )
+    repeats: Integer = Field(1, ge=1, le=16, description="How often; each time by the whole factor.")
+    title: Text = Field("", max_length=200, description="A name for lists; found by their search.")

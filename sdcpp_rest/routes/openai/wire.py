@@ -1,0 +1,216 @@
+"""The wire models of OpenAI's images API, with what this server takes besides.
+
+Only types and fixed ranges are told here; what depends on the model or the files is the submission's business.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field, JsonValue
+
+from sdcpp_rest.routes.http.answers import AtMost, Flag, Integer, Number, Text, Wire, left_out
+from sdcpp_rest.routes.http.openapi import Answer
+
+Quality = Literal["auto", "low", "medium", "high", "xhigh", "max", "standard", "hd"]
+OutputFormat = Literal["png", "jpeg", "webp"]
+ShownQuality = Literal["low", "medium", "high", "xhigh", "max"]
+
+MAX_IMAGES = 16
+MAX_LORAS = 64
+
+_EXAMPLE: dict[str, JsonValue] = {
+    "prompt": "a red circle on a blue background",
+    "size": "64x64",
+    "n": 1,
+    "response_format": "b64_json",
+    "steps": 12,
+    "seed": 42,
+}
+
+
+class LoraWish(Wire):
+    """A LoRA of `loras`."""
+
+    name: Text = Field(description="As `GET /models?type=lora` names it.")
+    weight: Number = Field(1.0, ge=-100, le=100, description="How much it counts.")
+
+
+class SharedWishes(Wire):
+    """What all three ways to a picture have in common."""
+
+    model: Text = Field(
+        "",
+        max_length=1000,
+        description="A model of this server, by any of its names; any other name means an alias of the configuration's "
+        "`openai.model_aliases`, or the selected model.",
+    )
+    n: Integer = Field(1, ge=1, le=10, description="How many pictures; picture k has seed + k.")
+    size: Text = Field(
+        "auto", max_length=20, description="`WIDTHxHEIGHT` in pixels, or `auto`: the model's own.", examples=["64x64"]
+    )
+    response_format: Literal["url", "b64_json"] = left_out(
+        "How the pictures come. Left out: `b64_json` where `model` is one of OpenAI's gpt-image models, else `url`."
+    )
+    user: Text = left_out("Ignored.")
+    seed: Integer = Field(
+        -1, ge=-1, le=2**63 - 1, description="Beyond OpenAI's API. Of the first picture; -1: drawn anew."
+    )
+    steps: Annotated[Integer, AtMost("steps")] = left_out(
+        "Beyond OpenAI's API. Sampling steps; left out: as `quality` says.", ge=1
+    )
+    cfg_scale: Number = left_out(
+        "Beyond OpenAI's API. How closely the prompt is followed; left out: the model's own.", ge=0, le=1000
+    )
+    negative_prompt: Annotated[Text, AtMost("prompt_characters")] = Field(
+        "", description="Beyond OpenAI's API. What the picture must not show."
+    )
+    sampler: Text = left_out("Beyond OpenAI's API. A sampler of `GET /options`, or another program's name for one.")
+    scheduler: Text = left_out("Beyond OpenAI's API. A scheduler of `GET /options`.")
+    loras: list[Any] = Field(
+        [],
+        max_length=MAX_LORAS,
+        description='Beyond OpenAI\'s API. LoRAs: `{"name": ..., "weight": 0.8}`, or `["name", 0.8]`.',
+    )
+
+
+class MadeWishes(SharedWishes):
+    """What generations and edits have in common."""
+
+    prompt: Annotated[Text, AtMost("prompt_characters")] = Field(
+        description="What the picture shows. `<lora:name:weight>` applies a LoRA.",
+        examples=["a red circle on a blue background"],
+    )
+    quality: Quality = Field(
+        "auto", description="How many steps, where `steps` does not say: low half of the model's own, high and hd more."
+    )
+    output_format: OutputFormat = Field("png", description="The pictures' format.")
+    output_compression: Integer = Field(
+        100, ge=0, le=100, description="Quality of a JPEG or WebP; 100 is the best and the largest."
+    )
+    background: Literal["auto", "opaque", "transparent"] = Field(
+        "auto", description="Pictures are opaque; `transparent` is ignored, with a warning."
+    )
+    stream: Flag = Field(False, description="Answer with server-sent events, picture by picture.")
+    partial_images: Integer = Field(
+        0, ge=0, le=3, description="With `stream`: how many previews of each picture come before it, if it takes long."
+    )
+
+
+class GenerationWishes(MadeWishes):
+    """What to draw."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
+
+    style: Text = left_out("Ignored, with a warning: say it in the prompt.")
+    moderation: Text = left_out("Ignored.")
+
+
+class EditWishes(MadeWishes):
+    """What to make of which picture, as JSON."""
+
+    image: list[Text] = Field(
+        min_length=1,
+        max_length=MAX_IMAGES,
+        description="The picture to edit, base64 or a data URL; more than one for models that look at several. One may "
+        "come bare, and `images` with an `image_url` each is understood too.",
+    )
+    mask: Text = left_out(
+        "What to draw anew: transparent is, opaque is kept. Without transparency: white is, black is kept."
+    )
+    strength: Number = left_out(
+        "Beyond OpenAI's API. How much is drawn anew: 0 nothing, 1 everything. Left out: 1 with a mask, else the "
+        "model's own.",
+        ge=0,
+        le=1,
+    )
+    input_fidelity: Text = left_out("Ignored, with a warning: `strength` says it.")
+
+
+class VariationWishes(SharedWishes):
+    """Of which picture to make variations, as JSON."""
+
+    image: list[Text] = Field(min_length=1, max_length=1, description="The picture, base64 or a data URL.")
+    prompt: Annotated[Text, AtMost("prompt_characters")] = Field(
+        "", description="Beyond OpenAI's API. What the picture shows."
+    )
+    strength: Number = Field(0.6, ge=0, le=1, description="Beyond OpenAI's API. How much is drawn anew.")
+
+
+class EditForm(MadeWishes):
+    """What to make of which picture, as a form. All fields but the files are text."""
+
+    image: str = Field(
+        description="The picture to edit; also as `image[]`, which may be there up to 16 times.",
+        json_schema_extra={"format": "binary"},
+    )
+    mask: str = left_out(
+        "What to draw anew: transparent is, opaque is kept. Without transparency: white is, black is kept.",
+        json_schema_extra={"format": "binary"},
+    )
+    strength: Number = left_out("Beyond OpenAI's API. How much is drawn anew: 0 nothing, 1 everything.", ge=0, le=1)
+
+
+class VariationForm(SharedWishes):
+    """Of which picture to make variations, as a form."""
+
+    image: str = Field(description="The picture.", json_schema_extra={"format": "binary"})
+    prompt: Text = Field("", description="Beyond OpenAI's API. What the picture shows.")
+    strength: Number = Field(0.6, ge=0, le=1, description="Beyond OpenAI's API. How much is drawn anew.")
+
+
+# --- answers --------------------------------------------------------------------------------------------------------
+
+
+class OpenAiModel(Answer):
+    """A model."""
+
+    id: str
+    object: Literal["model"]
+    created: int = Field(description="When its file was last changed, in seconds since 1970.")
+    owned_by: str
+
+
+class OpenAiModels(Answer):
+    """All models and aliases, the selected one first."""
+
+    object: Literal["list"]
+    data: list[OpenAiModel]
+
+
+class InputTokens(Answer):
+    """What went in."""
+
+    text_tokens: int
+    image_tokens: int
+
+
+class Usage(Answer):
+    """How much was worked, in OpenAI's coin: four bytes of text are a token, and so are 16 x 16 pixels."""
+
+    input_tokens: int
+    input_tokens_details: InputTokens
+    output_tokens: int
+    output_tokens_details: InputTokens
+    total_tokens: int
+
+
+class MadePicture(Answer):
+    """One picture."""
+
+    b64_json: str = left_out("The file, base64.")
+    url: str = left_out("Where the file is.")
+    seed: int = Field(description="Beyond OpenAI's API. What it takes to draw it again.")
+
+
+class MadePictures(Answer):
+    """The pictures."""
+
+    created: int = Field(description="In seconds since 1970.")
+    data: list[MadePicture]
+    background: Literal["opaque"]
+    output_format: OutputFormat
+    quality: ShownQuality
+    size: str = Field(description="`WIDTHxHEIGHT`.")
+    usage: Usage
+    warnings: list[str] = left_out("Beyond OpenAI's API. What was ignored, and what will not look right.")

@@ -1,0 +1,231 @@
+"""From SDCN's words to the house's, and jobs from them.
+
+Lenient as SDCN is: numbers are brought into their range, what is of another type counts as not given. Only a model, a
+LoRA and a picture that are not there are refused.
+"""
+
+from __future__ import annotations
+
+import base64
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from sdcpp_rest.core.job import Job
+from sdcpp_rest.core.load_spec import FileRef, LoadSpec
+from sdcpp_rest.core.sampling import HIRES_UPSCALERS
+from sdcpp_rest.core.sampling_names import sampling_named
+from sdcpp_rest.errors import InvalidRequest, ModelNotFound
+from sdcpp_rest.routes.http.answers import shortened
+from sdcpp_rest.routes.sdcn.errors import InvalidLora, InvalidModel
+from sdcpp_rest.runtime import Runtime
+from sdcpp_rest.services.models.load_checks import check_loadable
+
+ORIGIN = "sdcn"
+Kind = Literal["txt2img", "img2img"]
+
+# The first of SDCN's own list, which an unknown name becomes.
+_FIRST_SAMPLER = "DPM++ SDE Karras"
+_LARGEST_SEED = 2**63 - 1 - 10_000
+_PREPROCESSORS = {"": "", "none": "", "canny": "canny"}
+_FIELDS = {"control_image": "control_net[0].image"}
+
+
+@dataclass(frozen=True)
+class SdcnAsked:
+    """A request, understood."""
+
+    kind: Kind
+    params: dict[str, Any]
+    spec: LoadSpec
+    images: Mapping[str, str] = field(default_factory=dict)
+
+
+def understood(house: Runtime, kind: Kind, body: Mapping[str, Any], *, is_api: bool = False) -> SdcnAsked:
+    """What is to be drawn, with which model. Below /api/sd (``is_api``) prompt and sampler are looked at more closely,
+    and a ControlNet may be named.
+
+    Raises InvalidModel, InvalidLora, InvalidRequest.
+    """
+    spec = _model(house, body.get("model"))
+    if is_api and not isinstance(body.get("prompt"), str):
+        raise InvalidRequest("Invalid prompt", field="prompt")
+    params = {
+        "prompt": _text(body, "prompt") + _lora_tags(house, body.get("loras")),
+        "negative_prompt": _text(body, "negative_prompt"),
+        "seed": int(max(-1, min(_LARGEST_SEED, _number(body.get("seed"), -1)))),
+        **_numbers(house, body),
+        **_sampling(house, body, is_strict=is_api),
+    }
+    images = {}
+    if kind == "img2img":
+        image = body.get("init_image")
+        if not isinstance(image, str) or not image:
+            raise InvalidRequest("Invalid init_image", field="init_image")
+        images["init_image"] = image
+        params["strength"] = _clamped(body.get("denoising_strength"), 0.0, 1.0, 0.5)
+    if isinstance(body.get("upscale"), Mapping):
+        params |= _hires(house, body["upscale"])
+    if is_api and body.get("control_net"):
+        spec, control = _control(house, spec, body["control_net"])
+        images["control_image"] = control.pop("control_image")
+        params |= control
+    return SdcnAsked(kind, params, spec, images)
+
+
+def begin(house: Runtime, asked: SdcnAsked) -> Job:
+    """The job, in the queue. Raises what `Submission.picture` raises."""
+    try:
+        (job,) = house.picture_runs.begin(asked.kind, asked.params, images=asked.images, spec=asked.spec, origin=ORIGIN)
+    except InvalidRequest as error:
+        role = str(error.detail.get("field") or "")
+        if role not in _FIELDS:
+            raise
+        message = error.message.replace(role, _FIELDS[role], 1)
+        raise type(error)(message, **{**error.detail, "field": _FIELDS[role]}) from None
+    return job
+
+
+def pictures(house: Runtime, job: Job) -> list[str]:
+    """A finished job's files, base64."""
+    return [base64.b64encode(house.outputs.path_of(path).read_bytes()).decode("ascii") for path in job.outputs]
+
+
+def _model(house: Runtime, name: object) -> LoadSpec:
+    if not isinstance(name, str) or not name.strip():
+        raise InvalidModel("model is required: the SHA-256 of a model's file, or its name", field="model")
+    try:
+        return house.model_choice.spec_named(name)
+    except ModelNotFound as error:
+        nearest = error.detail.get("nearest") or []
+        hint = f"; did you mean {', '.join(nearest)}?" if nearest else ""
+        raise InvalidModel(f"There is no model {shortened(name)!r}{hint}", field="model") from None
+    except InvalidRequest as error:
+        raise InvalidModel(error.message, field="model") from None
+
+
+def _lora_tags(house: Runtime, loras: object) -> str:
+    if loras in (None, "", {}):
+        return ""
+    if not isinstance(loras, list) or len(loras) > 64:
+        raise InvalidLora("loras must be a list of at most 64 pairs of a LoRA and its weight", field="loras")
+    tags = []
+    for index, pair in enumerate(loras):
+        place = f"loras[{index}]"
+        if not isinstance(pair, list) or len(pair) != 2 or not isinstance(pair[0], str):
+            raise InvalidLora(f"{place} must be a LoRA and its weight", field=place)
+        weight = _number(pair[1], math.nan)
+        if not math.isfinite(weight):
+            raise InvalidLora(f"{place}: the weight must be a number", field=place)
+        try:
+            name = house.model_choice.find(("lora",), pair[0]).name
+        except (ModelNotFound, InvalidRequest) as error:
+            raise InvalidLora(f"{place}: {error.message}", field=place) from None
+        if any(character in name for character in "<>:"):
+            raise InvalidLora(f"{place}: {name!r} cannot be named in a prompt; rename the file", field=place)
+        tags.append(f",<lora:{name}:{weight:.6g}>")
+    return "".join(tags)
+
+
+def _numbers(house: Runtime, body: Mapping[str, Any]) -> dict[str, Any]:
+    limits = house.config.limits
+    found: dict[str, Any] = {}
+    for name in ("width", "height"):
+        side = _number(body.get(name), math.nan)
+        if math.isfinite(side):
+            found[name] = int(max(8, min(limits.side, side))) // 8 * 8
+    steps = _number(body.get("steps"), math.nan)
+    if math.isfinite(steps):
+        found["steps"] = int(max(1, min(limits.steps, steps)))
+    cfg_scale = _number(body.get("cfg_scale"), math.nan)
+    if math.isfinite(cfg_scale):
+        found["cfg_scale"] = max(1.0, min(30.0, cfg_scale))
+    return found
+
+
+def _sampling(house: Runtime, body: Mapping[str, Any], *, is_strict: bool) -> dict[str, str]:
+    asked = body.get("sampler_name")
+    if not isinstance(asked, str) or not asked.strip():
+        return {}
+    named = sampling_named(asked)
+    if named is None and is_strict:
+        raise InvalidRequest(f"Invalid sampler_name: {shortened(asked)!r}", field="sampler_name")
+    named = named or sampling_named(_FIRST_SAMPLER)
+    options = house.options()
+    found = {}
+    if named is not None and named.sampler in options["samplers"]:
+        found["sampler"] = named.sampler
+    if named is not None and named.scheduler in options["schedulers"]:
+        found["scheduler"] = str(named.scheduler)
+    return found
+
+
+def _hires(house: Runtime, upscale: Mapping[str, Any]) -> dict[str, Any]:
+    name = upscale.get("upscaler")
+    return {
+        "hires": True,
+        "hires_scale": _clamped(upscale.get("scale"), 1.0, 2.0, 2.0),
+        "hires_denoising_strength": _clamped(upscale.get("denoising_strength"), 0.01, 0.99, 0.5),
+        "hires_upscaler": _upscaler(house, name if isinstance(name, str) and name.strip() else "Latent"),
+    }
+
+
+def _upscaler(house: Runtime, name: str) -> str:
+    """ "ESRGAN 4x" is one of SDCN's two upscalers: where no file is called so, any ESRGAN model is meant."""
+    if name.casefold() in {one.casefold() for one in HIRES_UPSCALERS}:
+        return name
+    for wanted in (name, name.replace(" ", "_")):
+        try:
+            return house.library.find("esrgan", wanted).name
+        except (ModelNotFound, InvalidRequest):
+            continue
+    files = house.library.list("esrgan")["esrgan"]
+    if name.casefold().startswith("esrgan") and files:
+        return files[0].name
+    raise InvalidRequest(f"Invalid upscaler: there is no {shortened(name)!r} here", field="upscale.upscaler")
+
+
+def _control(house: Runtime, spec: LoadSpec, control_net: object) -> tuple[LoadSpec, dict[str, Any]]:
+    first = control_net[0] if isinstance(control_net, list) else None
+    if not isinstance(first, Mapping) or not isinstance(first.get("image"), str) or not first["image"]:
+        raise InvalidRequest("Control net requires an input image", field="control_net[0].image")
+    preprocess = _PREPROCESSORS.get(_text(first, "preprocess"))
+    if preprocess is None:
+        raise InvalidRequest(
+            "Invalid control net preprocess; here there are canny and none", field="control_net[0].preprocess"
+        )
+    try:
+        file = house.model_choice.find(("controlnet",), _text(first, "model"))
+    except (ModelNotFound, InvalidRequest) as error:
+        raise InvalidRequest(f"Invalid control net model: {error.message}", field="control_net[0].model") from None
+    components = {**spec.components, "controlnet": FileRef(name=file.name, path=file.path)}
+    changed = spec.model_copy(update={"components": {role: components[role] for role in sorted(components)}})
+    check_loadable(changed)
+    strength = _clamped(first.get("weight"), 0.0, 2.0, 1.0)
+    control = {"control_image": first["image"], "control_strength": strength, "preprocess": preprocess}
+    return changed, control
+
+
+def _text(body: Mapping[str, Any], name: str) -> str:
+    value = body.get(name)
+    return value if isinstance(value, str) else ""
+
+
+def _clamped(value: object, low: float, high: float, default: float) -> float:
+    return max(low, min(high, _number(value, default)))
+
+
+def _number(value: object, default: float) -> float:
+    """A number, also written as text."""
+    if isinstance(value, bool):
+        return default
+    if isinstance(value, str) and len(value) <= 40:
+        try:
+            value = float(value)
+        except ValueError:
+            return default
+    if isinstance(value, int):
+        # Exact: seeds are larger than a float can tell apart.
+        return value
+    return value if isinstance(value, float) and math.isfinite(value) else default

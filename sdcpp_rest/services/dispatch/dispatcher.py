@@ -1,0 +1,441 @@
+"""The worker's foreman: one thread that takes loads and jobs in turn, makes sure the right model is in the engine,
+and sees every job to its end, whatever the engine does.
+
+Finishing (waiting for the encoder, moving files, the row, the event) happens on a second thread, so that the next job
+computes meanwhile. The order is always: files first, row second, event last.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from sdcpp_rest.core.events import JobPreview, JobProgress
+from sdcpp_rest.core.job import Job, Timings, utc_now
+from sdcpp_rest.core.load_spec import UpscalerSpec
+from sdcpp_rest.core.params import ConvertParams, ImageParams, UpscaleParams, params_of
+from sdcpp_rest.engine import spool
+from sdcpp_rest.engine.client import EngineClient, RunEvent, RunHandle
+from sdcpp_rest.engine.protocol import Computed, Finished, Preview, RunJob, Step
+from sdcpp_rest.engine.runner import RunCancelled, RunFailed
+from sdcpp_rest.engine.supervisor import EngineSupervisor
+from sdcpp_rest.errors import EngineDied, EngineUnavailable, SdcppRestError
+from sdcpp_rest.services.dispatch.engine_calls import EngineCalls
+from sdcpp_rest.services.dispatch.residency import Residency
+from sdcpp_rest.services.jobs import job_record
+from sdcpp_rest.services.jobs.active_jobs import ActiveJob, ActiveJobs
+from sdcpp_rest.services.jobs.event_bus import EventBus
+from sdcpp_rest.services.jobs.job_queue import JobQueue
+from sdcpp_rest.services.models import model_conversion
+from sdcpp_rest.services.pictures.outputs import Outputs
+
+log = logging.getLogger(__name__)
+
+# A progress event more often than this tells a person nothing; changes of phase and last steps are always sent.
+_PROGRESS_PAUSE_SECONDS = 0.05
+# Text encoding and VAE passes have no steps to stop at; a slow machine may need minutes for one.
+_UNSTEPPED_PATIENCE_FACTOR = 20
+_APART_STOP_SECONDS = 5.0
+
+
+class Dispatcher:
+    """See the module.
+
+    Args:
+        supervisor: the engine. Its ``on_run_event`` and ``on_death`` must be `take_run_event` and `engine_died`.
+        version: written into every picture and record.
+        cancel_timeout_seconds: how long a cancelled run may take to stop while sampling before the engine is replaced.
+        discreet: takes out of messages what users must not know.
+        on_converted: called when a new model file lies in the model folders.
+        on_start: runs first on the dispatcher's thread (recovery of the queue, selection of the model).
+    """
+
+    def __init__(
+        self,
+        supervisor: EngineSupervisor,
+        queue: JobQueue,
+        active: ActiveJobs,
+        calls: EngineCalls,
+        residency: Residency,
+        outputs: Outputs,
+        bus: EventBus,
+        *,
+        version: str,
+        cancel_timeout_seconds: float = 30.0,
+        discreet: Callable[[str], str] = str,
+        on_engine_trouble: Callable[[str], None] = lambda message: None,
+        on_converted: Callable[[], None] = lambda: None,
+        on_start: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._supervisor = supervisor
+        self._queue = queue
+        self._active = active
+        self._calls = calls
+        self._residency = residency
+        self._outputs = outputs
+        self._bus = bus
+        self._version = version
+        self._cancel_timeout_seconds = cancel_timeout_seconds
+        self._discreet = discreet
+        self._on_engine_trouble = on_engine_trouble
+        self._on_converted = on_converted
+        self._on_start = on_start
+        self._by_run: dict[int, ActiveJob] = {}
+        self._last_progress_at = 0.0
+        self._stopping = False
+        self._wake = threading.Event()
+        self._thread = threading.Thread(target=self._loop, name="dispatcher", daemon=True)
+        self._finisher = ThreadPoolExecutor(max_workers=1, thread_name_prefix="finisher")
+        queue.on_submitted = calls.on_call = self._wake.set
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self, timeout_seconds: float) -> None:
+        """Claim nothing more; give what runs ``timeout_seconds``, then put it back to pending. Idempotent."""
+        self._stopping = self._residency.is_stopping = True
+        self._supervisor.begin_stop()
+        self._wake.set()
+        if not self._thread.is_alive():
+            self._finisher.shutdown()
+            return
+        self._thread.join(timeout_seconds)
+        if self._thread.is_alive():
+            for active in self._active.all():
+                active.request_requeue()
+            self._thread.join(2.0)
+        client = self._supervisor.client
+        if self._thread.is_alive() and client is not None:
+            # In a load, a text encoder or a long step: nothing there can be asked to stop.
+            client.kill()
+            self._thread.join(5.0)
+        self._finisher.shutdown()
+
+    # --- called by the engine's reader thread -----------------------------------------------------------------------
+
+    def take_run_event(self, event: RunEvent) -> None:
+        active = self._by_run.get(event.run)
+        if active is None:
+            return
+        if isinstance(event, Step):
+            self._take_step(active, event)
+        elif isinstance(event, Preview):
+            self._take_preview(active, event)
+
+    def engine_died(self, error: EngineDied) -> None:
+        self._wake.set()
+
+    def _take_step(self, active: ActiveJob, event: Step) -> None:
+        before = active.progress
+        after = active.advance(event.step, event.total_steps, event.image, event.phase)
+        now = time.monotonic()
+        urgent = after.phase != before.phase or event.step == event.total_steps
+        if not urgent and now - self._last_progress_at < _PROGRESS_PAUSE_SECONDS:
+            return
+        self._last_progress_at = now
+        self._publish_progress(active)
+
+    def _publish_progress(self, active: ActiveJob) -> None:
+        progress = active.progress
+        self._bus.publish(JobProgress(job_id=active.job.id, percentage=progress.percentage, **progress.model_dump()))
+
+    def _take_preview(self, active: ActiveJob, event: Preview) -> None:
+        active.preview_path = event.path
+        if not self._bus.subscriber_count:
+            return
+        try:
+            jpeg = Path(event.path).read_bytes()
+        except OSError:
+            return
+        shown = event.model_dump(exclude={"type", "run", "path"})
+        self._bus.publish(JobPreview(job_id=active.job.id, jpeg=jpeg, **shown))
+
+    # --- the loop ---------------------------------------------------------------------------------------------------
+
+    def _loop(self) -> None:
+        try:
+            self._on_start()
+        except Exception:
+            log.exception("the queue's recovery failed")
+        pause = 1.0
+        while True:
+            self._wake.clear()
+            # Looked at after clearing: a stop that comes in between has set both, and its wake-up is gone.
+            if self._stopping:
+                return
+            try:
+                if self._turn():
+                    pause = 1.0
+                    continue
+            except EngineUnavailable as error:
+                # Not running and not to be had: jobs stay pending, and the next try comes after the back-off.
+                self._on_engine_trouble(error.message)
+                self._wake.wait(1.0)
+                continue
+            except Exception:
+                # A full disk, say: the next try fails as well until somebody has done something about it.
+                log.exception("the dispatcher stumbled; it goes on in %g s", pause)
+                self._wake.wait(pause)
+                pause = min(30.0, pause * 2)
+                continue
+            self._wake.wait()
+
+    def _turn(self) -> bool:
+        """Do one thing, the most important one first; false when there is nothing to do."""
+        call = self._calls.next()
+        if call is not None:
+            self._residency.answer(call)
+            return True
+        self._residency.engine()
+        active = self._queue.claim()
+        if active is not None:
+            self._run(active)
+            return True
+        if self._residency.tidy():
+            return True
+        self._supervisor.state = "idle"
+        return False
+
+    # --- one job ----------------------------------------------------------------------------------------------------
+
+    def _run(self, active: ActiveJob) -> None:
+        """See a claimed job through its compute; its finishing goes on elsewhere. Never raises for the job's sake."""
+        job = active.job
+        apart: EngineClient | None = None
+        try:
+            client = self._prepare(active)
+            if client is None:
+                return
+            apart = client if job.kind == "convert" else None
+            if active.stop_requested_at is not None:
+                self._end_cancelled(active)
+                return
+            self._supervisor.state = "running"
+            self._supervisor.prepare_previews(client, is_watched=self._bus.subscriber_count > 0)
+            try:
+                run = client.run(lambda number: self._command(number, active))
+            except EngineDied:
+                # It died before it was told of the job, which therefore is not to blame and keeps its turn.
+                self._put_back(active)
+                return
+            active.attach(client, run)
+            computed = self._compute(active, client, run)
+            self._tidy_after(active)
+        except EngineUnavailable as error:
+            if not isinstance(error, EngineDied):
+                # Nothing is wrong with the job: it waits for an engine.
+                self._put_back(active)
+                raise
+            self._end_badly(active, error.code, error.message)
+        except (RunFailed, SdcppRestError) as error:
+            self._end_badly(active, error.code, error.message)
+        except Exception as error:
+            log.exception("job %s failed", job.id)
+            self._end_badly(active, "internal_error", f"{type(error).__name__}: {error}")
+        else:
+            if computed is None:
+                self._end_cancelled(active)
+                return
+            # Told before it is marked: from then on a cancel wins the row at once, and nothing may follow its event.
+            active.advance(0, 0, 0, "encoding")
+            self._publish_progress(active)
+            if not active.mark_computed():
+                self._end_cancelled(active)
+                return
+            self._supervisor.succeeded()
+            self._finisher.submit(self._finish, active, run, computed).add_done_callback(_log_trouble)
+        finally:
+            if apart is not None:
+                apart.stop(_APART_STOP_SECONDS)
+
+    def _prepare(self, active: ActiveJob) -> EngineClient | None:
+        """The engine, with what the job needs in it; ``None`` when it died meanwhile and the job waits for the next.
+
+        A conversion gets an engine of its own: a crash in the converter must not take the model along.
+        """
+        job, residency = active.job, self._residency
+        client = self._supervisor.launch_apart() if job.kind == "convert" else residency.engine()
+        upscaler, started = _upscaler_of(job), time.perf_counter()
+        if residency.holds(job.load_spec, upscaler):
+            return client
+        try:
+            residency.bring(job.load_spec, upscaler)
+        except EngineDied:
+            # Maybe not the model's fault: the next engine tries again.
+            self._put_back(active)
+            return None
+        finally:
+            active.load_seconds = time.perf_counter() - started
+        return client
+
+    def _tidy_after(self, active: ActiveJob) -> None:
+        """Free what the job does not want to stay; an engine that dies of it does not take the job along."""
+        job = active.job
+        try:
+            self._residency.after_run(job.load_spec)
+            if job.params.get("upscale") and job.params.get("upscale_auto_unload"):
+                self._residency.unload_upscaler()
+        except EngineDied:
+            log.warning("the engine died when it was tidied up after job %s", job.id)
+
+    def _command(self, number: int, active: ActiveJob) -> RunJob:
+        # Known before it is sent: the engine's first event may arrive before the call that sent it has returned.
+        self._by_run[number] = active
+        job = active.job
+        params = params_of(job.kind, job.params)
+        captions = job_record.captions(job, params, self._version)
+        if isinstance(params, ConvertParams):
+            params = model_conversion.partial(params, job.id)
+        return RunJob(
+            run=number,
+            job_id=job.id,
+            kind=job.kind,
+            params=params,
+            inputs={role: str(self._outputs.inputs_of(job.id) / name) for role, name in job.inputs.items()},
+            spool=str(self._outputs.spool_of(job.id)),
+            captions=captions,
+        )
+
+    def _compute(self, active: ActiveJob, client: EngineClient, run: RunHandle) -> Computed | None:
+        """Wait for the pixels; ``None`` when the run was cancelled (or killed, for not hearing it).
+
+        Raises RunFailed, EngineDied.
+        """
+        killed = False
+        try:
+            if not active.wait_computed(run, self._patience_seconds):
+                log.warning("job %s did not stop when cancelled; the engine is replaced", active.job.id)
+                killed = True
+                client.kill()
+            return run.computed.result()
+        except RunCancelled:
+            return None
+        except EngineDied:
+            if killed or active.stop_requested_at is not None:
+                return None
+            raise
+        finally:
+            self._by_run.pop(run.number, None)
+
+    def _patience_seconds(self, active: ActiveJob) -> float:
+        if active.job.kind == "convert":
+            # The converter hears nothing while it works, and its engine is its own.
+            return 0.0
+        if active.engine_phase == "sampling":
+            return max(self._cancel_timeout_seconds, 3 * active.last_step_seconds)
+        return self._cancel_timeout_seconds * _UNSTEPPED_PATIENCE_FACTOR
+
+    # --- the ends of a job ------------------------------------------------------------------------------------------
+
+    def _finish(self, active: ActiveJob, run: RunHandle, computed: Computed) -> None:
+        """On the finisher thread: wait for the encoder, publish the files, complete the row."""
+        job = active.job
+        timings = self._timings(active, computed.native_seconds)
+        try:
+            finished = self._encoded(job, run)
+            timings = timings.model_copy(update={"encode_seconds": round(finished.encode_seconds, 6)})
+            warnings = job.warnings + computed.warnings
+            outputs = self._publish(job, finished.files, timings, warnings)
+        except (RunFailed, SdcppRestError) as error:
+            self._end_badly(active, error.code, error.message, timings)
+        except (OSError, ValueError) as error:
+            self._end_badly(active, "output_failed", f"The result was not saved: {error}", timings)
+        except Exception as error:
+            log.exception("job %s could not be finished", job.id)
+            self._end_badly(active, "internal_error", f"{type(error).__name__}: {error}", timings)
+        else:
+            if not self._queue.complete(active, outputs, timings, warnings):
+                self._outputs.discard(job.id)
+
+    def _publish(
+        self, job: Job, files: tuple[str, ...], timings: Timings, warnings: tuple[str, ...]
+    ) -> tuple[str, ...]:
+        """Put the job's files where they belong; returns what lies in the output folder. Raises OSError, ValueError."""
+        params = params_of(job.kind, job.params)
+        if isinstance(params, ConvertParams):
+            model_conversion.settle(params, job.id)
+            self._on_converted()
+            return ()
+        return self._outputs.publish(job.id, files, self._record(job, timings, warnings))
+
+    def _encoded(self, job: Job, run: RunHandle) -> Finished:
+        """The encoder's result; if the engine died before it, the pixels in the spool are encoded here."""
+        try:
+            return run.finished.result()
+        except EngineDied:
+            folder = self._outputs.spool_of(job.id)
+            if not spool.has_pictures(folder):
+                raise
+            started = time.perf_counter()
+            files = spool.encode_pixels(folder)
+            return Finished(run=run.number, files=files, encode_seconds=time.perf_counter() - started)
+
+    def finish_from_spool(self, job: Job) -> tuple[str, ...] | None:
+        """At start: publish a job whose pixels a killed server left in the spool; ``None`` when there are none."""
+        folder = self._outputs.spool_of(job.id)
+        if not spool.has_pictures(folder):
+            return None
+        try:
+            return self._outputs.publish(
+                job.id, spool.encode_pixels(folder), self._record(job, job.timings, job.warnings)
+            )
+        except Exception:  # whatever a power cut has left there must not keep the server from starting
+            log.exception("the spool of job %s could not be encoded", job.id)
+            return None
+
+    def _end_cancelled(self, active: ActiveJob) -> None:
+        """The engine has stopped it, because a user wanted so or because the server stops."""
+        self._discard(active.job)
+        if active.cancel_requested:
+            self._queue.cancelled(active, self._timings(active, 0.0))
+        else:
+            self._put_back(active)
+
+    def _put_back(self, active: ActiveJob) -> None:
+        self._queue.requeue(active, self._timings(active, 0.0))
+
+    def _discard(self, job: Job) -> None:
+        self._outputs.discard_spool(job.id)
+        if job.kind == "convert":
+            model_conversion.discard(ConvertParams.model_validate(job.params), job.id)
+
+    def _end_badly(self, active: ActiveJob, code: str, message: str, timings: Timings | None = None) -> None:
+        self._discard(active.job)
+        if active.cancel_requested:
+            self._queue.cancelled(active, timings or self._timings(active, 0.0))
+        elif active.requeue_requested or (self._stopping and code in (EngineDied.code, EngineUnavailable.code)):
+            self._put_back(active)
+        else:
+            self._queue.fail(active, code, self._discreet(message), timings or self._timings(active, 0.0))
+
+    def _record(self, job: Job, timings: Timings, warnings: tuple[str, ...]) -> dict[str, Any]:
+        return job_record.record(job, timings, warnings, self._version, self._supervisor.ready)
+
+    def _timings(self, active: ActiveJob, native_seconds: float) -> Timings:
+        job = active.job
+        started_at = job.started_at or utc_now()
+        return Timings(
+            queued_seconds=round((started_at - job.created_at).total_seconds(), 6),
+            load_seconds=round(active.load_seconds, 6),
+            native_seconds=round(native_seconds, 6),
+        )
+
+
+def _upscaler_of(job: Job) -> UpscalerSpec | None:
+    """The upscaler that the job needs in the engine."""
+    params = params_of(job.kind, job.params)
+    if isinstance(params, UpscaleParams):
+        return params.upscaler
+    return params.upscaler if isinstance(params, ImageParams) and params.upscale else None
+
+
+def _log_trouble(finishing: Future[None]) -> None:
+    """Not even the row could be written. The files are in place: the next start completes the job."""
+    error = finishing.exception()
+    if error is not None:
+        log.error("the end of a job was not written down", exc_info=error)

@@ -1,0 +1,194 @@
+"""Two words for models: what the user chose (``selected``, kept across restarts), what the engine holds (``resident``).
+
+Loading and unloading are calls to the dispatcher, not jobs: they take their turn between jobs, before pending ones, and
+block until done. Never touches the engine: the dispatcher does what the calls say.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError  # the builtin one only since Python 3.11
+from dataclasses import dataclass
+
+from sdcpp_rest.core.load_spec import LoadSpec
+from sdcpp_rest.engine.protocol import Loaded
+from sdcpp_rest.errors import Conflict, WaitTimeout
+from sdcpp_rest.services.dispatch.engine_calls import EngineCalls, ModelCall
+from sdcpp_rest.services.models.load_checks import check_loadable
+from sdcpp_rest.services.models.model_library import LoadRequest, ModelLibrary
+from sdcpp_rest.store.settings_store import SettingsStore
+
+log = logging.getLogger(__name__)
+
+_SELECTED = "models.selected"
+
+
+@dataclass(frozen=True)
+class LoadOutcome:
+    """A finished load: what was loaded, what the user should know about it, and the seconds it took."""
+
+    spec: LoadSpec
+    loaded: Loaded
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class PendingLoad:
+    """A load under way."""
+
+    spec: LoadSpec
+    warnings: tuple[str, ...]
+    loaded: Future[Loaded | None]
+
+    def outcome(self, timeout_seconds: float | None = None) -> LoadOutcome:
+        """Wait for its end. Raises LoadFailed, EngineDied, EngineUnavailable, WaitTimeout."""
+        try:
+            loaded = self.loaded.result(timeout_seconds)
+        except FutureTimeoutError:
+            name = self.spec.model.name
+            raise WaitTimeout(f"{name} was not loaded within {timeout_seconds:g} s; it goes on") from None
+        assert loaded is not None
+        return LoadOutcome(self.spec, loaded, self.warnings)
+
+
+class ModelSlot:
+    """See the module. Thread-safe; ``resident``, ``loaded`` and ``loading`` are written by the dispatcher alone."""
+
+    def __init__(
+        self,
+        library: ModelLibrary,
+        settings: SettingsStore,
+        calls: EngineCalls,
+        pending_bound_to: Callable[[LoadSpec], int],
+    ) -> None:
+        self._library = library
+        self._settings = settings
+        self._calls = calls
+        self._pending_bound_to = pending_bound_to
+        self.selected: LoadSpec | None = None
+        self.resident: LoadSpec | None = None
+        self.loaded: Loaded | None = None
+        self.loading: LoadSpec | None = None
+        self.last_error: str | None = None
+        self._asked: Future[Loaded | None] | None = None
+
+    def load(self, request: LoadRequest, timeout_seconds: float | None = None) -> LoadOutcome:
+        """Select and load a model; blocks until it is loaded.
+
+        Raises what `begin_load` raises, LoadFailed, EngineDied, EngineUnavailable, and WaitTimeout (the load goes on).
+        """
+        return self.begin_load(request).outcome(timeout_seconds)
+
+    def begin_load(self, request: LoadRequest) -> PendingLoad:
+        """Select a model and have it loaded; does not wait.
+
+        Everything that can be known is checked before the old model is unloaded. Raises ModelNotFound, InvalidRequest,
+        EngineUnavailable.
+        """
+        spec, warnings = self._library.build_spec(request)
+        return PendingLoad(spec, tuple(warnings), self.select(spec))
+
+    def select(self, spec: LoadSpec, *, is_choice: bool = True) -> Future[Loaded | None]:
+        """Choose ``spec`` for the jobs to come and have it loaded; does not wait.
+
+        ``is_choice``: somebody asked for it just now, so that it replaces what is remembered.
+        """
+        with self._calls.lock:
+            self._calls.refuse_if_closed()
+            if is_choice:
+                # Written first: a choice that cannot be remembered (the disk is full) is refused as a whole.
+                self._settings.put(_SELECTED, spec.model_dump(mode="json"))
+                self.last_error = None
+            self.selected = spec
+            self._asked = self._enqueue(ModelCall("load", spec, is_choice))
+            return self._asked
+
+    def unload(self, force: bool = False) -> None:
+        """Free the model and select none; blocks. Idempotent.
+
+        Raises Conflict while pending jobs are bound to the selected model, unless ``force``.
+        """
+        self._calls.refuse_if_closed()
+        selected = self.selected
+        if selected is not None and not force:
+            bound = self._pending_bound_to(selected)
+            if bound:
+                raise Conflict(
+                    f"{bound} pending job(s) need {selected.model.name}; cancel them, or unload with force=true",
+                    bound=bound,
+                )
+        with self._calls.lock:
+            self._calls.refuse_if_closed()
+            self._settings.delete(_SELECTED)
+            self.selected = None
+            answer = self._enqueue(ModelCall("unload"))
+        answer.result()
+
+    def rest(self) -> None:
+        """Free the model but keep it selected: the next job loads it again. Blocks; nothing to do when none is."""
+        with self._calls.lock:
+            self._calls.refuse_if_closed()
+            if self.selected is None:
+                return
+            answer = self._enqueue(ModelCall("rest"))
+        answer.result()
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a model is being loaded, or is about to be."""
+        # Between the call's turn and the load itself an engine may have to be started first.
+        asked = self._asked
+        return self.loading is not None or bool(self._calls) or (asked is not None and not asked.done())
+
+    def restore(self, default: LoadRequest | None) -> None:
+        """At start: select what was selected last, else ``default``; loads in the background."""
+        spec = self._remembered()
+        if spec is None and default is not None:
+            try:
+                spec, _ = self._library.build_spec(default)
+            except Exception as error:  # a server without a model is still a server
+                self.last_error = str(error)
+                log.warning("the default model %s cannot be used: %s", default.model_name, error)
+        if spec is not None:
+            self.select(spec, is_choice=False)
+
+    def deselect(self, spec: LoadSpec, *, forget: bool) -> None:
+        """``spec`` turned out to be unusable: new jobs must not bind to it.
+
+        ``forget`` it for the next start too, or let that try again: what is wrong may be the machine's state today.
+        """
+        with self._calls.lock:
+            if self.selected == spec:
+                self.selected = None
+                if forget:
+                    self._settings.delete(_SELECTED)
+
+    def missing(self) -> LoadSpec | None:
+        """For the dispatcher: the selected model if what is resident does not serve for it.
+
+        None while calls wait: a model that was selected a moment ago is loaded by its own call, and not twice.
+        """
+        with self._calls.lock:
+            selected, resident = self.selected, self.resident
+            if self._calls or selected is None or (resident is not None and resident.serves(selected)):
+                return None
+            return selected
+
+    def _enqueue(self, call: ModelCall) -> Future[Loaded | None]:
+        self._calls.put(call)
+        return call.answer
+
+    def _remembered(self) -> LoadSpec | None:
+        kept = self._settings.get(_SELECTED, None)
+        if kept is None:
+            return None
+        try:
+            spec = LoadSpec.model_validate(kept)
+            check_loadable(spec)
+        except Exception as error:  # moved, replaced, or written by another version
+            self.last_error = f"The model selected last cannot be used: {error}"
+            log.warning("%s", self.last_error)
+            return None
+        return spec

@@ -1,0 +1,133 @@
+"""The upscaler beside the model: which one was chosen (``selected``), which one the engine holds (``resident``).
+
+A job that upscales binds to the selected one when it is submitted. Never touches the engine: the dispatcher does what
+the calls say.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+from sdcpp_rest.core.load_spec import FileRef, UpscalerSpec
+from sdcpp_rest.engine.protocol import UpscalerReady
+from sdcpp_rest.errors import InvalidRequest
+from sdcpp_rest.services.dispatch.engine_calls import EngineCalls, UpscalerCall
+from sdcpp_rest.services.model_headers.inspection import NotAModel, inspect_file
+from sdcpp_rest.services.models.model_library import ModelLibrary
+from sdcpp_rest.store.settings_store import SettingsStore
+
+log = logging.getLogger(__name__)
+
+_SELECTED = "upscaler.selected"
+TILE_SIZES = (16, 4_096)
+MAX_THREADS = 256
+
+
+@dataclass(frozen=True)
+class UpscalerOutcome:
+    """A finished load: what was loaded, and how many times larger it makes a picture."""
+
+    spec: UpscalerSpec
+    factor: int
+
+
+class UpscalerSlot:
+    """See the module. Thread-safe; ``resident`` and ``ready`` are written by the dispatcher alone."""
+
+    def __init__(self, library: ModelLibrary, settings: SettingsStore, calls: EngineCalls) -> None:
+        self._library = library
+        self._settings = settings
+        self._calls = calls
+        self.selected: UpscalerSpec | None = None
+        self.resident: UpscalerSpec | None = None
+        self.ready: UpscalerReady | None = None
+
+    def load(self, model_name: str, n_threads: int = -1, tile_size: int = 128) -> UpscalerOutcome:
+        """Choose and load an upscaler; blocks until it is loaded.
+
+        Raises ModelNotFound, InvalidRequest, LoadFailed, EngineDied, EngineUnavailable.
+        """
+        spec = self.build_spec(model_name, n_threads, tile_size)
+        with self._calls.lock:
+            self._calls.refuse_if_closed()
+            self._settings.put(_SELECTED, spec.model_dump(mode="json"))
+            self.selected = spec
+            call = UpscalerCall(spec)
+            self._calls.put(call)
+        ready = call.answer.result()
+        assert ready is not None
+        return UpscalerOutcome(spec, ready.factor)
+
+    def unload(self) -> None:
+        """Free the upscaler and choose none; blocks. Idempotent."""
+        with self._calls.lock:
+            self._calls.refuse_if_closed()
+            self._settings.delete(_SELECTED)
+            self.selected = None
+            call = UpscalerCall()
+            self._calls.put(call)
+        call.answer.result()
+
+    def rest(self) -> None:
+        """Free the upscaler but keep it chosen: the next job that needs it loads it again. Blocks."""
+        with self._calls.lock:
+            self._calls.refuse_if_closed()
+            call = UpscalerCall()
+            self._calls.put(call)
+        call.answer.result()
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether something is about to be loaded or unloaded."""
+        return bool(self._calls)
+
+    def restore(self) -> None:
+        """At start: choose what was chosen last. It is loaded when a job needs it."""
+        kept = self._settings.get(_SELECTED, None)
+        if kept is None:
+            return
+        try:
+            spec = UpscalerSpec.model_validate(kept)
+            check_upscaler(spec.model)
+        except Exception as error:  # moved, replaced, or written by another version
+            log.warning("the upscaler chosen last cannot be used: %s", error)
+            return
+        self.selected = spec
+
+    def deselect(self, spec: UpscalerSpec) -> None:
+        """``spec`` turned out to be unusable: new jobs must not bind to it."""
+        with self._calls.lock:
+            if self.selected == spec:
+                self.selected = None
+                self._settings.delete(_SELECTED)
+
+    def build_spec(self, model_name: str, n_threads: int = -1, tile_size: int = 128) -> UpscalerSpec:
+        """The spec for an upscaler of the ``esrgan`` folder. Raises ModelNotFound, InvalidRequest."""
+        low, high = TILE_SIZES
+        if not low <= tile_size <= high:
+            raise InvalidRequest(
+                f"tile_size must be from {low} to {high}, got {tile_size}",
+                field="tile_size",
+                value=tile_size,
+                allowed=f"from {low} to {high}",
+            )
+        if n_threads != -1 and not 1 <= n_threads <= MAX_THREADS:
+            raise InvalidRequest(
+                f"n_threads must be -1 (automatic) or from 1 to {MAX_THREADS}, got {n_threads}",
+                field="n_threads",
+                value=n_threads,
+                allowed=f"-1, or from 1 to {MAX_THREADS}",
+            )
+        file = self._library.find("esrgan", model_name)
+        reference = FileRef(name=file.name, path=file.path)
+        check_upscaler(reference)
+        return UpscalerSpec(model=reference, tile_size=tile_size, n_threads=n_threads)
+
+
+def check_upscaler(file: FileRef) -> None:
+    """Refuse a file that is no upscaler, as far as its header tells. Raises NotAModel."""
+    inspected = inspect_file(file.path)
+    if inspected.format != "torch" and inspected.contents != "upscaler":
+        what = inspected.contents if inspected.contents != "unknown" else "something else"
+        raise NotAModel(f"{file.name} is no ESRGAN upscaler: it holds {what}", field="model_name", value=file.name)

@@ -1,0 +1,88 @@
+"""The last step of every submission: input pictures into the job's folder, the job into the queue, or neither."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+
+from typing_extensions import TypedDict, Unpack
+
+from sdcpp_rest.core.job import Job, JobKind
+from sdcpp_rest.core.load_spec import LoadSpec
+from sdcpp_rest.core.params import Params
+from sdcpp_rest.errors import SdcppRestError
+from sdcpp_rest.services.jobs.job_queue import JobQueue
+from sdcpp_rest.services.pictures.input_images import save_inputs
+from sdcpp_rest.services.pictures.outputs import Outputs
+
+
+class InputsNotStored(SdcppRestError):
+    """The data folder takes no input pictures: it is full, or cannot be written."""
+
+    code = "inputs_not_stored"
+
+
+class About(TypedDict, total=False):
+    """What is told about a job beside its parameters; see `JobQueue.submit`."""
+
+    title: str | None
+    origin: str
+    owner: str | None
+    warnings: Collection[str]
+
+
+class JobEntry:
+    """See the module."""
+
+    def __init__(self, queue: JobQueue, outputs: Outputs) -> None:
+        self._queue = queue
+        self._outputs = outputs
+
+    def enter(
+        self,
+        kind: JobKind,
+        params: Params,
+        *,
+        images: Mapping[str, str],
+        size: tuple[int, int],
+        spec: LoadSpec | None,
+        resizes_references: bool = True,
+        **more: Unpack[About],
+    ) -> tuple[Job, int]:
+        """Submit a job whose parameters have been checked; returns it with its position.
+
+        ``images`` is role -> base64 text or data URL, for `save_inputs`, as are ``size`` and ``resizes_references``.
+        Raises InvalidRequest for a picture that is none, InputsNotStored, QueueFull, EngineUnavailable.
+        """
+
+        def save(folder: Path) -> dict[str, str]:
+            return save_inputs(folder, images, size, resizes_references=resizes_references)
+
+        return self.enter_saved(kind, params, save=save, spec=spec, **more)
+
+    def enter_saved(
+        self,
+        kind: JobKind,
+        params: Params,
+        *,
+        save: Callable[[Path], dict[str, str]],
+        spec: LoadSpec | None,
+        **more: Unpack[About],
+    ) -> tuple[Job, int]:
+        """The same for pictures that are decoded already: ``save`` puts them into a folder and tells role -> file name.
+
+        Raises InputsNotStored, QueueFull, EngineUnavailable, and what ``save`` raises.
+        """
+        job_id = str(uuid.uuid4())
+        try:
+            try:
+                inputs = save(self._outputs.inputs_of(job_id))
+            except OSError as error:
+                raise InputsNotStored(f"The input pictures could not be stored: {error.strerror or error}") from error
+            return self._queue.submit(
+                kind, params.model_dump(mode="json"), job_id=job_id, load_spec=spec, inputs=inputs, **more
+            )
+        except Exception:
+            self._outputs.discard_inputs(job_id)
+            raise

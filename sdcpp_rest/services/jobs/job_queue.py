@@ -1,0 +1,465 @@
+"""The queue as everybody sees it: submit, look, cancel, wait; and, for the dispatcher, the ends a job can come to.
+
+The row is written first, the event published after it, and nothing of a job is published after its end. Never touches
+the engine itself: a running job is cancelled through its `ActiveJob`.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import uuid
+from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError  # the builtin one only since Python 3.11
+from datetime import datetime
+from typing import Any, Literal, TypeAlias
+
+from sdcpp_rest.core.events import JobAdded, JobCancelled, JobStatusChanged, QueuePaused, QueueResumed
+from sdcpp_rest.core.job import FINISHED, Job, JobKind, JobStatus, Progress, Timings, utc_now
+from sdcpp_rest.core.job_filter import ALL_STATUSES, JobFilter, JobHead, Order, SortKey
+from sdcpp_rest.core.load_spec import LoadSpec
+from sdcpp_rest.errors import Conflict, EngineUnavailable, WaitTimeout
+from sdcpp_rest.services.jobs.active_jobs import ActiveJob, ActiveJobs
+from sdcpp_rest.services.jobs.event_bus import EventBus
+from sdcpp_rest.services.pictures.outputs import Outputs
+from sdcpp_rest.store.database import DatabaseUnusable
+from sdcpp_rest.store.job_store import JobStore
+from sdcpp_rest.store.settings_store import SettingsStore
+
+log = logging.getLogger(__name__)
+
+_RETRY_PAUSE_SECONDS = 0.2
+_PAUSED = "queue.paused"
+
+# The class below has a method called ``list``.
+Jobs: TypeAlias = list[Job]
+Heads: TypeAlias = list[JobHead]
+ENGINE_KINDS: frozenset[JobKind] = frozenset({"txt2img", "img2img", "txt2vid", "upscale", "convert"})
+# Done beside the engine, in a lane of their own.
+FILE_KINDS: frozenset[JobKind] = frozenset({"model_download", "model_hash"})
+
+
+class JobQueue:
+    """See the module. Thread-safe.
+
+    Args:
+        settings: where a pause is remembered: a server that comes back must not begin what was to wait.
+        max_pending: jobs that may wait; one more is refused.
+        max_requeues: how often a job that the server's own end interrupted is tried again: it may be the reason.
+    """
+
+    def __init__(
+        self,
+        store: JobStore,
+        settings: SettingsStore,
+        bus: EventBus,
+        outputs: Outputs,
+        active: ActiveJobs,
+        max_pending: int,
+        max_requeues: int,
+    ) -> None:
+        self._store = store
+        self._settings = settings
+        self._bus = bus
+        self._outputs = outputs
+        self._active = active
+        self._max_pending = max_pending
+        self._max_requeues = max_requeues
+        self._waiting: dict[str, list[Future[Job]]] = {}
+        self._waiting_lock = threading.Lock()
+        self._closing = threading.Event()
+        self._paused = settings.get(_PAUSED) is True
+        self.on_submitted: Callable[[], None] = lambda: None
+        self.on_finished: Callable[[Job], None] = lambda job: None
+
+    # --- for everybody ----------------------------------------------------------------------------------------------
+
+    def submit(
+        self,
+        kind: JobKind,
+        params: Mapping[str, Any],
+        *,
+        load_spec: LoadSpec | None = None,
+        job_id: str | None = None,
+        inputs: Mapping[str, str] | None = None,
+        title: str | None = None,
+        origin: str = "native",
+        owner: str | None = None,
+        warnings: Collection[str] = (),
+    ) -> tuple[Job, int]:
+        """Append a job; returns it with its 1-based position among the pending ones.
+
+        When this returns, the job survives a power cut. Raises QueueFull, and EngineUnavailable while the server stops.
+        """
+        if self._closing.is_set():
+            raise EngineUnavailable("The server is stopping and takes no new jobs")
+        job = Job(
+            id=job_id or str(uuid.uuid4()),
+            kind=kind,
+            params=dict(params),
+            load_spec=load_spec,
+            inputs=dict(inputs or {}),
+            title=title,
+            origin=origin,
+            owner=owner,
+            warnings=tuple(warnings),
+        )
+        with self._active.claim_lock:
+            position = self._store.insert(job, self._max_pending)
+            self._bus.publish(JobAdded(job_id=job.id, type=job.kind, position=position))
+        self.on_submitted()
+        return job, position
+
+    def get(self, job_id: str) -> Job:
+        """Raises JobNotFound."""
+        return self._store.get(job_id)
+
+    def position(self, job_id: str) -> int | None:
+        """1-based among the pending jobs; ``None`` for any other job."""
+        return self._store.position(job_id)
+
+    def positions(self) -> dict[str, int]:
+        """`position` of every pending job, by id."""
+        return self._store.positions()
+
+    def list(
+        self,
+        limit: int = 200,
+        offset: int = 0,
+        status: Collection[JobStatus] | None = None,
+        kind: JobKind | None = None,
+        search: str | None = None,
+        order: Order = "desc",
+    ) -> Jobs:
+        """Without a filter: every active job and the newest ``limit`` finished ones."""
+        chosen = set(status) if status else None
+        return self._store.list(limit=limit, offset=offset, status=chosen, kind=kind, search=search, order=order)
+
+    def heads(
+        self,
+        wanted: JobFilter,
+        *,
+        limit: int,
+        offset: int = 0,
+        sort: SortKey = "created_at",
+        order: Order = "desc",
+        active_first: bool = True,
+    ) -> Heads:
+        """As `list`, by every filter there is, and only what changes of each job; without ``active_first`` as one list
+        of everything that passes."""
+        return self._store.heads(wanted, limit=limit, offset=offset, sort=sort, order=order, active_first=active_first)
+
+    def get_many(self, job_ids: Sequence[str]) -> dict[str, Job]:
+        """Jobs by id; those that are not there are left out."""
+        return self._store.get_many(job_ids)
+
+    def found(self, wanted: JobFilter) -> dict[str, int]:
+        """How many jobs pass a filter, by status; those that its status leaves out are 0 and not in ``total``."""
+        counts = self._store.counts(wanted)
+        passed: dict[str, int] = {status: counts[status] if status in wanted.status else 0 for status in ALL_STATUSES}
+        return {**passed, "total": sum(passed.values())}
+
+    def days(self, wanted: JobFilter, dates: Sequence[str]) -> dict[str, int]:
+        """How many jobs that pass were submitted on each of these days (``2024-01-31``, UTC)."""
+        return self._store.days(wanted, dates)
+
+    def titles(self) -> tuple[str, ...]:
+        """Every title that a job has, once."""
+        return self._store.titles()
+
+    def retitle(self, job_id: str, title: str | None) -> Job:
+        """Give a job another title, or none. Raises JobNotFound."""
+        return self._store.retitle(job_id, title)
+
+    def to_front(self, job_id: str) -> Job:
+        """Make a pending job the next one. Raises JobNotFound, and Conflict for one that does not wait."""
+        # Under the lock: the dispatcher must not take the next job between the look and the move.
+        with self._active.claim_lock:
+            job = self._store.to_front(job_id)
+        if job is None:
+            status = self._store.get(job_id).status
+            raise Conflict(f"Only a pending job can be moved to the front; this one is {status}", status=status)
+        return job
+
+    def counts(self) -> dict[str, int]:
+        """Jobs by status, and ``total``.
+
+        ``processing`` counts what the engine computes: a job whose files are still being encoded beside its successor
+        does not count a second time, and a download not at all.
+        """
+        counts = dict(self._store.counts())
+        beside = sum(1 for active in self._active.all() if active.job.kind in FILE_KINDS)
+        counts["processing"] = max(0, min(1, counts.get("processing", 0) - beside))
+        return counts
+
+    def progress(self, job: Job) -> Progress:
+        """Where ``job`` stands: live while it is active, complete or untouched otherwise."""
+        active = self._active.get(job.id)
+        if active is not None and job.status == "processing":
+            return active.progress
+        steps, images = job.step_count, int(job.params.get("batch_count", 1))
+        if job.status == "completed":
+            # What is not sampled has one step: that it is done.
+            steps = steps or 1
+            return Progress(step=steps, total_steps=steps, current_image=images - 1, total_images=images, phase="done")
+        return Progress(total_steps=steps, total_images=images, phase="done" if job.status in FINISHED else "queued")
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether any job for the engine runs, or waits and will run by itself."""
+        if any(active.job.kind in ENGINE_KINDS for active in self._active.all()):
+            return True
+        if self._paused:
+            return False
+        beside = sum(self._store.counts(JobFilter(kind=kind))["pending"] for kind in FILE_KINDS)
+        return self._store.counts()["pending"] > beside
+
+    @property
+    def is_paused(self) -> bool:
+        return self._paused
+
+    def pause(self) -> bool:
+        """Take no job off the queue until `resume`, also after a restart; what runs goes on, and models can be loaded.
+
+        When this returns, nothing more begins. Says whether it changed anything.
+        """
+        return self._set_paused(True)
+
+    def resume(self) -> bool:
+        """Says whether it changed anything."""
+        changed = self._set_paused(False)
+        self.on_submitted()
+        return changed
+
+    def purge_finished(self, *, older_than: datetime | None = None, beyond: int | None = None) -> int:
+        """Forget finished jobs, with their files: those that ended before ``older_than``, or the oldest of more than
+        ``beyond``. The newest one stays in any case. Returns how many were removed."""
+        removed = 0
+        for job_id in self._store.expired(older_than=older_than, beyond=beyond):
+            # The row first: a row without files would promise pictures, files without a row are only old files.
+            if self._store.delete(job_id):
+                self._outputs.discard(job_id)
+                self._outputs.discard_inputs(job_id)
+                removed += 1
+        return removed
+
+    def cancel(self, job_id: str) -> Literal["cancelled", "cancelling"]:
+        """Cancel a pending or a running job. ``cancelling``: the engine has been told and stops at its next step.
+
+        Raises Conflict for a job that is finished or was never there.
+        """
+        with self._active.claim_lock:
+            job = self._store.transition(job_id, "cancelled", {"pending"})
+            active = self._active.get(job_id)
+            # Under the lock: a job that is just being put back would run again, and the cancel would be lost.
+            is_stopping = active is not None and active.request_cancel()
+        if job is not None:
+            self._announce_cancelled(job, "pending")
+            return "cancelled"
+        if is_stopping:
+            return "cancelling"
+        if active is not None:
+            job = self._store.transition(job_id, "cancelled", {"processing"})
+            if job is not None:
+                # Its files are being encoded or moved; who does that sees that the row was lost and removes them.
+                self._announce_cancelled(job, "processing")
+                return "cancelled"
+        raise Conflict("Cannot cancel job (not found or already processing)")
+
+    def wait(self, job_id: str, timeout_seconds: float | None = None) -> Job:
+        """Block until the job is finished and return it.
+
+        Raises JobNotFound, WaitTimeout (the job goes on), EngineUnavailable when the server stops meanwhile.
+        """
+        future: Future[Job] = Future()
+        try:
+            self._enlist(job_id, future)
+            return future.result(timeout_seconds)
+        except FutureTimeoutError:
+            raise WaitTimeout(f"Job {job_id} was not finished within {timeout_seconds:g} s; it goes on") from None
+        finally:
+            self._strike_off(job_id, future)
+
+    def ending(self, job_id: str) -> Future[Job]:
+        """What `wait` waits for, for those who have other things to wait for besides: the finished job, or
+        EngineUnavailable when the server stops meanwhile. Raises JobNotFound."""
+        future: Future[Job] = Future()
+        try:
+            self._enlist(job_id, future)
+        except BaseException:
+            self._strike_off(job_id, future)
+            raise
+        return future
+
+    def close(self) -> None:
+        """Take no more jobs and release everybody who waits. Idempotent."""
+        self._closing.set()
+        with self._waiting_lock:
+            futures = [future for futures in self._waiting.values() for future in futures]
+            self._waiting.clear()
+        for future in futures:
+            future.set_exception(EngineUnavailable("The server is stopping; the job goes on when it is back"))
+
+    # --- for the dispatcher -----------------------------------------------------------------------------------------
+
+    def claim(self, kinds: Collection[JobKind] = ENGINE_KINDS) -> ActiveJob | None:
+        """Take the next pending job of these kinds off the queue; none while it is paused."""
+        with self._active.claim_lock:
+            return None if self._paused else self._begun(self._store.claim_next(kinds))
+
+    def claim_this(self, job_id: str) -> ActiveJob | None:
+        """Take one job off the queue, if it is still pending; none while it is paused."""
+        with self._active.claim_lock:
+            if self._paused:
+                return None
+            return self._begun(self._store.transition(job_id, "processing", {"pending"}, started_at=utc_now()))
+
+    def _begun(self, job: Job | None) -> ActiveJob | None:
+        if job is None:
+            return None
+        active = self._active.add(job)
+        self._bus.publish(JobStatusChanged(job_id=job.id, status="processing", previous_status="pending"))
+        return active
+
+    def complete(
+        self, active: ActiveJob, outputs: tuple[str, ...], timings: Timings, warnings: tuple[str, ...]
+    ) -> bool:
+        """The files are in place; false when a cancel won the row first, and the files have to go."""
+        job = self._settle(
+            active.job.id, "completed", {"processing"}, outputs=outputs, timings=timings, warnings=warnings
+        )
+        return self._end(active, job)
+
+    def fail(self, active: ActiveJob, code: str, message: str, timings: Timings) -> None:
+        job = self._settle(active.job.id, "failed", {"processing"}, error=message, error_code=code, timings=timings)
+        self._end(active, job)
+
+    def cancelled(self, active: ActiveJob, timings: Timings) -> None:
+        """The engine has stopped a job that was to be cancelled."""
+        job = self._settle(active.job.id, "cancelled", {"processing"}, timings=timings)
+        self._end(active, job)
+
+    def requeue(self, active: ActiveJob, timings: Timings) -> None:
+        """The job could not end (the server stops, there is no engine): it is pending again, and this attempt does not
+        count. Only if somebody has cancelled it meanwhile, it is cancelled, with ``timings``."""
+        with self._active.claim_lock:
+            if not active.cancel_requested:
+                job = self._settle(active.job.id, "pending", {"processing"}, refund_attempt=True)
+                self._active.remove(active.job.id)
+                if job is not None:
+                    self._announce(job)
+                return
+        self.cancelled(active, timings)
+
+    def recover(self, encode_spool: Callable[[Job], tuple[str, ...] | None]) -> None:
+        """At start: settle what a killed server left behind.
+
+        A job whose output folder is whole is completed; one whose pixels wait in the spool is encoded (``encode_spool``
+        returns its outputs); anything else is pending again, ahead of the others, until it was interrupted too often.
+        """
+        for job in self._store.interrupted():
+            outputs = self._outputs.published(job.id) or encode_spool(job)
+            if outputs is not None:
+                settled = self._store.transition(job.id, "completed", {"processing"}, outputs=outputs)
+            elif job.attempts <= self._max_requeues or job.kind in FILE_KINDS:
+                # A download goes on where it was; it cannot be what took the server down, as a picture can.
+                settled = self._store.transition(job.id, "pending", {"processing"})
+            else:
+                message = f"The server was stopped {job.attempts} times while this job was running"
+                settled = self._store.transition(
+                    job.id, "failed", {"processing"}, error=message, error_code="interrupted"
+                )
+            if settled is not None:
+                # Clients may be back already: they listen, or wait for this very job.
+                log.info("job %s was interrupted; it is %s now", job.id, settled.status)
+                self._announce(settled)
+
+    def pending_bound_to(self, spec: LoadSpec) -> int:
+        return self._store.pending_bound_to(spec.key)
+
+    # --- inside -----------------------------------------------------------------------------------------------------
+
+    def _enlist(self, job_id: str, future: Future[Job]) -> None:
+        with self._waiting_lock:
+            self._waiting.setdefault(job_id, []).append(future)
+        # Looked at after enlisting: a job that ends in between resolves the future.
+        job = self._store.get(job_id)
+        if job.status in FINISHED:
+            self._strike_off(job_id, future, job)
+        elif self._closing.is_set():
+            reason = EngineUnavailable("The server is stopping; the job goes on when it is back")
+            self._strike_off(job_id, future, reason)
+
+    def _strike_off(self, job_id: str, future: Future[Job], result: Job | Exception | None = None) -> None:
+        """Wait for the job no more; resolve ``future`` unless whoever ended the job has."""
+        with self._waiting_lock:
+            waiting = self._waiting.get(job_id, [])
+            is_ours = future in waiting
+            if is_ours:
+                waiting.remove(future)
+            if not waiting:
+                self._waiting.pop(job_id, None)
+        if not is_ours or result is None:
+            return
+        if isinstance(result, Exception):
+            future.set_exception(result)
+        else:
+            future.set_result(result)
+
+    def _set_paused(self, paused: bool) -> bool:
+        with self._active.claim_lock:
+            if self._paused == paused:
+                return False
+            # Written first: a pause that cannot be remembered is refused as a whole.
+            self._settings.put(_PAUSED, paused)
+            self._paused = paused
+            self._bus.publish(QueuePaused() if paused else QueueResumed())
+            return True
+
+    def _settle(self, job_id: str, to: JobStatus, allowed_from: Collection[JobStatus], **fields: Any) -> Job | None:
+        """`JobStore.transition`, again and again while the disk is full: a job whose end is not written down would be
+        processing for ever, and everybody who waits for it with it. Raises only once the server stops."""
+        pause = _RETRY_PAUSE_SECONDS
+        while True:
+            try:
+                return self._store.transition(job_id, to, allowed_from, **fields)
+            except DatabaseUnusable as error:
+                if self._closing.is_set():
+                    raise
+                log.error("job %s is %s, but that cannot be written down yet: %s", job_id, to, error.message)
+            self._closing.wait(pause)
+            pause = min(10.0, pause * 2)
+
+    def _end(self, active: ActiveJob, job: Job | None) -> bool:
+        """Forget the live state; if this call won the row (``job``), announce the end."""
+        self._active.remove(active.job.id)
+        if job is None:
+            return False
+        if job.status == "cancelled":
+            self._announce_cancelled(job, "processing")
+        else:
+            self._announce(job)
+        return True
+
+    def _announce(self, job: Job) -> None:
+        self._bus.publish(
+            JobStatusChanged(
+                job_id=job.id, status=job.status, previous_status="processing", outputs=job.outputs, error=job.error
+            )
+        )
+        if job.status in FINISHED:
+            self._resolve(job)
+
+    def _announce_cancelled(self, job: Job, previous: JobStatus) -> None:
+        self._outputs.discard_inputs(job.id)
+        self._bus.publish(JobStatusChanged(job_id=job.id, status="cancelled", previous_status=previous))
+        self._bus.publish(JobCancelled(job_id=job.id))
+        self._resolve(job)
+
+    def _resolve(self, job: Job) -> None:
+        self.on_finished(job)
+        with self._waiting_lock:
+            futures = self._waiting.pop(job.id, [])
+        for future in futures:
+            future.set_result(job)

@@ -1,0 +1,27 @@
+"""Which preset a model has: the settings of its family and variant, found by its file's header and name.
+
+Knows files only through their inspection; it must not know the model folders, nor what is loaded.
+"""
+
+from __future__ import annotations
+
+from sdcpp_rest.core import architectures
+from sdcpp_rest.core.load_spec import LoadSpec
+from sdcpp_rest.core.presets import PRESETS, Preset
+from sdcpp_rest.core.variants import variant
+from sdcpp_rest.services.model_headers.inspection import NotAModel, inspect_file
+
+
+def preset_of(spec: LoadSpec, family_name: str | None = None) -> Preset | None:
+    """The preset of the model that ``spec`` loads; ``None`` for one whose family is not known.
+
+    ``family_name`` is the library's own verdict, for files that were not recognised before they were loaded.
+    """
+    architecture = architectures.named(spec.architecture) or architectures.named(family_name)
+    if architecture is None:
+        return None
+    try:
+        tensors = inspect_file(spec.model.path).tensors
+    except NotAModel:
+        tensors = {}  # gone or replaced since it was loaded: its name is all that is left to go by
+    return PRESETS[variant(architecture, tensors, spec.model.name, spec.components).preset]

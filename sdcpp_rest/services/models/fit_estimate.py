@@ -1,0 +1,352 @@
+"""Whether a model and what it computes fit into this machine's memory, and which options would make them.
+
+Reads file headers only; the arithmetic is core.fit's. Knows devices as numbers; must not know the engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
+
+from sdcpp_rest.core import architectures, fit, quantization
+from sdcpp_rest.core.architectures import Shapes
+from sdcpp_rest.core.catalog import COMPONENT_TYPES, Sidecar
+from sdcpp_rest.core.fit import Autoencoder, Part, Size
+from sdcpp_rest.core.load_spec import Component, LoadOptions, LoadSpec
+from sdcpp_rest.errors import InvalidRequest, ModelNotFound
+from sdcpp_rest.services.model_headers.inspection import Inspection, inspect_parts
+from sdcpp_rest.services.models.model_library import ModelLibrary
+
+Verdict = Literal["fits", "tight", "no"]
+
+_PART_OF_ROLE: dict[str, Part] = {
+    "vae": "vae",
+    "taesd": "vae",
+    "clip_l": "text_encoders",
+    "clip_g": "text_encoders",
+    "clip_vision": "text_encoders",
+    "t5xxl": "text_encoders",
+    "llm": "text_encoders",
+    "llm_vision": "text_encoders",
+    "controlnet": "controlnet",
+    "high_noise_diffusion_model": "diffusion_model",
+    "photo_maker": "text_encoders",
+}
+_PROCESSOR: dict[str, Any] = {"name": "CPU", "description": "", "is_gpu": False}
+_TIGHT_SHARE = 0.9
+_SMALLER = ("q8_0", "q4_0")
+
+
+@dataclass(frozen=True)
+class Ask:
+    """What is to be drawn. ``components`` maps roles to names and wins over the model's sidecar; an empty name means
+    none. ``weight_type`` of ``None``: the sidecar's."""
+
+    width: int
+    height: int
+    batch_count: int = 1
+    video_frames: int = 1
+    components: Mapping[str, str] = field(default_factory=dict)
+    weight_type: str | None = None
+
+
+@dataclass(frozen=True)
+class Needs:
+    """Bytes: weights by part as they are held, and the buffer of each part, of which one is held at a time."""
+
+    weights: Mapping[Part, int]
+    buffers: Mapping[Part, int]
+
+    @property
+    def weight_bytes(self) -> int:
+        return sum(self.weights.values())
+
+    @property
+    def peak_bytes(self) -> int:
+        """All weights and the largest buffer: what it takes where everything is in one memory."""
+        return self.weight_bytes + max(self.buffers.values(), default=0)
+
+
+@dataclass(frozen=True)
+class Advice:
+    """An option of ``POST /models/load`` (or of a job), and the bytes that it would save."""
+
+    option: str
+    value: bool | float | str
+    saves_bytes: int
+    text: str
+
+
+@dataclass(frozen=True)
+class DeviceFit:
+    """One device's share; sizes in bytes."""
+
+    name: str
+    description: str
+    is_gpu: bool
+    free_bytes: int
+    total_bytes: int
+    needed_bytes: int
+    verdict: Verdict
+    advice: tuple[Advice, ...]
+
+
+@dataclass(frozen=True)
+class Fit:
+    """The whole estimate."""
+
+    name: str
+    architecture: str | None
+    needs: Needs
+    devices: tuple[DeviceFit, ...]
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Load:
+    """What is looked at: the inspected files by role (the model's own is ``""``), the options, the size."""
+
+    files: Mapping[str, Inspection]
+    options: LoadOptions
+    size: Size
+
+    @property
+    def model(self) -> Inspection:
+        return self.files[""]
+
+    def autoencoder(self) -> Autoencoder | None:
+        """What decodes: the TAESD where there is one that is not for previews only, else the VAE that was named, else
+        the model's own; ``None`` where pixels need none or it is not known which one."""
+        roles = ["vae", ""] if self.options.tae_preview_only else ["taesd", "vae", ""]
+        found = (fit.autoencoder_of(self.files[role].tensors) for role in roles if role in self.files)
+        return next((one for one in found if one is not None), None)
+
+
+def memory_needed(spec: LoadSpec, width: int, height: int, video_frames: int = 1) -> int:
+    """Bytes that loading ``spec`` and drawing one picture (or video) of that size takes, in all memories together.
+
+    For refusing what cannot possibly fit. Raises NotAModel when a file of the spec is no model any more.
+    """
+    files = {"": inspect_parts([spec.model.path])}
+    files.update({role: inspect_parts([one.path]) for role, one in spec.components.items()})
+    return _needs(_Load(files, spec.options, Size(width, height, video_frames)), is_gpu=False).peak_bytes
+
+
+class FitEstimates:
+    """Estimates for the models of a library.
+
+    Args:
+        memory: the body of ``GET /memory``: devices and the system's own memory.
+        resident: what the engine holds now; its memory would be free for another model.
+    """
+
+    def __init__(
+        self, library: ModelLibrary, memory: Callable[[], dict[str, Any]], resident: Callable[[], LoadSpec | None]
+    ) -> None:
+        self._library = library
+        self._memory = memory
+        self._resident = resident
+
+    def of(self, model_type: str, name: str, ask: Ask) -> Fit:
+        """The estimate for one model. Raises ModelNotFound, NotAModel, InvalidRequest (a component's role, a weight
+        type)."""
+        file = self._library.find(model_type, name)
+        warnings: list[str] = []
+        sidecar = self._library.sidecar(file.path) or Sidecar()
+        files = {"": inspect_parts(file.parts or (file.path,)), **self._components(ask, sidecar, warnings)}
+        options = LoadOptions.model_validate(sidecar.load_options)
+        if ask.weight_type is not None:
+            quantization.weight_type("weight_type", ask.weight_type)
+            options = options.model_copy(update={"weight_type": ask.weight_type})
+        load = _Load(files, options, Size(ask.width, ask.height, ask.video_frames))
+        warnings += _gaps(load)
+        return Fit(
+            name=file.name,
+            architecture=load.model.architecture.name if load.model.architecture else None,
+            needs=_needs(load, is_gpu=any(one["is_gpu"] for one in self._memory()["devices"])),
+            devices=tuple(self._devices(load)),
+            warnings=tuple(warnings),
+        )
+
+    def usual_size(self, model_type: str, name: str) -> tuple[int, int]:
+        """The width and height that the model draws by itself: its sidecar's, else its family's. Raises as `of`."""
+        file = self._library.find(model_type, name)
+        sidecar = self._library.sidecar(file.path) or Sidecar()
+        asked = sidecar.generation_defaults
+        architecture = inspect_parts(file.parts or (file.path,)).architecture
+        side = 512 if architecture is None or architecture.id.startswith(("sd1", "sd2", "sdxs")) else 1024
+        return int(asked.get("width", side)), int(asked.get("height", side))
+
+    def _components(self, ask: Ask, sidecar: Sidecar, warnings: list[str]) -> dict[str, Inspection]:
+        known: tuple[Component, ...] = get_args(Component)
+        for role in ask.components.keys() - set(known):
+            raise InvalidRequest(
+                f"component: {role[:80]!r} is not a component; allowed: {', '.join(known)}",
+                field="component",
+                value=role[:200],
+                allowed=list(known),
+            )
+        found: dict[str, Inspection] = {}
+        for role in known:
+            name = ask.components.get(role, sidecar.components.get(role, ""))
+            if not name or role not in COMPONENT_TYPES:
+                continue
+            try:
+                found[role] = self._inspected(role, name)
+            except (ModelNotFound, InvalidRequest) as error:
+                if role in ask.components:
+                    error.detail["field"] = "component"
+                    raise
+                warnings.append(f"The model's sidecar names {name[:80]!r} as '{role}', which cannot be used.")
+        return found
+
+    def _inspected(self, role: Component, name: str) -> Inspection:
+        missing: ModelNotFound | None = None
+        for kind in COMPONENT_TYPES[role]:
+            try:
+                file = self._library.find(kind, name)
+            except ModelNotFound as error:
+                missing = missing or error
+            else:
+                return inspect_parts(file.parts or (file.path,))
+        assert missing is not None
+        raise missing
+
+    def _devices(self, load: _Load) -> list[DeviceFit]:
+        memory = self._memory()
+        system = memory["system"]
+        held = memory["engine"]["rss_bytes"] or 0 if self._resident() is not None else 0
+        shown = []
+        # Until an engine has told its devices there is the processor at least.
+        for device in memory["devices"] or (_PROCESSOR,):
+            is_gpu = bool(device["is_gpu"])
+            # A processor's free memory is the system's, and what the engine holds is given back by the next load.
+            free = int(device["free_bytes"]) if is_gpu else int(system["available_bytes"]) + held
+            total = int(device["total_bytes"]) if is_gpu else int(system["total_bytes"])
+            needed = _on_device(load, is_gpu)
+            shown.append(
+                DeviceFit(
+                    name=device["name"],
+                    description=device["description"],
+                    is_gpu=is_gpu,
+                    free_bytes=min(free, total),
+                    total_bytes=total,
+                    needed_bytes=needed,
+                    verdict="no" if needed > free else "tight" if needed > free * _TIGHT_SHARE else "fits",
+                    advice=tuple(_advice(load, is_gpu, needed, free)) if needed > free * _TIGHT_SHARE else (),
+                )
+            )
+        return shown
+
+
+def _needs(load: _Load, is_gpu: bool) -> Needs:
+    options = load.options
+    wanted = quantization.weight_type("weight_type", options.weight_type)
+    rules = quantization.tensor_type_rules("tensor_type_rules", options.tensor_type_rules)
+    weights: dict[Part, int] = dict.fromkeys(fit.PARTS, 0)
+    for role, file in load.files.items():
+        default = _PART_OF_ROLE.get(role, "diffusion_model")
+        if file.format == "torch":
+            weights[default] += file.size_bytes
+            continue
+        tensors = _without_encoder(file.tensors) if options.vae_decode_only else file.tensors
+        for part, count in fit.weight_bytes(tensors, file.tensor_types, default, wanted, rules).items():
+            weights[part] += count
+    architecture = load.model.architecture
+    flash = options.diffusion_flash_attn if options.diffusion_flash_attn is not None else options.flash_attn
+    buffers: dict[Part, int] = {
+        "text_encoders": fit.encoder_buffer(frozenset(load.files)),
+        "diffusion_model": fit.diffusion_buffer(
+            architecture, load.model.tensors, load.size, flash=is_gpu if flash is None else flash
+        ),
+    }
+    autoencoder = load.autoencoder()
+    if autoencoder is None and _wants_vae(load):
+        autoencoder = Autoencoder()
+        weights["vae"] += fit.USUAL_VAE_BYTES
+    if autoencoder is not None:
+        buffers["vae"] = fit.vae_buffer(autoencoder, load.size, options.vae_tiling, options.vae_conv_direct)
+    return Needs(weights, buffers)
+
+
+def _without_encoder(tensors: Shapes) -> Shapes:
+    """An autoencoder that only decodes leaves its other half on the disk."""
+    starts = ("encoder.", "first_stage_model.encoder.", "vae.encoder.", "quant_conv.", "first_stage_model.quant_conv.")
+    if not any("decoder." in name for name in tensors):
+        return tensors  # a text encoder's tensors may be called so too
+    return {name: shape for name, shape in tensors.items() if not name.startswith(starts)}
+
+
+def _wants_vae(load: _Load) -> bool:
+    architecture = load.model.architecture
+    return architecture is None or architecture.has_vae
+
+
+def _on_device(load: _Load, is_gpu: bool) -> int:
+    """Bytes in the memory of the device that computes. With a GPU, what is kept on the CPU needs none of it; with
+    offload_to_cpu only the part that works does."""
+    needs, options = _needs(load, is_gpu), load.options
+    if not is_gpu:
+        return needs.peak_bytes
+    here: dict[Part, bool] = {
+        "text_encoders": not options.keep_clip_on_cpu,
+        "diffusion_model": True,
+        "vae": not options.keep_vae_on_cpu,
+        "controlnet": not options.keep_controlnet_on_cpu,
+    }
+    weights = {part: count for part, count in needs.weights.items() if here[part]}
+    buffers = {part: count for part, count in needs.buffers.items() if here[part]}
+    if not options.offload_to_cpu:
+        return sum(weights.values()) + max(buffers.values())
+    return max(weights[part] + buffers.get(part, 0) for part in weights)
+
+
+def _advice(load: _Load, is_gpu: bool, needed: int, free: int) -> list[Advice]:
+    """Options that would take less, the largest saving first."""
+    found: list[Advice] = []
+
+    def offer(option: str, value: bool | str, text: str) -> None:
+        changed = load.options.model_copy(update={option: value})
+        saved = needed - _on_device(_Load(load.files, changed, load.size), is_gpu)
+        if saved > 0:
+            found.append(Advice(option, value, saved, text))
+
+    if is_gpu:
+        offer("offload_to_cpu", True, "Weights stay in main memory and come to the GPU in turn; slower.")
+        offer("keep_clip_on_cpu", True, "The text encoders stay in main memory.")
+        offer("keep_vae_on_cpu", True, "The VAE stays in main memory; decoding is slow there.")
+        offer("diffusion_flash_attn", True, "Attention without the matrix of all pairs of tokens.")
+    offer("vae_tiling", True, "The picture is decoded tile by tile.")
+    offer("vae_conv_direct", True, "The VAE's convolutions without their buffer of columns.")
+    for name in _SMALLER:
+        offer("weight_type", name, f"Weights are converted to {name} while they are loaded; slightly worse pictures.")
+    if not is_gpu:
+        offer("diffusion_flash_attn", True, "Attention without the matrix of all pairs of tokens; slower on the CPU.")
+    found.sort(key=lambda one: -one.saves_bytes)
+    if is_gpu and needed > free:
+        gib = int(free * _TIGHT_SHARE / (1 << 30) * 10) / 10
+        if gib > 0:
+            text = "The diffusion model is computed in pieces that fit into so many GiB; slower."
+            found.append(Advice("max_vram", gib, needed - int(gib * (1 << 30)), text))
+    return found
+
+
+def _gaps(load: _Load) -> list[str]:
+    """Sentences about what the estimate does not know."""
+    model = load.model
+    said = list(model.warnings)
+    if model.format == "torch":
+        said.append("A torch file is not looked into: its size stands for its weights, and its family is not known.")
+    elif model.contents not in ("picture model", "unknown"):
+        said.append(f"This file is of the kind '{model.contents}' and draws no pictures by itself.")
+    architecture = model.architecture
+    if architecture is not None:
+        # Whether there is a VAE is told below, with what is assumed instead.
+        given = {*load.files, "vae"} - {""}
+        kind = architectures.natural_kind(model.tensors) or "checkpoint"
+        faults = architectures.missing_components(architecture, model.tensors, given, kind=kind)
+        said += [f"Not counted: {text}" for text in faults]
+    if load.autoencoder() is None and _wants_vae(load):
+        said.append(f"No VAE is named: a usual one of {fit.USUAL_VAE_BYTES >> 20} MiB is assumed.")
+    return said

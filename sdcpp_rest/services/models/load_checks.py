@@ -1,0 +1,138 @@
+"""What can be known about a load before the library is asked: files, components, options.
+
+Everything that is known to end the library's process while it loads, and is decided by a request, is refused here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sdcpp_rest.core import architectures, quantization
+from sdcpp_rest.core.architectures import Contents
+from sdcpp_rest.core.catalog import ModelFile
+from sdcpp_rest.core.load_spec import FileRef, LoadSpec
+from sdcpp_rest.errors import InvalidRequest
+from sdcpp_rest.services.model_headers import autoencoders
+from sdcpp_rest.services.model_headers.inspection import Inspection, NotAModel, inspect_file
+from sdcpp_rest.services.models.load_options import check_options
+
+_MAX_EMBEDDING_BYTES = 16 << 20
+
+_NEVER_A_COMPONENT: frozenset[Contents] = frozenset({"LoRA", "upscaler", "embedding", "picture model"})
+_ARTICLE = {"upscaler": "an upscaler", "embedding": "an embedding"}
+
+
+def check_loadable(spec: LoadSpec) -> list[str]:
+    """Refuse what would end the process while the model is loaded or at its first picture, as far as the files'
+    headers and the options tell; answer warnings for the rest.
+
+    Raises InvalidRequest (NotAModel where a file is at fault), naming the field, the value and what is allowed.
+    """
+    check_options(spec.options)
+    main = inspect_file(spec.model.path)
+    components = {role: inspect_file(file.path) for role, file in spec.components.items()}
+    warnings = [f"{spec.model.name}: {text}" for text in main.warnings]
+    _check_main(spec.model, main)
+    for role, inspected in components.items():
+        _check_component(role, spec.components[role], inspected)
+    _check_lora_mode(spec, [main, *components.values()])
+    _check_encoder(spec)
+    architecture = main.architecture
+    if architecture is None:
+        if main.format == "torch":
+            warnings.append(f"{spec.model.name} is a torch file, which is not looked into before it is loaded.")
+        return warnings
+    faults = architectures.structural_faults(architecture, main.tensors)
+    if "llm" in components:
+        faults += architectures.language_model_faults(architecture, main.tensors, components["llm"].tensors)
+    high_noise = components.get("high_noise_diffusion_model")
+    if high_noise is not None and high_noise.architecture is not None:
+        faults += architectures.structural_faults(high_noise.architecture, high_noise.tensors)
+        if high_noise.architecture.id != architecture.id:
+            other = high_noise.architecture.name
+            faults.append(f"Its high_noise_diffusion_model is a model of another family ({other}).")
+    faults += architectures.missing_components(
+        architecture, main.tensors, components, kind=spec.kind, tae_preview_only=spec.options.tae_preview_only
+    )
+    if "photo_maker" in components and not architecture.takes_photo_maker:
+        faults.append(f"{architecture.name} cannot be used with PhotoMaker, which is made for SDXL models.")
+    if "controlnet" in components and not architecture.takes_controlnet:
+        text = f"{architecture.name} cannot be used with a ControlNet"
+        if not architecture.is_flow:
+            faults.append(f"{text}: its UNet is too small for one.")
+        else:
+            warnings.append(f"{text}; it is loaded and has no effect.")
+    if faults:
+        raise InvalidRequest(
+            f"{spec.model.name} cannot be loaded like this: {' '.join(faults)}",
+            field="model_name",
+            value=spec.model.name,
+            faults=faults,
+        )
+    return warnings + architectures.component_advice(architecture, main.tensors, components, kind=spec.kind)
+
+
+def _check_main(file: FileRef, inspected: Inspection) -> None:
+    if inspected.contents in ("picture model", "unknown"):
+        return
+    what = _ARTICLE.get(inspected.contents, f"a {inspected.contents}")
+    raise NotAModel(f"{file.name} is {what}, not a model that draws pictures", field="model_name", value=file.name)
+
+
+def _check_component(role: str, file: FileRef, inspected: Inspection) -> None:
+    if role == "high_noise_diffusion_model":
+        _check_main(file, inspected)
+    elif role == "photo_maker":
+        if inspected.format != "torch" and inspected.contents != "PhotoMaker":
+            raise NotAModel(f"{role}: {file.name} is no PhotoMaker model", field=role, value=file.name)
+    elif inspected.contents in _NEVER_A_COMPONENT:
+        what = _ARTICLE.get(inspected.contents, f"a {inspected.contents}")
+        raise NotAModel(f"{role}: {file.name} is {what} and cannot be used as '{role}'", field=role, value=file.name)
+
+
+def _check_encoder(spec: LoadSpec) -> None:
+    if spec.options.vae_decode_only:
+        return
+    name = autoencoders.without_encoder(spec)
+    if name is not None:
+        raise InvalidRequest(
+            f"options.vae_decode_only: false needs an autoencoder with its encoder, and {name} has none; choose "
+            "another vae or taesd, or leave the option on",
+            field="options.vae_decode_only",
+            value=False,
+            allowed=[True],
+        )
+
+
+def embedding_fault(file: ModelFile) -> str | None:
+    """A sentence on why ``file`` cannot be used as an embedding; ``None`` when it can.
+
+    The library reads anything it is given for one: another model takes it half a minute, and turns the picture black.
+    """
+    if file.size_bytes > _MAX_EMBEDDING_BYTES:
+        return f"{file.name} is too large for an embedding"
+    try:
+        inspected = inspect_file(file.path)
+    except NotAModel as error:
+        return error.message
+    # Torch files are not looked into; most old embeddings are some.
+    if inspected.format == "torch" or inspected.contents == "embedding":
+        return None
+    return f"{file.name} is no embedding"
+
+
+def _check_lora_mode(spec: LoadSpec, files: Iterable[Inspection]) -> None:
+    options = spec.options
+    if options.lora_apply_mode != "immediately":
+        return
+    asked = quantization.weight_type("options.weight_type", options.weight_type)
+    rules = quantization.tensor_type_rules("options.tensor_type_rules", options.tensor_type_rules)
+    quantized = any(entry.is_quantized for _, entry in rules)
+    quantized |= asked.is_quantized if asked else any(file.is_quantized for file in files)
+    if quantized:
+        raise InvalidRequest(
+            "options.lora_apply_mode: 'immediately' does not work with quantized weights; use 'auto' or 'at_runtime'",
+            field="options.lora_apply_mode",
+            value="immediately",
+            allowed=["auto", "at_runtime"],
+        )

@@ -1,0 +1,79 @@
+"""The model that a request names itself, as a load spec its job can bind to.
+
+Names are what other programs send: a title, a file name, a path, a stem, a SHA-256 or its beginning. Knows the library,
+the sums and the selection; must not know who asks.
+"""
+
+from __future__ import annotations
+
+import re
+
+from sdcpp_rest.core.catalog import ModelFile, ModelType
+from sdcpp_rest.core.load_spec import LoadSpec
+from sdcpp_rest.errors import Conflict, ModelNotFound
+from sdcpp_rest.services.dispatch.model_slot import ModelSlot
+from sdcpp_rest.services.models.hashing import ModelHashes
+from sdcpp_rest.services.models.model_library import LoadRequest, ModelLibrary
+
+PICTURE_MODELS: tuple[ModelType, ...] = ("checkpoint", "diffusion")
+
+# "name.safetensors [0123456789]"
+_TITLE = re.compile(r"^(?P<name>.+?)\s*\[(?P<sum>[0-9a-fA-F]{10,64})\]$")
+_WHOLE_SUM = re.compile(r"^[0-9a-fA-F]{64}$")
+
+
+class ModelChoice:
+    """See the module. Thread-safe."""
+
+    def __init__(self, library: ModelLibrary, models: ModelSlot, hashes: ModelHashes) -> None:
+        self._library = library
+        self._models = models
+        self._hashes = hashes
+
+    def spec_named(self, name: str) -> LoadSpec:
+        """The spec of the model that ``name`` means: the selected one, with its options, if that is meant.
+
+        Reads files that were never hashed when ``name`` is a whole SHA-256. Raises ModelNotFound, InvalidRequest (means
+        several, or cannot be loaded).
+        """
+        file = self.find(PICTURE_MODELS, name)
+        selected = self._models.selected
+        if selected is not None and selected.model.path == file.path:
+            return selected
+        return self._library.build_spec(LoadRequest(model_name=file.name, model_type=_loadable(file.type)))[0]
+
+    def find(self, kinds: tuple[ModelType, ...], name: str) -> ModelFile:
+        """The file of one of these types that ``name`` means. Raises ModelNotFound, InvalidRequest."""
+        title = _TITLE.match(name.strip())
+        wanted = title["name"] if title else name
+        nearest: list[str] = []
+        for kind in kinds:
+            try:
+                return self._library.find(kind, wanted)
+            except ModelNotFound as error:
+                nearest += error.detail.get("nearest", [])
+        if _WHOLE_SUM.match(wanted):
+            file = self._with_sum(kinds, wanted.lower())
+            if file is not None:
+                return file
+        raise ModelNotFound(f"Model not found: {name}", nearest=nearest[:3])
+
+    def _with_sum(self, kinds: tuple[ModelType, ...], sha256: str) -> ModelFile | None:
+        """Known sums were looked at by the library. Every other file is read once, and never again."""
+        known = self._hashes.known()
+        for kind in kinds:
+            for files in self._library.list(kind).values():
+                for file in files:
+                    if known.get(file.path, file.size_bytes, file.mtime_ns) is not None:
+                        continue
+                    try:
+                        hashed = self._hashes.hash_of(kind, file.name)
+                    except (ModelNotFound, Conflict):
+                        continue
+                    if hashed.hash == sha256:
+                        return hashed
+        return None
+
+
+def _loadable(kind: ModelType) -> str:
+    return "diffusion" if kind == "diffusion" else "checkpoint"

@@ -1,0 +1,73 @@
+"""From what a client asked for to a picture job: defaults filled in, names resolved, every number checked, pictures
+decoded.
+
+All dialects come through here, and nothing that is known to end the library's process goes past it. Values are judged
+by the limits of the configuration; types were settled by the dialect that parsed the body.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any, Literal
+
+from sdcpp_rest.core.job import Job
+from sdcpp_rest.core.load_spec import LoadSpec
+from sdcpp_rest.core.params import ImageParams
+from sdcpp_rest.errors import NoModelLoaded
+from sdcpp_rest.services.dispatch.model_slot import ModelSlot
+from sdcpp_rest.services.jobs.job_entry import JobEntry
+from sdcpp_rest.services.submission.picture_checks import PictureChecks
+from sdcpp_rest.services.submission.sampling_intake import SamplingIntake
+
+
+class Submission:
+    """See the module."""
+
+    def __init__(self, models: ModelSlot, intake: SamplingIntake, checks: PictureChecks, entry: JobEntry) -> None:
+        self._models = models
+        self._intake = intake
+        self._checks = checks
+        self._entry = entry
+
+    def picture(
+        self,
+        kind: Literal["txt2img", "img2img"],
+        asked: Mapping[str, Any],
+        *,
+        images: Mapping[str, str] | None = None,
+        spec: LoadSpec | None = None,
+        title: str | None = None,
+        origin: str = "native",
+        owner: str | None = None,
+        warnings: Collection[str] = (),
+    ) -> tuple[Job, int]:
+        """Submit a picture job; returns it with its position.
+
+        Args:
+            asked: only what the client sent, in `ImageParams` names, and ``pm_id_embed_path``; omitted fields get the
+                model's defaults. ``hires_upscaler`` may be the name of an ESRGAN file.
+            images: role -> base64 text or data URL; roles are ``init_image``, ``mask_image``, ``control_image``,
+                ``ref_images.N``, ``pm_id_images.N``.
+            spec: the model to bind to; the selected one if ``None``.
+
+        Raises NoModelLoaded, NoUpscalerLoaded, InvalidRequest, QueueFull, EngineUnavailable.
+        """
+        spec = spec or self._models.selected
+        if spec is None:
+            raise NoModelLoaded("No model loaded")
+        fields = dict(asked)
+        embedding_name = fields.pop("pm_id_embed_path", None) or ""
+        params, found = self._intake.params(ImageParams, kind, fields, spec)
+        settled = self._checks.settle(params, spec, images or {}, embedding_name=embedding_name)
+        return self._entry.enter(
+            kind,
+            settled.params,
+            images=settled.images,
+            size=(params.width, params.height),
+            spec=settled.spec,
+            resizes_references=params.auto_resize_ref_image,
+            title=title,
+            origin=origin,
+            owner=owner,
+            warnings=(*warnings, *found, *settled.warnings),
+        )

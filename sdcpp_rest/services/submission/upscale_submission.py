@@ -1,0 +1,144 @@
+"""From "make this picture larger" to a job: the picture decoded, the upscaler bound, the result's size bounded.
+
+The picture is sent along, or is one of a finished job's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+
+from PIL import Image
+
+from sdcpp_rest.config import Config
+from sdcpp_rest.core.frozen import Frozen
+from sdcpp_rest.core.job import Job
+from sdcpp_rest.core.load_spec import UpscalerSpec
+from sdcpp_rest.core.params import UpscaleParams
+from sdcpp_rest.errors import InvalidRequest, NoUpscalerLoaded
+from sdcpp_rest.services.dispatch.upscaler_slot import UpscalerSlot
+from sdcpp_rest.services.jobs.job_entry import JobEntry
+from sdcpp_rest.services.jobs.job_queue import JobQueue
+from sdcpp_rest.services.pictures.input_images import decode_base64, open_picture, to_rgb
+from sdcpp_rest.services.pictures.outputs import Outputs
+
+MAX_FACTOR = 16
+MAX_REPEATS = 16
+_ROLE = "image"
+_LONGEST_CAPTION = 65_536
+
+
+class UpscaleRequest(Frozen):
+    """What a client asks for: ``image_base64``, or picture ``image_index`` of the finished job ``job_id``.
+
+    ``upscale_factor`` and ``tile_size`` of ``None`` are the upscaler's own.
+    """
+
+    image_base64: str = ""
+    job_id: str = ""
+    image_index: int = 0
+    upscale_factor: int | None = None
+    tile_size: int | None = None
+    repeats: int = 1
+
+
+class UpscaleSubmission:
+    """See the module."""
+
+    def __init__(
+        self, config: Config, queue: JobQueue, upscalers: UpscalerSlot, outputs: Outputs, entry: JobEntry
+    ) -> None:
+        self._largest_side = config.limits.upscaled_side
+        self._queue = queue
+        self._upscalers = upscalers
+        self._outputs = outputs
+        self._entry = entry
+
+    def submit(
+        self,
+        asked: UpscaleRequest,
+        *,
+        spec: UpscalerSpec | None = None,
+        title: str | None = None,
+        origin: str = "native",
+        owner: str | None = None,
+        warnings: Collection[str] = (),
+    ) -> tuple[Job, int]:
+        """Submit an upscaling job; returns it with its position. ``spec`` is the upscaler to use; the chosen one if
+        ``None``.
+
+        Raises NoUpscalerLoaded, InvalidRequest, JobNotFound, QueueFull, EngineUnavailable.
+        """
+        spec = spec or self._upscalers.selected
+        if spec is None:
+            raise NoUpscalerLoaded("No upscaler loaded; load one with POST /upscaler/load")
+        _within("upscale_factor", asked.upscale_factor or 1, MAX_FACTOR)
+        _within("repeats", asked.repeats, MAX_REPEATS)
+        if asked.tile_size is not None and asked.tile_size != spec.tile_size:
+            spec = self._upscalers.build_spec(spec.model.name, spec.n_threads, asked.tile_size)
+        data = self._given(asked)
+        picture = open_picture("image_base64" if asked.image_base64 else "image_index", data)
+        self._check_size(picture, asked)
+        params = UpscaleParams(
+            upscaler=spec,
+            upscale_factor=asked.upscale_factor,
+            repeats=asked.repeats,
+            caption=_caption(picture),
+        )
+
+        def save(folder: Path) -> dict[str, str]:
+            folder.mkdir(parents=True, exist_ok=True)
+            to_rgb(picture, None).save(folder / f"{_ROLE}.png", "PNG", compress_level=1)
+            return {_ROLE: f"{_ROLE}.png"}
+
+        return self._entry.enter_saved(
+            "upscale", params, save=save, spec=None, title=title, origin=origin, owner=owner, warnings=warnings
+        )
+
+    def _given(self, asked: UpscaleRequest) -> bytes:
+        """The bytes of the picture file. Raises InvalidRequest, JobNotFound."""
+        if asked.image_base64:
+            return decode_base64("image_base64", asked.image_base64)
+        if not asked.job_id:
+            raise InvalidRequest(
+                "image_base64 is required (or job_id, with image_index, for a picture made here)", field="image_base64"
+            )
+        outputs = self._queue.get(asked.job_id).outputs
+        if not 0 <= asked.image_index < len(outputs):
+            had = f"from 0 to {len(outputs) - 1}" if outputs else "no pictures there"
+            raise InvalidRequest(
+                f"image_index must be {had}, got {asked.image_index}",
+                field="image_index",
+                value=asked.image_index,
+                allowed=had,
+            )
+        try:
+            return self._outputs.path_of(outputs[asked.image_index]).read_bytes()
+        except OSError as error:
+            raise InvalidRequest(
+                f"{outputs[asked.image_index]} cannot be read: {error.strerror}", field="image_index"
+            ) from None
+
+    def _check_size(self, picture: Image.Image, asked: UpscaleRequest) -> None:
+        ready = self._upscalers.ready
+        factor = asked.upscale_factor or (ready.factor if ready else 1)
+        longest = max(picture.size) * factor**asked.repeats
+        if longest > self._largest_side:
+            raise InvalidRequest(
+                f"{picture.width}x{picture.height} made {factor**asked.repeats} times larger has a side of {longest} "
+                f"pixels; at most {self._largest_side} are allowed (limits.upscaled_side)",
+                field="upscale_factor",
+                value=factor,
+            )
+
+
+def _caption(picture: Image.Image) -> str:
+    text = picture.info.get("parameters", "")
+    return text[:_LONGEST_CAPTION] if isinstance(text, str) else ""
+
+
+def _within(field: str, value: int, largest: int) -> None:
+    if not 1 <= value <= largest:
+        raise InvalidRequest(
+            f"{field} must be from 1 to {largest}, got {value}", field=field, value=value, allowed=f"1 to {largest}"
+        )

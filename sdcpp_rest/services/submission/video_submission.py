@@ -1,0 +1,76 @@
+"""From what a client asked for to a video job: defaults filled in, names resolved, every number checked, pictures
+decoded.
+
+All dialects come through here, and nothing that is known to end the library's process goes past it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+from sdcpp_rest.core.job import Job
+from sdcpp_rest.core.load_spec import LoadSpec
+from sdcpp_rest.core.params import VideoParams
+from sdcpp_rest.errors import NoModelLoaded
+from sdcpp_rest.services.dispatch.model_slot import ModelSlot
+from sdcpp_rest.services.jobs.job_entry import JobEntry
+from sdcpp_rest.services.submission.sampling_intake import SamplingIntake
+from sdcpp_rest.services.submission.video_checks import check_makes_video, settle_video
+
+
+class VideoSubmission:
+    """See the module. ``memory`` answers the bytes of all memories together, ``None`` where nobody should care."""
+
+    def __init__(
+        self,
+        models: ModelSlot,
+        intake: SamplingIntake,
+        entry: JobEntry,
+        memory: Callable[[], int | None] = lambda: None,
+    ) -> None:
+        self._models = models
+        self._intake = intake
+        self._entry = entry
+        self._memory = memory
+
+    def video(
+        self,
+        asked: Mapping[str, Any],
+        *,
+        images: Mapping[str, str] | None = None,
+        spec: LoadSpec | None = None,
+        title: str | None = None,
+        origin: str = "native",
+        owner: str | None = None,
+        warnings: Collection[str] = (),
+    ) -> tuple[Job, int]:
+        """Submit a video job; returns it with its position.
+
+        Args:
+            asked: only what the client sent, in `VideoParams` names; omitted fields get the model's defaults.
+            images: role -> base64 text or data URL; roles are ``init_image``, ``end_image``, ``control_image`` (for
+                all frames) and ``control_frames.N``. All are resized to the size of the video.
+            spec: the model to bind to; the selected one if ``None``.
+
+        Raises NoModelLoaded, InvalidRequest, QueueFull, EngineUnavailable.
+        """
+        spec = spec or self._models.selected
+        if spec is None:
+            raise NoModelLoaded("No model loaded")
+        check_makes_video(spec)
+        params, found = self._intake.params(VideoParams, "txt2vid", asked, spec)
+        settled = settle_video(
+            params, spec, images or {}, asked, self._intake.limits, self._intake.ready(), self._memory()
+        )
+        return self._entry.enter(
+            "txt2vid",
+            params,
+            images=settled.images,
+            size=(params.width, params.height),
+            spec=settled.spec,
+            title=title,
+            origin=origin,
+            owner=owner,
+            warnings=(*warnings, *found, *settled.warnings),
+        )

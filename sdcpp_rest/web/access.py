@@ -1,0 +1,248 @@
+"""Who may talk to the server: the Host, Origin and key rules, for HTTP and WebSockets alike.
+
+Pure: reads the configuration and a request's headers, raises or returns, touches nothing. The Host rule stops DNS
+rebinding; the Origin rule is the CSRF wall (bodies are parsed whatever their Content-Type, so a foreign web page could
+otherwise drive a local server); the keys keep strangers out of a server that listens on a public address.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hmac
+import ipaddress
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from sdcpp_rest.config import Config
+from sdcpp_rest.errors import NotAllowed, NotAuthenticated, WrongKey
+from sdcpp_rest.services.pictures import picture_links
+
+OPEN_PATHS = frozenset({"/health"})
+"""Answered without a key, in a minimal form, so that a container's health probe needs no secret."""
+
+
+_DEFAULT_PORTS = {"http": 80, "ws": 80, "https": 443, "wss": 443}
+
+
+@dataclass(frozen=True)
+class Asking:
+    """What the rules look at. ``hosts``, ``origins``, ``authorizations``: every header of that name, in order."""
+
+    path: str
+    is_websocket: bool = False
+    hosts: tuple[str, ...] = ()
+    origins: tuple[str, ...] = ()
+    authorizations: tuple[str, ...] = ()
+    token: str = ""
+
+    @classmethod
+    def of(cls, scope: Mapping[str, Any]) -> Asking:
+        """From an ASGI scope of type http or websocket."""
+        named: dict[bytes, list[str]] = {b"host": [], b"origin": [], b"authorization": []}
+        for name, value in scope.get("headers", ()):
+            if name in named:
+                named[name].append(value.decode("latin-1").strip())
+        is_websocket = scope["type"] == "websocket"
+        query = scope.get("query_string", b"").decode("latin-1") if is_websocket else ""
+        return cls(
+            path=scope["path"],
+            is_websocket=is_websocket,
+            hosts=tuple(named[b"host"]),
+            origins=tuple(named[b"origin"]),
+            authorizations=tuple(named[b"authorization"]),
+            token=parse_qs(query).get("token", [""])[0],
+        )
+
+
+def check(config: Config, asking: Asking) -> bool:
+    """Every rule in turn; see `check_source` and `check_key`."""
+    check_source(config, asking)
+    return check_key(config, asking)
+
+
+def check_source(config: Config, asking: Asking) -> None:
+    """The Host and Origin rules. Raises NotAllowed naming the setting that would allow it.
+
+    A missing Host (HTTP/1.0 probes) or Origin (everything but browsers) is fine.
+    """
+    for host in asking.hosts:
+        if not host_allowed(config, host):
+            raise NotAllowed(
+                f"host '{_shown(host)}' is not allowed; add it to server.allowed_hosts", setting="server.allowed_hosts"
+            )
+    for origin in asking.origins:
+        if not origin_allowed(config, origin, asking.hosts):
+            raise NotAllowed(
+                f"origin '{_shown(origin)}' is not allowed; add it to server.cors_origins",
+                setting="server.cors_origins",
+            )
+
+
+def check_key(config: Config, asking: Asking) -> bool:
+    """Whether the caller may see everything.
+
+    Without configured keys everyone may, and every Authorization header, empty or odd, is ignored. With keys: a Bearer
+    key, Basic ``user:key`` (any user for a key configured without one), or for WebSockets ``?token=``, because browsers
+    cannot send headers there. Not for HTTP: URLs end up in logs and histories.
+
+    Returns ``False`` only for a caller without credentials on one of `OPEN_PATHS`, or with a link to one picture.
+    Raises NotAuthenticated otherwise.
+    """
+    keys = [key.get_secret_value() for key in config.auth.api_keys]
+    if not keys:
+        return True
+    offered = [offer for header in asking.authorizations for offer in _offers(header)]
+    if asking.is_websocket and asking.token:
+        offered.append((asking.token, False))
+    if not offered and asking.path in OPEN_PATHS:
+        return False
+    if not asking.is_websocket and picture_links.is_open(config, asking.path):
+        return False
+    # All pairs are compared, in constant time each: neither a key's prefix nor its place in the list shows.
+    matches = [_matches(offer, is_basic, key) for offer, is_basic in offered for key in keys]
+    if any(matches):
+        return True
+    if offered:
+        raise WrongKey("the API key is not valid")
+    raise NotAuthenticated("a valid API key is required")
+
+
+def host_allowed(config: Config, host: str) -> bool:
+    """Loopback names, the bound address, and ``server.allowed_hosts`` (``name``, ``name:port``, ``*.domain``, ``*``).
+
+    A server bound to every address is called by any of them, or through a container's port by yet another one: then
+    every IP address is "the bound address". That is safe, because DNS rebinding needs a name.
+    """
+    name, port = _split_host(host)
+    if name is None:
+        return False
+    if _is_loopback(name):
+        return True
+    address = _address(name)
+    bound = config.server.host.lower()
+    bound_address = _address(bound)
+    if bound_address is not None and bound_address.is_unspecified:
+        if address is not None:
+            return True
+    elif name == bound or (address is not None and address == bound_address):
+        return True
+    return any(_host_matches(allowed, name, port) for allowed in config.server.allowed_hosts)
+
+
+def origin_allowed(config: Config, origin: str, hosts: Iterable[str] = ()) -> bool:
+    """Loopback pages on any port, pages of this very server (``hosts``, already checked), and ``server.cors_origins``.
+
+    ``null`` (sandboxed frames, local files) is never allowed: anyone can make a browser send it.
+    """
+    if origin == "" or origin.lower() == "null":
+        return False
+    normal = _normal_origin(origin)
+    if any(allowed == "*" or _normal_origin(allowed) == normal for allowed in config.server.cors_origins):
+        return True
+    try:
+        parts = urlsplit(origin)
+        name, port = (parts.hostname or "").rstrip("."), parts.port
+    except ValueError:
+        return False
+    if (
+        parts.scheme.lower() not in ("http", "https")
+        or not name
+        or parts.username is not None
+        or parts.path not in ("", "/")
+    ):
+        return False
+    if _is_loopback(name):
+        return True
+    port = port or _DEFAULT_PORTS[parts.scheme.lower()]
+    for host in hosts:
+        own_name, own_port = _split_host(host)
+        # Behind a proxy that ends TLS the page's scheme is not ours: without a port, either default is the same page.
+        if own_name == name and (own_port == port if own_port else port in (80, 443)):
+            return True
+    return False
+
+
+def _offers(authorization: str) -> list[tuple[str, bool]]:
+    """The credentials that an Authorization header offers, and whether they are ``user:key`` (else a bare key); nothing
+    for an empty or unreadable one."""
+    scheme, _, rest = authorization.partition(" ")
+    rest = rest.strip()
+    if scheme.lower() == "bearer":
+        return [(rest, False)] if rest else []
+    if scheme.lower() != "basic":
+        return []
+    try:
+        user_and_key = base64.b64decode(rest, validate=True).decode("utf-8")
+    except (binascii.Error, ValueError):
+        return []
+    return [(user_and_key, True)] if ":" in user_and_key and user_and_key.strip(":") else []
+
+
+def _matches(offer: str, is_basic: bool, key: str) -> bool:
+    """A configured ``user:key`` is met by exactly that in Basic, or by its key as a Bearer; a bare key by any user."""
+    user, _, bare = key.rpartition(":")
+    if is_basic:
+        return _equal(offer if user else offer.partition(":")[2], key)
+    return _equal(offer, bare) | _equal(offer, key)
+
+
+def _equal(offer: str, key: str) -> bool:
+    return hmac.compare_digest(offer.encode("utf-8", "surrogateescape"), key.encode("utf-8", "surrogateescape"))
+
+
+def _split_host(host: str) -> tuple[str | None, int | None]:
+    """Name (lower case, no brackets, no final dot) and port of a Host header; ``(None, None)`` for what is neither."""
+    name, port = host.strip().lower(), ""
+    if name.startswith("["):
+        name, closed, port = name[1:].partition("]")
+        if not closed or (port and not port.startswith(":")):
+            return None, None
+        port = port[1:]
+    elif name.count(":") == 1:
+        name, _, port = name.partition(":")
+    name = name.rstrip(".")
+    if (
+        not name
+        or any(character in name for character in "/\\@?# ")
+        or (port and not (port.isascii() and port.isdigit()))
+    ):
+        return None, None
+    return name, int(port) if port and len(port) <= 5 else None
+
+
+def _host_matches(allowed: str, name: str, port: int | None) -> bool:
+    if allowed == "*":
+        return True
+    if allowed.startswith("*."):
+        return name.endswith(allowed[1:].lower())
+    allowed_name, allowed_port = _split_host(allowed)
+    return name == allowed_name and (allowed_port is None or allowed_port == port)
+
+
+def _normal_origin(origin: str) -> str:
+    origin = origin.strip().rstrip("/").lower()
+    for scheme, port in (("http:", ":80"), ("https:", ":443")):
+        if origin.startswith(scheme):
+            origin = origin.removesuffix(port)
+    return origin
+
+
+def _address(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        address = ipaddress.ip_address(name)
+    except ValueError:
+        return None
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return mapped or address
+
+
+def _is_loopback(name: str) -> bool:
+    address = _address(name)
+    return address.is_loopback if address is not None else name.lower() == "localhost"
+
+
+def _shown(header: str) -> str:
+    return header if len(header) <= 100 else header[:100] + "..."

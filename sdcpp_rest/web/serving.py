@@ -1,0 +1,290 @@
+"""Running the ASGI shell: sockets that are bound beforehand, one uvicorn server over both, signals, server.json.
+
+Knows uvicorn; knows nothing of what a request means.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import socket
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from types import FrameType
+from typing import Any, cast
+
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.http11 import Request as HandshakeRequest
+
+from sdcpp_rest.core.job import utc_now
+from sdcpp_rest.errors import SdcppRestError
+from sdcpp_rest.routes.http.answers import json_text
+from sdcpp_rest.runtime import Runtime
+from sdcpp_rest.web.asgi import ABORT, WEBSOCKET_MAX_BYTES, Shell
+
+log = logging.getLogger(__name__)
+
+SERVER_FILE = "server.json"
+_BACKLOG = 2048
+# asyncio accepts this many connections in a row before it looks at any, and does so several times before the surplus
+# ones are closed again: that must fit into the reserve.
+_ACCEPTED_AT_ONCE = 32
+_SILENCE_SECONDS = 30.0
+# Files, pipes and the database need some, whoever is connected; so do connections that are about to be refused.
+_RESERVED_FILES = 300
+
+
+class _JsonHttp(H11Protocol):
+    """HTTP so broken that no application sees it is refused in JSON too; who says nothing, or is one too many, is hung
+    up on."""
+
+    max_connections = 1000
+    """Below the process's limit of open files: without one left, it could not even accept, and would answer nobody."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        if len(self.connections) > self.max_connections:
+            transport.abort()
+            return
+        self._silence = self.loop.call_later(_SILENCE_SECONDS, self._hang_up_on_silence)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if hasattr(self, "_silence"):
+            self._silence.cancel()
+        super().connection_lost(exc)
+
+    def _hang_up_on_silence(self) -> None:
+        """A connection that has not brought a whole request head by now never will; later ones have keep-alive's."""
+        cycle: object | None = self.cycle
+        # A WebSocket has taken the connection over: it is somebody else's now, and may be silent for days.
+        is_ours = self.transport.get_protocol() is self
+        if cycle is None and is_ours:
+            self.transport.abort()
+
+    def send_400_response(self, msg: str) -> None:
+        import h11
+
+        body = json_text({"error": msg, "code": "invalid_request"}).encode()
+        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+        try:
+            parts = [
+                self.conn.send(h11.Response(status_code=400, headers=[*headers, (b"connection", b"close")])),
+                self.conn.send(h11.Data(data=body)),
+                self.conn.send(h11.EndOfMessage()),
+            ]
+            self.transport.write(b"".join(part for part in parts if part))
+        except h11.LocalProtocolError:
+            # The rest of a request whose answer has begun is broken: nothing can be said on this connection any more.
+            pass
+        self.transport.close()
+
+
+class _AbortableWebSocket(WebSocketsSansIOProtocol):
+    """Lets the application cut off a client that does not read: closing would wait for what is buffered, for ever."""
+
+    def handle_connect(self, event: HandshakeRequest) -> None:
+        super().handle_connect(event)
+        if self.response.status_code == 101:
+            cast(dict[str, Any], self.scope["extensions"])[ABORT] = self.transport.abort
+
+
+class Server(uvicorn.Server):
+    """One uvicorn server for both sockets, with our one signal handler.
+
+    The first SIGINT or SIGTERM stops in order: blocked callers are released, answers in progress are finished, then the
+    runtime stops. The second one leaves at once; the queue survives that, too.
+    """
+
+    def __init__(self, shell: Shell, runtime: Runtime) -> None:
+        server = runtime.config.server
+        super().__init__(
+            uvicorn.Config(
+                shell,
+                host=server.host,
+                port=server.port,
+                loop="asyncio",
+                http=_JsonHttp,
+                ws=_AbortableWebSocket,
+                ws_max_size=WEBSOCKET_MAX_BYTES,
+                # Previews are JPEGs: compressing them again costs time that the engine could use.
+                ws_per_message_deflate=False,
+                lifespan="on",
+                log_config=None,
+                log_level="warning",
+                access_log=False,
+                proxy_headers=False,
+                server_header=False,
+                backlog=_ACCEPTED_AT_ONCE,
+                timeout_keep_alive=server.keep_alive_seconds,
+                timeout_graceful_shutdown=max(1, int(runtime.config.engine.stop_timeout_seconds)),
+            )
+        )
+        self._runtime = runtime
+        self._server_file: Path | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets=sockets)
+        if self.started and sockets:
+            for bound in sockets:
+                # uvicorn has set the kernel's queue to what asyncio may accept at once; people may still queue up.
+                bound.listen(_BACKLOG)
+            self._server_file = self._tell_where(sockets)
+            log.info("listening on %s", ", ".join(_url(bound) for bound in sockets))
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self.remove_server_file()
+        # First of all: whoever waits for a job or a model would keep its connection, and so the shutdown, waiting.
+        await asyncio.to_thread(self._runtime.begin_stop)
+        await super().shutdown(sockets=sockets)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if self.should_exit:
+            self.remove_server_file()
+            os._exit(128 + sig)
+        # No more than a flag: this code interrupts the main thread anywhere, maybe while it holds a lock we would need.
+        self.should_exit = True
+
+    def _tell_where(self, sockets: list[socket.socket]) -> Path | None:
+        try:
+            return _write_server_file(self._runtime, sockets)
+        except OSError as error:
+            log.warning("%s could not be written: %s", SERVER_FILE, error)
+            return None
+
+    def remove_server_file(self) -> None:
+        if self._server_file is not None:
+            self._server_file.unlink(missing_ok=True)
+
+
+def create_asgi(runtime: Runtime) -> Shell:
+    """The ASGI application over ``runtime``, which its lifespan starts and stops."""
+    return Shell(runtime)
+
+
+def serve(runtime: Runtime) -> int:
+    """Listen on the configured ports until told to stop; the process's exit code. Call it on the main thread.
+
+    Raises SystemExit with one sentence when a port is taken or the runtime cannot start.
+    """
+    _JsonHttp.max_connections = max(50, _raised_file_limit() - _RESERVED_FILES)
+    sockets = bind(runtime.config.server.host, (runtime.config.server.port, runtime.config.server.ws_port))
+    shell = create_asgi(runtime)
+    server = Server(shell, runtime)
+    uvicorn_log = logging.getLogger("uvicorn.error")
+    uvicorn_log.addFilter(_without_start_noise)
+    try:
+        server.run(sockets=sockets)
+    except SystemExit:
+        if shell.start_error is None:
+            raise
+        if not isinstance(shell.start_error, SdcppRestError | OSError):
+            log.error("the server could not start", exc_info=shell.start_error)
+        raise SystemExit(f"sdcpp-rest: {shell.start_error}") from None
+    finally:
+        uvicorn_log.removeFilter(_without_start_noise)
+        for bound in sockets:
+            bound.close()
+    return 0
+
+
+def bind(host: str, ports: Iterable[int]) -> list[socket.socket]:
+    """Listening sockets, in the order of ``ports``: the first for HTTP (0: a free one), the second (0: none) for
+    clients that expect WebSockets apart. Raises SystemExit with one sentence naming the port."""
+    sockets: list[socket.socket] = []
+    for number, port in enumerate(ports):
+        if number and not port:
+            continue
+        setting = "server.ws_port (--ws-port)" if number else "server.port (--port)"
+        try:
+            sockets.append(_listening(host, port))
+        except OSError as error:
+            for opened in sockets:
+                opened.close()
+            raise SystemExit(_bind_refusal(error, host, port, setting)) from None
+    return sockets
+
+
+def _raised_file_limit() -> int:
+    """How many files this process may have open, after asking for as many as it may have."""
+    if sys.platform == "win32":
+        return 8192
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 65_536 if hard == resource.RLIM_INFINITY else min(hard, 65_536)
+    if soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        return wanted
+    return soft
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    family, _, _, _, address = min(
+        socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE),
+        # "localhost" may be both; IPv4 is what most clients try.
+        key=lambda found: found[0] != socket.AF_INET,
+    )
+    # The protocol is named, because asyncio turns Nagle's algorithm off only where it reads TCP: without that, every
+    # answer on a kept connection waits 40 ms for the client's delayed acknowledgement of its head.
+    bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        if sys.platform == "win32":
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
+        else:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if address[0] == "::" else 1)
+        bound.bind(address)
+        # Listening now, not when the loop runs: with SO_REUSEADDR a second server would get through bind().
+        bound.listen(_BACKLOG)
+        bound.setblocking(False)
+    except OSError:
+        bound.close()
+        raise
+    return bound
+
+
+def _bind_refusal(error: OSError, host: str, port: int, setting: str) -> str:
+    import errno
+
+    if error.errno in (errno.EADDRINUSE, getattr(errno, "WSAEADDRINUSE", None)):
+        return f"sdcpp-rest: port {port} on {host} is in use by another program; choose another one with {setting}"
+    if error.errno in (errno.EACCES, getattr(errno, "WSAEACCES", None)):
+        return f"sdcpp-rest: this user may not listen on port {port} of {host}; choose a port above 1023 with {setting}"
+    return f"sdcpp-rest: cannot listen on {host} port {port}: {error.strerror or error}; see server.host and {setting}"
+
+
+def _write_server_file(runtime: Runtime, sockets: list[socket.socket]) -> Path:
+    """Tell command-line tools of this machine where the server of this data folder listens."""
+    ports = [bound.getsockname()[1] for bound in sockets]
+    path = runtime.config.paths.data_dir / SERVER_FILE
+    temporary = path.with_suffix(".json.part")
+    record = {
+        "pid": os.getpid(),
+        "host": runtime.config.server.host,
+        "port": ports[0],
+        "ws_port": ports[1] if len(ports) > 1 else None,
+        "url": _url(sockets[0]),
+        "version": runtime.version,
+        "started_at": utc_now().isoformat(timespec="seconds").replace("+00:00", "Z"),
+    }
+    temporary.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    os.replace(temporary, path)
+    return path
+
+
+def _url(bound: socket.socket) -> str:
+    """How this machine reaches a socket of ours."""
+    host, port = bound.getsockname()[:2]
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _without_start_noise(record: logging.LogRecord) -> bool:
+    # The reason is told in one sentence when the server ends; this line would only stand in front of it.
+    return "startup failed" not in record.getMessage()

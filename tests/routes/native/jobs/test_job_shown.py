@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from typing import Any
+
+import pytest
+
+from sdcpp_rest.core.job import Job, Progress
+from sdcpp_rest.routes.native.jobs import job_shown
+from sdcpp_rest.routes.native.jobs.job_shown import job_object
+
+
+def test_paths_on_the_servers_disk_are_not_shown() -> None:
+    params = {
+        "prompt": "x",
+        "loras": [{"name": "l", "path": "/secret/l.safetensors", "weight": 1.0}],
+        "eta": float("inf"),
+    }
+    job = Job(id="j", kind="txt2img", params=params, created_at=datetime(2024, 1, 1, 12, tzinfo=timezone.utc))
+    shown = job_object(job, Progress())
+    assert shown["params"]["loras"] == [{"name": "l", "weight": 1.0}]
+    assert shown["created_at"] == "2024-01-01T12:00:00Z"
+    assert job.params["loras"][0]["path"], "the job itself must keep it"
+
+
+def test_texts_at_hand_are_bounded_in_number_and_size(house: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(job_shown, "_texts", {})
+    monkeypatch.setattr(job_shown, "_KEPT_TEXTS", 2)
+    house.client.post("/queue/pause")
+    for _ in range(5):
+        house.submit()
+    long = house.submit(prompt="x" * 5000)
+    for _ in range(2):
+        items = house.client.get("/queue").get_json()["items"]
+        assert [job["position"] for job in items] == [1, 2, 3, 4, 5, 6]
+        assert len(items[5]["params"]["prompt"]) == 5000
+        assert len(job_shown._texts) <= 2
+        assert long not in {head.id for head in job_shown._texts}

@@ -1,0 +1,41 @@
+"""The facts that the assistant's model gets: what matters, bounded."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+from sdcpp_rest.core.job import Job
+from sdcpp_rest.services.language.assistant_situation import Situation
+
+
+def look(files: int = 1, jobs: tuple[Job, ...] = (), **health: Any) -> dict[str, Any]:
+    library: Any = SimpleNamespace(
+        list=lambda: {"diffusion_models": [SimpleNamespace(name=f"m{i}" + "x" * 500) for i in range(files)], "vae": []}
+    )
+    queue: Any = SimpleNamespace(list=lambda limit: list(jobs))
+    options = {"samplers": ["euler"], "schedulers": ["karras"], "quantization_types": [{"id": "q8_0"}]}
+    return Situation(lambda: {"model_loaded": True, "version": "1", **health}, lambda: options, library, queue)()
+
+
+def test_what_is_empty_or_of_no_interest_is_left_out() -> None:
+    facts = look(model_name="demo", last_error=None, engine={"pid": 1})
+    assert facts["health"] == {"model_loaded": True, "model_name": "demo"}
+    assert list(facts["models"]) == ["diffusion_models"]
+    assert (facts["samplers"], facts["weight_types"]) == (["euler"], ["q8_0"])
+
+
+def test_thousands_of_models_are_counted_and_long_names_cut() -> None:
+    names = look(files=5000)["models"]["diffusion_models"]
+    assert len(names) == 41
+    assert names[-1] == "and 4960 more"
+    assert max(len(name) for name in names) == 120
+
+
+def test_only_the_last_jobs_and_what_they_were_for() -> None:
+    failed = Job(id="j", kind="txt2img", status="failed", params={"prompt": "p" * 999, "seed": 1}, error="e" * 999)
+    facts = look(jobs=(failed,) * 9)
+    assert len(facts["last_jobs"]) == 5
+    job = facts["last_jobs"][0]
+    assert (job["job_id"], job["status"], len(job["prompt"]), len(job["error"])) == ("j", "failed", 200, 200)
+    assert "seed" not in job

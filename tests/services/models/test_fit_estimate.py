@@ -1,0 +1,175 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sdcpp_rest.core.load_spec import FileRef, LoadSpec
+from sdcpp_rest.errors import InvalidRequest, ModelNotFound
+from sdcpp_rest.services.models.fit_estimate import Ask, Fit, FitEstimates, memory_needed
+from sdcpp_rest.services.models.model_library import LoadRequest, ModelLibrary
+from tests.model_files import FLUX, LLAMA, VAE, gguf_bytes, reversed_shapes, safetensors_bytes, write
+
+MIB = 1 << 20
+GIB = 1 << 30
+DEMO = "demo_dit_q8_0"
+CPU = {"name": "CPU", "description": "a processor", "is_gpu": False, "free_bytes": 1, "total_bytes": 1}
+GPU = {"name": "CUDA0", "description": "a card", "is_gpu": True, "free_bytes": 8 * GIB, "total_bytes": 8 * GIB}
+BIG = Ask(1024, 1024)
+
+
+def memory(*devices: Mapping[str, Any], available: int = 64 * GIB, held: int | None = None) -> dict[str, Any]:
+    return {
+        "system": {"total_bytes": 128 * GIB, "available_bytes": available},
+        "engine": {"rss_bytes": held},
+        "devices": [dict(device) for device in devices],
+    }
+
+
+class Machine:
+    """A library and a memory that a test may change."""
+
+    def __init__(self, library: ModelLibrary) -> None:
+        self.library = library
+        self.memory = memory(CPU)
+        self.resident: LoadSpec | None = None
+        self.fits = FitEstimates(library, lambda: self.memory, lambda: self.resident)
+
+    def of(self, name: str = DEMO, ask: Ask = BIG) -> Fit:
+        return self.fits.of("diffusion", name, ask)
+
+
+@pytest.fixture
+def machine(tmp_path: Path, demo_folder: Path) -> Machine:
+    return Machine(ModelLibrary(tmp_path, {}, demo_folder))
+
+
+def test_the_demo_model_takes_what_the_library_says_it_takes(machine: Machine) -> None:
+    fit = machine.of(ask=Ask(64, 64))
+    # From its log: "text_encoders 6.60MB(RAM), diffusion_model 2.53MB(RAM)", and twice 2.35 with the TAESD's encoder.
+    shown = {part: round(count / MIB, 1) for part, count in fit.needs.weights.items()}
+    assert shown == {"text_encoders": 6.6, "diffusion_model": 2.5, "vae": 4.7, "controlnet": 0.0}
+    assert fit.warnings == ()
+    assert fit.architecture == "Ovis Image"
+    (device,) = fit.devices
+    assert (device.verdict, device.advice, device.free_bytes) == ("fits", (), 64 * GIB)
+    assert device.needed_bytes == fit.needs.peak_bytes
+
+
+def test_the_verdict_follows_the_free_memory(machine: Machine) -> None:
+    needed = machine.of().needs.peak_bytes
+    for available, verdict in ((needed - 1, "no"), (needed, "tight"), (needed * 2, "fits")):
+        machine.memory = memory(CPU, available=available)
+        assert machine.of().devices[0].verdict == verdict
+
+
+def test_advice_says_what_it_saves_and_the_largest_comes_first(machine: Machine) -> None:
+    machine.memory = memory(CPU, available=1)
+    (device,) = machine.of().devices
+    options = {advice.option for advice in device.advice}
+    assert "vae_tiling" in options
+    assert not options & {"offload_to_cpu", "keep_clip_on_cpu", "max_vram"}  # nothing to offload to
+    saved = [advice.saves_bytes for advice in device.advice]
+    assert saved == sorted(saved, reverse=True)
+    assert all(0 < one < device.needed_bytes for one in saved)
+
+
+def test_a_card_that_is_too_small_is_told_how_it_could_be_used(machine: Machine) -> None:
+    machine.memory = memory({**GPU, "free_bytes": GIB}, CPU)
+    card, processor = machine.of(ask=Ask(2048, 2048)).devices
+    assert (card.verdict, processor.verdict) == ("no", "fits")
+    advice = {one.option: one for one in card.advice}
+    assert advice["max_vram"].value == 0.9
+    assert advice["vae_tiling"].saves_bytes > GIB
+    assert processor.advice == ()
+
+
+def test_text_encoders_stay_in_main_memory_by_default(machine: Machine, tmp_path: Path) -> None:
+    write(tmp_path / "diffusion_models" / "f.gguf", gguf_bytes({**FLUX, "x.weight": (4096, 4096)}, "q8_0", fill=True))
+    write(tmp_path / "llm" / "big.gguf", gguf_bytes({**LLAMA, "y.weight": (4096, 4096)}, "q8_0"))
+    machine.memory = memory(GPU, CPU)
+    ask = Ask(64, 64, components={"llm": "big.gguf"})
+    with_encoder, without = machine.of("f", ask), machine.of("f", Ask(64, 64))
+    assert with_encoder.devices[0].needed_bytes == without.devices[0].needed_bytes
+    assert with_encoder.devices[1].needed_bytes > without.devices[1].needed_bytes + 17 * MIB
+
+
+def test_a_smaller_weight_type_takes_less(machine: Machine, tmp_path: Path) -> None:
+    write(tmp_path / "diffusion_models" / "f.gguf", gguf_bytes({**FLUX, "x.weight": (1024, 1024)}, "f16"))
+    stored = machine.of("f").needs.weights["diffusion_model"]
+    converted = machine.of("f", replace(BIG, weight_type="q4_0")).needs.weights["diffusion_model"]
+    assert stored - converted >= 1024 * 1024 * (2 - 18 / 32)
+    with pytest.raises(InvalidRequest, match="weight_type"):
+        machine.of("f", replace(BIG, weight_type="q8_1"))
+
+
+def test_what_is_not_named_is_told(machine: Machine, tmp_path: Path) -> None:
+    write(tmp_path / "diffusion_models" / "f.gguf", gguf_bytes(FLUX, "f16"))
+    write(
+        tmp_path / "vae" / "v.safetensors",
+        safetensors_bytes(reversed_shapes({**VAE, "decoder.conv_out.weight": (3, 3, 32, 3)})),
+    )
+    fit = machine.of("f")
+    assert any("Not counted" in warning for warning in fit.warnings)
+    assert any("No VAE is named" in warning for warning in fit.warnings)
+    named = machine.of("f", replace(BIG, components={"vae": "v"}))
+    assert not any("VAE" in warning for warning in named.warnings)
+    assert named.needs.buffers["vae"] == fit.needs.buffers["vae"] / 4
+
+
+def test_components_are_the_sidecars_unless_named_and_none_when_empty(machine: Machine) -> None:
+    assert machine.of().needs.weights["text_encoders"] > 0
+    assert machine.of(ask=replace(BIG, components={"llm": ""})).needs.weights["text_encoders"] == 0
+    with pytest.raises(ModelNotFound) as caught:
+        machine.of(ask=replace(BIG, components={"llm": "nothing"}))
+    assert caught.value.detail["field"] == "component"
+    with pytest.raises(InvalidRequest, match=r"^component: 'motor'"):
+        machine.of(ask=replace(BIG, components={"motor": "x"}))
+
+
+@pytest.mark.parametrize("name", ["nothing", "../../secret"])
+def test_a_sidecars_component_that_cannot_be_used_is_a_warning(machine: Machine, tmp_path: Path, name: str) -> None:
+    write(tmp_path / "diffusion_models" / "f.gguf", gguf_bytes(FLUX, "f16"))
+    write(tmp_path / "diffusion_models" / "f.json", json.dumps({"components": {"vae": name}}).encode())
+    assert any(name in warning for warning in machine.of("f").warnings)
+
+
+def test_what_the_engine_holds_is_free_for_the_next_model(machine: Machine) -> None:
+    machine.memory = memory(CPU, available=GIB, held=2 * GIB)
+    assert machine.of().devices[0].free_bytes == GIB
+    machine.resident = LoadSpec(model=FileRef(name="m", path="/m"), kind="diffusion")
+    assert machine.of().devices[0].free_bytes == 3 * GIB
+
+
+def test_a_torch_file_counts_with_its_size(machine: Machine, tmp_path: Path) -> None:
+    write(tmp_path / "diffusion_models" / "t.pt", b"PK\x03\x04" + bytes(5 * MIB))
+    fit = machine.of("t")
+    assert fit.needs.weights["diffusion_model"] == 5 * MIB + 4
+    assert any("torch" in warning for warning in fit.warnings)
+
+
+def test_the_usual_size_is_the_sidecars_else_the_familys(machine: Machine, tmp_path: Path) -> None:
+    write(tmp_path / "diffusion_models" / "f.gguf", gguf_bytes(FLUX, "f16"))
+    assert machine.fits.usual_size("diffusion", DEMO) == (64, 64)
+    assert machine.fits.usual_size("diffusion", "f") == (1024, 1024)
+
+
+def test_a_load_spec_is_estimated_as_its_files_are(machine: Machine) -> None:
+    spec, _ = machine.library.build_spec(LoadRequest(model_name=DEMO))
+    assert memory_needed(spec, 1024, 1024) == machine.of().needs.peak_bytes
+    assert memory_needed(spec, 2048, 2048) > 2 * memory_needed(spec, 1024, 1024)
+
+
+def test_a_video_of_many_frames_takes_more(machine: Machine) -> None:
+    assert machine.of(ask=replace(BIG, video_frames=33)).needs.peak_bytes > machine.of().needs.peak_bytes
+    assert machine.of(ask=replace(BIG, batch_count=8)).needs == machine.of().needs
+
+
+def test_without_a_device_list_there_is_the_processor(machine: Machine) -> None:
+    machine.memory = memory()
+    (device,) = machine.of().devices
+    assert (device.name, device.is_gpu, device.verdict) == ("CPU", False, "fits")

@@ -1,0 +1,213 @@
+"""Model files written anew: what is refused, where the result lies, what a failure leaves behind (nothing)."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from sdcpp_rest.core.events import JobProgress
+from sdcpp_rest.errors import Conflict, InvalidRequest, ModelNotFound
+from sdcpp_rest.runtime import DEMO_MODEL, DEMO_ROOT
+from sdcpp_rest.services.models.model_conversion import ConvertRequest
+from sdcpp_rest.services.models.model_library import LoadRequest
+from tests.services.conftest import House, copy_demo
+
+LLM = "demo_llm_q4_0.gguf"
+
+
+def convert(house: House, input_path: str = DEMO_MODEL, output_type: str = "q4_0", **more: object) -> tuple[str, Path]:
+    asked = {"input_path": input_path, "output_type": output_type, **more}
+    job, _, target = house.runtime.conversions.submit(ConvertRequest.model_validate(asked))
+    return job.id, target
+
+
+def names_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
+
+
+def diffusion_models(house: House) -> Path:
+    return house.config.paths.models_dir / "diffusion_models"
+
+
+def own_model(house: House, name: str) -> str:
+    copy_demo(house.config, name)
+    house.runtime.library.refresh()
+    return name
+
+
+def test_the_result_gets_a_name_of_its_own_and_is_listed_at_once(any_house: House) -> None:
+    job_id, target = convert(any_house)
+    assert target == diffusion_models(any_house).resolve() / "demo_dit_q8_0.q4_0.gguf"
+    job = any_house.finished(job_id)
+    assert (job.status, job.outputs, job.error) == ("completed", (), None)
+    assert any_house.runtime.queue.progress(job).percentage == 100.0
+    listed = any_house.runtime.library.find("diffusion", "demo_dit_q8_0.q4_0.gguf")
+    assert listed.size_bytes == (DEMO_ROOT / "diffusion_models" / DEMO_MODEL).stat().st_size
+    assert names_in(diffusion_models(any_house)) == ["demo_dit_q8_0.q4_0.gguf", "demo_dit_q8_0.q4_0.json"]
+    spec, _ = any_house.runtime.library.build_spec(LoadRequest(model_name="demo_dit_q8_0.q4_0"))
+    assert spec.components.keys() == {"llm", "taesd"}
+
+
+def test_the_model_stays_loaded_and_the_queue_keeps_its_order(any_house: House) -> None:
+    engine = any_house.runtime.supervisor.client
+    first, (second, _), third = any_house.submit(), convert(any_house), any_house.submit()
+    jobs = [any_house.finished(job_id) for job_id in (first, second, third)]
+    assert [job.status for job in jobs] == ["completed"] * 3
+    ends = [job.completed_at for job in jobs]
+    assert ends == sorted(ends)  # type: ignore[type-var]
+    assert any_house.runtime.supervisor.client is engine
+    assert any_house.runtime.supervisor.restarts == 0
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "diffusion_models/demo_dit_q8_0.gguf",
+        "demo_dit_q8_0",
+        str(DEMO_ROOT / "diffusion_models" / DEMO_MODEL),
+    ],
+)
+def test_a_model_is_found_by_any_of_its_names(house: House, name: str) -> None:
+    job_id, target = convert(house, name)
+    assert house.finished(job_id).status == "completed"
+    assert target.name == "demo_dit_q8_0.q4_0.gguf"
+
+
+@pytest.mark.parametrize("output", ["new/mine.gguf", "diffusion_models/new/mine.gguf"])
+def test_a_given_name_counts_from_the_folder_of_the_type(house: House, output: str) -> None:
+    job_id, target = convert(house, output_path=output)
+    assert house.finished(job_id).status == "completed"
+    assert target == diffusion_models(house).resolve() / "new" / "mine.gguf"
+    assert target.is_file()
+
+
+def test_a_language_model_stays_in_its_folder(house: House) -> None:
+    job_id, target = convert(house, LLM, "q8_0")
+    assert house.finished(job_id).status == "completed"
+    assert target == house.config.paths.models_dir.resolve() / "llm" / "demo_llm_q4_0.q8_0.gguf"
+
+
+@pytest.mark.parametrize(
+    ("asked", "error", "words"),
+    [
+        ({"input_path": "nothing"}, ModelNotFound, "Model not found: nothing"),
+        ({"input_path": " "}, InvalidRequest, "input_path is required"),
+        ({"input_path": "../secret.gguf"}, InvalidRequest, "input_path: .* leads out of the model folders"),
+        ({"input_path": "/etc/passwd"}, ModelNotFound, "Model not found"),
+        ({"output_type": "q9_9"}, InvalidRequest, "output_type: 'q9_9' is not a weight type; allowed: f32"),
+        ({"output_type": "q8_k"}, InvalidRequest, "output_type: 'q8_k' cannot hold"),
+        ({"output_type": "i8"}, InvalidRequest, "output_type: 'i8' cannot hold"),
+        ({"tensor_type_rules": "(=f16"}, InvalidRequest, "tensor_type_rules: the rule"),
+        ({"tensor_type_rules": "vae=q8_1"}, InvalidRequest, "tensor_type_rules: the rule"),
+        ({"output_path": "x.bin"}, InvalidRequest, "must end in .gguf or .safetensors"),
+        ({"output_path": "x.safetensors"}, InvalidRequest, "a safetensors file cannot hold q4_0"),
+        ({"output_path": "x.safetensors", "output_type": "f16"}, InvalidRequest, "a quantized model cannot become"),
+        ({"output_path": "../x.gguf"}, InvalidRequest, "output_path: .* leads out of the model folders"),
+        ({"output_path": "/tmp/x.gguf"}, InvalidRequest, "output_path: .* leads out of the model folders"),
+        ({"output_path": "x" * 300 + ".gguf"}, InvalidRequest, "output_path: .* is longer than 200 bytes"),
+        ({"output_path": "é" * 120 + "/x.gguf"}, InvalidRequest, "output_path: .* is longer than 200 bytes"),
+        ({"output_path": "a\nb.gguf"}, InvalidRequest, "output_path: .* a character that cannot be shown"),
+        ({"output_path": "\ud800.gguf"}, InvalidRequest, "output_path: .* a character that cannot be shown"),
+        ({"output_path": ".x.gguf"}, InvalidRequest, "output_path: .* leads out of the model folders"),
+        ({"output_path": str(DEMO_ROOT / "llm" / "x.gguf")}, InvalidRequest, "leads out of the model folders"),
+        ({"vae_path": "nothing"}, ModelNotFound, "Model not found: nothing"),
+    ],
+)
+def test_bad_requests_are_refused(house: House, asked: dict[str, str], error: type[Exception], words: str) -> None:
+    with pytest.raises(error, match=words):
+        convert(house, **{"input_path": DEMO_MODEL, "output_type": "q4_0", **asked})  # type: ignore[arg-type]
+    assert house.runtime.queue.counts()["total"] == 0
+
+
+def test_a_link_out_of_the_folders_is_no_way_out(house: House, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    diffusion_models(house).mkdir(parents=True)
+    (diffusion_models(house) / "link").symlink_to(outside)
+    with pytest.raises(InvalidRequest, match="leads out of the model folders"):
+        convert(house, output_path="link/x.gguf")
+    assert names_in(outside) == []
+
+
+def test_an_existing_file_is_replaced_only_when_asked(house: House) -> None:
+    name = own_model(house, "mine.gguf")
+    taken = diffusion_models(house) / "mine.q4_0.gguf"
+    taken.write_bytes(b"precious")
+    with pytest.raises(Conflict, match=r"mine\.q4_0\.gguf exists already"):
+        convert(house, name)
+    assert taken.read_bytes() == b"precious"
+    job_id, _ = convert(house, name, overwrite=True)
+    assert house.finished(job_id).status == "completed"
+    assert taken.stat().st_size > 8
+
+
+def test_the_input_itself_is_never_overwritten(house: House) -> None:
+    name = own_model(house, "mine.gguf")
+    with pytest.raises(InvalidRequest, match="is the file to convert"):
+        convert(house, name, output_path=name, overwrite=True)
+
+
+def test_a_full_disk_is_seen_before(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    free = shutil.disk_usage(house.config.paths.models_dir.parent)._replace(free=1_000_000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: free)
+    with pytest.raises(InvalidRequest, match="GB are free on its disk"):
+        convert(house)
+
+
+@pytest.mark.parametrize(("name", "code"), [("fake~fail", "generation_failed"), ("fake~die", "engine_crashed")])
+def test_a_failed_conversion_leaves_nothing_and_costs_nothing(process_house: House, name: str, code: str) -> None:
+    own = own_model(process_house, f"{name}.gguf")
+    engine = process_house.runtime.supervisor.client
+    job_id, _ = convert(process_house, own)
+    job = process_house.finished(job_id)
+    assert (job.status, job.error_code) == ("failed", code)
+    assert names_in(diffusion_models(process_house)) == [f"{name}.gguf", f"{name}.json"]
+    assert process_house.runtime.supervisor.client is engine
+    assert process_house.draw().status == "completed"
+
+
+def test_a_cancelled_conversion_ends_at_once_and_leaves_nothing(process_house: House) -> None:
+    own = own_model(process_house, "fake~deaf.gguf")
+    job_id, target = convert(process_house, own)
+    process_house.until(JobProgress, job_id=job_id, phase="converting")
+    hidden = diffusion_models(process_house) / f".{target.stem}.{job_id}.part.gguf"
+    hidden.write_bytes(b"half")
+    process_house.runtime.queue.cancel(job_id)
+    assert process_house.finished(job_id).status == "cancelled"
+    assert names_in(diffusion_models(process_house)) == ["fake~deaf.gguf", "fake~deaf.json"]
+    assert process_house.draw().status == "completed"
+
+
+def test_what_a_killed_server_left_is_swept_at_the_next_start(make_house: Callable[..., House]) -> None:
+    """Its own alone: another server may be writing to the same folders."""
+    first = make_house().start()
+    job_id, _ = convert(first)
+    first.finished(job_id)
+    first.stop()
+    folder = diffusion_models(first)
+    left = folder / f".x.{job_id}.part.gguf"
+    kept = [folder / ".x.550e8400-e29b-41d4-a716-446655440000.part.gguf", folder / ".hidden.gguf"]
+    for path in (left, *kept):
+        path.write_bytes(b"half")
+    make_house().start().draw()
+    assert not left.exists()
+    assert all(path.exists() for path in kept)
+
+
+def test_progress_counts_the_bytes_of_the_result(house: House) -> None:
+    job_id, _ = convert(house, output_type="f16")
+    job = house.finished(job_id)
+    parameters_at_two_bytes = 2 * 7_000_000
+    assert job.params["expected_bytes"] > parameters_at_two_bytes / 4
+    assert job.params["output"]["name"] == "demo_dit_q8_0.f16.gguf"
+
+
+def test_a_folder_that_cannot_be_written_to_is_refused(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    access = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK and access(path, mode))
+    with pytest.raises(InvalidRequest, match="cannot be written to"):
+        convert(house)

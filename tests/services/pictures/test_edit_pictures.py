@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import base64
+import io
+
+import pytest
+from PIL import Image
+
+from sdcpp_rest.errors import InvalidRequest
+from sdcpp_rest.services.pictures.edit_pictures import fitted, mask_of, size_of
+
+
+def file_of(picture: Image.Image, form: str = "PNG") -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, form)
+    return buffer.getvalue()
+
+
+def shown(mask: str | None) -> Image.Image:
+    assert mask is not None
+    return Image.open(io.BytesIO(base64.b64decode(mask)))
+
+
+def test_transparent_is_drawn_anew() -> None:
+    picture = Image.new("RGBA", (4, 2), (200, 0, 0, 255))
+    picture.putpixel((1, 1), (0, 0, 0, 0))
+    picture.putpixel((2, 0), (0, 0, 0, 155))
+    mask = shown(mask_of("mask", file_of(picture)))
+    assert (mask.mode, mask.size) == ("L", (4, 2))
+    assert [mask.getpixel(place) for place in ((0, 0), (1, 1), (2, 0))] == [0, 255, 100]
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA"])
+def test_without_transparency_white_is_drawn_anew(mode: str) -> None:
+    picture = Image.new("L", (4, 2), 0)
+    picture.putpixel((1, 1), 255)
+    file = file_of(picture.convert(mode))
+    assert [shown(mask_of("mask", file)).getpixel(place) for place in ((0, 0), (1, 1))] == [0, 255]
+    assert mask_of("image", file, only_alpha=True) is None
+
+
+def test_what_is_no_picture_is_refused_by_name() -> None:
+    for call in (size_of, mask_of):
+        with pytest.raises(InvalidRequest, match="mask"):
+            call("mask", b"nothing")
+
+
+def test_a_photo_is_as_wide_as_it_is_shown() -> None:
+    picture, exif = Image.new("RGB", (40, 20)), Image.Exif()
+    exif[0x0112] = 6
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", exif=exif)
+    assert size_of("image", buffer.getvalue()) == (20, 40)
+
+
+@pytest.mark.parametrize(
+    ("given", "usual", "expected"),
+    [
+        ((64, 64), (64, 64), (64, 64)),
+        ((3000, 2000), (1024, 1024), (1248, 832)),
+        ((20, 30), (512, 512), (416, 624)),
+        ((1, 1), (1024, 1024), (1024, 1024)),
+        ((8000, 1), (1024, 1024), (4096, 64)),
+        ((1, 8000), (1024, 1024), (64, 4096)),
+    ],
+)
+def test_a_size_has_the_pictures_proportions_and_the_models_area(
+    given: tuple[int, int], usual: tuple[int, int], expected: tuple[int, int]
+) -> None:
+    assert fitted(given, usual, 4096) == expected

@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from sdcpp_rest.errors import InvalidRequest, ModelNotFound
+from sdcpp_rest.runtime import DEMO_MODEL, DEMO_ROOT
+from sdcpp_rest.services.models.model_library import LoadRequest
+from sdcpp_rest.services.submission.model_choice import PICTURE_MODELS
+from tests.services.conftest import House, copy_demo
+
+
+def sum_of(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+DEMO_SUM = sum_of(DEMO_ROOT / "diffusion_models" / DEMO_MODEL)
+
+
+@pytest.mark.parametrize(
+    "name", [DEMO_MODEL, "demo_dit_q8_0", "DEMO_DIT_Q8_0.GGUF", f"{DEMO_MODEL} [{DEMO_SUM[:10]}]", DEMO_SUM]
+)
+def test_the_selected_model_keeps_the_options_it_was_loaded_with(house: House, name: str) -> None:
+    request = LoadRequest(model_name=DEMO_MODEL, options={"vae_decode_only": False})
+    house.runtime.models.load(request)
+    assert house.runtime.model_choice.spec_named(name) == house.runtime.models.selected
+
+
+def test_another_model_is_found_by_name_and_by_a_sum_that_nobody_computed(make_house: Callable[..., House]) -> None:
+    house = make_house()
+    file = copy_demo(house.config, "other.gguf")
+    # Equal files have equal sums: this one is another.
+    file.write_bytes(file.read_bytes() + bytes(32))
+    house.start()
+    for name in ("other", sum_of(file), sum_of(file).upper(), f"other.gguf [{sum_of(file)[:10]}]"):
+        assert house.runtime.model_choice.spec_named(name).model.path == str(file)
+    assert house.runtime.hashes.known().get(str(file), file.stat().st_size, file.stat().st_mtime_ns) == sum_of(file)
+
+
+@pytest.mark.parametrize("name", ["nowhere", "0" * 64, "x [0123456789]"])
+def test_what_is_not_there_is_told(house: House, name: str) -> None:
+    with pytest.raises(ModelNotFound):
+        house.runtime.model_choice.spec_named(name)
+
+
+@pytest.mark.parametrize("name", ["", "../x", "/etc/passwd", "a\0b"])
+def test_what_is_no_name_is_refused(house: House, name: str) -> None:
+    with pytest.raises(InvalidRequest):
+        house.runtime.model_choice.find(PICTURE_MODELS, name)
+
+
+def test_loras_are_found_too(house: House) -> None:
+    file = DEMO_ROOT / "loras" / "demo_lora.safetensors"
+    for name in ("demo_lora", sum_of(file)):
+        assert house.runtime.model_choice.find(("lora",), name).path == str(file)

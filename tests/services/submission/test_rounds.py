@@ -1,0 +1,204 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import pytest
+
+from sdcpp_rest.core.events import JobPreview, JobProgress, JobStatusChanged
+from sdcpp_rest.core.job import Job
+from sdcpp_rest.errors import GenerationFailed, InvalidRequest
+from sdcpp_rest.services.submission.rounds import Drawn, Round
+from tests.services.conftest import PATIENCE_SECONDS, House
+
+ME = "client:me"
+
+
+class Caller:
+    """Somebody who draws a round on a thread of their own."""
+
+    def __init__(self, house: House) -> None:
+        self.house = house
+        self.rounds = house.runtime.rounds
+        self._pool = ThreadPoolExecutor(4)
+        self.opened: Round | None = None
+
+    def draw(self, *prompts: str, owner: str = ME, token: str | None = None) -> Future[list[Drawn]]:
+        is_open = threading.Event()
+
+        def submit(k: int) -> Job:
+            asked = {"prompt": prompts[k], "width": 8, "height": 8, "steps": 2, "seed": 10 + k}
+            return self.house.runtime.submission.picture("txt2img", asked, owner=owner)[0]
+
+        def work() -> list[Drawn]:
+            with self.rounds.open(owner, "pictures", len(prompts), token) as opened:
+                self.opened = opened
+                is_open.set()
+                return self.rounds.draw(opened, submit)
+
+        future = self._pool.submit(work)
+        assert is_open.wait(PATIENCE_SECONDS)
+        return future
+
+
+@pytest.fixture
+def caller(house: House) -> Caller:
+    return Caller(house)
+
+
+def ends(future: Future[list[Drawn]]) -> list[str]:
+    return [one.job.status for one in future.result(PATIENCE_SECONDS)]
+
+
+def test_a_round_is_drawn_in_order(caller: Caller) -> None:
+    drawn = caller.draw("a", "b", "c").result(PATIENCE_SECONDS)
+    assert [(one.index, one.job.params["prompt"]) for one in drawn] == [(0, "a"), (1, "b"), (2, "c")]
+    assert {one.job.status for one in drawn} == {"completed"}
+    assert caller.rounds.standing(ME) is None
+
+
+def test_interrupt_keeps_what_is_finished_and_the_last_preview(caller: Caller) -> None:
+    future = caller.draw("a", "b fake:step=30", "c")
+    first = caller.house.until(JobProgress, phase="conditioning").job_id
+    # In either order: the first job's files are written beside the second one's compute.
+    is_done = is_begun = False
+    while not (is_done and is_begun):
+        event = caller.house.mailbox.get(PATIENCE_SECONDS)
+        assert event is not None, "the second job did not begin, or the first did not end"
+        is_done |= isinstance(event, JobStatusChanged) and (event.job_id, event.status) == (first, "completed")
+        is_begun |= isinstance(event, JobProgress) and event.job_id != first and event.phase == "conditioning"
+    assert caller.rounds.interrupt(ME)
+    drawn = future.result(PATIENCE_SECONDS)
+    assert [one.job.status for one in drawn] == ["completed", "cancelled", "cancelled"]
+    assert drawn[2].glimpse is None, "it never began"
+
+
+def test_the_last_preview_of_an_interrupted_job_is_kept(caller: Caller) -> None:
+    gate, at_second = threading.Event(), threading.Event()
+
+    def at_step(command: object, step: int) -> None:
+        if step == 2:
+            at_second.set()
+            assert gate.wait(PATIENCE_SECONDS)
+
+    caller.house.at_step = at_step
+    future = caller.draw("a")
+    assert at_second.wait(PATIENCE_SECONDS)
+    caller.house.until(JobPreview)
+    assert caller.rounds.interrupt(ME)
+    gate.set()
+    (drawn,) = future.result(PATIENCE_SECONDS)
+    assert drawn.job.status == "cancelled"
+    assert drawn.glimpse is not None
+    assert drawn.glimpse.startswith(b"\xff\xd8")
+
+
+def test_skip_goes_on_with_the_next(caller: Caller) -> None:
+    future = caller.draw("a fake:hold", "b")
+    caller.house.until(JobProgress, phase="conditioning")
+    assert caller.rounds.skip(ME)
+    assert ends(future) == ["cancelled", "completed"]
+
+
+def test_nobody_stops_the_work_of_another(caller: Caller) -> None:
+    future = caller.draw("a fake:hold", owner="client:other")
+    caller.house.until(JobProgress, phase="conditioning")
+    assert not caller.rounds.interrupt(ME)
+    assert not caller.rounds.skip(ME)
+    assert caller.rounds.standing(ME) is None
+    assert caller.rounds.interrupt(None), "unless anybody's work is meant"
+    assert ends(future) == ["cancelled"]
+
+
+def test_ones_own_work_that_waits_behind_another_is_stopped_before_it_begins(caller: Caller) -> None:
+    held = caller.draw("fake:hold", owner="client:other")
+    caller.house.until(JobProgress, phase="conditioning")
+    mine = caller.draw("a", "b")
+    found = caller.rounds.standing(ME)
+    assert found is not None
+    assert found.active is None
+    assert caller.rounds.interrupt(ME)
+    assert set(ends(mine)) == {"cancelled"}
+    assert not held.done()
+    caller.rounds.interrupt(None)
+    assert ends(held) == ["cancelled"]
+
+
+def test_a_job_that_nobody_waits_for_is_its_owners_too(caller: Caller) -> None:
+    job_id = caller.house.running(owner=ME)
+    found = caller.rounds.standing(ME)
+    assert found is not None
+    assert found.round is None
+    assert caller.rounds.interrupt(ME)
+    assert caller.house.finished(job_id).status == "cancelled"
+
+
+def test_so_is_one_that_waits(caller: Caller) -> None:
+    held = caller.house.running()
+    job_id = caller.house.submit(owner=ME)
+    assert caller.rounds.interrupt(ME)
+    assert caller.house.finished(job_id).status == "cancelled"
+    assert caller.house.runtime.queue.get(held).status == "processing"
+    caller.house.runtime.queue.cancel(held)
+
+
+def test_a_failure_ends_the_round_and_what_was_to_follow(caller: Caller) -> None:
+    future = caller.draw("a", "fake:fail", "fake:hold")
+    with pytest.raises(GenerationFailed, match="asked to fail"):
+        future.result(PATIENCE_SECONDS)
+    assert caller.house.runtime.queue.counts()["pending"] == 0
+
+
+def test_a_refused_submission_takes_the_others_along(caller: Caller) -> None:
+    held = caller.house.running()
+    future = caller.draw("a", "b", "c (x:.)")
+    with pytest.raises(InvalidRequest):
+        future.result(PATIENCE_SECONDS)
+    assert caller.house.runtime.queue.counts()["pending"] == 0
+    caller.house.runtime.queue.cancel(held)
+
+
+def test_a_round_is_found_by_its_token_while_it_lasts(caller: Caller) -> None:
+    held = caller.house.running()
+    future = caller.draw("fake:hold", token="mine")
+    assert caller.rounds.waiting_tokens(None) == ["mine"]
+    assert caller.rounds.waiting_tokens("client:other") == []
+    found = caller.rounds.named("mine")
+    assert found is not None
+    assert found.active is None
+    caller.house.runtime.queue.cancel(held)
+    caller.house.until(JobProgress, phase="conditioning")
+    found = caller.rounds.named("mine")
+    assert found is not None
+    assert found.active is not None
+    assert caller.rounds.waiting_tokens(None) == []
+    assert not caller.rounds.has_ended("mine")
+    caller.rounds.interrupt(ME)
+    assert ends(future) == ["cancelled"]
+    assert caller.rounds.named("mine") is None
+    assert caller.rounds.has_ended("mine")
+
+
+def test_with_nothing_to_stop_nothing_happens(caller: Caller) -> None:
+    assert not caller.rounds.interrupt(None)
+    assert not caller.rounds.skip(None)
+
+
+def test_a_picture_whose_file_is_being_written_is_not_thrown_away(
+    caller: Caller, monkeypatch: pytest.MonkeyPatch, make_house: Callable[..., House]
+) -> None:
+    outputs = caller.house.runtime.outputs
+    publish, writing, go_on = outputs.publish, threading.Event(), threading.Event()
+
+    def slow(*arguments: object) -> tuple[str, ...]:
+        writing.set()
+        assert go_on.wait(PATIENCE_SECONDS)
+        return publish(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(outputs, "publish", slow)
+    future = caller.draw("a")
+    assert writing.wait(PATIENCE_SECONDS)
+    caller.rounds.interrupt(ME)
+    go_on.set()
+    assert ends(future) == ["completed"]

@@ -48,7 +48,7 @@ from sdcpp_rest.services.models.model_conversion import Conversions
 from sdcpp_rest.services.models.model_detection import ModelDetection
 from sdcpp_rest.services.models.model_library import KnownSums, LoadRequest, ModelLibrary
 from sdcpp_rest.services.models.model_upload import ModelUploads
-from sdcpp_rest.services.path_redaction import Discretion
+from sdcpp_rest.services.path_redaction import PathRedaction
 from sdcpp_rest.services.pictures.outputs import Outputs
 from sdcpp_rest.services.settings.dialect_options import DialectOptions
 from sdcpp_rest.services.settings.preview_settings import PreviewChoice
@@ -104,9 +104,9 @@ class Runtime:
         self.bus = EventBus()
         self.outputs = Outputs(paths.output_dir, paths.data_dir / "inputs")
         sums = HashStore(self._database)
-        self.library = open_library(config, sums.known)
+        self.library = open_library(config, sums.known_hashes)
         self.detection = ModelDetection(self.library)
-        self.discreet = Discretion(
+        self.redact_paths = PathRedaction(
             (paths.output_dir / ".spool", paths.output_dir, paths.models_dir, paths.log_dir, paths.data_dir, DEMO_ROOT)
         )
         self.active = active = ActiveJobs()
@@ -143,7 +143,7 @@ class Runtime:
             self.upscalers,
             self.bus,
             check_spec=check_loadable if config.engine.runner == "native" else lambda spec: None,
-            discreet=self.discreet,
+            redact_paths=self.redact_paths,
         )
         self.dispatcher = Dispatcher(
             self.supervisor,
@@ -155,7 +155,7 @@ class Runtime:
             self.bus,
             version=self.version,
             cancel_timeout_seconds=config.engine.cancel_timeout_seconds,
-            discreet=self.discreet,
+            redact_paths=self.redact_paths,
             on_engine_trouble=self._note_trouble,
             on_converted=self.library.refresh,
             on_start=self._recover,
@@ -226,7 +226,7 @@ class Runtime:
             self.hashes,
             self.outputs,
             self.bus,
-            discreet=self.discreet,
+            redact_paths=self.redact_paths,
             is_server=is_server,
         )
         self._wake_engine = self.queue.on_submitted
@@ -284,7 +284,7 @@ class Runtime:
             "model_loaded": resident is not None,
             "model_loading": loading is not None,
             "loading_model_name": loading.model.name if loading else None,
-            "last_error": self.discreet(models.last_error) if models.last_error else None,
+            "last_error": self.redact_paths(models.last_error) if models.last_error else None,
             "model_name": resident.model.name if resident else None,
             "model_type": resident.kind if resident else None,
             "model_architecture": (architecture or resident.architecture) if resident else None,

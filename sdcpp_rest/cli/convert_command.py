@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sdcpp_rest.cli.command_options import config_options, echo_json, json_option, server_options
-from sdcpp_rest.cli.job_following import finished_job, reached_server
+from sdcpp_rest.cli.job_following import reach_server, run_job
 from sdcpp_rest.cli.running_server import RunningServer
 from sdcpp_rest.cli.server_access import Refused
 
@@ -59,9 +59,9 @@ def convert(
         "tensor_type_rules": rules or "",
         "overwrite": overwrite,
     }
-    with reached_server(config, url, api_key) as server:
+    with reach_server(config, url, api_key) as server:
         try:
-            job = finished_job(server, "/convert", {name: value for name, value in body.items() if value})
+            job = run_job(server, "/convert", {name: value for name, value in body.items() if value})
         except Refused as refusal:
             outside = vae if refusal.field == "vae_path" else model
             if refusal.code != "model_not_found" or outside is None or not Path(outside).expanduser().is_file():

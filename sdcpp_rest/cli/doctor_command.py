@@ -11,11 +11,11 @@ from sdcpp_rest.cli.command_options import echo_json, json_option
 @json_option
 def doctor(as_json: bool) -> None:
     """Say what the native library can do on this machine, and what could be better."""
-    from sdcpp_rest.cli.engine_probe import probed_engine
+    from sdcpp_rest.cli.engine_probe import probe_engine
     from sdcpp_rest.native import build
     from sdcpp_rest.native.devices import unused_gpu
 
-    ready = probed_engine()
+    ready = probe_engine()
     reason = build.reason_to_build()
     rebuild = f"{reason}: run `sdcpp-rest native build`" if reason else None
     advice = [sentence for sentence in (unused_gpu(ready.devices), rebuild) if sentence]

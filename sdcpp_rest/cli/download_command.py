@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sdcpp_rest.cli.command_options import config_options, echo_json, json_option, server_options
-from sdcpp_rest.cli.job_following import finished_job, reached_server
+from sdcpp_rest.cli.job_following import reach_server, run_job
 from sdcpp_rest.cli.server_access import Refused, ServerAccess
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def download(
     config = load_config(config_file, overrides, **folders)
     # Nothing is drawn: without a server, no library is loaded and no engine process started for it.
     quick = config.model_copy(update={"engine": config.engine.model_copy(update={"runner": "fake"})})
-    with reached_server(quick, url, api_key) as server:
+    with reach_server(quick, url, api_key) as server:
         if bundle is not None:
             _fetch_bundle(server, bundle, memory_gb, overwrite, as_json)
             return
@@ -82,16 +82,16 @@ def download(
             "name": name,
             "overwrite": overwrite or None,
         }
-        job = _fetched(server, {key: value for key, value in body.items() if value is not None})
+        job = _download(server, {key: value for key, value in body.items() if value is not None})
     if as_json:
         echo_json(job)
     else:
         click.echo(f"saved {_where(config, job)}")
 
 
-def _fetched(server: ServerAccess, body: dict[str, Any]) -> dict[str, Any]:
+def _download(server: ServerAccess, body: dict[str, Any]) -> dict[str, Any]:
     """Download one file and have it checked; the job object. Raises Refused, ClickException, Abort."""
-    job = finished_job(server, "/models/download", body)
+    job = run_job(server, "/models/download", body)
     check_id = str(job["hash_job_id"])
     while (check := server.ask("GET", f"/queue/{check_id}"))["status"] not in _ENDED:
         server.pause(check_id)
@@ -112,7 +112,7 @@ def _fetch_bundle(server: ServerAccess, name: str, memory_gb: float | None, over
     for file in size.files:
         click.echo(f"{file.repo}/{file.file}", err=True)
         try:
-            job = _fetched(server, {**file.asked(), **({"overwrite": True} if overwrite else {})})
+            job = _download(server, {**file.request_fields(), **({"overwrite": True} if overwrite else {})})
         except Refused as refusal:
             if refusal.code != "conflict" or refusal.field != "overwrite":
                 raise

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _PATIENCE_SECONDS = 60.0
 
 
-def probed_engine(config: Config | None = None) -> Ready:
+def probe_engine(config: Config | None = None) -> Ready:
     """What an engine says when it starts: devices and features; the native library's, unless ``config`` says another.
     Raises EngineUnavailable."""
     from sdcpp_rest.engine.client import EngineClient, ProcessLauncher

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 import click
 
 from sdcpp_rest.cli.command_options import config_options, json_option, server_options
-from sdcpp_rest.cli.job_following import finished_job, reached_server, saved_outputs, tell_saved
+from sdcpp_rest.cli.job_following import reach_server, run_job, save_outputs, tell_saved
 
 _PICTURE_LISTS = ("ref_images", "pm_id_images", "control_frames")
 """Fields that are lists also when they are given once."""
@@ -66,7 +66,7 @@ def generate(
 
     folders = {"data_dir": data_dir, "models_dir": models_dir, "output_dir": output_dir}
     config = load_config(config_file, overrides, **folders)
-    body = {"prompt": prompt, **given_params(params)}
+    body = {"prompt": prompt, **parse_params(params)}
     body |= {name: value for name, value in fields.items() if value is not None}
     if init_image is not None:
         body["init_image_base64"] = base64_of(init_image)
@@ -81,13 +81,13 @@ def generate(
     path = "/img2img" if "init_image_base64" in body else "/txt2img"
     if "video_frames" in body:
         path = "/txt2vid"
-    with reached_server(config, url, api_key) as server:
+    with reach_server(config, url, api_key) as server:
         name = model or server.default_model
         if name is not None:
             for warning in server.ask("POST", "/models/load", {"model_name": name}).get("warnings", []):
                 click.echo(f"warning: {warning}", err=True)
-        job = finished_job(server, path, body)
-        saved = saved_outputs(server, job, output, Path("out"))
+        job = run_job(server, path, body)
+        saved = save_outputs(server, job, output, Path("out"))
     tell_saved(job, saved, as_json)
 
 
@@ -96,7 +96,7 @@ def base64_of(path: Path) -> str:
     return base64.b64encode(path.read_bytes()).decode("ascii")
 
 
-def given_params(pairs: tuple[str, ...]) -> dict[str, Any]:
+def parse_params(pairs: tuple[str, ...]) -> dict[str, Any]:
     """Fields from ``NAME=VALUE`` texts; values of the same list add up. Raises ClickException, OSError."""
     found: dict[str, Any] = {}
     for pair in pairs:

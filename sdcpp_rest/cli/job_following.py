@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @contextlib.contextmanager
-def reached_server(config: Config, url: str | None, api_key: str | None) -> Iterator[ServerAccess]:
+def reach_server(config: Config, url: str | None, api_key: str | None) -> Iterator[ServerAccess]:
     """The server at ``url``, else ours if it runs, else an engine of this command's own."""
     from sdcpp_rest.cli.own_engine import own_engine
     from sdcpp_rest.cli.running_server import RunningServer, running_server
@@ -39,7 +39,7 @@ def reached_server(config: Config, url: str | None, api_key: str | None) -> Iter
         yield own
 
 
-def finished_job(server: ServerAccess, path: str, body: dict[str, Any]) -> dict[str, Any]:
+def run_job(server: ServerAccess, path: str, body: dict[str, Any]) -> dict[str, Any]:
     """Submit a job and wait for its end, under a progress bar. Returns the job object, with what only the submission's
     answer told. Raises ClickException, Abort after Ctrl-C: then the job is cancelled."""
     submitted: dict[str, Any] = {}
@@ -47,7 +47,7 @@ def finished_job(server: ServerAccess, path: str, body: dict[str, Any]) -> dict[
         submitted = server.ask("POST", path, body)
         for warning in submitted.get("warnings", []):
             click.echo(f"warning: {warning}", err=True)
-        job = _followed(server, str(submitted["job_id"]))
+        job = _follow(server, str(submitted["job_id"]))
     except KeyboardInterrupt:
         if submitted:
             click.echo("cancelling the job", err=True)
@@ -63,7 +63,7 @@ def finished_job(server: ServerAccess, path: str, body: dict[str, Any]) -> dict[
     return submitted | job
 
 
-def saved_outputs(server: ServerAccess, job: dict[str, Any], output: Path | None, stem: Path) -> list[Path]:
+def save_outputs(server: ServerAccess, job: dict[str, Any], output: Path | None, stem: Path) -> list[Path]:
     """Save what the job made: at ``output``, else at ``stem`` with the right ending; further files get _1, _2, ..."""
     saved = []
     for k, name in enumerate(job["outputs"]):
@@ -88,7 +88,7 @@ def tell_saved(job: dict[str, Any], saved: list[Path], as_json: bool) -> None:
         click.echo(f"saved {path}")
 
 
-def _followed(server: ServerAccess, job_id: str) -> dict[str, Any]:
+def _follow(server: ServerAccess, job_id: str) -> dict[str, Any]:
     with _progress_bar() as show:
         while True:
             job = server.ask("GET", f"/queue/{job_id}")

@@ -103,10 +103,10 @@ def _estimate(config: Config, library: LibraryOfOne, width: int | None, height: 
     """Against this machine's devices, as the native library sees them now."""
     import psutil
 
-    from sdcpp_rest.cli.engine_probe import probed_engine
+    from sdcpp_rest.cli.engine_probe import probe_engine
     from sdcpp_rest.services.models.fit_estimate import Ask, FitEstimates
 
-    devices = [device.model_dump() for device in probed_engine(config).devices]
+    devices = [device.model_dump() for device in probe_engine(config).devices]
     system = psutil.virtual_memory()
     memory = {
         "devices": devices,

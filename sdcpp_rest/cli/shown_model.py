@@ -26,7 +26,7 @@ class LibraryOfOne(ModelLibrary):
         )
         self.is_listed = True
         path = Path(given).expanduser()
-        self.chosen = (self._listed_at(path) or self._apart(path)) if path.is_file() else self._named(given)
+        self.chosen = (self._find_by_path(path) or self._apart(path)) if path.is_file() else self._find_by_name(given)
         self._chosen_key = (self.chosen.type, self.chosen.name)
 
     def find(self, type: str, name: str) -> ModelFile:
@@ -35,7 +35,7 @@ class LibraryOfOne(ModelLibrary):
             return self.chosen
         return super().find(type, name)
 
-    def _listed_at(self, path: Path) -> ModelFile | None:
+    def _find_by_path(self, path: Path) -> ModelFile | None:
         wanted = path.parent.resolve() / path.name
         for kind in LIST_NAMES:
             for folder in self.all_folders(kind):
@@ -43,7 +43,7 @@ class LibraryOfOne(ModelLibrary):
                     return super().find(kind, wanted.relative_to(folder.resolve()).as_posix())
         return None
 
-    def _named(self, name: str) -> ModelFile:
+    def _find_by_name(self, name: str) -> ModelFile:
         nearest: list[str] = []
         for kind in LIST_NAMES:
             try:

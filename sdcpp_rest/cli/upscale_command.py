@@ -9,7 +9,7 @@ import click
 
 from sdcpp_rest.cli.command_options import config_options, json_option, server_options
 from sdcpp_rest.cli.generate_command import base64_of
-from sdcpp_rest.cli.job_following import finished_job, reached_server, saved_outputs, tell_saved
+from sdcpp_rest.cli.job_following import reach_server, run_job, save_outputs, tell_saved
 from sdcpp_rest.cli.server_access import Refused, ServerAccess
 
 
@@ -45,17 +45,17 @@ def upscale(
     config = load_config(config_file, overrides, **folders)
     body: dict[str, Any] = {"image_base64": base64_of(image)}
     body |= {name: value for name, value in fields.items() if value is not None}
-    with reached_server(config, url, api_key) as server:
+    with reach_server(config, url, api_key) as server:
         if upscaler is not None:
             _load(server, upscaler)
         try:
-            job = finished_job(server, "/upscale", body)
+            job = run_job(server, "/upscale", body)
         except Refused as refusal:
             if refusal.code != "no_upscaler_loaded":
                 raise
             _load(server, _only_upscaler(server))
-            job = finished_job(server, "/upscale", body)
-        saved = saved_outputs(server, job, output, image.with_name(f"{image.stem}_upscaled"))
+            job = run_job(server, "/upscale", body)
+        saved = save_outputs(server, job, output, image.with_name(f"{image.stem}_upscaled"))
     tell_saved(job, saved, as_json)
 
 

@@ -107,7 +107,7 @@ class Config(BaseSettings):
             lines += ["", "", *_comment(_doc(section)), f"[{section}]"]
             tables: list[str] = []
             for name, field in fields.items():
-                value, is_example = _shown_value(field)
+                value, is_example = _example_value(field)
                 comment = _comment((field.description or "") + (" (example)" if is_example else ""))
                 if isinstance(value, dict):
                     tables += ["", *comment, f"# [{section}.{name}]"]
@@ -137,7 +137,7 @@ def _doc(section: str) -> str:
     return " ".join((_section_class(Config.model_fields[section]).__doc__ or "").split())
 
 
-def _shown_value(field: FieldInfo) -> tuple[Any, bool]:
+def _example_value(field: FieldInfo) -> tuple[Any, bool]:
     """What the example file shows: the default, or an example where the default is empty or depends on the machine."""
     if field.examples:
         return field.examples[0], True

@@ -66,7 +66,7 @@ def load_config(config_file: Path | None = None, overrides: Sequence[str] = (), 
         path, equals, value = override.partition("=")
         if not equals or not path.strip():
             raise ConfigError(f"--set {override}: expected section.name=value, for example server.port=9000")
-        _assign(given, path.strip(), _parsed(path.strip(), value.strip()))
+        _assign(given, path.strip(), _parse(path.strip(), value.strip()))
     for option, value in cli.items():
         if value is not None:
             _assign(given, _CLI_OPTIONS[option], value)
@@ -101,7 +101,7 @@ def _assign(tree: dict[str, Any], path: str, value: Any) -> None:
     tree[name] = value
 
 
-def _parsed(path: str, text: str) -> Any:
+def _parse(path: str, text: str) -> Any:
     try:
         document = tomllib.loads(f"value = {text}")
     except tomllib.TOMLDecodeError:

@@ -132,7 +132,7 @@ _ALL = (
 ARCHITECTURES: dict[str, Architecture] = {entry.id: entry for entry in _ALL}
 
 
-def named(name: str | None) -> Architecture | None:
+def architecture_named(name: str | None) -> Architecture | None:
     """The family of that ``name``, as load specs carry it; ``None`` for a model that was not recognised."""
     return next((entry for entry in _ALL if entry.name == name), None)
 

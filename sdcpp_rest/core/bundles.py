@@ -33,7 +33,7 @@ class BundleFile(Frozen):
     component: Component | None = None
     name: str = ""
 
-    def asked(self) -> dict[str, Any]:
+    def request_fields(self) -> dict[str, Any]:
         """The fields of `POST /models/download`."""
         asked = {"model_type": self.type, "repo_id": self.repo, "filename": self.file}
         return asked | ({"name": self.name} if self.name else {})

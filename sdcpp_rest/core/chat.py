@@ -89,7 +89,7 @@ class ThoughtFilter:
                 break
             shown += "" if self._thinks else before
             self._thinks, self._held = not self._thinks, after
-        kept = _begun(self._held, tag)
+        kept = _tag_overlap(self._held, tag)
         visible, self._held = self._held[: len(self._held) - kept], self._held[len(self._held) - kept :]
         return shown if self._thinks else shown + visible
 
@@ -99,6 +99,6 @@ class ThoughtFilter:
         return "" if self._thinks else held
 
 
-def _begun(text: str, tag: str) -> int:
+def _tag_overlap(text: str, tag: str) -> int:
     """How many characters at the end of ``text`` may be the beginning of ``tag``."""
     return next((size for size in range(min(len(tag) - 1, len(text)), 0, -1) if text.endswith(tag[:size])), 0)

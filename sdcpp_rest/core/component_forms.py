@@ -95,7 +95,7 @@ def latent_channels(architecture: Architecture) -> int:
     return 16 if architecture.is_flow else 4
 
 
-def wanted_forms(architecture: Architecture, role: str, tensors: Shapes) -> tuple[str, ...]:
+def fitting_forms(architecture: Architecture, role: str, tensors: Shapes) -> tuple[str, ...]:
     """The forms of file that this model can use as ``role``, best first; empty where anything or nothing may fit.
 
     ``tensors`` are the model's own: some families come in sizes that read different language models.

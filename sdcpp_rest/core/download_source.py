@@ -101,7 +101,7 @@ class HashParams(Frozen):
     sha256: str | None = Field(default=None)
 
 
-def recognised(given: Mapping[str, Any], hub_host: str = "", civitai_host: str = "") -> DownloadSource:
+def recognise_source(given: Mapping[str, Any], hub_host: str = "", civitai_host: str = "") -> DownloadSource:
     """The source that the fields of a request mean: ``source``, ``url``, ``model_id``, ``repo_id``, ``filename``,
     ``revision``, of which some are given.
 
@@ -113,17 +113,17 @@ def recognised(given: Mapping[str, Any], hub_host: str = "", civitai_host: str =
     filled = [name for name, value in (("url", url), ("model_id", model_id), ("repo_id", repo_id)) if value]
     found: DownloadSource
     if named == "url" or (not named and url and _is_plain(url, hub_host, civitai_host)):
-        found = _plain(_required("url", url))
+        found = _plain(_require("url", url))
     elif named == "civitai" or (not named and model_id):
-        found = _civitai_id(model_id) if model_id else _pasted(_required("model_id", url), hub_host, civitai_host)
+        found = _civitai_id(model_id) if model_id else _parse_pasted(_require("model_id", url), hub_host, civitai_host)
     elif named == "huggingface" or (not named and repo_id):
         found = (
-            _pasted(repo_id, hub_host, civitai_host)
+            _parse_pasted(repo_id, hub_host, civitai_host)
             if repo_id
-            else _pasted(_required("repo_id", url), hub_host, civitai_host)
+            else _parse_pasted(_require("repo_id", url), hub_host, civitai_host)
         )
     elif url:
-        found = _pasted(url, hub_host, civitai_host)
+        found = _parse_pasted(url, hub_host, civitai_host)
     else:
         raise InvalidRequest(
             "What to download is missing: give url, model_id (CivitAI) or repo_id with filename (Hugging Face)",
@@ -147,7 +147,7 @@ def recognised(given: Mapping[str, Any], hub_host: str = "", civitai_host: str =
                 field=name,
                 value=value[:200],
             )
-    return _checked(found.model_copy(update=update))
+    return _check(found.model_copy(update=update))
 
 
 _FIELDS_OF: dict[SourceName, tuple[str, ...]] = {
@@ -167,7 +167,7 @@ def without_secrets(url: str) -> str:
     return urlunsplit(parts._replace(query=shown, fragment=""))
 
 
-def checked_address(url: str, field: str = "url") -> str:
+def check_address(url: str, field: str = "url") -> str:
     """An http(s) address without a fragment and without a user. Raises InvalidRequest."""
     text = url.strip()
     try:
@@ -209,7 +209,7 @@ def model_and_version(text: str, field: str = "model_id") -> tuple[str, str]:
     return match["model"], match["version"] or ""
 
 
-def _required(field: str, value: str) -> str:
+def _require(field: str, value: str) -> str:
     if not value:
         raise InvalidRequest(f"{field} is required for this source", field=field)
     return value
@@ -235,7 +235,7 @@ def _is_civitai(host: str, netloc: str, own: str) -> bool:
     return host in _CIVITAI_HOSTS or (own != "" and netloc.lower() == own.lower())
 
 
-def _pasted(text: str, hub_host: str, civitai_host: str) -> DownloadSource:
+def _parse_pasted(text: str, hub_host: str, civitai_host: str) -> DownloadSource:
     if _AIR.fullmatch(text):
         return _civitai_id(text)
     if text.lower().startswith("hf://"):
@@ -246,7 +246,7 @@ def _pasted(text: str, hub_host: str, civitai_host: str) -> DownloadSource:
         if _MODEL_AND_VERSION.fullmatch(text):
             return _civitai_id(text)
         return _hub_words(text)
-    parts = urlsplit(checked_address(text))
+    parts = urlsplit(check_address(text))
     host = (parts.hostname or "").lower()
     if _is_civitai(host, parts.netloc, civitai_host):
         return _civitai_address(text)
@@ -256,7 +256,7 @@ def _pasted(text: str, hub_host: str, civitai_host: str) -> DownloadSource:
 
 
 def _plain(text: str) -> DownloadSource:
-    return DownloadSource(source="url", url=checked_address(text))
+    return DownloadSource(source="url", url=check_address(text))
 
 
 def _hub_words(text: str) -> DownloadSource:
@@ -325,7 +325,7 @@ def _civitai_address(text: str) -> DownloadSource:
     return found.model_copy(update={"warnings": warnings})
 
 
-def _checked(found: DownloadSource) -> DownloadSource:
+def _check(found: DownloadSource) -> DownloadSource:
     if found.source != "huggingface":
         return found
     if found.revision and (not _REVISION.fullmatch(found.revision) or ".." in found.revision):

@@ -87,14 +87,14 @@ def write(
         if params.flow_shift is not None:
             pairs.append(("Flow shift", params.flow_shift))
     pairs.append(("Version", version))
-    line = ", ".join(f"{key}: {quoted(str(value))}" for key, value in pairs)
+    line = ", ".join(f"{key}: {quote(str(value))}" for key, value in pairs)
     negative = f"\n{_NEGATIVE} {params.negative_prompt}" if params.negative_prompt else ""
     return f"{params.prompt}{negative}\n{line}".strip()
 
 
-def upscaled(text: str, params: UpscaleParams) -> str:
+def upscale_text(text: str, params: UpscaleParams) -> str:
     """The text of a picture that was upscaled, from the text it had before (or none)."""
-    pairs = ["Postprocess upscaler: " + quoted(_stem(params.upscaler.model.name))]
+    pairs = ["Postprocess upscaler: " + quote(_stem(params.upscaler.model.name))]
     if params.upscale_factor is not None:
         pairs.insert(0, f"Postprocess upscale by: {params.upscale_factor**params.repeats}")
     separator = ", " if _pairs(text.rpartition("\n")[2]) else "\n"
@@ -121,7 +121,7 @@ def _stem(name: str) -> str:
     return stem if dot and stem and extension.isalnum() else last
 
 
-def quoted(value: str) -> str:
+def quote(value: str) -> str:
     """A value as it may stand in the line of pairs: as JSON where it would be misread bare."""
     plain = value and value == value.strip() and not any(character in value for character in ',:"\n\r')
     return value if plain else json.dumps(value, ensure_ascii=False)

@@ -143,7 +143,7 @@ class ImageParams(SamplingParams):
         return self.batch_count
 
     @property
-    def drawn_size(self) -> tuple[int, int]:
+    def picture_size(self) -> tuple[int, int]:
         """Width and height of the pictures, hires fix included, before any upscaling."""
         if not self.hires:
             return self.width, self.height

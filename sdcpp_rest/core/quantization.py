@@ -49,7 +49,7 @@ def _float(number: int, name: str, label: str, size: int) -> WeightType:
     return WeightType(number, name, label, 1, size, is_quantized=False)
 
 
-def _refused(number: int, name: str, block_size: int, block_bytes: int, readable: bool) -> WeightType:
+def _unwritable(number: int, name: str, block_size: int, block_bytes: int, readable: bool) -> WeightType:
     quantized = block_size > 1
     return WeightType(number, name, name.upper(), block_size, block_bytes, quantized, readable, False, False)
 
@@ -82,14 +82,14 @@ WEIGHT_TYPES: tuple[WeightType, ...] = (
     WeightType(39, "mxfp4", "MXFP4 (4-bit float)", 32, 17),
     WeightType(40, "nvfp4", "NVFP4 (4-bit float)", 64, 36),
     # Formats of intermediate results: nothing turns them back into numbers, so the library aborts when it meets them.
-    _refused(9, "q8_1", 32, 36, readable=False),
-    _refused(15, "q8_K", 256, 292, readable=False),
+    _unwritable(9, "q8_1", 32, 36, readable=False),
+    _unwritable(15, "q8_K", 256, 292, readable=False),
     # Whole numbers and doubles: legal for the odd index tensor, an abort when asked for as a weight format.
-    _refused(24, "i8", 1, 1, readable=True),
-    _refused(25, "i16", 1, 2, readable=True),
-    _refused(26, "i32", 1, 4, readable=True),
-    _refused(27, "i64", 1, 8, readable=True),
-    _refused(28, "f64", 1, 8, readable=True),
+    _unwritable(24, "i8", 1, 1, readable=True),
+    _unwritable(25, "i16", 1, 2, readable=True),
+    _unwritable(26, "i32", 1, 4, readable=True),
+    _unwritable(27, "i64", 1, 8, readable=True),
+    _unwritable(28, "f64", 1, 8, readable=True),
 )
 
 REMOVED_IDS: frozenset[int] = frozenset({4, 5, 31, 32, 33, 36, 37, 38})

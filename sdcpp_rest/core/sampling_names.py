@@ -83,7 +83,7 @@ _SPEED_ENDING = re.compile(r" (?:gpu|cfg pp)$")
 
 def sampling_named(name: str) -> NamedSampling | None:
     """The library's sampler (and scheduler) that ``name`` means, in any program's spelling; ``None`` for neither."""
-    folded = _SPEED_ENDING.sub("", _folded(name))
+    folded = _SPEED_ENDING.sub("", _fold(name))
     found = _sampler(folded)
     if found is not None:
         return found
@@ -99,7 +99,7 @@ def sampling_named(name: str) -> NamedSampling | None:
 
 def scheduler_named(name: str) -> str | None:
     """The library's scheduler that ``name`` means; ``None`` for none."""
-    folded = _folded(name)
+    folded = _fold(name)
     return _OWN_SCHEDULERS.get(folded) or _SCHEDULER_NAMES.get(folded)
 
 
@@ -113,15 +113,15 @@ def _sampler(folded: str) -> NamedSampling | None:
     return None
 
 
-def _folded(name: str) -> str:
+def _fold(name: str) -> str:
     return _BLANKS.sub(" ", name.strip().casefold())
 
 
 _OWN_SAMPLERS: dict[str, str] = {
-    **{_folded(label): name for name, label in SAMPLER_LABELS.items()},
-    **{_folded(name): name for name in SAMPLERS},
+    **{_fold(label): name for name, label in SAMPLER_LABELS.items()},
+    **{_fold(name): name for name in SAMPLERS},
 }
 _OWN_SCHEDULERS: dict[str, str] = {
-    **{_folded(label): name for name, label in SCHEDULER_LABELS.items()},
-    **{_folded(name): name for name in SCHEDULERS},
+    **{_fold(label): name for name, label in SCHEDULER_LABELS.items()},
+    **{_fold(name): name for name in SCHEDULERS},
 }

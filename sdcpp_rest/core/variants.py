@@ -132,13 +132,13 @@ def variant(
     own_name = re.split(r"[/\\]", file_name)[-1]
     signs = _SIGNS[architecture.id]
     for sign in signs:
-        verdict = _judged(sign, architecture, names, own_name, components, len(signs) == 1)
+        verdict = _judge(sign, architecture, names, own_name, components, len(signs) == 1)
         if verdict is not None:
             return verdict
     raise AssertionError(f"the last sign of {architecture.id} fits always")
 
 
-def _judged(
+def _judge(
     sign: _Sign,
     architecture: Architecture,
     names: list[str],

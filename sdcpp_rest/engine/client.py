@@ -78,10 +78,10 @@ class Life(Protocol):
 
     def kill(self) -> None: ...
 
-    def ended(self, timeout_seconds: float) -> bool:
+    def wait_for_end(self, timeout_seconds: float) -> bool:
         """Wait for the end; whether it came."""
 
-    def obituary(self) -> str:
+    def exit_description(self) -> str:
         """How it ended, for people: "signal SIGABRT: GGML_ASSERT(...) failed"."""
 
 
@@ -206,9 +206,9 @@ class EngineClient:
         """Ask it to end, wait, then kill. Its end is not a death. Idempotent."""
         self._stopping = True
         self._send(Shutdown())
-        if not self._life.ended(timeout_seconds):
+        if not self._life.wait_for_end(timeout_seconds):
             self._life.kill()
-            self._life.ended(5)
+            self._life.wait_for_end(5)
         self._reader.join(5)
 
     # --- inside -----------------------------------------------------------------------------------------------------
@@ -255,7 +255,7 @@ class EngineClient:
                 self._take(event)
             except Exception:
                 log.exception("an engine event was not handled: %r", event)
-        self._bury()
+        self._handle_death()
 
     def _take(self, event: EngineEvent) -> None:
         if isinstance(event, (Started, Step, Preview)):
@@ -296,12 +296,14 @@ class EngineClient:
             if not future.done():
                 future.set_exception(error)
 
-    def _bury(self) -> None:
-        if not self._life.ended(5):
+    def _handle_death(self) -> None:
+        if not self._life.wait_for_end(5):
             self._life.kill()
-            self._life.ended(5)
+            self._life.wait_for_end(5)
         clean = self._stopping
-        death = EngineDied("The engine was stopped" if clean else f"The engine process ended: {self._life.obituary()}")
+        death = EngineDied(
+            "The engine was stopped" if clean else f"The engine process ended: {self._life.exit_description()}"
+        )
         if self._life.signal_name:
             death.detail["signal"] = self._life.signal_name
         # From here on nobody can begin to wait: what waits now is told below, what comes later is told at once.
@@ -348,7 +350,7 @@ class _ProcessLife:
     def kill(self) -> None:
         self._process.kill()
 
-    def ended(self, timeout_seconds: float) -> bool:
+    def wait_for_end(self, timeout_seconds: float) -> bool:
         self._process.join(timeout_seconds)
         return self._process.exitcode is not None
 
@@ -357,7 +359,7 @@ class _ProcessLife:
         code = self._process.exitcode
         return signal.Signals(-code).name if code is not None and code < 0 else ""
 
-    def obituary(self) -> str:
+    def exit_description(self) -> str:
         cause = f"signal {self.signal_name}" if self.signal_name else f"exit code {self._process.exitcode}"
         words = self._take_last_words()
         tail = self._log_tail()
@@ -414,10 +416,10 @@ class _InlineLife:
         self._done.set()
         hang_up(self._theirs)
 
-    def ended(self, timeout_seconds: float) -> bool:
+    def wait_for_end(self, timeout_seconds: float) -> bool:
         return self._done.wait(timeout_seconds)
 
-    def obituary(self) -> str:
+    def exit_description(self) -> str:
         return "simulated death"
 
 

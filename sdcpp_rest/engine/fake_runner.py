@@ -35,7 +35,10 @@ class SimulatedDeath(BaseException):
 
 
 class FakeRunner:
-    """See the module. ``on_step(command, step)`` is called before each step, for tests that want to meet it there."""
+    """Draws deterministic pictures without the native library, and fails on demand.
+
+    ``on_step(command, step)`` is called before each step, for tests that want to meet it there.
+    """
 
     def __init__(
         self,
@@ -125,7 +128,7 @@ class FakeRunner:
         report.step(0, 0, params.picture_count - 1, "decoding")
         if isinstance(params, ImageParams) and params.upscale:
             report.step(0, 0, params.picture_count - 1, "upscaling")
-            pictures = [self._enlarged(picture, None, params.upscale_repeats) for picture in pictures]
+            pictures = [self._enlarge(picture, None, params.upscale_repeats) for picture in pictures]
         return pictures
 
     def _upscale(self, command: RunJob, params: UpscaleParams, report: Report) -> list[RawPicture]:
@@ -136,12 +139,12 @@ class FakeRunner:
             given = opened.convert("RGB")
         report.step(0, 0, 0, "upscaling")
         picture = RawPicture(given.width, given.height, 3, given.tobytes())
-        return [self._enlarged(picture, params.upscale_factor, params.repeats)]
+        return [self._enlarge(picture, params.upscale_factor, params.repeats)]
 
-    def _enlarged(self, picture: RawPicture, factor: int | None, repeats: int) -> RawPicture:
+    def _enlarge(self, picture: RawPicture, factor: int | None, repeats: int) -> RawPicture:
         if self._upscaler is None:
             raise RunFailed("no upscaler is loaded in the engine")
-        return enlarge(picture, _doubled_twice, native_factor=_FACTOR, factor=factor, repeats=repeats)
+        return enlarge(picture, _enlarge_fourfold, native_factor=_FACTOR, factor=factor, repeats=repeats)
 
     def _convert(self, command: RunJob, params: ConvertParams, report: Report) -> None:
         report.step(0, 100, 0, "converting")
@@ -193,7 +196,7 @@ def _picture(params: SamplingParams, inputs: Mapping[str, str], image: int) -> R
     return RawPicture(params.width, params.height, 3, digest[:3] * (params.width * params.height))
 
 
-def _doubled_twice(picture: RawPicture) -> RawPicture:
+def _enlarge_fourfold(picture: RawPicture) -> RawPicture:
     """Every pixel as a square of 4 x 4."""
     size, rows = picture.channels, []
     for y in range(picture.height):

@@ -112,7 +112,7 @@ def image_request(params: ImageParams, inputs: dict[str, str]) -> ImageRequest:
         mask_image=read_image(inputs.get("mask_image"), "L"),
         control_image=control,
         control_strength=params.control_strength,
-        ref_images=_numbered(inputs, "ref_images"),
+        ref_images=_numbered_pictures(inputs, "ref_images"),
         auto_resize_ref_image=params.auto_resize_ref_image,
         increase_ref_index=params.increase_ref_index,
         loras=_loras(params),
@@ -125,7 +125,7 @@ def image_request(params: ImageParams, inputs: dict[str, str]) -> ImageRequest:
 
 def video_request(params: VideoParams, inputs: dict[str, str]) -> VideoRequest:
     """What to film; ``inputs`` maps roles to picture files. Raises RunFailed for one that cannot be read."""
-    control_frames = _numbered(inputs, "control_frames")
+    control_frames = _numbered_pictures(inputs, "control_frames")
     control = read_image(inputs.get("control_image"), "RGB")
     if control is not None and not control_frames:
         # One picture holds for the whole video.
@@ -230,14 +230,14 @@ def _hires(params: ImageParams) -> HiresFix | None:
 
 
 def _photo_maker(params: ImageParams, inputs: dict[str, str]) -> PhotoMaker | None:
-    pictures = _numbered(inputs, "pm_id_images")
+    pictures = _numbered_pictures(inputs, "pm_id_images")
     if not pictures:
         return None
     embedding = params.pm_id_embed.path if params.pm_id_embed else None
     return PhotoMaker(pictures, embedding, params.pm_style_strength)
 
 
-def _numbered(inputs: dict[str, str], role: str) -> tuple[RawImage, ...]:
+def _numbered_pictures(inputs: dict[str, str], role: str) -> tuple[RawImage, ...]:
     """The pictures of ``role.0``, ``role.1``, ... in order."""
     roles = sorted((name for name in inputs if name.startswith(f"{role}.")), key=lambda name: int(name.split(".")[1]))
     pictures = (read_image(inputs[name], "RGB") for name in roles)

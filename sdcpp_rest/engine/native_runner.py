@@ -104,7 +104,7 @@ class NativeRunner:
 
     def load(self, spec: LoadSpec, report: Report) -> Loaded:
         self.unload()
-        library = self._opened()
+        library = self._open()
         started = time.perf_counter()
         self._follower = Follower(report, loading=True)
         try:
@@ -133,7 +133,7 @@ class NativeRunner:
         n_threads = spec.n_threads if spec.n_threads > 0 else self._n_threads
         try:
             self._upscaler = Upscaler.load(
-                spec.model.path, n_threads=n_threads, tile_size=spec.tile_size, library=self._opened()
+                spec.model.path, n_threads=n_threads, tile_size=spec.tile_size, library=self._open()
             )
         except (NativeError, ValueError) as error:
             raise RunFailed(str(error), code="load_failed") from error
@@ -167,7 +167,7 @@ class NativeRunner:
         return RunResult(pictures, self._native_seconds, warnings)
 
     def _draw(self, command: RunJob, params: ImageParams, report: Report) -> tuple[list[RawPicture], tuple[str, ...]]:
-        context = self._loaded_context()
+        context = self._require_context()
         request = image_request(params, command.inputs)
         self._install_preview()
         self._follower = Follower(report)
@@ -176,16 +176,16 @@ class NativeRunner:
             images = context.generate_image(request, command.run)
         if len(images) != params.batch_count:
             raise RunFailed(f"the library returned {len(images)} of {params.batch_count} pictures")
-        pictures, warnings = _cropped(images, params.drawn_size)
+        pictures, warnings = _crop(images, params.picture_size)
         if params.upscale:
             last = params.batch_count - 1
             self._follower = None
             report.step(0, 0, last, "upscaling")
-            pictures = [self._upscaled(picture, command.run, repeats=params.upscale_repeats) for picture in pictures]
+            pictures = [self._upscale(picture, command.run, repeats=params.upscale_repeats) for picture in pictures]
         return pictures, warnings
 
     def _film(self, command: RunJob, params: VideoParams, report: Report) -> tuple[list[RawPicture], tuple[str, ...]]:
-        context = self._loaded_context()
+        context = self._require_context()
         request = video_request(params, command.inputs)
         self._install_preview()
         has_two_experts = self._spec is not None and "high_noise_diffusion_model" in self._spec.components
@@ -195,7 +195,7 @@ class NativeRunner:
             frames = context.generate_video(request, command.run)
         if not frames:
             raise RunFailed("the library returned no frames")
-        return _cropped(frames, (params.width, params.height))
+        return _crop(frames, (params.width, params.height))
 
     def _enlarge(self, command: RunJob, params: UpscaleParams, report: Report) -> list[RawPicture]:
         image = read_image(command.inputs.get("image"), "RGB")
@@ -204,7 +204,7 @@ class NativeRunner:
         total = passes(self._upscaler.factor, params.upscale_factor, params.repeats)
         report.step(0, total, 0, "upscaling")
         done = iter(range(1, total + 1))
-        picture = self._upscaled(
+        picture = self._upscale(
             _picture_of(image),
             command.run,
             factor=params.upscale_factor,
@@ -213,7 +213,7 @@ class NativeRunner:
         )
         return [picture]
 
-    def _upscaled(
+    def _upscale(
         self,
         picture: RawPicture,
         run: int,
@@ -240,7 +240,7 @@ class NativeRunner:
         report.step(0, 100, 0, "converting")
         done = threading.Event()
 
-        def converted(tensors: int, total: int) -> None:
+        def report_tensors(tensors: int, total: int) -> None:
             report.step(_CONVERTED_PERCENT * tensors // max(1, total), 100, 0, "converting")
 
         def look() -> None:
@@ -255,7 +255,7 @@ class NativeRunner:
 
         watcher = threading.Thread(target=look, name="conversion-progress", daemon=True)
         watcher.start()
-        self._hear_tensors = converted
+        self._hear_tensors = report_tensors
         try:
             with self._clock():
                 convert(
@@ -264,7 +264,7 @@ class NativeRunner:
                     params.output_type,
                     vae_path=params.vae.path if params.vae else None,
                     tensor_type_rules=params.tensor_type_rules,
-                    library=self._opened(),
+                    library=self._open(),
                 )
         except NativeError as error:
             why = _why_unwritten(params.output.path)
@@ -285,7 +285,7 @@ class NativeRunner:
         self._preview = settings
 
     def devices(self) -> tuple[Device, ...]:
-        library = self._opened()
+        library = self._open()
         # ggml's device list is made on first use; two threads must not both make it.
         with self._lock:
             found = native_devices.list_devices(library)
@@ -301,7 +301,7 @@ class NativeRunner:
             for device in found
         )
 
-    def _opened(self) -> Library:
+    def _open(self) -> Library:
         assert self._library is not None, "ready() comes first"
         return self._library
 
@@ -314,7 +314,7 @@ class NativeRunner:
         finally:
             self._native_seconds += time.perf_counter() - started
 
-    def _loaded_context(self) -> Context:
+    def _require_context(self) -> Context:
         if self._context is None:
             raise RunFailed("no model is loaded in the engine")
         return self._context
@@ -330,7 +330,7 @@ class NativeRunner:
             # the picture.
             mode = "proj"
         callback = None if mode == "none" else self._hear_preview
-        self._opened().set_preview(callback, mode, settings.interval)
+        self._open().set_preview(callback, mode, settings.interval)
 
     def _hear_log(self, level: int, line: str) -> None:
         # Straight to the engine log: logging's own locks are not to be taken on the library's threads.
@@ -371,7 +371,7 @@ def _picture_of(image: RawImage) -> RawPicture:
     return RawPicture(image.width, image.height, image.channels, image.pixels)
 
 
-def _cropped(images: list[RawImage], size: tuple[int, int]) -> tuple[list[RawPicture], tuple[str, ...]]:
+def _crop(images: list[RawImage], size: tuple[int, int]) -> tuple[list[RawPicture], tuple[str, ...]]:
     """The library's pictures cut to what was asked for: it rounds sizes up to what the model's grid needs."""
     pictures = [_picture_of(image) for image in images]
     drawn = (pictures[0].width, pictures[0].height)
@@ -379,4 +379,4 @@ def _cropped(images: list[RawImage], size: tuple[int, int]) -> tuple[list[RawPic
         return pictures, ()
     asked = f"{size[0]}x{size[1]}"
     warning = f"this model draws sizes in steps: {drawn[0]}x{drawn[1]} was drawn and cropped to {asked}"
-    return [picture.cropped(*size) for picture in pictures], (warning,)
+    return [picture.crop(*size) for picture in pictures], (warning,)

@@ -39,7 +39,7 @@ class RawPicture:
     channels: int
     pixels: bytes
 
-    def cropped(self, width: int, height: int) -> RawPicture:
+    def crop(self, width: int, height: int) -> RawPicture:
         """The top left ``width`` x ``height`` pixels (the library rounds sizes up; users get what they asked for)."""
         if (width, height) == (self.width, self.height):
             return self

@@ -76,7 +76,7 @@ class EngineSupervisor:
         with self._lock:
             if self._stopping.is_set():
                 raise EngineUnavailable("The server is stopping")
-            client = EngineClient(self._launcher, self._on_run_event, self._died, self._numbers)
+            client = EngineClient(self._launcher, self._on_run_event, self._handle_death, self._numbers)
             self.client = client
         try:
             ready = client.wait_ready(self._start_timeout_seconds)
@@ -108,7 +108,7 @@ class EngineSupervisor:
             raise EngineUnavailable(error.message) from error
         return client
 
-    def succeeded(self) -> None:
+    def reset_backoff(self) -> None:
         """Something worked: the next death counts as the first again."""
         self._failures = 0
 
@@ -138,7 +138,7 @@ class EngineSupervisor:
             client.stop(timeout_seconds)
         self.state = "stopped"
 
-    def _died(self, error: EngineDied) -> None:
+    def _handle_death(self, error: EngineDied) -> None:
         if self._stopping.is_set():
             return
         self.state = "dead"

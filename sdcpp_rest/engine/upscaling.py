@@ -29,7 +29,7 @@ def enlarge(
         width, height = picture.width * wanted, picture.height * wanted
         for _ in range(_passes_for(native_factor, wanted)):
             picture = one_pass(picture)
-        picture = _resized(picture, width, height)
+        picture = _resize(picture, width, height)
     return picture
 
 
@@ -41,7 +41,7 @@ def _passes_for(native_factor: int, wanted: int) -> int:
     return count
 
 
-def _resized(picture: RawPicture, width: int, height: int) -> RawPicture:
+def _resize(picture: RawPicture, width: int, height: int) -> RawPicture:
     if (picture.width, picture.height) == (width, height):
         return picture
     from PIL import Image

@@ -107,7 +107,7 @@ def _encode(container: OutputContainer, frames: Frames, fps: int, video_format: 
     if caption:
         container.metadata["comment"] = caption
     for k in range(len(frames)):
-        frame = _yuv(_checked(frames[k], k, size), even)
+        frame = _yuv(_check_frame(frames[k], k, size), even)
         frame.pts, frame.time_base = k, Fraction(1, fps)
         container.mux(stream.encode(frame))
     container.mux(stream.encode(None))
@@ -156,12 +156,12 @@ def _reel(frames: Frames) -> Image.Image:
             self.seek(0)
 
         def seek(self, frame: int) -> None:
-            self.frombytes(_checked(frames[frame], frame, size).pixels)
+            self.frombytes(_check_frame(frames[frame], frame, size).pixels)
 
     return Reel()
 
 
-def _checked(picture: RawPicture, k: int, size: tuple[int, int]) -> RawPicture:
+def _check_frame(picture: RawPicture, k: int, size: tuple[int, int]) -> RawPicture:
     width, height = size
     if (picture.width, picture.height, picture.channels) != (width, height, 3):
         raise ValueError(f"frame {k} is {picture.width}x{picture.height}x{picture.channels}, not {width}x{height}x3")

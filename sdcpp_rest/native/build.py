@@ -94,7 +94,7 @@ def reason_to_build() -> str | None:
     for name, now in asdict(recipe).items():
         then = stamp.get(name)
         if then != (list(now) if isinstance(now, tuple) else now):
-            return f"the native library's {name} changed from {_shown(then)} to {_shown(now)}"
+            return f"the native library's {name} changed from {_format_setting(then)} to {_format_setting(now)}"
     return None
 
 
@@ -295,7 +295,7 @@ def _write_stamp(recipe: Recipe) -> None:
     (folder / STAMP_NAME).write_text(json.dumps(stamp, indent=2) + "\n")
 
 
-def _shown(value: object) -> str:
+def _format_setting(value: object) -> str:
     return " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 

@@ -63,8 +63,8 @@ class Context:
         self.options = options
         self.architecture = architecture
         """The library's own verdict on the file, such as ``Ovis Image``."""
-        self.supports_images = bool(library.raw.sd_ctx_supports_image_generation(self._typed()))
-        self.supports_video = bool(library.raw.sd_ctx_supports_video_generation(self._typed()))
+        self.supports_images = bool(library.raw.sd_ctx_supports_image_generation(self._require_handle()))
+        self.supports_video = bool(library.raw.sd_ctx_supports_video_generation(self._require_handle()))
 
     @classmethod
     def load(cls, options: ContextOptions, library: Library | None = None) -> Context:
@@ -108,7 +108,7 @@ class Context:
             library.call(
                 "guard_generate_image",
                 library.raw.generate_image,
-                self._typed(),
+                self._require_handle(),
                 ctypes.byref(params.struct),
                 run,
                 ctypes.byref(images),
@@ -139,7 +139,7 @@ class Context:
             library.call(
                 "guard_generate_video",
                 library.raw.generate_video,
-                self._typed(),
+                self._require_handle(),
                 ctypes.byref(params.struct),
                 run,
                 ctypes.byref(count),
@@ -155,7 +155,7 @@ class Context:
         """Free the model; waits for a running call. Closing twice does nothing."""
         with self._lock:
             if self._pointer is not None:  # the library's free function does not survive NULL
-                self._library.raw.free_sd_ctx(self._typed())
+                self._library.raw.free_sd_ctx(self._require_handle())
                 self._pointer = None
 
     def __enter__(self) -> Context:
@@ -164,7 +164,7 @@ class Context:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _typed(self) -> Any:
+    def _require_handle(self) -> Any:
         if self._pointer is None:
             raise ValueError("the model has been unloaded")
         return ctypes.cast(self._pointer, self._library.raw.sd_ctx_t_p_ctypes)

@@ -92,7 +92,7 @@ class Library:
         raw.sd_set_progress_callback(guard.address("guard_progress"), None)
         self.cdll.ggml_set_abort_callback(guard.address("guard_abort"))
         # A library thread that logs while the interpreter is torn down must not call into it.
-        atexit.register(self._let_go)
+        atexit.register(self._detach)
 
     # --- what it is ---------------------------------------------------------------------------------------------------
 
@@ -221,7 +221,7 @@ class Library:
         except Exception:
             log.exception("a preview callback failed")
 
-    def _let_go(self) -> None:
+    def _detach(self) -> None:
         self.guard.set_sinks(None, None)
         self.raw.sd_set_preview_callback(None, 0, 1, False, False, None)
 

@@ -21,7 +21,7 @@ class Upscaler:
         self._library = library
         self._pointer: int | None = pointer
         self._lock = threading.Lock()
-        self.factor = int(library.raw.get_upscale_factor(self._typed()))
+        self.factor = int(library.raw.get_upscale_factor(self._require_handle()))
         """How many times wider and higher a picture becomes: decided by the file."""
 
     @classmethod
@@ -73,7 +73,7 @@ class Upscaler:
             library.call(
                 "guard_upscale",
                 library.raw.upscale,
-                self._typed(),
+                self._require_handle(),
                 ctypes.byref(lent.array[0]),
                 factor or self.factor,
                 run,
@@ -92,7 +92,7 @@ class Upscaler:
         """Free the upscaler; waits for a running call. Closing twice does nothing."""
         with self._lock:
             if self._pointer is not None:
-                self._library.raw.free_upscaler_ctx(self._typed())
+                self._library.raw.free_upscaler_ctx(self._require_handle())
                 self._pointer = None
 
     def __enter__(self) -> Upscaler:
@@ -101,7 +101,7 @@ class Upscaler:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _typed(self) -> Any:
+    def _require_handle(self) -> Any:
         if self._pointer is None:
             raise ValueError("the upscaler has been unloaded")
         return ctypes.cast(self._pointer, self._library.raw.upscaler_ctx_t_p_ctypes)

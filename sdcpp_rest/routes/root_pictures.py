@@ -10,9 +10,9 @@ from flask import Blueprint, Response
 from sdcpp_rest.core.params import ImageParams
 from sdcpp_rest.errors import InvalidRequest
 from sdcpp_rest.routes.http.answers import read_body, runtime, transfer, validate
-from sdcpp_rest.routes.http.openapi import Error, documented
+from sdcpp_rest.routes.http.openapi import Error, documents
 from sdcpp_rest.routes.http.pools import blocking_when
-from sdcpp_rest.routes.native.jobs.submitted import accepted, in_client_words
+from sdcpp_rest.routes.native.jobs.submitted import answer_accepted, in_client_words
 from sdcpp_rest.routes.native.wire.generation_bodies import Accepted, Img2ImgBody, Txt2ImgBody
 from sdcpp_rest.routes.sdcn.errors import SdcnError
 from sdcpp_rest.routes.sdcn.views import sdcn_picture
@@ -26,7 +26,7 @@ _REFUSALS = (Error, SdcnError)
 
 
 @generation.post("/txt2img")
-@documented({202: Accepted, 200: SdcnPictures}, errors=(409, 429, 503), body=Txt2ImgBody, refusals=_REFUSALS)
+@documents({202: Accepted, 200: SdcnPictures}, errors=(409, 429, 503), body=Txt2ImgBody, refusals=_REFUSALS)
 @blocking_when(may_be_sdcn)
 def txt2img() -> Response:
     """Draw pictures from words. Answers with a job id at once; the pictures come later, in the order of the queue. A
@@ -35,11 +35,11 @@ def txt2img() -> Response:
     if is_sdcn(sent):
         return sdcn_picture("txt2img", sent)
     body, warnings = validate(Txt2ImgBody, sent)
-    return _submitted("txt2img", body, warnings)
+    return _submit("txt2img", body, warnings)
 
 
 @generation.post("/img2img")
-@documented({202: Accepted, 200: SdcnPictures}, errors=(409, 429, 503), body=Img2ImgBody, refusals=_REFUSALS)
+@documents({202: Accepted, 200: SdcnPictures}, errors=(409, 429, 503), body=Img2ImgBody, refusals=_REFUSALS)
 @transfer
 @blocking_when(may_be_sdcn)
 def img2img() -> Response:
@@ -49,10 +49,10 @@ def img2img() -> Response:
     if is_sdcn(sent):
         return sdcn_picture("img2img", sent)
     body, warnings = validate(Img2ImgBody, sent)
-    return _submitted("img2img", body, warnings)
+    return _submit("img2img", body, warnings)
 
 
-def _submitted(kind: Literal["txt2img", "img2img"], body: Txt2ImgBody, warnings: list[str]) -> Response:
+def _submit(kind: Literal["txt2img", "img2img"], body: Txt2ImgBody, warnings: list[str]) -> Response:
     asked, images = to_params(body)
     try:
         job, position = runtime().submission.picture(
@@ -60,12 +60,12 @@ def _submitted(kind: Literal["txt2img", "img2img"], body: Txt2ImgBody, warnings:
         )
     except InvalidRequest as error:
         raise in_client_words(error) from None
-    return accepted(job, position)
+    return answer_accepted(job, position)
 
 
 def to_params(body: Txt2ImgBody) -> tuple[dict[str, Any], dict[str, str]]:
     """What was asked in the house's words, and the images by role."""
-    sent = body.sent()
+    sent = body.sent_fields()
     images = {f"ref_images.{index}": image for index, image in enumerate(body.ref_images)}
     images |= {f"pm_id_images.{index}": image for index, image in enumerate(body.pm_id_images)}
     if body.control_image_base64:

@@ -125,7 +125,7 @@ def reason_not_public(address: Address) -> str | None:
     if isinstance(address, ipaddress.IPv6Address):
         if address.scope_id is not None:
             return "a link-local address"
-        inner = _held_ipv4(address)
+        inner = _embedded_ipv4(address)
         why = reason_not_public(inner) if inner is not None else None
         if why is not None:
             return why
@@ -158,7 +158,7 @@ def name_allowed(host: str, port: int, allowed: Collection[str]) -> bool:
     return address is not None and _in_networks(address, allowed)
 
 
-def _held_ipv4(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
+def _embedded_ipv4(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
     if address.ipv4_mapped is not None:
         return address.ipv4_mapped
     if address in _SIX_TO_FOUR:

@@ -35,7 +35,7 @@ class Slot(Protocol):
     @property
     def is_busy(self) -> bool: ...
 
-    def rest(self) -> None: ...
+    def unload_keeping_selection(self) -> None: ...
 
 
 @dataclass
@@ -112,7 +112,7 @@ class Housekeeping:
             idle.busy_at = self._clock()
         elif rule.enabled and self._clock() - idle.busy_at >= rule.timeout_minutes * 60:
             log.info("the %s was not used for %g minutes and is put to rest", idle.name, rule.timeout_minutes)
-            idle.slot.rest()
+            idle.slot.unload_keeping_selection()
             idle.busy_at = self._clock()
 
     def _clear_old_jobs(self) -> None:

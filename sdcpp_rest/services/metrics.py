@@ -28,7 +28,9 @@ _STAGES = {
 
 
 class Metrics:
-    """See the module. Thread-safe.
+    """Counts requests and jobs for Prometheus.
+
+    Thread-safe.
 
     Args:
         status: the data of a ``server_status`` event: health, queue counts and memory, at the moment of asking.

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 
-class Discretion:
+class PathRedaction:
     """Calling it shortens every path below one of ``folders`` to the part that users know."""
 
     def __init__(self, folders: Iterable[Path]) -> None:
@@ -20,10 +20,10 @@ class Discretion:
                 text = text.replace(folder + "/", "").replace(folder, "the server's folder")
         return text
 
-    def in_all(self, value: Any) -> Any:
+    def in_values(self, value: Any) -> Any:
         """The same for every string in a JSON-ready value."""
         if isinstance(value, str):
             return self(value)
         if isinstance(value, dict):
-            return {name: self.in_all(inner) for name, inner in value.items()}
-        return [self.in_all(inner) for inner in value] if isinstance(value, (list, tuple)) else value
+            return {name: self.in_values(inner) for name, inner in value.items()}
+        return [self.in_values(inner) for inner in value] if isinstance(value, (list, tuple)) else value

@@ -42,7 +42,10 @@ class BinnedJob:
 
 
 class BinStore:
-    """See the module. Every method may be called from every thread."""
+    """Stores the rows of deleted jobs until they are restored or removed.
+
+    Every method may be called from every thread.
+    """
 
     def __init__(self, db: Database) -> None:
         self._db = db

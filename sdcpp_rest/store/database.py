@@ -59,7 +59,7 @@ class Database:
         self._normal = self._engine("BEGIN IMMEDIATE", "NORMAL", pool_size=1, max_overflow=0)
         self._durable = self._engine("BEGIN IMMEDIATE", "FULL", pool_size=1, max_overflow=0)
         try:
-            with self._explained():
+            with self._explain_errors():
                 path.parent.mkdir(parents=True, exist_ok=True)
                 self._claim_file(newest=len(migrations))
                 migrate(self.write_durable, migrations)
@@ -102,11 +102,11 @@ class Database:
     def _transaction(self, engine: Engine) -> Iterator[Connection]:
         if self._closed:
             raise DatabaseUnusable(f"The database {self.path} is closed.")
-        with self._explained(), engine.begin() as connection:
+        with self._explain_errors(), engine.begin() as connection:
             yield connection
 
     @contextlib.contextmanager
-    def _explained(self) -> Iterator[None]:
+    def _explain_errors(self) -> Iterator[None]:
         """Turn SQLite's errors about the file itself into one sentence; let mistakes of ours (IntegrityError) pass.
 
         SQLite reports "not a database" and "malformed" as plain DatabaseError and everything about the outside world

@@ -43,7 +43,7 @@ class HashStore:
         with self._db.write() as connection:
             connection.execute(_PUT, row)
 
-    def known(self) -> KnownHashes:
+    def known_hashes(self) -> KnownHashes:
         with self._db.read() as connection:
             return KnownHashes({(row[0], row[1], row[2]): row[3] for row in connection.execute(_ALL)})
 

@@ -308,7 +308,7 @@ class JobStore:
             connection.execute(update(jobs).where(jobs.c.id == job.id).values(values))
         return job
 
-    def interrupted(self) -> Jobs:
+    def list_interrupted(self) -> Jobs:
         """Jobs still marked ``processing``, oldest first. At start-up: what the last process was doing when it died."""
         with self._db.read() as connection:
             return [job_of(row) for row in connection.execute(_INTERRUPTED)]
@@ -319,7 +319,7 @@ class JobStore:
             done = connection.execute(_DELETE, {"job_id": storable(job_id), "allowed_from": sorted(allowed_from)})
             return done.rowcount > 0
 
-    def expired(self, *, older_than: datetime | None = None, beyond: int | None = None) -> tuple[str, ...]:
+    def list_expired(self, *, older_than: datetime | None = None, beyond: int | None = None) -> tuple[str, ...]:
         """Ids of finished jobs that ended before ``older_than`` or, newest first, come after the first ``beyond``.
 
         Never the newest finished job. Oldest first.

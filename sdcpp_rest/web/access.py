@@ -71,12 +71,12 @@ def check_source(config: Config, asking: Asking) -> None:
     for host in asking.hosts:
         if not host_allowed(config, host):
             raise NotAllowed(
-                f"host '{_shown(host)}' is not allowed; add it to server.allowed_hosts", setting="server.allowed_hosts"
+                f"host '{_header(host)}' is not allowed; add it to server.allowed_hosts", setting="server.allowed_hosts"
             )
     for origin in asking.origins:
         if not origin_allowed(config, origin, asking.hosts):
             raise NotAllowed(
-                f"origin '{_shown(origin)}' is not allowed; add it to server.cors_origins",
+                f"origin '{_header(origin)}' is not allowed; add it to server.cors_origins",
                 setting="server.cors_origins",
             )
 
@@ -244,5 +244,5 @@ def _is_loopback(name: str) -> bool:
     return address.is_loopback if address is not None else name.lower() == "localhost"
 
 
-def _shown(header: str) -> str:
+def _header(header: str) -> str:
     return header if len(header) <= 100 else header[:100] + "..."

@@ -23,7 +23,7 @@ from sdcpp_rest.routes.a1111.progress import a1111_progress
 from sdcpp_rest.routes.a1111.system import a1111_system
 from sdcpp_rest.routes.a1111.views import a1111_generation
 from sdcpp_rest.routes.dialects import A1111, dialect_of, render_error
-from sdcpp_rest.routes.http.answers import RUNTIME_KEY, internal_error, json_text, runtime, shortened
+from sdcpp_rest.routes.http.answers import RUNTIME_KEY, internal_error, json_text, runtime, shorten
 from sdcpp_rest.routes.native.files.files import files
 from sdcpp_rest.routes.native.files.thumbs_routes import thumbs
 from sdcpp_rest.routes.native.jobs.conversion_routes import conversion
@@ -114,9 +114,9 @@ def create_app(runtime: Runtime | None) -> Flask:
         app.register_blueprint(blueprint)
     if runtime is not None:
         _count_requests(app, runtime)
-    app.register_error_handler(SdcppRestError, _refused)
-    app.register_error_handler(HTTPException, _refused_by_flask)
-    app.register_error_handler(Exception, _surprised)
+    app.register_error_handler(SdcppRestError, _answer_error)
+    app.register_error_handler(HTTPException, _answer_flask_error)
+    app.register_error_handler(Exception, _unexpected_error)
     return app
 
 
@@ -149,15 +149,15 @@ def _count_requests(app: Flask, runtime: Runtime) -> None:
     app.after_request(count)
 
 
-def _refused(error: SdcppRestError) -> Response:
-    discreet = runtime().discreet
-    error.message, error.detail = discreet(error.message), discreet.in_all(error.detail)
+def _answer_error(error: SdcppRestError) -> Response:
+    redact_paths = runtime().redact_paths
+    error.message, error.detail = redact_paths(error.message), redact_paths.in_values(error.detail)
     status, headers, body = render_error(request.path, error)
     return Response(body, status=status, headers=headers)
 
 
-def _refused_by_flask(error: HTTPException) -> Response:
-    response = _refused(_our_error(error))
+def _answer_flask_error(error: HTTPException) -> Response:
+    response = _answer_error(_our_error(error))
     for name, value in error.get_headers(request.environ):
         # Allow of a 405, Content-Range of a 416: part of the answer's meaning.
         if name.lower() not in ("content-type", "content-length"):
@@ -167,10 +167,10 @@ def _refused_by_flask(error: HTTPException) -> Response:
 
 def _our_error(error: HTTPException) -> SdcppRestError:
     if error.code == 404:
-        return NotFound(f"Unknown URL: {shortened(request.path)}")
+        return NotFound(f"Unknown URL: {shorten(request.path)}")
     if error.code == 405:
         allowed = sorted(getattr(error, "valid_methods", None) or ())
-        where = shortened(request.path)
+        where = shorten(request.path)
         return MethodNotAllowed(f"{request.method} is not allowed on {where}; allowed: {', '.join(allowed)}")
     if error.code == 413:
         return PayloadTooLarge(error.description or "The request body is too large")
@@ -183,5 +183,5 @@ def _our_error(error: HTTPException) -> SdcppRestError:
     return ours
 
 
-def _surprised(error: Exception) -> Response:
-    return _refused(internal_error(error, f"{request.method} {request.path!r}"))
+def _unexpected_error(error: Exception) -> Response:
+    return _answer_error(internal_error(error, f"{request.method} {request.path!r}"))

@@ -25,7 +25,7 @@ from werkzeug.exceptions import HTTPException
 from sdcpp_rest.core.events import ServerStatus
 from sdcpp_rest.errors import EngineUnavailable, NotFound, SdcppRestError
 from sdcpp_rest.routes.dialects import render_error
-from sdcpp_rest.routes.http.answers import DEPARTURE, Departure, internal_error, pool_of, shortened
+from sdcpp_rest.routes.http.answers import DEPARTURE, Departure, internal_error, pool_of, shorten
 from sdcpp_rest.routes.native.server import websocket as stream
 from sdcpp_rest.runtime import Runtime
 from sdcpp_rest.services.jobs.event_bus import Subscription
@@ -128,13 +128,13 @@ class Shell:
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = False
 
-        async def watched_send(message: Message) -> None:
+        async def note_send(message: Message) -> None:
             nonlocal started
             started = True
             await send(message)
 
         try:
-            await self._dispatch(scope, receive, watched_send)
+            await self._dispatch(scope, receive, note_send)
         except SdcppRestError as error:
             await _send_error(scope, send, error)
         except ClientLeft:
@@ -216,7 +216,7 @@ class Shell:
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         check_key(self._config, Asking.of(scope))
         if scope["path"] not in stream.PATHS:
-            raise NotFound(f"No WebSocket here: {shortened(scope['path'])}")
+            raise NotFound(f"No WebSocket here: {shorten(scope['path'])}")
         socket_ = WebSocket(scope, receive, send)
         await socket_.accept()
         with self._runtime.bus.subscribe(_MAILBOX_EVENTS) as mailbox:

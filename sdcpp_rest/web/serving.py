@@ -171,7 +171,7 @@ def serve(runtime: Runtime) -> int:
 
     Raises SystemExit with one sentence when a port is taken or the runtime cannot start.
     """
-    _JsonHttp.max_connections = max(50, _raised_file_limit() - _RESERVED_FILES)
+    _JsonHttp.max_connections = max(50, _raise_file_limit() - _RESERVED_FILES)
     sockets = bind(runtime.config.server.host, (runtime.config.server.port, runtime.config.server.ws_port))
     shell = create_asgi(runtime)
     server = Server(shell, runtime)
@@ -209,7 +209,7 @@ def bind(host: str, ports: Iterable[int]) -> list[socket.socket]:
     return sockets
 
 
-def _raised_file_limit() -> int:
+def _raise_file_limit() -> int:
     """How many files this process may have open, after asking for as many as it may have."""
     if sys.platform == "win32":
         return 8192

@@ -10,7 +10,7 @@ import click
 import pytest
 from PIL import Image
 
-from sdcpp_rest.cli.generate_command import given_params
+from sdcpp_rest.cli.generate_command import parse_params
 from tests import model_files
 from tests.cli.conftest import Run, beside
 from tests.routes.conftest import ServedHouse
@@ -141,9 +141,9 @@ def test_params_are_json_else_text_and_pictures_add_up(tmp_path: Path) -> None:
     pairs = ("a=1", "b=true", 'c="1"', "d=karras", "e=[1, 2]", "f=NaN", "g=", "h=x=y",
              f"ref_images=@{tmp_path}/a.png", f"ref_images=@{tmp_path}/a.png",
              f"control_image_base64=@{tmp_path}/a.png", 'pm_id_images=["x"]')  # fmt: skip
-    assert given_params(pairs) == {
+    assert parse_params(pairs) == {
         "a": 1, "b": True, "c": "1", "d": "karras", "e": [1, 2], "f": "NaN", "g": "", "h": "x=y",
         "ref_images": [sent, sent], "control_image_base64": sent, "pm_id_images": ["x"],
     }  # fmt: skip
     with pytest.raises(click.ClickException, match="expected NAME=VALUE"):
-        given_params(("=1",))
+        parse_params(("=1",))

@@ -200,17 +200,17 @@ def test_three_layers_of_a_language_model_go_into_a_klein(width: int, fits: bool
     ],
 )
 def test_schedulers_that_draw_noise_are_warned_of(name: str, scheduler: str, warned: bool) -> None:
-    family = architectures.named(name)
+    family = architectures.architecture_named(name)
     assert family is not None
     assert (architectures.scheduler_warning(family, scheduler) is not None) is warned
 
 
 def test_families_are_known_by_name_and_strangers_are_not() -> None:
-    video = architectures.named("Wan 2.x")
+    video = architectures.architecture_named("Wan 2.x")
     assert video is not None
     assert (video.makes_images, video.makes_video) == (False, True)
-    assert architectures.named("something new") is None
-    assert architectures.named(None) is None
+    assert architectures.architecture_named("something new") is None
+    assert architectures.architecture_named(None) is None
 
 
 def test_only_models_of_the_xl_family_take_photo_maker() -> None:

@@ -70,7 +70,7 @@ def test_unknown_bundles_are_refused_with_the_names() -> None:
 def test_a_table_that_is_not_well_formed_is_refused() -> None:
     good = '[x]\ndisplay_name="X"\ndescription="X."\npreset="SD1"\n[x.files.a]\nrepo="o/r"\nfile="a.gguf"\n'
     good += 'type="checkpoint"\n[[x.sizes]]\nmemory_gb=4\nfiles=["a"]\nchecked=false\n'
-    assert read_bundles(good)["x"].sizes[0].files[0].asked() == {
+    assert read_bundles(good)["x"].sizes[0].files[0].request_fields() == {
         "model_type": "checkpoint",
         "repo_id": "o/r",
         "filename": "a.gguf",

@@ -6,12 +6,12 @@ import pytest
 
 from sdcpp_rest.core.architectures import ARCHITECTURES, contents_of
 from sdcpp_rest.core.component_forms import (
+    fitting_forms,
     form_of,
     language_model_widths,
     latent_channels,
     name_score,
     vocabulary_of,
-    wanted_forms,
 )
 from tests import model_files
 
@@ -79,7 +79,7 @@ def test_latents_have_the_channels_that_the_library_gives_them(family: str, chan
     ],
 )
 def test_families_ask_for_forms(family: str, role: str, forms: tuple[str, ...]) -> None:
-    assert wanted_forms(ARCHITECTURES[family], role, {}) == forms
+    assert fitting_forms(ARCHITECTURES[family], role, {}) == forms
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,10 @@ import pytest
 
 from sdcpp_rest.core.download_source import (
     DownloadSource,
-    checked_address,
+    check_address,
     file_name_of,
     model_and_version,
-    recognised,
+    recognise_source,
     without_secrets,
 )
 from sdcpp_rest.errors import InvalidRequest
@@ -21,7 +21,7 @@ CIVITAI = "https://civitai.com"
 
 
 def meant(**given: Any) -> dict[str, Any]:
-    return recognised(given, "hub.lan:8000", "civitai.lan:9000").model_dump(exclude_defaults=True)
+    return recognise_source(given, "hub.lan:8000", "civitai.lan:9000").model_dump(exclude_defaults=True)
 
 
 @pytest.mark.parametrize(
@@ -190,7 +190,7 @@ def test_secrets_of_addresses_are_hidden(url: str, shown: str) -> None:
 
 
 def test_small_words() -> None:
-    assert checked_address(" https://example.org/x ") == "https://example.org/x"
+    assert check_address(" https://example.org/x ") == "https://example.org/x"
     assert file_name_of("https://example.org/a/b%20c.gguf?x=1") == "b c.gguf"
     assert file_name_of("https://example.org") == ""
     assert model_and_version("5@6") == ("5", "6")

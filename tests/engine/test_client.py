@@ -192,7 +192,7 @@ def process_launcher(tmp_path: Path) -> Launcher:
     ("prompt", "expected"),
     [("fake:die", "SIGABRT: ggml.c:1: GGML_ASSERT(fake) failed"), ("fake:segfault", "SIGSEGV")],
 )
-def test_obituary_names_the_signal_and_the_last_words(
+def test_exit_description_names_the_signal_and_the_last_words(
     process_launcher: Launcher, spec: LoadSpec, job: Jobs, prompt: str, expected: str
 ) -> None:
     client = EngineClient(process_launcher)

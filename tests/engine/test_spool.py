@@ -128,12 +128,12 @@ def test_manifest_is_plain_json(tmp_path: Path) -> None:
 @pytest.mark.parametrize("channels", [1, 3, 4])
 def test_crop_takes_the_top_left(channels: int) -> None:
     whole = gradient(16, 8, channels)
-    part = whole.cropped(5, 3)
+    part = whole.crop(5, 3)
     assert (part.width, part.height) == (5, 3)
     image = Image.frombytes({1: "L", 3: "RGB", 4: "RGBA"}[channels], (16, 8), whole.pixels)
     assert part.pixels == image.crop((0, 0, 5, 3)).tobytes()
-    assert whole.cropped(16, 8) is whole
-    assert whole.cropped(99, 2) == whole.cropped(16, 2), "never larger than it is"
+    assert whole.crop(16, 8) is whole
+    assert whole.crop(99, 2) == whole.crop(16, 2), "never larger than it is"
 
 
 def test_preview_is_small_and_keeps_its_shape(tmp_path: Path) -> None:

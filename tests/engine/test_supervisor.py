@@ -94,7 +94,7 @@ def test_pause_doubles_with_every_death_in_a_row_and_is_bounded(
         die(supervisor.ensure())
     supervisor.ensure()
     assert [round(seconds) for seconds in waited] == [0, 1, 2, 4, 5, 5]
-    supervisor.succeeded()
+    supervisor.reset_backoff()
     die(supervisor.ensure())
     supervisor.ensure()
     assert round(waited[-1]) == 1, "something worked: the next death counts as the first"

@@ -94,11 +94,36 @@ def names_are_words_of_the_house(path: str, tree: ast.Module) -> Complaints:
         if isinstance(node, ast.ClassDef | ast.FunctionDef):
             parts = re.findall(r"[A-Z]?[a-z]+", node.name)
             for part in parts:
-                # `data` is the wire's own word: the payload of an event, and of a part of a URL.
-                if _BANNED.match(part.lower()) and node.name != "data":
+                # The wires' own words: the payload of an event, and the text beside AUTOMATIC1111's pictures.
+                if _BANNED.match(part.lower()) and node.name not in ("data", "info_object"):
                     yield f"{node.name} (line {node.lineno})"
     if _BANNED.match(Path(path).stem):
         yield "the file's name"
+
+
+_PARTICIPLE = re.compile(
+    r"^(?!embed$|exceed$|feed$|need$|seed$|speed$)[a-z]+ed$"
+    r"|^(asked|begun|bound|broken|brought|built|chosen|done|drawn|found|given|got|held|kept|known|left|lost|made|meant)$"
+    r"|^(paid|said|seen|sent|shown|sold|taken|thrown|told|understood|written)$"
+)
+
+
+def functions_are_named_by_verbs(path: str, tree: ast.Module) -> Complaints:
+    """``shown(job)`` and ``told(text)`` do not say who does what; ``show_job(job)`` does. Properties are no calls."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            is_property = any(isinstance(mark, ast.Name) and "property" in mark.id for mark in node.decorator_list)
+            if _PARTICIPLE.match(node.name.strip("_")) and not is_property:
+                yield f"{node.name} (line {node.lineno})"
+
+
+def docstrings_speak_for_themselves(path: str, tree: ast.Module) -> Complaints:
+    """``See the module`` sends the reader away from the class that was looked up."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            docstring = ast.get_docstring(node) or ""
+            if docstring.startswith("See the module"):
+                yield f"{node.name} (line {node.lineno})"
 
 
 def no_prints_outside_the_command_line(path: str, tree: ast.Module) -> Complaints:
@@ -150,6 +175,12 @@ BROKEN: dict[Rule, tuple[str, str]] = {
     modules_say_what_they_are: ("sdcpp_rest/core/x.py", "x = 1"),
     public_names_are_explained: ("sdcpp_rest/core/x.py", "def f():\n" + "    x = 1\n" * 9),
     names_are_words_of_the_house: ("sdcpp_rest/core/x.py", "class JobManager: ..."),
+    functions_are_named_by_verbs: ("sdcpp_rest/core/x.py", "def _shown(): ..."),
+    docstrings_speak_for_themselves: (
+        "sdcpp_rest/core/x.py",
+        "class Queue:\
+    'See the module. Thread-safe.'",
+    ),
     no_prints_outside_the_command_line: ("sdcpp_rest/core/x.py", "print(1)"),
     nothing_is_pickled: ("sdcpp_rest/engine/x.py", "import pickle"),
     errors_are_not_told_by_their_text: ("sdcpp_rest/web/app.py", "if 'x' in str(error): pass"),

@@ -34,17 +34,17 @@ class Gate:
 
     def __init__(self) -> None:
         self.reached = threading.Event()
-        self._opened = threading.Event()
+        self._open = threading.Event()
 
     def __call__(self, *_: object) -> None:
         self.reached.set()
-        assert self._opened.wait(PATIENCE_SECONDS), "nobody opened the gate"
+        assert self._open.wait(PATIENCE_SECONDS), "nobody opened the gate"
 
     def wait(self) -> None:
         assert self.reached.wait(PATIENCE_SECONDS), "nobody came to the gate"
 
     def open(self) -> None:
-        self._opened.set()
+        self._open.set()
 
 
 class House:

@@ -117,9 +117,9 @@ def test_the_bin_is_settled_when_housekeeping_starts(house: House, monkeypatch: 
 
 def test_resting_model_is_not_loaded_by_itself(house: House) -> None:
     models = house.runtime.models
-    models.rest()
+    models.unload_keeping_selection()
     # A second call goes through the dispatcher's whole turn: had it restored the model, this would show it.
-    models.rest()
+    models.unload_keeping_selection()
     assert models.resident is None
 
 

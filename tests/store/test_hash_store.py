@@ -29,14 +29,14 @@ def hashes(db: Database) -> HashStore:
 def test_a_sum_is_found_by_path_size_and_time(hashes: HashStore, path: str) -> None:
     hashes.put(path, 10, 20, "ab")
     assert hashes.get(path, 10, 20) == "ab"
-    assert hashes.known().get(path, 10, 20) == "ab"
+    assert hashes.known_hashes().get(path, 10, 20) == "ab"
 
 
 @pytest.mark.parametrize(("path", "size", "mtime"), [("/b", 10, 20), ("/a", 11, 20), ("/a", 10, 21)])
 def test_a_sum_of_another_path_size_or_time_does_not_count(hashes: HashStore, path: str, size: int, mtime: int) -> None:
     hashes.put("/a", 10, 20, "ab")
     assert hashes.get(path, size, mtime) is None
-    assert hashes.known().get(path, size, mtime) is None
+    assert hashes.known_hashes().get(path, size, mtime) is None
 
 
 def test_a_rewritten_file_replaces_its_sum(hashes: HashStore, db: Database) -> None:

@@ -376,7 +376,7 @@ def test_interrupted_jobs_are_the_processing_ones(store: JobStore) -> None:
     jobs = [submit(store) for _ in range(3)]
     store.claim_next(KINDS)
     store.claim_next(KINDS)
-    assert [job.id for job in store.interrupted()] == [jobs[0].id, jobs[1].id]
+    assert [job.id for job in store.list_interrupted()] == [jobs[0].id, jobs[1].id]
 
 
 # --- looking, renaming, deleting --------------------------------------------------------------------------------------

@@ -19,10 +19,10 @@ AUTOMATIC, NONE = "Automatic", "None"
 _READ_OFF = (settings.CHECKPOINT, settings.CHECKPOINT_HASH, settings.VAE)
 
 
-def shown_options(house: Runtime) -> dict[str, Any]:
+def list_options(house: Runtime) -> dict[str, Any]:
     """Every option. What is selected is told by its title, as the list of models has it."""
     stored = house.a1111_options.get()
-    selected = house.titles.selected()
+    selected = house.titles.selected_model()
     return {
         **settings.DEFAULTS,
         **{name: value for name, value in stored.items() if name in settings.DEFAULTS},
@@ -50,7 +50,7 @@ def readable_options(given: Mapping[str, Any]) -> dict[str, Any]:
         if name not in settings.DEFAULTS or value is None:
             continue
         try:
-            found[name] = settings.checked(name, value)
+            found[name] = settings.check_option(name, value)
         except ValueError as error:
             complaints.append({"loc": ["body", name], "msg": str(error), "type": "value_error"})
     if complaints:
@@ -64,7 +64,7 @@ def change_options(house: Runtime, given: Mapping[str, Any]) -> None:
     Raises RuntimeFailure for a model that is not there, Unreadable, LoadFailed, EngineDied, EngineUnavailable.
     """
     wanted = readable_options(given)
-    spec = _wanted_spec(house, wanted)
+    spec = _spec_to_select(house, wanted)
     # Not loaded again for every client that sends everything back: that would wait for whatever is being drawn.
     is_missing = bool(wanted.get(settings.CHECKPOINT)) and house.models.resident is None
     if spec is not None and (spec != house.models.selected or is_missing):
@@ -83,7 +83,7 @@ def change_options(house: Runtime, given: Mapping[str, Any]) -> None:
     )
 
 
-def _wanted_spec(house: Runtime, wanted: Mapping[str, Any]) -> LoadSpec | None:
+def _spec_to_select(house: Runtime, wanted: Mapping[str, Any]) -> LoadSpec | None:
     """What is to be selected after such a change; ``None``: what is selected already."""
     name = wanted.get(settings.CHECKPOINT) or ""
     file = _model_named(house, name) if name else None
@@ -99,7 +99,7 @@ def _wanted_spec(house: Runtime, wanted: Mapping[str, Any]) -> LoadSpec | None:
 
 
 def _model_named(house: Runtime, name: str) -> ModelFile | None:
-    selected = house.titles.selected()
+    selected = house.titles.selected_model()
     # The usual case, a client that sends back what it has read, costs no search through all models.
     return selected.file if selected is not None and selected.title == name else house.titles.find(name)
 
@@ -113,7 +113,7 @@ def vae_component(vae: str | None) -> dict[str, str | None]:
     return {"vae": "" if vae.casefold() == "none" else vae}
 
 
-def overridden(house: Runtime, overrides: Mapping[str, Any], ignored: list[str]) -> tuple[dict[str, Any], LoadSpec]:
+def read_overrides(house: Runtime, overrides: Mapping[str, Any], ignored: list[str]) -> tuple[dict[str, Any], LoadSpec]:
     """The options and the load spec of one call with ``overrides``; what they cannot do is added to ``ignored``.
 
     A model that nobody knows is passed over, as those programs do. Raises NoModelLoaded, InvalidRequest.
@@ -124,7 +124,7 @@ def overridden(house: Runtime, overrides: Mapping[str, Any], ignored: list[str])
     for name, value in overrides.items():
         try:
             if name in settings.DEFAULTS and value is not None:
-                changes[name] = settings.checked(name, value)
+                changes[name] = settings.check_option(name, value)
         except ValueError:
             ignored.append(f"override_settings.{name}")
             continue

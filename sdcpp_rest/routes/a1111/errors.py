@@ -16,7 +16,7 @@ from sdcpp_rest.errors import (
     SdcppRestError,
     WrongKey,
 )
-from sdcpp_rest.routes.http.answers import left_out
+from sdcpp_rest.routes.http.answers import optional
 from sdcpp_rest.routes.http.openapi import Answer
 
 # The house's names of fields, in this dialect's.
@@ -50,9 +50,9 @@ class A1111Error(Answer):
     """An error as AUTOMATIC1111's clients expect it. `detail` is a list where a request could not be read (422)."""
 
     detail: str | list[A1111Complaint]
-    error: str = left_out("The kind of failure.")
-    body: str = left_out("Always empty.")
-    errors: str = left_out("What happened, in a sentence.")
+    error: str = optional("The kind of failure.")
+    body: str = optional("Always empty.")
+    errors: str = optional("What happened, in a sentence.")
 
 
 class HTTPException(SdcppRestError):

@@ -14,7 +14,7 @@ from sdcpp_rest.routes.a1111 import infotext
 from sdcpp_rest.routes.a1111 import painting as painting
 from sdcpp_rest.routes.a1111 import settings as settings
 from sdcpp_rest.routes.a1111.answers import A1111Caption, A1111Extra, A1111ExtrasMade, A1111PngText
-from sdcpp_rest.routes.a1111.choices import shown_options
+from sdcpp_rest.routes.a1111.choices import list_options
 from sdcpp_rest.routes.a1111.errors import A1111Error, HTTPException, RuntimeFailure
 from sdcpp_rest.routes.a1111.reading import caller, read
 from sdcpp_rest.routes.a1111.wire import (
@@ -25,10 +25,10 @@ from sdcpp_rest.routes.a1111.wire import (
     A1111PictureBody,
 )
 from sdcpp_rest.routes.http.answers import answer, blocking, runtime
-from sdcpp_rest.routes.http.openapi import documented
+from sdcpp_rest.routes.http.openapi import documents
 from sdcpp_rest.services.describing.image_tagger import TagStyle
 from sdcpp_rest.services.pictures import picture_formats
-from sdcpp_rest.services.submission.picture_enlarging import Enlargement, blended
+from sdcpp_rest.services.submission.picture_enlarging import Enlargement, blend
 
 if TYPE_CHECKING:
     from sdcpp_rest.runtime import Runtime
@@ -40,41 +40,41 @@ _THRESHOLD = "interrogate_deepbooru_score_threshold"
 
 
 @a1111_extras.post("/sdapi/v1/extra-single-image")
-@documented({200: A1111Extra}, errors=(422, 429), body=A1111ExtrasSingle, refusals=(A1111Error,))
+@documents({200: A1111Extra}, errors=(422, 429), body=A1111ExtrasSingle, refusals=(A1111Error,))
 @blocking
 def a1111_extra_single() -> Response:
     """Make a picture larger. Upscalers that are models wait their turn in the queue."""
     body = read(A1111ExtrasSingle)
-    file, told = _made(runtime(), body, body.image)
+    file, told = _process(runtime(), body, body.image)
     return painting.pictures_answer([file], "image", {"html_info": told}, is_list=False)
 
 
 @a1111_extras.post("/sdapi/v1/extra-batch-images")
-@documented({200: A1111ExtrasMade}, errors=(422, 429), body=A1111ExtrasBatch, refusals=(A1111Error,))
+@documents({200: A1111ExtrasMade}, errors=(422, 429), body=A1111ExtrasBatch, refusals=(A1111Error,))
 @blocking
 def a1111_extra_batch() -> Response:
     """Make pictures larger, one after the other."""
     body = read(A1111ExtrasBatch)
     house = runtime()
     painting.refuse_addresses(*(one.data for one in body.imageList))
-    made = [_made(house, body, one.data) for one in body.imageList]
+    made = [_process(house, body, one.data) for one in body.imageList]
     return painting.pictures_answer([file for file, _ in made], "images", {"html_info": made[-1][1] if made else ""})
 
 
 @a1111_extras.post("/sdapi/v1/png-info")
-@documented({200: A1111PngText}, errors=(422,), body=A1111PictureBody, refusals=(A1111Error,))
+@documents({200: A1111PngText}, errors=(422,), body=A1111PictureBody, refusals=(A1111Error,))
 @blocking
 def a1111_png_text() -> Response:
     """Read what a picture's file says about how it was made."""
     body = read(A1111PictureBody)
     with painting.at_work():
-        texts = picture_formats.texts_of(painting.opened(body.image))
+        texts = picture_formats.texts_of(painting.open_input(body.image))
     info = texts.pop(picture_formats.KEY, "")
     return answer({"info": info, "items": texts, "parameters": infotext.parse(info)})
 
 
 @a1111_extras.post("/sdapi/v1/interrogate")
-@documented({200: A1111Caption}, errors=(404, 422, 501, 502, 504), body=A1111InterrogateBody, refusals=(A1111Error,))
+@documents({200: A1111Caption}, errors=(404, 422, 501, 502, 504), body=A1111InterrogateBody, refusals=(A1111Error,))
 @blocking
 def a1111_interrogate() -> Response:
     """Describe a picture in words. Answers 501 where no model for it is set up."""
@@ -92,7 +92,7 @@ def a1111_interrogate() -> Response:
 
 def _tag_style(house: Runtime) -> TagStyle:
     """As the options say. The threshold is that of the configuration until somebody chooses another."""
-    options, style = shown_options(house), house.interrogation.style
+    options, style = list_options(house), house.interrogation.style
     threshold = options[_THRESHOLD]
     if threshold != settings.DEFAULTS[_THRESHOLD]:
         style = replace(style, general_threshold=threshold, character_threshold=threshold)
@@ -108,35 +108,35 @@ def _tag_style(house: Runtime) -> TagStyle:
     )
 
 
-def _made(house: Runtime, body: A1111Extras, text: str) -> tuple[bytes, str]:
+def _process(house: Runtime, body: A1111Extras, text: str) -> tuple[bytes, str]:
     """A picture's file after the upscalers, and what is told about it."""
     if not text:
         raise HTTPException(500, "Invalid encoded image")
     with painting.at_work():
-        opened = painting.opened(text)
+        opened = painting.open_input(text)
         texts = picture_formats.texts_of(opened)
-        picture = painting.loaded(opened)
+        picture = painting.load_pixels(opened)
     wanted, facts = _enlargement(body)
-    first = _enlarged(house, picture, body.upscaler_1, wanted)
+    first = _enlarge(house, picture, body.upscaler_1, wanted)
     if first is not None:
         facts["Postprocess upscaler"] = body.upscaler_1
         picture = first
         share = body.extras_upscaler_2_visibility
-        second = _enlarged(house, painting.loaded(opened), body.upscaler_2, wanted) if share > 0 else None
+        second = _enlarge(house, painting.load_pixels(opened), body.upscaler_2, wanted) if share > 0 else None
         if second is not None:
             facts["Postprocess upscaler 2"] = body.upscaler_2
-            picture = blended(picture, second, share)
+            picture = blend(picture, second, share)
     else:
         facts = {}
     said = infotext.write("", "", facts)
     if said:
         before = texts.get(picture_formats.KEY, "")
         texts = {**texts, "postprocessing": said, picture_formats.KEY: f"{before}, {said}" if before else said}
-    options = shown_options(house)
+    options = list_options(house)
     with painting.at_work():
         kept = picture if picture.mode in ("RGB", "RGBA", "L") else picture.convert("RGB")
         form, quality = str(options["samples_format"]), int(options["jpeg_quality"])
-        file = picture_formats.encoded(kept, form, quality, texts if options["enable_pnginfo"] else {})
+        file = picture_formats.encode(kept, form, quality, texts if options["enable_pnginfo"] else {})
     shown = texts.get(picture_formats.KEY, "")
     return file, "".join(f"<p>{html.escape(line)}</p>" for line in shown.split("\n")) if shown else "<p></p>"
 
@@ -151,11 +151,11 @@ def _enlargement(body: A1111Extras) -> tuple[Enlargement, dict[str, Any]]:
     return Enlargement(width=width, height=height, crops=body.upscaling_crop), facts
 
 
-def _enlarged(house: Runtime, picture: Image.Image, name: str, wanted: Enlargement) -> Image.Image | None:
+def _enlarge(house: Runtime, picture: Image.Image, name: str, wanted: Enlargement) -> Image.Image | None:
     try:
         upscaler = house.enlarging.upscaler(name)
     except (ModelNotFound, InvalidRequest):
         raise RuntimeFailure(f"could not find upscaler named {name[:100]}") from None
     if upscaler is None:
         return None
-    return house.enlarging.enlarged(picture, upscaler, wanted, origin="a1111", owner=caller())
+    return house.enlarging.enlarge(picture, upscaler, wanted, origin="a1111", owner=caller())

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sdcpp_rest.routes.a1111 import infotext, names
-from sdcpp_rest.routes.a1111.translate import IGNORED, Plan
+from sdcpp_rest.routes.a1111.translate import IGNORED, Translation
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class About:
     options: Mapping[str, Any]
 
 
-def picture_text(plan: Plan, params: Mapping[str, Any], about: About, index: int) -> str:
+def picture_text(plan: Translation, params: Mapping[str, Any], about: About, index: int) -> str:
     """The text of picture ``index`` of a call; ``params`` are its job's."""
     seed, subseed = plan.seeds(index)
     options = about.options
@@ -52,7 +52,7 @@ def picture_text(plan: Plan, params: Mapping[str, Any], about: About, index: int
     return infotext.write(plan.prompt, plan.negative_prompt, pairs)
 
 
-def extra_params(plan: Plan, about: About) -> dict[str, Any]:
+def extra_params(plan: Translation, about: About) -> dict[str, Any]:
     """What is told besides the usual, in the text and in ``info``; under `IGNORED` what could not be honoured."""
     extra = {name: value for name, value in plan.pairs.items() if name != "Denoising strength"}
     if about.loras and about.options.get("lora_add_hashes_to_infotext"):
@@ -62,8 +62,8 @@ def extra_params(plan: Plan, about: About) -> dict[str, Any]:
     return extra
 
 
-def account(
-    plan: Plan,
+def info_object(
+    plan: Translation,
     params: Mapping[str, Any],
     about: About,
     infotexts: list[str],

@@ -66,7 +66,7 @@ _FIELDS: dict[str, str] = {
 def write(prompt: str, negative_prompt: str, pairs: Mapping[str, Any]) -> str:
     """The whole text; pairs whose value is ``None`` are left out, one that equals its key is written once."""
     words = [
-        key if value == key else f"{key}: {infotext.quoted(str(value))}"
+        key if value == key else f"{key}: {infotext.quote(str(value))}"
         for key, value in pairs.items()
         if value is not None
     ]

@@ -14,14 +14,14 @@ from sdcpp_rest.routes.a1111 import answers as told
 from sdcpp_rest.routes.a1111 import names
 from sdcpp_rest.routes.a1111.errors import A1111Error
 from sdcpp_rest.routes.http.answers import answer, runtime
-from sdcpp_rest.routes.http.openapi import documented
+from sdcpp_rest.routes.http.openapi import documents
 from sdcpp_rest.services.model_headers.autoencoders import upscale_factor
 
 a1111_lists = Blueprint("a1111_lists", __name__)
 
 
 @a1111_lists.get("/sdapi/v1/samplers")
-@documented({200: told.A1111Samplers}, refusals=(A1111Error,))
+@documents({200: told.A1111Samplers}, refusals=(A1111Error,))
 def a1111_samplers() -> Response:
     """List the samplers. Others that those programs have are taken for the nearest of these."""
     rows = [
@@ -36,7 +36,7 @@ def a1111_samplers() -> Response:
 
 
 @a1111_lists.get("/sdapi/v1/schedulers")
-@documented({200: told.A1111Schedulers}, refusals=(A1111Error,))
+@documents({200: told.A1111Schedulers}, refusals=(A1111Error,))
 def a1111_schedulers() -> Response:
     """List the schedules."""
     rows = []
@@ -49,7 +49,7 @@ def a1111_schedulers() -> Response:
 
 
 @a1111_lists.get("/sdapi/v1/upscalers")
-@documented({200: told.A1111Upscalers}, refusals=(A1111Error,))
+@documents({200: told.A1111Upscalers}, refusals=(A1111Error,))
 def a1111_upscalers() -> Response:
     """List the upscalers. The first does nothing, the next two only resample."""
     rows: list[dict[str, Any]] = [
@@ -63,14 +63,14 @@ def a1111_upscalers() -> Response:
 
 
 @a1111_lists.get("/sdapi/v1/latent-upscale-modes")
-@documented({200: told.A1111Modes}, refusals=(A1111Error,))
+@documents({200: told.A1111Modes}, refusals=(A1111Error,))
 def a1111_latent_modes() -> Response:
     """List the ways in which the hires fix enlarges before decoding."""
     return answer([{"name": name} for name in HIRES_UPSCALERS if name.startswith("Latent")])
 
 
 @a1111_lists.get("/sdapi/v1/sd-models")
-@documented({200: told.A1111Models}, refusals=(A1111Error,))
+@documents({200: told.A1111Models}, refusals=(A1111Error,))
 def a1111_models() -> Response:
     """List the models. A title gets its hash when the model has been used or hashed."""
     rows = [
@@ -88,42 +88,42 @@ def a1111_models() -> Response:
 
 
 @a1111_lists.get("/sdapi/v1/sd-vae")
-@documented({200: told.A1111Vaes}, refusals=(A1111Error,))
+@documents({200: told.A1111Vaes}, refusals=(A1111Error,))
 def a1111_autoencoders() -> Response:
     """List the autoencoders."""
     return answer([{"model_name": file.name, "filename": file.path} for file in _files("vae")])
 
 
 @a1111_lists.get("/sdapi/v1/hypernetworks")
-@documented({200: told.A1111Paths}, refusals=(A1111Error,))
+@documents({200: told.A1111Paths}, refusals=(A1111Error,))
 def a1111_hypernetworks() -> Response:
     """List the hypernetworks: the library knows none."""
     return answer([])
 
 
 @a1111_lists.get("/sdapi/v1/face-restorers")
-@documented({200: told.A1111FaceRestorers}, refusals=(A1111Error,))
+@documents({200: told.A1111FaceRestorers}, refusals=(A1111Error,))
 def a1111_face_restorers() -> Response:
     """List what restores faces: nothing does here."""
     return answer([])
 
 
 @a1111_lists.get("/sdapi/v1/realesrgan-models")
-@documented({200: told.A1111RealEsrgans}, refusals=(A1111Error,))
+@documents({200: told.A1111RealEsrgans}, refusals=(A1111Error,))
 def a1111_realesrgan_models() -> Response:
     """List the upscalers that are models."""
     return answer([{"name": _stem(file), "path": file.path, "scale": _factor(file)} for file in _files("esrgan")])
 
 
 @a1111_lists.get("/sdapi/v1/prompt-styles")
-@documented({200: told.A1111Styles}, refusals=(A1111Error,))
+@documents({200: told.A1111Styles}, refusals=(A1111Error,))
 def a1111_prompt_styles() -> Response:
     """List the prompt styles, from the file that the configuration names."""
     return answer([style.model_dump() for style in runtime().prompt_styles.all()])
 
 
 @a1111_lists.get("/sdapi/v1/embeddings")
-@documented({200: told.A1111Embeddings}, refusals=(A1111Error,))
+@documents({200: told.A1111Embeddings}, refusals=(A1111Error,))
 def a1111_embeddings() -> Response:
     """List the embeddings that prompts may name: those loaded with the model, and those left out."""
     spec = runtime().models.selected
@@ -136,7 +136,7 @@ def a1111_embeddings() -> Response:
 
 
 @a1111_lists.get("/sdapi/v1/loras")
-@documented({200: told.A1111Loras}, refusals=(A1111Error,))
+@documents({200: told.A1111Loras}, refusals=(A1111Error,))
 def a1111_loras() -> Response:
     """List the LoRAs, by the names that prompts call them."""
     rows = [{"name": _stem(file), "alias": _stem(file), "path": file.path, "metadata": {}} for file in _files("lora")]
@@ -144,34 +144,34 @@ def a1111_loras() -> Response:
 
 
 @a1111_lists.post("/sdapi/v1/refresh-checkpoints")
-@documented({200: told.A1111Null}, refusals=(A1111Error,))
+@documents({200: told.A1111Null}, refusals=(A1111Error,))
 def a1111_refresh_checkpoints() -> Response:
     """Look through the model folders again."""
-    return _refreshed()
+    return _refresh()
 
 
 @a1111_lists.post("/sdapi/v1/refresh-vae")
-@documented({200: told.A1111Null}, refusals=(A1111Error,))
+@documents({200: told.A1111Null}, refusals=(A1111Error,))
 def a1111_refresh_vae() -> Response:
     """Look through the model folders again."""
-    return _refreshed()
+    return _refresh()
 
 
 @a1111_lists.post("/sdapi/v1/refresh-loras")
-@documented({200: told.A1111Null}, refusals=(A1111Error,))
+@documents({200: told.A1111Null}, refusals=(A1111Error,))
 def a1111_refresh_loras() -> Response:
     """Look through the model folders again."""
-    return _refreshed()
+    return _refresh()
 
 
 @a1111_lists.post("/sdapi/v1/refresh-embeddings")
-@documented({200: told.A1111Null}, refusals=(A1111Error,))
+@documents({200: told.A1111Null}, refusals=(A1111Error,))
 def a1111_refresh_embeddings() -> Response:
     """Look through the model folders again."""
-    return _refreshed()
+    return _refresh()
 
 
-def _refreshed() -> Response:
+def _refresh() -> Response:
     runtime().library.refresh()
     return answer(None)
 

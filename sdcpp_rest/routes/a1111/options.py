@@ -7,11 +7,11 @@ from typing import Any
 from flask import Blueprint, Response
 
 from sdcpp_rest.routes.a1111.answers import A1111Dict, A1111Null
-from sdcpp_rest.routes.a1111.choices import change_options, shown_options
+from sdcpp_rest.routes.a1111.choices import change_options, list_options
 from sdcpp_rest.routes.a1111.errors import A1111Error
 from sdcpp_rest.routes.a1111.wire import A1111OptionsBody
 from sdcpp_rest.routes.http.answers import answer, blocking, read_body, runtime
-from sdcpp_rest.routes.http.openapi import documented
+from sdcpp_rest.routes.http.openapi import documents
 
 a1111_options = Blueprint("a1111_options", __name__)
 
@@ -46,14 +46,14 @@ _FLAGS: dict[str, Any] = {
 
 
 @a1111_options.get("/sdapi/v1/options")
-@documented({200: A1111Dict}, refusals=(A1111Error,))
+@documents({200: A1111Dict}, refusals=(A1111Error,))
 def a1111_show_options() -> Response:
     """Tell all options, with the selected model's title."""
-    return answer(shown_options(runtime()))
+    return answer(list_options(runtime()))
 
 
 @a1111_options.post("/sdapi/v1/options")
-@documented({200: A1111Null}, errors=(422,), body=A1111OptionsBody, refusals=(A1111Error,))
+@documents({200: A1111Null}, errors=(422,), body=A1111OptionsBody, refusals=(A1111Error,))
 @blocking
 def a1111_change_options() -> Response:
     """Change options, for good. Waits until a model that they choose is loaded."""
@@ -62,7 +62,7 @@ def a1111_change_options() -> Response:
 
 
 @a1111_options.get("/sdapi/v1/cmd-flags")
-@documented({200: A1111Dict}, refusals=(A1111Error,))
+@documents({200: A1111Dict}, refusals=(A1111Error,))
 def a1111_flags() -> Response:
     """Tell the switches that clients look for."""
     return answer(_FLAGS)

@@ -18,7 +18,7 @@ from PIL import Image, ImageOps
 
 from sdcpp_rest.core import png_text
 from sdcpp_rest.routes.a1111.errors import HTTPException, RuntimeFailure
-from sdcpp_rest.routes.a1111.translate import Plan, blurs
+from sdcpp_rest.routes.a1111.translate import Translation, blurs
 from sdcpp_rest.routes.a1111.wire import A1111Img2Img
 from sdcpp_rest.routes.http.answers import json_text
 from sdcpp_rest.services.pictures import inpainting, picture_formats
@@ -53,26 +53,26 @@ def at_work() -> Iterator[None]:
         yield
 
 
-def opened(text: str) -> Image.Image:
-    """A picture with the texts of its file; see `loaded`. Raises InvalidRequest, HTTPException for an address."""
+def open_input(text: str) -> Image.Image:
+    """A picture with the texts of its file; see `load_pixels`. Raises InvalidRequest, HTTPException for an address."""
     refuse_addresses(text)
     data = decode_base64("image", text)
     open_picture("image", data)
     return Image.open(io.BytesIO(data))
 
 
-def loaded(picture: Image.Image) -> Image.Image:
-    """The pixels of `opened`'s picture, turned as its EXIF says."""
+def load_pixels(picture: Image.Image) -> Image.Image:
+    """The pixels of `open_input`'s picture, turned as its EXIF says."""
     return ImageOps.exif_transpose(picture)
 
 
-def decoded(role: str, text: str) -> Image.Image:
+def decode_picture(role: str, text: str) -> Image.Image:
     """Raises InvalidRequest naming ``role``, HTTPException for an address."""
     refuse_addresses(text)
     return open_picture(role, decode_base64(role, text))
 
 
-def sources(body: A1111Img2Img, plan: Plan, size: tuple[int, int]) -> list[Source]:
+def sources(body: A1111Img2Img, plan: Translation, size: tuple[int, int]) -> list[Source]:
     """One for each init image, brought to ``size``. Raises HTTPException, RuntimeFailure, InvalidRequest."""
     texts = body.init_images or []
     if not texts:
@@ -83,24 +83,24 @@ def sources(body: A1111Img2Img, plan: Plan, size: tuple[int, int]) -> list[Sourc
     return [_source(body, plan, text, size) for text in texts]
 
 
-def _source(body: A1111Img2Img, plan: Plan, text: str, size: tuple[int, int]) -> Source:
+def _source(body: A1111Img2Img, plan: Translation, text: str, size: tuple[int, int]) -> Source:
     mode = _RESIZE[body.resize_mode]
     if not body.mask and mode == "stretch":
         # Submission decodes and stretches by itself.
         return Source({"init_image": text})
     with _painting:
-        picture = decoded("init_image", text)
+        picture = decode_picture("init_image", text)
         if not body.mask:
-            return Source({"init_image": _text(inpainting.resized(to_rgb(picture, None), size, mode))})
+            return Source({"init_image": _text(inpainting.resize_to(to_rgb(picture, None), size, mode))})
         mask = inpainting.mask_of(
-            decoded("mask_image", body.mask),
+            decode_picture("mask_image", body.mask),
             picture.size,
             inverted=bool(body.inpainting_mask_invert),
             rounded=body.mask_round,
         )
-        work = inpainting.prepared(
+        work = inpainting.prepare_repaint(
             picture,
-            inpainting.blurred(mask, *blurs(body)),
+            inpainting.blur(mask, *blurs(body)),
             size,
             resize=mode,
             filling=_FILLING[body.inpainting_fill],
@@ -111,7 +111,7 @@ def _source(body: A1111Img2Img, plan: Plan, text: str, size: tuple[int, int]) ->
         return Source({"init_image": _text(work.picture), "mask_image": _text(work.mask)}, work)
 
 
-def painted(drawn: bytes | Path, source: Source, caption: str, options: Mapping[str, Any]) -> bytes:
+def finish_picture(drawn: bytes | Path, source: Source, caption: str, options: Mapping[str, Any]) -> bytes:
     """A drawn picture's file as the answer has it: put back where it belongs, in the format of ``options``."""
     form = str(options.get("samples_format", "png"))
     caption = caption if options.get("enable_pnginfo", True) else ""
@@ -122,17 +122,17 @@ def painted(drawn: bytes | Path, source: Source, caption: str, options: Mapping[
     with _painting, Image.open(io.BytesIO(raw)) as opened:
         picture = opened.convert("RGB")
         if source.work is not None:
-            picture = inpainting.finished(picture, source.work)
+            picture = inpainting.paste_back(picture, source.work)
         texts = {picture_formats.KEY: caption} if caption else {}
-        return picture_formats.encoded(picture, form, int(options.get("jpeg_quality", 80)), texts)
+        return picture_formats.encode(picture, form, int(options.get("jpeg_quality", 80)), texts)
 
 
-def glimpsed(preview: bytes, size: tuple[int, int]) -> bytes | None:
+def encode_preview(preview: bytes, size: tuple[int, int]) -> bytes | None:
     """A preview as a PNG of the size the picture would have had; ``None`` for one that cannot be read."""
     try:
         with _painting, Image.open(io.BytesIO(preview)) as opened:
             picture = opened.convert("RGB").resize(size, Image.Resampling.BICUBIC)
-            return picture_formats.encoded(picture, "png", 80, {})
+            return picture_formats.encode(picture, "png", 80, {})
     except (OSError, ValueError):
         return None
 
@@ -149,7 +149,7 @@ def grid(pictures: Sequence[bytes], caption: str, options: Mapping[str, Any]) ->
             whole.paste(picture, (k % columns * width, k // columns * height))
         texts = {picture_formats.KEY: caption} if caption and options.get("enable_pnginfo", True) else {}
         form = str(options.get("samples_format", "png"))
-        return picture_formats.encoded(whole, form, int(options.get("jpeg_quality", 80)), texts)
+        return picture_formats.encode(whole, form, int(options.get("jpeg_quality", 80)), texts)
 
 
 def pictures_answer(

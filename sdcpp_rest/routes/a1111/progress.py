@@ -18,13 +18,13 @@ from sdcpp_rest.routes.a1111.answers import (
     A1111Progress,
     A1111Waiting,
 )
-from sdcpp_rest.routes.a1111.choices import shown_options
+from sdcpp_rest.routes.a1111.choices import list_options
 from sdcpp_rest.routes.a1111.errors import A1111Error
 from sdcpp_rest.routes.a1111.reading import read, scope, text_of
 from sdcpp_rest.routes.a1111.wire import A1111CallBody, A1111ProgressQuery
 from sdcpp_rest.routes.http.answers import answer, read_query, runtime
-from sdcpp_rest.routes.http.openapi import documented
-from sdcpp_rest.services.submission.rounds import Standing
+from sdcpp_rest.routes.http.openapi import documents
+from sdcpp_rest.services.submission.rounds import RoundProgress
 
 if TYPE_CHECKING:
     from sdcpp_rest.runtime import Runtime
@@ -47,21 +47,21 @@ _IDLE: dict[str, Any] = {
 
 
 @a1111_progress.get("/sdapi/v1/progress")
-@documented({200: A1111Progress}, errors=(422,), query=A1111ProgressQuery, refusals=(A1111Error,))
+@documents({200: A1111Progress}, errors=(422,), query=A1111ProgressQuery, refusals=(A1111Error,))
 def a1111_work_progress() -> Response:
     """Tell how far the caller's work has come. With nothing of theirs in the queue, all is zero."""
     house = runtime()
     query = read_query(A1111ProgressQuery)
-    found = house.rounds.standing(scope())
+    found = house.rounds.progress_of(scope())
     if found is None:
-        return answer(_loading(house) if house.models.is_busy else _told(0.0, 0.0, _IDLE))
+        return answer(_loading(house) if house.models.is_busy else _progress_object(0.0, 0.0, _IDLE))
     state, progress = _state(found)
     image = None if query.skip_current_image else _current_image(house, found)
-    return answer(_told(progress, _seconds_left(found, progress), state, image))
+    return answer(_progress_object(progress, _seconds_left(found, progress), state, image))
 
 
 @a1111_progress.post("/sdapi/v1/interrupt")
-@documented({200: A1111Empty}, refusals=(A1111Error,))
+@documents({200: A1111Empty}, refusals=(A1111Error,))
 def a1111_interrupt() -> Response:
     """Stop the caller's work. Their call answers with the pictures that are finished, and the last preview."""
     runtime().rounds.interrupt(scope())
@@ -69,7 +69,7 @@ def a1111_interrupt() -> Response:
 
 
 @a1111_progress.post("/sdapi/v1/skip")
-@documented({200: A1111Null}, refusals=(A1111Error,))
+@documents({200: A1111Null}, refusals=(A1111Error,))
 def a1111_skip() -> Response:
     """Stop the picture that the caller's work is at, and go on with the next."""
     runtime().rounds.skip(scope())
@@ -77,12 +77,12 @@ def a1111_skip() -> Response:
 
 
 @a1111_progress.post("/internal/progress")
-@documented({200: A1111CallProgress}, errors=(422,), body=A1111CallBody, refusals=(A1111Error,))
+@documents({200: A1111CallProgress}, errors=(422,), body=A1111CallBody, refusals=(A1111Error,))
 def a1111_call_progress() -> Response:
     """Tell how far one call has come, by the name it was given as force_task_id."""
     house, body = runtime(), read(A1111CallBody)
     token = body.id_task or ""
-    found = house.rounds.named(token) if token else None
+    found = house.rounds.find(token) if token else None
     told: dict[str, Any] = {
         "active": found is not None and found.active is not None,
         "queued": found is not None and found.active is None,
@@ -105,7 +105,7 @@ def a1111_call_progress() -> Response:
     number = state["sampling_step"] + state["job_no"] * max(1, state["sampling_steps"])
     told |= {"progress": done, "eta": _seconds_left(found, done) if done else None, "textinfo": None}
     told["id_live_preview"] = body.id_live_preview
-    if body.live_preview and number != body.id_live_preview and shown_options(house)["live_previews_enable"]:
+    if body.live_preview and number != body.id_live_preview and list_options(house)["live_previews_enable"]:
         jpeg = _preview(found)
         if jpeg is not None:
             told["live_preview"] = "data:image/jpeg;base64," + base64.b64encode(jpeg).decode("ascii")
@@ -114,7 +114,7 @@ def a1111_call_progress() -> Response:
 
 
 @a1111_progress.get("/internal/pending-tasks")
-@documented({200: A1111Waiting}, refusals=(A1111Error,))
+@documents({200: A1111Waiting}, refusals=(A1111Error,))
 def a1111_waiting_calls() -> Response:
     """List the calls that wait, by the names they were given."""
     tokens = runtime().rounds.waiting_tokens(None)
@@ -122,23 +122,23 @@ def a1111_waiting_calls() -> Response:
 
 
 @a1111_progress.get("/internal/ping")
-@documented({200: A1111Empty}, refusals=(A1111Error,))
+@documents({200: A1111Empty}, refusals=(A1111Error,))
 def a1111_ping() -> Response:
     """Say that the server is there."""
     return answer({})
 
 
-def _told(progress: float, eta: float, state: dict[str, Any], image: str | None = None) -> dict[str, Any]:
+def _progress_object(progress: float, eta: float, state: dict[str, Any], image: str | None = None) -> dict[str, Any]:
     told = {"progress": progress, "eta_relative": round(eta, 3), "state": state}
     return {**told, "current_image": image, "textinfo": None}
 
 
 def _loading(house: Runtime) -> dict[str, Any]:
     """A model that is being loaded must not look like nothing at all: clients would send their job to the old one."""
-    return _told(_BEGUN, 0.0, {**_IDLE, "job": "load-model", "job_count": 1})
+    return _progress_object(_BEGUN, 0.0, {**_IDLE, "job": "load-model", "job_count": 1})
 
 
-def _state(found: Standing) -> tuple[dict[str, Any], float]:
+def _state(found: RoundProgress) -> tuple[dict[str, Any], float]:
     """The state as clients read it, and the progress from 0 to 1 (a little more than 0 from the beginning)."""
     opened, active = found.round, found.active
     count = opened.count if opened is not None else 1
@@ -166,7 +166,7 @@ def _state(found: Standing) -> tuple[dict[str, Any], float]:
     return state, round(min(1.0, _BEGUN + (number + part) / max(1, count)), 4)
 
 
-def _seconds_left(found: Standing, progress: float) -> float:
+def _seconds_left(found: RoundProgress, progress: float) -> float:
     began_at = found.round.began_at if found.round is not None else None
     if began_at is None or progress <= 0:
         return 0.0
@@ -174,7 +174,7 @@ def _seconds_left(found: Standing, progress: float) -> float:
     return max(0.0, since / progress - since)
 
 
-def _preview(found: Standing) -> bytes | None:
+def _preview(found: RoundProgress) -> bytes | None:
     path = found.active.preview_path if found.active is not None else None
     if path is None:
         return None
@@ -185,8 +185,8 @@ def _preview(found: Standing) -> bytes | None:
         return None
 
 
-def _current_image(house: Runtime, found: Standing) -> str | None:
-    options = shown_options(house)
+def _current_image(house: Runtime, found: RoundProgress) -> str | None:
+    options = list_options(house)
     every = int(options["show_progress_every_n_steps"])
     if found.active is None or not options["live_previews_enable"] or every <= 0:
         return None

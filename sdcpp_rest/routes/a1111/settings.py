@@ -194,9 +194,9 @@ _CHOICES: dict[str, tuple[str, ...]] = {"samples_format": ("png", "jpg", "jpeg",
 _SWITCHES = {"true": True, "1": True, "on": True, "false": False, "0": False, "off": False}
 
 
-def checked(name: str, value: Any) -> Any:
+def check_option(name: str, value: Any) -> Any:
     """``value`` in the type of the option ``name``. Raises ValueError saying what it takes."""
-    kept = _typed(DEFAULTS[name], value)
+    kept = _convert(DEFAULTS[name], value)
     if name in _CHOICES:
         kept = str(kept).lower()
         if kept not in _CHOICES[name]:
@@ -208,7 +208,7 @@ def checked(name: str, value: Any) -> Any:
     return kept
 
 
-def _typed(default: Any, value: Any) -> Any:
+def _convert(default: Any, value: Any) -> Any:
     if isinstance(default, bool):
         found = _SWITCHES.get(str(value).lower())
         if found is None:

@@ -12,13 +12,13 @@ from sdcpp_rest.routes.a1111 import answers as told
 from sdcpp_rest.routes.a1111.errors import A1111Error
 from sdcpp_rest.routes.a1111.wire import A1111Anything
 from sdcpp_rest.routes.http.answers import answer, blocking, runtime
-from sdcpp_rest.routes.http.openapi import documented
+from sdcpp_rest.routes.http.openapi import documents
 
 a1111_system = Blueprint("a1111_system", __name__)
 
 
 @a1111_system.get("/sdapi/v1/memory")
-@documented({200: told.A1111Memory}, refusals=(A1111Error,))
+@documents({200: told.A1111Memory}, refusals=(A1111Error,))
 def a1111_memory() -> Response:
     """Tell how much memory there is. What is not known of a GPU is zero."""
     memory = runtime().memory()
@@ -43,16 +43,16 @@ def a1111_memory() -> Response:
 
 
 @a1111_system.post("/sdapi/v1/unload-checkpoint")
-@documented({200: told.A1111Empty}, refusals=(A1111Error,))
+@documents({200: told.A1111Empty}, refusals=(A1111Error,))
 @blocking
 def a1111_unload_checkpoint() -> Response:
     """Free the model. It stays selected: the next picture loads it again."""
-    runtime().models.rest()
+    runtime().models.unload_keeping_selection()
     return answer({})
 
 
 @a1111_system.post("/sdapi/v1/reload-checkpoint")
-@documented({200: told.A1111Empty}, errors=(400,), refusals=(A1111Error,))
+@documents({200: told.A1111Empty}, errors=(400,), refusals=(A1111Error,))
 @blocking
 def a1111_reload_checkpoint() -> Response:
     """Load the selected model, if it is not loaded. Waits until it is."""
@@ -64,60 +64,60 @@ def a1111_reload_checkpoint() -> Response:
 
 
 @a1111_system.get("/sdapi/v1/scripts")
-@documented({200: told.A1111Scripts}, refusals=(A1111Error,))
+@documents({200: told.A1111Scripts}, refusals=(A1111Error,))
 def a1111_scripts() -> Response:
     """List the scripts: there are none."""
     return answer({"txt2img": [], "img2img": []})
 
 
 @a1111_system.get("/sdapi/v1/script-info")
-@documented({200: told.A1111NoItems}, refusals=(A1111Error,))
+@documents({200: told.A1111NoItems}, refusals=(A1111Error,))
 def a1111_script_facts() -> Response:
     """Describe the scripts: there are none."""
     return answer([])
 
 
 @a1111_system.get("/sdapi/v1/extensions")
-@documented({200: told.A1111NoItems}, refusals=(A1111Error,))
+@documents({200: told.A1111NoItems}, refusals=(A1111Error,))
 def a1111_extensions() -> Response:
     """List the extensions: there are none."""
     return answer([])
 
 
 @a1111_system.get("/config")
-@documented({200: told.A1111Dict})
+@documents({200: told.A1111Dict})
 def a1111_page_config() -> Response:
     """Tell what is on the page of those programs, which some clients read first: nothing."""
     return answer({"components": []})
 
 
 @a1111_system.post("/sdapi/v1/create/embedding")
-@documented({200: told.A1111Created}, errors=(501,), body=A1111Anything, refusals=(A1111Error,))
+@documents({200: told.A1111Created}, errors=(501,), body=A1111Anything, refusals=(A1111Error,))
 def a1111_create_embedding() -> Response:
     """Refuse to make an embedding: the library does not train."""
-    raise _untrained()
+    raise _training_refusal()
 
 
 @a1111_system.post("/sdapi/v1/create/hypernetwork")
-@documented({200: told.A1111Created}, errors=(501,), body=A1111Anything, refusals=(A1111Error,))
+@documents({200: told.A1111Created}, errors=(501,), body=A1111Anything, refusals=(A1111Error,))
 def a1111_create_hypernetwork() -> Response:
     """Refuse to make a hypernetwork: the library does not train."""
-    raise _untrained()
+    raise _training_refusal()
 
 
 @a1111_system.post("/sdapi/v1/train/embedding")
-@documented({200: told.A1111Created}, errors=(501,), body=A1111Anything, refusals=(A1111Error,))
+@documents({200: told.A1111Created}, errors=(501,), body=A1111Anything, refusals=(A1111Error,))
 def a1111_train_embedding() -> Response:
     """Refuse to train an embedding: the library does not train."""
-    raise _untrained()
+    raise _training_refusal()
 
 
 @a1111_system.post("/sdapi/v1/train/hypernetwork")
-@documented({200: told.A1111Created}, errors=(501,), body=A1111Anything, refusals=(A1111Error,))
+@documents({200: told.A1111Created}, errors=(501,), body=A1111Anything, refusals=(A1111Error,))
 def a1111_train_hypernetwork() -> Response:
     """Refuse to train a hypernetwork: the library does not train."""
-    raise _untrained()
+    raise _training_refusal()
 
 
-def _untrained() -> NotSupported:
+def _training_refusal() -> NotSupported:
     return NotSupported("Training is not possible with stable-diffusion.cpp; it only draws")

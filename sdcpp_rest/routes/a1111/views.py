@@ -18,15 +18,15 @@ from sdcpp_rest.routes.a1111 import infotext
 from sdcpp_rest.routes.a1111 import painting as painting
 from sdcpp_rest.routes.a1111 import settings as settings
 from sdcpp_rest.routes.a1111.answers import A1111Pictures
-from sdcpp_rest.routes.a1111.choices import change_options, overridden
+from sdcpp_rest.routes.a1111.choices import change_options, read_overrides
 from sdcpp_rest.routes.a1111.errors import A1111Error, HTTPException, Unreadable
-from sdcpp_rest.routes.a1111.info_object import About, account, picture_text
+from sdcpp_rest.routes.a1111.info_object import About, info_object, picture_text
 from sdcpp_rest.routes.a1111.painting import Source
 from sdcpp_rest.routes.a1111.reading import caller, read, reread
-from sdcpp_rest.routes.a1111.translate import Plan, Surroundings, to_plan
+from sdcpp_rest.routes.a1111.translate import Translation, TranslationContext, to_plan
 from sdcpp_rest.routes.a1111.wire import A1111Img2Img, A1111Request, A1111Txt2Img
 from sdcpp_rest.routes.http.answers import blocking, json_text, runtime
-from sdcpp_rest.routes.http.openapi import documented
+from sdcpp_rest.routes.http.openapi import documents
 from sdcpp_rest.services.submission.rounds import Drawn, Round
 
 if TYPE_CHECKING:
@@ -38,30 +38,30 @@ _STRONGEST_CONTROL = 10.0
 
 
 @a1111_generation.post("/sdapi/v1/txt2img")
-@documented({200: A1111Pictures}, errors=(404, 422, 429), body=A1111Txt2Img, refusals=(A1111Error,))
+@documents({200: A1111Pictures}, errors=(404, 422, 429), body=A1111Txt2Img, refusals=(A1111Error,))
 @blocking
 def a1111_txt2img() -> Response:
     """Draw pictures from words and answer with them. Waits its turn in the queue."""
-    return _answered(read(A1111Txt2Img))
+    return _generate(read(A1111Txt2Img))
 
 
 @a1111_generation.post("/sdapi/v1/img2img")
-@documented({200: A1111Pictures}, errors=(404, 422, 429), body=A1111Img2Img, refusals=(A1111Error,))
+@documents({200: A1111Pictures}, errors=(404, 422, 429), body=A1111Img2Img, refusals=(A1111Error,))
 @blocking
 def a1111_img2img() -> Response:
     """Draw pictures from pictures and words and answer with them. Waits its turn in the queue."""
-    return _answered(read(A1111Img2Img))
+    return _generate(read(A1111Img2Img))
 
 
-def _answered(body: A1111Request) -> Response:
+def _generate(body: A1111Request) -> Response:
     house, body = runtime(), _with_infotext(body)
     _check_count(house, body)
     ignored: list[str] = []
-    options, spec = overridden(house, body.override_settings, ignored)
+    options, spec = read_overrides(house, body.override_settings, ignored)
     house_words = house.sampling_intake.defaults(ImageParams, _kind(body), spec)
-    plan = to_plan(body, _surroundings(house, options, house_words))
+    plan = to_plan(body, _translation_context(house, options, house_words))
     plan.ignored[:0] = ignored
-    shared = _shared_pictures(body, plan)
+    shared = _round_pictures(body, plan)
     spec = _spec_for(house, plan, spec)
     size = (int(plan.asked.get("width", house_words.get("width", 512))),
             int(plan.asked.get("height", house_words.get("height", 512))))  # fmt: skip
@@ -73,23 +73,23 @@ def _answered(body: A1111Request) -> Response:
     owner, count = caller(), plan.n_iter * len(works)
 
     def submit(k: int) -> Job:
-        asked = {**plan.asked, "seed": plan.drawn_seed(k * batch), "batch_count": batch}
+        asked = {**plan.asked, "seed": plan.native_seed(k * batch), "batch_count": batch}
         images = {**shared, **works[k % len(works)].images}
         return house.submission.picture(plan.kind, asked, images=images, spec=spec, origin="a1111", owner=owner)[0]
 
     _begin_sums(house, spec)
     with house.rounds.open(owner, f"scripts_{plan.kind}", count, body.force_task_id) as opened:
         drawn = house.rounds.draw(opened, submit)
-        answer = _composed(house, body, plan, opened, drawn, works, batch, options, spec)
+        answer = _compose_answer(house, body, plan, opened, drawn, works, batch, options, spec)
     if body.override_settings and not body.override_settings_restore_afterwards:
         change_options(house, _those_that_stay(house, body))
     return answer
 
 
-def _composed(
+def _compose_answer(
     house: Runtime,
     body: A1111Request,
-    plan: Plan,
+    plan: Translation,
     opened: Round,
     drawn: list[Drawn],
     works: list[Source],
@@ -107,12 +107,12 @@ def _composed(
             caption = picture_text(plan, one.job.params, about, one.index * batch + k)
             texts.append(caption)
             if body.send_images or body.save_images:
-                pictures.append(painting.painted(file, works[one.index % len(works)], caption, options))
+                pictures.append(painting.finish_picture(file, works[one.index % len(works)], caption, options))
     has_grid = body.save_images and len(pictures) > 1 and bool(options.get("return_grid", True))
     if has_grid:
         pictures.insert(0, painting.grid(pictures, texts[0], options))
         texts.insert(0, texts[0])
-    told = account(
+    told = info_object(
         plan,
         params,
         about,
@@ -130,11 +130,11 @@ def _files(house: Runtime, one: Drawn) -> list[bytes | Path]:
     """The pictures of one job: its files, or the preview of one that was stopped."""
     if one.job.status == "completed":
         return [house.outputs.path_of(path) for path in one.job.outputs]
-    if one.glimpse is None:
+    if one.last_preview is None:
         return []
     params = ImageParams.model_validate(one.job.params)
-    glimpse = painting.glimpsed(one.glimpse, params.drawn_size)
-    return [glimpse] if glimpse is not None else []
+    preview = painting.encode_preview(one.last_preview, params.picture_size)
+    return [preview] if preview is not None else []
 
 
 # --- what the request needs -----------------------------------------------------------------------------------------
@@ -148,7 +148,7 @@ def _with_infotext(body: A1111Request) -> A1111Request:
     """``body`` with the fields that it does not send taken from the text that it does."""
     if not body.infotext:
         return body
-    sent = body.sent()
+    sent = body.sent_fields()
     found = infotext.request_fields(body.infotext)
     return reread(type(body), {**{name: value for name, value in found.items() if name not in sent}, **sent})
 
@@ -160,14 +160,14 @@ def _check_count(house: Runtime, body: A1111Request) -> None:
         raise Unreadable([{"loc": ["body", "n_iter"], "msg": message, "type": "value_error"}])
 
 
-def _surroundings(house: Runtime, options: Mapping[str, Any], words: Mapping[str, Any]) -> Surroundings:
+def _translation_context(house: Runtime, options: Mapping[str, Any], words: Mapping[str, Any]) -> TranslationContext:
     engine = house.options()
-    return Surroundings(
+    return TranslationContext(
         samplers=tuple(engine["samplers"]),
         schedulers=tuple(engine["schedulers"]),
         house=words,
         options=options,
-        styled=house.prompt_styles.applied,
+        styled=house.prompt_styles.apply,
         has_lora=lambda name: _is_there(house, "lora", name),
         upscaler=lambda name: upscaler_named(house, name),
     )
@@ -191,7 +191,7 @@ def _is_there(house: Runtime, kind: str, name: str) -> bool:
     return True
 
 
-def _shared_pictures(body: A1111Request, plan: Plan) -> dict[str, str]:
+def _round_pictures(body: A1111Request, plan: Translation) -> dict[str, str]:
     """Pictures that all jobs of the call look at."""
     images = {f"ref_images.{k}": text for k, text in enumerate(body.extra_images)}
     unit = plan.control
@@ -202,7 +202,7 @@ def _shared_pictures(body: A1111Request, plan: Plan) -> dict[str, str]:
             raise HTTPException(500, "Invalid encoded image")
         # Under a name of its own: what else is said about a control image is not that it cannot be decoded.
         with painting.at_work():
-            painting.decoded("image", text)
+            painting.decode_picture("image", text)
         images["control_image"] = text
         try:
             weight = float(unit.get("weight", 1.0))
@@ -218,7 +218,7 @@ def _shared_pictures(body: A1111Request, plan: Plan) -> dict[str, str]:
     return images
 
 
-def _spec_for(house: Runtime, plan: Plan, spec: LoadSpec) -> LoadSpec:
+def _spec_for(house: Runtime, plan: Translation, spec: LoadSpec) -> LoadSpec:
     """``spec`` with what only some pictures need."""
     components: dict[str, str | None] = {}
     name = str((plan.control or {}).get("model") or "").partition(" [")[0].strip()
@@ -238,7 +238,7 @@ def _those_that_stay(house: Runtime, body: A1111Request) -> dict[str, Any]:
     found = {}
     for name, value in body.override_settings.items():
         with contextlib.suppress(KeyError, ValueError):
-            found[name] = settings.checked(name, value)
+            found[name] = settings.check_option(name, value)
     for name in (settings.CHECKPOINT, settings.VAE):
         if name in found and not _can_stay(house, name, str(found[name])):
             del found[name]
@@ -255,7 +255,7 @@ def _can_stay(house: Runtime, name: str, value: str) -> bool:
 
 
 def _begin_sums(house: Runtime, spec: LoadSpec) -> None:
-    for model, kinds in _told(spec):
+    for model, kinds in _lora_words(spec):
         titled = house.titles.of(model, *kinds)
         if titled is not None and titled.sha256 is None:
             house.titles.begin_sum(titled.file)
@@ -264,7 +264,7 @@ def _begin_sums(house: Runtime, spec: LoadSpec) -> None:
 def _about(house: Runtime, spec: LoadSpec, params: Mapping[str, Any], options: Mapping[str, Any]) -> About:
     patience = house.config.a1111.hash_patience_seconds
     sums = []
-    for model, kinds in _told(spec):
+    for model, kinds in _lora_words(spec):
         titled = house.titles.of(model, *kinds)
         sums.append(titled.sha256 or house.titles.sum_of(titled.file, patience) if titled is not None else None)
     loras = {}
@@ -286,7 +286,7 @@ def _about(house: Runtime, spec: LoadSpec, params: Mapping[str, Any], options: M
     )
 
 
-def _told(spec: LoadSpec) -> list[tuple[FileRef, tuple[str, ...]]]:
+def _lora_words(spec: LoadSpec) -> list[tuple[FileRef, tuple[str, ...]]]:
     vae = spec.components.get("vae")
     return [(spec.model, ()), *([(vae, ("vae",))] if vae is not None else [])]
 

@@ -93,7 +93,7 @@ def render_error(path: str, error: SdcppRestError) -> tuple[int, list[tuple[str,
     return error.status, headers, json_text(body).encode()
 
 
-def shortened(text: str) -> str:
+def shorten(text: str) -> str:
     """A client's own words, cut to a length that may stand in a message."""
     return text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "..."
 
@@ -143,7 +143,7 @@ def parse_body(raw: bytes) -> dict[str, Any]:
         # The interpreter refuses to convert integers of thousands of digits.
         raise InvalidRequest("request body contains a number with too many digits") from None
     if not isinstance(body, dict):
-        raise InvalidRequest(f"request body must be a JSON object, got {_shown(body)}")
+        raise InvalidRequest(f"request body must be a JSON object, got {show_value(body)}")
     for path, value in _leaves(body):
         if isinstance(value, float) and not math.isfinite(value):
             raise InvalidRequest(f"{path} must be a finite number, got {value}", field=path)
@@ -186,7 +186,7 @@ class AtMost:
         return {**build(schema), LIMIT_KEYWORD: self.limit}
 
 
-def left_out(description: str, **more: Any) -> Any:
+def optional(description: str, **more: Any) -> Any:
     """A field that may be absent. With a default, its schema would say that it is there and ``null``."""
     return Field(default_factory=lambda: None, description=description, **more)
 
@@ -207,7 +207,7 @@ class Wire(BaseModel):
 
     model_config = ConfigDict(extra="ignore", frozen=True, protected_namespaces=())
 
-    def sent(self) -> dict[str, Any]:
+    def sent_fields(self) -> dict[str, Any]:
         """Only the fields that the client really sent."""
         return self.model_dump(exclude_unset=True)
 
@@ -245,7 +245,7 @@ def examine(
     return instance, warnings
 
 
-def allowed_words(field: FieldInfo, limits: object = None) -> str:
+def describe_allowed(field: FieldInfo, limits: object = None) -> str:
     """What a field accepts, in words: ``an integer between 1 and 10000``."""
     low, high, short, long = _bounds(field, limits)
     words = _noun(field.annotation)
@@ -299,7 +299,7 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
         # A silent choice between two values would be right half of the time.
-        raise InvalidRequest(f"field {_shown(twice)} is given more than once", field=shortened(twice))
+        raise InvalidRequest(f"field {show_value(twice)} is given more than once", field=shorten(twice))
     return made
 
 
@@ -314,7 +314,7 @@ def _leaves(body: dict[str, Any]) -> Iterator[tuple[str, Any]]:
             for name, inner in value.items():
                 if "\0" in name:
                     raise InvalidRequest("field names must not contain NUL characters")
-                shown = shortened(name)
+                shown = shorten(name)
                 waiting.append((f"{path}.{shown}" if path else shown, inner, depth + 1))
         elif isinstance(value, list):
             waiting.extend((f"{path}[{index}]", inner, depth + 1) for index, inner in enumerate(value))
@@ -353,7 +353,7 @@ def _unknown_fields(model: type[Wire], given: Mapping[str, Any], prefix: str = "
         inner = model.model_fields[name].annotation if name in model.model_fields else None
         if name not in model.model_fields:
             # A name is shown whole or cut, and never with a quote that would blur where it ends.
-            text = f"unknown field '{prefix}{shortened(name).replace(chr(39), '?')}'"
+            text = f"unknown field '{prefix}{shorten(name).replace(chr(39), '?')}'"
             like = nearest(name[:_SHOWN_CHARACTERS], known)
             yield f"{text}; did you mean '{prefix}{like}'?" if like else text
         elif isinstance(inner, type) and issubclass(inner, Wire) and isinstance(value, dict):
@@ -377,8 +377,8 @@ def _complaint(model: type[Wire], error: Mapping[str, Any], limits: object) -> t
     if element:
         allowed = _noun(get_args(field.annotation)[0])
     else:
-        allowed = allowed_words(field, limits)
-    return path, f"{path} must be {allowed}, got {_shown(error['input'])}"
+        allowed = describe_allowed(field, limits)
+    return path, f"{path} must be {allowed}, got {show_value(error['input'])}"
 
 
 def _check_limits(instance: Wire, limits: object) -> None:
@@ -391,8 +391,8 @@ def _check_limits(instance: Wire, limits: object) -> None:
         for mark in field.metadata:
             bound = getattr(limits, mark.limit, None) if isinstance(mark, AtMost) else None
             if bound is not None and (len(value) if isinstance(value, str) else value) > bound:
-                got = f"{len(value)} characters" if isinstance(value, str) else _shown(value)
-                raise InvalidRequest(f"{name} must be {allowed_words(field, limits)}, got {got}", field=name)
+                got = f"{len(value)} characters" if isinstance(value, str) else show_value(value)
+                raise InvalidRequest(f"{name} must be {describe_allowed(field, limits)}, got {got}", field=name)
 
 
 def _bounds(field: FieldInfo, limits: object) -> tuple[Any, Any, int | None, int | None]:
@@ -426,15 +426,15 @@ def _noun(annotation: Any) -> str:
     return nouns.get(annotation, "an object")
 
 
-def _shown(value: Any) -> str:
+def show_value(value: Any) -> str:
     """A value of a request as it may stand in a message: JSON, cut to a length that a person reads."""
     if isinstance(value, str):
-        value = shortened(value)
+        value = shorten(value)
     elif isinstance(value, dict):
         return "an object"
     elif isinstance(value, list):
         return f"an array of {len(value)} items"
     try:
-        return shortened(json.dumps(value))
+        return shorten(json.dumps(value))
     except ValueError:
         return "a number with too many digits"

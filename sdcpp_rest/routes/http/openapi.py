@@ -1,6 +1,6 @@
 """The API's own description: what each view declares about itself, and the OpenAPI 3.1 document made of it.
 
-A view says with `documented` which models it reads and answers with; everything else (paths, methods, words) is read
+A view says with `documents` which models it reads and answers with; everything else (paths, methods, words) is read
 off the route table and the docstrings. Knows nothing of any single route, and needs no running server.
 """
 
@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import models_json_schema
 from werkzeug.routing import Rule
 
-from sdcpp_rest.routes.http.answers import LIMIT_KEYWORD, View, left_out, pool_of
+from sdcpp_rest.routes.http.answers import LIMIT_KEYWORD, View, optional, pool_of
 
 HTML = "text/html"
 MARKDOWN = "text/markdown"
@@ -62,16 +62,16 @@ class Error(Answer):
 
     error: str = Field(description="One sentence for the person who sent the request.")
     code: str = Field(description="A word for programs.", examples=["invalid_request", "job_not_found"])
-    field: str = left_out("The field or parameter at fault.")
-    value: Any = left_out("Its value.")
-    allowed: str | list[str] = left_out("What it may be.")
-    nearest: list[str] = left_out("Names that exist and look like the one that was given.")
-    error_id: str = left_out("Of a fault of the server's own: finds the traceback in its log.")
+    field: str = optional("The field or parameter at fault.")
+    value: Any = optional("Its value.")
+    allowed: str | list[str] = optional("What it may be.")
+    nearest: list[str] = optional("Names that exist and look like the one that was given.")
+    error_id: str = optional("Of a fault of the server's own: finds the traceback in its log.")
 
 
 @dataclass(frozen=True)
 class Operation:
-    """What a view says about itself; see `documented`."""
+    """What a view says about itself; see `documents`."""
 
     answers: Mapping[int, tuple[Content, ...]]
     errors: tuple[int, ...]
@@ -82,7 +82,7 @@ class Operation:
     refusals: tuple[type[BaseModel], ...] = (Error,)
 
 
-def documented(
+def documents(
     answers: Mapping[int, Content | tuple[Content, ...]],
     errors: Iterable[int] = (),
     *,

@@ -22,7 +22,7 @@ from sdcpp_rest.runtime import Runtime
 from sdcpp_rest.services.models.architecture_presets import preset_of
 from sdcpp_rest.services.pictures import edit_pictures
 from sdcpp_rest.services.pictures.input_images import decode_base64
-from sdcpp_rest.services.pictures.picture_formats import encoded, texts_of
+from sdcpp_rest.services.pictures.picture_formats import encode, texts_of
 
 ORIGIN = "openai"
 Wishes = GenerationWishes | EditWishes | VariationWishes
@@ -66,7 +66,7 @@ class Asked:
         return self.wishes.output_compression if isinstance(self.wishes, MadeWishes) else 100
 
 
-def understood(house: Runtime, wishes: Wishes, warnings: Sequence[str] = ()) -> Asked:
+def to_submission(house: Runtime, wishes: Wishes, warnings: Sequence[str] = ()) -> Asked:
     """What is to be drawn, with which model; ``warnings`` are passed on. Raises InvalidRequest, NoModelLoaded."""
     spec = model_for(house, wishes.model)
     mode: Literal["txt2img", "img2img"] = "txt2img" if isinstance(wishes, GenerationWishes) else "img2img"
@@ -78,7 +78,7 @@ def understood(house: Runtime, wishes: Wishes, warnings: Sequence[str] = ()) -> 
     files = [decode_base64(_place(index), text) for index, text in enumerate(wishes.image)]
     given = tuple(edit_pictures.size_of(_place(index), file) for index, file in enumerate(files))
     if "width" not in params:
-        size = edit_pictures.fitted(given[0], (usual.width, usual.height), house.config.limits.side)
+        size = edit_pictures.fit_size(given[0], (usual.width, usual.height), house.config.limits.side)
         params["width"], params["height"] = size
     mask = _mask(wishes, files[0])
     if mask is not None and isinstance(wishes, EditWishes):
@@ -135,30 +135,30 @@ def model_for(house: Runtime, name: str) -> LoadSpec:
     return selected
 
 
-def shown_pictures(house: Runtime, asked: Asked, jobs: Sequence[Job]) -> list[bytes]:
+def encode_pictures(house: Runtime, asked: Asked, jobs: Sequence[Job]) -> list[bytes]:
     """The pictures' files, in the format that was asked for."""
     return [
-        recoded(house.outputs.path_of(path).read_bytes(), asked.output_format, asked.output_compression)
+        recode(house.outputs.path_of(path).read_bytes(), asked.output_format, asked.output_compression)
         for job in jobs
         for path in job.outputs
     ]
 
 
-def shown_preview(asked: Asked, jpeg: bytes, size: tuple[int, int]) -> bytes:
+def encode_preview(asked: Asked, jpeg: bytes, size: tuple[int, int]) -> bytes:
     """A preview as large as the picture will be, in its format."""
     with Image.open(io.BytesIO(jpeg)) as preview:
         larger = preview.convert("RGB").resize(size, Image.Resampling.BICUBIC)
-    return encoded(larger, asked.output_format, max(1, asked.output_compression), {})
+    return encode(larger, asked.output_format, max(1, asked.output_compression), {})
 
 
-def recoded(png: bytes, wanted: OutputFormat, quality: int) -> bytes:
+def recode(png: bytes, wanted: OutputFormat, quality: int) -> bytes:
     """A finished picture in the format that is wanted, with what it says about itself; a PNG stays as it is."""
     if wanted == "png":
         return png
     with Image.open(io.BytesIO(png)) as picture:
         picture.load()
         # Quality 0 is a picture of blocks, but Pillow takes it for "not given".
-        return encoded(picture, wanted, max(1, quality), texts_of(picture))
+        return encode(picture, wanted, max(1, quality), texts_of(picture))
 
 
 def _place(index: int) -> str:

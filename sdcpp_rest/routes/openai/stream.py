@@ -17,10 +17,10 @@ from sdcpp_rest.routes.http.answers import internal_error, json_text
 from sdcpp_rest.routes.http.pools import Departure
 from sdcpp_rest.routes.openai import translate as words
 from sdcpp_rest.routes.openai.errors import openai_error
-from sdcpp_rest.routes.openai.pictures import Asked, begin, shown_pictures, shown_preview
+from sdcpp_rest.routes.openai.pictures import Asked, begin, encode_pictures, encode_preview
 from sdcpp_rest.routes.openai.wire import EditWishes, MadeWishes
 from sdcpp_rest.runtime import Runtime
-from sdcpp_rest.services.submission.picture_runs import finished
+from sdcpp_rest.services.submission.picture_runs import job_with_pictures
 
 # Only previews count here, and only the newest ones.
 _MAILBOX_EVENTS = 200
@@ -78,7 +78,10 @@ class PictureStream:
             # The server stops: its jobs go on when it is back, as everybody's.
             self._is_stopping = type(error) is EngineUnavailable
             fault = error if isinstance(error, SdcppRestError) else internal_error(error, "a stream of pictures")
-            fault.message, fault.detail = self._house.discreet(fault.message), self._house.discreet.in_all(fault.detail)
+            fault.message, fault.detail = (
+                self._house.redact_paths(fault.message),
+                self._house.redact_paths.in_values(fault.detail),
+            )
             yield _event("error", {"type": "error", **openai_error(fault)})
 
     def _one(self, job: Job) -> Generator[str, None, int]:
@@ -89,7 +92,7 @@ class PictureStream:
         while True:
             is_over = ending.done() or self._leaving.has_left
             for preview in self._previews(job):
-                if shown < self._wanted and not self._leaving.has_left and self._is_due(preview, job, shown):
+                if shown < self._previews_left and not self._leaving.has_left and self._is_due(preview, job, shown):
                     yield self._partial(preview, job, shown)
                     shown += 1
             if is_over:
@@ -97,16 +100,16 @@ class PictureStream:
             self._news.get()
         if self._leaving.has_left:
             return 0
-        done = finished(ending.result())
+        done = job_with_pictures(ending.result())
         if done is None:
             return 0
-        for file in shown_pictures(self._house, self._asked, [done]):
+        for file in encode_pictures(self._house, self._asked, [done]):
             usage = words.usage([done], self._asked.given)
-            yield self._said("completed", done, b64_json=words.b64(file), usage=usage)
+            yield self._event_text("completed", done, b64_json=words.b64(file), usage=usage)
         return 1
 
     @property
-    def _wanted(self) -> int:
+    def _previews_left(self) -> int:
         return self._asked.wishes.partial_images if isinstance(self._asked.wishes, MadeWishes) else 0
 
     def _previews(self, job: Job) -> list[JobPreview]:
@@ -119,13 +122,13 @@ class PictureStream:
 
     def _is_due(self, preview: JobPreview, job: Job, shown: int) -> bool:
         """The previews that are wanted are spread over the steps; a picture of few steps has fewer."""
-        return preview.step * (self._wanted + 1) >= (shown + 1) * job.step_count
+        return preview.step * (self._previews_left + 1) >= (shown + 1) * job.step_count
 
     def _partial(self, preview: JobPreview, job: Job, index: int) -> str:
-        file = shown_preview(self._asked, preview.jpeg, (job.params["width"], job.params["height"]))
-        return self._said("partial_image", job, b64_json=words.b64(file), partial_image_index=index)
+        file = encode_preview(self._asked, preview.jpeg, (job.params["width"], job.params["height"]))
+        return self._event_text("partial_image", job, b64_json=words.b64(file), partial_image_index=index)
 
-    def _said(self, what: str, job: Job, *, b64_json: str, **more: Any) -> str:
+    def _event_text(self, what: str, job: Job, *, b64_json: str, **more: Any) -> str:
         verb = "image_edit" if isinstance(self._asked.wishes, EditWishes) else "image_generation"
         name = f"{verb}.{what}"
         return _event(
@@ -135,7 +138,7 @@ class PictureStream:
                 "b64_json": b64_json,
                 "created_at": int(time.time()),
                 "size": f"{job.params['width']}x{job.params['height']}",
-                "quality": words.shown_quality(self._asked.wishes),
+                "quality": words.quality_word(self._asked.wishes),
                 "background": "opaque",
                 "output_format": self._asked.output_format,
                 **more,

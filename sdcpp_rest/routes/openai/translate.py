@@ -12,7 +12,7 @@ from sdcpp_rest.core.job import Job
 from sdcpp_rest.core.params import ImageParams
 from sdcpp_rest.core.sampling_names import sampling_named, scheduler_named
 from sdcpp_rest.errors import InvalidRequest
-from sdcpp_rest.routes.http.answers import Wire, examine, shortened
+from sdcpp_rest.routes.http.answers import Wire, examine, shorten
 from sdcpp_rest.routes.openai.wire import (
     EditWishes,
     GenerationWishes,
@@ -60,7 +60,7 @@ def to_params(wishes: SharedWishes, usual: ImageParams, max_steps: int) -> dict[
         usual: what the model does when nothing is said.
         max_steps: that no quality goes beyond.
     """
-    sent = wishes.sent()
+    sent = wishes.sent_fields()
     asked: dict[str, Any] = {name: sent[name] for name in _SAME_NAMES if name in sent}
     asked["prompt"] = _with_loras(str(getattr(wishes, "prompt", "")), wishes.loras)
     size = size_of(wishes.size)
@@ -82,13 +82,13 @@ def size_of(text: str) -> tuple[int, int] | None:
         return None
     match = _SIZE.match(text.strip().lower())
     if match is None:
-        raise InvalidRequest(f"size must be WIDTHxHEIGHT or auto, got {shortened(text)!r}", field="size", value=text)
+        raise InvalidRequest(f"size must be WIDTHxHEIGHT or auto, got {shorten(text)!r}", field="size", value=text)
     return int(match[1]), int(match[2])
 
 
 def wants_base64(wishes: SharedWishes) -> bool:
     """Whether the pictures come in the answer itself."""
-    asked = wishes.sent().get("response_format")
+    asked = wishes.sent_fields().get("response_format")
     return asked == "b64_json" or (asked is None and wishes.model.lower().startswith(_BASE64_MODELS))
 
 
@@ -104,7 +104,7 @@ def notes(wishes: SharedWishes) -> list[str]:
     return found
 
 
-def shown_quality(wishes: SharedWishes) -> ShownQuality:
+def quality_word(wishes: SharedWishes) -> ShownQuality:
     return _SHOWN_QUALITIES[wishes.quality] if isinstance(wishes, MadeWishes) else "medium"
 
 
@@ -213,5 +213,5 @@ def _tag(place: str, lora: Any) -> str:
     except InvalidRequest as error:
         raise InvalidRequest(f"{place}.{error.message}", field=f"{place}.{error.detail.get('field')}") from None
     if any(character in wish.name for character in "<>:") or not wish.name.strip():
-        raise InvalidRequest(f"{place}.name is not the name of a LoRA: {shortened(wish.name)!r}", field=f"{place}.name")
+        raise InvalidRequest(f"{place}.name is not the name of a LoRA: {shorten(wish.name)!r}", field=f"{place}.name")
     return f" <lora:{wish.name}:{wish.weight:g}>"

@@ -32,10 +32,10 @@ from sdcpp_rest.routes.http.answers import (
     transfer,
 )
 from sdcpp_rest.routes.http.multipart import FormFile, parts_of
-from sdcpp_rest.routes.http.openapi import ANY_FILE, EVENT_STREAM, documented
+from sdcpp_rest.routes.http.openapi import ANY_FILE, EVENT_STREAM, documents
 from sdcpp_rest.routes.openai import translate as words
 from sdcpp_rest.routes.openai.errors import OpenAiError
-from sdcpp_rest.routes.openai.pictures import Asked, Wishes, begin, recoded, shown_pictures, understood
+from sdcpp_rest.routes.openai.pictures import Asked, Wishes, begin, encode_pictures, recode, to_submission
 from sdcpp_rest.routes.openai.stream import PictureStream
 from sdcpp_rest.routes.openai.wire import (
     MAX_IMAGES,
@@ -80,7 +80,7 @@ class FileQuery(Wire):
 
 
 @openai.get("/v1/models")
-@documented({200: OpenAiModels}, refusals=_REFUSALS)
+@documents({200: OpenAiModels}, refusals=_REFUSALS)
 def list_openai_models() -> Response:
     """List the models, as OpenAI's API does. The selected one is the first; aliases of the configuration come last."""
     selected = runtime().models.selected
@@ -92,7 +92,7 @@ def list_openai_models() -> Response:
 
 
 @openai.get("/v1/models/<path:model_id>")
-@documented({200: OpenAiModel}, errors=(404,), path=ModelPlace, refusals=_REFUSALS)
+@documents({200: OpenAiModel}, errors=(404,), path=ModelPlace, refusals=_REFUSALS)
 def show_openai_model(model_id: str) -> Response:
     """Show a model, as OpenAI's API does."""
     if model_id in runtime().config.openai.model_aliases:
@@ -105,18 +105,18 @@ def show_openai_model(model_id: str) -> Response:
 
 
 @openai.post("/v1/images/generations")
-@documented({200: (MadePictures, EVENT_STREAM)}, errors=(*_FAILURES, 501), body=GenerationWishes, refusals=_REFUSALS)
+@documents({200: (MadePictures, EVENT_STREAM)}, errors=(*_FAILURES, 501), body=GenerationWishes, refusals=_REFUSALS)
 @streaming
 def generate_images() -> Response:
     """Draw pictures from words, as OpenAI's API does. Answers when they are there; with `stream`, server-sent events
     bring previews and pictures as they come."""
     body = read_body()
     words.check_required(body, "prompt")
-    return _made(*_read(GenerationWishes, body))
+    return _generate(*_read(GenerationWishes, body))
 
 
 @openai.post("/v1/images/edits")
-@documented(
+@documents(
     {200: (MadePictures, EVENT_STREAM)},
     errors=(*_FAILURES, 501),
     body=EditWishes,
@@ -129,21 +129,21 @@ def edit_images() -> Response:
     at reference pictures are shown the picture; the others start from it."""
     body = _body(EditWishes)
     words.check_required(body, "image", "prompt")
-    return _made(*_read(EditWishes, body))
+    return _generate(*_read(EditWishes, body))
 
 
 @openai.post("/v1/images/variations")
-@documented({200: MadePictures}, errors=(*_FAILURES, 501), body=VariationWishes, form=VariationForm, refusals=_REFUSALS)
+@documents({200: MadePictures}, errors=(*_FAILURES, 501), body=VariationWishes, form=VariationForm, refusals=_REFUSALS)
 @blocking
 def vary_image() -> Response:
     """Draw variations of a picture, as OpenAI's API does. Takes a form with the file, or JSON."""
     body = _body(VariationWishes)
     words.check_required(body, "image")
-    return _made(*_read(VariationWishes, body))
+    return _generate(*_read(VariationWishes, body))
 
 
 @openai.get("/v1/images/files/<ticket>/<job_id>/<name>")
-@documented({200: ANY_FILE}, errors=(404,), path=FilePlace, query=FileQuery, refusals=_REFUSALS)
+@documents({200: ANY_FILE}, errors=(404,), path=FilePlace, query=FileQuery, refusals=_REFUSALS)
 @transfer
 def get_image_file(ticket: str, job_id: str, name: str) -> Response:
     """Get a picture that an answer named. Its link works for an hour where keys are configured, and without a key."""
@@ -152,7 +152,7 @@ def get_image_file(ticket: str, job_id: str, name: str) -> Response:
     if match is None:
         raise OutputNotFound("Not found: there is no such picture")
     png = runtime().outputs.path_of(f"{job_id}/{match[1]}.png").read_bytes()
-    file = recoded(png, _FORMATS[match[2]], query.output_compression)
+    file = recode(png, _FORMATS[match[2]], query.output_compression)
     headers = {"Cache-Control": "private, max-age=3600", "X-Content-Type-Options": "nosniff"}
     return Response(file, mimetype=f"image/{match[2]}", headers=headers)
 
@@ -162,8 +162,8 @@ def _read(model: type[Model], body: dict[str, Any]) -> tuple[Model, list[str]]:
     return examine(model, body, limits=runtime().config.limits)
 
 
-def _made(wishes: Wishes, warnings: Sequence[str]) -> Response:
-    house, asked = runtime(), understood(runtime(), wishes, warnings)
+def _generate(wishes: Wishes, warnings: Sequence[str]) -> Response:
+    house, asked = runtime(), to_submission(runtime(), wishes, warnings)
     if isinstance(wishes, MadeWishes) and wishes.stream:
         stream = PictureStream(house, asked, departure())
         response = Response(
@@ -175,15 +175,15 @@ def _made(wishes: Wishes, warnings: Sequence[str]) -> Response:
         response.call_on_close(stream.close)
         return response
     jobs = house.picture_runs.results(begin(house, asked))
-    response = answer(_shown(asked, jobs))
+    response = answer(_answer_object(asked, jobs))
     response.headers["X-Request-Id"] = jobs[0].id
     return response
 
 
-def _shown(asked: Asked, jobs: Sequence[Job]) -> dict[str, Any]:
+def _answer_object(asked: Asked, jobs: Sequence[Job]) -> dict[str, Any]:
     first, wishes = jobs[0], asked.wishes
     if words.wants_base64(wishes):
-        pictures = [{"b64_json": words.b64(file)} for file in shown_pictures(runtime(), asked, jobs)]
+        pictures = [{"b64_json": words.b64(file)} for file in encode_pictures(runtime(), asked, jobs)]
     else:
         pictures = [{"url": _url(asked, path)} for job in jobs for path in job.outputs]
     warnings = list(dict.fromkeys([*asked.notes, *(warning for job in jobs for warning in job.warnings)]))
@@ -192,7 +192,7 @@ def _shown(asked: Asked, jobs: Sequence[Job]) -> dict[str, Any]:
         "data": [{**picture, "seed": job.params["seed"]} for picture, job in zip(pictures, jobs, strict=True)],
         "background": "opaque",
         "output_format": asked.output_format,
-        "quality": words.shown_quality(wishes),
+        "quality": words.quality_word(wishes),
         "size": f"{first.params['width']}x{first.params['height']}",
         "usage": words.usage(jobs, asked.given),
         **({"warnings": warnings} if warnings else {}),

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, JsonValue
 
-from sdcpp_rest.routes.http.answers import AtMost, Flag, Integer, Number, Text, Wire, left_out
+from sdcpp_rest.routes.http.answers import AtMost, Flag, Integer, Number, Text, Wire, optional
 from sdcpp_rest.routes.http.openapi import Answer
 
 Quality = Literal["auto", "low", "medium", "high", "xhigh", "max", "standard", "hd"]
@@ -49,24 +49,24 @@ class SharedWishes(Wire):
     size: Text = Field(
         "auto", max_length=20, description="`WIDTHxHEIGHT` in pixels, or `auto`: the model's own.", examples=["64x64"]
     )
-    response_format: Literal["url", "b64_json"] = left_out(
+    response_format: Literal["url", "b64_json"] = optional(
         "How the pictures come. Left out: `b64_json` where `model` is one of OpenAI's gpt-image models, else `url`."
     )
-    user: Text = left_out("Ignored.")
+    user: Text = optional("Ignored.")
     seed: Integer = Field(
         -1, ge=-1, le=2**63 - 1, description="Beyond OpenAI's API. Of the first picture; -1: drawn anew."
     )
-    steps: Annotated[Integer, AtMost("steps")] = left_out(
+    steps: Annotated[Integer, AtMost("steps")] = optional(
         "Beyond OpenAI's API. Sampling steps; left out: as `quality` says.", ge=1
     )
-    cfg_scale: Number = left_out(
+    cfg_scale: Number = optional(
         "Beyond OpenAI's API. How closely the prompt is followed; left out: the model's own.", ge=0, le=1000
     )
     negative_prompt: Annotated[Text, AtMost("prompt_characters")] = Field(
         "", description="Beyond OpenAI's API. What the picture must not show."
     )
-    sampler: Text = left_out("Beyond OpenAI's API. A sampler of `GET /options`, or another program's name for one.")
-    scheduler: Text = left_out("Beyond OpenAI's API. A scheduler of `GET /options`.")
+    sampler: Text = optional("Beyond OpenAI's API. A sampler of `GET /options`, or another program's name for one.")
+    scheduler: Text = optional("Beyond OpenAI's API. A scheduler of `GET /options`.")
     loras: list[Any] = Field(
         [],
         max_length=MAX_LORAS,
@@ -102,8 +102,8 @@ class GenerationWishes(MadeWishes):
 
     model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
 
-    style: Text = left_out("Ignored, with a warning: say it in the prompt.")
-    moderation: Text = left_out("Ignored.")
+    style: Text = optional("Ignored, with a warning: say it in the prompt.")
+    moderation: Text = optional("Ignored.")
 
 
 class EditWishes(MadeWishes):
@@ -115,16 +115,16 @@ class EditWishes(MadeWishes):
         description="The picture to edit, base64 or a data URL; more than one for models that look at several. One may "
         "come bare, and `images` with an `image_url` each is understood too.",
     )
-    mask: Text = left_out(
+    mask: Text = optional(
         "What to draw anew: transparent is, opaque is kept. Without transparency: white is, black is kept."
     )
-    strength: Number = left_out(
+    strength: Number = optional(
         "Beyond OpenAI's API. How much is drawn anew: 0 nothing, 1 everything. Left out: 1 with a mask, else the "
         "model's own.",
         ge=0,
         le=1,
     )
-    input_fidelity: Text = left_out("Ignored, with a warning: `strength` says it.")
+    input_fidelity: Text = optional("Ignored, with a warning: `strength` says it.")
 
 
 class VariationWishes(SharedWishes):
@@ -144,11 +144,11 @@ class EditForm(MadeWishes):
         description="The picture to edit; also as `image[]`, which may be there up to 16 times.",
         json_schema_extra={"format": "binary"},
     )
-    mask: str = left_out(
+    mask: str = optional(
         "What to draw anew: transparent is, opaque is kept. Without transparency: white is, black is kept.",
         json_schema_extra={"format": "binary"},
     )
-    strength: Number = left_out("Beyond OpenAI's API. How much is drawn anew: 0 nothing, 1 everything.", ge=0, le=1)
+    strength: Number = optional("Beyond OpenAI's API. How much is drawn anew: 0 nothing, 1 everything.", ge=0, le=1)
 
 
 class VariationForm(SharedWishes):
@@ -198,8 +198,8 @@ class Usage(Answer):
 class MadePicture(Answer):
     """One picture."""
 
-    b64_json: str = left_out("The file, base64.")
-    url: str = left_out("Where the file is.")
+    b64_json: str = optional("The file, base64.")
+    url: str = optional("Where the file is.")
     seed: int = Field(description="Beyond OpenAI's API. What it takes to draw it again.")
 
 
@@ -213,4 +213,4 @@ class MadePictures(Answer):
     quality: ShownQuality
     size: str = Field(description="`WIDTHxHEIGHT`.")
     usage: Usage
-    warnings: list[str] = left_out("Beyond OpenAI's API. What was ignored, and what will not look right.")
+    warnings: list[str] = optional("Beyond OpenAI's API. What was ignored, and what will not look right.")

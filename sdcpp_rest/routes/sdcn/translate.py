@@ -17,7 +17,7 @@ from sdcpp_rest.core.load_spec import FileRef, LoadSpec
 from sdcpp_rest.core.sampling import HIRES_UPSCALERS
 from sdcpp_rest.core.sampling_names import sampling_named
 from sdcpp_rest.errors import InvalidRequest, ModelNotFound
-from sdcpp_rest.routes.http.answers import shortened
+from sdcpp_rest.routes.http.answers import shorten
 from sdcpp_rest.routes.sdcn.errors import InvalidLora, InvalidModel
 from sdcpp_rest.runtime import Runtime
 from sdcpp_rest.services.models.load_checks import check_loadable
@@ -42,7 +42,7 @@ class SdcnAsked:
     images: Mapping[str, str] = field(default_factory=dict)
 
 
-def understood(house: Runtime, kind: Kind, body: Mapping[str, Any], *, is_api: bool = False) -> SdcnAsked:
+def to_submission(house: Runtime, kind: Kind, body: Mapping[str, Any], *, is_api: bool = False) -> SdcnAsked:
     """What is to be drawn, with which model. Below /api/sd (``is_api``) prompt and sampler are looked at more closely,
     and a ControlNet may be named.
 
@@ -64,7 +64,7 @@ def understood(house: Runtime, kind: Kind, body: Mapping[str, Any], *, is_api: b
         if not isinstance(image, str) or not image:
             raise InvalidRequest("Invalid init_image", field="init_image")
         images["init_image"] = image
-        params["strength"] = _clamped(body.get("denoising_strength"), 0.0, 1.0, 0.5)
+        params["strength"] = _clamp(body.get("denoising_strength"), 0.0, 1.0, 0.5)
     if isinstance(body.get("upscale"), Mapping):
         params |= _hires(house, body["upscale"])
     if is_api and body.get("control_net"):
@@ -100,7 +100,7 @@ def _model(house: Runtime, name: object) -> LoadSpec:
     except ModelNotFound as error:
         nearest = error.detail.get("nearest") or []
         hint = f"; did you mean {', '.join(nearest)}?" if nearest else ""
-        raise InvalidModel(f"There is no model {shortened(name)!r}{hint}", field="model") from None
+        raise InvalidModel(f"There is no model {shorten(name)!r}{hint}", field="model") from None
     except InvalidRequest as error:
         raise InvalidModel(error.message, field="model") from None
 
@@ -150,7 +150,7 @@ def _sampling(house: Runtime, body: Mapping[str, Any], *, is_strict: bool) -> di
         return {}
     named = sampling_named(asked)
     if named is None and is_strict:
-        raise InvalidRequest(f"Invalid sampler_name: {shortened(asked)!r}", field="sampler_name")
+        raise InvalidRequest(f"Invalid sampler_name: {shorten(asked)!r}", field="sampler_name")
     named = named or sampling_named(_FIRST_SAMPLER)
     options = house.options()
     found = {}
@@ -165,8 +165,8 @@ def _hires(house: Runtime, upscale: Mapping[str, Any]) -> dict[str, Any]:
     name = upscale.get("upscaler")
     return {
         "hires": True,
-        "hires_scale": _clamped(upscale.get("scale"), 1.0, 2.0, 2.0),
-        "hires_denoising_strength": _clamped(upscale.get("denoising_strength"), 0.01, 0.99, 0.5),
+        "hires_scale": _clamp(upscale.get("scale"), 1.0, 2.0, 2.0),
+        "hires_denoising_strength": _clamp(upscale.get("denoising_strength"), 0.01, 0.99, 0.5),
         "hires_upscaler": _upscaler(house, name if isinstance(name, str) and name.strip() else "Latent"),
     }
 
@@ -183,7 +183,7 @@ def _upscaler(house: Runtime, name: str) -> str:
     files = house.library.list("esrgan")["esrgan"]
     if name.casefold().startswith("esrgan") and files:
         return files[0].name
-    raise InvalidRequest(f"Invalid upscaler: there is no {shortened(name)!r} here", field="upscale.upscaler")
+    raise InvalidRequest(f"Invalid upscaler: there is no {shorten(name)!r} here", field="upscale.upscaler")
 
 
 def _control(house: Runtime, spec: LoadSpec, control_net: object) -> tuple[LoadSpec, dict[str, Any]]:
@@ -202,7 +202,7 @@ def _control(house: Runtime, spec: LoadSpec, control_net: object) -> tuple[LoadS
     components = {**spec.components, "controlnet": FileRef(name=file.name, path=file.path)}
     changed = spec.model_copy(update={"components": {role: components[role] for role in sorted(components)}})
     check_loadable(changed)
-    strength = _clamped(first.get("weight"), 0.0, 2.0, 1.0)
+    strength = _clamp(first.get("weight"), 0.0, 2.0, 1.0)
     control = {"control_image": first["image"], "control_strength": strength, "preprocess": preprocess}
     return changed, control
 
@@ -212,7 +212,7 @@ def _text(body: Mapping[str, Any], name: str) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _clamped(value: object, low: float, high: float, default: float) -> float:
+def _clamp(value: object, low: float, high: float, default: float) -> float:
     return max(low, min(high, _number(value, default)))
 
 

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from sdcpp_rest.routes.http.answers import Wire, left_out
+from sdcpp_rest.routes.http.answers import Wire, optional
 from sdcpp_rest.routes.http.openapi import Answer
 from sdcpp_rest.routes.native.wire.generation_bodies import Img2ImgBody
 
@@ -47,12 +47,12 @@ class SdcnTxt2ImgBody(Wire):
         [], description='LoRAs and their weights: `[["SHA-256 or name", 0.5]]`.', examples=[[["style", 0.5]]]
     )
     seed: int = Field(-1, description="-1: drawn.")
-    sampler_name: str = left_out("As AUTOMATIC1111 calls them; an unknown one becomes another one.")
-    steps: int = left_out("Sampling steps; left out: the model's own.")
-    cfg_scale: float = left_out("How closely the prompt is followed, 1 to 30; left out: the model's own.")
-    width: int = left_out("In pixels, rounded down to a multiple of 8; left out: the model's own.")
-    height: int = left_out("In pixels, rounded down to a multiple of 8; left out: the model's own.")
-    upscale: SdcnUpscale = left_out("Draw the picture again, larger.")
+    sampler_name: str = optional("As AUTOMATIC1111 calls them; an unknown one becomes another one.")
+    steps: int = optional("Sampling steps; left out: the model's own.")
+    cfg_scale: float = optional("How closely the prompt is followed, 1 to 30; left out: the model's own.")
+    width: int = optional("In pixels, rounded down to a multiple of 8; left out: the model's own.")
+    height: int = optional("In pixels, rounded down to a multiple of 8; left out: the model's own.")
+    upscale: SdcnUpscale = optional("Draw the picture again, larger.")
 
 
 class SdcnImg2ImgBody(SdcnTxt2ImgBody):
@@ -132,7 +132,7 @@ class SdcnStanding(Answer):
     taskId: str  # noqa: N815 (the wire's own spelling)
     status: Literal[0, 1, 2, 3] = Field(description="0 waits, 1 is drawn, 2 is there, 3 failed or was cancelled.")
     queuePosition: int = Field(description="Place among those that wait; 0 when it waits no more.")  # noqa: N815
-    images: list[str] = left_out("PNG files, base64, when it has ended.")
+    images: list[str] = optional("PNG files, base64, when it has ended.")
 
 
 class SdcnApiStanding(Answer):

@@ -81,7 +81,7 @@ class ImageTagger:
         shape = self._model.shape
         if len(shape) != 4 or shape[3] != 3:
             raise LoadFailed(
-                f"{MODEL} must take pictures as [count, height, width, 3]; it takes {_shown(shape)}, which is no "
+                f"{MODEL} must take pictures as [count, height, width, 3]; it takes {_shape_text(shape)}, which is no "
                 "tagger of a kind that is known here"
             )
         self._size = (shape[2] or _SIDES[self._kind], shape[1] or _SIDES[self._kind])
@@ -118,7 +118,7 @@ def deepdanbooru_input(picture: Image.Image, size: tuple[int, int]) -> Floats:
     return np.ascontiguousarray(np.pad(values, around, mode="edge")[None])
 
 
-def written(tags: Iterable[Tag], style: TagStyle) -> str:
+def write_tags(tags: Iterable[Tag], style: TagStyle) -> str:
     """The tags that are sure enough, as a prompt has them: ``1girl, solo, smile``. Ratings are left out."""
     limits: dict[Category, float] = {"general": style.general_threshold, "character": style.character_threshold}
     told = [
@@ -163,5 +163,5 @@ def _read_tags(path: Path) -> Iterable[Tag]:
         raise LoadFailed(f"{path.name}: line {rows.line_num} cannot be read: {error}") from None
 
 
-def _shown(shape: tuple[int | None, ...]) -> str:
+def _shape_text(shape: tuple[int | None, ...]) -> str:
     return "[" + ", ".join("?" if side is None else str(side) for side in shape) + "]"

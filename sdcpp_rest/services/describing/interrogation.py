@@ -16,13 +16,13 @@ from PIL import Image
 from sdcpp_rest.config import InterrogateConfig
 from sdcpp_rest.core.chat import ChatMessage, ThoughtFilter
 from sdcpp_rest.services.describing.caption_ranking import CaptionRanking
-from sdcpp_rest.services.describing.image_tagger import ImageTagger, TagStyle, written
+from sdcpp_rest.services.describing.image_tagger import ImageTagger, TagStyle, write_tags
 from sdcpp_rest.services.describing.onnx_models import KeptModel
 from sdcpp_rest.services.language.llm_client import ChatAsked, LlmClient
 from sdcpp_rest.services.language.llm_connection import OpenLines
 from sdcpp_rest.services.language.llm_errors import LlmDisabled, LlmFailed
 from sdcpp_rest.services.language.llm_settings import LlmSettings
-from sdcpp_rest.services.language.prompt_enhancer import cleaned
+from sdcpp_rest.services.language.prompt_enhancer import clean_answer
 from sdcpp_rest.services.pictures.input_images import decode_base64, open_picture, to_rgb
 
 INSTRUCTION = """\
@@ -36,7 +36,9 @@ _MAX_CHARACTERS = 4000
 
 
 class Interrogation:
-    """See the module. Thread-safe; every method waits for a model.
+    """Describes a picture in words: as tags or as a caption.
+
+    Thread-safe; every method waits for a model.
 
     Args:
         llm: whose server the vision model runs at.
@@ -68,13 +70,13 @@ class Interrogation:
         """
         picture = self._picture(image)
         with self._tagger.in_use() as tagger:
-            return written(tagger.tags(picture), style)
+            return write_tags(tagger.tags(picture), style)
 
     def caption(self, image: str) -> str:
         """A sentence, or phrases, about a picture. Raises as `tags` does, and the errors of `llm_errors`."""
         picture = self._picture(image)
         if self._config.vision_model:
-            return self._asked(picture, self._config.vision_model)
+            return self._ask_model(picture, self._config.vision_model)
         with self._ranking.in_use() as ranking:
             return ranking.caption(picture)
 
@@ -85,7 +87,7 @@ class Interrogation:
             picture.thumbnail((_SIDE, _SIDE), Image.Resampling.LANCZOS)
             return picture
 
-    def _asked(self, picture: Image.Image, model: str) -> str:
+    def _ask_model(self, picture: Image.Image, model: str) -> str:
         choice = self._llm.current()
         if not choice.enabled:
             raise LlmDisabled('The language model server is switched off (PUT /ollama/settings {"enabled": true})')
@@ -94,11 +96,11 @@ class Interrogation:
         message = ChatMessage(role="user", content=INSTRUCTION, pictures=(file.getvalue(),))
         endpoint = replace(self._llm.endpoint(), model=model)
         thoughts, said = ThoughtFilter(), ""
-        with self._lines.open() as line, line.limited(choice.timeout_seconds):
+        with self._lines.open() as line, line.limit_time(choice.timeout_seconds):
             for piece in LlmClient(endpoint, line).chat(ChatAsked(messages=(message,))):
                 if isinstance(piece, str):
                     said += thoughts.feed(piece)
-        caption = " ".join(cleaned(said + thoughts.rest()).split())[:_MAX_CHARACTERS]
+        caption = " ".join(clean_answer(said + thoughts.rest()).split())[:_MAX_CHARACTERS]
         if not caption:
             raise LlmFailed(f"The vision model {model!r} answered nothing")
         return caption

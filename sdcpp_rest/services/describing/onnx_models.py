@@ -52,7 +52,7 @@ class OnnxModel:
         try:
             return dict(zip(names, self._session.run(names, {self._input: values}), strict=True))
         except Exception as error:  # onnxruntime has classes of its own for everything, without a common one
-            raise GenerationFailed(f"{self._path.name} failed: {_told(error, self._path)}") from error
+            raise GenerationFailed(f"{self._path.name} failed: {_explain(error, self._path)}") from error
 
 
 class KeptModel(Generic[T]):
@@ -109,8 +109,8 @@ def _session(path: Path, threads: int) -> Any:
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:
-        raise LoadFailed(f"{path.name} cannot be loaded: {_told(error, path)}") from error
+        raise LoadFailed(f"{path.name} cannot be loaded: {_explain(error, path)}") from error
 
 
-def _told(error: Exception, path: Path) -> str:
+def _explain(error: Exception, path: Path) -> str:
     return " ".join(str(error).replace(str(path), path.name).split())[:_SHOWN_CHARACTERS]

@@ -44,13 +44,13 @@ _APART_STOP_SECONDS = 5.0
 
 
 class Dispatcher:
-    """See the module.
+    """Runs jobs and model loads one at a time on the engine.
 
     Args:
         supervisor: the engine. Its ``on_run_event`` and ``on_death`` must be `take_run_event` and `engine_died`.
         version: written into every picture and record.
         cancel_timeout_seconds: how long a cancelled run may take to stop while sampling before the engine is replaced.
-        discreet: takes out of messages what users must not know.
+        redact_paths: takes out of messages what users must not know.
         on_converted: called when a new model file lies in the model folders.
         on_start: runs first on the dispatcher's thread (recovery of the queue, selection of the model).
     """
@@ -67,7 +67,7 @@ class Dispatcher:
         *,
         version: str,
         cancel_timeout_seconds: float = 30.0,
-        discreet: Callable[[str], str] = str,
+        redact_paths: Callable[[str], str] = str,
         on_engine_trouble: Callable[[str], None] = lambda message: None,
         on_converted: Callable[[], None] = lambda: None,
         on_start: Callable[[], None] = lambda: None,
@@ -81,7 +81,7 @@ class Dispatcher:
         self._bus = bus
         self._version = version
         self._cancel_timeout_seconds = cancel_timeout_seconds
-        self._discreet = discreet
+        self._redact_paths = redact_paths
         self._on_engine_trouble = on_engine_trouble
         self._on_converted = on_converted
         self._on_start = on_start
@@ -189,14 +189,14 @@ class Dispatcher:
         """Do one thing, the most important one first; false when there is nothing to do."""
         call = self._calls.next()
         if call is not None:
-            self._residency.answer(call)
+            self._residency.execute(call)
             return True
         self._residency.engine()
         active = self._queue.claim()
         if active is not None:
             self._run(active)
             return True
-        if self._residency.tidy():
+        if self._residency.reconcile():
             return True
         self._supervisor.state = "idle"
         return False
@@ -247,7 +247,7 @@ class Dispatcher:
             if not active.mark_computed():
                 self._end_cancelled(active)
                 return
-            self._supervisor.succeeded()
+            self._supervisor.reset_backoff()
             self._finisher.submit(self._finish, active, run, computed).add_done_callback(_log_trouble)
         finally:
             if apart is not None:
@@ -261,10 +261,10 @@ class Dispatcher:
         job, residency = active.job, self._residency
         client = self._supervisor.launch_apart() if job.kind == "convert" else residency.engine()
         upscaler, started = _upscaler_of(job), time.perf_counter()
-        if residency.holds(job.load_spec, upscaler):
+        if residency.is_resident(job.load_spec, upscaler):
             return client
         try:
-            residency.bring(job.load_spec, upscaler)
+            residency.ensure_resident(job.load_spec, upscaler)
         except EngineDied:
             # Maybe not the model's fault: the next engine tries again.
             self._put_back(active)
@@ -337,7 +337,7 @@ class Dispatcher:
         job = active.job
         timings = self._timings(active, computed.native_seconds)
         try:
-            finished = self._encoded(job, run)
+            finished = self._wait_for_files(job, run)
             timings = timings.model_copy(update={"encode_seconds": round(finished.encode_seconds, 6)})
             warnings = job.warnings + computed.warnings
             outputs = self._publish(job, finished.files, timings, warnings)
@@ -363,7 +363,7 @@ class Dispatcher:
             return ()
         return self._outputs.publish(job.id, files, self._record(job, timings, warnings))
 
-    def _encoded(self, job: Job, run: RunHandle) -> Finished:
+    def _wait_for_files(self, job: Job, run: RunHandle) -> Finished:
         """The encoder's result; if the engine died before it, the pixels in the spool are encoded here."""
         try:
             return run.finished.result()
@@ -392,7 +392,7 @@ class Dispatcher:
         """The engine has stopped it, because a user wanted so or because the server stops."""
         self._discard(active.job)
         if active.cancel_requested:
-            self._queue.cancelled(active, self._timings(active, 0.0))
+            self._queue.mark_cancelled(active, self._timings(active, 0.0))
         else:
             self._put_back(active)
 
@@ -407,11 +407,11 @@ class Dispatcher:
     def _end_badly(self, active: ActiveJob, code: str, message: str, timings: Timings | None = None) -> None:
         self._discard(active.job)
         if active.cancel_requested:
-            self._queue.cancelled(active, timings or self._timings(active, 0.0))
+            self._queue.mark_cancelled(active, timings or self._timings(active, 0.0))
         elif active.requeue_requested or (self._stopping and code in (EngineDied.code, EngineUnavailable.code)):
             self._put_back(active)
         else:
-            self._queue.fail(active, code, self._discreet(message), timings or self._timings(active, 0.0))
+            self._queue.fail(active, code, self._redact_paths(message), timings or self._timings(active, 0.0))
 
     def _record(self, job: Job, timings: Timings, warnings: tuple[str, ...]) -> dict[str, Any]:
         return job_record.record(job, timings, warnings, self._version, self._supervisor.ready)

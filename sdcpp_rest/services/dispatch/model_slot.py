@@ -54,7 +54,10 @@ class PendingLoad:
 
 
 class ModelSlot:
-    """See the module. Thread-safe; ``resident``, ``loaded`` and ``loading`` are written by the dispatcher alone."""
+    """Holds which model is selected and which one is resident, and queues loads and unloads.
+
+    Thread-safe; ``resident``, ``loaded`` and ``loading`` are written by the dispatcher alone.
+    """
 
     def __init__(
         self,
@@ -126,7 +129,7 @@ class ModelSlot:
             answer = self._enqueue(ModelCall("unload"))
         answer.result()
 
-    def rest(self) -> None:
+    def unload_keeping_selection(self) -> None:
         """Free the model but keep it selected: the next job loads it again. Blocks; nothing to do when none is."""
         with self._calls.lock:
             self._calls.refuse_if_closed()
@@ -144,7 +147,7 @@ class ModelSlot:
 
     def restore(self, default: LoadRequest | None) -> None:
         """At start: select what was selected last, else ``default``; loads in the background."""
-        spec = self._remembered()
+        spec = self._read_selection()
         if spec is None and default is not None:
             try:
                 spec, _ = self._library.build_spec(default)
@@ -180,7 +183,7 @@ class ModelSlot:
         self._calls.put(call)
         return call.answer
 
-    def _remembered(self) -> LoadSpec | None:
+    def _read_selection(self) -> LoadSpec | None:
         kept = self._settings.get(_SELECTED, None)
         if kept is None:
             return None

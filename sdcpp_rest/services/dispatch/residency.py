@@ -36,11 +36,11 @@ _DEADLY = 4
 
 
 class Residency:
-    """See the module.
+    """Loads and unloads models and upscalers, so that the engine holds what a job needs.
 
     Args:
         check_spec: refuses files that must not reach the library (they may have been replaced since they were chosen).
-        discreet: takes out of messages what users must not know.
+        redact_paths: takes out of messages what users must not know.
     """
 
     def __init__(
@@ -51,14 +51,14 @@ class Residency:
         bus: EventBus,
         *,
         check_spec: Callable[[LoadSpec], object],
-        discreet: Callable[[str], str],
+        redact_paths: Callable[[str], str],
     ) -> None:
         self._supervisor = supervisor
         self._models = models
         self._upscalers = upscalers
         self._bus = bus
         self._check_spec = check_spec
-        self._discreet = discreet
+        self._redact_paths = redact_paths
         self._loaded_into: EngineClient | None = None
         self._strikes: dict[str, int] = {}
         # Selected models that failed by themselves, or rest: loaded again when a job needs them or somebody asks.
@@ -77,14 +77,14 @@ class Residency:
             self._upscalers.resident = self._upscalers.ready = None
         return client
 
-    def answer(self, call: EngineCall) -> None:
+    def execute(self, call: EngineCall) -> None:
         """Do what ``call`` asks for, and tell who waits for it. Never raises."""
         if isinstance(call, ModelCall):
             self._answer_model(call)
         else:
             self._answer_upscaler(call)
 
-    def tidy(self) -> bool:
+    def reconcile(self) -> bool:
         """Bring the selected model back, or take one out that nobody has selected; false when all is as it should be.
 
         Raises EngineUnavailable.
@@ -99,14 +99,14 @@ class Residency:
             return True
         return False
 
-    def holds(self, spec: LoadSpec | None, upscaler: UpscalerSpec | None = None) -> bool:
+    def is_resident(self, spec: LoadSpec | None, upscaler: UpscalerSpec | None = None) -> bool:
         """Whether a job bound to these can run at once; ``None`` is not needed."""
         resident = self._models.resident
         if spec is not None and not (resident is not None and resident.serves(spec)):
             return False
         return upscaler is None or self._upscalers.resident == upscaler
 
-    def bring(self, spec: LoadSpec | None, upscaler: UpscalerSpec | None) -> None:
+    def ensure_resident(self, spec: LoadSpec | None, upscaler: UpscalerSpec | None) -> None:
         """Make resident what a job is bound to. Raises LoadFailed or EngineDied."""
         if spec is not None:
             self.load(spec)
@@ -121,14 +121,14 @@ class Residency:
         Raises LoadFailed or EngineDied; both are in ``last_error`` then.
         """
         client, resident = self.engine(), self._models.resident
-        if self._models.loaded is not None and (resident == spec or (not exactly and self.holds(spec))):
+        if self._models.loaded is not None and (resident == spec or (not exactly and self.is_resident(spec))):
             return self._models.loaded
         if self._strikes.get(spec.key, 0) >= _DEADLY:
             raise LoadFailed(f"{spec.model.name} is not loaded again by itself: it ended the engine process repeatedly")
         try:
             self._check_spec(spec)
         except SdcppRestError as error:
-            self._models.last_error = self._discreet(f"Failed to load model: {spec.model.name}: {error.message}")
+            self._models.last_error = self._redact_paths(f"Failed to load model: {spec.model.name}: {error.message}")
             raise LoadFailed(self._models.last_error) from error
         previous, self._models.resident, self._models.loaded = resident, None, None
         self._models.loading = spec
@@ -140,7 +140,7 @@ class Residency:
             name = spec.model.name
             loaded = client.load(spec, lambda part: self._bus.publish(ModelLoading(model_name=name, progress=part)))
         except (LoadFailed, EngineDied) as error:
-            message = self._discreet(f"Failed to load model: {spec.model.name}: {error.message}")
+            message = self._redact_paths(f"Failed to load model: {spec.model.name}: {error.message}")
             self._count_death(spec.key, error)
             self._models.last_error = message
             self._bus.publish(ModelLoadFailed(model_name=spec.model.name, error=message))
@@ -148,7 +148,7 @@ class Residency:
         finally:
             self._models.loading = None
             self._supervisor.state = "idle" if client.alive else "dead"
-        self._supervisor.succeeded()
+        self._supervisor.reset_backoff()
         self._loaded_into = client
         self._not_restored.discard(spec.key)
         self._strikes.pop(spec.key, None)
@@ -233,15 +233,15 @@ class Residency:
             # The file may have been replaced since it was chosen.
             check_upscaler(spec.model)
         except SdcppRestError as error:
-            raise LoadFailed(self._discreet(f"Failed to load upscaler: {name}: {error.message}")) from error
+            raise LoadFailed(self._redact_paths(f"Failed to load upscaler: {name}: {error.message}")) from error
         self._forget_upscaler()
         try:
             ready = client.load_upscaler(spec)
         except (LoadFailed, EngineDied) as error:
             self._count_death(key, error)
-            message = self._discreet(f"Failed to load upscaler: {name}: {error.message}")
+            message = self._redact_paths(f"Failed to load upscaler: {name}: {error.message}")
             raise type(error)(message, **error.detail) from error
-        self._supervisor.succeeded()
+        self._supervisor.reset_backoff()
         self._strikes.pop(key, None)
         self._loaded_into = client
         slot.resident, slot.ready = spec, ready

@@ -33,7 +33,10 @@ class UpscalerOutcome:
 
 
 class UpscalerSlot:
-    """See the module. Thread-safe; ``resident`` and ``ready`` are written by the dispatcher alone."""
+    """Holds which upscaler is selected and which one is resident, and queues loads and unloads.
+
+    Thread-safe; ``resident`` and ``ready`` are written by the dispatcher alone.
+    """
 
     def __init__(self, library: ModelLibrary, settings: SettingsStore, calls: EngineCalls) -> None:
         self._library = library
@@ -69,7 +72,7 @@ class UpscalerSlot:
             self._calls.put(call)
         call.answer.result()
 
-    def rest(self) -> None:
+    def unload_keeping_selection(self) -> None:
         """Free the upscaler but keep it chosen: the next job that needs it loads it again. Blocks."""
         with self._calls.lock:
             self._calls.refuse_if_closed()

@@ -22,7 +22,7 @@ from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError, ReadTimeoutError
 
-from sdcpp_rest.core.download_source import checked_address, without_secrets
+from sdcpp_rest.core.download_source import check_address, without_secrets
 from sdcpp_rest.errors import InvalidRequest
 from sdcpp_rest.services.downloads.source_errors import (
     DownloadStopped,
@@ -162,7 +162,7 @@ class CheckedSession:
             if _is_login(target):
                 raise SourceForbidden(f"{_host(url)} wants a login")
             try:
-                target = checked_address(target)
+                target = check_address(target)
             except InvalidRequest:
                 raise SourceWrong(f"{_host(url)} redirects to an odd address") from None
             if url.startswith("https:") and target.startswith("http:"):

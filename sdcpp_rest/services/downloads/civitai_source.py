@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from sdcpp_rest.config import DownloadsConfig
 from sdcpp_rest.core.catalog import ModelType
-from sdcpp_rest.core.download_source import DownloadSource, checked_address
+from sdcpp_rest.core.download_source import DownloadSource, check_address
 from sdcpp_rest.errors import InvalidRequest
 from sdcpp_rest.services.downloads.checked_connection import AddressRule, CheckedSession
 from sdcpp_rest.services.downloads.offered_file import OfferedFile, is_model_name
@@ -34,7 +34,10 @@ _MAX_TEXT = 300
 
 
 class CivitaiSource:
-    """See the module. Thread-safe."""
+    """Finds the file that a CivitAI model or version number means, with its sum.
+
+    Thread-safe.
+    """
 
     def __init__(self, config: DownloadsConfig, rule: AddressRule) -> None:
         self._endpoint = config.civitai_endpoint
@@ -59,7 +62,7 @@ class CivitaiSource:
         SourceUnavailable.
         """
         model, version = self._version(wanted)
-        file = _chosen(version, wanted.filename)
+        file = _choose_file(version, wanted.filename)
         version_id, model_id = str(version.get("id", "")), str(model.get("id") or version.get("modelId") or "")
         size = file.get("sizeKB")
         about = round(size * 1024) if isinstance(size, (int, float)) and 0 <= size < 1 << 40 else None
@@ -97,10 +100,10 @@ class CivitaiSource:
     def _version(self, wanted: DownloadSource) -> tuple[dict[str, Any], dict[str, Any]]:
         """The model and its version, as the API describes them."""
         if not wanted.model_id:
-            version = self._asked(f"model-versions/{wanted.version_id}", f"a version {wanted.version_id}")
+            version = self._ask(f"model-versions/{wanted.version_id}", f"a version {wanted.version_id}")
             model = version.get("model")
             return (model if isinstance(model, dict) else {}), version
-        model = self._asked(f"models/{wanted.model_id}", f"a model {wanted.model_id}")
+        model = self._ask(f"models/{wanted.model_id}", f"a model {wanted.model_id}")
         versions = [one for one in model.get("modelVersions") or () if isinstance(one, dict)]
         if wanted.version_id:
             for version in versions:
@@ -121,7 +124,7 @@ class CivitaiSource:
             raise SourceNotFound(f"Model {wanted.model_id} has no version that can be downloaded", field="model_id")
         return model, (usable or versions)[0]
 
-    def _asked(self, path: str, what: str) -> dict[str, Any]:
+    def _ask(self, path: str, what: str) -> dict[str, Any]:
         config = self._config
         url = f"{self._endpoint}/api/v1/{path}"
         with CheckedSession(
@@ -140,7 +143,7 @@ class CivitaiSource:
             raise SourceWrong(f"{self.host} does not answer like CivitAI")
         return found
 
-    def explained(self, error: SourceForbidden) -> SourceForbidden:
+    def explain_refusal(self, error: SourceForbidden) -> SourceForbidden:
         """A refusal that came with the file."""
         return self.forbidden()
 
@@ -154,7 +157,7 @@ class CivitaiSource:
         """Only ever at the configured endpoint: an address that an answer brings along gets no token."""
         given = _text(file.get("downloadUrl"), 2_000)
         try:
-            parts = urlsplit(checked_address(given))
+            parts = urlsplit(check_address(given))
         except InvalidRequest:
             parts = urlsplit("")
         path = parts.path if parts.path.startswith("/api/download/") else f"/api/download/models/{version_id}"
@@ -162,7 +165,7 @@ class CivitaiSource:
         return f"{self._endpoint}{path}{query}"
 
 
-def _chosen(version: dict[str, Any], filename: str) -> dict[str, Any]:
+def _choose_file(version: dict[str, Any], filename: str) -> dict[str, Any]:
     files = [one for one in version.get("files") or () if isinstance(one, dict) and _text(one.get("name"))]
     usable = [one for one in files if is_model_name(_text(one.get("name")))]
     if filename:

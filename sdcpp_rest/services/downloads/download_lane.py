@@ -21,7 +21,7 @@ from sdcpp_rest.core.events import TransferProgress
 from sdcpp_rest.core.job import Job, Phase, Timings, Transfer, utc_now
 from sdcpp_rest.errors import Conflict, EngineUnavailable, JobNotFound, ModelNotFound, SdcppRestError
 from sdcpp_rest.services.downloads.checked_connection import StopSwitch
-from sdcpp_rest.services.downloads.download_places import DownloadPlaces, stored_params, wish_of
+from sdcpp_rest.services.downloads.download_places import DownloadPlaces, read_params, wish_of
 from sdcpp_rest.services.downloads.download_submission import ADDRESS_FILE, Downloads, Sources
 from sdcpp_rest.services.downloads.range_download import Patience, RangeDownload, Wanted
 from sdcpp_rest.services.downloads.source_errors import (
@@ -52,10 +52,10 @@ class HashingStopped(Conflict):
 
 
 class DownloadLane:
-    """See the module.
+    """Runs downloads and checksum jobs beside the engine, several at a time.
 
     Args:
-        discreet: takes out of messages what users must not know.
+        redact_paths: takes out of messages what users must not know.
         is_server: whether leftovers in the model folders may be cleared away at the start.
     """
 
@@ -72,7 +72,7 @@ class DownloadLane:
         outputs: Outputs,
         bus: EventBus,
         *,
-        discreet: Callable[[str], str] = str,
+        redact_paths: Callable[[str], str] = str,
         is_server: bool = True,
     ) -> None:
         self._sources = sources
@@ -84,7 +84,7 @@ class DownloadLane:
         self._hashes = hashes
         self._outputs = outputs
         self._bus = bus
-        self._discreet = discreet
+        self._redact_paths = redact_paths
         self._is_server = is_server
         self._patience = Patience(
             connect_seconds=config.connect_timeout_seconds,
@@ -107,7 +107,7 @@ class DownloadLane:
     def start(self) -> None:
         """Begin to work. The queue must have recovered: what is claimed here would look interrupted to it."""
         if self._is_server:
-            active = [params for job in self._active_downloads() if (params := stored_params(job)) is not None]
+            active = [params for job in self._active_downloads() if (params := read_params(job)) is not None]
             self._places.sweep(self._library.folders().values(), active)
         with self._changed:
             if self._stopping:
@@ -123,7 +123,7 @@ class DownloadLane:
 
     def job_finished(self, job: Job) -> None:
         """Any job has ended. What has come of a cancelled download goes, also when it waited to be gone on with."""
-        params = stored_params(job) if job.kind == "model_download" and job.status == "cancelled" else None
+        params = read_params(job) if job.kind == "model_download" and job.status == "cancelled" else None
         if params is not None:
             self._places.discard(params)
         self.wake()
@@ -180,7 +180,7 @@ class DownloadLane:
             waiting = self._queue.list(limit=0, status={"pending"}, kind="model_hash")
         for job in waiting:
             download_id = str(job.params.get("download_job_id") or "")
-            download = self._found(download_id)
+            download = self._find_job(download_id)
             if download is not None and download.status in ("pending", "processing"):
                 continue
             if download is not None and download.status == "cancelled":
@@ -200,7 +200,7 @@ class DownloadLane:
             return True
         return False
 
-    def _found(self, job_id: str) -> Job | None:
+    def _find_job(self, job_id: str) -> Job | None:
         try:
             return self._queue.get(job_id) if job_id else None
         except JobNotFound:
@@ -230,7 +230,7 @@ class DownloadLane:
                 self._end_stopped(active)
             else:
                 self._forget(active)
-                self._queue.fail(active, error.code, self._discreet(error.message), _timings(active))
+                self._queue.fail(active, error.code, self._redact_paths(error.message), _timings(active))
         except Exception as error:
             log.exception("job %s failed", active.job.id)
             self._forget(active)
@@ -247,7 +247,7 @@ class DownloadLane:
 
     def _end_stopped(self, active: ActiveJob) -> None:
         if active.cancel_requested:
-            self._queue.cancelled(active, _timings(active))
+            self._queue.mark_cancelled(active, _timings(active))
         else:
             self._queue.requeue(active, _timings(active))
 
@@ -264,8 +264,8 @@ class DownloadLane:
     def _download(self, active: ActiveJob, stop: StopSwitch) -> tuple[str, ...]:
         """Returns the warnings."""
         job, params = active.job, DownloadParams.model_validate(active.job.params)
-        wanted, rule, refused = self._wanted(job, params)
-        part, note = self._places.prepared(params)
+        wanted, rule, refused = self._resolve(job, params)
+        part, note = self._places.prepare(params)
         show = self._shower(active, "downloading")
         transfer = RangeDownload(wanted, part, note, rule, self._patience, stop, show)
         try:
@@ -289,7 +289,7 @@ class DownloadLane:
         self._sums[job.id] = fetched.sha256
         return stored.warnings
 
-    def _wanted(
+    def _resolve(
         self, job: Job, params: DownloadParams
     ) -> tuple[Wanted, Callable[[str, int], list[str]], Callable[[SourceForbidden], SourceForbidden]]:
         """What to fetch, whom to call for it, and what a refusal means."""
@@ -301,7 +301,7 @@ class DownloadLane:
             refused = functools.partial(sources.huggingface.forbidden, params.repo_id)
         elif params.source == "civitai":
             rule, token = sources.civitai_rule, sources.civitai.token
-            refused = sources.civitai.explained
+            refused = sources.civitai.explain_refusal
         else:
             kept = self._outputs.inputs_of(job.id) / ADDRESS_FILE
             if kept.is_file():

@@ -27,12 +27,15 @@ _KEPT_SECONDS = 7 * 86_400
 
 
 class DownloadPlaces:
-    """See the module. Thread-safe."""
+    """Chooses where a download lies on the disk while it is unfinished, and moves it when it is whole.
+
+    Thread-safe.
+    """
 
     def __init__(self, uploads: ModelUploads) -> None:
         self._uploads = uploads
 
-    def prepared(self, params: DownloadParams) -> tuple[Path, Path]:
+    def prepare(self, params: DownloadParams) -> tuple[Path, Path]:
         """The partial file and its note, in a folder that is there. Raises as `ModelUploads.place`, DiskFull."""
         _, target = self._uploads.place(wish_of(params))
         try:
@@ -66,7 +69,7 @@ class DownloadPlaces:
                             os.unlink(found)
 
 
-def stored_params(job: Job) -> DownloadParams | None:
+def read_params(job: Job) -> DownloadParams | None:
     """The parameters in a download's row; ``None`` where another version wrote them, in words that are not ours."""
     try:
         return DownloadParams.model_validate(job.params)

@@ -22,7 +22,7 @@ from sdcpp_rest.core.download_source import (
     DownloadSource,
     HashParams,
     model_and_version,
-    recognised,
+    recognise_source,
     repo_id_of,
     without_secrets,
 )
@@ -32,7 +32,7 @@ from sdcpp_rest.errors import Conflict, InvalidRequest
 from sdcpp_rest.services.address_check import check_host
 from sdcpp_rest.services.downloads.checked_connection import AddressRule
 from sdcpp_rest.services.downloads.civitai_source import CivitaiSource
-from sdcpp_rest.services.downloads.download_places import DownloadPlaces, stored_params
+from sdcpp_rest.services.downloads.download_places import DownloadPlaces, read_params
 from sdcpp_rest.services.downloads.huggingface_source import HuggingFaceSource
 from sdcpp_rest.services.downloads.offered_file import OfferedFile
 from sdcpp_rest.services.downloads.url_source import UrlSource
@@ -84,9 +84,9 @@ class Sources:
         self.civitai = CivitaiSource(config, self.civitai_rule)
         self.url = UrlSource(config, self.rule)
 
-    def recognised(self, asked: dict[str, Any]) -> DownloadSource:
-        """See `core.download_source.recognised`."""
-        return recognised(asked, self.huggingface.host, self.civitai.host)
+    def recognise_source(self, asked: dict[str, Any]) -> DownloadSource:
+        """See `core.download_source.recognise_source`."""
+        return recognise_source(asked, self.huggingface.host, self.civitai.host)
 
     def offer(self, wanted: DownloadSource) -> OfferedFile:
         """What the source says about the file that is wanted. Raises what that source raises."""
@@ -96,7 +96,10 @@ class Sources:
 
 
 class Downloads:
-    """See the module. Thread-safe."""
+    """Checks a request for a model file and submits the jobs that download and check it.
+
+    Thread-safe.
+    """
 
     def __init__(
         self,
@@ -128,7 +131,7 @@ class Downloads:
         HostRefused, SourceForbidden, SourceNotFound, SourceUnavailable, SourceWrong, QueueFull, EngineUnavailable.
         """
         kind = model_type_named("model_type", asked.model_type)
-        wanted = self._sources.recognised(asked.model_dump())
+        wanted = self._sources.recognise_source(asked.model_dump())
         if asked.name:
             self._place(kind, asked.name, asked)
         offered = self._sources.offer(wanted)
@@ -150,7 +153,7 @@ class Downloads:
         if wanted.source == "huggingface":
             licence = self._sources.huggingface.licence(params.repo_id, params.revision)
             params = params.model_copy(update={"licence": licence})
-        part, _ = self._places.prepared(params)
+        part, _ = self._places.prepare(params)
         there = part.stat().st_size if part.exists() else 0
         check_room(part.parent, max(0, (offered.size_bytes or offered.about_bytes or 0) - there))
         said = (*warnings, *wanted.warnings, *offered.warnings)
@@ -167,7 +170,7 @@ class Downloads:
 
     def huggingface(self, repo_id: str, filename: str, revision: str) -> tuple[OfferedFile, str]:
         """What Hugging Face says about a file, and the repository's licence. Raises as the source does."""
-        wanted = self._sources.recognised(
+        wanted = self._sources.recognise_source(
             {"source": "huggingface", "repo_id": repo_id_of(repo_id), "filename": filename, "revision": revision}
         )
         offered = self._sources.huggingface.offer(wanted)
@@ -186,7 +189,7 @@ class Downloads:
 
     def _refuse_twice(self, params: DownloadParams) -> None:
         for job in self._queue.list(limit=0, kind="model_download"):
-            other = stored_params(job)
+            other = read_params(job)
             if other is not None and _place_of(other) == _place_of(params):
                 raise Conflict(f"{params.model_name} is being downloaded already", field="name", job_id=job.id)
 

@@ -35,7 +35,10 @@ _SETTING = "downloads.huggingface_token"
 
 
 class HuggingFaceSource:
-    """See the module. Thread-safe."""
+    """Finds files in Hugging Face repositories, with their sizes, sums and licences.
+
+    Thread-safe.
+    """
 
     def __init__(self, config: DownloadsConfig) -> None:
         self._endpoint = config.huggingface_endpoint
@@ -84,7 +87,7 @@ class HuggingFaceSource:
     def licence(self, repo_id: str, revision: str = "main") -> str:
         """The licence that the repository names; empty where it names none, or does not answer."""
         try:
-            found = self._described(repo_id, revision)
+            found = self._describe_repository(repo_id, revision)
         except (SourceUnavailable, SourceForbidden, SourceNotFound, SourceWrong):
             return ""
         card = found.card_data
@@ -97,7 +100,7 @@ class HuggingFaceSource:
         return SourceForbidden(f"{error.message}: {ask}", repo_id=repo_id, setting=_SETTING)
 
     def _only_file(self, repo_id: str, revision: str) -> str:
-        names = [one.rfilename for one in self._described(repo_id, revision).siblings or ()]
+        names = [one.rfilename for one in self._describe_repository(repo_id, revision).siblings or ()]
         models = [name for name in names if is_model_name(name)]
         if not models:
             raise SourceNotFound(f"{repo_id} has no model files", repo_id=repo_id)
@@ -110,7 +113,7 @@ class HuggingFaceSource:
             )
         return models[0]
 
-    def _described(self, repo_id: str, revision: str) -> ModelInfo:
+    def _describe_repository(self, repo_id: str, revision: str) -> ModelInfo:
         from huggingface_hub import HfApi
 
         with self._faults(repo_id, "", revision):

@@ -79,7 +79,9 @@ class Patience:
 
 
 class RangeDownload:
-    """See the module. For one file; `fetch` may be called once.
+    """Downloads one file over HTTP and resumes it where it was cut.
+
+    For one file; `fetch` may be called once.
 
     Args:
         part: the partial file; its folder is there.

@@ -17,7 +17,10 @@ _PLAIN_NAME = re.compile(r'filename\s*=\s*(?:"([^"]*)"|([^;\s]+))', re.IGNORECAS
 
 
 class UrlSource:
-    """See the module. Thread-safe."""
+    """Finds out the name and size of a file at a plain address.
+
+    Thread-safe.
+    """
 
     def __init__(self, config: DownloadsConfig, rule: AddressRule) -> None:
         self._config = config

@@ -33,7 +33,7 @@ class About(TypedDict, total=False):
 
 
 class JobEntry:
-    """See the module."""
+    """Stores the input pictures of a new job and puts the job into the queue."""
 
     def __init__(self, queue: JobQueue, outputs: Outputs) -> None:
         self._queue = queue

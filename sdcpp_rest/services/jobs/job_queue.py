@@ -41,7 +41,9 @@ FILE_KINDS: frozenset[JobKind] = frozenset({"model_download", "model_hash"})
 
 
 class JobQueue:
-    """See the module. Thread-safe.
+    """Submits, lists, cancels and completes jobs, and lets callers wait for their end.
+
+    Thread-safe.
 
     Args:
         settings: where a pause is remembered: a server that comes back must not begin what was to wait.
@@ -154,7 +156,7 @@ class JobQueue:
         """Jobs by id; those that are not there are left out."""
         return self._store.get_many(job_ids)
 
-    def found(self, wanted: JobFilter) -> dict[str, int]:
+    def count_by_status(self, wanted: JobFilter) -> dict[str, int]:
         """How many jobs pass a filter, by status; those that its status leaves out are 0 and not in ``total``."""
         counts = self._store.counts(wanted)
         passed: dict[str, int] = {status: counts[status] if status in wanted.status else 0 for status in ALL_STATUSES}
@@ -236,7 +238,7 @@ class JobQueue:
         """Forget finished jobs, with their files: those that ended before ``older_than``, or the oldest of more than
         ``beyond``. The newest one stays in any case. Returns how many were removed."""
         removed = 0
-        for job_id in self._store.expired(older_than=older_than, beyond=beyond):
+        for job_id in self._store.list_expired(older_than=older_than, beyond=beyond):
             # The row first: a row without files would promise pictures, files without a row are only old files.
             if self._store.delete(job_id):
                 self._outputs.discard(job_id)
@@ -274,21 +276,21 @@ class JobQueue:
         """
         future: Future[Job] = Future()
         try:
-            self._enlist(job_id, future)
+            self._add_waiter(job_id, future)
             return future.result(timeout_seconds)
         except FutureTimeoutError:
             raise WaitTimeout(f"Job {job_id} was not finished within {timeout_seconds:g} s; it goes on") from None
         finally:
-            self._strike_off(job_id, future)
+            self._remove_waiter(job_id, future)
 
     def ending(self, job_id: str) -> Future[Job]:
         """What `wait` waits for, for those who have other things to wait for besides: the finished job, or
         EngineUnavailable when the server stops meanwhile. Raises JobNotFound."""
         future: Future[Job] = Future()
         try:
-            self._enlist(job_id, future)
+            self._add_waiter(job_id, future)
         except BaseException:
-            self._strike_off(job_id, future)
+            self._remove_waiter(job_id, future)
             raise
         return future
 
@@ -306,16 +308,16 @@ class JobQueue:
     def claim(self, kinds: Collection[JobKind] = ENGINE_KINDS) -> ActiveJob | None:
         """Take the next pending job of these kinds off the queue; none while it is paused."""
         with self._active.claim_lock:
-            return None if self._paused else self._begun(self._store.claim_next(kinds))
+            return None if self._paused else self._begin(self._store.claim_next(kinds))
 
     def claim_this(self, job_id: str) -> ActiveJob | None:
         """Take one job off the queue, if it is still pending; none while it is paused."""
         with self._active.claim_lock:
             if self._paused:
                 return None
-            return self._begun(self._store.transition(job_id, "processing", {"pending"}, started_at=utc_now()))
+            return self._begin(self._store.transition(job_id, "processing", {"pending"}, started_at=utc_now()))
 
-    def _begun(self, job: Job | None) -> ActiveJob | None:
+    def _begin(self, job: Job | None) -> ActiveJob | None:
         if job is None:
             return None
         active = self._active.add(job)
@@ -335,7 +337,7 @@ class JobQueue:
         job = self._settle(active.job.id, "failed", {"processing"}, error=message, error_code=code, timings=timings)
         self._end(active, job)
 
-    def cancelled(self, active: ActiveJob, timings: Timings) -> None:
+    def mark_cancelled(self, active: ActiveJob, timings: Timings) -> None:
         """The engine has stopped a job that was to be cancelled."""
         job = self._settle(active.job.id, "cancelled", {"processing"}, timings=timings)
         self._end(active, job)
@@ -350,7 +352,7 @@ class JobQueue:
                 if job is not None:
                     self._announce(job)
                 return
-        self.cancelled(active, timings)
+        self.mark_cancelled(active, timings)
 
     def recover(self, encode_spool: Callable[[Job], tuple[str, ...] | None]) -> None:
         """At start: settle what a killed server left behind.
@@ -358,8 +360,8 @@ class JobQueue:
         A job whose output folder is whole is completed; one whose pixels wait in the spool is encoded (``encode_spool``
         returns its outputs); anything else is pending again, ahead of the others, until it was interrupted too often.
         """
-        for job in self._store.interrupted():
-            outputs = self._outputs.published(job.id) or encode_spool(job)
+        for job in self._store.list_interrupted():
+            outputs = self._outputs.find_published(job.id) or encode_spool(job)
             if outputs is not None:
                 settled = self._store.transition(job.id, "completed", {"processing"}, outputs=outputs)
             elif job.attempts <= self._max_requeues or job.kind in FILE_KINDS:
@@ -380,18 +382,18 @@ class JobQueue:
 
     # --- inside -----------------------------------------------------------------------------------------------------
 
-    def _enlist(self, job_id: str, future: Future[Job]) -> None:
+    def _add_waiter(self, job_id: str, future: Future[Job]) -> None:
         with self._waiting_lock:
             self._waiting.setdefault(job_id, []).append(future)
         # Looked at after enlisting: a job that ends in between resolves the future.
         job = self._store.get(job_id)
         if job.status in FINISHED:
-            self._strike_off(job_id, future, job)
+            self._remove_waiter(job_id, future, job)
         elif self._closing.is_set():
             reason = EngineUnavailable("The server is stopping; the job goes on when it is back")
-            self._strike_off(job_id, future, reason)
+            self._remove_waiter(job_id, future, reason)
 
-    def _strike_off(self, job_id: str, future: Future[Job], result: Job | Exception | None = None) -> None:
+    def _remove_waiter(self, job_id: str, future: Future[Job], result: Job | Exception | None = None) -> None:
         """Wait for the job no more; resolve ``future`` unless whoever ended the job has."""
         with self._waiting_lock:
             waiting = self._waiting.get(job_id, [])

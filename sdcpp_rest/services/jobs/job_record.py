@@ -17,7 +17,7 @@ def captions(job: Job, params: Params, version: str) -> tuple[str, ...]:
     """The text inside each file, as AUTOMATIC1111's tools read it; picture k has seed ``params.seed + k``."""
     by, is_img2img = f"sdcpp-rest {version}", job.kind == "img2img"
     if isinstance(params, UpscaleParams):
-        return (infotext.upscaled(params.caption, params),)
+        return (infotext.upscale_text(params.caption, params),)
     if not isinstance(params, SamplingParams):
         return ()
     return tuple(

@@ -34,7 +34,9 @@ class BinItem:
 
 
 class RecycleBin:
-    """See the module. Thread-safe: one move at a time, so that nobody purges the files that another restores.
+    """Keeps deleted jobs for a while, restores them, or removes them and their files for good.
+
+    Thread-safe: one move at a time, so that nobody purges the files that another restores.
 
     Args:
         now: the wall clock; a test brings its own.
@@ -108,7 +110,7 @@ class RecycleBin:
         return self._purge_all(self._store.ids(deleted_before=self._now() - kept))
 
     def settle(self) -> None:
-        """At start: finish what a crash has interrupted. See the module."""
+        """At start: finish what a crash has interrupted."""
         for job_id in self._store.ids():
             try:
                 with self._lock:

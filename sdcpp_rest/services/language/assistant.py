@@ -17,8 +17,8 @@ from sdcpp_rest.services.language.assistant_actions import (
     ActionKind,
     answer_schema,
     calls_in,
-    checked_actions,
-    said_about,
+    check_actions,
+    describe_actions,
     tools_of,
 )
 from sdcpp_rest.services.language.assistant_prompt import Mode, messages_for
@@ -63,7 +63,9 @@ class Question:
 
 
 class Assistant:
-    """See the module. Thread-safe: of two questions at a time each gets its own answer, and the conversation remembers
+    """Talks to a language model about the server and proposes checked actions.
+
+    Thread-safe: of two questions at a time each gets its own answer, and the conversation remembers
     both, one after the other.
 
     Args:
@@ -91,7 +93,7 @@ class Assistant:
     def chat(self, question: Question) -> Reply:
         """The whole answer, within the settings' timeout. Raises the errors of `llm_errors`."""
         line = Line()
-        with line.limited(self.settings.current().timeout_seconds):
+        with line.limit_time(self.settings.current().timeout_seconds):
             for said in self.stream(question, line):
                 if isinstance(said, Reply):
                     return said
@@ -225,8 +227,8 @@ class _Answer:
             found = calls_in(self._text)
             if found is not None:
                 message, calls = found
-        actions, notes = checked_actions(calls, kinds)
-        message = message.strip().replace("\0", "") or said_about(actions, kinds)
+        actions, notes = check_actions(calls, kinds)
+        message = message.strip().replace("\0", "") or describe_actions(actions, kinds)
         if not message and notes:
             message = "I could not find a way to do that."
         if not message:

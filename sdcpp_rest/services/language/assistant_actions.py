@@ -71,7 +71,7 @@ def answer_schema(kinds: Iterable[ActionKind]) -> dict[str, Any]:
     }
 
 
-def checked_actions(calls: Sequence[ToolCall], kinds: Sequence[ActionKind]) -> tuple[tuple[Action, ...], list[str]]:
+def check_actions(calls: Sequence[ToolCall], kinds: Sequence[ActionKind]) -> tuple[tuple[Action, ...], list[str]]:
     """The proposals that can be carried out, in their order, and a note about each one that cannot, and why."""
     by_name = {kind.name: kind for kind in kinds}
     actions: list[Action] = []
@@ -79,10 +79,10 @@ def checked_actions(calls: Sequence[ToolCall], kinds: Sequence[ActionKind]) -> t
     for call in calls:
         kind = by_name.get(call.name.strip())
         if kind is None:
-            notes.append(f"an action was left out: there is no '{_shown(call.name)}'")
+            notes.append(f"an action was left out: there is no '{_name_text(call.name)}'")
             continue
         try:
-            parameters, told = _checked(kind, call.arguments)
+            parameters, told = _check(kind, call.arguments)
         except SdcppRestError as error:
             notes.append(f"the action {kind.name} was left out: {error.message}")
             continue
@@ -97,7 +97,7 @@ def checked_actions(calls: Sequence[ToolCall], kinds: Sequence[ActionKind]) -> t
     return tuple(actions[:MAX_ACTIONS]), notes
 
 
-def said_about(actions: Iterable[Action], kinds: Iterable[ActionKind]) -> str:
+def describe_actions(actions: Iterable[Action], kinds: Iterable[ActionKind]) -> str:
     """What the assistant says about its actions when the model said nothing."""
     by_name = {kind.name: kind for kind in kinds}
     sentences = [by_name[action.type].said(action.parameters) for action in actions if action.type in by_name]
@@ -126,7 +126,7 @@ def calls_in(text: str) -> tuple[str, list[ToolCall]] | None:
     return None
 
 
-def _checked(kind: ActionKind, arguments: Any) -> Checked:
+def _check(kind: ActionKind, arguments: Any) -> Checked:
     if arguments is None:
         arguments = {}
     if not isinstance(arguments, Mapping):
@@ -138,11 +138,11 @@ def _checked(kind: ActionKind, arguments: Any) -> Checked:
     if size > _MAX_PARAMETER_BYTES:
         raise SdcppRestError(f"its parameters have {size} bytes; at most {_MAX_PARAMETER_BYTES} are allowed")
     properties: Mapping[str, Any] = kind.schema.get("properties", {})
-    given = {str(name): _meant(value, properties.get(name, {})) for name, value in arguments.items()}
+    given = {str(name): _coerce(value, properties.get(name, {})) for name, value in arguments.items()}
     return kind.check({name: value for name, value in given.items() if value is not None})
 
 
-def _meant(value: Any, schema: Mapping[str, Any]) -> Any:
+def _coerce(value: Any, schema: Mapping[str, Any]) -> Any:
     """Small models write numbers, truths and nothing as texts."""
     if not isinstance(value, str):
         return value
@@ -160,6 +160,6 @@ def _meant(value: Any, schema: Mapping[str, Any]) -> Any:
     return value
 
 
-def _shown(name: str) -> str:
+def _name_text(name: str) -> str:
     name = name if len(name) <= _SHOWN_CHARACTERS else name[:_SHOWN_CHARACTERS] + "..."
     return "".join(character if character.isprintable() and character != "'" else "?" for character in name)

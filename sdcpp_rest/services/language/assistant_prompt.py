@@ -55,7 +55,7 @@ def messages_for(
         history: the conversation so far, oldest first.
         context_tokens: what the model can read at a time, its answer included.
     """
-    parts = [instructions or INSTRUCTIONS, _WITH_TOOLS if mode == "tools" else _described(kinds)]
+    parts = [instructions or INSTRUCTIONS, _WITH_TOOLS if mode == "tools" else _describe_kinds(kinds)]
     taken = sum(map(len, parts)) + len(message) + (len(json.dumps(tools_of(kinds))) if mode == "tools" else 0)
     room = max(_LEAST_CHARACTERS, (context_tokens - _ANSWER_TOKENS) * _CHARACTERS_PER_TOKEN - taken)
     parts.append("Facts about the server, now:\n" + cut_facts(facts, int(room * _FACT_SHARE)))
@@ -84,7 +84,7 @@ def cut_facts(facts: Mapping[str, Any], characters: int) -> str:
     return "\n".join(lines).encode("utf-8", "replace").decode("utf-8")
 
 
-def _described(kinds: Iterable[ActionKind]) -> str:
+def _describe_kinds(kinds: Iterable[ActionKind]) -> str:
     lines = [_AS_JSON]
     for kind in kinds:
         required = kind.schema.get("required", ())

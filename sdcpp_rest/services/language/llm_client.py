@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from sdcpp_rest.core.chat import Api, ChatMessage, ToolCall
 from sdcpp_rest.services.language.llm_connection import Line
-from sdcpp_rest.services.language.llm_errors import LlmFailed, LlmModelNotFound, explained, refusal
+from sdcpp_rest.services.language.llm_errors import LlmFailed, LlmModelNotFound, explain_failures, refusal
 
 if TYPE_CHECKING:
     import httpx
@@ -95,7 +95,7 @@ class LlmClient:
         Raises the errors of `llm_errors`, also after some pieces.
         """
         length = calls = 0
-        with self._connected(self._endpoint.timeout_seconds) as http:
+        with self._connect(self._endpoint.timeout_seconds) as http:
             for piece in self._speaks.chat(http, asked):
                 if isinstance(piece, ToolCall):
                     calls += 1
@@ -107,17 +107,17 @@ class LlmClient:
 
     def models(self) -> list[str]:
         """Names of the models that the server has."""
-        with self._connected(min(_PROBE_SECONDS, self._endpoint.timeout_seconds)) as http:
+        with self._connect(min(_PROBE_SECONDS, self._endpoint.timeout_seconds)) as http:
             names = self._speaks.models(http)
         return [name[:_NAME_CHARACTERS] for name in names[:_MAX_MODELS]]
 
     def facts(self) -> ModelFacts:
         """What the server tells about the model. Raises LlmModelNotFound."""
-        with self._connected(min(_PROBE_SECONDS, self._endpoint.timeout_seconds)) as http:
+        with self._connect(min(_PROBE_SECONDS, self._endpoint.timeout_seconds)) as http:
             return self._speaks.facts(http, self._endpoint.model)
 
     @contextlib.contextmanager
-    def _connected(self, timeout_seconds: float) -> Iterator[Transported]:
+    def _connect(self, timeout_seconds: float) -> Iterator[Transported]:
         # Here, because loading them takes longer than most calls, and most starts of the server make none.
         import httpx
 
@@ -130,7 +130,7 @@ class LlmClient:
         timeout = httpx.Timeout(timeout_seconds, connect=min(endpoint.connect_timeout_seconds, timeout_seconds))
         # No redirects: the address that was allowed is the one that is called.
         options = Transported(transport=transport, timeout=timeout, follow_redirects=False, trust_env=False)
-        with explained(endpoint.base_url, timeout_seconds, self._line, endpoint.api_key):
+        with explain_failures(endpoint.base_url, timeout_seconds, self._line, endpoint.api_key):
             try:
                 yield options
             finally:
@@ -243,9 +243,9 @@ class _OpenAi:
                 choice = _object(_object(json.loads(response.read()))["choices"][0])
                 yield from _text_and_calls(_object(choice["message"]))
                 return
-            yield from self._streamed(response)
+            yield from self._stream_pieces(response)
 
-    def _streamed(self, response: httpx.Response) -> Iterator[Piece]:
+    def _stream_pieces(self, response: httpx.Response) -> Iterator[Piece]:
         calls: dict[int, _HalfCall] = {}
         is_done = has_begun = False
         for line in response.iter_lines():
@@ -277,10 +277,10 @@ class _OpenAi:
             yield call.whole()
 
     def models(self, http: Transported) -> list[str]:
-        return [str(entry["id"]) for entry in self._listed(http)]
+        return [str(entry["id"]) for entry in self._list_models(http)]
 
     def facts(self, http: Transported, model: str) -> ModelFacts:
-        entries = self._listed(http)
+        entries = self._list_models(http)
         entry = next((entry for entry in entries if entry["id"] == model), None)
         if entry is None:
             raise LlmModelNotFound(
@@ -292,7 +292,7 @@ class _OpenAi:
         lengths = (meta.get("n_ctx_train"), entry.get("max_model_len"), entry.get("max_context_length"))
         return ModelFacts(model=model, context_length=next((one for one in lengths if isinstance(one, int)), None))
 
-    def _listed(self, http: Transported) -> list[dict[str, Any]]:
+    def _list_models(self, http: Transported) -> list[dict[str, Any]]:
         import httpx
 
         with httpx.Client(**http) as client, client.stream("GET", f"{self._url}/models") as response:

@@ -36,7 +36,7 @@ class Line:
                 _shut_down(connected)
 
     @contextlib.contextmanager
-    def limited(self, seconds: float) -> Iterator[None]:
+    def limit_time(self, seconds: float) -> Iterator[None]:
         """Hang up after ``seconds``, unless the block ends before. A timeout of the HTTP library counts silences only:
         a server that sends a byte now and then would never run into it."""
         clock = threading.Timer(seconds, self._expire)
@@ -47,7 +47,7 @@ class Line:
         finally:
             clock.cancel()
 
-    def connected(self, stream: Any) -> None:
+    def note_connection(self, stream: Any) -> None:
         """Take note of a connection (httpcore's network stream)."""
         found = stream.get_extra_info("socket")
         if not isinstance(found, socket.socket):

@@ -70,7 +70,7 @@ class CallEnded(SdcppRestError):
 
 
 @contextlib.contextmanager
-def explained(base_url: str, timeout_seconds: float, line: Line, secret: str = "") -> Iterator[None]:
+def explain_failures(base_url: str, timeout_seconds: float, line: Line, secret: str = "") -> Iterator[None]:
     """Turn every way in which the block's call can fail into one of the classes above.
 
     ``secret``: does not appear in the messages, whatever the server repeats.
@@ -78,19 +78,19 @@ def explained(base_url: str, timeout_seconds: float, line: Line, secret: str = "
     try:
         yield
         if line.has_ended:
-            raise _ended(base_url, timeout_seconds, line)
+            raise _silence_error(base_url, timeout_seconds, line)
     except SdcppRestError:
         raise
     except Exception as error:
         # Whatever a call dies of after it was ended, it dies of that.
         if line.has_ended:
-            raise _ended(base_url, timeout_seconds, line) from None
+            raise _silence_error(base_url, timeout_seconds, line) from None
         raise _failure(error, base_url, timeout_seconds, secret) from error
 
 
 def refusal(status: int, said: str, base_url: str, secret: str = "") -> SdcppRestError:
     """A server's own error, in our words and some of its own."""
-    told = _told(said, secret)
+    told = _quote_words(said, secret)
     detail = {"upstream_status": status} if status > 0 else {}
     if status in (401, 403):
         return LlmKeyRefused(f"The language model server at {base_url} refused the key{told}", **detail)
@@ -112,21 +112,21 @@ def _failure(error: Exception, base_url: str, timeout_seconds: float, secret: st
     where = f"The language model server at {base_url}"
     if isinstance(error, httpx.ConnectTimeout | httpx.ConnectError | ConnectionError):
         # Without a number it is the client library's own advertisement.
-        why = _told(str(error), secret) if isinstance(error, httpx.HTTPError) or error.errno else ""
+        why = _quote_words(str(error), secret) if isinstance(error, httpx.HTTPError) or error.errno else ""
         return LlmUnreachable(f"{where} cannot be reached{why}; is it running?", base_url=base_url)
     if isinstance(error, httpx.TimeoutException):
         return LlmTimeout(f"{where} was silent for {timeout_seconds:g} seconds", base_url=base_url)
     if isinstance(error, AnswerTooLarge):
         return LlmFailed(f"{where} said too much: {error}")
     if isinstance(error, httpx.DecodingError | httpx.InvalidURL | httpx.UnsupportedProtocol):
-        return LlmFailed(f"{where} cannot be understood{_told(str(error), secret)}")
+        return LlmFailed(f"{where} cannot be understood{_quote_words(str(error), secret)}")
     if isinstance(error, httpx.HTTPError | OSError):
-        return LlmFailed(f"{where} broke off{_told(str(error), secret)}")
+        return LlmFailed(f"{where} broke off{_quote_words(str(error), secret)}")
     # Junk: the client library stumbles over what it cannot read, each time in another way.
     return LlmFailed(f"{where} answered with something that is not its protocol")
 
 
-def _ended(base_url: str, timeout_seconds: float, line: Line) -> SdcppRestError:
+def _silence_error(base_url: str, timeout_seconds: float, line: Line) -> SdcppRestError:
     if line.has_expired:
         return LlmTimeout(
             f"The language model server at {base_url} did not finish within {timeout_seconds:g} seconds",
@@ -135,7 +135,7 @@ def _ended(base_url: str, timeout_seconds: float, line: Line) -> SdcppRestError:
     return line.because or CallEnded("The call was ended")
 
 
-def _told(said: str, secret: str) -> str:
+def _quote_words(said: str, secret: str) -> str:
     """``: its words``, on one line, cut, and without what may be a key."""
     text = " ".join(said.split())
     if secret:

@@ -43,7 +43,9 @@ class LlmChoice(Frozen):
 
 
 class LlmSettings:
-    """See the module. Thread-safe.
+    """Keeps which language model is used, and decides which host gets the key.
+
+    Thread-safe.
 
     Args:
         key: where in ``store`` the changes are kept.
@@ -58,16 +60,16 @@ class LlmSettings:
         self._lock = threading.Lock()
 
     def current(self) -> LlmChoice:
-        return self._choice(self._stored())
+        return self._choice(self._read_stored())
 
     def has_key(self) -> bool:
         """Whether there is a key for the server that is called now."""
-        stored = self._stored()
+        stored = self._read_stored()
         return bool(self._key_for(self._choice(stored).base_url, stored))
 
     def endpoint(self) -> LlmEndpoint:
         """The server that is called now, with its key."""
-        stored = self._stored()
+        stored = self._read_stored()
         choice = self._choice(stored)
         return LlmEndpoint(
             api=choice.api,
@@ -90,23 +92,23 @@ class LlmSettings:
         """
         changes = {name: value for name, value in sent.items() if name in LlmChoice.model_fields}
         with self._lock:
-            stored = self._stored()
+            stored = self._read_stored()
             before = self._choice(stored)
             if "base_url" in changes:
-                changes["base_url"] = self._checked(changes["base_url"], before.base_url, any_host)
+                changes["base_url"] = self._check_url(changes["base_url"], before.base_url, any_host)
             stored = {**stored, **changes}
             after = self._choice(stored)
             key = sent.get("api_key")
             had_key = bool(self._key_for(before.base_url, stored))
             if key is not None and key != MASK:
-                stored |= {"api_key": _checked_key(key), "api_key_origin": _origin(after.base_url)}
+                stored |= {"api_key": _check_key(key), "api_key_origin": _origin(after.base_url)}
             self._store.put(self._key, stored)
         warnings = []
         if had_key and not self._key_for(after.base_url, stored) and key in (None, MASK):
             warnings.append("the api_key belongs to the server that was named before; give it again for this one")
         return after, warnings
 
-    def _stored(self) -> dict[str, Any]:
+    def _read_stored(self) -> dict[str, Any]:
         stored = self._store.get(self._key)
         return stored if isinstance(stored, dict) else {}
 
@@ -125,7 +127,7 @@ class LlmSettings:
             return str(stored["api_key"])
         return self._defaults.api_key.get_secret_value() if _origin(self._defaults.base_url) == origin else ""
 
-    def _checked(self, base_url: str, before: str, any_host: bool) -> str:
+    def _check_url(self, base_url: str, before: str, any_host: bool) -> str:
         try:
             url = llm_url(base_url)
         except ValueError as error:
@@ -166,7 +168,7 @@ def _origin(url: str) -> str:
     return f"{parts.scheme}://{parts.hostname}:{parts.port or _PORTS[parts.scheme]}"
 
 
-def _checked_key(key: str) -> str:
+def _check_key(key: str) -> str:
     if not key.isascii() or not key.isprintable() or " " in key:
         # Not told with its value: it may be a real key with a typing error.
         raise InvalidRequest("api_key must be printable ASCII characters without spaces", field="api_key")

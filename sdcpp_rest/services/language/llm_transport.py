@@ -60,7 +60,7 @@ class LlmTransport(httpx.BaseTransport):
 
     def _trace(self, name: str, happened: Mapping[str, Any]) -> None:
         if name in ("connection.connect_tcp.complete", "connection.start_tls.complete"):
-            self._line.connected(happened["return_value"])
+            self._line.note_connection(happened["return_value"])
 
 
 class _Bounded(httpx.SyncByteStream):

@@ -50,7 +50,9 @@ class EnhanceOptions:
 
 
 class PromptEnhancer:
-    """See the module. Every method may be called from every thread; `enhance`, `models` and `is_connected` wait for
+    """Rewrites prompts with a language model and keeps a history of it.
+
+    Every method may be called from every thread; `enhance`, `models` and `is_connected` wait for
     the language model's server.
 
     Args:
@@ -90,7 +92,7 @@ class PromptEnhancer:
         )
         try:
             said = self._ask(asked, model, choice.timeout_seconds)
-            enhanced = with_tags_of(prompt, cleaned(said), self._max_characters)
+            enhanced = with_tags_of(prompt, clean_answer(said), self._max_characters)
             if not enhanced:
                 raise LlmFailed(f"The language model {model!r} answered nothing")
         except SdcppRestError as error:
@@ -147,7 +149,7 @@ class PromptEnhancer:
     def _ask(self, asked: ChatAsked, model: str, timeout_seconds: float) -> str:
         endpoint = replace(self.settings.endpoint(), model=model)
         thoughts, said = ThoughtFilter(), ""
-        with self._lines.open() as line, line.limited(timeout_seconds):
+        with self._lines.open() as line, line.limit_time(timeout_seconds):
             for piece in LlmClient(endpoint, line).chat(asked):
                 if isinstance(piece, str):
                     said += thoughts.feed(piece)
@@ -165,7 +167,7 @@ def is_connected(settings: LlmSettings, lines: OpenLines) -> bool:
     return True
 
 
-def cleaned(said: str) -> str:
+def clean_answer(said: str) -> str:
     """The prompt in a model's answer: without the introduction, quotation marks and code fences that models add."""
     text = said.strip()
     for _ in range(4):

@@ -21,7 +21,7 @@ _NO_TINY_ENCODER = frozenset({"qwen_image", "anima"})
 def without_encoder(spec: LoadSpec) -> str | None:
     """The name of the file of ``spec`` that lacks the encoder which reading pictures needs; ``None`` where all is
     there, or where the files do not say."""
-    family = architectures.named(spec.architecture)
+    family = architectures.architecture_named(spec.architecture)
     if family is not None and not family.has_vae:
         return None
     tiny, whole = spec.components.get("taesd"), spec.components.get("vae")
@@ -58,7 +58,7 @@ def with_encoder(spec: LoadSpec, warnings: list[str]) -> LoadSpec:
 
 def _with_useless_encoder(spec: LoadSpec) -> str | None:
     """The name of a tiny autoencoder whose encoder the library cannot use for the family."""
-    family, tiny = architectures.named(spec.architecture), spec.components.get("taesd")
+    family, tiny = architectures.architecture_named(spec.architecture), spec.components.get("taesd")
     if family is None or tiny is None or spec.options.tae_preview_only or family.id not in _NO_TINY_ENCODER:
         return None
     return tiny.name

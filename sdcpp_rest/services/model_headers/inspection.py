@@ -120,7 +120,7 @@ def inspect_parts(paths: Sequence[str]) -> Inspection:
         types=dict(sum((Counter(part.types) for part in parts), Counter())),
         warnings=(f"This model is split into {len(parts)} files; {_MERGE[first.format]}.",),
     )
-    return _recognised(whole)
+    return _recognise(whole)
 
 
 _MERGE: dict[Format, str] = {
@@ -177,14 +177,14 @@ def _inspect(path: str, shown: str, file: IO[bytes], size: int) -> Inspection:
         raise NotAModel(f"{shown} is empty", path=path)
     start = file.read(512)
     if start.startswith(b"GGUF"):
-        return _described(path, shown, size, GgufReader(path, shown, file, size).read())
+        return _describe(path, shown, size, GgufReader(path, shown, file, size).read())
     if _looks_like_torch(start):
         return Inspection(path=path, format="torch", size_bytes=size)
     _refuse_text(path, shown, start)
     if size > 8:
         header_bytes = int.from_bytes(start[:8], "little")
         if 2 <= header_bytes < size and start[8:9] in (b"{", b"[", b" ", b'"'):
-            return _described(path, shown, size, read_safetensors(path, shown, file, size, header_bytes))
+            return _describe(path, shown, size, read_safetensors(path, shown, file, size, header_bytes))
         if header_bytes >= size and start[8:9] == b"{":
             raise NotAModel(
                 f"{shown} is truncated: its header alone should take {header_bytes} bytes, it has {size}", path=path
@@ -212,7 +212,7 @@ def _refuse_text(path: str, shown: str, start: bytes) -> None:
 _BLOCK_INDEX = re.compile(r"\.(\d{4,})(?=\.|$)")
 
 
-def _described(path: str, shown: str, size: int, header: Header) -> Inspection:
+def _describe(path: str, shown: str, size: int, header: Header) -> Inspection:
     # The library builds as many layers as the highest number in a name says, whether they are there or not.
     for name in header.tensors:
         match = _BLOCK_INDEX.search(name)
@@ -220,7 +220,7 @@ def _described(path: str, shown: str, size: int, header: Header) -> Inspection:
             raise NotAModel(
                 f"{shown} is damaged: the tensor {name[:80]!r} belongs to a layer beyond {MAX_BLOCK_INDEX}", path=path
             )
-    inspected = _recognised(
+    inspected = _recognise(
         Inspection(
             path=path,
             format=header.format,
@@ -239,7 +239,7 @@ def _described(path: str, shown: str, size: int, header: Header) -> Inspection:
     return inspected
 
 
-def _recognised(inspected: Inspection) -> Inspection:
+def _recognise(inspected: Inspection) -> Inspection:
     """The same, with the kind of contents and the family that the tensors give away."""
     contents = architectures.contents_of(inspected.tensors, inspected.declared)
     architecture = architectures.detect(inspected.tensors) if contents == "picture model" else None

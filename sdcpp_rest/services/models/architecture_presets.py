@@ -17,7 +17,7 @@ def preset_of(spec: LoadSpec, family_name: str | None = None) -> Preset | None:
 
     ``family_name`` is the library's own verdict, for files that were not recognised before they were loaded.
     """
-    architecture = architectures.named(spec.architecture) or architectures.named(family_name)
+    architecture = architectures.architecture_named(spec.architecture) or architectures.architecture_named(family_name)
     if architecture is None:
         return None
     try:

@@ -193,7 +193,7 @@ class FitEstimates:
             if not name or role not in COMPONENT_TYPES:
                 continue
             try:
-                found[role] = self._inspected(role, name)
+                found[role] = self._inspect(role, name)
             except (ModelNotFound, InvalidRequest) as error:
                 if role in ask.components:
                     error.detail["field"] = "component"
@@ -201,7 +201,7 @@ class FitEstimates:
                 warnings.append(f"The model's sidecar names {name[:80]!r} as '{role}', which cannot be used.")
         return found
 
-    def _inspected(self, role: Component, name: str) -> Inspection:
+    def _inspect(self, role: Component, name: str) -> Inspection:
         missing: ModelNotFound | None = None
         for kind in COMPONENT_TYPES[role]:
             try:

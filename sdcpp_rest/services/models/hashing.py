@@ -23,7 +23,10 @@ _Key = tuple[str, int, int]
 
 
 class ModelHashes:
-    """See the module. Thread-safe."""
+    """Computes SHA-256 sums of model files, once per file.
+
+    Thread-safe.
+    """
 
     def __init__(self, library: ModelLibrary, store: HashStore) -> None:
         self._library = library
@@ -43,9 +46,9 @@ class ModelHashes:
         file = self._library.find(model_type, name)
         return file.model_copy(update={"hash": self.sum_of(file)})
 
-    def known(self) -> KnownSums:
+    def known_sums(self) -> KnownSums:
         """The sums that have been computed, for a listing. Reads no file."""
-        return self._store.known()
+        return self._store.known_hashes()
 
     def known_sum(self, file: ModelFile) -> str | None:
         """The sum of one file, if it has been computed. Reads no file."""

@@ -50,10 +50,10 @@ def load_options(
             value=str(value)[:200],
             allowed=first["msg"],
         ) from None
-    return _meant(options, warnings)
+    return _normalise(options, warnings)
 
 
-def _meant(options: LoadOptions, warnings: list[str]) -> LoadOptions:
+def _normalise(options: LoadOptions, warnings: list[str]) -> LoadOptions:
     """The options in the library's own spelling, with the values that only mean "decide yourself" taken out."""
     changes: dict[str, Any] = {}
     weight = quantization.weight_type("options.weight_type", options.weight_type)

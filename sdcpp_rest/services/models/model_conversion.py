@@ -82,12 +82,12 @@ class Conversions:
         _check_ending(target, kind, asked.tensor_type_rules)
         _check_source(target, inspected)
         _check_free(target, asked.overwrite, file, vae)
-        expected = _expected_bytes(inspected, kind) + (_expected_bytes(inspect_file(vae.path), kind) if vae else 0)
+        expected = _expected_size(inspected, kind) + (_expected_size(inspect_file(vae.path), kind) if vae else 0)
         _check_disk(target, expected)
         warnings = [*warnings, *_memory_warnings(expected)]
         params = ConvertParams(
             input=_reference(file),
-            output=FileRef(name=_shown(target, self._library.folders()[file.type]), path=str(target)),
+            output=FileRef(name=_path_text(target, self._library.folders()[file.type]), path=str(target)),
             output_type=kind.name,
             vae=_reference(vae) if vae else None,
             tensor_type_rules=asked.tensor_type_rules,
@@ -208,7 +208,7 @@ def _reference(file: ModelFile) -> FileRef:
     return FileRef(name=file.name, path=file.path)
 
 
-def _shown(path: Path, folder: Path) -> str:
+def _path_text(path: Path, folder: Path) -> str:
     try:
         return path.relative_to(folder.resolve()).as_posix()
     except ValueError:
@@ -323,7 +323,7 @@ def _memory_warnings(expected: int) -> list[str]:
     return [f"The result of about {needed} is made in memory, of which {free} are free: this will be slow, or fail."]
 
 
-def _expected_bytes(inspected: Inspection, kind: WeightType) -> int:
+def _expected_size(inspected: Inspection, kind: WeightType) -> int:
     """About how large the result becomes: matrices in the new type where their rows divide, the rest in floats."""
     if not inspected.tensors:
         return inspected.size_bytes

@@ -18,7 +18,7 @@ from pydantic import Field
 from sdcpp_rest.core import architectures
 from sdcpp_rest.core.architectures import Architecture, Contents, Shapes
 from sdcpp_rest.core.catalog import COMPONENT_TYPES, LIST_NAMES, ModelFile, ModelType
-from sdcpp_rest.core.component_forms import form_of, name_score, vocabulary_of, wanted_forms
+from sdcpp_rest.core.component_forms import fitting_forms, form_of, name_score, vocabulary_of
 from sdcpp_rest.core.frozen import Frozen
 from sdcpp_rest.core.load_spec import Component
 from sdcpp_rest.core.presets import PRESETS, Preset
@@ -77,7 +77,10 @@ class _Seen(Frozen):
 
 
 class ModelDetection:
-    """See the module. All methods may be called from any thread."""
+    """Detects the family of a model file and which other files it needs.
+
+    All methods may be called from any thread.
+    """
 
     def __init__(self, library: ModelLibrary) -> None:
         self._library = library
@@ -144,26 +147,26 @@ class ModelDetection:
         budget = MAX_NEW_FILES
         lists = self._library.list()
         for role in roles:
-            wanted = wanted_forms(architecture, role, tensors)
+            wanted = fitting_forms(architecture, role, tensors)
             rated: list[tuple[tuple[int, int, int, str], Suggestion]] = []
             for order, kind in enumerate(_types_of(role)):
                 files = lists[LIST_NAMES[kind]]
                 for file in sorted(files, key=lambda file: -name_score(architecture, role, file.name)):
-                    seen = self._remembered(file)
+                    seen = self._recall(file)
                     if seen is None and budget > 0:
                         budget -= 1
                         seen = self._look(file)
                     if seen is None:
                         skipped.add(file.path)
                         continue
-                    suggestion, rank = _rated(model, architecture, role, wanted, file, seen)
+                    suggestion, rank = _rate(model, architecture, role, wanted, file, seen)
                     if suggestion is not None:
                         rated.append(((*rank, order, file.name), suggestion))
             rated.sort(key=lambda pair: pair[0])
             found[role] = tuple(suggestion for _, suggestion in rated[:MAX_SUGGESTIONS])
         return found, len(skipped)
 
-    def _remembered(self, file: ModelFile) -> _Seen | None:
+    def _recall(self, file: ModelFile) -> _Seen | None:
         key = (file.path, file.size_bytes, file.mtime_ns)
         with self._lock:
             if key not in self._seen:
@@ -189,7 +192,7 @@ class ModelDetection:
         return seen
 
 
-def _rated(
+def _rate(
     model: ModelFile, architecture: Architecture, role: str, wanted: tuple[str, ...], file: ModelFile, seen: _Seen
 ) -> tuple[Suggestion | None, tuple[int, int]]:
     """The suggestion of ``file`` as ``role``, and its rank (lower is better); ``None`` where it does not fit."""

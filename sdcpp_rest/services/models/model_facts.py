@@ -29,7 +29,10 @@ class FormatShare:
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """See the module. ``preset`` is the id of the family's or variant's preset."""
+    """Collects what a model file's header and sidecar say.
+
+    ``preset`` is the id of the family's or variant's preset.
+    """
 
     model_name: str
     model_type: ModelType

@@ -41,7 +41,7 @@ from sdcpp_rest.services.model_headers.inspection import Inspection
 from sdcpp_rest.services.models.load_checks import check_loadable, embedding_fault
 from sdcpp_rest.services.models.load_options import load_options
 from sdcpp_rest.services.models.model_folders import TypeFolder, is_outside, is_unchanged, model_type_named, scan
-from sdcpp_rest.services.models.model_names import Shelf, checked_name
+from sdcpp_rest.services.models.model_names import Shelf, check_name
 
 log = logging.getLogger(__name__)
 
@@ -167,9 +167,9 @@ class ModelLibrary:
         files.
         """
         kind = model_type_named("model_type", type)
-        wanted = checked_name(name)
+        wanted = check_name(name)
         shelf = self._shelf(kind)
-        found = shelf.named(wanted) or self._with_sum(shelf, wanted)
+        found = shelf.find(wanted) or self._with_sum(shelf, wanted)
         if len(found) == 1:
             return self._fresh(found[0])
         if found:
@@ -339,7 +339,7 @@ class ModelLibrary:
 
     def _below_models_dir(self, name: str) -> ModelFile | None:
         """A model file by its path below the models folder, wherever it lies there."""
-        wanted = checked_name(name)
+        wanted = check_name(name)
         path = Path(os.path.realpath(self._models_dir / wanted))
         if is_outside(path, self._models_dir) or path.suffix.lower() not in EXTENSIONS or not path.is_file():
             return None
@@ -367,7 +367,7 @@ class ModelLibrary:
 
     def _find_as(self, field: str, kind: ModelType, name: str) -> ModelFile:
         """`find`, blaming ``field``."""
-        checked_name(name, field)
+        check_name(name, field)
         try:
             return self.find(kind, name)
         except InvalidRequest as error:

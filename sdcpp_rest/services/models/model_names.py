@@ -19,7 +19,7 @@ class Shelf:
         self.files: list[ModelFile] = sorted(files, key=lambda file: (file.name.casefold(), file.name))
         self._indexes: dict[int, dict[str, list[ModelFile]]] = {}
 
-    def named(self, wanted: str) -> list[ModelFile]:
+    def find(self, wanted: str) -> list[ModelFile]:
         """The files that ``wanted`` means: the strictest reading that fits any decides. Empty when none does."""
         folded = wanted.casefold()
         for number, reading in enumerate(_READINGS):
@@ -73,7 +73,7 @@ _READINGS: tuple[Callable[[str], str], ...] = (
 )
 
 
-def checked_name(name: str, field: str = "model_name") -> str:
+def check_name(name: str, field: str = "model_name") -> str:
     """``name`` with ``/`` between its parts. Raises InvalidRequest, blaming ``field``, for what is no name and for what
     leads out of the model folders."""
     wanted = name.strip().replace("\\", "/")

@@ -24,7 +24,7 @@ from sdcpp_rest.errors import Conflict, EngineUnavailable, InvalidRequest, Model
 from sdcpp_rest.services.model_headers.inspection import Inspection, NotAModel, inspect_parts
 from sdcpp_rest.services.models.model_folders import is_outside, model_type_named
 from sdcpp_rest.services.models.model_library import ModelLibrary
-from sdcpp_rest.services.models.model_names import checked_name
+from sdcpp_rest.services.models.model_names import check_name
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +77,10 @@ class Uploaded:
 
 
 class ModelUploads:
-    """See the module. Thread-safe; an `Upload` belongs to one thread."""
+    """Receives uploaded model files, checks them and gives them their place.
+
+    Thread-safe; an `Upload` belongs to one thread.
+    """
 
     def __init__(self, library: ModelLibrary, models_dir: Path) -> None:
         self._library = library
@@ -116,20 +119,20 @@ class ModelUploads:
     def take(self, temporary: Path, wish: Wish) -> Uploaded:
         """Give the whole file at ``temporary`` its place. Raises as `begin`, NotAModel when it is no model."""
         kind, target = self.place(wish)
-        inspected = _looked_into(temporary, target.name)
+        inspected = _inspect(temporary, target.name)
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             # A folder on the way may have become a link since it was looked at.
             self._check_inside(kind, target)
             if not _on_one_disk(temporary, target.parent):
-                temporary = _moved_beside(temporary, target)
+                temporary = _move_beside(temporary, target)
             with self._lock:  # of two uploads of one name, the second finds the first's file
                 _refuse_taken(target, wish)
                 os.replace(temporary, target)
         except OSError as error:
             raise disk_error(error, target.parent) from None
         self._library.refresh()
-        return self._uploaded(kind, wish, target, inspected)
+        return self._record_upload(kind, wish, target, inspected)
 
     def place(self, wish: Wish) -> tuple[ModelType, Path]:
         """The type and the path of the file that ``wish`` means. Raises InvalidRequest, Conflict when it is taken."""
@@ -137,7 +140,7 @@ class ModelUploads:
         _check_file_name(wish.name)
         folder = self._library.folders()[kind]
         if wish.subfolder:
-            parts = checked_name(wish.subfolder, "subfolder").split("/")
+            parts = check_name(wish.subfolder, "subfolder").split("/")
             for part in parts:
                 _check_part("subfolder", part)
             if len(parts) > _MAX_DEPTH:
@@ -155,7 +158,7 @@ class ModelUploads:
                 "subfolder: that folder leads out of the model folders", field="subfolder", value=target.parent.name
             )
 
-    def _uploaded(self, kind: ModelType, wish: Wish, target: Path, inspected: Inspection) -> Uploaded:
+    def _record_upload(self, kind: ModelType, wish: Wish, target: Path, inspected: Inspection) -> Uploaded:
         name = f"{wish.subfolder.strip().replace(chr(92), '/')}/{wish.name}" if wish.subfolder else wish.name
         warnings = list(inspected.warnings)
         homes = _HOMES.get(inspected.contents)
@@ -274,7 +277,7 @@ def _refuse_taken(target: Path, wish: Wish) -> None:
         raise Conflict(f"{target.name} exists already; set overwrite to replace it", field="overwrite", value=False)
 
 
-def _looked_into(temporary: Path, name: str) -> Inspection:
+def _inspect(temporary: Path, name: str) -> Inspection:
     try:
         return inspect_parts([str(temporary)])
     except NotAModel as error:
@@ -285,7 +288,7 @@ def _on_one_disk(one: Path, other: Path) -> bool:
     return one.stat().st_dev == other.stat().st_dev
 
 
-def _moved_beside(temporary: Path, target: Path) -> Path:
+def _move_beside(temporary: Path, target: Path) -> Path:
     """The file on the disk of ``target``: what was received before the type was known may lie on another one."""
     check_room(target.parent, temporary.stat().st_size)
     beside = target.with_name(temporary.name)

@@ -46,7 +46,7 @@ def mask_of(field: str, file: bytes, *, only_alpha: bool = False) -> str | None:
     return base64.b64encode(written.getvalue()).decode("ascii")
 
 
-def fitted(given: tuple[int, int], usual: tuple[int, int], largest: int) -> tuple[int, int]:
+def fit_size(given: tuple[int, int], usual: tuple[int, int], largest: int) -> tuple[int, int]:
     """A size with about the proportions of ``given`` and the area of ``usual``: models draw badly far from theirs.
 
     Sides are multiples of 16, from 64 to ``largest``.

@@ -27,7 +27,7 @@ _GREY = (127, 127, 127)
 
 @dataclass(frozen=True)
 class Repaint:
-    """What to hand to the model (``picture`` and ``mask`` are of its size), and what `finished` needs afterwards.
+    """What to hand to the model (``picture`` and ``mask`` are of its size), and what `paste_back` needs afterwards.
 
     ``background`` is the untouched picture, ``keep`` how much of it stays (white: all of it), ``box`` the part of it
     that was drawn, ``None`` for the whole.
@@ -40,7 +40,7 @@ class Repaint:
     box: Box | None
 
 
-def resized(picture: Image.Image, size: Size, mode: Resize) -> Image.Image:
+def resize_to(picture: Image.Image, size: Size, mode: Resize) -> Image.Image:
     """``picture`` at ``size``: stretched, cropped to its proportions, or whole with its edges drawn out."""
     if picture.size == size:
         return picture
@@ -54,7 +54,7 @@ def resized(picture: Image.Image, size: Size, mode: Resize) -> Image.Image:
         (max(1, round(picture.width * scale)), max(1, round(picture.height * scale))), Image.Resampling.LANCZOS
     )
     # The outermost row and column, repeated, is less of an edge than any colour.
-    whole = _drawn_out(inner, size)
+    whole = _extend_edges(inner, size)
     whole.paste(inner, ((width - inner.width) // 2, (height - inner.height) // 2))
     return whole
 
@@ -76,7 +76,7 @@ def mask_of(picture: Image.Image, size: Size, *, inverted: bool = False, rounded
     return ImageOps.invert(mask) if inverted else mask
 
 
-def blurred(mask: Image.Image, blur_x: float, blur_y: float) -> Image.Image:
+def blur(mask: Image.Image, blur_x: float, blur_y: float) -> Image.Image:
     """``mask`` with soft edges; the blurs are standard deviations in pixels."""
     if blur_x <= 0 and blur_y <= 0:
         return mask
@@ -93,13 +93,13 @@ def part_around(mask: Image.Image, padding: int, size: Size) -> Box | None:
     right, bottom = min(mask.width, inner[2] + padding), min(mask.height, inner[3] + padding)
     wanted = size[0] / size[1]
     if (right - left) / (bottom - top) > wanted:
-        top, bottom = _widened(top, bottom, round((right - left) / wanted), mask.height)
+        top, bottom = _widen(top, bottom, round((right - left) / wanted), mask.height)
     else:
-        left, right = _widened(left, right, round((bottom - top) * wanted), mask.width)
+        left, right = _widen(left, right, round((bottom - top) * wanted), mask.width)
     return left, top, right, bottom
 
 
-def filled(picture: Image.Image, mask: Image.Image, filling: Filling, seed: int) -> Image.Image:
+def fill(picture: Image.Image, mask: Image.Image, filling: Filling, seed: int) -> Image.Image:
     """``picture`` (RGB) with its masked part replaced before the model sees it: by the colours around it, by noise, by
     plain grey, or by nothing else."""
     if filling == "original":
@@ -112,7 +112,7 @@ def filled(picture: Image.Image, mask: Image.Image, filling: Filling, seed: int)
     return Image.composite(Image.frombytes("RGB", picture.size, noise), picture, mask)
 
 
-def prepared(
+def prepare_repaint(
     picture: Image.Image,
     mask: Image.Image,
     size: Size,
@@ -131,17 +131,17 @@ def prepared(
     box = part_around(mask, padding, size) if only_masked else None
     background = to_rgb(picture, None)
     if box is not None:
-        drawn, drawn_mask = resized(background.crop(box), size, "fill"), resized(mask.crop(box), size, "fill")
+        drawn, drawn_mask = resize_to(background.crop(box), size, "fill"), resize_to(mask.crop(box), size, "fill")
         keep = ImageOps.invert(mask)
     else:
-        background = drawn = resized(background, size, resize)
-        drawn_mask = resized(mask, size, resize)
+        background = drawn = resize_to(background, size, resize)
+        drawn_mask = resize_to(mask, size, resize)
         # Twice as white: the blurred edge belongs to what is drawn anew, or its seam would show.
         keep = ImageOps.invert(drawn_mask.point(lambda value: min(255, value * 2)))
-    return Repaint(filled(drawn, drawn_mask, filling, seed), drawn_mask, background, keep, box)
+    return Repaint(fill(drawn, drawn_mask, filling, seed), drawn_mask, background, keep, box)
 
 
-def finished(drawn: Image.Image, work: Repaint) -> Image.Image:
+def paste_back(drawn: Image.Image, work: Repaint) -> Image.Image:
     """What the model has drawn, put back into the untouched picture."""
     canvas = work.background
     if work.box is not None:
@@ -154,7 +154,7 @@ def finished(drawn: Image.Image, work: Repaint) -> Image.Image:
     return Image.composite(canvas, drawn, work.keep)
 
 
-def _widened(low: int, high: int, wanted: int, limit: int) -> tuple[int, int]:
+def _widen(low: int, high: int, wanted: int, limit: int) -> tuple[int, int]:
     """``low`` to ``high`` made ``wanted`` long around its middle, inside 0 to ``limit``."""
     missing = max(0, wanted - (high - low))
     low -= missing // 2
@@ -164,7 +164,7 @@ def _widened(low: int, high: int, wanted: int, limit: int) -> tuple[int, int]:
     return max(0, low), min(limit, high - min(0, low))
 
 
-def _drawn_out(inner: Image.Image, size: Size) -> Image.Image:
+def _extend_edges(inner: Image.Image, size: Size) -> Image.Image:
     width, height = size
     left, top = (width - inner.width) // 2, (height - inner.height) // 2
     # Stretched below all: where rounding leaves a gap of one pixel, there is something in it.

@@ -124,7 +124,7 @@ def save_inputs(
             folder.mkdir(parents=True, exist_ok=True)
             names[role] = f"{role}.png"
             with _decoding:
-                picture = _prepared(role, open_picture(role, decode_base64(role, text)), size)
+                picture = _prepare(role, open_picture(role, decode_base64(role, text)), size)
                 if resizes_references and role.startswith("ref_images"):
                     _check_reference(role, picture.size, size)
                 picture.save(folder / names[role], "PNG", compress_level=1)
@@ -146,7 +146,7 @@ def _check_reference(role: str, given: tuple[int, int], size: tuple[int, int]) -
             )
 
 
-def _prepared(role: str, picture: Image.Image, size: tuple[int, int]) -> Image.Image:
+def _prepare(role: str, picture: Image.Image, size: tuple[int, int]) -> Image.Image:
     if role == "mask_image":
         return to_mask(picture, size)
     keeps_its_size = role.startswith(("ref_images.", "pm_id_images."))

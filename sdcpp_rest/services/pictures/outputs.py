@@ -90,7 +90,7 @@ class Outputs:
         (target / ENCODED_NAME).unlink(missing_ok=True)
         return outputs
 
-    def published(self, job_id: str) -> tuple[str, ...] | None:
+    def find_published(self, job_id: str) -> tuple[str, ...] | None:
         """The outputs of a job whose folder is whole, or ``None``."""
         try:
             record = json.loads((self.output_dir / job_id / RECORD_NAME).read_text(encoding="utf-8"))
@@ -129,7 +129,7 @@ class Outputs:
             return False
         self._bin_root.mkdir(exist_ok=True)
         self._drop(target)
-        return _moved(source, target)
+        return _move(source, target)
 
     def restore(self, job_id: str) -> bool:
         """Move a job's folder from the bin back; says whether there was one. A folder that is there already stays, and
@@ -140,7 +140,7 @@ class Outputs:
         source, target = self._bin_root / _plain(job_id), self.output_dir / job_id
         if os.path.lexists(target):
             return False
-        return _moved(source, target)
+        return _move(source, target)
 
     def purge(self, job_id: str) -> None:
         """Remove a job's folder from the bin for good. One that is not in the bin stays. Raises OSError."""
@@ -241,7 +241,7 @@ class Outputs:
         """
         hidden = self._spool_root / f"{uuid.uuid4().hex}.gone"
         try:
-            if _moved(path, hidden):
+            if _move(path, hidden):
                 _erase(hidden)
         except OSError:
             # No rename from here to there: the spool was removed, or the folder is another disk.
@@ -262,7 +262,7 @@ def _plain(job_id: str) -> str:
     return job_id
 
 
-def _moved(source: Path, target: Path) -> bool:
+def _move(source: Path, target: Path) -> bool:
     """Rename; says whether there was anything. Raises OSError for all other reasons not to."""
     try:
         os.rename(source, target)

@@ -21,7 +21,7 @@ _UNICODE, _ASCII, _UNDEFINED = b"UNICODE\0", b"ASCII\0\0\0", b"\0" * 8
 _EXIF_BYTES = 60_000
 
 
-def encoded(picture: Image.Image, form: str, quality: int, texts: Mapping[str, str]) -> bytes:
+def encode(picture: Image.Image, form: str, quality: int, texts: Mapping[str, str]) -> bytes:
     """``picture`` as a file of ``form`` (one of `FORMATS`); ``quality`` 1..100 for all but PNG.
 
     ``texts`` become chunks of a PNG; in the other formats only the one called `KEY` is kept, as EXIF's UserComment.

@@ -124,7 +124,7 @@ def _step_back() -> None:
 
 def _read_or_draw(path: Path, stamp: str) -> bytes | None:
     # Whoever was here before may have drawn the same one.
-    return _read_kept(thumbnail_of(path), stamp) or _drawn(path, stamp)
+    return _read_kept(thumbnail_of(path), stamp) or _draw(path, stamp)
 
 
 def _read_kept(kept: Path, stamp: str) -> bytes | None:
@@ -137,7 +137,7 @@ def _read_kept(kept: Path, stamp: str) -> bytes | None:
     return body if is_whole and _comment(stamp) in body[:1000] else None
 
 
-def _drawn(path: Path, stamp: str) -> bytes | None:
+def _draw(path: Path, stamp: str) -> bytes | None:
     """``None`` for what cannot be drawn."""
     try:
         small = _poster(path) if path.suffix.lower() in VIDEO_ENDINGS else _shrunk(path)

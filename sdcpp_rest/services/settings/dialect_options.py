@@ -17,7 +17,10 @@ MAX_BYTES = 262_144
 
 
 class DialectOptions:
-    """See the module. Thread-safe."""
+    """Keeps the options that a dialect's clients set, across restarts.
+
+    Thread-safe.
+    """
 
     def __init__(self, store: SettingsStore, dialect: str) -> None:
         self._store = store

@@ -30,7 +30,7 @@ class PreviewChoice:
         self._settings = settings
         self._supervisor = supervisor
         self._lock = threading.Lock()
-        self._current = self._remembered(PreviewSettings(**initial.model_dump()))
+        self._current = self._read_stored(PreviewSettings(**initial.model_dump()))
         supervisor.set_preview(self._current)
 
     def get(self) -> dict[str, Any]:
@@ -47,7 +47,7 @@ class PreviewChoice:
             self._supervisor.set_preview(changed)
         return changed.model_dump()
 
-    def _remembered(self, initial: PreviewSettings) -> PreviewSettings:
+    def _read_stored(self, initial: PreviewSettings) -> PreviewSettings:
         stored = self._settings.get(_KEY)
         if stored is None:
             return initial

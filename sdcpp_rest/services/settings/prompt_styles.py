@@ -30,7 +30,10 @@ class PromptStyle(Frozen):
 
 
 class PromptStyles:
-    """See the module. Thread-safe; a file that is not there, or cannot be read, holds no styles."""
+    """Reads named prompt styles from a CSV file and adds them to prompts.
+
+    Thread-safe; a file that is not there, or cannot be read, holds no styles.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -42,7 +45,7 @@ class PromptStyles:
         """In the file's order."""
         return [*self._current().values()]
 
-    def applied(self, prompt: str, negative_prompt: str, names: Iterable[str]) -> tuple[str, str, list[str]]:
+    def apply(self, prompt: str, negative_prompt: str, names: Iterable[str]) -> tuple[str, str, list[str]]:
         """Both prompts with the styles added one after the other, and the names that no style has."""
         styles, unknown = self._current(), []
         for name in names:
@@ -50,8 +53,8 @@ class PromptStyles:
             if style is None:
                 unknown.append(name)
                 continue
-            prompt = merged(style.prompt, prompt)
-            negative_prompt = merged(style.negative_prompt, negative_prompt)
+            prompt = merge(style.prompt, prompt)
+            negative_prompt = merge(style.negative_prompt, negative_prompt)
         return prompt, negative_prompt, unknown
 
     def _current(self) -> dict[str, PromptStyle]:
@@ -85,7 +88,7 @@ class PromptStyles:
         return found
 
 
-def merged(style: str, prompt: str) -> str:
+def merge(style: str, prompt: str) -> str:
     """``prompt`` with one style's text around it or behind it."""
     if PLACE in style:
         return style.replace(PLACE, prompt)

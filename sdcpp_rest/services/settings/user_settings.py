@@ -63,7 +63,9 @@ class OutputLayout(Frozen):
 
 
 class UserSettings:
-    """See the module. Thread-safe.
+    """Keeps what users choose while the server runs, section by section.
+
+    Thread-safe.
 
     Args:
         defaults: the configuration's values for what may be overridden here.
@@ -108,7 +110,7 @@ class UserSettings:
         Raises PayloadTooLarge when they would be larger than `PREFERENCES_BYTES` as JSON.
         """
         with self._lock:
-            merged = _merged(self.preferences(), patch)
+            merged = _merge(self.preferences(), patch)
             size = len(json.dumps(merged))
             if size > PREFERENCES_BYTES:
                 raise PayloadTooLarge(
@@ -170,14 +172,14 @@ def _key(section: Section) -> str:
     return f"settings.{section}"
 
 
-def _merged(whole: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
+def _merge(whole: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
     merged = dict(whole)
     for name, value in patch.items():
         if value is None:
             merged.pop(name, None)
         elif isinstance(value, Mapping):
             inner = merged.get(name)
-            merged[name] = _merged(inner if isinstance(inner, Mapping) else {}, value)
+            merged[name] = _merge(inner if isinstance(inner, Mapping) else {}, value)
         else:
             merged[name] = value
     return merged

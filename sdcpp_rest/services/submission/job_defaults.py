@@ -32,7 +32,7 @@ _ASKED_FOR = frozenset({"prompt"}) | FOUND_HERE
 
 
 class JobDefaults:
-    """See the module."""
+    """Fills the fields that a request left out."""
 
     def __init__(self, limits: LimitsConfig, library: ModelLibrary, settings: UserSettings) -> None:
         self._limits = limits

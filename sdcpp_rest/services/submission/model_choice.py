@@ -23,7 +23,10 @@ _WHOLE_SUM = re.compile(r"^[0-9a-fA-F]{64}$")
 
 
 class ModelChoice:
-    """See the module. Thread-safe."""
+    """Finds the model that a request names and makes the load spec of its job.
+
+    Thread-safe.
+    """
 
     def __init__(self, library: ModelLibrary, models: ModelSlot, hashes: ModelHashes) -> None:
         self._library = library
@@ -60,7 +63,7 @@ class ModelChoice:
 
     def _with_sum(self, kinds: tuple[ModelType, ...], sha256: str) -> ModelFile | None:
         """Known sums were looked at by the library. Every other file is read once, and never again."""
-        known = self._hashes.known()
+        known = self._hashes.known_sums()
         for kind in kinds:
             for files in self._library.list(kind).values():
                 for file in files:

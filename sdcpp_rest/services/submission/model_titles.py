@@ -46,7 +46,10 @@ class Titled:
 
 
 class ModelTitles:
-    """See the module. Thread-safe."""
+    """Lists models by the titles that AUTOMATIC1111-like tools show, and finds them by one.
+
+    Thread-safe.
+    """
 
     def __init__(self, library: ModelLibrary, hashes: ModelHashes, models: ModelSlot, choice: ModelChoice) -> None:
         self._choice = choice
@@ -60,11 +63,11 @@ class ModelTitles:
 
     def all(self) -> list[Titled]:
         """Every model that can be chosen, by name."""
-        listed, known = self._library.list(), self._hashes.known()
+        listed, known = self._library.list(), self._hashes.known_sums()
         files = [*listed["checkpoints"], *listed["diffusion_models"]]
         return [Titled(file, known.get(file.path, file.size_bytes, file.mtime_ns)) for file in files]
 
-    def selected(self) -> Titled | None:
+    def selected_model(self) -> Titled | None:
         """The model that is chosen now; ``None`` for none, or for one whose file is gone."""
         spec = self._models.selected
         return self.of(spec.model) if spec is not None else None

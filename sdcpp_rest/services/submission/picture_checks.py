@@ -57,7 +57,10 @@ class Settled:
 
 
 class PictureChecks:
-    """See the module. ``memory`` answers the bytes of all memories together, ``None`` where nobody should care."""
+    """Checks the parameters that only pictures have: hires fix, ControlNet, references, upscaling.
+
+    ``memory`` answers the bytes of all memories together, ``None`` where nobody should care.
+    """
 
     def __init__(
         self,
@@ -79,7 +82,7 @@ class PictureChecks:
         ``embedding_name`` is PhotoMaker's file about the face. Raises InvalidRequest, NoUpscalerLoaded.
         """
         check_bounds(params, picture_bounds(self._limits))
-        family = architectures.named(spec.architecture)
+        family = architectures.architecture_named(spec.architecture)
         if family is not None and not family.makes_images:
             raise InvalidRequest(f"{spec.model.name} ({family.name}) makes videos, not pictures")
         warnings = _wording_warnings(params, spec)
@@ -101,13 +104,13 @@ class PictureChecks:
         work = params.width * params.height * step_count(params)
         words = "width x height x steps x batch_count"
         if params.hires:
-            width, height = params.drawn_size
+            width, height = params.picture_size
             work += width * height * (params.hires_steps or step_count(params))
             words += " (with the hires fix)"
         check_work(work * params.batch_count, words, self._limits)
 
     def _check_memory(self, params: ImageParams, spec: LoadSpec, warnings: list[str]) -> None:
-        width, height = params.drawn_size
+        width, height = params.picture_size
         memory = self._memory() if width * height > _USUAL_PIXELS else None
         if memory is None:
             return
@@ -217,10 +220,10 @@ class PictureChecks:
         if "control_image" in images:
             raise InvalidRequest("hires: the hires fix does not work together with a control image", field="hires")
         params = params.model_copy(update={**self._hires_upscaler(params.hires_upscaler), **_hires_size(params)})
-        side = max(params.drawn_size)
+        side = max(params.picture_size)
         if not SMALLEST_SIDE <= side <= self._limits.side:
             name = "hires_width" if params.hires_width else "hires_scale"
-            size = "{}x{}".format(*params.drawn_size)
+            size = "{}x{}".format(*params.picture_size)
             raise InvalidRequest(
                 f"{name} makes the picture {size}; sides of {SMALLEST_SIDE} to {self._limits.side} pixels are allowed "
                 "(limits.side)",
@@ -262,7 +265,7 @@ class PictureChecks:
         ready = self._upscalers.ready if self._upscalers.resident == chosen else None
         factor = ready.factor if ready else autoencoders.upscale_factor(chosen.model)
         times = factor**params.upscale_repeats
-        width, height = (side * times for side in params.drawn_size)
+        width, height = (side * times for side in params.picture_size)
         largest = self._limits.upscaled_side
         if max(width, height) > largest:
             raise InvalidRequest(

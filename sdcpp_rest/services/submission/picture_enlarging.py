@@ -46,7 +46,10 @@ class Enlargement(Frozen):
 
 
 class PictureEnlarging:
-    """See the module. Thread-safe; ``largest_side`` bounds what is made, in pixels."""
+    """Enlarges a picture by any factor or to any size, with an upscaler model or by resampling.
+
+    Thread-safe; ``largest_side`` bounds what is made, in pixels.
+    """
 
     def __init__(
         self,
@@ -72,7 +75,7 @@ class PictureEnlarging:
                 return resampler
         return self._upscalers.build_spec(name)
 
-    def enlarged(
+    def enlarge(
         self, picture: Image.Image, upscaler: UpscalerSpec | Resampler, wanted: Enlargement, *, origin: str, owner: str
     ) -> Image.Image:
         """``picture`` made larger; blocks. Raises InvalidRequest (too large), GenerationFailed (also when it was
@@ -92,7 +95,7 @@ class PictureEnlarging:
         else:
             grown, resampling = picture, _FILTERS[upscaler]
         result = grown if grown.size == target else grown.resize(target, resampling)
-        return _cropped(result, wanted.width, wanted.height) if wanted.crops and wanted.width else result
+        return _crop(result, wanted.width, wanted.height) if wanted.crops and wanted.width else result
 
     def _through_the_queue(
         self, picture: Image.Image, upscaler: UpscalerSpec, target: tuple[int, int], origin: str, owner: str
@@ -120,7 +123,7 @@ class PictureEnlarging:
             return result
 
 
-def blended(first: Image.Image, second: Image.Image, share: float) -> Image.Image:
+def blend(first: Image.Image, second: Image.Image, share: float) -> Image.Image:
     """``second`` laid over ``first``; ``share`` from 0 (nothing of it) to 1."""
     second = second if second.size == first.size else second.resize(first.size, Image.Resampling.LANCZOS)
     return Image.blend(first.convert("RGB"), second.convert("RGB"), share)
@@ -130,7 +133,7 @@ def _cut(side: float) -> int:
     return max(_GRID, math.floor(side + 1e-6) // _GRID * _GRID)
 
 
-def _cropped(picture: Image.Image, width: int, height: int) -> Image.Image:
+def _crop(picture: Image.Image, width: int, height: int) -> Image.Image:
     """The middle of a picture; black where it does not reach."""
     whole = Image.new("RGB", (width, height))
     whole.paste(picture.convert("RGB"), ((width - picture.width) // 2, (height - picture.height) // 2))

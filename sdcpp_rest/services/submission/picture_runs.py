@@ -18,7 +18,10 @@ from sdcpp_rest.services.submission.picture_submission import Submission
 
 
 class PictureRuns:
-    """See the module. Thread-safe."""
+    """Submits several pictures as one job each and collects them as they finish.
+
+    Thread-safe.
+    """
 
     def __init__(self, submission: Submission, queue: JobQueue) -> None:
         self._submission = submission
@@ -56,7 +59,7 @@ class PictureRuns:
     def results(self, jobs: Sequence[Job]) -> list[Job]:
         """Wait for all; those that were finished, in order. Cancelled ones are left out, unless all were.
 
-        Raises what `finished` raises for the first that failed (the others are cancelled then), Conflict when all were
+        Raises as `job_with_pictures` for the first that failed (the others are cancelled then), Conflict when all were
         cancelled, EngineUnavailable when the server stops meanwhile (the jobs go on when it is back).
         """
         done = list(self._each(jobs))
@@ -68,7 +71,7 @@ class PictureRuns:
         for job in jobs:
             ended = self._queue.wait(job.id)
             try:
-                done = finished(ended)
+                done = job_with_pictures(ended)
             except SdcppRestError:
                 self.cancel(jobs)
                 raise
@@ -82,7 +85,7 @@ class PictureRuns:
                 self._queue.cancel(job.id)
 
 
-def finished(job: Job) -> Job | None:
+def job_with_pictures(job: Job) -> Job | None:
     """A job that has ended: itself if it has pictures, ``None`` if it was cancelled.
 
     Raises EngineDied or GenerationFailed, with the job's error, if it failed.

@@ -21,7 +21,7 @@ from sdcpp_rest.services.submission.sampling_intake import SamplingIntake
 
 
 class Submission:
-    """See the module."""
+    """Checks a request for pictures and submits it as a job."""
 
     def __init__(self, models: ModelSlot, intake: SamplingIntake, checks: PictureChecks, entry: JobEntry) -> None:
         self._models = models

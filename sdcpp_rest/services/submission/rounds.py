@@ -30,7 +30,7 @@ _MOST_PENDING = 1000
 class Round:
     """One caller's call. ``name`` and ``token`` are the caller's words for it; ``count`` is how many jobs it will have.
 
-    ``glimpses`` holds the last preview (a picture file's bytes) of each job that was stopped while it was computed.
+    ``last_previews`` holds the last preview (a picture file's bytes) of each job stopped while it was computed.
     """
 
     owner: str
@@ -44,7 +44,7 @@ class Round:
     finished: int = 0
     interrupted: bool = False
     skipped: set[str] = field(default_factory=set)
-    glimpses: dict[str, bytes] = field(default_factory=dict)
+    last_previews: dict[str, bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -53,11 +53,11 @@ class Drawn:
 
     index: int
     job: Job
-    glimpse: bytes | None = None
+    last_preview: bytes | None = None
 
 
 @dataclass(frozen=True)
-class Standing:
+class RoundProgress:
     """What a caller's work is doing: the round it belongs to (``None`` for a job that nobody waits for), the job the
     engine has of it (``None`` while it waits), or only a job that waits."""
 
@@ -67,7 +67,10 @@ class Standing:
 
 
 class Rounds:
-    """See the module. Thread-safe."""
+    """Submits the jobs of one call together, waits for them, and stops them together.
+
+    Thread-safe.
+    """
 
     def __init__(self, queue: JobQueue, active: ActiveJobs) -> None:
         self._queue = queue
@@ -114,7 +117,7 @@ class Rounds:
                 opened.finished += 1
                 if ended.status == "failed":
                     raise GenerationFailed(ended.error or "The job failed", job_id=ended.id, reason=ended.error_code)
-                drawn.append(Drawn(k, ended, opened.glimpses.get(ended.id)))
+                drawn.append(Drawn(k, ended, opened.last_previews.get(ended.id)))
             return drawn
         except Exception:
             for job in reversed(jobs):
@@ -123,27 +126,27 @@ class Rounds:
 
     # --- looking ----------------------------------------------------------------------------------------------------
 
-    def standing(self, owner: str | None) -> Standing | None:
+    def progress_of(self, owner: str | None) -> RoundProgress | None:
         """What ``owner``'s (``None``: anybody's) running job is doing, else the oldest of theirs that waits; ``None``
         when they have nothing in the queue."""
         running = self._running(owner)
         if running is not None:
-            return self._seen(self._round_of(running.job.id), running)
+            return self._round_progress(self._round_of(running.job.id), running)
         with self._lock:
             mine = [one for one in self._open if owner in (None, one.owner) and one.finished < one.count]
         if mine:
-            return Standing(mine[0], None)
+            return RoundProgress(mine[0], None)
         waiting = self._queue.list(limit=_MOST_PENDING, status={"pending"}, order="asc")
-        return next((Standing(None, None, job.id) for job in waiting if owner in (None, job.owner)), None)
+        return next((RoundProgress(None, None, job.id) for job in waiting if owner in (None, job.owner)), None)
 
-    def named(self, token: str) -> Standing | None:
+    def find(self, token: str) -> RoundProgress | None:
         """The open round with that token."""
         with self._lock:
             found = next((one for one in self._open if one.token == token), None)
         if found is None:
             return None
         active = next((one for one in self._active.all() if one.job.id in found.job_ids), None)
-        return self._seen(found, active)
+        return self._round_progress(found, active)
 
     def has_ended(self, token: str) -> bool:
         """Whether a round of that token was closed lately."""
@@ -160,11 +163,11 @@ class Rounds:
     # --- stopping ---------------------------------------------------------------------------------------------------
 
     def interrupt(self, owner: str | None) -> bool:
-        """Stop what `standing` names, with all jobs of its round; finished pictures stay. False when there is nothing.
+        """Stop what `progress_of` names, with all jobs of its round; finished pictures stay. False: nothing to stop.
 
         The engine stops at its next step: this does not wait for it.
         """
-        found = self.standing(owner)
+        found = self.progress_of(owner)
         if found is None:
             return False
         if found.round is None:
@@ -174,19 +177,19 @@ class Rounds:
         with self._lock:
             found.round.interrupted = True
             job_ids = [*found.round.job_ids]
-        self._keep_glimpse(found)
+        self._keep_preview(found)
         # The last one first, or the next would begin as soon as the running one has stopped.
         for job_id in reversed(job_ids):
             self._cancel(job_id)
         return True
 
     def skip(self, owner: str | None) -> bool:
-        """Stop the running job of `standing` alone; its round goes on with the next. False when nothing runs."""
-        found = self.standing(owner)
+        """Stop the running job of `progress_of` alone; its round goes on with the next. False when nothing runs."""
+        found = self.progress_of(owner)
         if found is None or found.active is None:
             return False
         if found.round is not None:
-            self._keep_glimpse(found)
+            self._keep_preview(found)
             found.round.skipped.add(found.active.job.id)
         self._cancel(found.active.job.id)
         return True
@@ -202,18 +205,18 @@ class Rounds:
         with self._lock:
             return next((one for one in self._open if job_id in one.job_ids), None)
 
-    def _seen(self, found: Round | None, active: ActiveJob | None) -> Standing:
+    def _round_progress(self, found: Round | None, active: ActiveJob | None) -> RoundProgress:
         if found is not None and active is not None and found.began_at is None:
             started_at = active.job.started_at or utc_now()
             found.began_at = time.monotonic() - (utc_now() - started_at).total_seconds()
-        return Standing(found, active)
+        return RoundProgress(found, active)
 
-    def _keep_glimpse(self, found: Standing) -> None:
+    def _keep_preview(self, found: RoundProgress) -> None:
         """Read before the cancel: the file goes with the job."""
         if found.round is None or found.active is None or found.active.preview_path is None:
             return
         with contextlib.suppress(OSError):
-            found.round.glimpses[found.active.job.id] = Path(found.active.preview_path).read_bytes()
+            found.round.last_previews[found.active.job.id] = Path(found.active.preview_path).read_bytes()
 
     def _cancel(self, job_id: str) -> None:
         active = self._active.get(job_id)

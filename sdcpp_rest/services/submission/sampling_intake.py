@@ -23,7 +23,10 @@ P = TypeVar("P", bound=SamplingParams)
 
 
 class SamplingIntake:
-    """See the module. ``ready`` answers what the running engine knows, ``None`` while there is none."""
+    """Checks the parameters that pictures and videos share, and fills in their defaults.
+
+    ``ready`` answers what the running engine knows, ``None`` while there is none.
+    """
 
     def __init__(
         self, limits: LimitsConfig, library: ModelLibrary, defaults: JobDefaults, ready: Callable[[], Ready | None]
@@ -39,10 +42,10 @@ class SamplingIntake:
         Raises InvalidRequest.
         """
         given = {name: value for name, value in asked.items() if name not in checks.FOUND_HERE}
-        params = checks.typed(kind, {**self._defaults.of(kind, mode, spec, self.ready()), **given})
+        params = checks.check_types(kind, {**self._defaults.of(kind, mode, spec, self.ready()), **given})
         checks.check_prompts(params, self.limits)
         loras = self.library.resolve_loras(params.prompt)
-        seed = checks.drawn_seed(params.seed, self.limits)
+        seed = checks.choose_seed(params.seed, self.limits)
         params = params.model_copy(update={"loras": loras, "seed": seed})
         checks.check_sampling(params, self.limits)
         checks.check_names({"sampler": params.sampler, "scheduler": params.scheduler}, self.ready())
@@ -51,7 +54,7 @@ class SamplingIntake:
 
     def usual(self, kind: type[P], mode: Mode, spec: LoadSpec) -> P:
         """What becomes of a request that says nothing at all; its seed of -1 is not drawn yet."""
-        return checks.typed(kind, {"prompt": "", **self._defaults.of(kind, mode, spec, self.ready())})
+        return checks.check_types(kind, {"prompt": "", **self._defaults.of(kind, mode, spec, self.ready())})
 
     def defaults(self, kind: type[SamplingParams], mode: Mode, spec: LoadSpec) -> dict[str, Any]:
         """What omitted fields become, as far as the model or its users have an opinion; the rest is up to the caller,
@@ -59,7 +62,7 @@ class SamplingIntake:
         return self._defaults.of(kind, mode, spec, self.ready())
 
     def _warnings(self, params: SamplingParams, spec: LoadSpec) -> list[str]:
-        family = architectures.named(spec.architecture)
+        family = architectures.architecture_named(spec.architecture)
         found = [
             self.library.size_warning(spec, params.width, params.height),
             architectures.scheduler_warning(family, params.scheduler) if family else None,

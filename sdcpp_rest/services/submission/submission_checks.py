@@ -83,7 +83,7 @@ def check_bounds(params: Frozen, bounds: Mapping[str, Bounds], prefix: str = "")
             raise out_of_range(f"{prefix}{name}", value, f"from {low:g} to {high:g}")
 
 
-def typed(kind: type[F], values: Mapping[str, Any]) -> F:
+def check_types(kind: type[F], values: Mapping[str, Any]) -> F:
     """The last word on types: a dialect that lets a wrong one through must not make it the server's error."""
     if "prompt" in kind.model_fields and "prompt" not in values:
         raise InvalidRequest("prompt is required", field="prompt")
@@ -95,7 +95,7 @@ def typed(kind: type[F], values: Mapping[str, Any]) -> F:
         raise InvalidRequest(f"{field}: {first['msg']}", field=field) from None
 
 
-def drawn_seed(seed: int, limits: LimitsConfig) -> int:
+def choose_seed(seed: int, limits: LimitsConfig) -> int:
     """The seed to use: ``seed`` itself, or a drawn one for -1. Raises InvalidRequest."""
     largest = _LARGEST_SEED - limits.batch
     if not -1 <= seed <= largest:

@@ -43,7 +43,7 @@ class UpscaleRequest(Frozen):
 
 
 class UpscaleSubmission:
-    """See the module."""
+    """Checks a request to enlarge a picture and submits it as a job."""
 
     def __init__(
         self, config: Config, queue: JobQueue, upscalers: UpscalerSlot, outputs: Outputs, entry: JobEntry
@@ -76,7 +76,7 @@ class UpscaleSubmission:
         _within("repeats", asked.repeats, MAX_REPEATS)
         if asked.tile_size is not None and asked.tile_size != spec.tile_size:
             spec = self._upscalers.build_spec(spec.model.name, spec.n_threads, asked.tile_size)
-        data = self._given(asked)
+        data = self._read_picture(asked)
         picture = open_picture("image_base64" if asked.image_base64 else "image_index", data)
         self._check_size(picture, asked)
         params = UpscaleParams(
@@ -95,7 +95,7 @@ class UpscaleSubmission:
             "upscale", params, save=save, spec=None, title=title, origin=origin, owner=owner, warnings=warnings
         )
 
-    def _given(self, asked: UpscaleRequest) -> bytes:
+    def _read_picture(self, asked: UpscaleRequest) -> bytes:
         """The bytes of the picture file. Raises InvalidRequest, JobNotFound."""
         if asked.image_base64:
             return decode_base64("image_base64", asked.image_base64)

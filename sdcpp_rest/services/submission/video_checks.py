@@ -70,7 +70,7 @@ class SettledVideo:
 
 def check_makes_video(spec: LoadSpec) -> None:
     """Refuse a model that is known to make pictures. Raises InvalidRequest."""
-    family = architectures.named(spec.architecture)
+    family = architectures.architecture_named(spec.architecture)
     if family is not None and not family.makes_video:
         raise InvalidRequest(f"{spec.model.name} ({family.name}) makes pictures, not videos")
 
@@ -99,8 +99,8 @@ def settle_video(
             f"video_frames {params.video_frames}: videos have 4n+1 frames; {params.frame_count} will be made."
         )
     preset = preset_of(spec)
-    images = _seen(preset, images, warnings)
-    family = architectures.named(spec.architecture)
+    images = _used_images(preset, images, warnings)
+    family = architectures.architecture_named(spec.architecture)
     warnings += [*_without_effect(params, spec, preset, asked), *cache_warnings(params, family)]
     if images or (preset is not None and preset.id in _ALWAYS_READ):
         spec = autoencoders.with_encoder(spec, warnings)
@@ -150,7 +150,7 @@ def _check_frames(params: VideoParams, images: Mapping[str, str]) -> None:
         raise out_of_range("control_frames", count, f"at most video_frames ({params.video_frames}) pictures")
 
 
-def _seen(preset: Preset | None, images: Mapping[str, str], warnings: list[str]) -> Mapping[str, str]:
+def _used_images(preset: Preset | None, images: Mapping[str, str], warnings: list[str]) -> Mapping[str, str]:
     """Those of ``images`` that the library looks at."""
     if "control_image" in images and any(role.startswith(_FRAME) for role in images):
         warnings.append("control_image was ignored: control_frames were given.")

@@ -20,7 +20,10 @@ from sdcpp_rest.services.submission.video_checks import check_makes_video, settl
 
 
 class VideoSubmission:
-    """See the module. ``memory`` answers the bytes of all memories together, ``None`` where nobody should care."""
+    """Checks a request for a video and submits it as a job.
+
+    ``memory`` answers the bytes of all memories together, ``None`` where nobody should care.
+    """
 
     def __init__(
         self,

@@ -9,7 +9,7 @@ import pytest
 from flask.testing import FlaskClient
 from PIL import Image
 
-from sdcpp_rest.services.pictures.picture_formats import encoded, texts_of
+from sdcpp_rest.services.pictures.picture_formats import encode, texts_of
 from tests.onnx_files import write_clip, write_wd_tagger
 from tests.routes.a1111.pictures import SMALL, got, plain, sent, told
 from tests.routes.conftest import House
@@ -112,7 +112,7 @@ def test_a_picture_without_a_text_has_every_key(client: FlaskClient) -> None:
 
 
 def test_other_texts_are_items(client: FlaskClient) -> None:
-    picture = encoded(Image.new("RGB", (8, 8)), "png", 80, {"Software": "elsewhere"})
+    picture = encode(Image.new("RGB", (8, 8)), "png", 80, {"Software": "elsewhere"})
     assert read(client, base64.b64encode(picture).decode())["items"] == {"Software": "elsewhere"}
 
 

@@ -13,13 +13,13 @@ from PIL import Image
 from sdcpp_rest.routes.a1111 import painting as painting
 from sdcpp_rest.routes.a1111.errors import HTTPException
 from sdcpp_rest.routes.a1111.painting import Source
-from sdcpp_rest.services.pictures.picture_formats import encoded, texts_of
+from sdcpp_rest.services.pictures.picture_formats import encode, texts_of
 
 OPTIONS = {"samples_format": "png", "jpeg_quality": 80, "enable_pnginfo": True}
 
 
 def png(colour: str = "red", size: tuple[int, int] = (8, 8)) -> bytes:
-    return encoded(Image.new("RGB", size, colour), "png", 80, {"parameters": "old"})
+    return encode(Image.new("RGB", size, colour), "png", 80, {"parameters": "old"})
 
 
 @pytest.mark.parametrize("sizes", [[], [0], [1], [3], [196_608], [196_609, 5, 400_000]])
@@ -53,17 +53,20 @@ def test_a_large_picture_takes_no_second_place_in_memory() -> None:
 
 
 def test_a_png_gets_another_text_and_keeps_its_pixels() -> None:
-    painted = painting.painted(png(), Source({}), "new", OPTIONS)
+    painted = painting.finish_picture(png(), Source({}), "new", OPTIONS)
     picture = Image.open(io.BytesIO(painted))
     assert texts_of(picture) == {"parameters": "new"}
-    assert painting.painted(png(), Source({}), "new", {**OPTIONS, "enable_pnginfo": False}).count(b"parameters") == 0
+    assert (
+        painting.finish_picture(png(), Source({}), "new", {**OPTIONS, "enable_pnginfo": False}).count(b"parameters")
+        == 0
+    )
 
 
 def test_a_preview_gets_the_pictures_size() -> None:
-    glimpse = painting.glimpsed(encoded(Image.new("RGB", (4, 4), "blue"), "jpg", 90, {}), (16, 24))
-    assert glimpse is not None
-    assert Image.open(io.BytesIO(glimpse)).size == (16, 24)
-    assert painting.glimpsed(b"broken", (16, 24)) is None
+    preview = painting.encode_preview(encode(Image.new("RGB", (4, 4), "blue"), "jpg", 90, {}), (16, 24))
+    assert preview is not None
+    assert Image.open(io.BytesIO(preview)).size == (16, 24)
+    assert painting.encode_preview(b"broken", (16, 24)) is None
 
 
 @pytest.mark.parametrize(("count", "size"), [(2, (16, 8)), (3, (16, 16)), (4, (16, 16)), (5, (24, 16)), (9, (24, 24))])

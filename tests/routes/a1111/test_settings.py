@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from sdcpp_rest.routes.a1111.settings import DEFAULTS, EFFECTIVE, checked
+from sdcpp_rest.routes.a1111.settings import DEFAULTS, EFFECTIVE, check_option
 
 
 def test_options_that_clients_look_for_are_there() -> None:
@@ -20,7 +20,7 @@ def test_options_that_clients_look_for_are_there() -> None:
 
 @pytest.mark.parametrize("name", DEFAULTS)
 def test_every_default_is_a_value_that_is_taken(name: str) -> None:
-    assert checked(name, DEFAULTS[name]) == DEFAULTS[name]
+    assert check_option(name, DEFAULTS[name]) == DEFAULTS[name]
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ def test_every_default_is_a_value_that_is_taken(name: str) -> None:
     ],
 )
 def test_values_become_the_type_of_their_option(name: str, given: Any, kept: Any) -> None:
-    found = checked(name, given)
+    found = check_option(name, given)
     assert found == kept
     assert type(found) is type(kept)
 
@@ -50,4 +50,4 @@ def test_values_become_the_type_of_their_option(name: str, given: Any, kept: Any
 )  # fmt: skip
 def test_values_that_are_not_taken(name: str, given: Any) -> None:
     with pytest.raises(ValueError, match="must be"):
-        checked(name, given)
+        check_option(name, given)

@@ -9,12 +9,12 @@ from sdcpp_rest.core.params import ImageParams
 from sdcpp_rest.core.sampling import SAMPLERS, SCHEDULERS
 from sdcpp_rest.routes.a1111.errors import HTTPException
 from sdcpp_rest.routes.a1111.reading import reread
-from sdcpp_rest.routes.a1111.translate import Plan, Surroundings, to_plan
+from sdcpp_rest.routes.a1111.translate import Translation, TranslationContext, to_plan
 from sdcpp_rest.routes.a1111.wire import A1111Img2Img, A1111Txt2Img
 
 
-def surroundings(house: Mapping[str, Any] | None = None, **options: Any) -> Surroundings:
-    return Surroundings(
+def context(house: Mapping[str, Any] | None = None, **options: Any) -> TranslationContext:
+    return TranslationContext(
         samplers=SAMPLERS,
         schedulers=SCHEDULERS,
         house=house or {},
@@ -25,12 +25,12 @@ def surroundings(house: Mapping[str, Any] | None = None, **options: Any) -> Surr
     )
 
 
-def plan_of(around: Surroundings | None = None, **fields: Any) -> Plan:
-    return to_plan(reread(A1111Txt2Img, fields), around or surroundings())
+def plan_of(around: TranslationContext | None = None, **fields: Any) -> Translation:
+    return to_plan(reread(A1111Txt2Img, fields), around or context())
 
 
-def img_plan(**fields: Any) -> Plan:
-    return to_plan(reread(A1111Img2Img, {"init_images": ["x"], **fields}), surroundings())
+def img_plan(**fields: Any) -> Translation:
+    return to_plan(reread(A1111Img2Img, {"init_images": ["x"], **fields}), context())
 
 
 def test_what_is_not_sent_is_the_dialects_default() -> None:
@@ -41,7 +41,7 @@ def test_what_is_not_sent_is_the_dialects_default() -> None:
 
 
 def test_or_the_models_own_where_it_has_one() -> None:
-    around = surroundings({"width": 64, "steps": 12, "sampler": "heun"})
+    around = context({"width": 64, "steps": 12, "sampler": "heun"})
     asked = plan_of(around, prompt="x").asked
     assert "width" not in asked
     assert "steps" not in asked
@@ -76,7 +76,7 @@ def test_all_that_is_asked_for_are_parameters_of_a_job() -> None:
 def test_seeds_count_up_over_all_pictures() -> None:
     plan = plan_of(seed=10, subseed=100, n_iter=2, batch_size=2)
     assert [plan.seeds(k) for k in range(4)] == [(10, 100), (11, 101), (12, 102), (13, 103)]
-    assert plan.drawn_seed(2) == 12
+    assert plan.native_seed(2) == 12
 
 
 def test_seeds_that_are_left_open_are_drawn() -> None:
@@ -87,11 +87,11 @@ def test_seeds_that_are_left_open_are_drawn() -> None:
 
 def test_the_whole_of_a_variation_is_its_seeds_picture() -> None:
     plan = plan_of(seed=10, subseed=100, subseed_strength=1.0)
-    assert plan.drawn_seed(2) == 102
+    assert plan.native_seed(2) == 102
     assert plan.seeds(2) == (10, 102)
     assert plan.ignored == []
     part = plan_of(seed=10, subseed=100, subseed_strength=0.5)
-    assert part.drawn_seed(2) == 12
+    assert part.native_seed(2) == 12
     assert part.ignored == ["subseed_strength"]
 
 
@@ -165,9 +165,9 @@ def test_eta_counts_for_samplers_that_read_it() -> None:
 
 
 def test_options_give_what_the_request_leaves_open() -> None:
-    plan = plan_of(surroundings(CLIP_stop_at_last_layers=2, tiling=True), prompt="x")
+    plan = plan_of(context(CLIP_stop_at_last_layers=2, tiling=True), prompt="x")
     assert (plan.asked["clip_skip"], plan.circular) == (2, True)
-    assert plan_of(surroundings(tiling=True), tiling=False).circular is None
+    assert plan_of(context(tiling=True), tiling=False).circular is None
 
 
 def test_scripts_that_are_not_there() -> None:

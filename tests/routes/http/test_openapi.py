@@ -9,8 +9,8 @@ import pytest
 from flask import Blueprint, Flask
 from pydantic import Field
 
-from sdcpp_rest.routes.http.answers import AtMost, Integer, Text, Wire, blocking, left_out
-from sdcpp_rest.routes.http.openapi import HTML, Answer, document, documented
+from sdcpp_rest.routes.http.answers import AtMost, Integer, Text, Wire, blocking, optional
+from sdcpp_rest.routes.http.openapi import HTML, Answer, document, documents
 
 small = Blueprint("small", __name__)
 
@@ -22,7 +22,7 @@ class SmallBody(Wire):
 
 class SmallQuery(Wire):
     status: list[Literal["a", "b"]] = []
-    limit: Integer = left_out("How many.", ge=1)
+    limit: Integer = optional("How many.", ge=1)
 
 
 class SmallPath(Wire):
@@ -31,18 +31,18 @@ class SmallPath(Wire):
 
 class Small(Answer):
     title: str
-    note: str = left_out("Maybe.")
+    note: str = optional("Maybe.")
 
 
 @small.get("/small/<path:name>")
-@documented({200: (Small, HTML), 204: ()}, errors=(404,), path=SmallPath, query=SmallQuery)
+@documents({200: (Small, HTML), 204: ()}, errors=(404,), path=SmallPath, query=SmallQuery)
 def look(name: str) -> str:
     """Look at it. Twice, with ``care``."""
     return name
 
 
 @small.post("/small")
-@documented({202: Small}, body=SmallBody)
+@documents({202: Small}, body=SmallBody)
 @blocking
 def make() -> str:
     """Make it."""

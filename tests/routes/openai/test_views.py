@@ -17,7 +17,7 @@ from PIL import Image
 from sdcpp_rest.core.events import JobCancelled
 from sdcpp_rest.core.presets import PRESETS
 from sdcpp_rest.routes.openai import pictures
-from sdcpp_rest.routes.openai.pictures import model_for, understood
+from sdcpp_rest.routes.openai.pictures import model_for, to_submission
 from sdcpp_rest.routes.openai.wire import EditWishes
 from tests.routes.conftest import PATIENCE_SECONDS, House, ServedHouse
 from tests.services.conftest import copy_demo
@@ -193,9 +193,9 @@ def test_models_that_edit_are_shown_the_pictures(
     assert PRESETS.keys() >= pictures._EDITORS
     monkeypatch.setattr(pictures, "_EDITORS", frozenset({"Ovis-Image"}))
     text = base64.b64encode(picture()).decode()
-    asked = understood(house.runtime, EditWishes(prompt="x", image=[text, text]))
+    asked = to_submission(house.runtime, EditWishes(prompt="x", image=[text, text]))
     assert (asked.kind, sorted(asked.images)) == ("txt2img", ["ref_images.0", "ref_images.1"])
-    masked = understood(house.runtime, EditWishes(prompt="x", image=[text, text], mask=text))
+    masked = to_submission(house.runtime, EditWishes(prompt="x", image=[text, text], mask=text))
     assert (masked.kind, sorted(masked.images)) == ("img2img", ["init_image", "mask_image", "ref_images.0"])
 
 

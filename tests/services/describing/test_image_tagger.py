@@ -14,7 +14,7 @@ from sdcpp_rest.services.describing.image_tagger import (
     TagStyle,
     deepdanbooru_input,
     wd_input,
-    written,
+    write_tags,
 )
 from tests.onnx_files import write_colour_model, write_wd_tagger
 
@@ -35,7 +35,7 @@ EYE = [[1, 0, 0], [0, 1, 0], [0, 0, 1]]
 
 
 def test_sure_tags_are_told_the_surest_first() -> None:
-    assert written(TAGS, TagStyle()) == r"1girl, solo, saber \(fate\), ^_^, long hair"
+    assert write_tags(TAGS, TagStyle()) == r"1girl, solo, saber \(fate\), ^_^, long hair"
 
 
 @pytest.mark.parametrize(
@@ -51,12 +51,12 @@ def test_sure_tags_are_told_the_surest_first() -> None:
     ],
 )
 def test_tags_are_told_as_the_style_says(style: TagStyle, expected: str) -> None:
-    assert written(TAGS, style) == expected
+    assert write_tags(TAGS, style) == expected
 
 
 def test_equals_are_told_by_name() -> None:
     tags = [Tag("b", "general", 0.5), Tag("a", "general", 0.5)]
-    assert written(tags, TagStyle()) == written(tags[::-1], TagStyle()) == "a, b"
+    assert write_tags(tags, TagStyle()) == write_tags(tags[::-1], TagStyle()) == "a, b"
 
 
 # --- pictures -------------------------------------------------------------------------------------------------------
@@ -92,9 +92,9 @@ def scores(tagger: ImageTagger, colour: str) -> dict[str, float]:
 def test_a_wd_tagger_sees_colours(tmp_path: Path) -> None:
     tagger = ImageTagger(write_wd_tagger(tmp_path), threads=1)
     picture = Image.new("RGB", (20, 20), "red")
-    assert written(tagger.tags(picture), TagStyle()) == "red hair, >_<"
-    assert written(tagger.tags(picture), TagStyle(character_threshold=0.7)) == r"red hair, >_<, ruby \(gem\)"
-    assert written(tagger.tags(Image.new("RGB", (9, 9), "#0000ff")), TagStyle()) == "blue sky"
+    assert write_tags(tagger.tags(picture), TagStyle()) == "red hair, >_<"
+    assert write_tags(tagger.tags(picture), TagStyle(character_threshold=0.7)) == r"red hair, >_<, ruby \(gem\)"
+    assert write_tags(tagger.tags(Image.new("RGB", (9, 9), "#0000ff")), TagStyle()) == "blue sky"
 
 
 def test_deepdanbooru_sees_colours(tmp_path: Path) -> None:
@@ -102,7 +102,7 @@ def test_deepdanbooru_sees_colours(tmp_path: Path) -> None:
     (tmp_path / "tags.txt").write_text("red\n\ngreen_eyes\nrating:safe\n")
     tagger = ImageTagger(tmp_path, threads=1)
     assert scores(tagger, "red") == {"red": 1.0, "green_eyes": 0.0, "rating:safe": 0.0}
-    assert written(tagger.tags(Image.new("RGB", (9, 9), "white")), TagStyle()) == "green eyes, red"
+    assert write_tags(tagger.tags(Image.new("RGB", (9, 9), "white")), TagStyle()) == "green eyes, red"
 
 
 def test_a_model_without_a_fixed_size_gets_that_of_its_kind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

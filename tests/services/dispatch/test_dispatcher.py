@@ -324,7 +324,7 @@ def test_row_that_cannot_be_written_is_logged_and_the_queue_goes_on(
     queue.complete = complete  # type: ignore[method-assign]
     assert house.draw().status == "completed"
     assert "the end of a job was not written down" in caplog.text
-    assert house.runtime.outputs.published(job_id) is not None, "the next start finds the picture"
+    assert house.runtime.outputs.find_published(job_id) is not None, "the next start finds the picture"
 
 
 def test_end_of_a_job_is_written_when_the_disk_has_room_again(house: House, caplog: pytest.LogCaptureFixture) -> None:

@@ -26,7 +26,7 @@ def params(**more: object) -> DownloadParams:
 
 
 def test_a_partial_file_lies_hidden_beside_its_place(places: DownloadPlaces, tmp_path: Path) -> None:
-    part, note = places.prepared(params(subfolder="a/b"))
+    part, note = places.prepare(params(subfolder="a/b"))
     assert part.parent == note.parent == tmp_path / "loras" / "a" / "b"
     assert part.parent.is_dir()
     assert part.name.startswith(".download-")
@@ -35,27 +35,27 @@ def test_a_partial_file_lies_hidden_beside_its_place(places: DownloadPlaces, tmp
 
 
 def test_the_same_download_finds_its_bytes_again_and_no_others(places: DownloadPlaces) -> None:
-    first = places.prepared(params())
-    assert places.prepared(params(overwrite=True, hash_job_id="another")) == first
+    first = places.prepare(params())
+    assert places.prepare(params(overwrite=True, hash_job_id="another")) == first
     for other in ({"name": "y.gguf"}, {"url": "https://example.org/y.gguf"}, {"sha256": "0" * 64}, {"size_bytes": 5}):
-        assert places.prepared(params(**other)) != first
+        assert places.prepare(params(**other)) != first
 
 
 def test_a_place_that_is_taken_or_outside_is_refused(places: DownloadPlaces, tmp_path: Path) -> None:
     with pytest.raises(InvalidRequest):
-        places.prepared(params(subfolder="../.."))
+        places.prepare(params(subfolder="../.."))
     (tmp_path / "loras").mkdir()
     (tmp_path / "loras" / "out").symlink_to("/tmp")
     with pytest.raises(InvalidRequest, match="leads out"):
-        places.prepared(params(subfolder="out"))
+        places.prepare(params(subfolder="out"))
     (tmp_path / "loras" / "x.gguf").write_bytes(b"")
     with pytest.raises(Conflict):
-        places.prepared(params())
-    assert places.prepared(params(overwrite=True))
+        places.prepare(params())
+    assert places.prepare(params(overwrite=True))
 
 
 def test_what_is_discarded_is_gone(places: DownloadPlaces, tmp_path: Path) -> None:
-    for path in places.prepared(params()):
+    for path in places.prepare(params()):
         path.write_bytes(b"x")
     (tmp_path / "loras" / "x.gguf").write_bytes(b"")
     places.discard(params())
@@ -66,7 +66,7 @@ def test_what_is_discarded_is_gone(places: DownloadPlaces, tmp_path: Path) -> No
 def test_leftovers_stay_a_week_and_longer_if_somebody_wants_them(places: DownloadPlaces, tmp_path: Path) -> None:
     old, wanted, new = params(name="old.gguf"), params(name="wanted.gguf"), params(name="new.gguf")
     for one in (old, wanted, new):
-        for path in places.prepared(one):
+        for path in places.prepare(one):
             path.write_bytes(b"x")
             if one is not new:
                 os.utime(path, (time.time() - 8 * 86_400,) * 2)
@@ -74,5 +74,5 @@ def test_leftovers_stay_a_week_and_longer_if_somebody_wants_them(places: Downloa
     os.utime(tmp_path / "loras" / "old-model.gguf", (0, 0))
     places.sweep([tmp_path / "loras", tmp_path / "nowhere"], [wanted])
     there = {path.name for path in (tmp_path / "loras").iterdir()}
-    kept = {path.name for one in (wanted, new) for path in places.prepared(one)}
+    kept = {path.name for one in (wanted, new) for path in places.prepare(one)}
     assert there == kept | {"old-model.gguf"}

@@ -93,7 +93,7 @@ def test_a_paused_queue_finishes_what_runs_and_begins_nothing(house: House) -> N
     assert house.finished(running).status == "completed"
     later = house.submit()
     # A call goes through the dispatcher's whole turn: had it taken a job, this would show it.
-    house.runtime.models.rest()
+    house.runtime.models.unload_keeping_selection()
     assert [queue.get(job_id).status for job_id in (waiting, later)] == ["pending", "pending"]
     assert queue.is_busy is False, "the model may rest while nothing is going to need it"
     assert queue.resume()
@@ -116,7 +116,7 @@ def test_a_pause_outlives_the_server(make_house: Callable[..., House]) -> None:
     house.stop()
     again = make_house().start()
     assert again.runtime.queue.is_paused
-    again.runtime.models.rest()
+    again.runtime.models.unload_keeping_selection()
     assert again.runtime.queue.get(job_id).status == "pending"
     again.runtime.queue.resume()
     assert again.finished(job_id).status == "completed"

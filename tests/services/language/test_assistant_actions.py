@@ -15,8 +15,8 @@ from sdcpp_rest.services.language.assistant_actions import (
     Checked,
     answer_schema,
     calls_in,
-    checked_actions,
-    said_about,
+    check_actions,
+    describe_actions,
     tools_of,
 )
 
@@ -51,7 +51,7 @@ KINDS = (GENERATE, SHOW)
 
 
 def proposed(*calls: tuple[str, Any]) -> tuple[tuple[Action, ...], list[str]]:
-    return checked_actions([ToolCall(name=name, arguments=arguments) for name, arguments in calls], KINDS)
+    return check_actions([ToolCall(name=name, arguments=arguments) for name, arguments in calls], KINDS)
 
 
 def test_a_proposal_comes_with_the_request_that_carries_it_out() -> None:
@@ -131,7 +131,7 @@ def test_tools_and_schema_name_every_kind() -> None:
 
 def test_actions_speak_for_a_model_that_said_nothing() -> None:
     actions, _ = proposed(("generate", {"prompt": "a cat"}), ("switch_view", {}))
-    assert said_about(actions, KINDS) == "I make a cat."
+    assert describe_actions(actions, KINDS) == "I make a cat."
 
 
 @pytest.mark.parametrize(

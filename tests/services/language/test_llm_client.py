@@ -268,7 +268,7 @@ def test_an_iterator_that_is_closed_ends_the_call(server: Any) -> None:
 def test_a_time_limit_counts_the_whole_call(server: Any) -> None:
     server.fault = "silent"
     line = Line()
-    with pytest.raises(LlmTimeout, match="did not finish"), line.limited(0.1):
+    with pytest.raises(LlmTimeout, match="did not finish"), line.limit_time(0.1):
         list(LlmClient(endpoint(server), line).chat(ASKED))
 
 

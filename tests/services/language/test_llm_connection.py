@@ -13,16 +13,16 @@ class Stream:
     """What the HTTP library shows of a connection."""
 
     def __init__(self, connected: Any) -> None:
-        self._connected = connected
+        self._connect = connected
 
     def get_extra_info(self, name: str) -> Any:
-        return self._connected if name == "socket" else None
+        return self._connect if name == "socket" else None
 
 
 def test_hanging_up_wakes_who_reads() -> None:
     ours, theirs = socket.socketpair()
     line, heard = Line(), []
-    line.connected(Stream(ours))
+    line.note_connection(Stream(ours))
     reading = threading.Thread(target=lambda: heard.append(ours.recv(1)))
     reading.start()
     line.hang_up()
@@ -37,9 +37,9 @@ def test_what_is_connected_after_hanging_up_is_ended_at_once() -> None:
     ours, theirs = socket.socketpair()
     line = Line()
     line.hang_up()
-    line.connected(Stream(ours))
+    line.note_connection(Stream(ours))
     assert ours.recv(1) == b""
-    line.connected(Stream(None))
+    line.note_connection(Stream(None))
     ours.close()
     theirs.close()
 
@@ -47,8 +47,8 @@ def test_what_is_connected_after_hanging_up_is_ended_at_once() -> None:
 def test_the_clock_hangs_up_and_says_so() -> None:
     ours, theirs = socket.socketpair()
     line = Line()
-    line.connected(Stream(ours))
-    with line.limited(0.01):
+    line.note_connection(Stream(ours))
+    with line.limit_time(0.01):
         assert ours.recv(1) == b""
     assert (line.has_ended, line.has_expired) == (True, True)
     ours.close()
@@ -57,7 +57,7 @@ def test_the_clock_hangs_up_and_says_so() -> None:
 
 def test_a_block_that_ends_in_time_stops_the_clock() -> None:
     line = Line()
-    with line.limited(60):
+    with line.limit_time(60):
         count = threading.active_count()
     assert not line.has_ended
     assert threading.active_count() <= count

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sdcpp_rest.services.language.llm_connection import Line
-from sdcpp_rest.services.language.llm_errors import CallEnded, LlmFailed, LlmTimeout, explained, refusal
+from sdcpp_rest.services.language.llm_errors import CallEnded, LlmFailed, LlmTimeout, explain_failures, refusal
 
 
 @pytest.mark.parametrize(
@@ -35,17 +35,17 @@ def test_its_status_is_a_detail_and_never_ours() -> None:
 def test_whatever_a_call_dies_of_after_it_was_ended_it_dies_of_that() -> None:
     line = Line()
     line.hang_up()
-    with pytest.raises(CallEnded), explained("http://there", 1, line):
+    with pytest.raises(CallEnded), explain_failures("http://there", 1, line):
         raise RuntimeError("anything")
-    with pytest.raises(CallEnded), explained("http://there", 1, line):
+    with pytest.raises(CallEnded), explain_failures("http://there", 1, line):
         pass
     line.has_expired = True
-    with pytest.raises(LlmTimeout), explained("http://there", 1, line):
+    with pytest.raises(LlmTimeout), explain_failures("http://there", 1, line):
         raise OSError("anything")
 
 
 def test_our_own_errors_pass() -> None:
     error = LlmFailed("mine")
-    with pytest.raises(LlmFailed) as passed, explained("http://there", 1, Line()):
+    with pytest.raises(LlmFailed) as passed, explain_failures("http://there", 1, Line()):
         raise error
     assert passed.value is error

@@ -18,7 +18,7 @@ from sdcpp_rest.services.language.prompt_enhancer import (
     SYSTEM_PROMPT,
     EnhanceOptions,
     PromptEnhancer,
-    cleaned,
+    clean_answer,
     with_tags_of,
 )
 from sdcpp_rest.store.database import Database
@@ -173,7 +173,7 @@ def test_models_and_status(make: Make) -> None:
     ],
 )
 def test_chatter_around_a_prompt_is_left_out(said: str, prompt: str) -> None:
-    assert cleaned(said) == prompt
+    assert clean_answer(said) == prompt
 
 
 def test_lora_tags_are_neither_lost_nor_made_up() -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from sdcpp_rest.core.catalog import ModelFile
 from sdcpp_rest.errors import InvalidRequest
-from sdcpp_rest.services.models.model_names import Shelf, checked_name
+from sdcpp_rest.services.models.model_names import Shelf, check_name
 
 
 def shelf(*names: str) -> Shelf:
@@ -15,7 +15,7 @@ def shelf(*names: str) -> Shelf:
 
 
 def found(on: Shelf, wanted: str) -> list[str]:
-    return [file.name for file in on.named(wanted)]
+    return [file.name for file in on.find(wanted)]
 
 
 def test_files_are_sorted_without_regard_to_case() -> None:
@@ -51,8 +51,8 @@ def test_a_file_of_that_very_name_comes_before_a_split_model() -> None:
 @pytest.mark.parametrize("name", ["", " ", "a\0b", "..", "a/../b", "/a", "a//b", "C:\\a", "x" * 1001])
 def test_what_is_no_name_is_refused_under_the_field_that_held_it(name: str) -> None:
     with pytest.raises(InvalidRequest, match=r"^subfolder: "):
-        checked_name(name, "subfolder")
+        check_name(name, "subfolder")
 
 
 def test_both_slashes_part_a_name() -> None:
-    assert checked_name(" a\\b/c ") == "a/b/c"
+    assert check_name(" a\\b/c ") == "a/b/c"

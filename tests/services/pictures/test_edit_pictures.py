@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from sdcpp_rest.errors import InvalidRequest
-from sdcpp_rest.services.pictures.edit_pictures import fitted, mask_of, size_of
+from sdcpp_rest.services.pictures.edit_pictures import fit_size, mask_of, size_of
 
 
 def file_of(picture: Image.Image, form: str = "PNG") -> bytes:
@@ -67,4 +67,4 @@ def test_a_photo_is_as_wide_as_it_is_shown() -> None:
 def test_a_size_has_the_pictures_proportions_and_the_models_area(
     given: tuple[int, int], usual: tuple[int, int], expected: tuple[int, int]
 ) -> None:
-    assert fitted(given, usual, 4096) == expected
+    assert fit_size(given, usual, 4096) == expected

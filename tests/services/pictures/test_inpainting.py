@@ -23,7 +23,7 @@ def mask_with(box: tuple[int, int, int, int], size: tuple[int, int] = (100, 50))
 
 
 def test_stretching_keeps_everything() -> None:
-    picture = inpainting.resized(halves(), (64, 64), "stretch")
+    picture = inpainting.resize_to(halves(), (64, 64), "stretch")
     assert picture.size == (64, 64)
     assert (picture.getpixel((2, 60)), picture.getpixel((62, 2))) == (RED, BLUE)
 
@@ -31,14 +31,14 @@ def test_stretching_keeps_everything() -> None:
 def test_cropping_keeps_the_middle_in_its_proportions() -> None:
     picture = Image.new("RGB", (100, 50), GREEN)
     ImageDraw.Draw(picture).rectangle((0, 0, 20, 50), fill=RED)
-    cropped = inpainting.resized(picture, (50, 50), "crop")
+    cropped = inpainting.resize_to(picture, (50, 50), "crop")
     assert cropped.size == (50, 50)
     assert cropped.getpixel((1, 25)) == GREEN, "what was left of the middle square is gone"
 
 
 @pytest.mark.parametrize("size", [(64, 64), (64, 200), (200, 64), (33, 31), (8, 4096)])
 def test_filling_keeps_the_whole_picture_and_draws_its_edges_out(size: tuple[int, int]) -> None:
-    filled = inpainting.resized(halves(), size, "fill")
+    filled = inpainting.resize_to(halves(), size, "fill")
     assert filled.size == size
     assert filled.getpixel((0, 0)) == RED
     assert filled.getpixel((size[0] - 1, size[1] - 1)) == BLUE
@@ -47,7 +47,7 @@ def test_filling_keeps_the_whole_picture_and_draws_its_edges_out(size: tuple[int
 
 
 def test_a_single_pixel_can_be_filled_out() -> None:
-    assert inpainting.resized(Image.new("RGB", (1, 1), RED), (16, 8), "fill").getpixel((15, 7)) == RED
+    assert inpainting.resize_to(Image.new("RGB", (1, 1), RED), (16, 8), "fill").getpixel((15, 7)) == RED
 
 
 def test_a_mask_is_its_brightness_or_where_it_is_opaque() -> None:
@@ -68,11 +68,11 @@ def test_a_mask_can_mean_the_opposite_and_takes_the_pictures_size() -> None:
 
 def test_blur_softens_one_direction_or_both() -> None:
     mask = mask_with((40, 20, 60, 30))
-    assert inpainting.blurred(mask, 0, 0) is mask
-    wide = inpainting.blurred(mask, 4, 0)
+    assert inpainting.blur(mask, 0, 0) is mask
+    wide = inpainting.blur(mask, 4, 0)
     assert 0 < wide.getpixel((37, 25)) < 255
     assert wide.getpixel((50, 17)) == 0
-    assert 0 < inpainting.blurred(mask, 0, 4).getpixel((50, 17)) < 255
+    assert 0 < inpainting.blur(mask, 0, 4).getpixel((50, 17)) < 255
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_a_black_mask_has_no_part() -> None:
 def test_filling_takes_the_colours_around_the_hole() -> None:
     picture, mask = halves(), mask_with((5, 10, 35, 40))
     ImageDraw.Draw(picture).rectangle((5, 10, 34, 39), fill=GREEN)
-    filled = inpainting.filled(picture, mask, "fill", 1)
+    filled = inpainting.fill(picture, mask, "fill", 1)
     red, green, blue = filled.getpixel((8, 12))
     assert red > 180
     assert green < 40
@@ -109,23 +109,23 @@ def test_filling_takes_the_colours_around_the_hole() -> None:
 @pytest.mark.parametrize("filling", ["noise", "nothing", "original"])
 def test_other_fillings_change_the_masked_part_alone(filling: Filling) -> None:
     picture, mask = halves(), mask_with((5, 10, 35, 40))
-    filled = inpainting.filled(picture, mask, filling, 7)
+    filled = inpainting.fill(picture, mask, filling, 7)
     assert filled.crop((50, 0, 100, 50)).tobytes() == picture.crop((50, 0, 100, 50)).tobytes()
     colours = len(filled.crop((5, 10, 35, 40)).getcolors(10_000) or ())
     assert colours > 500 if filling == "noise" else colours == 1
     assert (filled.getpixel((20, 20)) == RED) == (filling == "original")
-    assert filled.tobytes() == inpainting.filled(picture, mask, filling, 7).tobytes(), "the same seed, the same noise"
+    assert filled.tobytes() == inpainting.fill(picture, mask, filling, 7).tobytes(), "the same seed, the same noise"
 
 
 @pytest.mark.parametrize("resize", ["stretch", "crop", "fill"])
 @pytest.mark.parametrize("only_masked", [True, False])
 def test_what_was_drawn_appears_inside_the_mask_alone(resize: Resize, only_masked: bool) -> None:
     picture, mask = halves((100, 100)), mask_with((60, 10, 90, 40), (100, 100))
-    work = inpainting.prepared(
+    work = inpainting.prepare_repaint(
         picture, mask, (64, 64), resize=resize, filling="original", only_masked=only_masked, padding=4, seed=1
     )
     assert work.picture.size == work.mask.size == (64, 64)
-    result = inpainting.finished(Image.new("RGB", (64, 64), GREEN), work)
+    result = inpainting.paste_back(Image.new("RGB", (64, 64), GREEN), work)
     assert result.size == ((100, 100) if only_masked else (64, 64)), "the part is put back into the whole picture"
     scale = result.width / 100
     assert result.getpixel((round(75 * scale), round(25 * scale))) == GREEN
@@ -135,9 +135,9 @@ def test_what_was_drawn_appears_inside_the_mask_alone(resize: Resize, only_maske
 
 def test_a_black_mask_leaves_the_picture_as_it_is() -> None:
     picture = halves((64, 64))
-    work = inpainting.prepared(
+    work = inpainting.prepare_repaint(
         picture, Image.new("L", (64, 64), 0), (64, 64), resize="stretch", filling="fill", only_masked=True, padding=0,
         seed=1,
     )  # fmt: skip
     assert work.box is None
-    assert inpainting.finished(Image.new("RGB", (64, 64), GREEN), work).tobytes() == picture.tobytes()
+    assert inpainting.paste_back(Image.new("RGB", (64, 64), GREEN), work).tobytes() == picture.tobytes()

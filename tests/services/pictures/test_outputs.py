@@ -27,12 +27,12 @@ def spooled(outputs: Outputs, job_id: str, content: bytes = b"picture") -> Path:
 
 def test_published_folder_is_whole(outputs: Outputs) -> None:
     folder = spooled(outputs, "job")
-    assert outputs.published("job") is None
+    assert outputs.find_published("job") is None
     assert outputs.publish("job", ["image_0.png"], {"prompt": "Käse"}) == ("job/image_0.png",)
     assert not folder.exists()
     record = json.loads((outputs.output_dir / "job" / "config.json").read_text(encoding="utf-8"))
     assert record == {"prompt": "Käse", "outputs": ["job/image_0.png"]}
-    assert outputs.published("job") == ("job/image_0.png",)
+    assert outputs.find_published("job") == ("job/image_0.png",)
     assert outputs.path_of("job/image_0.png").read_bytes() == b"picture"
 
 
@@ -50,7 +50,7 @@ def test_failing_publish_shows_nothing(outputs: Outputs) -> None:
     (spooled(outputs, "job") / "config.json.part").mkdir()
     with pytest.raises(OSError):
         outputs.publish("job", ["image_0.png"], {})
-    assert outputs.published("job") is None
+    assert outputs.find_published("job") is None
     with pytest.raises(OutputNotFound):
         outputs.path_of("job")
 
@@ -59,7 +59,7 @@ def test_failing_publish_shows_nothing(outputs: Outputs) -> None:
 def test_damaged_record_does_not_count_as_whole(outputs: Outputs, record: bytes) -> None:
     (outputs.output_dir / "job").mkdir()
     (outputs.output_dir / "job" / "config.json").write_bytes(record)
-    assert outputs.published("job") is None
+    assert outputs.find_published("job") is None
 
 
 def test_discard_leaves_nothing_and_never_raises(outputs: Outputs) -> None:
@@ -152,12 +152,12 @@ def test_job_goes_into_the_bin_and_comes_back(outputs: Outputs) -> None:
     folder = published(outputs)
     assert outputs.bin("job")
     assert not folder.exists()
-    assert outputs.published("job") is None
+    assert outputs.find_published("job") is None
     for path in ("job", ".bin", ".bin/job/image_0.png"):
         with pytest.raises(OutputNotFound):
             outputs.path_of(path)
     assert outputs.restore("job")
-    assert outputs.published("job") == ("job/image_0.png",)
+    assert outputs.find_published("job") == ("job/image_0.png",)
     assert (folder / "image_0.png").read_bytes() == b"picture"
 
 
@@ -176,7 +176,7 @@ def test_every_move_may_be_made_twice(outputs: Outputs) -> None:
 def test_purge_takes_nothing_that_is_not_in_the_bin(outputs: Outputs) -> None:
     published(outputs)
     outputs.purge("job")
-    assert outputs.published("job") == ("job/image_0.png",)
+    assert outputs.find_published("job") == ("job/image_0.png",)
 
 
 def test_bin_keeps_the_newer_of_two(outputs: Outputs) -> None:
@@ -194,7 +194,7 @@ def test_failing_move_leaves_the_job_where_it_was(outputs: Outputs, monkeypatch:
     monkeypatch.setattr(os, "rename", _refuse)
     with pytest.raises(PermissionError):
         outputs.bin("job")
-    assert outputs.published("job") == ("job/image_0.png",)
+    assert outputs.find_published("job") == ("job/image_0.png",)
     monkeypatch.undo()
     outputs.bin("job")
     monkeypatch.setattr(os, "rename", _refuse)
@@ -226,7 +226,7 @@ def test_what_is_no_job_id_never_stands_for_a_folder(outputs: Outputs, job_id: s
     for move in (outputs.bin, outputs.restore, outputs.purge):
         with pytest.raises(ValueError):
             move(job_id)
-    assert outputs.published("job") == ("job/image_0.png",)
+    assert outputs.find_published("job") == ("job/image_0.png",)
 
 
 # --- removal --------------------------------------------------------------------------------------------------------
@@ -251,7 +251,7 @@ def test_neither_the_root_nor_anything_outside_is_removed(outputs: Outputs, path
     with pytest.raises(InvalidRequest):
         outputs.remove(path)
     assert (outputs.output_dir.parent / "secret").exists()
-    assert outputs.published("job") is not None
+    assert outputs.find_published("job") is not None
 
 
 @pytest.mark.parametrize("path", [".spool", ".bin", ".bin/binned", "job/.thumbs", "nobody", "job/nobody.png"])
@@ -270,7 +270,7 @@ def test_of_a_link_only_the_link_is_removed(outputs: Outputs, tmp_path: Path) ->
     (outputs.output_dir / "link").symlink_to(folder)
     (outputs.output_dir / "out").symlink_to(tmp_path)
     outputs.remove("link")
-    assert outputs.published("job") is not None
+    assert outputs.find_published("job") is not None
     with pytest.raises(InvalidRequest):
         outputs.remove("out")
     (tmp_path / "elsewhere").mkdir()

@@ -5,7 +5,7 @@ import io
 import pytest
 from PIL import Image
 
-from sdcpp_rest.services.pictures.picture_formats import FORMATS, KEY, encoded, texts_of
+from sdcpp_rest.services.pictures.picture_formats import FORMATS, KEY, encode, texts_of
 
 TEXT = "a cat, naïve 日本 🎨\nNegative prompt: x\nSteps: 20, Sampler: Euler"
 
@@ -16,7 +16,7 @@ def opened(data: bytes) -> Image.Image:
 
 @pytest.mark.parametrize("form", FORMATS)
 def test_the_text_about_a_picture_survives_every_format(form: str) -> None:
-    picture = opened(encoded(Image.new("RGB", (24, 16), "red"), form, 90, {KEY: TEXT}))
+    picture = opened(encode(Image.new("RGB", (24, 16), "red"), form, 90, {KEY: TEXT}))
     assert picture.format == {"png": "PNG", "webp": "WEBP"}.get(form, "JPEG")
     assert picture.size == (24, 16)
     assert texts_of(picture) == {KEY: TEXT}
@@ -24,21 +24,21 @@ def test_the_text_about_a_picture_survives_every_format(form: str) -> None:
 
 @pytest.mark.parametrize("form", FORMATS)
 def test_without_texts_there_are_none(form: str) -> None:
-    assert texts_of(opened(encoded(Image.new("RGBA", (8, 8), (1, 2, 3, 4)), form, 50, {}))) == {}
+    assert texts_of(opened(encode(Image.new("RGBA", (8, 8), (1, 2, 3, 4)), form, 50, {}))) == {}
 
 
 def test_a_png_keeps_all_its_texts() -> None:
-    data = encoded(Image.new("RGB", (8, 8)), "png", 80, {KEY: "x", "postprocessing": "y"})
+    data = encode(Image.new("RGB", (8, 8)), "png", 80, {KEY: "x", "postprocessing": "y"})
     assert texts_of(opened(data)) == {KEY: "x", "postprocessing": "y"}
 
 
 def test_quality_makes_a_file_smaller() -> None:
     noise = Image.effect_noise((64, 64), 90)
-    assert len(encoded(noise, "jpeg", 20, {})) < len(encoded(noise, "jpeg", 95, {}))
+    assert len(encode(noise, "jpeg", 20, {})) < len(encode(noise, "jpeg", 95, {}))
 
 
 def test_a_text_too_long_for_exif_is_cut_and_still_read() -> None:
-    found = texts_of(opened(encoded(Image.new("RGB", (8, 8)), "jpg", 80, {KEY: "x" * 100_000})))
+    found = texts_of(opened(encode(Image.new("RGB", (8, 8)), "jpg", 80, {KEY: "x" * 100_000})))
     assert found[KEY].startswith("x" * 1000)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from sdcpp_rest.services.settings.prompt_styles import PromptStyle, PromptStyles, merged
+from sdcpp_rest.services.settings.prompt_styles import PromptStyle, PromptStyles, merge
 
 TEXT = """name,prompt,negative_prompt
 Oil,oil painting,photo
@@ -28,7 +28,7 @@ def test_styles_come_in_the_order_of_their_file(file: Path) -> None:
 
 
 def test_styles_are_added_one_after_the_other(file: Path) -> None:
-    applied = PromptStyles(file).applied("a cat", "ugly", ["Oil", "None of these", "Around"])
+    applied = PromptStyles(file).apply("a cat", "ugly", ["Oil", "None of these", "Around"])
     assert applied == ("a drawing of a cat, oil painting, detailed", "ugly, photo", ["None of these"])
 
 
@@ -37,7 +37,7 @@ def test_styles_are_added_one_after_the_other(file: Path) -> None:
     [("", "a cat", "a cat"), ("oil", "", "oil"), ("{prompt}!", "a cat", "a cat!"), (" oil ", " a cat ", "a cat, oil")],
 )
 def test_a_style_stands_around_a_prompt_or_behind_it(style: str, prompt: str, expected: str) -> None:
-    assert merged(style, prompt) == expected
+    assert merge(style, prompt) == expected
 
 
 def test_a_changed_file_is_read_again(file: Path) -> None:
@@ -58,4 +58,4 @@ def test_a_file_that_cannot_be_read_holds_no_styles(tmp_path: Path, content: byt
 def test_no_file_holds_no_styles(tmp_path: Path) -> None:
     styles = PromptStyles(tmp_path / "none.csv")
     assert styles.all() == []
-    assert styles.applied("a", "b", ["x"]) == ("a", "b", ["x"])
+    assert styles.apply("a", "b", ["x"]) == ("a", "b", ["x"])

@@ -37,7 +37,9 @@ def test_another_model_is_found_by_name_and_by_a_sum_that_nobody_computed(make_h
     house.start()
     for name in ("other", sum_of(file), sum_of(file).upper(), f"other.gguf [{sum_of(file)[:10]}]"):
         assert house.runtime.model_choice.spec_named(name).model.path == str(file)
-    assert house.runtime.hashes.known().get(str(file), file.stat().st_size, file.stat().st_mtime_ns) == sum_of(file)
+    assert house.runtime.hashes.known_sums().get(str(file), file.stat().st_size, file.stat().st_mtime_ns) == sum_of(
+        file
+    )
 
 
 @pytest.mark.parametrize("name", ["nowhere", "0" * 64, "x [0123456789]"])

@@ -16,20 +16,20 @@ def titles(house: House) -> ModelTitles:
 
 
 def test_a_title_gets_the_beginning_of_the_sum_when_that_is_known(titles: ModelTitles) -> None:
-    selected = titles.selected()
+    selected = titles.selected_model()
     assert selected is not None
     assert (selected.title, selected.short_hash) == (DEMO_MODEL, None)
     titles.begin_sum(selected.file)
     sha256 = titles.sum_of(selected.file, PATIENCE_SECONDS)
     assert sha256 is not None
-    again = titles.selected()
+    again = titles.selected_model()
     assert again is not None
     assert again.title == f"{DEMO_MODEL} [{sha256[:10]}]"
     assert again.title in [one.title for one in titles.all()]
 
 
 def test_a_model_is_found_by_all_its_names(titles: ModelTitles) -> None:
-    selected = titles.selected()
+    selected = titles.selected_model()
     assert selected is not None
     titles.begin_sum(selected.file)
     sha256 = titles.sum_of(selected.file, PATIENCE_SECONDS)
@@ -48,7 +48,7 @@ def test_names_that_nobody_knows_find_nothing(titles: ModelTitles, name: str) ->
 
 
 def test_the_selected_models_spec_is_the_selected_one(house: House, titles: ModelTitles) -> None:
-    selected = titles.selected()
+    selected = titles.selected_model()
     assert selected is not None
     assert titles.spec() == titles.spec(selected.file) == house.runtime.models.selected
 
@@ -84,7 +84,7 @@ def test_components_are_taken_out_put_in_and_left_to_the_model(titles: ModelTitl
 
 def test_without_a_selected_model_there_is_no_spec(make_house: Callable[..., House]) -> None:
     house = make_house("models.include_demo=false")
-    assert house.runtime.titles.selected() is None
+    assert house.runtime.titles.selected_model() is None
     assert house.runtime.titles.spec() is None
 
 

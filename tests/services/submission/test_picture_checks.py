@@ -164,12 +164,12 @@ def test_file_that_is_no_upscaler_is_refused(house: House) -> None:
     ],
 )
 def test_one_side_alone_keeps_the_proportions(house: House, fields: dict[str, Any], size: tuple[int, int]) -> None:
-    assert settle(house, height=32, hires=True, **fields).params.drawn_size == size
+    assert settle(house, height=32, hires=True, **fields).params.picture_size == size
 
 
 def test_hires_fields_count_only_with_hires(house: House) -> None:
     settled = settle(house, hires_upscaler="magic", hires_scale=16.0, scheduler="gits", hires_steps=1)
-    assert settled.params.drawn_size == (64, 64)
+    assert settled.params.picture_size == (64, 64)
 
 
 # --- which spec draws it ----------------------------------------------------------------------------------------------

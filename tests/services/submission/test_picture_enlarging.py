@@ -7,7 +7,7 @@ from PIL import Image
 
 from sdcpp_rest.core.load_spec import UpscalerSpec
 from sdcpp_rest.errors import GenerationFailed, InvalidRequest, ModelNotFound
-from sdcpp_rest.services.submission.picture_enlarging import Enlargement, PictureEnlarging, blended
+from sdcpp_rest.services.submission.picture_enlarging import Enlargement, PictureEnlarging, blend
 from tests.services.conftest import House
 
 RED = (255, 0, 0)
@@ -22,7 +22,7 @@ def made(enlarging: PictureEnlarging, name: str, wanted: Enlargement, size: tupl
     upscaler = enlarging.upscaler(name)
     assert upscaler is not None
     picture = Image.new("RGB", size, RED)
-    return enlarging.enlarged(picture, upscaler, wanted, origin="test", owner="me")
+    return enlarging.enlarge(picture, upscaler, wanted, origin="test", owner="me")
 
 
 @pytest.mark.parametrize("name", ["Lanczos", "nearest", "esrgan_x2", "esrgan_x4.safetensors"])
@@ -82,5 +82,5 @@ def test_a_stopped_job_is_told(house: House, enlarging: PictureEnlarging, monkey
 
 def test_two_pictures_are_laid_over_each_other() -> None:
     black, white = Image.new("RGB", (4, 4)), Image.new("RGB", (8, 8), "white")
-    assert blended(black, white, 0.5).getpixel((1, 1)) == (127, 127, 127)
-    assert blended(black, white, 0.0).size == (4, 4)
+    assert blend(black, white, 0.5).getpixel((1, 1)) == (127, 127, 127)
+    assert blend(black, white, 0.0).size == (4, 4)

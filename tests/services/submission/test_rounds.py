@@ -55,7 +55,7 @@ def test_a_round_is_drawn_in_order(caller: Caller) -> None:
     drawn = caller.draw("a", "b", "c").result(PATIENCE_SECONDS)
     assert [(one.index, one.job.params["prompt"]) for one in drawn] == [(0, "a"), (1, "b"), (2, "c")]
     assert {one.job.status for one in drawn} == {"completed"}
-    assert caller.rounds.standing(ME) is None
+    assert caller.rounds.progress_of(ME) is None
 
 
 def test_interrupt_keeps_what_is_finished_and_the_last_preview(caller: Caller) -> None:
@@ -71,7 +71,7 @@ def test_interrupt_keeps_what_is_finished_and_the_last_preview(caller: Caller) -
     assert caller.rounds.interrupt(ME)
     drawn = future.result(PATIENCE_SECONDS)
     assert [one.job.status for one in drawn] == ["completed", "cancelled", "cancelled"]
-    assert drawn[2].glimpse is None, "it never began"
+    assert drawn[2].last_preview is None, "it never began"
 
 
 def test_the_last_preview_of_an_interrupted_job_is_kept(caller: Caller) -> None:
@@ -90,8 +90,8 @@ def test_the_last_preview_of_an_interrupted_job_is_kept(caller: Caller) -> None:
     gate.set()
     (drawn,) = future.result(PATIENCE_SECONDS)
     assert drawn.job.status == "cancelled"
-    assert drawn.glimpse is not None
-    assert drawn.glimpse.startswith(b"\xff\xd8")
+    assert drawn.last_preview is not None
+    assert drawn.last_preview.startswith(b"\xff\xd8")
 
 
 def test_skip_goes_on_with_the_next(caller: Caller) -> None:
@@ -106,7 +106,7 @@ def test_nobody_stops_the_work_of_another(caller: Caller) -> None:
     caller.house.until(JobProgress, phase="conditioning")
     assert not caller.rounds.interrupt(ME)
     assert not caller.rounds.skip(ME)
-    assert caller.rounds.standing(ME) is None
+    assert caller.rounds.progress_of(ME) is None
     assert caller.rounds.interrupt(None), "unless anybody's work is meant"
     assert ends(future) == ["cancelled"]
 
@@ -115,7 +115,7 @@ def test_ones_own_work_that_waits_behind_another_is_stopped_before_it_begins(cal
     held = caller.draw("fake:hold", owner="client:other")
     caller.house.until(JobProgress, phase="conditioning")
     mine = caller.draw("a", "b")
-    found = caller.rounds.standing(ME)
+    found = caller.rounds.progress_of(ME)
     assert found is not None
     assert found.active is None
     assert caller.rounds.interrupt(ME)
@@ -127,7 +127,7 @@ def test_ones_own_work_that_waits_behind_another_is_stopped_before_it_begins(cal
 
 def test_a_job_that_nobody_waits_for_is_its_owners_too(caller: Caller) -> None:
     job_id = caller.house.running(owner=ME)
-    found = caller.rounds.standing(ME)
+    found = caller.rounds.progress_of(ME)
     assert found is not None
     assert found.round is None
     assert caller.rounds.interrupt(ME)
@@ -164,19 +164,19 @@ def test_a_round_is_found_by_its_token_while_it_lasts(caller: Caller) -> None:
     future = caller.draw("fake:hold", token="mine")
     assert caller.rounds.waiting_tokens(None) == ["mine"]
     assert caller.rounds.waiting_tokens("client:other") == []
-    found = caller.rounds.named("mine")
+    found = caller.rounds.find("mine")
     assert found is not None
     assert found.active is None
     caller.house.runtime.queue.cancel(held)
     caller.house.until(JobProgress, phase="conditioning")
-    found = caller.rounds.named("mine")
+    found = caller.rounds.find("mine")
     assert found is not None
     assert found.active is not None
     assert caller.rounds.waiting_tokens(None) == []
     assert not caller.rounds.has_ended("mine")
     caller.rounds.interrupt(ME)
     assert ends(future) == ["cancelled"]
-    assert caller.rounds.named("mine") is None
+    assert caller.rounds.find("mine") is None
     assert caller.rounds.has_ended("mine")
 
 

@@ -80,8 +80,8 @@ def test_samplers_and_schedulers_of_every_field_are_the_engines() -> None:
 
 
 def test_seed_is_drawn_only_for_minus_one() -> None:
-    assert checks.drawn_seed(7, LIMITS) == 7
-    drawn = {checks.drawn_seed(-1, LIMITS) for _ in range(20)}
+    assert checks.choose_seed(7, LIMITS) == 7
+    drawn = {checks.choose_seed(-1, LIMITS) for _ in range(20)}
     assert len(drawn) > 15
     assert all(0 <= seed < 2**31 for seed in drawn)
 
@@ -94,9 +94,9 @@ def test_work_is_told_in_words() -> None:
 
 def test_types_are_refused_by_field_also_inside() -> None:
     with pytest.raises(InvalidRequest, match="prompt is required"):
-        checks.typed(ImageParams, {"steps": 2})
+        checks.check_types(ImageParams, {"steps": 2})
     with pytest.raises(InvalidRequest) as caught:
-        checks.typed(ImageParams, {"prompt": "a", "cache_options": {"spectrum_m": "many"}})
+        checks.check_types(ImageParams, {"prompt": "a", "cache_options": {"spectrum_m": "many"}})
     assert caught.value.detail["field"] == "cache_options.spectrum_m"
 
 

@@ -21,7 +21,7 @@ from markupsafe import Markup
 from pydantic import Field
 
 from sdcpp_rest.errors import OutputNotFound
-from sdcpp_rest.routes.http.answers import Integer, Wire, answer, left_out, read_query, runtime
+from sdcpp_rest.routes.http.answers import Integer, Wire, answer, optional, read_query, runtime
 from sdcpp_rest.routes.http.openapi import HTML, Answer
 from sdcpp_rest.services.pictures.outputs import Entry
 from sdcpp_rest.services.pictures.thumbnails import IMAGE_ENDINGS, VIDEO_ENDINGS
@@ -56,10 +56,10 @@ class EntryShown(Answer):
     name: str = Field(description="What is no UTF-8 in it is replaced; ``url`` has the true name.")
     kind: Kind
     url: str = Field(examples=["/output/550e8400-e29b-41d4-a716-446655440000/image_0.png"])
-    size_bytes: int = left_out("Of a file.", ge=0)
+    size_bytes: int = optional("Of a file.", ge=0)
     modified_at: str = Field(description="ISO 8601, UTC.", examples=["2026-01-31T12:00:00.000Z"])
-    title: str = left_out("Of a job's folder: the job's title, or the beginning of its prompt.")
-    thumb_url: str = left_out("Of a picture, a video, or a folder with one of them in it.")
+    title: str = optional("Of a job's folder: the job's title, or the beginning of its prompt.")
+    thumb_url: str = optional("Of a picture, a video, or a folder with one of them in it.")
 
 
 class Listing(Answer):
@@ -110,7 +110,7 @@ def _part_of(relative: str, folder: Path, query: OutputQuery) -> _Part:
     for group in (folders, others):
         group.sort(key=lambda entry: _sort_key(entry, query.sort), reverse=query.order == "desc")
     start = (query.page - 1) * query.limit
-    shown = [_shown(relative, folder, entry) for entry in [*folders, *others][start : start + query.limit]]
+    shown = [_entry_shown(relative, folder, entry) for entry in [*folders, *others][start : start + query.limit]]
     total = sum(entry.size_bytes for entry in others)
     return _Part(relative, query, len(folders), len(others), total, tuple(shown))
 
@@ -120,7 +120,7 @@ def _sort_key(entry: Entry, column: Column) -> tuple[Any, ...]:
     return (value, entry.name.lower(), entry.name)
 
 
-def _shown(relative: str, folder: Path, entry: Entry) -> EntryShown:
+def _entry_shown(relative: str, folder: Path, entry: Entry) -> EntryShown:
     path = f"{relative}/{entry.name}" if relative else entry.name
     more: dict[str, Any] = {}
     thumb = _cover(path, folder / entry.name) if entry.is_folder else _thumb(path, entry)
@@ -190,14 +190,14 @@ def _json(part: _Part) -> Response:
 
 def _page(part: _Part) -> Response:
     query, pages = part.query, part.pages
-    style, script, policy = _inlined()
+    style, script, policy = _inline_assets()
     page = render_template(
         "file_browser.html",
         title=_readable(f"/output/{part.relative}"),
         style=style,
         script=script,
         crumbs=list(_crumbs(part.relative)),
-        totals=f"{_counted(part.folder_count, 'folder')}, {_counted(part.file_count, 'file')}, "
+        totals=f"{_count_words(part.folder_count, 'folder')}, {_count_words(part.file_count, 'file')}, "
         f"{human_size(part.total_bytes)}",
         heads=[_head(column, query) for column in _COLUMNS],
         rows=[_row(entry) for entry in part.shown],
@@ -213,7 +213,7 @@ def _page(part: _Part) -> Response:
 
 
 @lru_cache(maxsize=1)
-def _inlined() -> tuple[Markup, Markup, str]:
+def _inline_assets() -> tuple[Markup, Markup, str]:
     """The style and the script that stand in every page, and the policy that allows these two and nothing else."""
     texts = [(TEMPLATES / f"file_browser.{ending}").read_text(encoding="utf-8") for ending in ("css", "js")]
     style, script = (base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in texts)
@@ -270,7 +270,7 @@ def _query_url(query: OutputQuery, sort: Column, order: Order, page: int) -> str
 def human_size(count: int) -> str:
     """``231 bytes``, ``1.2 MB``."""
     if count < 1000:
-        return _counted(count, "byte")
+        return _count_words(count, "byte")
     size, units = count / 1000, ["kB", "MB", "GB", "TB"]
     while size >= 999.5 and len(units) > 1:
         size /= 1000
@@ -278,7 +278,7 @@ def human_size(count: int) -> str:
     return f"{size:.1f} {units[0]}" if size < 99.95 else f"{size:,.0f} {units[0]}"
 
 
-def _counted(count: int, noun: str) -> str:
+def _count_words(count: int, noun: str) -> str:
     return f"{count:,} {noun}" + ("" if count == 1 else "s")
 
 

@@ -16,7 +16,7 @@ from pydantic import Field
 
 from sdcpp_rest.errors import Conflict, JobNotFound
 from sdcpp_rest.routes.http.answers import Wire, answer, runtime, transfer
-from sdcpp_rest.routes.http.openapi import ANY_FILE, HTML, Answer, documented
+from sdcpp_rest.routes.http.openapi import ANY_FILE, HTML, Answer, documents
 from sdcpp_rest.routes.native.files.file_browser import TEMPLATES, Listing, OutputQuery, listing
 
 log = logging.getLogger(__name__)
@@ -57,7 +57,7 @@ class Removed(Answer):
 
 
 @files.get("/output")
-@documented({200: (HTML, Listing)}, query=OutputQuery)
+@documents({200: (HTML, Listing)}, query=OutputQuery)
 @transfer
 def output_root() -> Response:
     """Browse the output folder. A page for browsers; JSON for who accepts that rather than HTML."""
@@ -65,7 +65,7 @@ def output_root() -> Response:
 
 
 @files.get("/output/<path:path>")
-@documented(
+@documents(
     # JSON twice: a folder as `Listing`, or a file that is JSON itself.
     {200: (ANY_FILE, Listing, _JSON), 206: ANY_FILE, 304: ()},
     errors=(400, 404, 416),
@@ -83,7 +83,7 @@ def output(path: str) -> Response:
 
 
 @files.delete("/output/<path:path>")
-@documented({200: Removed}, errors=(400, 404, 409), path=OutputPath)
+@documents({200: Removed}, errors=(400, 404, 409), path=OutputPath)
 @transfer
 def remove_output(path: str) -> Response:
     """Remove a file or a folder. The folder of a job takes the job with it, into the recycle bin if that is on;

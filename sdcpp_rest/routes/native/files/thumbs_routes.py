@@ -8,7 +8,7 @@ from flask import Blueprint, Response, request
 from pydantic import Field
 
 from sdcpp_rest.routes.http.answers import Wire, drawing, runtime
-from sdcpp_rest.routes.http.openapi import documented
+from sdcpp_rest.routes.http.openapi import documents
 from sdcpp_rest.services.pictures.thumbnails import stamp_of, thumbnail
 
 thumbs = Blueprint("thumbs", __name__)
@@ -25,7 +25,7 @@ class ThumbPath(Wire):
 
 
 @thumbs.get("/thumb/<path:path>")
-@documented({200: ("image/jpeg", "image/svg+xml"), 304: ()}, errors=(400, 404), path=ThumbPath)
+@documents({200: ("image/jpeg", "image/svg+xml"), 304: ()}, errors=(400, 404), path=ThumbPath)
 @drawing
 def thumb(path: str) -> Response:
     """Get the thumbnail of a picture or a video. A JPEG of 120x120 pixels: the middle of a picture or of a video's

@@ -7,8 +7,8 @@ from typing import Any, Literal
 from flask import Blueprint, Response
 from pydantic import Field
 
-from sdcpp_rest.routes.http.answers import answer, left_out, read_body, runtime, transfer, validate
-from sdcpp_rest.routes.http.openapi import Answer, documented
+from sdcpp_rest.routes.http.answers import answer, optional, read_body, runtime, transfer, validate
+from sdcpp_rest.routes.http.openapi import Answer, documents
 from sdcpp_rest.routes.native.wire.conversion_bodies import ConvertBody
 from sdcpp_rest.services.models.model_conversion import ConvertRequest
 
@@ -22,17 +22,17 @@ class ConversionAccepted(Answer):
     status: Literal["pending"]
     position: int = Field(ge=1, description="Place among the jobs that wait.")
     output_path: str = Field(description="Where the result will lie, and under which name it will be listed.")
-    warnings: list[str] = left_out("What was ignored or corrected.")
+    warnings: list[str] = optional("What was ignored or corrected.")
 
 
 @conversion.post("/convert")
-@documented({202: ConversionAccepted}, errors=(404, 409, 429, 503), body=ConvertBody)
+@documents({202: ConversionAccepted}, errors=(404, 409, 429, 503), body=ConvertBody)
 @transfer
 def convert() -> Response:
     """Write a model file anew with another weight type. Answers with a job id at once; the result is listed when it is
     whole."""
     body, warnings = validate(ConvertBody, read_body())
-    sent = body.sent()
+    sent = body.sent_fields()
     asked = ConvertRequest(**{name: sent[name] for name in sent.keys() & ConvertRequest.model_fields.keys()})
     job, position, target = runtime().conversions.submit(
         asked, title=body.title or None, origin="native", warnings=warnings

@@ -11,7 +11,7 @@ from pydantic import Field
 from sdcpp_rest.core.events import preview_url
 from sdcpp_rest.core.job import Job, JobKind, JobStatus, Phase, Progress, Timings
 from sdcpp_rest.core.job_filter import JobHead
-from sdcpp_rest.routes.http.answers import Wire, json_text, left_out, runtime
+from sdcpp_rest.routes.http.answers import Wire, json_text, optional, runtime
 from sdcpp_rest.routes.http.openapi import Answer
 from sdcpp_rest.services.jobs.job_record import without_paths
 
@@ -38,10 +38,10 @@ class ProgressShown(Answer):
     current_all_steps: int = Field(ge=0)
     percentage: float = Field(ge=0, le=100)
     phase: Phase
-    downloaded_bytes: int = left_out("Of a file that is being downloaded, or read for its sum.", ge=0)
-    total_bytes: int = left_out("Size of that file, once it is known.", ge=0)
-    bytes_per_second: int = left_out("Over the last seconds.", ge=0)
-    eta_seconds: float = left_out("Until it is there, where that can be told.", ge=0)
+    downloaded_bytes: int = optional("Of a file that is being downloaded, or read for its sum.", ge=0)
+    total_bytes: int = optional("Size of that file, once it is known.", ge=0)
+    bytes_per_second: int = optional("Over the last seconds.", ge=0)
+    eta_seconds: float = optional("Until it is there, where that can be told.", ge=0)
 
 
 class JobShown(Answer):
@@ -52,16 +52,16 @@ class JobShown(Answer):
     status: JobStatus
     progress: ProgressShown
     created_at: str = Field(examples=["2024-01-01T12:00:00Z"])
-    started_at: str = left_out("When the engine took it.", examples=["2024-01-01T12:00:05Z"])
-    completed_at: str = left_out("When it ended, well or not.", examples=["2024-01-01T12:01:00Z"])
+    started_at: str = optional("When the engine took it.", examples=["2024-01-01T12:00:05Z"])
+    completed_at: str = optional("When it ended, well or not.", examples=["2024-01-01T12:01:00Z"])
     outputs: list[str] = Field(
         description="Paths below `/output/`.", examples=[["550e8400-e29b-41d4-a716-446655440000/image_0.png"]]
     )
     params: dict[str, Any] = Field(description="What was asked for, with every default filled in.")
-    error: str = left_out("Why it failed.")
-    error_code: str = left_out("The same for programs.", examples=["engine_crashed"])
-    position: int = left_out("Place among the jobs that wait, from 1.", ge=1)
-    preview_url: str = left_out("Where the latest preview is, while the job runs and has one.")
+    error: str = optional("Why it failed.")
+    error_code: str = optional("The same for programs.", examples=["engine_crashed"])
+    position: int = optional("Place among the jobs that wait, from 1.", ge=1)
+    preview_url: str = optional("Where the latest preview is, while the job runs and has one.")
     title: str | None
     origin: str = Field(description="Which way it came in.", examples=["native"])
     model: str | None = Field(description="Name of the model that it was drawn with, or will be.")
@@ -70,7 +70,7 @@ class JobShown(Answer):
     warnings: list[str] = Field(description="What was ignored or corrected, and what will not look right.")
 
 
-def shown(job: Job, position: int | None) -> dict[str, Any]:
+def live_job_object(job: Job, position: int | None) -> dict[str, Any]:
     """The job as it is now: with live progress, where it has any."""
     active = runtime().active.get(job.id) if job.status == "processing" else None
     has_preview = active is not None and active.preview_path is not None
@@ -81,8 +81,8 @@ def shown(job: Job, position: int | None) -> dict[str, Any]:
     return shown
 
 
-def shown_texts(heads: Sequence[JobHead]) -> list[tuple[JobHead, str]]:
-    """`shown` as JSON, for listings: those are asked for again and again, and most of their jobs have not changed.
+def job_texts(heads: Sequence[JobHead]) -> list[tuple[JobHead, str]]:
+    """Jobs as JSON texts, for listings: those are asked for again and again, and most of their jobs have not changed.
 
     Only jobs whose text is not at hand are read in full; those that were deleted meanwhile are left out. A running job
     changes all the time, its text is not kept.
@@ -98,7 +98,7 @@ def shown_texts(heads: Sequence[JobHead]) -> list[tuple[JobHead, str]]:
             job = jobs.get(head.id)
             if job is None:
                 continue
-            text = json_text(shown(job, None))
+            text = json_text(live_job_object(job, None))
             # Read a moment after its head: by then it may be another job's text than the head says.
             if (job.status, job.title) == (head.status, head.title) and job.status != "processing":
                 _keep(head, text)
@@ -145,7 +145,7 @@ def job_object(
     if job.completed_at is not None:
         shown["completed_at"] = _iso(job.completed_at)
     shown["outputs"] = list(job.outputs)
-    shown["params"] = without_paths(job.params) | _shown_inputs(job.inputs, input_sizes or {})
+    shown["params"] = without_paths(job.params) | _input_sizes(job.inputs, input_sizes or {})
     if job.status == "failed":
         shown["error"] = job.error or "unknown error"
         if job.error_code:
@@ -165,7 +165,7 @@ def job_object(
     return shown
 
 
-def _shown_inputs(inputs: Mapping[str, str], sizes: Mapping[str, int]) -> dict[str, Any]:
+def _input_sizes(inputs: Mapping[str, str], sizes: Mapping[str, int]) -> dict[str, Any]:
     """The pictures a job was given, under the names they came in, as ``{"omitted": bytes}``: listings carry none."""
     shown: dict[str, Any] = {}
     for role in inputs:

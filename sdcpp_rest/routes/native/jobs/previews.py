@@ -7,8 +7,8 @@ from typing import Any, Literal
 from flask import Blueprint, Response
 from pydantic import ConfigDict, Field
 
-from sdcpp_rest.routes.http.answers import Flag, Integer, Wire, answer, left_out, read_body, runtime, validate
-from sdcpp_rest.routes.http.openapi import Answer, documented
+from sdcpp_rest.routes.http.answers import Flag, Integer, Wire, answer, optional, read_body, runtime, validate
+from sdcpp_rest.routes.http.openapi import Answer, documents
 
 previews = Blueprint("previews", __name__)
 
@@ -21,11 +21,11 @@ class PreviewBody(Wire):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"mode": "proj", "max_size": 256}]})
 
-    enabled: Flag = left_out("Make previews.")
-    mode: Mode = left_out(_MODE)
-    interval: Integer = left_out("A preview every so many steps.", ge=1, le=100)
-    max_size: Integer = left_out("Longer side of a preview, in pixels.", ge=64, le=1024)
-    quality: Integer = left_out("JPEG quality.", ge=1, le=100)
+    enabled: Flag = optional("Make previews.")
+    mode: Mode = optional(_MODE)
+    interval: Integer = optional("A preview every so many steps.", ge=1, le=100)
+    max_size: Integer = optional("Longer side of a preview, in pixels.", ge=64, le=1024)
+    quality: Integer = optional("JPEG quality.", ge=1, le=100)
 
 
 class PreviewShown(Answer):
@@ -43,20 +43,20 @@ class PreviewChanged(Answer):
 
     success: Literal[True]
     settings: PreviewShown
-    warnings: list[str] = left_out("What was ignored.")
+    warnings: list[str] = optional("What was ignored.")
 
 
 @previews.get("/preview/settings")
-@documented({200: PreviewShown})
+@documents({200: PreviewShown})
 def show_preview_settings() -> Response:
     """Tell how previews are made."""
     return answer(runtime().previews.get())
 
 
 @previews.put("/preview/settings")
-@documented({200: PreviewChanged}, body=PreviewBody)
+@documents({200: PreviewChanged}, body=PreviewBody)
 def change_preview_settings() -> Response:
     """Change how previews are made. At once, also for the job that runs, and for good."""
     body, warnings = validate(PreviewBody, read_body())
-    shown: dict[str, Any] = {"success": True, "settings": runtime().previews.change(body.sent())}
+    shown: dict[str, Any] = {"success": True, "settings": runtime().previews.change(body.sent_fields())}
     return answer({**shown, **({"warnings": warnings} if warnings else {})})

@@ -10,9 +10,9 @@ from pydantic import ConfigDict, Field
 
 from sdcpp_rest.core.job import Job
 from sdcpp_rest.errors import Conflict, InvalidRequest, JobNotFound, NotFound
-from sdcpp_rest.routes.http.answers import Text, Wire, answer, left_out, read_body, runtime, validate
-from sdcpp_rest.routes.http.openapi import Answer, documented
-from sdcpp_rest.routes.native.jobs.job_shown import JobPath, JobShown, shown
+from sdcpp_rest.routes.http.answers import Text, Wire, answer, optional, read_body, runtime, validate
+from sdcpp_rest.routes.http.openapi import Answer, documents
+from sdcpp_rest.routes.native.jobs.job_shown import JobPath, JobShown, live_job_object
 
 queue = Blueprint("queue", __name__)
 
@@ -26,7 +26,7 @@ class RenameBody(Wire):
 class Cancelled(Answer):
     success: Literal[True]
     message: str
-    status: Literal["cancelled", "cancelling"] = left_out("Of a job that was running: cancelling until it has stopped.")
+    status: Literal["cancelled", "cancelling"] = optional("Of a job that was running: cancelling until it has stopped.")
 
 
 class QueueState(Answer):
@@ -38,15 +38,15 @@ class QueueState(Answer):
 
 
 @queue.get("/queue/<job_id>")
-@documented({200: JobShown}, errors=(404,), path=JobPath)
+@documents({200: JobShown}, errors=(404,), path=JobPath)
 def show_job(job_id: str) -> Response:
     """Look at a job."""
-    job = _found(job_id)
-    return answer(_shown(job))
+    job = _find_job(job_id)
+    return answer(_job_object(job))
 
 
 @queue.delete("/queue/<job_id>")
-@documented({200: Cancelled}, errors=(400,), path=JobPath)
+@documents({200: Cancelled}, errors=(400,), path=JobPath)
 def delete_job(job_id: str) -> Response:
     """Cancel a job that waits or runs. A 400 for any other. A running one stops at its next step, and the model stays
     loaded."""
@@ -57,20 +57,20 @@ def delete_job(job_id: str) -> Response:
 
 
 @queue.post("/queue/<job_id>/cancel")
-@documented({200: Cancelled}, errors=(404, 409), path=JobPath)
+@documents({200: Cancelled}, errors=(404, 409), path=JobPath)
 def cancel_job(job_id: str) -> Response:
     """Cancel a job, telling an unknown one (404) from a finished one (409)."""
-    _found(job_id)
+    _find_job(job_id)
     return _cancel(job_id)
 
 
 @queue.get("/jobs/<job_id>/preview")
-@documented({200: "image/jpeg"}, errors=(404,), path=JobPath)
+@documents({200: "image/jpeg"}, errors=(404,), path=JobPath)
 def show_preview(job_id: str) -> Response:
     """Get the latest preview of a running job. A 404 before the first one, and when the job is over."""
     active = runtime().active.get(job_id)
     if active is None:
-        status = _found(job_id).status
+        status = _find_job(job_id).status
         raise NotFound(f"There is no preview: the job is {status}", status=status)
     try:
         jpeg = Path(active.preview_path or "").read_bytes()
@@ -83,23 +83,23 @@ def show_preview(job_id: str) -> Response:
 
 
 @queue.patch("/queue/<job_id>")
-@documented({200: JobShown}, errors=(404,), path=JobPath, body=RenameBody)
+@documents({200: JobShown}, errors=(404,), path=JobPath, body=RenameBody)
 def rename_job(job_id: str) -> Response:
     """Give a job another title. Whatever its status."""
-    _found(job_id)
+    _find_job(job_id)
     body, _ = validate(RenameBody, read_body())
-    return answer(_shown(runtime().queue.retitle(job_id, body.title or None)))
+    return answer(_job_object(runtime().queue.retitle(job_id, body.title or None)))
 
 
 @queue.post("/queue/<job_id>/front")
-@documented({200: JobShown}, errors=(404, 409), path=JobPath)
+@documents({200: JobShown}, errors=(404, 409), path=JobPath)
 def move_job_to_front(job_id: str) -> Response:
     """Make a waiting job the next one. A 409 for one that does not wait."""
-    return answer(_shown(runtime().queue.to_front(job_id)))
+    return answer(_job_object(runtime().queue.to_front(job_id)))
 
 
 @queue.post("/queue/pause")
-@documented({200: QueueState})
+@documents({200: QueueState})
 def pause_queue() -> Response:
     """Let no further job begin. What runs goes on, jobs can be submitted and models loaded; a restart changes
     nothing."""
@@ -107,17 +107,17 @@ def pause_queue() -> Response:
 
 
 @queue.post("/queue/resume")
-@documented({200: QueueState})
+@documents({200: QueueState})
 def resume_queue() -> Response:
     """Let jobs begin again."""
     return answer({"success": True, "paused": False, "changed": runtime().queue.resume()})
 
 
-def _shown(job: Job) -> dict[str, Any]:
-    return shown(job, runtime().queue.position(job.id) if job.status == "pending" else None)
+def _job_object(job: Job) -> dict[str, Any]:
+    return live_job_object(job, runtime().queue.position(job.id) if job.status == "pending" else None)
 
 
-def _found(job_id: str) -> Job:
+def _find_job(job_id: str) -> Job:
     try:
         return runtime().queue.get(job_id)
     except JobNotFound:

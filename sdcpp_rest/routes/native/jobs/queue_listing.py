@@ -12,9 +12,9 @@ from pydantic import Field
 from sdcpp_rest.core.job import FINISHED, JobKind, JobStatus, utc_now
 from sdcpp_rest.core.job_filter import ALL_STATUSES, JobFilter, JobHead, SortKey
 from sdcpp_rest.errors import InvalidRequest
-from sdcpp_rest.routes.http.answers import Integer, Text, Wire, json_text, left_out, read_query, runtime, shortened
-from sdcpp_rest.routes.http.openapi import Answer, documented
-from sdcpp_rest.routes.native.jobs.job_shown import JobShown, shown_texts
+from sdcpp_rest.routes.http.answers import Integer, Text, Wire, json_text, optional, read_query, runtime, shorten
+from sdcpp_rest.routes.http.openapi import Answer, documents
+from sdcpp_rest.routes.native.jobs.job_shown import JobShown, job_texts
 
 queue_listing = Blueprint("queue_listing", __name__)
 
@@ -29,23 +29,23 @@ class QueueQuery(Wire):
     """Without ``page``, ``sort`` and ``group_by``, every active job comes first and ``limit`` and ``offset`` count
     finished ones only; with one of them, all jobs are one list."""
 
-    limit: Integer = left_out(
+    limit: Integer = optional(
         "How many finished jobs at most. Default: the configuration's queue.listed_finished (200).", ge=1, le=MAX_LIMIT
     )
     offset: Integer = Field(0, ge=0, le=_MAX_SKIPPED, description="How many finished jobs to skip; above 0 only those.")
-    page: Integer = left_out(
+    page: Integer = optional(
         "Instead of offset: this page of `limit` jobs, from 1, active ones among them.", ge=1, le=10**6
     )
     status: list[JobStatus] = Field([], description="Only jobs with one of these.", examples=[["completed", "failed"]])
-    type: JobKind = left_out("Only jobs of this type.")
-    search: Text = left_out("Only jobs whose title, prompt, model or id contain every one of these words.")
-    architecture: Text = left_out("Only jobs whose model's family contains this, in any case.", max_length=100)
+    type: JobKind = optional("Only jobs of this type.")
+    search: Text = optional("Only jobs whose title, prompt, model or id contain every one of these words.")
+    architecture: Text = optional("Only jobs whose model's family contains this, in any case.", max_length=100)
     titles: list[Text] = Field([], max_length=100, description="Only jobs with exactly one of these titles.")
-    before: Text = left_out(f"Only jobs submitted before this moment: {_MOMENT}; without a zone, in UTC.")
-    after: Text = left_out(f"Only jobs submitted at this moment or later: {_MOMENT}; without a zone, in UTC.")
-    sort: SortKey = left_out("What to sort by. Default: created_at.")
+    before: Text = optional(f"Only jobs submitted before this moment: {_MOMENT}; without a zone, in UTC.")
+    after: Text = optional(f"Only jobs submitted at this moment or later: {_MOMENT}; without a zone, in UTC.")
+    sort: SortKey = optional("What to sort by. Default: created_at.")
     order: Literal["asc", "desc"] = Field("desc", description="desc: newest, or largest, first.")
-    group_by: Literal["date"] = left_out("Group by the day of submission, in UTC: `groups` instead of `items`.")
+    group_by: Literal["date"] = optional("Group by the day of submission, in UTC: `groups` instead of `items`.")
 
 
 class DayShown(Answer):
@@ -69,27 +69,27 @@ class QueueShown(Answer):
     cancelled_count: int
     total_count: int
     paused: bool = Field(description="Whether jobs wait until the queue is resumed.")
-    filtered_count: int = left_out("How many jobs pass the filters, on all pages.")
-    limit: int = left_out("How many jobs a page holds.")
-    offset: int = left_out("How many were skipped.")
-    page: int = left_out("From 1.", ge=1)
-    total_pages: int = left_out("How many pages there are.", ge=1)
-    has_more: bool = left_out("Whether there is a next page.")
-    has_prev: bool = left_out("Whether there is an earlier page.")
-    all_titles: list[str] = left_out("Every title that a job has, once, in alphabetical order.")
-    group_by: Literal["date"] = left_out("As asked for.")
-    groups: list[DayShown] = left_out("The jobs by day, when that was asked for.")
+    filtered_count: int = optional("How many jobs pass the filters, on all pages.")
+    limit: int = optional("How many jobs a page holds.")
+    offset: int = optional("How many were skipped.")
+    page: int = optional("From 1.", ge=1)
+    total_pages: int = optional("How many pages there are.", ge=1)
+    has_more: bool = optional("Whether there is a next page.")
+    has_prev: bool = optional("Whether there is an earlier page.")
+    all_titles: list[str] = optional("Every title that a job has, once, in alphabetical order.")
+    group_by: Literal["date"] = optional("As asked for.")
+    groups: list[DayShown] = optional("The jobs by day, when that was asked for.")
     items: list[JobShown] = Field(description="Empty where the jobs are in `groups`.")
 
 
 @queue_listing.get("/queue")
-@documented({200: QueueShown}, query=QueueQuery)
+@documents({200: QueueShown}, query=QueueQuery)
 def list_jobs() -> Response:
     """List jobs: every active one, and the newest finished ones. The running job comes first, then those that wait in
     the order in which they will run; ``limit`` and ``offset`` page through the finished ones. With ``page``, ``sort``
     or ``group_by`` all of them are one list."""
     query = read_query(QueueQuery)
-    sent = query.sent()
+    sent = query.sent_fields()
     wanted = _filter(query)
     one_list = not sent.keys().isdisjoint(("page", "sort", "group_by"))
     limit = sent.get("limit", runtime().config.queue.listed_finished)
@@ -109,7 +109,7 @@ def list_jobs() -> Response:
     head["paused"] = queue.is_paused
     if sent:
         head |= _pages(wanted, limit, offset, one_list)
-    shown = shown_texts(heads)
+    shown = job_texts(heads)
     if "group_by" not in sent:
         return _answer(head, f'"items":[{",".join(text for _, text in shown)}]')
     head["group_by"] = query.group_by
@@ -117,7 +117,7 @@ def list_jobs() -> Response:
 
 
 def _filter(query: QueueQuery) -> JobFilter:
-    sent = query.sent()
+    sent = query.sent_fields()
     return JobFilter(
         status=frozenset(query.status) or ALL_STATUSES,
         kind=sent.get("type"),
@@ -130,7 +130,7 @@ def _filter(query: QueueQuery) -> JobFilter:
 
 
 def _offset(query: QueueQuery, limit: int) -> int:
-    page = query.sent().get("page")
+    page = query.sent_fields().get("page")
     if page is None:
         return query.offset
     if query.offset:
@@ -139,7 +139,7 @@ def _offset(query: QueueQuery, limit: int) -> int:
 
 
 def _pages(wanted: JobFilter, limit: int, offset: int, one_list: bool) -> dict[str, Any]:
-    found = runtime().queue.found(wanted)
+    found = runtime().queue.count_by_status(wanted)
     paged = found["total"] if one_list else sum(found[status] for status in FINISHED)
     per_page = max(1, limit)
     return {
@@ -192,7 +192,7 @@ def _moment(field: str, text: str | None) -> datetime | None:
         return (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).astimezone(timezone.utc)
     except (ValueError, OverflowError, OSError):
         raise InvalidRequest(
-            f'{field} must be {_MOMENT}, got "{shortened(text)}"', field=field, value=shortened(text), allowed=_MOMENT
+            f'{field} must be {_MOMENT}, got "{shorten(text)}"', field=field, value=shorten(text), allowed=_MOMENT
         ) from None
 
 

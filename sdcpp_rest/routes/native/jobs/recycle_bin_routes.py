@@ -19,8 +19,8 @@ from sdcpp_rest.routes.http.answers import (
     runtime,
     validate,
 )
-from sdcpp_rest.routes.http.openapi import Answer, documented
-from sdcpp_rest.routes.native.jobs.job_shown import JobPath, JobShown, shown
+from sdcpp_rest.routes.http.openapi import Answer, documents
+from sdcpp_rest.routes.native.jobs.job_shown import JobPath, JobShown, live_job_object
 from sdcpp_rest.services.jobs.recycle_bin import BinItem
 
 recycle_bin = Blueprint("recycle_bin", __name__)
@@ -85,7 +85,7 @@ class Moved(Answer):
 
 
 @recycle_bin.delete("/queue/jobs")
-@documented({200: JobsDeleted}, body=DeleteJobsBody)
+@documents({200: JobsDeleted}, body=DeleteJobsBody)
 @blocking
 def delete_jobs() -> Response:
     """Delete finished jobs with their pictures, into the recycle bin or, where that is off, for good. Those that wait
@@ -105,19 +105,19 @@ def delete_jobs() -> Response:
 
 
 @recycle_bin.get("/queue/recycle-bin")
-@documented({200: BinShown}, query=BinQuery)
+@documents({200: BinShown}, query=BinQuery)
 def show_recycle_bin() -> Response:
     """List deleted jobs. What was deleted last comes first."""
     query = read_query(BinQuery)
     rules = runtime().user_settings.recycle_bin()
     items = runtime().recycle_bin.items(query.limit, query.offset)
-    shown_items = [_binned(item) for item in items]
+    shown_items = [_bin_object(item) for item in items]
     count = runtime().recycle_bin.count()
     return answer({"success": True, **rules.model_dump(), "count": count, "items": shown_items})
 
 
 @recycle_bin.delete("/queue/recycle-bin")
-@documented({200: Emptied})
+@documents({200: Emptied})
 @blocking
 def empty_recycle_bin() -> Response:
     """Remove everything in the recycle bin for good."""
@@ -126,7 +126,7 @@ def empty_recycle_bin() -> Response:
 
 
 @recycle_bin.post("/queue/<job_id>/restore")
-@documented({200: Moved}, errors=(404, 409), path=JobPath)
+@documents({200: Moved}, errors=(404, 409), path=JobPath)
 @blocking
 def restore_job(job_id: str) -> Response:
     """Bring a deleted job back, with its pictures."""
@@ -135,7 +135,7 @@ def restore_job(job_id: str) -> Response:
 
 
 @recycle_bin.delete("/queue/<job_id>/purge")
-@documented({200: Moved}, errors=(404, 409), path=JobPath)
+@documents({200: Moved}, errors=(404, 409), path=JobPath)
 @blocking
 def purge_job(job_id: str) -> Response:
     """Remove a deleted job for good. Only one that is in the recycle bin."""
@@ -143,9 +143,9 @@ def purge_job(job_id: str) -> Response:
     return answer({"success": True, "message": "Job removed for good"})
 
 
-def _binned(item: BinItem) -> dict[str, Any]:
+def _bin_object(item: BinItem) -> dict[str, Any]:
     times = {"deleted_at": _iso(item.deleted_at), "expires_at": _iso(item.expires_at)}
-    return {**shown(item.job, None), **times, "previous_status": item.job.status}
+    return {**live_job_object(item.job, None), **times, "previous_status": item.job.status}
 
 
 def _iso(moment: datetime) -> str:

@@ -14,7 +14,7 @@ BASE64_ROLES = ("init_image", "mask_image", "control_image", "end_image")
 """Pictures whose field is called ``<role>_base64`` on the wire."""
 
 
-def accepted(job: Job, position: int) -> Response:
+def answer_accepted(job: Job, position: int) -> Response:
     """The answer to every job of the native API."""
     shown: dict[str, Any] = {"job_id": job.id, "status": "pending", "position": position}
     if job.warnings:

@@ -12,14 +12,14 @@ from sdcpp_rest.routes.http.answers import (
     Wire,
     answer,
     blocking,
-    left_out,
+    optional,
     read_body,
     runtime,
     transfer,
     validate,
 )
-from sdcpp_rest.routes.http.openapi import Answer, documented
-from sdcpp_rest.routes.native.jobs.submitted import accepted
+from sdcpp_rest.routes.http.openapi import Answer, documents
+from sdcpp_rest.routes.native.jobs.submitted import answer_accepted
 from sdcpp_rest.routes.native.wire.generation_bodies import Accepted
 from sdcpp_rest.routes.native.wire.model_wire import ModelNotThere
 from sdcpp_rest.routes.native.wire.upscaling_bodies import UpscaleBody, UpscalerBody
@@ -35,7 +35,7 @@ class UpscalerShown(Answer):
     message: str
     model_name: str
     upscale_factor: int = Field(ge=1, description="How many times wider and higher it makes a picture.")
-    warnings: list[str] = left_out("What was ignored.")
+    warnings: list[str] = optional("What was ignored.")
 
 
 class NoBody(Wire):
@@ -45,11 +45,11 @@ class NoBody(Wire):
 class UpscalerGone(Answer):
     success: Literal[True]
     message: str
-    warnings: list[str] = left_out("What was ignored.")
+    warnings: list[str] = optional("What was ignored.")
 
 
 @upscaling.post("/upscaler/load")
-@documented({200: UpscalerShown}, errors=(500, 503), body=UpscalerBody)
+@documents({200: UpscalerShown}, errors=(500, 503), body=UpscalerBody)
 @blocking
 def load_upscaler() -> Response:
     """Load an upscaler beside the model, and choose it for the jobs to come. Answers when it is loaded."""
@@ -70,7 +70,7 @@ def load_upscaler() -> Response:
 
 
 @upscaling.post("/upscaler/unload")
-@documented({200: UpscalerGone}, body=NoBody)
+@documents({200: UpscalerGone}, body=NoBody)
 @blocking
 def unload_upscaler() -> Response:
     """Free the upscaler. The same answer when there was none."""
@@ -80,14 +80,14 @@ def unload_upscaler() -> Response:
 
 
 @upscaling.post("/upscale")
-@documented({202: Accepted}, errors=(404, 429, 503), body=UpscaleBody)
+@documents({202: Accepted}, errors=(404, 429, 503), body=UpscaleBody)
 @transfer
 def upscale() -> Response:
     """Make a picture larger with the loaded upscaler. Answers with a job id at once."""
     body, warnings = validate(UpscaleBody, read_body())
-    sent = body.sent()
+    sent = body.sent_fields()
     asked = UpscaleRequest(**{name: sent[name] for name in sent.keys() & UpscaleRequest.model_fields.keys()})
     job, position = runtime().upscale_submission.submit(
         asked, title=body.title or None, origin="native", warnings=warnings
     )
-    return accepted(job, position)
+    return answer_accepted(job, position)

@@ -9,8 +9,8 @@ from flask import Blueprint, Response
 from sdcpp_rest.core.params import VideoParams
 from sdcpp_rest.errors import InvalidRequest
 from sdcpp_rest.routes.http.answers import read_body, runtime, transfer, validate
-from sdcpp_rest.routes.http.openapi import documented
-from sdcpp_rest.routes.native.jobs.submitted import accepted, in_client_words
+from sdcpp_rest.routes.http.openapi import documents
+from sdcpp_rest.routes.native.jobs.submitted import answer_accepted, in_client_words
 from sdcpp_rest.routes.native.wire.generation_bodies import Accepted
 from sdcpp_rest.routes.native.wire.video_bodies import Txt2VidBody
 
@@ -20,7 +20,7 @@ _BASE64_ROLES = ("init_image", "end_image", "control_image")
 
 
 @video.post("/txt2vid")
-@documented({202: Accepted}, errors=(429, 503), body=Txt2VidBody)
+@documents({202: Accepted}, errors=(429, 503), body=Txt2VidBody)
 @transfer
 def txt2vid() -> Response:
     """Make a video from words, and from pictures where the model looks at them. Answers with a job id at once; the
@@ -33,12 +33,12 @@ def txt2vid() -> Response:
         )
     except InvalidRequest as error:
         raise in_client_words(error) from None
-    return accepted(job, position)
+    return answer_accepted(job, position)
 
 
 def to_video_params(body: Txt2VidBody) -> tuple[dict[str, Any], dict[str, str]]:
     """What was asked in the house's words, and the images by role."""
-    asked = {name: value for name, value in body.sent().items() if name in VideoParams.model_fields}
+    asked = {name: value for name, value in body.sent_fields().items() if name in VideoParams.model_fields}
     images = {role: image for role in _BASE64_ROLES if (image := getattr(body, f"{role}_base64"))}
     images |= {f"control_frames.{index}": image for index, image in enumerate(body.control_frames)}
     return asked, images

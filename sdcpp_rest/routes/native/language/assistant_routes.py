@@ -20,14 +20,14 @@ from sdcpp_rest.routes.http.answers import (
     departure,
     internal_error,
     json_text,
-    left_out,
+    optional,
     read_body,
     render_error,
     runtime,
     streaming,
     validate,
 )
-from sdcpp_rest.routes.http.openapi import EVENT_STREAM, Answer, documented
+from sdcpp_rest.routes.http.openapi import EVENT_STREAM, Answer, documents
 from sdcpp_rest.routes.native.language.assistant_tools import action_kinds
 from sdcpp_rest.routes.native.wire.llm_wire import (
     FAILURES,
@@ -35,10 +35,10 @@ from sdcpp_rest.routes.native.wire.llm_wire import (
     LlmSettingsBody,
     LlmSettingsChanged,
     LlmSettingsShown,
-    changed_settings,
-    shown_settings,
+    change_settings,
+    settings_object,
     unix_seconds,
-    warned,
+    warnings_field,
 )
 from sdcpp_rest.services.language.assistant import Delta, Question, Reply
 from sdcpp_rest.services.language.llm_connection import Line
@@ -63,7 +63,7 @@ class ChatBody(Wire):
     )
 
     message: Text = Field(min_length=1, max_length=MAX_MESSAGE_CHARACTERS, description="What the user says.")
-    context: dict[str, Any] = left_out(
+    context: dict[str, Any] = optional(
         "What the user interface tells of itself: `current_view`, `settings`, `model_info`, `available_models` or "
         f"anything else; at most {MAX_CONTEXT_BYTES} bytes as JSON. The server adds what it knows by itself.",
     )
@@ -74,7 +74,7 @@ class RequestShown(Answer):
 
     method: Literal["GET", "POST", "PUT", "DELETE"]
     url: str = Field(description="A path of this server, with its query.", examples=["/models/load"])
-    body: dict[str, Any] = left_out("The JSON body, where there is one.")
+    body: dict[str, Any] = optional("The JSON body, where there is one.")
 
 
 class ActionShown(Answer):
@@ -82,7 +82,7 @@ class ActionShown(Answer):
 
     type: str = Field(examples=["load_model"])
     parameters: dict[str, Any] = Field(examples=[{"model_name": "demo_dit_q8_0.gguf", "model_type": "diffusion"}])
-    request: RequestShown = left_out("What to send; not there for what only concerns the user interface.")
+    request: RequestShown = optional("What to send; not there for what only concerns the user interface.")
 
 
 class ChatAnswer(Answer):
@@ -91,14 +91,14 @@ class ChatAnswer(Answer):
     success: Literal[True]
     message: str
     actions: list[ActionShown]
-    warnings: list[str] = left_out("What was ignored, and which proposals were left out and why.")
+    warnings: list[str] = optional("What was ignored, and which proposals were left out and why.")
 
 
 class SaidShown(Answer):
     role: Literal["user", "assistant"]
     content: str
     timestamp: int = Field(description="Unix time in seconds.", examples=[1704067200])
-    actions: list[ActionShown] = left_out("What the assistant proposed, if anything.")
+    actions: list[ActionShown] = optional("What the assistant proposed, if anything.")
 
 
 class ConversationShown(Answer):
@@ -133,7 +133,7 @@ class AssistantModel(Answer):
 
 
 @assistant.post("/assistant/chat")
-@documented({200: ChatAnswer}, errors=FAILURES, body=ChatBody)
+@documents({200: ChatAnswer}, errors=FAILURES, body=ChatBody)
 @blocking
 def chat() -> Response:
     """Say something to the assistant. Its actions were checked and can be carried out as they stand; what it proposed
@@ -143,7 +143,7 @@ def chat() -> Response:
 
 
 @assistant.post("/assistant/chat/stream")
-@documented({200: EVENT_STREAM}, errors=FAILURES, body=ChatBody)
+@documents({200: EVENT_STREAM}, errors=FAILURES, body=ChatBody)
 @streaming
 def chat_as_it_comes() -> Response:
     """Say something to the assistant, and get its answer as it comes. Server-sent events: `delta` (`text`) for every
@@ -165,15 +165,15 @@ def chat_as_it_comes() -> Response:
 
 
 @assistant.get("/assistant/history")
-@documented({200: ConversationShown})
+@documents({200: ConversationShown})
 def show_conversation() -> Response:
     """Show the conversation with the assistant, oldest message first."""
     said = runtime().assistant.history()
-    return answer({"messages": [_said(message) for message in said], "count": len(said)})
+    return answer({"messages": [_message_object(message) for message in said], "count": len(said)})
 
 
 @assistant.delete("/assistant/history")
-@documented({200: Done})
+@documents({200: Done})
 def clear_conversation() -> Response:
     """Forget the conversation with the assistant."""
     runtime().assistant.clear()
@@ -181,7 +181,7 @@ def clear_conversation() -> Response:
 
 
 @assistant.get("/assistant/status")
-@documented({200: AssistantStatus})
+@documents({200: AssistantStatus})
 @blocking
 def show_assistant_status() -> Response:
     """Tell whether the assistant can answer now: asks the language model server whether it is there."""
@@ -189,7 +189,7 @@ def show_assistant_status() -> Response:
 
 
 @assistant.get("/assistant/model-info")
-@documented({200: AssistantModel}, errors=FAILURES)
+@documents({200: AssistantModel}, errors=FAILURES)
 @blocking
 def show_assistant_model() -> Response:
     """Tell what the assistant's language model is and can do, as far as its server knows."""
@@ -216,24 +216,24 @@ def show_assistant_model() -> Response:
 
 
 @assistant.get("/assistant/settings")
-@documented({200: LlmSettingsShown})
+@documents({200: LlmSettingsShown})
 def show_assistant_settings() -> Response:
     """Show which language model the assistant uses, and how."""
-    return answer(shown_settings(runtime().assistant.settings))
+    return answer(settings_object(runtime().assistant.settings))
 
 
 @assistant.put("/assistant/settings")
-@documented({200: LlmSettingsChanged}, body=LlmSettingsBody)
+@documents({200: LlmSettingsChanged}, body=LlmSettingsBody)
 def change_assistant_settings() -> Response:
     """Choose which language model the assistant uses, and how. Kept over restarts."""
-    return answer(changed_settings(runtime().assistant.change))
+    return answer(change_settings(runtime().assistant.change))
 
 
 def _question() -> tuple[Question, list[str]]:
     body, warnings = validate(ChatBody, read_body())
     if not body.message.strip():
         raise InvalidRequest("message must not be blank", field="message", value=body.message[:80])
-    context = body.sent().get("context", {})
+    context = body.sent_fields().get("context", {})
     size = len(json.dumps(context))
     if size > MAX_CONTEXT_BYTES:
         raise InvalidRequest(
@@ -264,7 +264,7 @@ def _events(house: Runtime, first: Delta | Reply, rest: Iterator[Delta | Reply],
         if isinstance(error, CallEnded):
             return  # the client left: nobody reads this
         fault = error if isinstance(error, SdcppRestError) else internal_error(error, "POST '/assistant/chat/stream'")
-        fault.message, fault.detail = house.discreet(fault.message), house.discreet.in_all(fault.detail)
+        fault.message, fault.detail = house.redact_paths(fault.message), house.redact_paths.in_values(fault.detail)
         yield _event("error", json.loads(render_error("/assistant/chat/stream", fault)[2]))
 
 
@@ -274,16 +274,16 @@ def _event(name: str, value: Any) -> str:
 
 
 def _reply(house: Runtime, reply: Reply, warnings: list[str]) -> dict[str, Any]:
-    told = [*warnings, *(house.discreet(text) for text in reply.warnings)]
+    told = [*warnings, *(house.redact_paths(text) for text in reply.warnings)]
     return {
         "success": True,
         "message": reply.message,
         "actions": [_action(action) for action in reply.actions],
-        **warned(told),
+        **warnings_field(told),
     }
 
 
-def _said(message: SaidMessage) -> dict[str, Any]:
+def _message_object(message: SaidMessage) -> dict[str, Any]:
     shown: dict[str, Any] = {
         "role": message.role,
         "content": message.content,

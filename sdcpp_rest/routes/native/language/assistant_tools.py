@@ -17,7 +17,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from sdcpp_rest.core.chat import ActionRequest
-from sdcpp_rest.core.download_source import recognised
+from sdcpp_rest.core.download_source import recognise_source
 from sdcpp_rest.core.job import ACTIVE
 from sdcpp_rest.core.prompts import check_prompt
 from sdcpp_rest.errors import Conflict, InvalidRequest, ModelNotFound
@@ -78,17 +78,17 @@ def action_kinds(house: Runtime) -> list[ActionKind]:
         ),
         tools.of(
             "generate", "Make a picture from a prompt now.", Txt2ImgBody, _PICTURE,
-            tools.sampled(Txt2ImgBody), _post("/txt2img"), lambda given: f"I make a picture: {given['prompt']}",
+            tools.check_sampling(Txt2ImgBody), _post("/txt2img"), lambda given: f"I make a picture: {given['prompt']}",
         ),
         tools.of(
             "img2img", "Make a picture from the picture that the user has chosen in the user interface.",
-            _form(Img2ImgBody), (*_PICTURE, "strength"), tools.sampled(_form(Img2ImgBody)), None,
+            _form(Img2ImgBody), (*_PICTURE, "strength"), tools.check_sampling(_form(Img2ImgBody)), None,
             lambda given: f"I change your picture: {given['prompt']}",
         ),
         tools.of(
             "txt2vid", "Make a video from a prompt; needs a video model.", Txt2VidBody,
             ("prompt", "negative_prompt", "width", "height", "steps", "cfg_scale", "seed", "video_frames", "fps"),
-            tools.sampled(Txt2VidBody), _post("/txt2vid"), lambda given: f"I make a video: {given['prompt']}",
+            tools.check_sampling(Txt2VidBody), _post("/txt2vid"), lambda given: f"I make a video: {given['prompt']}",
         ),
         tools.of(
             "load_upscaler", "Load an ESRGAN upscaler.", UpscalerBody, ("model_name",), tools.upscaler,
@@ -158,11 +158,11 @@ class _Tools:
 
         def check(given: Mapping[str, Any]) -> Checked:
             read, notes = examine(body, given, limits=self._house.config.limits)
-            return read.sent(), notes
+            return read.sent_fields(), notes
 
         return check
 
-    def sampled(self, body: type[Wire]) -> Callable[[Mapping[str, Any]], Checked]:
+    def check_sampling(self, body: type[Wire]) -> Callable[[Mapping[str, Any]], Checked]:
         """Pictures and videos: samplers that there are, a prompt that can be read, LoRAs that there are."""
         plain = self.plain(body)
 
@@ -181,7 +181,7 @@ class _Tools:
         return check
 
     def form(self, given: Mapping[str, Any]) -> Checked:
-        parameters, notes = self.sampled(_form(Txt2ImgBody, optional=True))(given)
+        parameters, notes = self.check_sampling(_form(Txt2ImgBody, optional=True))(given)
         if not parameters:
             raise InvalidRequest("; ".join(["no parameter is set", *notes]))
         return parameters, notes
@@ -193,8 +193,8 @@ class _Tools:
             spec, told = self._house.library.build_spec(to_request(body))
         except ModelNotFound as error:
             raise _with_nearest(error) from None
-        found = {role: spec.components[role].name for role in body.sent().keys() & spec.components.keys()}
-        return {**body.sent(), **found, "model_name": spec.model.name, "model_type": spec.kind}, [*notes, *told]
+        found = {role: spec.components[role].name for role in body.sent_fields().keys() & spec.components.keys()}
+        return {**body.sent_fields(), **found, "model_name": spec.model.name, "model_type": spec.kind}, [*notes, *told]
 
     def upscaler(self, given: Mapping[str, Any]) -> Checked:
         parameters, notes = self.plain(UpscalerBody)(given)
@@ -227,7 +227,7 @@ class _Tools:
         named = [name for name in ("url", "model_id", "repo_id") if name in parameters]
         if len(named) != 1:
             raise InvalidRequest(f"one of url, model_id and repo_id must be given, got {', '.join(named) or 'none'}")
-        recognised(parameters)  # refuses an address that no source can have
+        recognise_source(parameters)  # refuses an address that no source can have
         return parameters, notes
 
     def search(self, given: Mapping[str, Any]) -> Checked:

@@ -17,23 +17,23 @@ from sdcpp_rest.routes.http.answers import (
     Wire,
     answer,
     blocking,
-    left_out,
+    optional,
     read_body,
     read_query,
     runtime,
     validate,
 )
-from sdcpp_rest.routes.http.openapi import Answer, documented
+from sdcpp_rest.routes.http.openapi import Answer, documents
 from sdcpp_rest.routes.native.wire.llm_wire import (
     FAILURES,
     Done,
     LlmSettingsBody,
     LlmSettingsChanged,
     LlmSettingsShown,
-    changed_settings,
-    shown_settings,
+    change_settings,
+    settings_object,
     unix_seconds,
-    warned,
+    warnings_field,
 )
 from sdcpp_rest.services.language.prompt_enhancer import EnhanceOptions
 
@@ -43,11 +43,11 @@ ollama = Blueprint("ollama", __name__)
 class EnhanceOptionsBody(Wire):
     """How the model answers; what is left out is its server's choice."""
 
-    model: Text = left_out("Another model than the settings'.", min_length=1, max_length=200)
-    temperature: Number = left_out("How freely it writes.", ge=0, le=10, examples=[0.7])
-    top_p: Number = left_out("From which share of the likeliest words it chooses.", ge=0, le=1)
-    seed: Integer = left_out("For the same answer again.", ge=0, le=2**31 - 1)
-    max_tokens: Integer = left_out("How long the answer may be.", ge=1, le=100_000, examples=[300])
+    model: Text = optional("Another model than the settings'.", min_length=1, max_length=200)
+    temperature: Number = optional("How freely it writes.", ge=0, le=10, examples=[0.7])
+    top_p: Number = optional("From which share of the likeliest words it chooses.", ge=0, le=1)
+    seed: Integer = optional("For the same answer again.", ge=0, le=2**31 - 1)
+    max_tokens: Integer = optional("How long the answer may be.", ge=1, le=100_000, examples=[300])
 
 
 class EnhanceBody(Wire):
@@ -56,8 +56,8 @@ class EnhanceBody(Wire):
     model_config = ConfigDict(json_schema_extra={"examples": [{"prompt": "a cat"}]})
 
     prompt: Annotated[Text, AtMost("prompt_characters")] = Field(min_length=1, description="What a user typed.")
-    system_prompt: Text = left_out("Instructions for the model instead of the settings'.", max_length=16_000)
-    options: EnhanceOptionsBody = left_out("How the model answers.")
+    system_prompt: Text = optional("Instructions for the model instead of the settings'.", max_length=16_000)
+    options: EnhanceOptionsBody = optional("How the model answers.")
 
 
 class Enhanced(Answer):
@@ -69,7 +69,7 @@ class Enhanced(Answer):
     enhanced_prompt: str
     model_used: str = Field(examples=["llama3.2"])
     created_at: int = Field(description="Unix time in seconds.", examples=[1704067200])
-    warnings: list[str] = left_out("What was ignored.")
+    warnings: list[str] = optional("What was ignored.")
 
 
 class HistoryQuery(Wire):
@@ -116,32 +116,32 @@ class LanguageModels(Answer):
 
 
 @ollama.post("/ollama/enhance")
-@documented({200: Enhanced}, errors=FAILURES, body=EnhanceBody)
+@documents({200: Enhanced}, errors=FAILURES, body=EnhanceBody)
 @blocking
 def enhance_prompt() -> Response:
     """Let a language model write a better prompt. Every attempt is remembered in the history, also one that fails."""
     body, warnings = validate(EnhanceBody, read_body())
     if not body.prompt.strip():
         raise InvalidRequest("prompt must not be blank", field="prompt", value=body.prompt[:80])
-    sent = body.sent()
+    sent = body.sent_fields()
     entry = runtime().prompt_enhancer.enhance(
         body.prompt, sent.get("system_prompt"), EnhanceOptions(**sent.get("options", {}))
     )
-    shown = {name: value for name, value in _shown(entry).items() if name != "error_message"}
-    return answer({**shown, **warned(warnings)})
+    shown = {name: value for name, value in _enhancement_object(entry).items() if name != "error_message"}
+    return answer({**shown, **warnings_field(warnings)})
 
 
 @ollama.get("/ollama/history")
-@documented({200: HistoryShown}, query=HistoryQuery)
+@documents({200: HistoryShown}, query=HistoryQuery)
 def show_enhancements() -> Response:
     """List the attempts to make prompts better, newest first."""
     query = read_query(HistoryQuery)
     total, entries = runtime().prompt_enhancer.history(query.limit, query.offset)
-    return answer({"total_count": total, "items": [_shown(entry) for entry in entries]})
+    return answer({"total_count": total, "items": [_enhancement_object(entry) for entry in entries]})
 
 
 @ollama.delete("/ollama/history")
-@documented({200: Done})
+@documents({200: Done})
 def clear_enhancements() -> Response:
     """Forget all attempts to make prompts better."""
     runtime().prompt_enhancer.clear()
@@ -149,14 +149,14 @@ def clear_enhancements() -> Response:
 
 
 @ollama.get("/ollama/history/<entry_id>")
-@documented({200: EnhancementShown}, errors=(404,), path=HistoryPath)
+@documents({200: EnhancementShown}, errors=(404,), path=HistoryPath)
 def show_enhancement(entry_id: str) -> Response:
     """Show one attempt to make a prompt better."""
-    return answer(_shown(runtime().prompt_enhancer.entry(entry_id)))
+    return answer(_enhancement_object(runtime().prompt_enhancer.entry(entry_id)))
 
 
 @ollama.delete("/ollama/history/<entry_id>")
-@documented({200: Done}, errors=(404,), path=HistoryPath)
+@documents({200: Done}, errors=(404,), path=HistoryPath)
 def delete_enhancement(entry_id: str) -> Response:
     """Forget one attempt to make a prompt better."""
     runtime().prompt_enhancer.delete(entry_id)
@@ -164,7 +164,7 @@ def delete_enhancement(entry_id: str) -> Response:
 
 
 @ollama.get("/ollama/status")
-@documented({200: EnhancerStatus})
+@documents({200: EnhancerStatus})
 @blocking
 def show_enhancer_status() -> Response:
     """Tell whether prompts can be made better now: asks the language model server whether it is there."""
@@ -172,7 +172,7 @@ def show_enhancer_status() -> Response:
 
 
 @ollama.get("/ollama/models")
-@documented({200: LanguageModels}, errors=FAILURES)
+@documents({200: LanguageModels}, errors=FAILURES)
 @blocking
 def list_language_models() -> Response:
     """List the models that the language model server has."""
@@ -180,20 +180,20 @@ def list_language_models() -> Response:
 
 
 @ollama.get("/ollama/settings")
-@documented({200: LlmSettingsShown})
+@documents({200: LlmSettingsShown})
 def show_enhancer_settings() -> Response:
     """Show which language model makes prompts better, and how."""
-    return answer(shown_settings(runtime().prompt_enhancer.settings))
+    return answer(settings_object(runtime().prompt_enhancer.settings))
 
 
 @ollama.put("/ollama/settings")
-@documented({200: LlmSettingsChanged}, body=LlmSettingsBody)
+@documents({200: LlmSettingsChanged}, body=LlmSettingsBody)
 def change_enhancer_settings() -> Response:
     """Choose which language model makes prompts better, and how. Kept over restarts."""
-    return answer(changed_settings(runtime().prompt_enhancer.change))
+    return answer(change_settings(runtime().prompt_enhancer.change))
 
 
-def _shown(entry: Enhancement) -> dict[str, Any]:
+def _enhancement_object(entry: Enhancement) -> dict[str, Any]:
     return {
         "success": entry.success,
         "id": entry.id,

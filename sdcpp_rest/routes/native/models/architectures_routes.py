@@ -10,8 +10,8 @@ from pydantic import ConfigDict, Field
 
 from sdcpp_rest.core.catalog import ModelType
 from sdcpp_rest.core.presets import PRESETS, Preset
-from sdcpp_rest.routes.http.answers import Text, Wire, answer, blocking, left_out, read_query, runtime
-from sdcpp_rest.routes.http.openapi import Answer, documented
+from sdcpp_rest.routes.http.answers import Text, Wire, answer, blocking, optional, read_query, runtime
+from sdcpp_rest.routes.http.openapi import Answer, documents
 from sdcpp_rest.services.models.architecture_presets import preset_of
 from sdcpp_rest.services.models.model_detection import Detection, Suggestion
 
@@ -27,7 +27,7 @@ class DetectQuery(Wire):
         description="A name of `GET /models`, with or without its ending.",
         examples=["demo_dit_q8_0.gguf"],
     )
-    type: Text = left_out("The model's type, where several have such a name.", examples=["diffusion"])
+    type: Text = optional("The model's type, where several have such a name.", examples=["diffusion"])
 
 
 class PresetShown(Answer):
@@ -101,7 +101,7 @@ class DetectionShown(Answer):
 
 
 @architectures.get("/architectures")
-@documented({200: ArchitecturesShown})
+@documents({200: ArchitecturesShown})
 def list_architectures() -> Response:
     """List families of models with their needs and defaults, and tell the current model's."""
     models = runtime().models
@@ -123,11 +123,11 @@ def list_architectures() -> Response:
 
 
 @architectures.get("/architectures/detect")
-@documented({200: DetectionShown}, errors=(404,), query=DetectQuery)
+@documents({200: DetectionShown}, errors=(404,), query=DetectQuery)
 @blocking
 def detect_architecture() -> Response:
     """Tell what one of your model files is, and which of your other files would go with it. Only headers are read."""
-    asked = read_query(DetectQuery).sent()
+    asked = read_query(DetectQuery).sent_fields()
     return answer(_detection(runtime().detection.detect(asked["model"], asked.get("type"))))
 
 

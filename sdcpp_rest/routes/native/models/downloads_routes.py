@@ -18,13 +18,13 @@ from sdcpp_rest.routes.http.answers import (
     Wire,
     answer,
     blocking,
-    left_out,
+    optional,
     read_body,
     read_query,
     runtime,
     validate,
 )
-from sdcpp_rest.routes.http.openapi import Answer, documented
+from sdcpp_rest.routes.http.openapi import Answer, documents
 from sdcpp_rest.services.downloads.download_submission import DownloadRequest
 
 downloads = Blueprint("downloads", __name__)
@@ -43,7 +43,7 @@ class DownloadBody(Wire):
     )  # fmt: skip
 
     model_type: Text = Field(description="The model type whose folder it goes to.", examples=["checkpoint"])
-    source: Literal["url", "civitai", "huggingface"] = left_out("Where from; found out where it is left out.")
+    source: Literal["url", "civitai", "huggingface"] = optional("Where from; found out where it is left out.")
     url: Text = Field(
         "",
         max_length=MAX_ADDRESS_CHARACTERS,
@@ -83,8 +83,8 @@ class HuggingFaceQuery(Wire):
 
 
 class RecommendedQuery(Wire):
-    memory_gb: Integer = left_out("Only what runs on so much memory.", ge=1, le=10_000)
-    checked: Flag = left_out("Only what was tried, or only what was not.")
+    memory_gb: Integer = optional("Only what runs on so much memory.", ge=1, le=10_000)
+    checked: Flag = optional("Only what was tried, or only what was not.")
 
 
 class DownloadAccepted(Answer):
@@ -98,9 +98,9 @@ class DownloadAccepted(Answer):
     position: int = Field(ge=1, description="Place among the jobs that wait.")
     job_id: str = Field(description="The same as download_job_id.")
     model_name: str = Field(description="Under which `GET /models` will list it.")
-    file_size: int = left_out("Bytes, where the source tells them.")
-    sha256: str = left_out("What the source says that it is; it will be checked.")
-    warnings: list[str] = left_out("What was ignored or corrected.")
+    file_size: int = optional("Bytes, where the source tells them.")
+    sha256: str = optional("What the source says that it is; it will be checked.")
+    warnings: list[str] = optional("What was ignored or corrected.")
 
 
 class CivitaiShown(Answer):
@@ -139,7 +139,7 @@ class BundleFileShown(Answer):
     model_type: ModelType
     repo_id: str
     filename: str
-    name: str = left_out("What to call it.")
+    name: str = optional("What to call it.")
     component: str | None = Field(description="As which part it is loaded; `null`: as the model itself.")
 
 
@@ -170,13 +170,13 @@ class RecommendedShown(Answer):
 
 
 @downloads.post("/models/download")
-@documented({202: DownloadAccepted}, errors=(403, 404, 409, 429, 502, 503, 504, 507), body=DownloadBody)
+@documents({202: DownloadAccepted}, errors=(403, 404, 409, 429, 502, 503, 504, 507), body=DownloadBody)
 @blocking
 def download_model() -> Response:
     """Download a model from Hugging Face, CivitAI or any address. Answers with two job ids when the source has said
     what it has; the model is listed when it is whole and checked."""
     body, warnings = validate(DownloadBody, read_body())
-    submitted = runtime().downloads.submit(DownloadRequest(**body.sent()), warnings=warnings)
+    submitted = runtime().downloads.submit(DownloadRequest(**body.sent_fields()), warnings=warnings)
     params = submitted.params
     shown: dict[str, Any] = {
         "success": True,
@@ -198,7 +198,7 @@ def download_model() -> Response:
 
 
 @downloads.get("/models/civitai/<model_id>")
-@documented({200: CivitaiShown}, errors=(400, 403, 404, 502, 504), path=CivitaiPath)
+@documents({200: CivitaiShown}, errors=(400, 403, 404, 502, 504), path=CivitaiPath)
 @blocking
 def show_civitai_model(model_id: str) -> Response:
     """Ask CivitAI about a model: its newest version's main file, or that of the version given."""
@@ -206,7 +206,7 @@ def show_civitai_model(model_id: str) -> Response:
 
 
 @downloads.get("/models/huggingface")
-@documented({200: HuggingFaceShown}, errors=(403, 404, 502, 504), query=HuggingFaceQuery)
+@documents({200: HuggingFaceShown}, errors=(403, 404, 502, 504), query=HuggingFaceQuery)
 @blocking
 def show_huggingface_file() -> Response:
     """Ask Hugging Face about a file of a repository."""
@@ -231,11 +231,11 @@ def show_huggingface_file() -> Response:
 
 
 @downloads.get("/models/recommended")
-@documented({200: RecommendedShown}, query=RecommendedQuery)
+@documents({200: RecommendedShown}, query=RecommendedQuery)
 def list_recommended_models() -> Response:
     """List models to begin with, each with the files that it needs on devices of several sizes."""
     query = read_query(RecommendedQuery)
-    shown = [_bundle_shown(bundle, query.sent()) for bundle in BUNDLES.values()]
+    shown = [_bundle_shown(bundle, query.sent_fields()) for bundle in BUNDLES.values()]
     return answer({"bundles": [bundle for bundle in shown if bundle["sizes"]]})
 
 
@@ -246,7 +246,7 @@ def _bundle_shown(bundle: Bundle, wanted: dict[str, Any]) -> dict[str, Any]:
             "note": size.note,
             "checked": size.checked,
             "load_options": dict(size.load_options),
-            "files": [file.asked() | {"component": file.component} for file in size.files],
+            "files": [file.request_fields() | {"component": file.component} for file in size.files],
         }
         for size in bundle.sizes
         if size.memory_gb <= wanted.get("memory_gb", size.memory_gb)

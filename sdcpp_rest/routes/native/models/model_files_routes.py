@@ -19,14 +19,14 @@ from sdcpp_rest.routes.http.answers import (
     answer,
     blocking,
     examine,
-    left_out,
+    optional,
     read_query,
     runtime,
     uploading,
 )
 from sdcpp_rest.routes.http.multipart import FormFile, chunks_of, parts_of
-from sdcpp_rest.routes.http.openapi import Answer, documented
-from sdcpp_rest.routes.native.wire.model_wire import ModelShown, shown_model
+from sdcpp_rest.routes.http.openapi import Answer, documents
+from sdcpp_rest.routes.native.wire.model_wire import ModelShown, model_object
 from sdcpp_rest.services.models.fit_estimate import Ask, Fit, Verdict
 from sdcpp_rest.services.models.model_facts import facts_of
 from sdcpp_rest.services.models.model_upload import DiskFull, Upload, Wish
@@ -56,24 +56,24 @@ class ModelPath(Wire):
 
 
 class FitQuery(Wire):
-    width: Integer = left_out("Pixels; by default what the model draws well.", ge=1, le=16_384)
-    height: Integer = left_out("Pixels; by default what the model draws well.", ge=1, le=16_384)
+    width: Integer = optional("Pixels; by default what the model draws well.", ge=1, le=16_384)
+    height: Integer = optional("Pixels; by default what the model draws well.", ge=1, le=16_384)
     batch_count: Integer = Field(1, ge=1, le=1_000, description="Pictures; they are drawn one after the other.")
     video_frames: Integer = Field(1, ge=1, le=10_000, description="Frames, for models that draw videos.")
-    component: list[Text] = left_out(
+    component: list[Text] = optional(
         "A component to load with it, as role:name; may be given several times. Without it, the model's own choice.",
         examples=[["llm:demo_llm_q4_0.gguf"]],
     )
-    weight_type: Text = left_out("As in the options of `POST /models/load`.", examples=["q4_0"])
+    weight_type: Text = optional("As in the options of `POST /models/load`.", examples=["q4_0"])
 
 
 class UploadQuery(Wire):
     """Needed with a body of application/octet-stream; a form may bring them as its own fields."""
 
-    type: Text = left_out("A model type.", examples=["lora"])
-    name: Text = left_out("File name; by default that of the file in the form.", examples=["style.safetensors"])
-    subfolder: Text = left_out("Folder below that of the type; made when it is not there.", examples=["SDXL"])
-    overwrite: Flag = left_out("Replace a file of that name.")
+    type: Text = optional("A model type.", examples=["lora"])
+    name: Text = optional("File name; by default that of the file in the form.", examples=["style.safetensors"])
+    subfolder: Text = optional("Folder below that of the type; made when it is not there.", examples=["SDXL"])
+    overwrite: Flag = optional("Replace a file of that name.")
 
 
 class UploadForm(UploadQuery):
@@ -89,7 +89,7 @@ class Refreshed(Answer):
     message: str
     counts: dict[str, int] = Field(description="By the lists' names in `GET /models`.")
     total: int
-    warnings: list[str] = left_out("Split models that are not listed, because parts of them are missing.")
+    warnings: list[str] = optional("Split models that are not listed, because parts of them are missing.")
 
 
 class ModelPaths(Answer):
@@ -115,7 +115,7 @@ class UploadedShown(Answer):
     message: str
     model: ModelShown
     is_listed: bool = Field(description="False for a part of a split model whose other parts are missing.")
-    warnings: list[str] = left_out("What is odd about it.")
+    warnings: list[str] = optional("What is odd about it.")
 
 
 class QuantizationShown(Answer):
@@ -140,9 +140,9 @@ class WeightsShown(Answer):
 class BuffersShown(Answer):
     """Bytes of what is computed in; one of them is held at a time."""
 
-    text_encoders: int = left_out("While the prompt is read.")
-    diffusion_model: int = left_out("At every step.")
-    vae: int = left_out("While pixels are decoded; by far the largest at high resolutions.")
+    text_encoders: int = optional("While the prompt is read.")
+    diffusion_model: int = optional("At every step.")
+    vae: int = optional("While pixels are decoded; by far the largest at high resolutions.")
     peak: int = Field(description="The largest of them.")
 
 
@@ -218,7 +218,7 @@ class InspectedShown(Answer):
 
 
 @model_files.post("/models/refresh")
-@documented({200: Refreshed})
+@documents({200: Refreshed})
 @blocking
 def refresh_models() -> Response:
     """Scan the model folders again. Changes are seen by themselves; this is for file systems that do not tell."""
@@ -231,7 +231,7 @@ def refresh_models() -> Response:
 
 
 @model_files.get("/models/paths")
-@documented({200: ModelPaths})
+@documents({200: ModelPaths})
 def model_paths() -> Response:
     """Tell the folder of each type of model. A folder need not exist yet."""
     folders = runtime().library.folders()
@@ -239,7 +239,7 @@ def model_paths() -> Response:
 
 
 @model_files.post("/models/upload")
-@documented(
+@documents(
     {201: UploadedShown},
     errors=(400, 409, 413, 503, DiskFull.status),
     query=UploadQuery,
@@ -249,7 +249,7 @@ def model_paths() -> Response:
 def upload_model() -> Response:
     """Store a model file. As a form, or the bare file with the rest in the query; it is looked into before it gets its
     name, and refused when it is no model. Bounded by the configuration's limits.upload_bytes."""
-    asked: dict[str, Any] = read_query(UploadQuery).sent()
+    asked: dict[str, Any] = read_query(UploadQuery).sent_fields()
     with contextlib.ExitStack() as opened:
         upload: Upload | None = None
         if request.mimetype == "multipart/form-data":
@@ -264,23 +264,23 @@ def upload_model() -> Response:
                 else:
                     asked[part.name] = _flag(part.value) if part.name == "overwrite" else part.value
         else:
-            upload = opened.enter_context(runtime().uploads.begin(_told(asked), request.content_length))
+            upload = opened.enter_context(runtime().uploads.begin(_read_wish(asked), request.content_length))
             for chunk in chunks_of(request.stream):
                 upload.write(chunk)
         if upload is None:
             raise InvalidRequest("file is required", field="file")
-        done = upload.finish(_told(asked))
+        done = upload.finish(_read_wish(asked))
     shown = {
         "success": True,
         "message": f"{done.file.name} is there",
-        "model": shown_model(done.file, None, None),
+        "model": model_object(done.file, None, None),
         "is_listed": done.is_listed,
     }
     return answer({**shown, "warnings": list(done.warnings)} if done.warnings else shown, 201)
 
 
 @model_files.get("/models/<model_type>/<path:model_name>/inspect")
-@documented({200: InspectedShown}, errors=(400, 404), path=ModelPath)
+@documents({200: InspectedShown}, errors=(400, 404), path=ModelPath)
 @blocking
 def inspect_model(model_type: str, model_name: str) -> Response:
     """Tell what is in a model file: family, number formats, metadata, trained words, and whether it fits. Reads its
@@ -296,7 +296,7 @@ def inspect_model(model_type: str, model_name: str) -> Response:
 
 
 @model_files.get("/models/<model_type>/<path:model_name>/fit")
-@documented({200: FitShown}, errors=(400, 404), path=ModelPath, query=FitQuery)
+@documents({200: FitShown}, errors=(400, 404), path=ModelPath, query=FitQuery)
 @blocking
 def fit_model(model_type: str, model_name: str) -> Response:
     """Estimate the memory that a model and a picture of some size take. Says for each device whether that fits, and
@@ -344,10 +344,10 @@ def _fit_shown(fit: Fit, ask: Ask) -> dict[str, Any]:
 
 def _wish(asked: dict[str, Any]) -> Wish | None:
     """Where the file is to go, once that is known."""
-    return _told(asked) if asked.get("type") else None
+    return _read_wish(asked) if asked.get("type") else None
 
 
-def _told(asked: dict[str, Any]) -> Wish:
+def _read_wish(asked: dict[str, Any]) -> Wish:
     known = {name: asked[name] for name in UploadQuery.model_fields if asked.get(name) not in (None, "")}
     query = examine(UploadQuery, known)[0]
     for name in ("type", "name"):

@@ -17,15 +17,15 @@ from sdcpp_rest.routes.http.answers import (
     answer,
     blocking,
     json_text,
-    left_out,
+    optional,
     read_body,
     read_query,
     runtime,
     validate,
 )
-from sdcpp_rest.routes.http.openapi import Answer, documented
+from sdcpp_rest.routes.http.openapi import Answer, documents
 from sdcpp_rest.routes.native.wire.load_bodies import LoadBody, LoadQuery, ModelsQuery, UnloadBody, to_request
-from sdcpp_rest.routes.native.wire.model_wire import ModelNotThere, ModelShown, shown_model
+from sdcpp_rest.routes.native.wire.model_wire import ModelNotThere, ModelShown, model_object
 
 if TYPE_CHECKING:
     from sdcpp_rest.runtime import Runtime
@@ -56,7 +56,7 @@ class ModelsShown(Answer):
     embeddings: list[ModelShown]
     loaded_model: str | None = Field(description="Name of the model that the engine holds.")
     loaded_model_type: ModelKind | None
-    applied_filters: dict[str, str] = left_out("The filters that were given.")
+    applied_filters: dict[str, str] = optional("The filters that were given.")
 
 
 class Components(Answer):
@@ -81,7 +81,7 @@ class Loaded(Answer):
     loaded_components: Components
     model_architecture: str | None = Field(examples=["Flux.2 klein"])
     load_seconds: float
-    warnings: list[str] = left_out("What was ignored or corrected.")
+    warnings: list[str] = optional("What was ignored or corrected.")
 
 
 class LoadStarted(Answer):
@@ -92,13 +92,13 @@ class LoadStarted(Answer):
     status: Literal["loading"]
     model_name: str
     model_type: ModelKind
-    warnings: list[str] = left_out("What was ignored or corrected.")
+    warnings: list[str] = optional("What was ignored or corrected.")
 
 
 class Unloaded(Answer):
     success: Literal[True]
     message: str
-    warnings: list[str] = left_out("What was ignored.")
+    warnings: list[str] = optional("What was ignored.")
 
 
 class HashShown(Answer):
@@ -108,17 +108,17 @@ class HashShown(Answer):
 
 
 @models.get("/models")
-@documented({200: ModelsShown}, query=ModelsQuery)
+@documents({200: ModelsShown}, query=ModelsQuery)
 def list_models() -> Response:
     """List model files by type. Filters narrow the lists down; all of them must fit."""
-    applied = read_query(ModelsQuery).sent()
+    applied = read_query(ModelsQuery).sent_fields()
     if not applied:
         return Response(_whole_list(runtime()), mimetype="application/json")
     return answer({**_lists(runtime(), applied), "applied_filters": applied})
 
 
 @models.post("/models/load")
-@documented({200: Loaded, 202: LoadStarted}, errors=(409, 504), body=LoadBody, query=LoadQuery)
+@documents({200: Loaded, 202: LoadStarted}, errors=(409, 504), body=LoadBody, query=LoadQuery)
 @blocking
 def load_model() -> Response:
     """Load a model, and select it for the jobs to come. Answers when it is loaded, or at once with ``wait=false``. A
@@ -129,7 +129,7 @@ def load_model() -> Response:
         pending = runtime().models.begin_load(to_request(body))
         shown: dict[str, Any] = {"success": True}
         if query.wait:
-            loaded = pending.outcome(query.sent().get("timeout")).loaded
+            loaded = pending.outcome(query.sent_fields().get("timeout")).loaded
             shown["message"] = "Model loaded successfully"
         else:
             shown |= {"message": "The model is being loaded", "status": "loading"}
@@ -151,7 +151,7 @@ def load_model() -> Response:
 
 
 @models.post("/models/unload")
-@documented({200: Unloaded}, errors=(409,), body=UnloadBody)
+@documents({200: Unloaded}, errors=(409,), body=UnloadBody)
 @blocking
 def unload_model() -> Response:
     """Free the loaded model. The same answer when there was none; 409 while pending jobs need it, unless ``force``."""
@@ -161,7 +161,7 @@ def unload_model() -> Response:
 
 
 @models.get("/models/hash/<model_type>/<path:model_name>")
-@documented({200: HashShown}, errors=(400, 404, 409), path=HashPath)
+@documents({200: HashShown}, errors=(400, 404, 409), path=HashPath)
 @blocking
 def hash_model(model_type: str, model_name: str) -> Response:
     """Tell a model file's SHA-256. Computed at the first call, which takes seconds for large files, then remembered
@@ -194,9 +194,9 @@ def _lists(house: Runtime, applied: Mapping[str, str]) -> dict[str, Any]:
         extension=applied.get("extension"),
         search=applied.get("search") or applied.get("name"),
     )
-    sums, resident = house.hashes.known(), house.models.resident
+    sums, resident = house.hashes.known_sums(), house.models.resident
     shown: dict[str, Any] = {
-        name: [shown_model(file, sums.get(file.path, file.size_bytes, file.mtime_ns), resident) for file in files]
+        name: [model_object(file, sums.get(file.path, file.size_bytes, file.mtime_ns), resident) for file in files]
         for name, files in found.items()
     }
     shown["loaded_model"] = resident.model.name if resident else None

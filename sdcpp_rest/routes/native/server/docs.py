@@ -14,7 +14,7 @@ from pydantic import Field
 
 from sdcpp_rest.errors import NotFound
 from sdcpp_rest.routes.http.answers import Wire, json_text, runtime, transfer
-from sdcpp_rest.routes.http.openapi import HTML, MARKDOWN, documented, page_files
+from sdcpp_rest.routes.http.openapi import HTML, MARKDOWN, documents, page_files
 from sdcpp_rest.routes.http.openapi import document as document_of
 
 docs = Blueprint("docs", __name__)
@@ -71,14 +71,14 @@ class AssetPath(Wire):
 
 
 @docs.get("/openapi.json")
-@documented({200: "application/json"})
+@documents({200: "application/json"})
 def openapi() -> Response:
     """Get this document. The bounds in it are those of this server's configuration."""
     return Response(_document_text(), mimetype="application/json")
 
 
 @docs.get("/docs")
-@documented({200: HTML})
+@documents({200: HTML})
 def try_out() -> Response:
     """Read the API's documentation, and try it. A page for browsers."""
     response = Response(_PAGE, mimetype="text/html")
@@ -88,7 +88,7 @@ def try_out() -> Response:
 
 
 @docs.get("/docs/assets/<name>")
-@documented({200: tuple(dict.fromkeys([*_ASSETS.values()])), 304: ()}, errors=(404,), path=AssetPath)
+@documents({200: tuple(dict.fromkeys([*_ASSETS.values()])), 304: ()}, errors=(404,), path=AssetPath)
 @transfer
 def asset(name: str) -> Response:
     """Get a file that the page at /docs needs."""
@@ -103,7 +103,7 @@ def asset(name: str) -> Response:
 
 
 @docs.get("/docs/<name>.md")
-@documented({200: MARKDOWN}, errors=(404,), path=PagePath)
+@documents({200: MARKDOWN}, errors=(404,), path=PagePath)
 def page(name: str) -> Response:
     """Get a page of the project's documentation, as Markdown."""
     found = page_files().get(name)

@@ -7,9 +7,9 @@ from typing import Any, Literal
 from flask import Blueprint, Response
 from pydantic import Field
 
-from sdcpp_rest.routes.http.answers import Wire, answer, left_out, runtime
-from sdcpp_rest.routes.http.openapi import Answer, documented
-from sdcpp_rest.routes.native.wire.generation_defaults import MODE_BODIES, described, notes
+from sdcpp_rest.routes.http.answers import Wire, answer, optional, runtime
+from sdcpp_rest.routes.http.openapi import Answer, documents
+from sdcpp_rest.routes.native.wire.generation_defaults import MODE_BODIES, describe_fields, notes
 from sdcpp_rest.routes.native.wire.load_bodies import LoadOptionsBody
 from sdcpp_rest.routes.native.wire.upscaling_bodies import UpscaleBody
 
@@ -30,12 +30,12 @@ class OptionShown(Answer):
     description: str
     type: Literal["boolean", "number", "string", "select", "array", "object"]
     required: bool
-    default: Any = left_out("What a request that leaves it out gets, unless the model or the user has another.")
-    mode_defaults: dict[str, Any] = left_out("The defaults of requests that have another one.")
-    minimum: float = left_out("The smallest number allowed.")
-    maximum: float = left_out("The largest number allowed.")
-    values: dict[str, str] = left_out("What it may be, of a select: each value with words about it.")
-    modes: list[str] = left_out("The requests that know it.", examples=[["txt2img", "img2img"]])
+    default: Any = optional("What a request that leaves it out gets, unless the model or the user has another.")
+    mode_defaults: dict[str, Any] = optional("The defaults of requests that have another one.")
+    minimum: float = optional("The smallest number allowed.")
+    maximum: float = optional("The largest number allowed.")
+    values: dict[str, str] = optional("What it may be, of a select: each value with words about it.")
+    modes: list[str] = optional("The requests that know it.", examples=[["txt2img", "img2img"]])
 
 
 class GenerationOptions(Answer):
@@ -55,14 +55,14 @@ class LoadOptions(Answer):
 
 
 @options.get("/options/generation")
-@documented({200: GenerationOptions})
+@documents({200: GenerationOptions})
 def describe_generation() -> Response:
     """Describe every field of a generation request: its label, meaning, default and range."""
     limits, found = runtime().config.limits, runtime().options()
     shown: dict[str, dict[str, Any]] = {}
     bodies: list[tuple[str, type[Wire]]] = [*MODE_BODIES.items(), ("upscale", UpscaleBody)]
     for mode, body in bodies:
-        for name, told in described(body, limits).items():
+        for name, told in describe_fields(body, limits).items():
             option = shown.setdefault(name, {**told, "modes": []})
             option["modes"].append(mode)
             if told.get("default") != option.get("default"):
@@ -74,13 +74,13 @@ def describe_generation() -> Response:
 
 
 @options.get("/options/descriptions")
-@documented({200: LoadOptions})
+@documents({200: LoadOptions})
 def describe_loading() -> Response:
     """Describe every option of loading a model, and each sampler and scheduler."""
     found = runtime().options()
     return answer(
         {
-            "options": described(LoadOptionsBody, runtime().config.limits),
+            "options": describe_fields(LoadOptionsBody, runtime().config.limits),
             "samplers": notes("sampler", found["samplers"]),
             "schedulers": notes("scheduler", found["schedulers"]),
         }

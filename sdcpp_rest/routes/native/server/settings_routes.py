@@ -14,13 +14,13 @@ from sdcpp_rest.routes.http.answers import (
     Text,
     Wire,
     answer,
-    left_out,
+    optional,
     read_body,
     runtime,
-    shortened,
+    shorten,
     validate,
 )
-from sdcpp_rest.routes.http.openapi import Answer, documented
+from sdcpp_rest.routes.http.openapi import Answer, documents
 from sdcpp_rest.routes.native.wire.generation_defaults import DEFAULTS_MODELS, all_defaults_model, check_names
 from sdcpp_rest.services.settings.user_settings import MAX_IDLE_MINUTES, MAX_RETENTION_MINUTES, MODES, Mode, Section
 
@@ -57,14 +57,14 @@ class AllDefaultsShown(Answer):
 class AllDefaultsChanged(Answer):
     success: Literal[True]
     settings: AllDefaultsShown
-    warnings: list[str] = left_out(_WARNINGS)
+    warnings: list[str] = optional(_WARNINGS)
 
 
 class DefaultsChanged(Answer):
     success: Literal[True]
     mode: Mode
     preferences: DefaultsShown
-    warnings: list[str] = left_out(_WARNINGS)
+    warnings: list[str] = optional(_WARNINGS)
 
 
 class PreferencesBody(Wire):
@@ -89,8 +89,8 @@ class PreferencesChanged(Answer):
 class OutputBody(Wire):
     model_config = ConfigDict(json_schema_extra={"examples": [{"group_by": "none"}]})
 
-    group_by: Text = left_out("How the folders of finished jobs are grouped: none is the only way so far.")
-    output_group_folders: Flag = left_out("Another way to say so: false is none.")
+    group_by: Text = optional("How the folders of finished jobs are grouped: none is the only way so far.")
+    output_group_folders: Flag = optional("Another way to say so: false is none.")
 
 
 class OutputShown(Answer):
@@ -98,12 +98,12 @@ class OutputShown(Answer):
 
     group_by: Literal["none"]
     output_group_folders: bool = Field(description="The same as a yes or no.")
-    warnings: list[str] = left_out(_WARNINGS)
+    warnings: list[str] = optional(_WARNINGS)
 
 
 class IdleRestBody(Wire):
-    enabled: Flag = left_out("Free it when it is idle.")
-    timeout_minutes: Integer = left_out("After so many idle minutes.", ge=1, le=MAX_IDLE_MINUTES)
+    enabled: Flag = optional("Free it when it is idle.")
+    timeout_minutes: Integer = optional("After so many idle minutes.", ge=1, le=MAX_IDLE_MINUTES)
 
 
 class AutoUnloadBody(Wire):
@@ -111,8 +111,8 @@ class AutoUnloadBody(Wire):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"main": {"enabled": True, "timeout_minutes": 30}}]})
 
-    main: IdleRestBody = left_out("The model.")
-    upscaler: IdleRestBody = left_out("The upscaler.")
+    main: IdleRestBody = optional("The model.")
+    upscaler: IdleRestBody = optional("The upscaler.")
 
 
 class IdleRestShown(Answer):
@@ -125,7 +125,7 @@ class AutoUnloadShown(Answer):
 
     main: IdleRestShown
     upscaler: IdleRestShown
-    warnings: list[str] = left_out(_WARNINGS)
+    warnings: list[str] = optional(_WARNINGS)
 
 
 class BinRulesBody(Wire):
@@ -133,8 +133,8 @@ class BinRulesBody(Wire):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"enabled": True, "retention_minutes": 10080}]})
 
-    enabled: Flag = left_out("Keep deleted jobs in the recycle bin; off: they are gone for good.")
-    retention_minutes: Integer = left_out("How long they stay there.", ge=1, le=MAX_RETENTION_MINUTES)
+    enabled: Flag = optional("Keep deleted jobs in the recycle bin; off: they are gone for good.")
+    retention_minutes: Integer = optional("How long they stay there.", ge=1, le=MAX_RETENTION_MINUTES)
 
 
 class BinRulesShown(Answer):
@@ -142,7 +142,7 @@ class BinRulesShown(Answer):
 
     enabled: bool
     retention_minutes: int = Field(ge=1)
-    warnings: list[str] = left_out(_WARNINGS)
+    warnings: list[str] = optional(_WARNINGS)
 
 
 class ResetBody(Wire):
@@ -150,7 +150,7 @@ class ResetBody(Wire):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"section": "generation"}]})
 
-    section: Section = left_out("Which section to reset. Left out: all of them.")
+    section: Section = optional("Which section to reset. Left out: all of them.")
 
 
 class ResetDone(Answer):
@@ -160,83 +160,85 @@ class ResetDone(Answer):
 
 
 @settings.get("/settings/generation")
-@documented({200: AllDefaultsShown})
+@documents({200: AllDefaultsShown})
 def show_generation_defaults() -> Response:
     """Show which defaults users have chosen for the fields of generation requests."""
     return answer(runtime().user_settings.generation())
 
 
 @settings.put("/settings/generation")
-@documented({200: AllDefaultsChanged}, body=AllDefaultsBody)
+@documents({200: AllDefaultsChanged}, body=AllDefaultsBody)
 def change_generation_defaults() -> Response:
     """Choose the defaults of several kinds of request. Those of a kind that is named are replaced, the others stay."""
     body, warnings = validate(AllDefaultsBody, read_body())
-    chosen: dict[Mode, dict[str, Any]] = {mode: sent for mode in MODES if (sent := body.sent().get(mode)) is not None}
+    chosen: dict[Mode, dict[str, Any]] = {
+        mode: sent for mode in MODES if (sent := body.sent_fields().get(mode)) is not None
+    }
     for mode, values in chosen.items():
         check_names(values, runtime().options(), f"{mode}.")
     changed = runtime().user_settings.choose_generation(chosen)
-    return answer({"success": True, "settings": changed, **_told(warnings)})
+    return answer({"success": True, "settings": changed, **_answer_saved(warnings)})
 
 
 @settings.get("/settings/generation/<mode>")
-@documented({200: DefaultsShown}, errors=(404,), path=ModePath)
+@documents({200: DefaultsShown}, errors=(404,), path=ModePath)
 def show_defaults_of_mode(mode: str) -> Response:
     """Show which defaults users have chosen for one kind of request."""
     return answer(runtime().user_settings.generation_defaults(_mode(mode)))
 
 
 @settings.put("/settings/generation/<mode>")
-@documented({200: DefaultsChanged}, errors=(404,), path=ModePath, body=AnyDefaultsBody)
+@documents({200: DefaultsChanged}, errors=(404,), path=ModePath, body=AnyDefaultsBody)
 def change_defaults_of_mode(mode: str) -> Response:
     """Choose the defaults of one kind of request, instead of all that were chosen before."""
     named = _mode(mode)
     body, warnings = validate(DEFAULTS_MODELS[named], read_body())
-    check_names(body.sent(), runtime().options())
-    changed = runtime().user_settings.choose_generation({named: body.sent()})
-    return answer({"success": True, "mode": named, "preferences": changed[named], **_told(warnings)})
+    check_names(body.sent_fields(), runtime().options())
+    changed = runtime().user_settings.choose_generation({named: body.sent_fields()})
+    return answer({"success": True, "mode": named, "preferences": changed[named], **_answer_saved(warnings)})
 
 
 @settings.get("/settings/preferences")
-@documented({200: Preferences})
+@documents({200: Preferences})
 def show_preferences() -> Response:
     """Show what user interfaces have stored here."""
     return answer(runtime().user_settings.preferences())
 
 
 @settings.put("/settings/preferences")
-@documented({200: PreferencesChanged}, body=PreferencesBody)
+@documents({200: PreferencesChanged}, body=PreferencesBody)
 def change_preferences() -> Response:
     """Store what a user interface wants to remember. At most 64 KiB in all."""
     return answer({"success": True, "settings": runtime().user_settings.merge_preferences(read_body())})
 
 
 @settings.get("/settings/output")
-@documented({200: OutputShown})
+@documents({200: OutputShown})
 def show_output_settings() -> Response:
     """Show how the folders of finished jobs are grouped."""
     return answer(_output())
 
 
 @settings.put("/settings/output")
-@documented({200: OutputShown}, errors=(501,), body=OutputBody)
+@documents({200: OutputShown}, errors=(501,), body=OutputBody)
 def change_output_settings() -> Response:
     """Choose how the folders of finished jobs are grouped. They are not, so far: anything but none is a 501."""
     body, warnings = validate(OutputBody, read_body())
-    sent = body.sent()
+    sent = body.sent_fields()
     for field, none in (("group_by", "none"), ("output_group_folders", False)):
         if sent.get(field, none) != none:
-            value = sent[field] if isinstance(sent[field], bool) else shortened(sent[field])
+            value = sent[field] if isinstance(sent[field], bool) else shorten(sent[field])
             raise NotSupported(
                 f"{field} {value!r} is not available in this version: every job has a folder of its own",
                 field=field,
                 value=value,
                 allowed=str(none).lower(),
             )
-    return answer({**_output(), **_told(warnings)})
+    return answer({**_output(), **_answer_saved(warnings)})
 
 
 @settings.get("/settings/auto-unload")
-@documented({200: AutoUnloadShown})
+@documents({200: AutoUnloadShown})
 def show_auto_unload() -> Response:
     """Show when the model and the upscaler are freed because nobody uses them. What users did not choose is the
     configuration's."""
@@ -244,36 +246,38 @@ def show_auto_unload() -> Response:
 
 
 @settings.put("/settings/auto-unload")
-@documented({200: AutoUnloadShown}, body=AutoUnloadBody)
+@documents({200: AutoUnloadShown}, body=AutoUnloadBody)
 def change_auto_unload() -> Response:
     """Choose when the model and the upscaler are freed because nobody uses them."""
     body, warnings = validate(AutoUnloadBody, read_body())
-    changed = runtime().user_settings.change_auto_unload(body.sent())
-    return answer({**changed.model_dump(), **_told(warnings)})
+    changed = runtime().user_settings.change_auto_unload(body.sent_fields())
+    return answer({**changed.model_dump(), **_answer_saved(warnings)})
 
 
 @settings.get("/settings/recycle-bin")
-@documented({200: BinRulesShown})
+@documents({200: BinRulesShown})
 def show_recycle_bin_settings() -> Response:
     """Show what becomes of deleted jobs."""
     return answer(runtime().user_settings.recycle_bin().model_dump())
 
 
 @settings.put("/settings/recycle-bin")
-@documented({200: BinRulesShown}, body=BinRulesBody)
+@documents({200: BinRulesShown}, body=BinRulesBody)
 def change_recycle_bin_settings() -> Response:
     """Choose what becomes of deleted jobs. Those in the bin follow the new rules too; switching it off does not empty
     it."""
     body, warnings = validate(BinRulesBody, read_body())
-    return answer({**runtime().user_settings.change_recycle_bin(body.sent()).model_dump(), **_told(warnings)})
+    return answer(
+        {**runtime().user_settings.change_recycle_bin(body.sent_fields()).model_dump(), **_answer_saved(warnings)}
+    )
 
 
 @settings.post("/settings/reset")
-@documented({200: ResetDone}, body=ResetBody)
+@documents({200: ResetDone}, body=ResetBody)
 def reset_settings() -> Response:
     """Forget what users chose, in one section or in all."""
     body, _ = validate(ResetBody, read_body())
-    reset = runtime().user_settings.reset(body.sent().get("section"))
+    reset = runtime().user_settings.reset(body.sent_fields().get("section"))
     return answer({"success": True, "message": f"Settings reset: {', '.join(reset)}", "reset": list(reset)})
 
 
@@ -282,9 +286,9 @@ def _mode(name: str) -> Mode:
         if mode == name:
             return mode
     raise NotFound(
-        f'mode must be one of {", ".join(MODES)}, got "{shortened(name)}"',
+        f'mode must be one of {", ".join(MODES)}, got "{shorten(name)}"',
         field="mode",
-        value=shortened(name),
+        value=shorten(name),
         allowed=list(MODES),
     )
 
@@ -293,5 +297,5 @@ def _output() -> dict[str, Any]:
     return {**runtime().user_settings.output().model_dump(), "output_group_folders": False}
 
 
-def _told(warnings: list[str]) -> dict[str, Any]:
+def _answer_saved(warnings: list[str]) -> dict[str, Any]:
     return {"warnings": warnings} if warnings else {}

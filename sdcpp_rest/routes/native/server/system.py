@@ -9,8 +9,8 @@ from markupsafe import Markup
 from pydantic import Field
 
 from sdcpp_rest.core.load_spec import ModelKind
-from sdcpp_rest.routes.http.answers import answer, left_out, runtime
-from sdcpp_rest.routes.http.openapi import HTML, Answer, documented, page_files
+from sdcpp_rest.routes.http.answers import answer, optional, runtime
+from sdcpp_rest.routes.http.openapi import HTML, Answer, documents, page_files
 from sdcpp_rest.services.metrics import CONTENT_TYPE as METRICS_TYPE
 
 system = Blueprint("system", __name__)
@@ -68,13 +68,13 @@ class HealthWithoutKey(Answer):
 class LoadedComponents(Answer):
     """The components loaded with the model; nothing at all without one."""
 
-    vae: str | None = left_out("VAE.")
-    clip_l: str | None = left_out("CLIP-L text encoder.")
-    clip_g: str | None = left_out("CLIP-G text encoder.")
-    t5xxl: str | None = left_out("T5-XXL text encoder.")
-    controlnet: str | None = left_out("ControlNet.")
-    llm: str | None = left_out("Language model that reads the prompt.")
-    llm_vision: str | None = left_out("Vision part of that language model.")
+    vae: str | None = optional("VAE.")
+    clip_l: str | None = optional("CLIP-L text encoder.")
+    clip_g: str | None = optional("CLIP-G text encoder.")
+    t5xxl: str | None = optional("T5-XXL text encoder.")
+    controlnet: str | None = optional("ControlNet.")
+    llm: str | None = optional("Language model that reads the prompt.")
+    llm_vision: str | None = optional("Vision part of that language model.")
 
 
 class EngineShown(Answer):
@@ -153,7 +153,7 @@ class Memory(Answer):
 
 
 @system.get("/")
-@documented({200: (Index, HTML)})
+@documents({200: (Index, HTML)})
 def index() -> Response:
     """Find your way. Links for programs, a small page for browsers."""
     version = runtime().version
@@ -175,17 +175,17 @@ def index() -> Response:
 
 
 @system.get("/health")
-@documented({200: (Health, HealthWithoutKey)})
+@documents({200: (Health, HealthWithoutKey)})
 def health() -> Response:
     """Ask how the server is. Always 200 while it runs; a caller without a key, where keys are configured, learns no
     more than that."""
-    if not _known_caller():
+    if not _is_known_caller():
         return answer({"status": "ok"})
     return answer(runtime().health())
 
 
 @system.get("/options")
-@documented({200: Options})
+@documents({200: Options})
 def options() -> Response:
     """List samplers, schedulers and quantization types. As the engine named them when it last started; also while it is
     down."""
@@ -193,26 +193,26 @@ def options() -> Response:
 
 
 @system.get("/memory")
-@documented({200: Memory})
+@documents({200: Memory})
 def memory() -> Response:
     """Tell who holds how much memory. Never waits for the engine."""
     return answer(runtime().memory())
 
 
 @system.get("/metrics")
-@documented({200: "text/plain"})
+@documents({200: "text/plain"})
 def metrics() -> Response:
     """Tell Prometheus. Counters are those of this process, since it started."""
     return Response(runtime().metrics.text(), content_type=METRICS_TYPE)
 
 
 @system.get("/favicon.ico")
-@documented({204: ()})
+@documents({204: ()})
 def favicon() -> Response:
     """Have no icon. Browsers ask for one."""
     return Response(status=204)
 
 
-def _known_caller() -> bool:
+def _is_known_caller() -> bool:
     # Set by the ASGI shell; without it (tests, a plain WSGI server on loopback) there is nobody to tell apart.
     return bool(request.environ.get("asgi.scope", {}).get("sdcpp_rest.known", True))

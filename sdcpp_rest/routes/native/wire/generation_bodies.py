@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, JsonValue
 
-from sdcpp_rest.routes.http.answers import AtMost, Flag, Integer, Number, Text, Wire, left_out
+from sdcpp_rest.routes.http.answers import AtMost, Flag, Integer, Number, Text, Wire, optional
 from sdcpp_rest.routes.http.openapi import Answer
 
 _EXAMPLE: dict[str, JsonValue] = {
@@ -30,36 +30,36 @@ class CacheOptionsBody(Wire):
     """Knobs of `cache_mode`, by the library's own names; one that is left out is the library's. Which of them count
     depends on the mode."""
 
-    threshold: Number = left_out("easycache, ucache: how much may change for a step to be reused.", ge=0, le=1000)
-    start: Number = left_out("easycache, ucache: where reuse may begin, as a share of the steps.", ge=0, le=1)
-    end: Number = left_out("easycache, ucache: where reuse ends, as a share of the steps.", ge=0, le=1)
-    error_decay_rate: Number = left_out("ucache: how fast errors are forgotten; 1: never.", ge=0, le=1)
-    use_relative_threshold: Flag = left_out("ucache: measure changes against the size of what changes.")
-    reset_error_on_compute: Flag = left_out("ucache: forget errors whenever a step is computed.")
-    fn_compute_blocks: Integer = left_out("dbcache, cache_dit: first blocks that are always computed.", ge=0, le=1000)
-    bn_compute_blocks: Integer = left_out("dbcache, cache_dit: last blocks that are always computed.", ge=0, le=1000)
-    residual_diff_threshold: Number = left_out(
+    threshold: Number = optional("easycache, ucache: how much may change for a step to be reused.", ge=0, le=1000)
+    start: Number = optional("easycache, ucache: where reuse may begin, as a share of the steps.", ge=0, le=1)
+    end: Number = optional("easycache, ucache: where reuse ends, as a share of the steps.", ge=0, le=1)
+    error_decay_rate: Number = optional("ucache: how fast errors are forgotten; 1: never.", ge=0, le=1)
+    use_relative_threshold: Flag = optional("ucache: measure changes against the size of what changes.")
+    reset_error_on_compute: Flag = optional("ucache: forget errors whenever a step is computed.")
+    fn_compute_blocks: Integer = optional("dbcache, cache_dit: first blocks that are always computed.", ge=0, le=1000)
+    bn_compute_blocks: Integer = optional("dbcache, cache_dit: last blocks that are always computed.", ge=0, le=1000)
+    residual_diff_threshold: Number = optional(
         "dbcache, cache_dit: how much those may differ for the rest to be reused.", ge=0, le=1000
     )
-    max_warmup_steps: Integer = left_out("dbcache, cache_dit: first steps that are always computed.", ge=0, le=10_000)
-    max_cached_steps: Integer = left_out("dbcache, cache_dit: steps reused at most; -1: any.", ge=-1, le=10_000)
-    max_continuous_cached_steps: Integer = left_out(
+    max_warmup_steps: Integer = optional("dbcache, cache_dit: first steps that are always computed.", ge=0, le=10_000)
+    max_cached_steps: Integer = optional("dbcache, cache_dit: steps reused at most; -1: any.", ge=-1, le=10_000)
+    max_continuous_cached_steps: Integer = optional(
         "dbcache, cache_dit: steps reused at most in a row; -1: any.", ge=-1, le=10_000
     )
-    taylorseer_n_derivatives: Integer = left_out("taylorseer, cache_dit: order of the prediction.", ge=0, le=10)
-    taylorseer_skip_interval: Integer = left_out("taylorseer, cache_dit: steps between computed ones.", ge=0, le=10_000)
-    scm_mask: Text = left_out(
+    taylorseer_n_derivatives: Integer = optional("taylorseer, cache_dit: order of the prediction.", ge=0, le=10)
+    taylorseer_skip_interval: Integer = optional("taylorseer, cache_dit: steps between computed ones.", ge=0, le=10_000)
+    scm_mask: Text = optional(
         "dbcache, cache_dit: for each step 1 (computed) or 0 (may be reused), separated by commas.",
         examples=["1,1,0,1"],
     )
-    scm_policy_dynamic: Flag = left_out("dbcache, cache_dit: also compute steps that may be reused when they change.")
-    spectrum_w: Number = left_out("spectrum: weight of the long prediction against the short one.", ge=0, le=1)
-    spectrum_m: Integer = left_out("spectrum: order of the long prediction.", ge=1, le=32)
-    spectrum_lam: Number = left_out("spectrum: how smooth the long prediction is.", ge=0.000001, le=1000)
-    spectrum_window_size: Integer = left_out("spectrum: every so many steps one is computed.", ge=1, le=10_000)
-    spectrum_flex_window: Number = left_out("spectrum: how much that window grows with each one.", ge=0, le=1000)
-    spectrum_warmup_steps: Integer = left_out("spectrum: first steps that are always computed.", ge=0, le=10_000)
-    spectrum_stop_percent: Number = left_out("spectrum: from where all steps are computed, as a share.", ge=0, le=1)
+    scm_policy_dynamic: Flag = optional("dbcache, cache_dit: also compute steps that may be reused when they change.")
+    spectrum_w: Number = optional("spectrum: weight of the long prediction against the short one.", ge=0, le=1)
+    spectrum_m: Integer = optional("spectrum: order of the long prediction.", ge=1, le=32)
+    spectrum_lam: Number = optional("spectrum: how smooth the long prediction is.", ge=0.000001, le=1000)
+    spectrum_window_size: Integer = optional("spectrum: every so many steps one is computed.", ge=1, le=10_000)
+    spectrum_flex_window: Number = optional("spectrum: how much that window grows with each one.", ge=0, le=1000)
+    spectrum_warmup_steps: Integer = optional("spectrum: first steps that are always computed.", ge=0, le=10_000)
+    spectrum_stop_percent: Number = optional("spectrum: from where all steps are computed, as a share.", ge=0, le=1)
 
 
 class SamplingBody(Wire):
@@ -82,7 +82,7 @@ class SamplingBody(Wire):
     seed: Integer = Field(-1, ge=-1, le=2**63 - 1, description="Of the first picture, plus k of picture k; -1: drawn.")
     sampler: Text = Field("euler_a", description="One of the samplers of `GET /options`.", examples=["euler"])
     scheduler: Text = Field("discrete", description="One of the schedulers of `GET /options`.", examples=["discrete"])
-    flow_shift: Number = left_out("Shift of flow models' schedule; left out: the model's own.", ge=0, le=1000)
+    flow_shift: Number = optional("Shift of flow models' schedule; left out: the model's own.", ge=0, le=1000)
     clip_skip: Integer = Field(-1, ge=-1, le=12, description="CLIP layers left out at the end; -1: the model's own.")
     slg_scale: Number = Field(0.0, ge=0, le=1000, description="Skip-layer guidance of DiT models; 0: none.")
     skip_layers: list[Integer] = Field([7, 8, 9], max_length=256, description="Layers that it skips; each 0 to 1023.")
@@ -108,7 +108,7 @@ class SamplingBody(Wire):
         description="Instead of vae_tile_size_x: up to 1 a share of the picture's width, above it the number of tiles.",
     )
     vae_tile_rel_size_y: Number = Field(0.0, ge=0, le=256, description="The same of the height.")
-    vae_tile_rel_size: Number = left_out("Both of these.", ge=0, le=256)
+    vae_tile_rel_size: Number = optional("Both of these.", ge=0, le=256)
     easycache: Flag = Field(False, description="Short for `cache_mode` easycache with the three numbers below.")
     easycache_threshold: Number = Field(0.2, ge=0, le=1000, description="How much may change for a step to be reused.")
     easycache_start: Number = Field(0.15, ge=0, le=1, description="Where reuse may begin, as a share of the steps.")
@@ -121,9 +121,9 @@ class SamplingBody(Wire):
     cache_options: CacheOptionsBody = Field(CacheOptionsBody(), description="Knobs of `cache_mode`.")
     title: Text = Field("", max_length=200, description="A name for lists; found by their search.")
 
-    def sent(self) -> dict[str, Any]:
+    def sent_fields(self) -> dict[str, Any]:
         """As of every body; a field that is short for two others comes as those."""
-        sent = super().sent()
+        sent = super().sent_fields()
         both = sent.pop("vae_tile_rel_size", None)
         return sent if both is None else {"vae_tile_rel_size_x": both, "vae_tile_rel_size_y": both, **sent}
 
@@ -208,4 +208,4 @@ class Accepted(Answer):
     job_id: str = Field(examples=["550e8400-e29b-41d4-a716-446655440000"])
     status: Literal["pending"]
     position: int = Field(ge=1, description="Place among the jobs that wait.")
-    warnings: list[str] = left_out("What was ignored or corrected, and what will not look right.")
+    warnings: list[str] = optional("What was ignored or corrected, and what will not look right.")

@@ -85,14 +85,14 @@ def check_names(chosen: Mapping[str, Any], options: Mapping[str, Any], where: st
 # --- words ----------------------------------------------------------------------------------------------------------
 
 
-def described(body: type[BaseModel], limits: object) -> dict[str, dict[str, Any]]:
+def describe_fields(body: type[BaseModel], limits: object) -> dict[str, dict[str, Any]]:
     """Each field of a wire model in the words a user interface needs: label, description, type, default, range.
 
     Args:
         limits: the configuration's, which bound some of them.
     """
     return {
-        name: _described(name, field, schema, limits)
+        name: _describe_field(name, field, schema, limits)
         for (name, field), schema in zip(body.model_fields.items(), _properties(body).values(), strict=True)
     }
 
@@ -108,7 +108,7 @@ def _properties(body: type[BaseModel]) -> dict[str, dict[str, Any]]:
     return properties
 
 
-def _described(name: str, field: FieldInfo, schema: Mapping[str, Any], limits: object) -> dict[str, Any]:
+def _describe_field(name: str, field: FieldInfo, schema: Mapping[str, Any], limits: object) -> dict[str, Any]:
     told: dict[str, Any] = {
         "label": " ".join(_words(name)),
         "description": field.description or "",

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from sdcpp_rest.routes.http.answers import Flag, Integer, Text, Wire, left_out, read_body, runtime, validate
+from sdcpp_rest.routes.http.answers import Flag, Integer, Text, Wire, optional, read_body, runtime, validate
 from sdcpp_rest.routes.http.openapi import Answer
 from sdcpp_rest.services.language.llm_settings import MASK, LlmChoice, LlmSettings
 
@@ -25,23 +25,23 @@ class LlmSettingsBody(Wire):
         json_schema_extra={"examples": [{"base_url": "http://localhost:11434", "model": "llama3.2"}]}
     )
 
-    enabled: Flag = left_out("Offer it.")
-    api: Literal["ollama", "openai"] = left_out(
+    enabled: Flag = optional("Offer it.")
+    api: Literal["ollama", "openai"] = optional(
         "What the server speaks: Ollama's own protocol, or OpenAI's chat completions (llama.cpp, LM Studio, vLLM, ...)."
     )
-    base_url: Text = left_out(
+    base_url: Text = optional(
         "Where the language model server listens. Without API keys: this machine, or a host in llm.allowed_hosts.",
         min_length=1,
         max_length=2000,
         examples=["http://localhost:11434"],
     )
-    model: Text = left_out("Name of the model there.", min_length=1, max_length=200, examples=["llama3.2"])
-    timeout_seconds: Integer = left_out(
+    model: Text = optional("Name of the model there.", min_length=1, max_length=200, examples=["llama3.2"])
+    timeout_seconds: Integer = optional(
         "How long an answer may take; for a streamed one, how long a silence.", ge=1, le=3600, examples=[60]
     )
-    max_history: Integer = left_out("Entries that are kept; older ones go.", ge=1, le=10_000, examples=[100])
-    system_prompt: Text = left_out("Instructions for the model; empty: the built-in ones.", max_length=16_000)
-    api_key: Text = left_out(
+    max_history: Integer = optional("Entries that are kept; older ones go.", ge=1, le=10_000, examples=[100])
+    system_prompt: Text = optional("Instructions for the model; empty: the built-in ones.", max_length=16_000)
+    api_key: Text = optional(
         f"A key for that server; empty: none; `{MASK}`: as it was. It is sent to this base_url's host only.",
         max_length=4000,
     )
@@ -68,27 +68,27 @@ class LlmSettingsShown(LlmSettingsChosen):
 class LlmSettingsChanged(Answer):
     success: Literal[True]
     settings: LlmSettingsChosen
-    warnings: list[str] = left_out(_WARNINGS)
+    warnings: list[str] = optional(_WARNINGS)
 
 
 class Done(Answer):
     success: Literal[True]
 
 
-def shown_settings(settings: LlmSettings) -> dict[str, Any]:
+def settings_object(settings: LlmSettings) -> dict[str, Any]:
     """In the shape of `LlmSettingsShown`."""
-    return {**_chosen(settings.current()), "api_key": MASK if settings.has_key() else ""}
+    return {**_choice_object(settings.current()), "api_key": MASK if settings.has_key() else ""}
 
 
-def changed_settings(change: Callable[..., tuple[LlmChoice, list[str]]]) -> dict[str, Any]:
+def change_settings(change: Callable[..., tuple[LlmChoice, list[str]]]) -> dict[str, Any]:
     """Read the request's body, let ``change`` do it, and answer in the shape of `LlmSettingsChanged`."""
     body, warnings = validate(LlmSettingsBody, read_body())
     # With keys configured, nobody gets here without one.
-    choice, told = change(body.sent(), any_host=runtime().config.auth.is_on)
-    return {"success": True, "settings": _chosen(choice), **warned([*warnings, *told])}
+    choice, told = change(body.sent_fields(), any_host=runtime().config.auth.is_on)
+    return {"success": True, "settings": _choice_object(choice), **warnings_field([*warnings, *told])}
 
 
-def warned(warnings: list[str]) -> Mapping[str, list[str]]:
+def warnings_field(warnings: list[str]) -> Mapping[str, list[str]]:
     return {"warnings": warnings} if warnings else {}
 
 
@@ -96,6 +96,6 @@ def unix_seconds(moment: datetime) -> int:
     return int(moment.timestamp())
 
 
-def _chosen(choice: LlmChoice) -> dict[str, Any]:
+def _choice_object(choice: LlmChoice) -> dict[str, Any]:
     names = ("enabled", "base_url", "model", "timeout_seconds", "max_history", "api", "system_prompt")
     return {name: getattr(choice, name) for name in names}

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import ConfigDict, Field
 
-from sdcpp_rest.routes.http.answers import Flag, Integer, Number, Text, Wire, left_out
+from sdcpp_rest.routes.http.answers import Flag, Integer, Number, Text, Wire, optional
 from sdcpp_rest.services.models.model_library import LoadRequest
 
 
@@ -75,7 +75,7 @@ class LoadBody(Wire):
     taesd: Text = Field("", description="Tiny autoencoder, for previews.")
     high_noise_diffusion_model: Text = Field("", description="The second expert of a mixture (Wan 2.2).")
     photo_maker: Text = Field("", description="PhotoMaker model, for SDXL; also a path below the models folder.")
-    embeddings: list[Text] = left_out(
+    embeddings: list[Text] = optional(
         "Textual inversions that prompts may name, as `GET /models` lists them. Left out: all of them; empty: none. "
         "With any, the library keeps CLIP in 32 bits.",
         max_length=1000,
@@ -85,7 +85,7 @@ class LoadBody(Wire):
 
 class LoadQuery(Wire):
     wait: Flag = Field(True, description="Answer when the model is loaded; `false`: at once, with a 202.")
-    timeout: Number = left_out("Seconds to wait; then a 504, and the load goes on.", gt=0, le=86_400)
+    timeout: Number = optional("Seconds to wait; then a 504, and the load goes on.", gt=0, le=86_400)
 
 
 class UnloadBody(Wire):
@@ -97,15 +97,15 @@ class UnloadBody(Wire):
 
 
 class ModelsQuery(Wire):
-    type: Text = left_out("Only models of this type; a type or the name of its list.", examples=["diffusion"])
-    extension: Text = left_out("Only files with this ending; the dot is optional.", examples=["gguf"])
-    search: Text = left_out("Only names that contain this, in any case.", examples=["demo"])
-    name: Text = left_out("The same as `search`.")
+    type: Text = optional("Only models of this type; a type or the name of its list.", examples=["diffusion"])
+    extension: Text = optional("Only files with this ending; the dot is optional.", examples=["gguf"])
+    search: Text = optional("Only names that contain this, in any case.", examples=["demo"])
+    name: Text = optional("The same as `search`.")
 
 
 def to_request(body: LoadBody) -> LoadRequest:
     """What the client really sent: an omitted component is the model's own choice, an empty name means none."""
-    sent = body.sent()
+    sent = body.sent_fields()
     name, options, embeddings = sent.pop("model_name"), sent.pop("options", {}), sent.pop("embeddings", None)
     return LoadRequest(
         model_name=name,

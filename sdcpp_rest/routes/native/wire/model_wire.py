@@ -9,7 +9,7 @@ from pydantic import Field
 from sdcpp_rest.core.catalog import ModelFile, ModelType
 from sdcpp_rest.core.load_spec import LoadSpec
 from sdcpp_rest.errors import SdcppRestError
-from sdcpp_rest.routes.http.answers import left_out
+from sdcpp_rest.routes.http.answers import optional
 from sdcpp_rest.routes.http.openapi import Answer
 
 
@@ -21,11 +21,11 @@ class ModelShown(Answer):
     file_extension: str = Field(examples=[".safetensors"])
     size_bytes: int
     hash: str | None = Field(description="SHA-256 in hex, once `GET /models/hash/...` has computed it.")
-    is_loaded: bool = left_out("Whether the engine holds it; told of checkpoints and diffusion models.")
-    parts: int = left_out("How many files it is split into; told of split models, which are shown as one.")
+    is_loaded: bool = optional("Whether the engine holds it; told of checkpoints and diffusion models.")
+    parts: int = optional("How many files it is split into; told of split models, which are shown as one.")
 
 
-def shown_model(file: ModelFile, sha256: str | None, resident: LoadSpec | None) -> dict[str, Any]:
+def model_object(file: ModelFile, sha256: str | None, resident: LoadSpec | None) -> dict[str, Any]:
     """``file`` in the shape of `ModelShown`."""
     shown: dict[str, Any] = {
         "name": file.name,

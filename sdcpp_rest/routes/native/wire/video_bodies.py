@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
-from sdcpp_rest.routes.http.answers import AtMost, Integer, Number, Text, left_out
+from sdcpp_rest.routes.http.answers import AtMost, Integer, Number, Text, optional
 from sdcpp_rest.routes.native.wire.generation_bodies import SamplingBody
 
 
@@ -70,7 +70,7 @@ class Txt2VidBody(SamplingBody):
     high_noise_scheduler: Text = Field(
         "", description="Scheduler of the first expert. The library has one for both so far: scheduler."
     )
-    high_noise_eta: Number = left_out("eta of the first expert; left out: as eta.", ge=0, le=1000)
+    high_noise_eta: Number = optional("eta of the first expert; left out: as eta.", ge=0, le=1000)
     high_noise_distilled_guidance: Number = Field(
         3.5, ge=0, le=1000, description="distilled_guidance of the first expert."
     )

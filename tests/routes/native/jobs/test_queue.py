@@ -190,13 +190,13 @@ class OneStep:
 
     def __init__(self) -> None:
         self._first = threading.Lock()
-        self._opened = threading.Event()
+        self._open = threading.Event()
 
     def wait(self, timeout_seconds: float) -> bool:
-        return self._first.acquire(blocking=False) or self._opened.wait(timeout_seconds)
+        return self._first.acquire(blocking=False) or self._open.wait(timeout_seconds)
 
     def set(self) -> None:
-        self._opened.set()
+        self._open.set()
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 
 from sdcpp_rest.core.chat import Action, ToolCall
 from sdcpp_rest.routes.native.language.assistant_tools import action_kinds
-from sdcpp_rest.services.language.assistant_actions import checked_actions
+from sdcpp_rest.services.language.assistant_actions import check_actions
 from tests.routes.conftest import House, make_config
 
 DEMO = "demo_dit_q8_0.gguf"
@@ -22,7 +22,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 def propose(house: House, name: str, /, **arguments: Any) -> tuple[Action | None, str]:
-    actions, notes = checked_actions([ToolCall(name=name, arguments=arguments)], action_kinds(house.runtime))
+    actions, notes = check_actions([ToolCall(name=name, arguments=arguments)], action_kinds(house.runtime))
     return actions[0] if actions else None, " ".join(notes)
 
 

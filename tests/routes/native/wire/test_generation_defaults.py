@@ -31,7 +31,7 @@ def test_everything_but_pictures_and_words_of_one_request_can_be_a_default() -> 
 
 def test_what_was_not_sent_is_not_a_default() -> None:
     body, warnings = examine(DEFAULTS_MODELS["txt2img"], {"steps": 3, "width": None})
-    assert (body.sent(), warnings) == ({"steps": 3}, [])
+    assert (body.sent_fields(), warnings) == ({"steps": 3}, [])
 
 
 def test_only_names_that_there_are_can_be_defaults() -> None:

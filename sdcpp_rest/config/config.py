@@ -15,8 +15,7 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
-from sdcpp_rest.config.a1111_sections import A1111Config, InterruptConfig
-from sdcpp_rest.config.dialect_sections import OpenAiConfig
+from sdcpp_rest.config.dialect_sections import A1111Config, InterruptConfig, OpenAiConfig
 from sdcpp_rest.config.download_section import DownloadsConfig
 from sdcpp_rest.config.interrogate_section import InterrogateConfig
 from sdcpp_rest.config.llm_sections import AssistantConfig, LlmConfig, OllamaConfig

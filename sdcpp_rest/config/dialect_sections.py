@@ -1,12 +1,13 @@
-"""The sections about other programs' dialects."""
+"""The sections about other programs' dialects, and what clients of any dialect may do to each other."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal
 
 from pydantic import Field
 
-from sdcpp_rest.config.sections import Section
+from sdcpp_rest.config.sections import Integer, Number, Section
 
 
 class OpenAiConfig(Section):
@@ -17,4 +18,32 @@ class OpenAiConfig(Section):
         description="Models of this server by the names that clients send instead; any other unknown name means the "
         "selected model.",
         examples=[{"gpt-image-1": "demo_dit_q8_0.gguf"}],
+    )
+
+
+class InterruptConfig(Section):
+    """What a client's "stop" acts on."""
+
+    scope: Literal["own", "global"] = Field(
+        default="own",
+        description="own: the caller's own job, so that nobody ends another's; global: whatever runs, as a program for "
+        "one person has it.",
+    )
+
+
+class A1111Config(Section):
+    """The dialect of AUTOMATIC1111's clients."""
+
+    styles_file: str = Field(
+        default="",
+        description="CSV file with prompt styles (name,prompt,negative_prompt). Empty: styles.csv in data_dir.",
+    )
+    pictures: Integer = Field(
+        default=256, ge=1, le=4096, description="Pictures (n_iter x batch_size) of one call, held in memory together."
+    )
+    hash_patience_seconds: Number = Field(
+        default=2.0,
+        ge=0,
+        le=600,
+        description="How long an answer waits for the model's checksum while that is computed for the first time.",
     )

@@ -1,82 +1,64 @@
-"""The dialects: which paths belong to which, and in what shape each says that something went wrong.
+"""The table of dialects: which path speaks which one, and so in what shape its errors, sockets and mounts are.
 
-Where two share a path the view decides, with `speak`. Knows no route and no request body.
+Knows no dialect by name: `web.app` hands them in.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import TypeVar
 
 from flask import g, has_request_context
-from pydantic import BaseModel
 
 from sdcpp_rest.errors import SdcppRestError
-from sdcpp_rest.routes.a1111.errors import A1111Error, a1111_error, a1111_headers, a1111_status
-from sdcpp_rest.routes.http.answers import json_text
-from sdcpp_rest.routes.http.answers import render_error as render_native
-from sdcpp_rest.routes.http.openapi import Error
-from sdcpp_rest.routes.openai.errors import OpenAiError, openai_error, openai_headers
-from sdcpp_rest.routes.sdcn.errors import (
-    SdcnApiError,
-    SdcnError,
-    SdcnInterrogateError,
-    sdcn_api_error,
-    sdcn_error,
-    sdcn_interrogate_error,
-    sdcn_status,
-)
+from sdcpp_rest.routes.http.answers import json_text, render_native_error
+from sdcpp_rest.routes.http.dialect import NATIVE_ERROR, Dialect, ErrorShape, Headers, MakeApp, SocketHandler
 
-Headers = list[tuple[str, str]]
+T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class Dialect:
-    """How one dialect refuses. ``refusal`` is the shape of ``body``'s result; ``body`` of ``None``: the native one."""
+class DialectTable:
+    """Finds what belongs to a path. Raises ValueError when two dialects claim the same path for the same thing."""
 
-    name: str
-    refusal: type[BaseModel]
-    body: Callable[[SdcppRestError], dict[str, Any]] | None = None
-    status: Callable[[SdcppRestError], int] = lambda error: error.status
-    headers: Callable[[SdcppRestError], Headers] = lambda error: []
+    def __init__(self, dialects: Iterable[Dialect]) -> None:
+        self.dialects = tuple(dialects)
+        self._shapes = _join("errors", [dialect.error_shapes for dialect in self.dialects])
+        self._owners = {path: dialect for dialect in self.dialects for path in dialect.error_shapes}
+        self.sockets: dict[str, SocketHandler] = _join("sockets", [dialect.sockets for dialect in self.dialects])
+        self.mounts: dict[str, MakeApp] = _join("mounts", [dialect.mounts for dialect in self.dialects])
 
+    def dialect_of(self, path: str) -> Dialect | None:
+        """The dialect that ``path`` belongs to; ``None`` for the paths that no dialect has for itself."""
+        return find_below(self._owners, path)
 
-NATIVE = Dialect("native", Error)
-A1111 = Dialect("a1111", A1111Error, a1111_error, a1111_status, a1111_headers)
-OPENAI = Dialect("openai", OpenAiError, openai_error, headers=openai_headers)
-SDCN = Dialect("sdcn", SdcnError, sdcn_error, sdcn_status)
-SDCN_INTERROGATE = Dialect("sdcn interrogate", SdcnInterrogateError, sdcn_interrogate_error)
-SDCN_API = Dialect("sdcn api", SdcnApiError, sdcn_api_error)
+    def shape_of(self, path: str) -> ErrorShape:
+        """The shape of errors at ``path``, as far as the path tells."""
+        return find_below(self._shapes, path) or NATIVE_ERROR
 
-# A path belongs to the first that it is, or lies below.
-_PLACES: tuple[tuple[str, Dialect], ...] = (
-    ("/sdapi/v1", A1111),
-    ("/internal", A1111),
-    ("/v1", OPENAI),
-    ("/api/sd", SDCN_API),
-    ("/interrogate", SDCN_INTERROGATE),
-)
-
-
-def dialect_of(path: str) -> Dialect:
-    """Whose words an answer about ``path`` is in, as far as the path tells."""
-    for place, dialect in _PLACES:
-        if path == place or path.startswith(f"{place}/"):
-            return dialect
-    return NATIVE
+    def render_error(self, path: str, error: SdcppRestError) -> tuple[int, Headers, bytes]:
+        """Status, headers and body of an error in the shape of the request that is being answered, or of ``path``."""
+        spoken: ErrorShape | None = g.get("sdcpp_rest_error_shape") if has_request_context() else None
+        shape = spoken or self.shape_of(path)
+        status, headers, body = render_native_error(path, error)
+        if shape.body is None:
+            return status, headers, body
+        return shape.status(error), [*headers, *shape.headers(error)], json_text(shape.body(error)).encode()
 
 
-def speak(dialect: Dialect) -> None:
-    """Answer the current request in ``dialect``, whatever its path says."""
-    g.sdcpp_rest_dialect = dialect
+def find_below(places: Mapping[str, T], path: str) -> T | None:
+    """The value of the longest of ``places`` that ``path`` is, or lies below."""
+    while path:
+        if path in places:
+            return places[path]
+        path = path.rpartition("/")[0]
+    return None
 
 
-def render_error(path: str, error: SdcppRestError) -> tuple[int, Headers, bytes]:
-    """Status, headers and body of an error in the dialect of the request that is being answered, or of ``path``."""
-    spoken = g.get("sdcpp_rest_dialect") if has_request_context() else None
-    dialect: Dialect = spoken or dialect_of(path)
-    status, headers, body = render_native(path, error)
-    if dialect.body is None:
-        return status, headers, body
-    return dialect.status(error), [*headers, *dialect.headers(error)], json_text(dialect.body(error)).encode()
+def _join(what: str, parts: Iterable[Mapping[str, T]]) -> dict[str, T]:
+    joined: dict[str, T] = {}
+    for part in parts:
+        twice = joined.keys() & part.keys()
+        if twice:
+            raise ValueError(f"two dialects have {what} at {', '.join(sorted(twice))}")
+        joined |= part
+    return joined

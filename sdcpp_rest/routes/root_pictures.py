@@ -10,6 +10,7 @@ from flask import Blueprint, Response
 from sdcpp_rest.core.params import ImageParams
 from sdcpp_rest.errors import InvalidRequest
 from sdcpp_rest.routes.http.answers import read_body, runtime, transfer, validate
+from sdcpp_rest.routes.http.dialect import Dialect
 from sdcpp_rest.routes.http.openapi import Error, documents
 from sdcpp_rest.routes.http.pools import blocking_when
 from sdcpp_rest.routes.native.jobs.submitted import answer_accepted, in_client_words
@@ -18,9 +19,10 @@ from sdcpp_rest.routes.sdcn.errors import SdcnError
 from sdcpp_rest.routes.sdcn.views import sdcn_picture
 from sdcpp_rest.routes.sdcn.wire import SdcnPictures, is_sdcn, may_be_sdcn
 
-__all__ = ["generation", "to_params"]
+__all__ = ["ROOT_PICTURES", "to_params"]
 
 generation = Blueprint("generation", __name__)
+ROOT_PICTURES = Dialect("pictures at the root", blueprints=(generation,))
 
 _REFUSALS = (Error, SdcnError)
 

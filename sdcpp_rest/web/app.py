@@ -1,52 +1,44 @@
-"""The Flask application: every route table, and the one place where an exception becomes an answer.
+"""The Flask application: the tuple of dialects, and the one place where an exception becomes an answer.
 
-API paths never answer HTML errors. Knows Flask and the routes; knows nothing of sockets.
+API paths never answer HTML errors. Knows Flask and the routes; what serves a socket is only named here.
 """
 
 from __future__ import annotations
 
 import inspect
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from flask import Flask, Response, g, request
+from flask import Flask, Response, current_app, g, request
 from flask.json.provider import DefaultJSONProvider
 from werkzeug.exceptions import HTTPException
 
 from sdcpp_rest.errors import InvalidRequest, MethodNotAllowed, NotFound, PayloadTooLarge, SdcppRestError
-from sdcpp_rest.routes.a1111.extras import a1111_extras
-from sdcpp_rest.routes.a1111.lists import a1111_lists
-from sdcpp_rest.routes.a1111.options import a1111_options
-from sdcpp_rest.routes.a1111.progress import a1111_progress
-from sdcpp_rest.routes.a1111.system import a1111_system
-from sdcpp_rest.routes.a1111.views import a1111_generation
-from sdcpp_rest.routes.dialects import A1111, dialect_of, render_error
+from sdcpp_rest.routes.a1111.dialect import A1111
+from sdcpp_rest.routes.dialects import DialectTable
 from sdcpp_rest.routes.http.answers import RUNTIME_KEY, internal_error, json_text, runtime, shorten
-from sdcpp_rest.routes.native.files.files import files
-from sdcpp_rest.routes.native.files.thumbs_routes import thumbs
-from sdcpp_rest.routes.native.jobs.conversion_routes import conversion
-from sdcpp_rest.routes.native.jobs.previews import previews
-from sdcpp_rest.routes.native.jobs.queue import queue
-from sdcpp_rest.routes.native.jobs.queue_listing import queue_listing
-from sdcpp_rest.routes.native.jobs.recycle_bin_routes import recycle_bin
-from sdcpp_rest.routes.native.jobs.upscaling_routes import upscaling
-from sdcpp_rest.routes.native.jobs.video_routes import video
-from sdcpp_rest.routes.native.language.assistant_routes import assistant
-from sdcpp_rest.routes.native.language.ollama_routes import ollama
-from sdcpp_rest.routes.native.models.architectures_routes import architectures
-from sdcpp_rest.routes.native.models.downloads_routes import downloads
-from sdcpp_rest.routes.native.models.model_files_routes import model_files
-from sdcpp_rest.routes.native.models.models import models
-from sdcpp_rest.routes.native.server.docs import docs
-from sdcpp_rest.routes.native.server.options_routes import options
-from sdcpp_rest.routes.native.server.settings_routes import settings
-from sdcpp_rest.routes.native.server.system import system
-from sdcpp_rest.routes.openai.views import openai
-from sdcpp_rest.routes.root_pictures import generation
-from sdcpp_rest.routes.sdcn.views import sdcn
+from sdcpp_rest.routes.http.dialect import Dialect
+from sdcpp_rest.routes.native.dialect import native_dialect
+from sdcpp_rest.routes.native.server import websocket
+from sdcpp_rest.routes.openai.dialect import OPENAI
+from sdcpp_rest.routes.root_pictures import ROOT_PICTURES
+from sdcpp_rest.routes.sdcn.dialect import SDCN
 from sdcpp_rest.runtime import Runtime
+from sdcpp_rest.web.native_stream import serve_native_stream
+
+DIALECTS: tuple[Dialect, ...] = (
+    ROOT_PICTURES,
+    native_dialect(sockets=dict.fromkeys(sorted(websocket.PATHS), serve_native_stream)),
+    OPENAI,
+    SDCN,
+    A1111,
+)
+"""Every dialect of the server. A new one is its own folder and its name here."""
+
+TABLE_KEY = "sdcpp_rest_dialects"
 
 _PARENT = Path(__file__).resolve().parents[2]
 
@@ -72,52 +64,30 @@ class Route:
     line: int
 
 
-def create_app(runtime: Runtime | None) -> Flask:
+def create_app(runtime: Runtime | None, dialects: Sequence[Dialect] = DIALECTS) -> Flask:
     """The application over ``runtime``, which need not be started yet (and need not exist to look at the routes)."""
     app = Flask("sdcpp_rest", root_path=str(_PARENT), static_folder=None, template_folder=None)
     app.extensions[RUNTIME_KEY] = runtime
+    app.extensions[TABLE_KEY] = DialectTable(dialects)
     app.response_class = JsonResponse
     app.json = CompactJson(app)
     # A redirect to the same path with or without its slash would be an HTML answer, and make old clients' POST a GET.
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
-    for blueprint in (
-        system,
-        models,
-        model_files,
-        downloads,
-        architectures,
-        generation,
-        video,
-        upscaling,
-        conversion,
-        queue_listing,
-        queue,
-        recycle_bin,
-        settings,
-        options,
-        ollama,
-        assistant,
-        previews,
-        files,
-        thumbs,
-        openai,
-        sdcn,
-        a1111_generation,
-        a1111_extras,
-        a1111_progress,
-        a1111_options,
-        a1111_lists,
-        a1111_system,
-        docs,
-    ):
-        app.register_blueprint(blueprint)
+    for dialect in dialects:
+        for blueprint in dialect.blueprints:
+            app.register_blueprint(blueprint)
     if runtime is not None:
-        _count_requests(app, runtime)
+        _observe_requests(app, runtime)
     app.register_error_handler(SdcppRestError, _answer_error)
     app.register_error_handler(HTTPException, _answer_flask_error)
     app.register_error_handler(Exception, _unexpected_error)
     return app
+
+
+def dialects_of(app: Flask) -> DialectTable:
+    """The table of the dialects that ``app`` was made with."""
+    return cast(DialectTable, app.extensions[TABLE_KEY])
 
 
 def route_table(app: Flask) -> list[Route]:
@@ -133,26 +103,29 @@ def route_table(app: Flask) -> list[Route]:
     return sorted(rows)
 
 
-def _count_requests(app: Flask, runtime: Runtime) -> None:
+def _observe_requests(app: Flask, runtime: Runtime) -> None:
+    table = dialects_of(app)
+
     def begin() -> None:
         g.began = time.perf_counter()
 
-    def count(response: Response) -> Response:
+    def observe(response: Response) -> Response:
         endpoint = request.url_rule.rule if request.url_rule is not None else "unknown"
         seconds = time.perf_counter() - g.began
         runtime.metrics.count_request(endpoint, request.method, response.status_code, seconds)
-        if dialect_of(request.path) is A1111:
-            response.headers["X-Process-Time"] = str(round(seconds, 4))
+        dialect = table.dialect_of(request.path)
+        if dialect is not None and dialect.after_request is not None:
+            dialect.after_request(response, seconds)
         return response
 
     app.before_request(begin)
-    app.after_request(count)
+    app.after_request(observe)
 
 
 def _answer_error(error: SdcppRestError) -> Response:
     redact_paths = runtime().redact_paths
     error.message, error.detail = redact_paths(error.message), redact_paths.in_values(error.detail)
-    status, headers, body = render_error(request.path, error)
+    status, headers, body = dialects_of(current_app).render_error(request.path, error)
     return Response(body, status=status, headers=headers)
 
 

@@ -24,8 +24,9 @@ from websockets.http11 import Request as HandshakeRequest
 from sdcpp_rest.core.job import utc_now
 from sdcpp_rest.errors import SdcppRestError
 from sdcpp_rest.routes.http.answers import json_text
+from sdcpp_rest.routes.http.dialect import ABORT
 from sdcpp_rest.runtime import Runtime
-from sdcpp_rest.web.asgi import ABORT, WEBSOCKET_MAX_BYTES, Shell
+from sdcpp_rest.web.asgi import WEBSOCKET_MAX_BYTES, Shell
 
 log = logging.getLogger(__name__)
 
@@ -161,11 +162,6 @@ class Server(uvicorn.Server):
             self._server_file.unlink(missing_ok=True)
 
 
-def create_asgi(runtime: Runtime) -> Shell:
-    """The ASGI application over ``runtime``, which its lifespan starts and stops."""
-    return Shell(runtime)
-
-
 def serve(runtime: Runtime) -> int:
     """Listen on the configured ports until told to stop; the process's exit code. Call it on the main thread.
 
@@ -173,7 +169,7 @@ def serve(runtime: Runtime) -> int:
     """
     _JsonHttp.max_connections = max(50, _raise_file_limit() - _RESERVED_FILES)
     sockets = bind(runtime.config.server.host, (runtime.config.server.port, runtime.config.server.ws_port))
-    shell = create_asgi(runtime)
+    shell = Shell(runtime)
     server = Server(shell, runtime)
     uvicorn_log = logging.getLogger("uvicorn.error")
     uvicorn_log.addFilter(_without_start_noise)

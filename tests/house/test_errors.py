@@ -16,13 +16,15 @@ from sdcpp_rest import errors
 from sdcpp_rest.config import Config
 from sdcpp_rest.engine.fake_runner import FakeRunner
 from sdcpp_rest.errors import SdcppRestError
-from sdcpp_rest.routes.dialects import NATIVE, Dialect, dialect_of
-from sdcpp_rest.routes.http.answers import render_error
+from sdcpp_rest.routes.dialects import DialectTable
+from sdcpp_rest.routes.http.answers import render_native_error
+from sdcpp_rest.routes.http.dialect import NATIVE_ERROR, ErrorShape
 from sdcpp_rest.runtime import Runtime, inline_launcher
-from sdcpp_rest.web.app import create_app, route_table
+from sdcpp_rest.web.app import DIALECTS, create_app, route_table
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 ROUTES = route_table(create_app(None))
+TABLE = DialectTable(DIALECTS)
 CLASSES = [
     kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, SdcppRestError)
 ]  # fmt: skip
@@ -42,11 +44,11 @@ def assert_error(answer: TestResponse, status: int, code: str | None = None) -> 
     return dict(body)
 
 
-def assert_error_of(dialect: Dialect, answer: TestResponse, status: int) -> None:
+def assert_error_of(shape: ErrorShape, answer: TestResponse, status: int) -> None:
     """The shape that errors have in a dialect that is not the native one."""
     assert answer.status_code == status, answer.text
     assert answer.mimetype == "application/json"
-    dialect.refusal.model_validate(answer.get_json())
+    shape.refusal.model_validate(answer.get_json())
     for leak in ("Traceback", "<html", "<!doctype", 'File "'):
         assert leak not in answer.text
 
@@ -89,8 +91,8 @@ def test_an_unknown_url_is_a_404(client: FlaskClient, method: str, url: str) -> 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("url", ["/v1", "/v1/nothing", "/v1/images", "/api/sd", "/api/sd/nothing", "/interrogate/x"])
 def test_an_unknown_url_of_a_dialect_is_a_404_in_its_shape(client: FlaskClient, method: str, url: str) -> None:
-    assert dialect_of(url) is not NATIVE
-    assert_error_of(dialect_of(url), client.open(url, method=method), 404)
+    assert TABLE.shape_of(url) is not NATIVE_ERROR
+    assert_error_of(TABLE.shape_of(url), client.open(url, method=method), 404)
 
 
 def _is_one_of(path: str, url: str) -> bool:
@@ -105,11 +107,11 @@ def test_a_wrong_method_is_a_405_that_names_the_right_ones(client: FlaskClient, 
     for method in set(METHODS) - allowed:
         answer = client.open(path, method=method)
         assert allowed <= set(answer.headers["Allow"].split(", "))
-        if dialect_of(path) is NATIVE:
+        if TABLE.shape_of(path) is NATIVE_ERROR:
             body = assert_error(answer, 405, "method_not_allowed")
             assert all(name in body["error"] for name in allowed)
         else:
-            assert_error_of(dialect_of(path), answer, 405)
+            assert_error_of(TABLE.shape_of(path), answer, 405)
 
 
 @pytest.mark.parametrize("url", ["/txt2img", "/img2img", "/models/load", "/models/unload"])
@@ -161,6 +163,6 @@ def test_the_tree_of_errors_is_walked_whole() -> None:
 def test_a_detail_cannot_hide_the_message() -> None:
     import json
 
-    _, _, body = render_error("/x", SdcppRestError("message", error="other", code="other"))
+    _, _, body = render_native_error("/x", SdcppRestError("message", error="other", code="other"))
     assert json.loads(body)["error"] == "message"
     assert json.loads(body)["code"] == "internal_error"

@@ -6,7 +6,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +21,11 @@ from sdcpp_rest.core.job import FINISHED
 from sdcpp_rest.core.load_spec import LoadSpec
 from sdcpp_rest.engine.fake_runner import FakeRunner
 from sdcpp_rest.engine.protocol import RunJob
+from sdcpp_rest.routes.http.dialect import Dialect
 from sdcpp_rest.runtime import Runtime, inline_launcher
-from sdcpp_rest.web.app import create_app
-from sdcpp_rest.web.serving import Server, bind, create_asgi
+from sdcpp_rest.web.app import DIALECTS, create_app
+from sdcpp_rest.web.asgi import Shell
+from sdcpp_rest.web.serving import Server, bind
 from tests.routes.documented_answers import check_answer
 
 PATIENCE_SECONDS = 20
@@ -94,13 +96,13 @@ class House:
 class ServedHouse:
     """A house behind real sockets. ``url`` and ``ws_url`` are the two ports."""
 
-    def __init__(self, house: House) -> None:
+    def __init__(self, house: House, dialects: Sequence[Dialect] = DIALECTS) -> None:
         self.house = house
         self.runtime = house.runtime
         self.sockets = [*bind("127.0.0.1", (0,)), _free_socket()]
         self.port, self.ws_port = (bound.getsockname()[1] for bound in self.sockets)
         self.url, self.ws_url = (f"http://127.0.0.1:{port}" for port in (self.port, self.ws_port))
-        self.shell = create_asgi(house.runtime)
+        self.shell = Shell(house.runtime, dialects)
         self.server = _NoticedServer(self.shell, house.runtime)
         self._thread = threading.Thread(target=self.server.run, kwargs={"sockets": self.sockets}, daemon=True)
 

@@ -10,9 +10,8 @@ from flask import Flask
 from werkzeug.exceptions import HTTPException
 from werkzeug.test import TestResponse
 
-from sdcpp_rest.routes.dialects import dialect_of
 from sdcpp_rest.routes.http.openapi import document, url_of
-from sdcpp_rest.web.app import create_app
+from sdcpp_rest.web.app import create_app, dialects_of
 
 
 def check_answer(app: Flask, answer: TestResponse) -> None:
@@ -23,7 +22,7 @@ def check_answer(app: Flask, answer: TestResponse) -> None:
     if operation is None:
         # An unknown URL or a wrong method: no operation, but an error like any other.
         if method != "OPTIONS" and answer.is_json and answer.status_code >= 400:
-            refusal = dialect_of(answer.request.path).refusal.__name__
+            refusal = dialects_of(app).shape_of(answer.request.path).refusal.__name__
             validate(f"#/components/schemas/{refusal}", answer.get_json())
         return
     where = f"{method} {answer.request.path[:100]}"

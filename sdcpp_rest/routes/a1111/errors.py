@@ -17,6 +17,7 @@ from sdcpp_rest.errors import (
     WrongKey,
 )
 from sdcpp_rest.routes.http.answers import optional
+from sdcpp_rest.routes.http.dialect import ErrorShape
 from sdcpp_rest.routes.http.openapi import Answer
 
 # The house's names of fields, in this dialect's.
@@ -131,3 +132,6 @@ def _complaint(error: InvalidRequest) -> dict[str, Any]:
 
 def _shape(kind: str, detail: str, errors: str) -> dict[str, Any]:
     return {"error": kind, "detail": detail, "body": "", "errors": errors}
+
+
+A1111_ERROR = ErrorShape("a1111", A1111Error, a1111_error, a1111_status, a1111_headers)

@@ -81,7 +81,7 @@ def answer(value: Any, status: int = 200) -> Response:
     return Response(json_text(value), status=status, mimetype="application/json")
 
 
-def render_error(path: str, error: SdcppRestError) -> tuple[int, list[tuple[str, str]], bytes]:
+def render_native_error(path: str, error: SdcppRestError) -> tuple[int, list[tuple[str, str]], bytes]:
     """Status, headers and body of an error, in the dialect that ``path`` belongs to (so far there is one)."""
     said = {"error": error.message, "code": error.code}
     body = {**said, **error.detail, **said}

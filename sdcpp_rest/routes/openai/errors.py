@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import Field
 
 from sdcpp_rest.errors import SdcppRestError
+from sdcpp_rest.routes.http.dialect import ErrorShape
 from sdcpp_rest.routes.http.openapi import Answer
 
 # Its own words for what clients look at; everything else keeps the house's.
@@ -58,3 +59,6 @@ def _type_of(status: int) -> str:
     if status == 403:
         return "permission_error"
     return "server_error" if status >= 500 else "invalid_request_error"
+
+
+OPENAI_ERROR = ErrorShape("openai", OpenAiError, openai_error, headers=openai_headers)

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import Field
 
 from sdcpp_rest.errors import InvalidRequest, SdcppRestError
+from sdcpp_rest.routes.http.dialect import ErrorShape
 from sdcpp_rest.routes.http.openapi import Answer
 
 NO_WORKER = "No available worker"
@@ -85,3 +86,8 @@ def sdcn_api_error(error: SdcppRestError) -> dict[str, Any]:
 
 def _words(error: SdcppRestError) -> str:
     return f"{error.message} ({error.detail['error_id']})" if "error_id" in error.detail else error.message
+
+
+SDCN_ERROR = ErrorShape("sdcn", SdcnError, sdcn_error, sdcn_status)
+SDCN_INTERROGATE_ERROR = ErrorShape("sdcn interrogate", SdcnInterrogateError, sdcn_interrogate_error)
+SDCN_API_ERROR = ErrorShape("sdcn api", SdcnApiError, sdcn_api_error)

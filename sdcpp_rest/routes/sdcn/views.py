@@ -11,10 +11,10 @@ from flask import Blueprint, Response
 
 from sdcpp_rest.core.job import FINISHED
 from sdcpp_rest.errors import JobNotFound, NotFound
-from sdcpp_rest.routes.dialects import SDCN, speak
 from sdcpp_rest.routes.http.answers import answer, blocking, read_body, runtime
+from sdcpp_rest.routes.http.dialect import speak
 from sdcpp_rest.routes.http.openapi import documents
-from sdcpp_rest.routes.sdcn.errors import SdcnApiError, SdcnInterrogateError
+from sdcpp_rest.routes.sdcn.errors import SDCN_ERROR, SdcnApiError, SdcnInterrogateError
 from sdcpp_rest.routes.sdcn.translate import begin, pictures, to_submission
 from sdcpp_rest.routes.sdcn.wire import (
     SdcnApiCaption,
@@ -40,7 +40,7 @@ INTERROGATORS = ("clip", "deepdanbooru")
 
 def sdcn_picture(kind: Kind, body: dict[str, Any]) -> Response:
     """SDCN's answer to a body at the root that is its own; waits for the picture."""
-    speak(SDCN)
+    speak(SDCN_ERROR)
     return answer({"images": _draw(kind, body, is_api=False)})
 
 

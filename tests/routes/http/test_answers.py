@@ -23,7 +23,7 @@ from sdcpp_rest.routes.http.answers import (
     json_text,
     parse_body,
     pool_of,
-    render_error,
+    render_native_error,
     transfer,
 )
 
@@ -214,13 +214,13 @@ def test_json_is_compact_ordered_and_has_no_nan() -> None:
 
 
 def test_errors_are_rendered_with_code_and_detail() -> None:
-    status, headers, body = render_error("/txt2img", InvalidRequest("no", field="steps"))
+    status, headers, body = render_native_error("/txt2img", InvalidRequest("no", field="steps"))
     assert (status, json.loads(body)) == (400, {"error": "no", "code": "invalid_request", "field": "steps"})
     assert ("Content-Type", "application/json") in headers
 
 
 def test_a_missing_key_is_answered_with_a_challenge() -> None:
-    _, headers, _ = render_error("/x", NotAuthenticated("no"))
+    _, headers, _ = render_native_error("/x", NotAuthenticated("no"))
     assert ("WWW-Authenticate", 'Bearer realm="sdcpp-rest"') in headers
 
 

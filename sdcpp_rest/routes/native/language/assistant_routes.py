@@ -22,7 +22,7 @@ from sdcpp_rest.routes.http.answers import (
     json_text,
     optional,
     read_body,
-    render_error,
+    render_native_error,
     runtime,
     streaming,
     validate,
@@ -265,7 +265,7 @@ def _events(house: Runtime, first: Delta | Reply, rest: Iterator[Delta | Reply],
             return  # the client left: nobody reads this
         fault = error if isinstance(error, SdcppRestError) else internal_error(error, "POST '/assistant/chat/stream'")
         fault.message, fault.detail = house.redact_paths(fault.message), house.redact_paths.in_values(fault.detail)
-        yield _event("error", json.loads(render_error("/assistant/chat/stream", fault)[2]))
+        yield _event("error", json.loads(render_native_error("/assistant/chat/stream", fault)[2]))
 
 
 def _event(name: str, value: Any) -> str:

@@ -1,0 +1,56 @@
+"""The native dialect, whole: what `web.app` registers. Errors of paths that no dialect has for itself are native too.
+
+Its pictures are in `routes.root_pictures`, because another dialect shares their paths.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sdcpp_rest.routes.http.dialect import Dialect, SocketHandler
+from sdcpp_rest.routes.native.files.files import files
+from sdcpp_rest.routes.native.files.thumbs_routes import thumbs
+from sdcpp_rest.routes.native.jobs.conversion_routes import conversion
+from sdcpp_rest.routes.native.jobs.previews import previews
+from sdcpp_rest.routes.native.jobs.queue import queue
+from sdcpp_rest.routes.native.jobs.queue_listing import queue_listing
+from sdcpp_rest.routes.native.jobs.recycle_bin_routes import recycle_bin
+from sdcpp_rest.routes.native.jobs.upscaling_routes import upscaling
+from sdcpp_rest.routes.native.jobs.video_routes import video
+from sdcpp_rest.routes.native.language.assistant_routes import assistant
+from sdcpp_rest.routes.native.language.ollama_routes import ollama
+from sdcpp_rest.routes.native.models.architectures_routes import architectures
+from sdcpp_rest.routes.native.models.downloads_routes import downloads
+from sdcpp_rest.routes.native.models.model_files_routes import model_files
+from sdcpp_rest.routes.native.models.models import models
+from sdcpp_rest.routes.native.server.docs import docs
+from sdcpp_rest.routes.native.server.options_routes import options
+from sdcpp_rest.routes.native.server.settings_routes import settings
+from sdcpp_rest.routes.native.server.system import system
+
+_BLUEPRINTS = (
+    system,
+    models,
+    model_files,
+    downloads,
+    architectures,
+    video,
+    upscaling,
+    conversion,
+    queue_listing,
+    queue,
+    recycle_bin,
+    settings,
+    options,
+    ollama,
+    assistant,
+    previews,
+    files,
+    thumbs,
+    docs,
+)
+
+
+def native_dialect(sockets: Mapping[str, SocketHandler]) -> Dialect:
+    """The dialect with what serves its WebSockets, by path."""
+    return Dialect("native", blueprints=_BLUEPRINTS, sockets=sockets)

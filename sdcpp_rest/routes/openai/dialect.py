@@ -1,0 +1,9 @@
+"""OpenAI's dialect, whole: what `web.app` registers."""
+
+from __future__ import annotations
+
+from sdcpp_rest.routes.http.dialect import Dialect
+from sdcpp_rest.routes.openai.errors import OPENAI_ERROR
+from sdcpp_rest.routes.openai.views import openai
+
+OPENAI = Dialect("openai", blueprints=(openai,), error_shapes={"/v1": OPENAI_ERROR})

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 
-from sdcpp_rest.core.architectures import Architecture, Contents, Shapes, text_widths
+from sdcpp_rest.core.architectures import Architecture, Contents, Shapes
+from sdcpp_rest.core.family_needs import text_widths
 
 _CLIP_WIDTHS = {768: "CLIP-L text encoder", 1280: "CLIP-G text encoder", 1024: "OpenCLIP-H text encoder"}
 _T5_XXL_WIDTH = 4096

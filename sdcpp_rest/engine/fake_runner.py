@@ -22,8 +22,8 @@ from pathlib import Path
 from sdcpp_rest.core.load_spec import LoadSpec, UpscalerSpec
 from sdcpp_rest.core.params import ConvertParams, ImageParams, SamplingParams, UpscaleParams, VideoParams
 from sdcpp_rest.engine.protocol import Device, Loaded, PreviewSettings, QuantizationType, Ready, RunJob, UpscalerReady
+from sdcpp_rest.engine.raw_picture import RawPicture
 from sdcpp_rest.engine.runner import Report, RunCancelled, RunFailed, RunResult
-from sdcpp_rest.engine.spool import RawPicture
 from sdcpp_rest.engine.upscaling import enlarge
 
 _FACTOR = 4  # of every upscaler

@@ -28,8 +28,8 @@ from sdcpp_rest.engine.protocol import (
     RunJob,
     UpscalerReady,
 )
+from sdcpp_rest.engine.raw_picture import RawPicture
 from sdcpp_rest.engine.runner import Report, RunCancelled, RunFailed, RunResult
-from sdcpp_rest.engine.spool import RawPicture
 from sdcpp_rest.engine.upscaling import enlarge, passes
 from sdcpp_rest.native import devices as native_devices
 from sdcpp_rest.native.context import Context

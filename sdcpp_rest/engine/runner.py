@@ -12,7 +12,7 @@ from typing import Protocol
 from sdcpp_rest.core.job import Phase
 from sdcpp_rest.core.load_spec import LoadSpec, UpscalerSpec
 from sdcpp_rest.engine.protocol import Device, Loaded, PreviewSettings, Ready, RunJob, UpscalerReady
-from sdcpp_rest.engine.spool import RawPicture
+from sdcpp_rest.engine.raw_picture import RawPicture
 
 
 class RunFailed(Exception):

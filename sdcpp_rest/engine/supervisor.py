@@ -12,7 +12,8 @@ import time
 from collections.abc import Callable
 from typing import Literal
 
-from sdcpp_rest.engine.client import EngineClient, Launcher, RunEvent
+from sdcpp_rest.engine.client import EngineClient, RunEvent
+from sdcpp_rest.engine.launchers import Launcher
 from sdcpp_rest.engine.protocol import PreviewSettings, Ready
 from sdcpp_rest.errors import EngineDied, EngineUnavailable
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from sdcpp_rest.engine.spool import RawPicture
+from sdcpp_rest.engine.raw_picture import RawPicture
 
 OnePass = Callable[[RawPicture], RawPicture]
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from av.container import OutputContainer
     from PIL import Image
 
-    from sdcpp_rest.engine.spool import RawPicture
+    from sdcpp_rest.engine.raw_picture import RawPicture
 
 VIDEO_FORMATS: tuple[str, ...] = get_args(VideoFormat)
 """What a video job may ask for. "frames" is one PNG per frame: no file of this room's."""

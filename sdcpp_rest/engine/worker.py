@@ -50,8 +50,8 @@ from sdcpp_rest.engine.protocol import (
     decode_command,
     encode,
 )
+from sdcpp_rest.engine.raw_picture import RawPicture
 from sdcpp_rest.engine.runner import RunCancelled, RunFailed, Runner, RunResult
-from sdcpp_rest.engine.spool import RawPicture
 
 log = logging.getLogger(__name__)
 

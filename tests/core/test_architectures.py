@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from sdcpp_rest.core import architectures
+from sdcpp_rest.core import architectures, family_needs, family_signs
 from sdcpp_rest.core.architectures import ARCHITECTURES
 from sdcpp_rest.core.load_spec import ModelKind
 from tests import model_files
@@ -62,13 +62,13 @@ FAMILIES: list[tuple[str, Tensors]] = [
 
 @pytest.mark.parametrize(("name", "tensors"), FAMILIES, ids=[name for name, _ in FAMILIES])
 def test_families_are_told_apart_by_their_tensors(name: str, tensors: Tensors) -> None:
-    found = architectures.detect(tensors)
+    found = family_signs.detect(tensors)
     assert found is not None
     assert found.name == name
     prefix = architectures.DIFFUSION_PREFIX
     if not any(tensor.startswith(prefix) for tensor in tensors):
-        assert architectures.natural_kind(tensors) == "diffusion"
-        assert architectures.detect({prefix + tensor: shape for tensor, shape in tensors.items()}) == found
+        assert family_signs.natural_kind(tensors) == "diffusion"
+        assert family_signs.detect({prefix + tensor: shape for tensor, shape in tensors.items()}) == found
 
 
 def test_every_family_has_a_test() -> None:
@@ -102,7 +102,7 @@ def test_every_family_has_a_test() -> None:
     ],
 )
 def test_kinds_of_files_are_told_apart(contents: str, tensors: Tensors, declared: str) -> None:
-    assert architectures.contents_of(tensors, declared) == contents
+    assert family_signs.contents_of(tensors, declared) == contents
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_kinds_of_files_are_told_apart(contents: str, tensors: Tensors, declared
     ],
 )
 def test_missing_parts_are_named(family: str, components: tuple[str, ...], missing: list[str]) -> None:
-    sentences = architectures.missing_components(ARCHITECTURES[family], (), components, kind="diffusion")
+    sentences = family_needs.missing_components(ARCHITECTURES[family], (), components, kind="diffusion")
     assert len(sentences) == len(missing)
     for sentence, word in zip(sentences, missing, strict=True):
         assert word in sentence
@@ -131,18 +131,18 @@ def test_missing_parts_are_named(family: str, components: tuple[str, ...], missi
 @pytest.mark.parametrize(("kind", "count"), [("checkpoint", 0), ("diffusion", 2)])
 def test_parts_inside_count_only_in_a_checkpoint(kind: ModelKind, count: int) -> None:
     names = ["first_stage_model.decoder.conv_in.weight", "text_encoders.clip_l.transformer.x"]
-    assert len(architectures.missing_components(ARCHITECTURES["flux"], names, (), kind=kind)) == count
+    assert len(family_needs.missing_components(ARCHITECTURES["flux"], names, (), kind=kind)) == count
 
 
 def test_a_tae_for_previews_alone_does_not_replace_the_vae() -> None:
     given = ("llm", "taesd")
-    assert architectures.missing_components(ARCHITECTURES["ovis_image"], (), given, tae_preview_only=True)
-    assert not architectures.missing_components(ARCHITECTURES["ovis_image"], (), given)
+    assert family_needs.missing_components(ARCHITECTURES["ovis_image"], (), given, tae_preview_only=True)
+    assert not family_needs.missing_components(ARCHITECTURES["ovis_image"], (), given)
 
 
 def test_advice_names_text_encoders_that_are_not_needed() -> None:
-    assert "T5-XXL" in architectures.component_advice(ARCHITECTURES["chroma"], (), ())[0]
-    assert not architectures.component_advice(ARCHITECTURES["flux"], (), ("clip_l", "t5xxl"))
+    assert "T5-XXL" in family_needs.component_advice(ARCHITECTURES["chroma"], (), ())[0]
+    assert not family_needs.component_advice(ARCHITECTURES["flux"], (), ("clip_l", "t5xxl"))
 
 
 @pytest.mark.parametrize(
@@ -157,33 +157,33 @@ def test_advice_names_text_encoders_that_are_not_needed() -> None:
     ],
 )
 def test_structures_that_end_the_process_are_faults(tensors: Tensors, fault: str) -> None:
-    found = architectures.detect(tensors)
+    found = family_signs.detect(tensors)
     assert found is not None
-    assert fault in " ".join(architectures.structural_faults(found, tensors))
+    assert fault in " ".join(family_needs.structural_faults(found, tensors))
 
 
 @pytest.mark.parametrize(
     "tensors", [model_files.FLUX, model_files.OVIS, model_files.KLEIN, model_files.wan(30), model_files.wan(40)]
 )
 def test_whole_models_have_no_faults(tensors: Tensors) -> None:
-    found = architectures.detect(tensors)
+    found = family_signs.detect(tensors)
     assert found is not None
-    assert architectures.structural_faults(found, tensors) == []
+    assert family_needs.structural_faults(found, tensors) == []
 
 
 def test_a_language_model_of_another_size_is_a_fault() -> None:
     ovis = ARCHITECTURES["ovis_image"]
     table = "model.embed_tokens.weight"
-    assert architectures.language_model_faults(ovis, model_files.OVIS, {table: (64, 151_936)}) == []
-    assert "2560 wide" in architectures.language_model_faults(ovis, model_files.OVIS, {table: (2560, 151_936)})[0]
-    assert "32000 tokens" in architectures.language_model_faults(ovis, model_files.OVIS, {table: (64, 32_000)})[0]
-    assert architectures.language_model_faults(ovis, model_files.OVIS, {"unknown": (1, 2)}) == []
+    assert family_needs.language_model_faults(ovis, model_files.OVIS, {table: (64, 151_936)}) == []
+    assert "2560 wide" in family_needs.language_model_faults(ovis, model_files.OVIS, {table: (2560, 151_936)})[0]
+    assert "32000 tokens" in family_needs.language_model_faults(ovis, model_files.OVIS, {table: (64, 32_000)})[0]
+    assert family_needs.language_model_faults(ovis, model_files.OVIS, {"unknown": (1, 2)}) == []
 
 
 @pytest.mark.parametrize(("width", "fits"), [(2560, True), (7680, True), (4096, False), (2048, False)])
 def test_three_layers_of_a_language_model_go_into_a_klein(width: int, fits: bool) -> None:
     klein, model = architectures.ARCHITECTURES["flux2_klein"], {"txt_in.weight": (7680, 3072)}
-    found = architectures.language_model_faults(klein, model, {"model.embed_tokens.weight": (width, 151_936)})
+    found = family_needs.language_model_faults(klein, model, {"model.embed_tokens.weight": (width, 151_936)})
     assert (found == []) is fits
     assert fits or "2560 or 7680" in found[0]
 

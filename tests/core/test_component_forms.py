@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from sdcpp_rest.core.architectures import ARCHITECTURES, contents_of
+from sdcpp_rest.core.architectures import ARCHITECTURES
 from sdcpp_rest.core.component_forms import (
     fitting_forms,
     form_of,
@@ -13,6 +13,7 @@ from sdcpp_rest.core.component_forms import (
     name_score,
     vocabulary_of,
 )
+from sdcpp_rest.core.family_signs import contents_of
 from tests import model_files
 
 Tensors = Mapping[str, tuple[int, ...]]

@@ -9,8 +9,9 @@ import pytest
 
 from sdcpp_rest.core.load_spec import FileRef, LoadSpec
 from sdcpp_rest.core.params import ImageParams
-from sdcpp_rest.engine.client import EngineClient, InlineLauncher, Launcher, ProcessLauncher
+from sdcpp_rest.engine.client import EngineClient
 from sdcpp_rest.engine.fake_runner import FakeRunner
+from sdcpp_rest.engine.launchers import InlineLauncher, Launcher, ProcessLauncher
 from sdcpp_rest.engine.protocol import RunJob
 from sdcpp_rest.engine.worker import WorkerOptions
 

@@ -11,8 +11,9 @@ from PIL import Image
 
 from sdcpp_rest.core.load_spec import LoadSpec
 from sdcpp_rest.engine import spool
-from sdcpp_rest.engine.client import EngineClient, InlineLauncher, Launcher, ProcessLauncher, RunEvent, hang_up
+from sdcpp_rest.engine.client import EngineClient, RunEvent
 from sdcpp_rest.engine.fake_runner import FakeRunner
+from sdcpp_rest.engine.launchers import InlineLauncher, Launcher, ProcessLauncher, hang_up
 from sdcpp_rest.engine.protocol import Preview, RunJob, Started, Step
 from sdcpp_rest.engine.runner import RunCancelled, RunFailed
 from sdcpp_rest.engine.worker import WorkerOptions

@@ -6,7 +6,7 @@ import pytest
 
 from sdcpp_rest.core.job import Phase
 from sdcpp_rest.engine.native_phases import Follower
-from sdcpp_rest.engine.spool import RawPicture
+from sdcpp_rest.engine.raw_picture import RawPicture
 
 VIDEO = "stable-diffusion.cpp:3876 - generate_video 16x16x5"
 FIRST_ENDS = "stable-diffusion.cpp:3930 - sampling(high noise) completed, taking 2.98s"

@@ -12,15 +12,8 @@ import pytest
 from PIL import Image
 
 from sdcpp_rest.engine import spool
-from sdcpp_rest.engine.spool import (
-    RawPicture,
-    encode_pixels,
-    has_pictures,
-    has_pixels,
-    write_frames,
-    write_pixels,
-    write_preview,
-)
+from sdcpp_rest.engine.raw_picture import RawPicture
+from sdcpp_rest.engine.spool import encode_pixels, has_pictures, has_pixels, write_frames, write_pixels, write_preview
 from sdcpp_rest.engine.video_encoding import VIDEO_FORMATS
 
 

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from sdcpp_rest.core.load_spec import LoadSpec
-from sdcpp_rest.engine.client import EngineClient, InlineLauncher, Launcher
+from sdcpp_rest.engine.client import EngineClient
 from sdcpp_rest.engine.fake_runner import FakeRunner, SimulatedDeath
+from sdcpp_rest.engine.launchers import InlineLauncher, Launcher
 from sdcpp_rest.engine.protocol import PreviewSettings, Ready, RunJob
 from sdcpp_rest.engine.runner import RunFailed
 from sdcpp_rest.engine.supervisor import EngineSupervisor

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sdcpp_rest.engine.spool import RawPicture
+from sdcpp_rest.engine.raw_picture import RawPicture
 from sdcpp_rest.engine.upscaling import enlarge, passes
 
 

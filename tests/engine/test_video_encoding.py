@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sdcpp_rest.engine.spool import RawPicture
+from sdcpp_rest.engine.raw_picture import RawPicture
 from sdcpp_rest.engine.video_encoding import encode_video
 
 FILES = ("mp4", "webm", "webp")

@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 
 from sdcpp_rest.core.load_spec import LoadSpec
-from sdcpp_rest.engine import spool
-from sdcpp_rest.engine.client import EngineClient, InlineLauncher, hang_up
+from sdcpp_rest.engine import raw_picture, spool
+from sdcpp_rest.engine.client import EngineClient
 from sdcpp_rest.engine.fake_runner import FakeRunner
+from sdcpp_rest.engine.launchers import InlineLauncher, hang_up
 from sdcpp_rest.engine.protocol import (
     CancelJob,
     Cancelled,
@@ -162,7 +163,7 @@ class Broken(FakeRunner):
         if command.params.prompt == "surprise":
             raise KeyError("nobody thought of this")
         if command.params.prompt == "strange":
-            return RunResult([spool.RawPicture(2, 2, 7, b"x" * 28)], 0.0)
+            return RunResult([raw_picture.RawPicture(2, 2, 7, b"x" * 28)], 0.0)
         return super().run(command, report)
 
 

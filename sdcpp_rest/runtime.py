@@ -13,9 +13,8 @@ import psutil
 from filelock import FileLock, Timeout
 
 from sdcpp_rest.config import Config
-from sdcpp_rest.core.job import Job
 from sdcpp_rest.core.sampling import SAMPLERS, SCHEDULERS
-from sdcpp_rest.engine.client import InlineLauncher, Launcher, ProcessLauncher
+from sdcpp_rest.engine.launchers import InlineLauncher, Launcher, ProcessLauncher
 from sdcpp_rest.engine.protocol import Ready
 from sdcpp_rest.engine.supervisor import EngineSupervisor
 from sdcpp_rest.engine.worker import WorkerOptions
@@ -23,6 +22,7 @@ from sdcpp_rest.errors import Conflict
 from sdcpp_rest.services.describing.interrogation import Interrogation
 from sdcpp_rest.services.dispatch.dispatcher import Dispatcher
 from sdcpp_rest.services.dispatch.engine_calls import EngineCalls
+from sdcpp_rest.services.dispatch.job_finishing import JobFinishing
 from sdcpp_rest.services.dispatch.model_slot import ModelSlot
 from sdcpp_rest.services.dispatch.residency import Residency
 from sdcpp_rest.services.dispatch.upscaler_slot import UpscalerSlot
@@ -44,9 +44,10 @@ from sdcpp_rest.services.metrics import Metrics
 from sdcpp_rest.services.models.fit_estimate import FitEstimates
 from sdcpp_rest.services.models.hashing import ModelHashes
 from sdcpp_rest.services.models.load_checks import check_loadable
+from sdcpp_rest.services.models.load_specs import LoadRequest
 from sdcpp_rest.services.models.model_conversion import Conversions
 from sdcpp_rest.services.models.model_detection import ModelDetection
-from sdcpp_rest.services.models.model_library import KnownSums, LoadRequest, ModelLibrary
+from sdcpp_rest.services.models.model_library import KnownSums, ModelLibrary
 from sdcpp_rest.services.models.model_upload import ModelUploads
 from sdcpp_rest.services.path_redaction import PathRedaction
 from sdcpp_rest.services.pictures.outputs import Outputs
@@ -145,19 +146,26 @@ class Runtime:
             check_spec=check_loadable if config.engine.runner == "native" else lambda spec: None,
             redact_paths=self.redact_paths,
         )
+        self._finishing = JobFinishing(
+            self.queue,
+            self.outputs,
+            lambda: self.supervisor.ready,
+            version=self.version,
+            redact_paths=self.redact_paths,
+            on_converted=self.library.refresh,
+        )
         self.dispatcher = Dispatcher(
             self.supervisor,
             self.queue,
             active,
             self._calls,
             residency,
+            self._finishing,
             self.outputs,
             self.bus,
             version=self.version,
             cancel_timeout_seconds=config.engine.cancel_timeout_seconds,
-            redact_paths=self.redact_paths,
             on_engine_trouble=self._note_trouble,
-            on_converted=self.library.refresh,
             on_start=self._recover,
         )
         self.job_entry = JobEntry(self.queue, self.outputs)
@@ -229,9 +237,9 @@ class Runtime:
             redact_paths=self.redact_paths,
             is_server=is_server,
         )
-        self._wake_engine = self.queue.on_submitted
-        self.queue.on_submitted = self._job_submitted
-        self.queue.on_finished = self._job_finished
+        self.queue.wake_on_submit(self.download_lane.wake)
+        self.queue.call_on_finish(self.metrics.count_job)
+        self.queue.call_on_finish(self.download_lane.job_finished)
         self._process = psutil.Process()
         self._stop_lock = threading.Lock()
         self._stopped = False
@@ -341,17 +349,9 @@ class Runtime:
     def _note_trouble(self, message: str) -> None:
         self.models.last_error = message
 
-    def _job_submitted(self) -> None:
-        self._wake_engine()
-        self.download_lane.wake()
-
-    def _job_finished(self, job: Job) -> None:
-        self.metrics.count_job(job)
-        self.download_lane.job_finished(job)
-
     def _recover(self) -> None:
         try:
-            self.queue.recover(self.dispatcher.finish_from_spool)
+            self.queue.recover(self._finishing.finish_from_spool)
             self.outputs.sweep()
             if self._is_server:
                 self.conversions.sweep()

@@ -47,7 +47,7 @@ def _native_seconds(n_threads: int, steps: int, runs: int) -> list[float]:
     """Seconds inside the library for ``runs`` pictures of the demo model, after one that does not count."""
     from sdcpp_rest.config import load_config
     from sdcpp_rest.runtime import DEMO_MODEL, Runtime
-    from sdcpp_rest.services.models.model_library import LoadRequest
+    from sdcpp_rest.services.models.load_specs import LoadRequest
 
     with tempfile.TemporaryDirectory(prefix="sdcpp-rest-") as folder:
         config = load_config(

@@ -17,7 +17,8 @@ _PATIENCE_SECONDS = 60.0
 def probe_engine(config: Config | None = None) -> Ready:
     """What an engine says when it starts: devices and features; the native library's, unless ``config`` says another.
     Raises EngineUnavailable."""
-    from sdcpp_rest.engine.client import EngineClient, ProcessLauncher
+    from sdcpp_rest.engine.client import EngineClient
+    from sdcpp_rest.engine.launchers import ProcessLauncher
     from sdcpp_rest.engine.worker import WorkerOptions
 
     runner = config.engine.runner if config is not None else "native"

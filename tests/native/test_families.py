@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sdcpp_rest.core import architectures
+from sdcpp_rest.core import family_signs
 from sdcpp_rest.native.context import Context, ContextOptions, NativeError
 from sdcpp_rest.native.library import Library
 from sdcpp_rest.services.model_headers.inspection import inspect_file
@@ -54,7 +54,7 @@ def library_verdict(library: Library, path: Path, family: Family) -> str:
 def test_our_verdict_is_the_library_s(library: Library, tmp_path: Path, name: str) -> None:
     family = FAMILIES[name]
     path = write_file(tmp_path, family.model, fill="none")
-    found = architectures.detect({tensor: shape for tensor, shape, _ in FILES[family.model].recipe()})
+    found = family_signs.detect({tensor: shape for tensor, shape, _ in FILES[family.model].recipe()})
     assert found is not None
     assert found.name == library_verdict(library, path, family) == family.version
 

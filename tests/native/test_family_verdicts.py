@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sdcpp_rest.core import architectures
+from sdcpp_rest.core import family_signs
 from tests.core.test_architectures import FAMILIES
 from tests.model_files import gguf_bytes, write
 from tests.native.drawing import Ended
@@ -44,7 +44,7 @@ def test_detection_agrees_with_the_library_on_every_family(own_process: Callable
     paths = []
     for index, (_, tensors) in enumerate(FAMILIES):
         path = write(tmp_path / f"{index}.gguf", gguf_bytes(tensors))
-        is_bare = architectures.natural_kind(tensors) == "diffusion"
+        is_bare = family_signs.natural_kind(tensors) == "diffusion"
         paths.append(("diffusion_model_path" if is_bare else "model_path", str(path)))
     ended = own_process(_ASK.format(paths=paths))
     assert ended.exit_code == 0, ended.stderr

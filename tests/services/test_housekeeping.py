@@ -170,7 +170,7 @@ def test_nothing_is_removed_or_unloaded_by_default(house: House) -> None:
 def test_forced_unload_frees_the_model_once_its_last_job_is_done(house: House) -> None:
     held, bound = house.running(), house.submit()
     called = threading.Event()
-    wake, house.runtime._calls.on_call = house.runtime._calls.on_call, lambda: (called.set(), wake())
+    house.runtime._calls.wake_on_call(called.set)
     unloading = threading.Thread(target=house.runtime.models.unload, kwargs={"force": True})
     unloading.start()
     assert called.wait(20)

@@ -21,7 +21,8 @@ from PIL import Image
 from sdcpp_rest.core.events import JobStatusChanged, ModelLoaded
 from sdcpp_rest.core.job import Job
 from sdcpp_rest.engine import spool
-from sdcpp_rest.engine.spool import RawPicture, write_pixels
+from sdcpp_rest.engine.raw_picture import RawPicture
+from sdcpp_rest.engine.spool import write_pixels
 from sdcpp_rest.errors import Conflict, EngineUnavailable
 from sdcpp_rest.runtime import Runtime
 from tests.services.conftest import PATIENCE_SECONDS, Gate, House, of_job, shown, spec_named

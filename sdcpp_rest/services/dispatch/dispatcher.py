@@ -1,8 +1,7 @@
-"""The worker's foreman: one thread that takes loads and jobs in turn, makes sure the right model is in the engine,
-and sees every job to its end, whatever the engine does.
+"""The dispatcher: one thread that takes loads and jobs in turn, has the right model loaded, and runs each job on the
+engine, whatever the engine does.
 
-Finishing (waiting for the encoder, moving files, the row, the event) happens on a second thread, so that the next job
-computes meanwhile. The order is always: files first, row second, event last.
+What becomes of a job after its compute is `job_finishing`'s business.
 """
 
 from __future__ import annotations
@@ -11,21 +10,19 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 from sdcpp_rest.core.events import JobPreview, JobProgress
-from sdcpp_rest.core.job import Job, Timings, utc_now
+from sdcpp_rest.core.job import Job
 from sdcpp_rest.core.load_spec import UpscalerSpec
 from sdcpp_rest.core.params import ConvertParams, ImageParams, UpscaleParams, params_of
-from sdcpp_rest.engine import spool
 from sdcpp_rest.engine.client import EngineClient, RunEvent, RunHandle
-from sdcpp_rest.engine.protocol import Computed, Finished, Preview, RunJob, Step
+from sdcpp_rest.engine.protocol import Computed, Preview, RunJob, Step
 from sdcpp_rest.engine.runner import RunCancelled, RunFailed
 from sdcpp_rest.engine.supervisor import EngineSupervisor
 from sdcpp_rest.errors import EngineDied, EngineUnavailable, SdcppRestError
 from sdcpp_rest.services.dispatch.engine_calls import EngineCalls
+from sdcpp_rest.services.dispatch.job_finishing import JobFinishing
 from sdcpp_rest.services.dispatch.residency import Residency
 from sdcpp_rest.services.jobs import job_record
 from sdcpp_rest.services.jobs.active_jobs import ActiveJob, ActiveJobs
@@ -48,10 +45,8 @@ class Dispatcher:
 
     Args:
         supervisor: the engine. Its ``on_run_event`` and ``on_death`` must be `take_run_event` and `engine_died`.
-        version: written into every picture and record.
+        version: written into every picture.
         cancel_timeout_seconds: how long a cancelled run may take to stop while sampling before the engine is replaced.
-        redact_paths: takes out of messages what users must not know.
-        on_converted: called when a new model file lies in the model folders.
         on_start: runs first on the dispatcher's thread (recovery of the queue, selection of the model).
     """
 
@@ -62,14 +57,13 @@ class Dispatcher:
         active: ActiveJobs,
         calls: EngineCalls,
         residency: Residency,
+        finishing: JobFinishing,
         outputs: Outputs,
         bus: EventBus,
         *,
         version: str,
         cancel_timeout_seconds: float = 30.0,
-        redact_paths: Callable[[str], str] = str,
         on_engine_trouble: Callable[[str], None] = lambda message: None,
-        on_converted: Callable[[], None] = lambda: None,
         on_start: Callable[[], None] = lambda: None,
     ) -> None:
         self._supervisor = supervisor
@@ -77,32 +71,31 @@ class Dispatcher:
         self._active = active
         self._calls = calls
         self._residency = residency
+        self._finishing = finishing
         self._outputs = outputs
         self._bus = bus
         self._version = version
         self._cancel_timeout_seconds = cancel_timeout_seconds
-        self._redact_paths = redact_paths
         self._on_engine_trouble = on_engine_trouble
-        self._on_converted = on_converted
         self._on_start = on_start
         self._by_run: dict[int, ActiveJob] = {}
         self._last_progress_at = 0.0
         self._stopping = False
         self._wake = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="dispatcher", daemon=True)
-        self._finisher = ThreadPoolExecutor(max_workers=1, thread_name_prefix="finisher")
-        queue.on_submitted = calls.on_call = self._wake.set
+        queue.wake_on_submit(self._wake.set)
+        calls.wake_on_call(self._wake.set)
 
     def start(self) -> None:
         self._thread.start()
 
     def stop(self, timeout_seconds: float) -> None:
         """Claim nothing more; give what runs ``timeout_seconds``, then put it back to pending. Idempotent."""
-        self._stopping = self._residency.is_stopping = True
+        self._stopping = self._residency.is_stopping = self._finishing.is_stopping = True
         self._supervisor.begin_stop()
         self._wake.set()
         if not self._thread.is_alive():
-            self._finisher.shutdown()
+            self._finishing.shutdown()
             return
         self._thread.join(timeout_seconds)
         if self._thread.is_alive():
@@ -114,7 +107,7 @@ class Dispatcher:
             # In a load, a text encoder or a long step: nothing there can be asked to stop.
             client.kill()
             self._thread.join(5.0)
-        self._finisher.shutdown()
+        self._finishing.shutdown()
 
     # --- called by the engine's reader thread -----------------------------------------------------------------------
 
@@ -213,7 +206,7 @@ class Dispatcher:
                 return
             apart = client if job.kind == "convert" else None
             if active.stop_requested_at is not None:
-                self._end_cancelled(active)
+                self._finishing.end_cancelled(active)
                 return
             self._supervisor.state = "running"
             self._supervisor.prepare_previews(client, is_watched=self._bus.subscriber_count > 0)
@@ -221,7 +214,7 @@ class Dispatcher:
                 run = client.run(lambda number: self._command(number, active))
             except EngineDied:
                 # It died before it was told of the job, which therefore is not to blame and keeps its turn.
-                self._put_back(active)
+                self._finishing.put_back(active)
                 return
             active.attach(client, run)
             computed = self._compute(active, client, run)
@@ -229,26 +222,26 @@ class Dispatcher:
         except EngineUnavailable as error:
             if not isinstance(error, EngineDied):
                 # Nothing is wrong with the job: it waits for an engine.
-                self._put_back(active)
+                self._finishing.put_back(active)
                 raise
-            self._end_badly(active, error.code, error.message)
+            self._finishing.end_badly(active, error.code, error.message)
         except (RunFailed, SdcppRestError) as error:
-            self._end_badly(active, error.code, error.message)
+            self._finishing.end_badly(active, error.code, error.message)
         except Exception as error:
             log.exception("job %s failed", job.id)
-            self._end_badly(active, "internal_error", f"{type(error).__name__}: {error}")
+            self._finishing.end_badly(active, "internal_error", f"{type(error).__name__}: {error}")
         else:
             if computed is None:
-                self._end_cancelled(active)
+                self._finishing.end_cancelled(active)
                 return
             # Told before it is marked: from then on a cancel wins the row at once, and nothing may follow its event.
             active.advance(0, 0, 0, "encoding")
             self._publish_progress(active)
             if not active.mark_computed():
-                self._end_cancelled(active)
+                self._finishing.end_cancelled(active)
                 return
             self._supervisor.reset_backoff()
-            self._finisher.submit(self._finish, active, run, computed).add_done_callback(_log_trouble)
+            self._finishing.begin(active, run, computed)
         finally:
             if apart is not None:
                 apart.stop(_APART_STOP_SECONDS)
@@ -267,7 +260,7 @@ class Dispatcher:
             residency.ensure_resident(job.load_spec, upscaler)
         except EngineDied:
             # Maybe not the model's fault: the next engine tries again.
-            self._put_back(active)
+            self._finishing.put_back(active)
             return None
         finally:
             active.load_seconds = time.perf_counter() - started
@@ -330,101 +323,6 @@ class Dispatcher:
             return max(self._cancel_timeout_seconds, 3 * active.last_step_seconds)
         return self._cancel_timeout_seconds * _UNSTEPPED_PATIENCE_FACTOR
 
-    # --- the ends of a job ------------------------------------------------------------------------------------------
-
-    def _finish(self, active: ActiveJob, run: RunHandle, computed: Computed) -> None:
-        """On the finisher thread: wait for the encoder, publish the files, complete the row."""
-        job = active.job
-        timings = self._timings(active, computed.native_seconds)
-        try:
-            finished = self._wait_for_files(job, run)
-            timings = timings.model_copy(update={"encode_seconds": round(finished.encode_seconds, 6)})
-            warnings = job.warnings + computed.warnings
-            outputs = self._publish(job, finished.files, timings, warnings)
-        except (RunFailed, SdcppRestError) as error:
-            self._end_badly(active, error.code, error.message, timings)
-        except (OSError, ValueError) as error:
-            self._end_badly(active, "output_failed", f"The result was not saved: {error}", timings)
-        except Exception as error:
-            log.exception("job %s could not be finished", job.id)
-            self._end_badly(active, "internal_error", f"{type(error).__name__}: {error}", timings)
-        else:
-            if not self._queue.complete(active, outputs, timings, warnings):
-                self._outputs.discard(job.id)
-
-    def _publish(
-        self, job: Job, files: tuple[str, ...], timings: Timings, warnings: tuple[str, ...]
-    ) -> tuple[str, ...]:
-        """Put the job's files where they belong; returns what lies in the output folder. Raises OSError, ValueError."""
-        params = params_of(job.kind, job.params)
-        if isinstance(params, ConvertParams):
-            model_conversion.settle(params, job.id)
-            self._on_converted()
-            return ()
-        return self._outputs.publish(job.id, files, self._record(job, timings, warnings))
-
-    def _wait_for_files(self, job: Job, run: RunHandle) -> Finished:
-        """The encoder's result; if the engine died before it, the pixels in the spool are encoded here."""
-        try:
-            return run.finished.result()
-        except EngineDied:
-            folder = self._outputs.spool_of(job.id)
-            if not spool.has_pictures(folder):
-                raise
-            started = time.perf_counter()
-            files = spool.encode_pixels(folder)
-            return Finished(run=run.number, files=files, encode_seconds=time.perf_counter() - started)
-
-    def finish_from_spool(self, job: Job) -> tuple[str, ...] | None:
-        """At start: publish a job whose pixels a killed server left in the spool; ``None`` when there are none."""
-        folder = self._outputs.spool_of(job.id)
-        if not spool.has_pictures(folder):
-            return None
-        try:
-            return self._outputs.publish(
-                job.id, spool.encode_pixels(folder), self._record(job, job.timings, job.warnings)
-            )
-        except Exception:  # whatever a power cut has left there must not keep the server from starting
-            log.exception("the spool of job %s could not be encoded", job.id)
-            return None
-
-    def _end_cancelled(self, active: ActiveJob) -> None:
-        """The engine has stopped it, because a user wanted so or because the server stops."""
-        self._discard(active.job)
-        if active.cancel_requested:
-            self._queue.mark_cancelled(active, self._timings(active, 0.0))
-        else:
-            self._put_back(active)
-
-    def _put_back(self, active: ActiveJob) -> None:
-        self._queue.requeue(active, self._timings(active, 0.0))
-
-    def _discard(self, job: Job) -> None:
-        self._outputs.discard_spool(job.id)
-        if job.kind == "convert":
-            model_conversion.discard(ConvertParams.model_validate(job.params), job.id)
-
-    def _end_badly(self, active: ActiveJob, code: str, message: str, timings: Timings | None = None) -> None:
-        self._discard(active.job)
-        if active.cancel_requested:
-            self._queue.mark_cancelled(active, timings or self._timings(active, 0.0))
-        elif active.requeue_requested or (self._stopping and code in (EngineDied.code, EngineUnavailable.code)):
-            self._put_back(active)
-        else:
-            self._queue.fail(active, code, self._redact_paths(message), timings or self._timings(active, 0.0))
-
-    def _record(self, job: Job, timings: Timings, warnings: tuple[str, ...]) -> dict[str, Any]:
-        return job_record.record(job, timings, warnings, self._version, self._supervisor.ready)
-
-    def _timings(self, active: ActiveJob, native_seconds: float) -> Timings:
-        job = active.job
-        started_at = job.started_at or utc_now()
-        return Timings(
-            queued_seconds=round((started_at - job.created_at).total_seconds(), 6),
-            load_seconds=round(active.load_seconds, 6),
-            native_seconds=round(native_seconds, 6),
-        )
-
 
 def _upscaler_of(job: Job) -> UpscalerSpec | None:
     """The upscaler that the job needs in the engine."""
@@ -432,10 +330,3 @@ def _upscaler_of(job: Job) -> UpscalerSpec | None:
     if isinstance(params, UpscaleParams):
         return params.upscaler
     return params.upscaler if isinstance(params, ImageParams) and params.upscale else None
-
-
-def _log_trouble(finishing: Future[None]) -> None:
-    """Not even the row could be written. The files are in place: the next start completes the job."""
-    error = finishing.exception()
-    if error is not None:
-        log.error("the end of a job was not written down", exc_info=error)

@@ -49,13 +49,18 @@ class EngineCalls:
         self.lock = threading.RLock()
         self._waiting: deque[EngineCall] = deque()
         self._closed = False
-        self.on_call: Callable[[], None] = lambda: None
+        self._wake: list[Callable[[], None]] = []
+
+    def wake_on_call(self, wake: Callable[[], None]) -> None:
+        """Have ``wake`` called, on any thread, whenever a call has come. For the start: not thread-safe."""
+        self._wake.append(wake)
 
     def put(self, call: EngineCall) -> None:
         with self.lock:
             self.refuse_if_closed()
             self._waiting.append(call)
-        self.on_call()
+        for wake in self._wake:
+            wake()
 
     def next(self) -> EngineCall | None:
         """For the dispatcher: the oldest waiting call."""

@@ -17,7 +17,8 @@ from sdcpp_rest.engine.protocol import Loaded
 from sdcpp_rest.errors import Conflict, WaitTimeout
 from sdcpp_rest.services.dispatch.engine_calls import EngineCalls, ModelCall
 from sdcpp_rest.services.models.load_checks import check_loadable
-from sdcpp_rest.services.models.model_library import LoadRequest, ModelLibrary
+from sdcpp_rest.services.models.load_specs import LoadRequest, build_spec
+from sdcpp_rest.services.models.model_library import ModelLibrary
 from sdcpp_rest.store.settings_store import SettingsStore
 
 log = logging.getLogger(__name__)
@@ -90,7 +91,7 @@ class ModelSlot:
         Everything that can be known is checked before the old model is unloaded. Raises ModelNotFound, InvalidRequest,
         EngineUnavailable.
         """
-        spec, warnings = self._library.build_spec(request)
+        spec, warnings = build_spec(self._library, request)
         return PendingLoad(spec, tuple(warnings), self.select(spec))
 
     def select(self, spec: LoadSpec, *, is_choice: bool = True) -> Future[Loaded | None]:
@@ -150,7 +151,7 @@ class ModelSlot:
         spec = self._read_selection()
         if spec is None and default is not None:
             try:
-                spec, _ = self._library.build_spec(default)
+                spec, _ = build_spec(self._library, default)
             except Exception as error:  # a server without a model is still a server
                 self.last_error = str(error)
                 log.warning("the default model %s cannot be used: %s", default.model_name, error)

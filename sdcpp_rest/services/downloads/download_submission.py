@@ -160,7 +160,7 @@ class Downloads:
         with self.submitting:
             self._refuse_twice(params)
             job, position = self._submit_both(params, offered.url, asked.title, origin, owner, said)
-        self._queue.on_submitted()
+        self._queue.wake_workers()
         return Submitted(job=job, hash_job_id=params.hash_job_id, position=position, params=params)
 
     def civitai(self, model_id: str) -> OfferedFile:

@@ -1,4 +1,4 @@
-"""The queue as everybody sees it: submit, look, cancel, wait; and, for the dispatcher, the ends a job can come to.
+"""The queue as everybody sees it: submit, cancel, wait; and, for the dispatcher, the ends a job can come to.
 
 The row is written first, the event published after it, and nothing of a job is published after its end. Never touches
 the engine itself: a running job is cancelled through its `ActiveJob`.
@@ -9,19 +9,20 @@ from __future__ import annotations
 import logging
 import threading
 import uuid
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError  # the builtin one only since Python 3.11
 from datetime import datetime
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal
 
 from sdcpp_rest.core.events import JobAdded, JobCancelled, JobStatusChanged, QueuePaused, QueueResumed
-from sdcpp_rest.core.job import FINISHED, Job, JobKind, JobStatus, Progress, Timings, utc_now
-from sdcpp_rest.core.job_filter import ALL_STATUSES, JobFilter, JobHead, Order, SortKey
+from sdcpp_rest.core.job import FINISHED, Job, JobKind, JobStatus, Timings, utc_now
+from sdcpp_rest.core.job_filter import JobFilter
 from sdcpp_rest.core.load_spec import LoadSpec
 from sdcpp_rest.errors import Conflict, EngineUnavailable, WaitTimeout
 from sdcpp_rest.services.jobs.active_jobs import ActiveJob, ActiveJobs
 from sdcpp_rest.services.jobs.event_bus import EventBus
+from sdcpp_rest.services.jobs.job_reader import FILE_KINDS, JobReader
 from sdcpp_rest.services.pictures.outputs import Outputs
 from sdcpp_rest.store.database import DatabaseUnusable
 from sdcpp_rest.store.job_store import JobStore
@@ -32,15 +33,10 @@ log = logging.getLogger(__name__)
 _RETRY_PAUSE_SECONDS = 0.2
 _PAUSED = "queue.paused"
 
-# The class below has a method called ``list``.
-Jobs: TypeAlias = list[Job]
-Heads: TypeAlias = list[JobHead]
 ENGINE_KINDS: frozenset[JobKind] = frozenset({"txt2img", "img2img", "txt2vid", "upscale", "convert"})
-# Done beside the engine, in a lane of their own.
-FILE_KINDS: frozenset[JobKind] = frozenset({"model_download", "model_hash"})
 
 
-class JobQueue:
+class JobQueue(JobReader):
     """Submits, lists, cancels and completes jobs, and lets callers wait for their end.
 
     Thread-safe.
@@ -61,19 +57,33 @@ class JobQueue:
         max_pending: int,
         max_requeues: int,
     ) -> None:
-        self._store = store
+        super().__init__(store, active)
         self._settings = settings
         self._bus = bus
         self._outputs = outputs
-        self._active = active
         self._max_pending = max_pending
         self._max_requeues = max_requeues
         self._waiting: dict[str, list[Future[Job]]] = {}
         self._waiting_lock = threading.Lock()
         self._closing = threading.Event()
         self._paused = settings.get(_PAUSED) is True
-        self.on_submitted: Callable[[], None] = lambda: None
-        self.on_finished: Callable[[Job], None] = lambda job: None
+        self._wake: list[Callable[[], None]] = []
+        self._when_finished: list[Callable[[Job], None]] = []
+
+    # --- who wants to know ------------------------------------------------------------------------------------------
+
+    def wake_on_submit(self, wake: Callable[[], None]) -> None:
+        """Have ``wake`` called, on any thread, when there may be a new job to take. For the start: not thread-safe."""
+        self._wake.append(wake)
+
+    def call_on_finish(self, callback: Callable[[Job], None]) -> None:
+        """Have ``callback`` called with every job that ends, on the thread that ended it. Not thread-safe either."""
+        self._when_finished.append(callback)
+
+    def wake_workers(self) -> None:
+        """Tell whoever takes jobs that there may be one."""
+        for wake in self._wake:
+            wake()
 
     # --- for everybody ----------------------------------------------------------------------------------------------
 
@@ -110,65 +120,8 @@ class JobQueue:
         with self._active.claim_lock:
             position = self._store.insert(job, self._max_pending)
             self._bus.publish(JobAdded(job_id=job.id, type=job.kind, position=position))
-        self.on_submitted()
+        self.wake_workers()
         return job, position
-
-    def get(self, job_id: str) -> Job:
-        """Raises JobNotFound."""
-        return self._store.get(job_id)
-
-    def position(self, job_id: str) -> int | None:
-        """1-based among the pending jobs; ``None`` for any other job."""
-        return self._store.position(job_id)
-
-    def positions(self) -> dict[str, int]:
-        """`position` of every pending job, by id."""
-        return self._store.positions()
-
-    def list(
-        self,
-        limit: int = 200,
-        offset: int = 0,
-        status: Collection[JobStatus] | None = None,
-        kind: JobKind | None = None,
-        search: str | None = None,
-        order: Order = "desc",
-    ) -> Jobs:
-        """Without a filter: every active job and the newest ``limit`` finished ones."""
-        chosen = set(status) if status else None
-        return self._store.list(limit=limit, offset=offset, status=chosen, kind=kind, search=search, order=order)
-
-    def heads(
-        self,
-        wanted: JobFilter,
-        *,
-        limit: int,
-        offset: int = 0,
-        sort: SortKey = "created_at",
-        order: Order = "desc",
-        active_first: bool = True,
-    ) -> Heads:
-        """As `list`, by every filter there is, and only what changes of each job; without ``active_first`` as one list
-        of everything that passes."""
-        return self._store.heads(wanted, limit=limit, offset=offset, sort=sort, order=order, active_first=active_first)
-
-    def get_many(self, job_ids: Sequence[str]) -> dict[str, Job]:
-        """Jobs by id; those that are not there are left out."""
-        return self._store.get_many(job_ids)
-
-    def count_by_status(self, wanted: JobFilter) -> dict[str, int]:
-        """How many jobs pass a filter, by status; those that its status leaves out are 0 and not in ``total``."""
-        counts = self._store.counts(wanted)
-        passed: dict[str, int] = {status: counts[status] if status in wanted.status else 0 for status in ALL_STATUSES}
-        return {**passed, "total": sum(passed.values())}
-
-    def days(self, wanted: JobFilter, dates: Sequence[str]) -> dict[str, int]:
-        """How many jobs that pass were submitted on each of these days (``2024-01-31``, UTC)."""
-        return self._store.days(wanted, dates)
-
-    def titles(self) -> tuple[str, ...]:
-        """Every title that a job has, once."""
-        return self._store.titles()
 
     def retitle(self, job_id: str, title: str | None) -> Job:
         """Give a job another title, or none. Raises JobNotFound."""
@@ -183,29 +136,6 @@ class JobQueue:
             status = self._store.get(job_id).status
             raise Conflict(f"Only a pending job can be moved to the front; this one is {status}", status=status)
         return job
-
-    def counts(self) -> dict[str, int]:
-        """Jobs by status, and ``total``.
-
-        ``processing`` counts what the engine computes: a job whose files are still being encoded beside its successor
-        does not count a second time, and a download not at all.
-        """
-        counts = dict(self._store.counts())
-        beside = sum(1 for active in self._active.all() if active.job.kind in FILE_KINDS)
-        counts["processing"] = max(0, min(1, counts.get("processing", 0) - beside))
-        return counts
-
-    def progress(self, job: Job) -> Progress:
-        """Where ``job`` stands: live while it is active, complete or untouched otherwise."""
-        active = self._active.get(job.id)
-        if active is not None and job.status == "processing":
-            return active.progress
-        steps, images = job.step_count, int(job.params.get("batch_count", 1))
-        if job.status == "completed":
-            # What is not sampled has one step: that it is done.
-            steps = steps or 1
-            return Progress(step=steps, total_steps=steps, current_image=images - 1, total_images=images, phase="done")
-        return Progress(total_steps=steps, total_images=images, phase="done" if job.status in FINISHED else "queued")
 
     @property
     def is_busy(self) -> bool:
@@ -231,7 +161,7 @@ class JobQueue:
     def resume(self) -> bool:
         """Says whether it changed anything."""
         changed = self._set_paused(False)
-        self.on_submitted()
+        self.wake_workers()
         return changed
 
     def purge_finished(self, *, older_than: datetime | None = None, beyond: int | None = None) -> int:
@@ -377,9 +307,6 @@ class JobQueue:
                 log.info("job %s was interrupted; it is %s now", job.id, settled.status)
                 self._announce(settled)
 
-    def pending_bound_to(self, spec: LoadSpec) -> int:
-        return self._store.pending_bound_to(spec.key)
-
     # --- inside -----------------------------------------------------------------------------------------------------
 
     def _add_waiter(self, job_id: str, future: Future[Job]) -> None:
@@ -460,7 +387,8 @@ class JobQueue:
         self._resolve(job)
 
     def _resolve(self, job: Job) -> None:
-        self.on_finished(job)
+        for callback in self._when_finished:
+            callback(job)
         with self._waiting_lock:
             futures = self._waiting.pop(job.id, [])
         for future in futures:

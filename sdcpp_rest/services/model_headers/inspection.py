@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import IO
 
-from sdcpp_rest.core import architectures, quantization
+from sdcpp_rest.core import family_signs, quantization
 from sdcpp_rest.core.architectures import Architecture, Contents, Shapes
 from sdcpp_rest.core.catalog import INDEX_ENDING, part_name
 from sdcpp_rest.services.model_headers.gguf_header import GgufReader
@@ -241,6 +241,6 @@ def _describe(path: str, shown: str, size: int, header: Header) -> Inspection:
 
 def _recognise(inspected: Inspection) -> Inspection:
     """The same, with the kind of contents and the family that the tensors give away."""
-    contents = architectures.contents_of(inspected.tensors, inspected.declared)
-    architecture = architectures.detect(inspected.tensors) if contents == "picture model" else None
+    contents = family_signs.contents_of(inspected.tensors, inspected.declared)
+    architecture = family_signs.detect(inspected.tensors) if contents == "picture model" else None
     return replace(inspected, contents=contents, architecture=architecture)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
-from sdcpp_rest.core import architectures, fit, quantization
+from sdcpp_rest.core import family_needs, family_signs, fit, quantization
 from sdcpp_rest.core.architectures import Shapes
 from sdcpp_rest.core.catalog import COMPONENT_TYPES, Sidecar
 from sdcpp_rest.core.fit import Autoencoder, Part, Size
@@ -344,8 +344,8 @@ def _gaps(load: _Load) -> list[str]:
     if architecture is not None:
         # Whether there is a VAE is told below, with what is assumed instead.
         given = {*load.files, "vae"} - {""}
-        kind = architectures.natural_kind(model.tensors) or "checkpoint"
-        faults = architectures.missing_components(architecture, model.tensors, given, kind=kind)
+        kind = family_signs.natural_kind(model.tensors) or "checkpoint"
+        faults = family_needs.missing_components(architecture, model.tensors, given, kind=kind)
         said += [f"Not counted: {text}" for text in faults]
     if load.autoencoder() is None and _wants_vae(load):
         said.append(f"No VAE is named: a usual one of {fit.USUAL_VAE_BYTES >> 20} MiB is assumed.")

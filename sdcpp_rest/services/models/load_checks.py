@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sdcpp_rest.core import architectures, quantization
+from sdcpp_rest.core import family_needs, quantization
 from sdcpp_rest.core.architectures import Contents
 from sdcpp_rest.core.catalog import ModelFile
 from sdcpp_rest.core.load_spec import FileRef, LoadSpec
@@ -42,16 +42,16 @@ def check_loadable(spec: LoadSpec) -> list[str]:
         if main.format == "torch":
             warnings.append(f"{spec.model.name} is a torch file, which is not looked into before it is loaded.")
         return warnings
-    faults = architectures.structural_faults(architecture, main.tensors)
+    faults = family_needs.structural_faults(architecture, main.tensors)
     if "llm" in components:
-        faults += architectures.language_model_faults(architecture, main.tensors, components["llm"].tensors)
+        faults += family_needs.language_model_faults(architecture, main.tensors, components["llm"].tensors)
     high_noise = components.get("high_noise_diffusion_model")
     if high_noise is not None and high_noise.architecture is not None:
-        faults += architectures.structural_faults(high_noise.architecture, high_noise.tensors)
+        faults += family_needs.structural_faults(high_noise.architecture, high_noise.tensors)
         if high_noise.architecture.id != architecture.id:
             other = high_noise.architecture.name
             faults.append(f"Its high_noise_diffusion_model is a model of another family ({other}).")
-    faults += architectures.missing_components(
+    faults += family_needs.missing_components(
         architecture, main.tensors, components, kind=spec.kind, tae_preview_only=spec.options.tae_preview_only
     )
     if "photo_maker" in components and not architecture.takes_photo_maker:
@@ -69,7 +69,7 @@ def check_loadable(spec: LoadSpec) -> list[str]:
             value=spec.model.name,
             faults=faults,
         )
-    return warnings + architectures.component_advice(architecture, main.tensors, components, kind=spec.kind)
+    return warnings + family_needs.component_advice(architecture, main.tensors, components, kind=spec.kind)
 
 
 def _check_main(file: FileRef, inspected: Inspection) -> None:

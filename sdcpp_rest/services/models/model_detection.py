@@ -15,7 +15,7 @@ from typing import get_args
 
 from pydantic import Field
 
-from sdcpp_rest.core import architectures
+from sdcpp_rest.core import family_needs, family_signs
 from sdcpp_rest.core.architectures import Architecture, Contents, Shapes
 from sdcpp_rest.core.catalog import COMPONENT_TYPES, LIST_NAMES, ModelFile, ModelType
 from sdcpp_rest.core.component_forms import fitting_forms, form_of, name_score, vocabulary_of
@@ -100,10 +100,10 @@ class ModelDetection:
             return Detection(file=file, contents=inspected.contents, warnings=tuple(_why_unknown(file, inspected)))
         judged = variant(architecture, inspected.tensors, file.name)
         preset = PRESETS[judged.preset]
-        kind = architectures.natural_kind(inspected.tensors) or (
+        kind = family_signs.natural_kind(inspected.tensors) or (
             "diffusion" if file.type == "diffusion" else "checkpoint"
         )
-        inside = architectures.roles_inside(inspected.tensors) if kind == "checkpoint" else set()
+        inside = family_needs.roles_inside(inspected.tensors) if kind == "checkpoint" else set()
         roles = [role for role in _roles(architecture, preset) if role not in inside]
         suggestions, left_out = self._suggestions(file, architecture, inspected.tensors, roles)
         return Detection(
@@ -113,13 +113,13 @@ class ModelDetection:
             preset=preset,
             variant=judged,
             inside=tuple(sorted(inside)),
-            missing=tuple(architectures.missing_components(architecture, inspected.tensors, (), kind=kind)),
+            missing=tuple(family_needs.missing_components(architecture, inspected.tensors, (), kind=kind)),
             suggestions=suggestions,
             left_out=left_out,
             warnings=(
                 *inspected.warnings,
-                *architectures.structural_faults(architecture, inspected.tensors),
-                *architectures.component_advice(architecture, inspected.tensors, (), kind=kind),
+                *family_needs.structural_faults(architecture, inspected.tensors),
+                *family_needs.component_advice(architecture, inspected.tensors, (), kind=kind),
             ),
         )
 

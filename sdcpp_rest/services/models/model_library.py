@@ -1,5 +1,4 @@
-"""Finds model files by name and turns "load this, with that" into a load spec whose files are known to be safe to
-load.
+"""Lists model files and finds them by name, with what their sidecars say.
 
 Two roots: the user's models folder and the read-only demo folder; nothing outside them is ever named or opened. It
 must not know the engine, nor who asks.
@@ -7,22 +6,17 @@ must not know the engine, nor who asks.
 
 from __future__ import annotations
 
-import difflib
 import logging
 import os
 import re
 import threading
-from collections.abc import Callable, Iterable, Mapping
-from itertools import islice
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Protocol, get_args
+from typing import Any, Protocol
 
-from pydantic import Field, ValidationError
+from pydantic import ValidationError
 
-from sdcpp_rest.core import architectures, prompts
-from sdcpp_rest.core.architectures import Architecture
 from sdcpp_rest.core.catalog import (
-    COMPONENT_TYPES,
     EXTENSIONS,
     LIST_NAMES,
     TYPE_FOLDERS,
@@ -30,18 +24,10 @@ from sdcpp_rest.core.catalog import (
     ModelType,
     Sidecar,
 )
-from sdcpp_rest.core.frozen import Frozen
-from sdcpp_rest.core.load_spec import Component, FileRef, LoadSpec, ModelKind
-from sdcpp_rest.core.params import LoraUse
-from sdcpp_rest.core.presets import PRESETS
-from sdcpp_rest.core.variants import variant
+from sdcpp_rest.core.load_spec import LoadSpec
 from sdcpp_rest.errors import InvalidRequest, ModelNotFound
-from sdcpp_rest.services.model_headers import inspection
-from sdcpp_rest.services.model_headers.inspection import Inspection
-from sdcpp_rest.services.models.load_checks import check_loadable, embedding_fault
-from sdcpp_rest.services.models.load_options import load_options
 from sdcpp_rest.services.models.model_folders import TypeFolder, is_outside, is_unchanged, model_type_named, scan
-from sdcpp_rest.services.models.model_names import Shelf, check_name
+from sdcpp_rest.services.models.model_names import Shelf, check_name, nearest_names
 
 log = logging.getLogger(__name__)
 
@@ -56,21 +42,7 @@ class KnownSums(Protocol):
 
 
 _MAX_SIDECAR_BYTES = 1 << 20
-_MAX_EMBEDDINGS = 1_000
 _SUM = re.compile(r"^[0-9a-fA-F]{10,64}$")
-_NEAREST_POOL = 2_000
-
-
-class LoadRequest(Frozen):
-    """What ``POST /models/load`` asks for. ``model_type`` of ``None``: wherever the model lies. A component whose name
-    is ``None`` is left to the sidecar; an empty name means "none at all". ``options`` are fields of LoadOptions;
-    ``embeddings`` of ``None`` are all that are there."""
-
-    model_name: str
-    model_type: str | None = None
-    components: Mapping[str, str | None] = Field(default_factory=dict)
-    options: Mapping[str, Any] = Field(default_factory=dict)
-    embeddings: tuple[str, ...] | None = None
 
 
 class ModelLibrary:
@@ -125,11 +97,11 @@ class ModelLibrary:
         suffix = f".{extension.lower().lstrip('.')}" if extension else None
         part = search.casefold() if search else ""
         if suffix is None and not part:
-            return {name: [*self._files(kind)] if wanted in (None, kind) else [] for kind, name in LIST_NAMES.items()}
+            return {name: [*self.files(kind)] if wanted in (None, kind) else [] for kind, name in LIST_NAMES.items()}
         return {
             name: [
                 file
-                for file in (self._files(kind) if wanted in (None, kind) else ())
+                for file in (self.files(kind) if wanted in (None, kind) else ())
                 if suffix in (None, file.file_extension) and part in file.name.casefold()
             ]
             for kind, name in LIST_NAMES.items()
@@ -181,7 +153,7 @@ class ModelLibrary:
                 candidates=names[:50],
             )
         raise ModelNotFound(
-            f"Model not found: {name}", nearest=_nearest(wanted, (file.name for file in shelf.files)), type=kind
+            f"Model not found: {name}", nearest=nearest_names(wanted, (file.name for file in shelf.files)), type=kind
         )
 
     def _with_sum(self, shelf: Shelf, wanted: str) -> Files:
@@ -210,7 +182,7 @@ class ModelLibrary:
         self.refresh()
         return file.model_copy(update={"size_bytes": size_bytes, "mtime_ns": mtime_ns})
 
-    def _files(self, kind: ModelType) -> Files:
+    def files(self, kind: ModelType) -> Files:
         """The files of a type, the user's before the demo's: a demo file of the same name is hidden."""
         return self._shelf(kind).files
 
@@ -231,113 +203,7 @@ class ModelLibrary:
                 self.revision += 1
             return known
 
-    # --- loading ---------------------------------------------------------------------------------------------------
-
-    def build_spec(self, request: LoadRequest) -> tuple[LoadSpec, Sentences]:
-        """The load spec for ``request`` and warnings in plain words; every file in it was found, inspected and found
-        safe.
-
-        Raises ModelNotFound, InvalidRequest (NotAModel where a file is at fault) or NotSupported.
-        """
-        warnings: Sentences = []
-        file, kind = self._find_model(request, warnings)
-        sidecar = self._sidecar(file.path, warnings) or Sidecar()
-        components = self._components(request, sidecar, warnings)
-        main = inspection.inspect_file(file.path)
-        options = load_options(request.options, sidecar, _preset_options(file, main, components), warnings)
-        natural = architectures.natural_kind(main.tensors)
-        if natural is not None and natural != kind:
-            kind = natural
-            warnings.append(f"{file.name} was loaded as a {_KIND_WORDS[kind]}: its tensors leave no other way.")
-        spec = LoadSpec(
-            model=FileRef(name=file.name, path=file.path),
-            kind=kind,
-            architecture=main.architecture.name if main.architecture else None,
-            components={role: components[role] for role in sorted(components)},
-            options=options,
-            embeddings=self._embeddings(request, main.architecture, warnings),
-        )
-        return spec, warnings + check_loadable(spec)
-
-    def _find_model(self, request: LoadRequest, warnings: Sentences) -> tuple[ModelFile, ModelKind]:
-        asked = request.model_type
-        if asked not in (None, "checkpoint", "diffusion"):
-            raise InvalidRequest(
-                f"model_type: {asked!r} is unknown; allowed: 'checkpoint', 'diffusion'",
-                field="model_type",
-                value=asked,
-                allowed=["checkpoint", "diffusion"],
-            )
-        first: ModelKind = "diffusion" if asked == "diffusion" else "checkpoint"
-        second: ModelKind = "checkpoint" if first == "diffusion" else "diffusion"
-        try:
-            return self.find(first, request.model_name), first
-        except ModelNotFound:
-            pass
-        try:
-            file = self.find(second, request.model_name)
-        except ModelNotFound:
-            names = [file.name for kind in (first, second) for file in self._files(kind)]
-            raise ModelNotFound(
-                f"Model not found: {request.model_name}", nearest=_nearest(request.model_name, names)
-            ) from None
-        if asked is not None:
-            warnings.append(
-                f"model_type '{asked}' was corrected: {file.name} lies in the {_KIND_WORDS[second]} folder "
-                f"and is loaded as '{second}'."
-            )
-        return file, second
-
-    def _components(self, request: LoadRequest, sidecar: Sidecar, warnings: Sentences) -> dict[Component, FileRef]:
-        found: dict[Component, FileRef] = {}
-        known: tuple[Component, ...] = get_args(Component)
-        for unknown in request.components.keys() - set(known):
-            raise InvalidRequest(
-                f"{unknown!r} is not a component; allowed: {', '.join(known)}", field=unknown, allowed=list(known)
-            )
-        for role in known:
-            asked = request.components.get(role)
-            name = sidecar.components.get(role) if asked is None else asked
-            if not name:
-                continue
-            try:
-                file = self._find_component(role, name)
-            except (ModelNotFound, InvalidRequest) as error:
-                if asked is not None:
-                    raise
-                warnings.append(
-                    f"The model's sidecar names {name[:80]!r} as '{role}', which is not there: {error.message}."
-                )
-                continue
-            found[role] = FileRef(name=file.name, path=file.path)
-        return found
-
-    def _embeddings(
-        self, request: LoadRequest, family: Architecture | None, warnings: Sentences
-    ) -> tuple[FileRef, ...]:
-        """The embeddings that prompts may name: those asked for, else all, where the family's text encoder knows how.
-
-        One file per name: the library tells them apart by their stems, in lower case.
-        """
-        if request.embeddings is not None:
-            files = [self._find_as("embeddings", "embedding", name) for name in request.embeddings]
-        elif family is None or family.is_flow:
-            files = []
-        else:
-            files = self._files("embedding")
-        chosen: dict[str, FileRef] = {}
-        for file in files:
-            if len(chosen) == _MAX_EMBEDDINGS:
-                warnings.append(f"Only the first {_MAX_EMBEDDINGS} embeddings are loaded.")
-                break
-            fault = embedding_fault(file)
-            if fault is not None and request.embeddings is not None:
-                raise InvalidRequest(f"embeddings: {fault}", field="embeddings", value=file.name)
-            if fault is None:
-                chosen.setdefault(Path(file.name).stem.lower(), FileRef(name=file.name, path=file.path))
-        return tuple(chosen.values())
-
-    def _below_models_dir(self, name: str) -> ModelFile | None:
+    def find_below_models_dir(self, name: str) -> ModelFile | None:
         """A model file by its path below the models folder, wherever it lies there."""
         wanted = check_name(name)
         path = Path(os.path.realpath(self._models_dir / wanted))
@@ -354,80 +220,28 @@ class ModelLibrary:
             file_extension=path.suffix.lower(),
         )
 
-    def _find_component(self, role: Component, name: str) -> ModelFile:
-        pool: Sentences = []
-        for kind in COMPONENT_TYPES[role]:
-            try:
-                return self._find_as(role, kind, name)
-            except ModelNotFound:
-                pool += [file.name for file in self._files(kind)]
-        if role == "photo_maker" and (file := self._below_models_dir(name)) is not None:
-            return file
-        raise ModelNotFound(f"Model not found: {name}", nearest=_nearest(name, pool), field=role)
-
-    def _find_as(self, field: str, kind: ModelType, name: str) -> ModelFile:
-        """`find`, blaming ``field``."""
-        check_name(name, field)
-        try:
-            return self.find(kind, name)
-        except InvalidRequest as error:
-            raise InvalidRequest(f"{field}: {error.message}", **{**error.detail, "field": field}) from None
-
     # --- what a loaded model implies -------------------------------------------------------------------------------
-
-    def resolve_loras(self, prompt: str) -> tuple[LoraUse, ...]:
-        """The LoRAs that the tags of ``prompt`` mean, each file once (weights of repeated tags add up).
-
-        Raises InvalidRequest naming a LoRA that is unknown (with the nearest names) or whose file is no LoRA.
-        """
-        uses: dict[tuple[str, bool], LoraUse] = {}
-        for tag in prompts.parse_loras(prompt)[0]:
-            try:
-                file = self.find("lora", tag.name)
-            except ModelNotFound as error:
-                nearest = error.detail.get("nearest", [])
-                hint = f"; did you mean {', '.join(nearest)}?" if nearest else ""
-                raise InvalidRequest(
-                    f"prompt: there is no LoRA named {tag.name!r}{hint}",
-                    field="prompt",
-                    value=tag.name,
-                    nearest=nearest,
-                ) from None
-            except InvalidRequest as error:
-                raise InvalidRequest(
-                    f"prompt: LoRA {error.message.partition(': ')[2]}", field="prompt", value=tag.name
-                ) from None
-            contents = inspection.inspect_file(file.path).contents
-            if contents not in ("LoRA", "unknown"):
-                raise inspection.NotAModel(
-                    f"prompt: {file.name} is not a LoRA but a file of the kind '{contents}'",
-                    field="prompt",
-                    value=tag.name,
-                )
-            key = (file.path, tag.is_high_noise)
-            weight = tag.weight + (uses[key].weight if key in uses else 0.0)
-            uses[key] = LoraUse(name=file.name, path=file.path, weight=weight, is_high_noise=tag.is_high_noise)
-        return tuple(uses.values())
 
     def sidecar(self, path: str) -> Sidecar | None:
         """What the file beside the model at ``path`` says; ``None`` where there is none or it cannot be understood."""
-        return self._sidecar(path, [])
+        return self.read_sidecar(path, [])
 
     def generation_defaults(self, spec: LoadSpec) -> dict[str, Any]:
         """Fields of a job's parameters that the model's sidecar gives a default of its own."""
-        found = self._sidecar(spec.model.path, [])
+        found = self.read_sidecar(spec.model.path, [])
         return dict(found.generation_defaults) if found else {}
 
     def size_warning(self, spec: LoadSpec, width: int, height: int) -> str | None:
         """A sentence when a picture of ``width`` x ``height`` pixels is beyond what the model draws well."""
-        found = self._sidecar(spec.model.path, [])
+        found = self.read_sidecar(spec.model.path, [])
         sides = found.recommended_sides if found else None
         if sides is None or (sides.min_side <= min(width, height) and max(width, height) <= sides.max_side):
             return None
         name = found.display_name if found and found.display_name else spec.model.name
         return f"{name} draws at {sides.min_side}-{sides.max_side} pixels a side; {width}x{height} will not look right."
 
-    def _sidecar(self, model_path: str, warnings: Sentences) -> Sidecar | None:
+    def read_sidecar(self, model_path: str, warnings: Sentences) -> Sidecar | None:
+        """As `sidecar`; what is wrong with the file is added to ``warnings``."""
         path = Path(model_path).with_suffix(".json")
         try:
             status = path.stat()
@@ -449,15 +263,6 @@ class ModelLibrary:
         return known[0]
 
 
-def _preset_options(file: ModelFile, main: Inspection, components: Iterable[str]) -> Mapping[str, Any]:
-    if main.architecture is None:
-        return {}
-    return PRESETS[variant(main.architecture, main.tensors, file.name, tuple(components)).preset].load
-
-
-_KIND_WORDS: dict[ModelKind, str] = {"checkpoint": "checkpoint", "diffusion": "diffusion model"}
-
-
 def _read_sidecar(path: Path, size: int) -> tuple[Sidecar | None, str | None]:
     try:
         if size > _MAX_SIDECAR_BYTES:
@@ -470,16 +275,3 @@ def _read_sidecar(path: Path, size: int) -> tuple[Sidecar | None, str | None]:
     except (OSError, ValueError, RecursionError) as error:
         why = str(error)
     return None, f"The sidecar {path.name} is ignored: {why}"
-
-
-# --- names ------------------------------------------------------------------------------------------------------------
-
-
-def _nearest(wanted: str, names: Iterable[str]) -> list[str]:
-    """Up to three names that look like ``wanted``, the likeliest first."""
-    by_folded: dict[str, str] = {}
-    for name in islice(names, _NEAREST_POOL):
-        by_folded.setdefault(name.casefold(), name)
-        by_folded.setdefault(os.path.splitext(name.rsplit("/", 1)[-1])[0].casefold(), name)
-    close = difflib.get_close_matches(wanted.casefold()[:200], by_folded, n=6, cutoff=0.5)
-    return list(dict.fromkeys(by_folded[key] for key in close))[:3]

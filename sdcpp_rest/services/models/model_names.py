@@ -5,11 +5,16 @@ Knows nothing of folders: it is given the files of one type, and answers which o
 
 from __future__ import annotations
 
+import difflib
 import os
 from collections.abc import Callable, Iterable
+from itertools import islice
 
 from sdcpp_rest.core.catalog import ModelFile, part_name
 from sdcpp_rest.errors import InvalidRequest
+
+_NEAREST_POOL = 2_000
+"""How many names are compared with one that is not there."""
 
 
 class Shelf:
@@ -87,3 +92,13 @@ def check_name(name: str, field: str = "model_name") -> str:
             value=name[:200],
         )
     return wanted
+
+
+def nearest_names(wanted: str, names: Iterable[str]) -> list[str]:
+    """Up to three names that look like ``wanted``, the likeliest first."""
+    by_folded: dict[str, str] = {}
+    for name in islice(names, _NEAREST_POOL):
+        by_folded.setdefault(name.casefold(), name)
+        by_folded.setdefault(os.path.splitext(name.rsplit("/", 1)[-1])[0].casefold(), name)
+    close = difflib.get_close_matches(wanted.casefold()[:200], by_folded, n=6, cutoff=0.5)
+    return list(dict.fromkeys(by_folded[key] for key in close))[:3]

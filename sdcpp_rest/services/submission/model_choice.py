@@ -13,7 +13,8 @@ from sdcpp_rest.core.load_spec import LoadSpec
 from sdcpp_rest.errors import Conflict, ModelNotFound
 from sdcpp_rest.services.dispatch.model_slot import ModelSlot
 from sdcpp_rest.services.models.hashing import ModelHashes
-from sdcpp_rest.services.models.model_library import LoadRequest, ModelLibrary
+from sdcpp_rest.services.models.load_specs import LoadRequest, build_spec
+from sdcpp_rest.services.models.model_library import ModelLibrary
 
 PICTURE_MODELS: tuple[ModelType, ...] = ("checkpoint", "diffusion")
 
@@ -43,7 +44,7 @@ class ModelChoice:
         selected = self._models.selected
         if selected is not None and selected.model.path == file.path:
             return selected
-        return self._library.build_spec(LoadRequest(model_name=file.name, model_type=_loadable(file.type)))[0]
+        return build_spec(self._library, LoadRequest(model_name=file.name, model_type=_loadable(file.type)))[0]
 
     def find(self, kinds: tuple[ModelType, ...], name: str) -> ModelFile:
         """The file of one of these types that ``name`` means. Raises ModelNotFound, InvalidRequest."""

@@ -18,7 +18,8 @@ from sdcpp_rest.errors import InvalidRequest, ModelNotFound
 from sdcpp_rest.services.dispatch.model_slot import ModelSlot
 from sdcpp_rest.services.models.hashing import ModelHashes
 from sdcpp_rest.services.models.load_checks import check_loadable
-from sdcpp_rest.services.models.model_library import LoadRequest, ModelLibrary
+from sdcpp_rest.services.models.load_specs import LoadRequest, build_spec
+from sdcpp_rest.services.models.model_library import ModelLibrary
 from sdcpp_rest.services.submission.model_choice import PICTURE_MODELS, ModelChoice
 
 log = logging.getLogger(__name__)
@@ -147,7 +148,7 @@ class ModelTitles:
             spec = selected
         else:
             request = LoadRequest(model_name=file.name, model_type=file.type, components=dict(components or {}))
-            spec, components = self._library.build_spec(request)[0], None
+            spec, components = build_spec(self._library, request)[0], None
         return self.spec_of(spec, components=components or {}, circular=circular) if spec is not None else None
 
     def spec_of(
@@ -168,7 +169,9 @@ class ModelTitles:
         for role, name in wanted.items():
             if name is None:
                 if natural is None:
-                    natural = self._library.build_spec(LoadRequest(model_name=spec.model.name, model_type=spec.kind))[0]
+                    natural = build_spec(self._library, LoadRequest(model_name=spec.model.name, model_type=spec.kind))[
+                        0
+                    ]
                 own = natural.components.get(role)
                 kept.pop(role, None)
                 if own is not None:

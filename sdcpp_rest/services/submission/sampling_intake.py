@@ -14,6 +14,7 @@ from sdcpp_rest.core import architectures
 from sdcpp_rest.core.load_spec import LoadSpec
 from sdcpp_rest.core.params import SamplingParams
 from sdcpp_rest.engine.protocol import Ready
+from sdcpp_rest.services.models.load_specs import resolve_loras
 from sdcpp_rest.services.models.model_library import ModelLibrary
 from sdcpp_rest.services.settings.user_settings import Mode
 from sdcpp_rest.services.submission import submission_checks as checks
@@ -44,7 +45,7 @@ class SamplingIntake:
         given = {name: value for name, value in asked.items() if name not in checks.FOUND_HERE}
         params = checks.check_types(kind, {**self._defaults.of(kind, mode, spec, self.ready()), **given})
         checks.check_prompts(params, self.limits)
-        loras = self.library.resolve_loras(params.prompt)
+        loras = resolve_loras(self.library, params.prompt)
         seed = checks.choose_seed(params.seed, self.limits)
         params = params.model_copy(update={"loras": loras, "seed": seed})
         checks.check_sampling(params, self.limits)

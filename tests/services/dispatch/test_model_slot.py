@@ -11,7 +11,7 @@ from sdcpp_rest.core.events import ModelLoaded, ModelLoadFailed, ModelLoading, M
 from sdcpp_rest.core.load_spec import LoadSpec
 from sdcpp_rest.engine.fake_runner import SimulatedDeath
 from sdcpp_rest.errors import Conflict, EngineDied, EngineUnavailable, LoadFailed, ModelNotFound, NoModelLoaded
-from sdcpp_rest.services.models.model_library import LoadRequest
+from sdcpp_rest.services.models.load_specs import LoadRequest, build_spec
 from tests.services.conftest import PATIENCE_SECONDS, Gate, House, copy_demo, spec_named
 
 DEMO = "demo_dit_q8_0.gguf"
@@ -184,7 +184,7 @@ def test_model_that_kills_the_engine_is_not_loaded_again_by_itself(any_house: Ho
     runtime = any_house.runtime
     with pytest.raises(EngineDied, match=r"Failed to load model: die.gguf"):
         runtime.models.load(LoadRequest(model_name="die.gguf"))
-    deadly = LoadSpec.model_validate(runtime.library.build_spec(LoadRequest(model_name="die.gguf"))[0])
+    deadly = LoadSpec.model_validate(build_spec(runtime.library, LoadRequest(model_name="die.gguf"))[0])
     for _ in range(2):
         job = any_house.draw(spec=deadly)
         assert (job.status, job.error_code) == ("failed", "load_failed")

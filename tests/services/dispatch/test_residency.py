@@ -7,7 +7,7 @@ from pathlib import Path
 from sdcpp_rest.core.events import ModelLoaded, ModelUnloaded
 from sdcpp_rest.core.load_spec import FileRef, LoadSpec, UpscalerSpec
 from sdcpp_rest.core.params import UpscaleParams
-from sdcpp_rest.services.models.model_library import LoadRequest
+from sdcpp_rest.services.models.load_specs import LoadRequest
 from tests.services.conftest import House
 
 

@@ -11,7 +11,8 @@ import pytest
 from sdcpp_rest.core.load_spec import FileRef, LoadSpec
 from sdcpp_rest.errors import InvalidRequest, ModelNotFound
 from sdcpp_rest.services.models.fit_estimate import Ask, Fit, FitEstimates, memory_needed
-from sdcpp_rest.services.models.model_library import LoadRequest, ModelLibrary
+from sdcpp_rest.services.models.load_specs import LoadRequest, build_spec
+from sdcpp_rest.services.models.model_library import ModelLibrary
 from tests.model_files import FLUX, LLAMA, VAE, gguf_bytes, reversed_shapes, safetensors_bytes, write
 
 MIB = 1 << 20
@@ -159,7 +160,7 @@ def test_the_usual_size_is_the_sidecars_else_the_familys(machine: Machine, tmp_p
 
 
 def test_a_load_spec_is_estimated_as_its_files_are(machine: Machine) -> None:
-    spec, _ = machine.library.build_spec(LoadRequest(model_name=DEMO))
+    spec, _ = build_spec(machine.library, LoadRequest(model_name=DEMO))
     assert memory_needed(spec, 1024, 1024) == machine.of().needs.peak_bytes
     assert memory_needed(spec, 2048, 2048) > 2 * memory_needed(spec, 1024, 1024)
 

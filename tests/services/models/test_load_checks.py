@@ -11,7 +11,8 @@ from sdcpp_rest.core.load_spec import LoadSpec
 from sdcpp_rest.errors import InvalidRequest, ModelNotFound
 from sdcpp_rest.services.model_headers.inspection import NotAModel
 from sdcpp_rest.services.models.load_options import load_options
-from sdcpp_rest.services.models.model_library import LoadRequest, ModelLibrary
+from sdcpp_rest.services.models.load_specs import LoadRequest, build_spec
+from sdcpp_rest.services.models.model_library import ModelLibrary
 from tests import model_files
 from tests.model_files import gguf_bytes, reversed_shapes, safetensors_bytes, write
 
@@ -38,7 +39,7 @@ def embedding(models_dir: Path, name: str, content: bytes | None = None) -> None
 
 
 def loaded(library: ModelLibrary, name: str, **more: object) -> LoadSpec:
-    return library.build_spec(LoadRequest.model_validate({"model_name": name, **more}))[0]
+    return build_spec(library, LoadRequest.model_validate({"model_name": name, **more}))[0]
 
 
 # --- embeddings -------------------------------------------------------------------------------------------------------

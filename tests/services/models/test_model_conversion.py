@@ -12,8 +12,8 @@ import pytest
 from sdcpp_rest.core.events import JobProgress
 from sdcpp_rest.errors import Conflict, InvalidRequest, ModelNotFound
 from sdcpp_rest.runtime import DEMO_MODEL, DEMO_ROOT
+from sdcpp_rest.services.models.load_specs import LoadRequest, build_spec
 from sdcpp_rest.services.models.model_conversion import ConvertRequest
-from sdcpp_rest.services.models.model_library import LoadRequest
 from tests.services.conftest import House, copy_demo
 
 LLM = "demo_llm_q4_0.gguf"
@@ -48,7 +48,7 @@ def test_the_result_gets_a_name_of_its_own_and_is_listed_at_once(any_house: Hous
     listed = any_house.runtime.library.find("diffusion", "demo_dit_q8_0.q4_0.gguf")
     assert listed.size_bytes == (DEMO_ROOT / "diffusion_models" / DEMO_MODEL).stat().st_size
     assert names_in(diffusion_models(any_house)) == ["demo_dit_q8_0.q4_0.gguf", "demo_dit_q8_0.q4_0.json"]
-    spec, _ = any_house.runtime.library.build_spec(LoadRequest(model_name="demo_dit_q8_0.q4_0"))
+    spec, _ = build_spec(any_house.runtime.library, LoadRequest(model_name="demo_dit_q8_0.q4_0"))
     assert spec.components.keys() == {"llm", "taesd"}
 
 

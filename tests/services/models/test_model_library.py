@@ -10,7 +10,8 @@ import pytest
 from sdcpp_rest.core.catalog import LIST_NAMES
 from sdcpp_rest.errors import InvalidRequest, ModelNotFound
 from sdcpp_rest.services.model_headers.inspection import NotAModel
-from sdcpp_rest.services.models.model_library import LoadRequest, ModelLibrary
+from sdcpp_rest.services.models.load_specs import LoadRequest, build_spec, resolve_loras
+from sdcpp_rest.services.models.model_library import ModelLibrary
 from tests import model_files
 from tests.model_files import gguf_bytes, raw_safetensors, reversed_shapes, safetensors_bytes, write
 
@@ -247,7 +248,7 @@ def test_a_split_model_is_found_whole_and_refused_where_it_would_be_loaded(
     found = library.find("checkpoint", "big")
     assert (found.size_bytes, len(found.parts)) == (2 * len(content), 2)
     with pytest.raises(NotAModel, match=r"one of 2 parts of a split model; .*merge"):
-        library.build_spec(LoadRequest(model_name="big"))
+        build_spec(library, LoadRequest(model_name="big"))
     (models_dir / "checkpoints" / "big-00002-of-00002.safetensors").unlink()
     with pytest.raises(ModelNotFound):
         library.find("checkpoint", "big")
@@ -259,7 +260,7 @@ def test_a_split_model_is_found_whole_and_refused_where_it_would_be_loaded(
 
 
 def test_the_demo_loads_by_its_name_alone(library: ModelLibrary) -> None:
-    spec, warnings = library.build_spec(LoadRequest(model_name=DEMO))
+    spec, warnings = build_spec(library, LoadRequest(model_name=DEMO))
     assert warnings == []
     assert (spec.kind, spec.architecture, spec.model.name) == ("diffusion", "Ovis Image", DEMO)
     assert {role: file.name for role, file in spec.components.items()} == {
@@ -271,17 +272,20 @@ def test_the_demo_loads_by_its_name_alone(library: ModelLibrary) -> None:
 
 
 def test_a_wrong_model_type_is_corrected_with_a_warning(library: ModelLibrary) -> None:
-    spec, warnings = library.build_spec(LoadRequest(model_name="demo_dit_q8_0", model_type="checkpoint"))
+    spec, warnings = build_spec(library, LoadRequest(model_name="demo_dit_q8_0", model_type="checkpoint"))
     assert spec.kind == "diffusion"
     assert "model_type 'checkpoint' was corrected" in warnings[0]
     with pytest.raises(InvalidRequest, match="model_type"):
-        library.build_spec(LoadRequest(model_name=DEMO, model_type="lora"))
+        build_spec(library, LoadRequest(model_name=DEMO, model_type="lora"))
 
 
 def test_equal_requests_give_equal_specs(library: ModelLibrary) -> None:
-    one, _ = library.build_spec(LoadRequest(model_name=DEMO))
-    other, _ = library.build_spec(
-        LoadRequest(model_name=DEMO, components={"taesd": "demo_tae", "llm": "demo_llm_q4_0"}, options={"n_threads": 0})
+    one, _ = build_spec(library, LoadRequest(model_name=DEMO))
+    other, _ = build_spec(
+        library,
+        LoadRequest(
+            model_name=DEMO, components={"taesd": "demo_tae", "llm": "demo_llm_q4_0"}, options={"n_threads": 0}
+        ),
     )
     assert one.key == other.key
 
@@ -292,12 +296,12 @@ def test_tensors_decide_how_a_file_must_be_loaded(library: ModelLibrary, models_
     add(models_dir, "diffusion_models/sd15.safetensors", safetensors_bytes(reversed_shapes(model_files.unet())))
     add(models_dir, "clip/clip_l.safetensors", safetensors_bytes(reversed_shapes(model_files.CLIP_L)))
     add(models_dir, "vae/ae.safetensors", safetensors_bytes(reversed_shapes(model_files.VAE)))
-    spec, warnings = library.build_spec(
-        LoadRequest(model_name="flux", model_type="checkpoint", components={"clip_l": "clip_l", "vae": "ae"})
+    spec, warnings = build_spec(
+        library, LoadRequest(model_name="flux", model_type="checkpoint", components={"clip_l": "clip_l", "vae": "ae"})
     )
     assert spec.kind == "diffusion"
     assert any("diffusion model" in warning for warning in warnings)
-    spec, _ = library.build_spec(LoadRequest(model_name="sd15", model_type="diffusion"))
+    spec, _ = build_spec(library, LoadRequest(model_name="sd15", model_type="diffusion"))
     assert spec.kind == "checkpoint"
 
 
@@ -308,7 +312,7 @@ def test_the_request_wins_over_the_sidecar(library: ModelLibrary, models_dir: Pa
         components={"vae": "ae", "taesd": "", "llm": None},
         options={"vae_decode_only": True, "weight_type": "Q4_k", "n_threads": None},
     )
-    spec, _ = library.build_spec(request)
+    spec, _ = build_spec(library, request)
     assert spec.components.keys() == {"llm", "vae"}
     assert spec.options.vae_decode_only is True
     assert spec.options.weight_type == "q4_K"
@@ -317,22 +321,22 @@ def test_the_request_wins_over_the_sidecar(library: ModelLibrary, models_dir: Pa
 
 def test_a_component_that_is_not_there_is_named(library: ModelLibrary) -> None:
     with pytest.raises(ModelNotFound, match=r"^Model not found: demo_lm$") as caught:
-        library.build_spec(LoadRequest(model_name=DEMO, components={"llm": "demo_lm"}))
+        build_spec(library, LoadRequest(model_name=DEMO, components={"llm": "demo_lm"}))
     assert caught.value.detail["field"] == "llm"
     assert caught.value.detail["nearest"] == ["demo_llm_q4_0.gguf"]
     with pytest.raises(InvalidRequest, match="motor"):
-        library.build_spec(LoadRequest(model_name=DEMO, components={"motor": "x"}))
+        build_spec(library, LoadRequest(model_name=DEMO, components={"motor": "x"}))
     with pytest.raises(ModelNotFound, match="Model not found: x"):
-        library.build_spec(LoadRequest(model_name=DEMO, components={"photo_maker": "x"}))
+        build_spec(library, LoadRequest(model_name=DEMO, components={"photo_maker": "x"}))
     with pytest.raises(InvalidRequest, match="leads out"):
-        library.build_spec(LoadRequest(model_name=DEMO, components={"llm": "../../llm/x.gguf"}))
+        build_spec(library, LoadRequest(model_name=DEMO, components={"llm": "../../llm/x.gguf"}))
 
 
 def test_a_text_encoder_is_looked_for_in_both_of_its_folders(library: ModelLibrary, models_dir: Path) -> None:
     add(models_dir, "clip/t5.safetensors", safetensors_bytes(reversed_shapes(model_files.T5)))
     add(models_dir, "vae/ae.safetensors", safetensors_bytes(reversed_shapes(model_files.VAE)))
     add(models_dir, "diffusion_models/flux.gguf", gguf_bytes(model_files.FLUX))
-    spec, _ = library.build_spec(LoadRequest(model_name="flux", components={"t5xxl": "t5", "vae": "ae"}))
+    spec, _ = build_spec(library, LoadRequest(model_name="flux", components={"t5xxl": "t5", "vae": "ae"}))
     assert spec.components["t5xxl"].path.endswith("clip/t5.safetensors")
 
 
@@ -351,15 +355,16 @@ def test_a_text_encoder_is_looked_for_in_both_of_its_folders(library: ModelLibra
 )
 def test_bad_options_are_refused_by_name(library: ModelLibrary, options: dict[str, Any], field: str) -> None:
     with pytest.raises(InvalidRequest, match=rf"^options\.{field}: "):
-        library.build_spec(LoadRequest(model_name=DEMO, options=options))
+        build_spec(library, LoadRequest(model_name=DEMO, options=options))
 
 
 def test_options_that_mean_nothing_are_taken_out_and_unknown_ones_named(library: ModelLibrary) -> None:
-    spec, warnings = library.build_spec(
+    spec, warnings = build_spec(
+        library,
         LoadRequest(
             model_name=DEMO,
             options={"flow_shift": 0.0, "free_params_immediately": True, "flash_atn": True, "n_threads": 2},
-        )
+        ),
     )
     assert spec.options.flow_shift is None
     assert spec.options.free_params_immediately is True
@@ -370,7 +375,7 @@ def test_options_that_mean_nothing_are_taken_out_and_unknown_ones_named(library:
 
 def test_an_unknown_model_is_answered_with_the_nearest_of_both_folders(library: ModelLibrary) -> None:
     with pytest.raises(ModelNotFound, match=r"^Model not found: demo_dit_q8$") as caught:
-        library.build_spec(LoadRequest(model_name="demo_dit_q8"))
+        build_spec(library, LoadRequest(model_name="demo_dit_q8"))
     assert caught.value.detail["nearest"] == [DEMO]
 
 
@@ -380,7 +385,7 @@ def test_an_unknown_model_is_answered_with_the_nearest_of_both_folders(library: 
 def test_a_file_that_is_no_model_is_refused(library: ModelLibrary, models_dir: Path, content: bytes) -> None:
     add(models_dir, "checkpoints/bad.safetensors", content)
     with pytest.raises(NotAModel, match=r"bad\.safetensors"):
-        library.build_spec(LoadRequest(model_name="bad"))
+        build_spec(library, LoadRequest(model_name="bad"))
 
 
 # --- sidecars ---------------------------------------------------------------------------------------------------------
@@ -392,7 +397,7 @@ def test_a_file_that_is_no_model_is_refused(library: ModelLibrary, models_dir: P
 def test_a_broken_sidecar_is_a_warning(library: ModelLibrary, models_dir: Path, content: bytes) -> None:
     add(models_dir, "checkpoints/m.safetensors", safetensors_bytes(reversed_shapes(model_files.unet())))
     write(models_dir / "checkpoints" / "m.json", content)
-    spec, warnings = library.build_spec(LoadRequest(model_name="m"))
+    spec, warnings = build_spec(library, LoadRequest(model_name="m"))
     assert spec.model.name == "m.safetensors"
     assert len(warnings) == 1
     assert "m.json is ignored" in warnings[0]
@@ -403,7 +408,7 @@ def test_a_broken_sidecar_is_a_warning(library: ModelLibrary, models_dir: Path, 
 def test_a_sidecar_that_names_a_missing_component_is_a_warning(library: ModelLibrary, models_dir: Path) -> None:
     add(models_dir, "checkpoints/m.safetensors", safetensors_bytes(reversed_shapes(model_files.unet())))
     write(models_dir / "checkpoints" / "m.json", json.dumps({"components": {"vae": "gone"}}).encode())
-    spec, warnings = library.build_spec(LoadRequest(model_name="m"))
+    spec, warnings = build_spec(library, LoadRequest(model_name="m"))
     assert spec.components == {}
     assert "'gone'" in warnings[0]
 
@@ -411,7 +416,7 @@ def test_a_sidecar_that_names_a_missing_component_is_a_warning(library: ModelLib
 def test_a_sidecar_that_leads_out_of_the_folders_is_a_warning(library: ModelLibrary, models_dir: Path) -> None:
     add(models_dir, "checkpoints/m.safetensors", safetensors_bytes(reversed_shapes(model_files.unet())))
     write(models_dir / "checkpoints" / "m.json", json.dumps({"components": {"vae": "../../secret"}}).encode())
-    spec, warnings = library.build_spec(LoadRequest(model_name="m"))
+    spec, warnings = build_spec(library, LoadRequest(model_name="m"))
     assert spec.components == {}
     assert "leads out of the model folders" in warnings[0]
 
@@ -421,20 +426,20 @@ def test_a_component_that_leads_out_is_blamed_by_its_role(library: ModelLibrary,
     add(models_dir, "checkpoints/m.safetensors", safetensors_bytes(reversed_shapes(model_files.unet())))
     asked = {"embeddings": ["../x"]} if role == "embeddings" else {"components": {role: "../x"}}
     with pytest.raises(InvalidRequest, match=f"^{role}: .* leads out") as caught:
-        library.build_spec(LoadRequest.model_validate({"model_name": "m", **asked}))
+        build_spec(library, LoadRequest.model_validate({"model_name": "m", **asked}))
     assert caught.value.detail["field"] == role
 
 
 def test_a_changed_sidecar_is_read_again(library: ModelLibrary, models_dir: Path) -> None:
     add(models_dir, "checkpoints/m.safetensors", safetensors_bytes(reversed_shapes(model_files.unet())))
-    spec, _ = library.build_spec(LoadRequest(model_name="m"))
+    spec, _ = build_spec(library, LoadRequest(model_name="m"))
     assert library.generation_defaults(spec) == {}
     write(models_dir / "checkpoints" / "m.json", b'{"generation_defaults": {"steps": 4}}')
     assert library.generation_defaults(spec) == {"steps": 4}
 
 
 def test_the_demo_has_defaults_and_a_size(library: ModelLibrary) -> None:
-    spec, _ = library.build_spec(LoadRequest(model_name=DEMO))
+    spec, _ = build_spec(library, LoadRequest(model_name=DEMO))
     assert library.generation_defaults(spec) == {
         "width": 64, "height": 64, "steps": 12, "cfg_scale": 2.5, "sampler": "euler", "scheduler": "discrete",
     }  # fmt: skip
@@ -449,10 +454,10 @@ def test_the_demo_has_defaults_and_a_size(library: ModelLibrary) -> None:
 
 
 def test_lora_tags_become_files(library: ModelLibrary, demo_folder: Path) -> None:
-    (use,) = library.resolve_loras("a <lora:demo_lora:0.5> cat <lora:demo_lora.safetensors:0.25>")
+    (use,) = resolve_loras(library, "a <lora:demo_lora:0.5> cat <lora:demo_lora.safetensors:0.25>")
     assert (use.name, use.weight) == ("demo_lora.safetensors", 0.75)
     assert use.path == str(demo_folder / "loras" / "demo_lora.safetensors")
-    assert library.resolve_loras("a cat") == ()
+    assert resolve_loras(library, "a cat") == ()
 
 
 @pytest.mark.parametrize(
@@ -460,13 +465,13 @@ def test_lora_tags_become_files(library: ModelLibrary, demo_folder: Path) -> Non
 )
 def test_unknown_and_escaping_loras_are_refused(library: ModelLibrary, tag: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
-        library.resolve_loras("a cat " + tag)
+        resolve_loras(library, "a cat " + tag)
     assert not isinstance(caught.value, NotAModel)
 
 
 def test_an_unknown_lora_is_answered_with_the_nearest(library: ModelLibrary) -> None:
     with pytest.raises(InvalidRequest, match=r"no LoRA named 'demo_loar'; did you mean demo_lora\.safetensors"):
-        library.resolve_loras("<lora:demo_loar>")
+        resolve_loras(library, "<lora:demo_loar>")
 
 
 def test_a_lora_file_that_would_end_the_process_is_refused(library: ModelLibrary, models_dir: Path) -> None:
@@ -474,7 +479,7 @@ def test_a_lora_file_that_would_end_the_process_is_refused(library: ModelLibrary
     add(models_dir, "loras/model.gguf", gguf_bytes(model_files.FLUX))
     for name in ("bad", "model"):
         with pytest.raises(NotAModel):
-            library.resolve_loras(f"<lora:{name}:1>")
+            resolve_loras(library, f"<lora:{name}:1>")
 
 
 def test_ten_thousand_files_are_listed_and_found(tmp_path: Path, models_dir: Path) -> None:

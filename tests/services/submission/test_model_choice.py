@@ -8,7 +8,7 @@ import pytest
 
 from sdcpp_rest.errors import InvalidRequest, ModelNotFound
 from sdcpp_rest.runtime import DEMO_MODEL, DEMO_ROOT
-from sdcpp_rest.services.models.model_library import LoadRequest
+from sdcpp_rest.services.models.load_specs import LoadRequest
 from sdcpp_rest.services.submission.model_choice import PICTURE_MODELS
 from tests.services.conftest import House, copy_demo
 

@@ -15,7 +15,7 @@ from sdcpp_rest.core.load_spec import FileRef, LoadSpec
 from sdcpp_rest.core.params import ImageParams
 from sdcpp_rest.errors import InvalidRequest, NoUpscalerLoaded
 from sdcpp_rest.runtime import DEMO_ROOT
-from sdcpp_rest.services.models.model_library import LoadRequest
+from sdcpp_rest.services.models.load_specs import LoadRequest, build_spec
 from sdcpp_rest.services.submission.picture_checks import PictureChecks, Settled
 from tests import model_files
 from tests.services.conftest import House, config_below, spec_named
@@ -301,7 +301,7 @@ def test_picture_that_no_memory_can_hold_is_refused(
     memory = None if memory_gib is None else memory_gib << 30
     runtime = house.runtime
     checks = PictureChecks(house.config.limits, runtime.library, runtime.upscalers, lambda: memory)
-    spec, _ = runtime.library.build_spec(LoadRequest(model_name=runtime.default_model))
+    spec, _ = build_spec(runtime.library, LoadRequest(model_name=runtime.default_model))
     spec = spec.model_copy(update={"options": spec.options.model_copy(update={"flash_attn": False})})
     params = ImageParams(prompt="a", steps=1, **fields)
     if refused:

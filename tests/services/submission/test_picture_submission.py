@@ -16,7 +16,7 @@ from sdcpp_rest.core.params import ImageParams
 from sdcpp_rest.core.sampling import SAMPLERS, SCHEDULERS
 from sdcpp_rest.errors import InvalidRequest, NoModelLoaded, QueueFull
 from sdcpp_rest.services.jobs.job_entry import InputsNotStored
-from sdcpp_rest.services.models.model_library import LoadRequest
+from sdcpp_rest.services.models.load_specs import LoadRequest
 from tests.services.conftest import House, config_below, copy_demo, png_text, spec_named
 
 HUGE = 10**400

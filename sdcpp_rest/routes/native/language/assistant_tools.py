@@ -22,14 +22,15 @@ from sdcpp_rest.core.job import ACTIVE
 from sdcpp_rest.core.prompts import check_prompt
 from sdcpp_rest.errors import Conflict, InvalidRequest, ModelNotFound
 from sdcpp_rest.routes.http.answers import LIMIT_KEYWORD, Text, Wire, examine
-from sdcpp_rest.routes.native.models.downloads_routes import DownloadBody
 from sdcpp_rest.routes.native.wire.conversion_bodies import ConvertBody
+from sdcpp_rest.routes.native.wire.download_bodies import DownloadBody
 from sdcpp_rest.routes.native.wire.generation_bodies import Img2ImgBody, Txt2ImgBody
 from sdcpp_rest.routes.native.wire.generation_defaults import check_names
 from sdcpp_rest.routes.native.wire.load_bodies import LoadBody, ModelsQuery, UnloadBody, to_request
 from sdcpp_rest.routes.native.wire.upscaling_bodies import UpscaleBody, UpscalerBody
 from sdcpp_rest.routes.native.wire.video_bodies import Txt2VidBody
 from sdcpp_rest.services.language.assistant_actions import ActionKind, Checked
+from sdcpp_rest.services.models.load_specs import build_spec, resolve_loras
 
 if TYPE_CHECKING:
     from sdcpp_rest.runtime import Runtime
@@ -175,7 +176,7 @@ class _Tools:
             if "prompt" in parameters:
                 if not parameters["prompt"].strip():
                     raise InvalidRequest("prompt must not be blank", field="prompt")
-                self._house.library.resolve_loras(parameters["prompt"])
+                resolve_loras(self._house.library, parameters["prompt"])
             return parameters, notes
 
         return check
@@ -190,7 +191,7 @@ class _Tools:
         """The same look at the files as a load takes; names come back as they are on the disk."""
         body, notes = examine(LoadBody, given, limits=self._house.config.limits)
         try:
-            spec, told = self._house.library.build_spec(to_request(body))
+            spec, told = build_spec(self._house.library, to_request(body))
         except ModelNotFound as error:
             raise _with_nearest(error) from None
         found = {role: spec.components[role].name for role in body.sent_fields().keys() & spec.components.keys()}

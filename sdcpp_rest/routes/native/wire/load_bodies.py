@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import ConfigDict, Field
 
 from sdcpp_rest.routes.http.answers import Flag, Integer, Number, Text, Wire, optional
-from sdcpp_rest.services.models.model_library import LoadRequest
+from sdcpp_rest.services.models.load_specs import LoadRequest
 
 
 class LoadOptionsBody(Wire):

@@ -1,0 +1,169 @@
+"""The ends a job can come to: completed with its files in place, failed, cancelled, or pending again.
+
+Files first, row second, event last. Waiting for the encoder and moving files happens on a thread of its own, so that
+the next job computes meanwhile. Never talks to the engine.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+from sdcpp_rest.core.job import Job, Timings, utc_now
+from sdcpp_rest.core.params import ConvertParams, params_of
+from sdcpp_rest.engine import spool
+from sdcpp_rest.engine.client import RunHandle
+from sdcpp_rest.engine.protocol import Computed, Finished, Ready
+from sdcpp_rest.engine.runner import RunFailed
+from sdcpp_rest.errors import EngineDied, EngineUnavailable, SdcppRestError
+from sdcpp_rest.services.jobs import job_record
+from sdcpp_rest.services.jobs.active_jobs import ActiveJob
+from sdcpp_rest.services.jobs.job_queue import JobQueue
+from sdcpp_rest.services.models import model_conversion
+from sdcpp_rest.services.pictures.outputs import Outputs
+
+log = logging.getLogger(__name__)
+
+
+class JobFinishing:
+    """Brings jobs to their end: files, row and event, in this order.
+
+    Args:
+        ready: what the running engine says of itself, for the records; ``None`` while there is none.
+        version: written into every record.
+        redact_paths: takes out of messages what users must not know.
+        on_converted: called when a new model file lies in the model folders.
+    """
+
+    def __init__(
+        self,
+        queue: JobQueue,
+        outputs: Outputs,
+        ready: Callable[[], Ready | None],
+        *,
+        version: str,
+        redact_paths: Callable[[str], str] = str,
+        on_converted: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._queue = queue
+        self._outputs = outputs
+        self._ready = ready
+        self._version = version
+        self._redact_paths = redact_paths
+        self._on_converted = on_converted
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="finisher")
+        self.is_stopping = False
+        """Set by who stops the server: an engine that dies from now on is no job's fault."""
+
+    def begin(self, active: ActiveJob, run: RunHandle, computed: Computed) -> None:
+        """Finish a computed job on the thread for it; returns at once."""
+        self._thread.submit(self._finish, active, run, computed).add_done_callback(_log_trouble)
+
+    def shutdown(self) -> None:
+        """Wait for what is being finished. Idempotent."""
+        self._thread.shutdown()
+
+    def _finish(self, active: ActiveJob, run: RunHandle, computed: Computed) -> None:
+        """On the finisher thread: wait for the encoder, publish the files, complete the row."""
+        job = active.job
+        timings = self._timings(active, computed.native_seconds)
+        try:
+            finished = self._wait_for_files(job, run)
+            timings = timings.model_copy(update={"encode_seconds": round(finished.encode_seconds, 6)})
+            warnings = job.warnings + computed.warnings
+            outputs = self._publish(job, finished.files, timings, warnings)
+        except (RunFailed, SdcppRestError) as error:
+            self.end_badly(active, error.code, error.message, timings)
+        except (OSError, ValueError) as error:
+            self.end_badly(active, "output_failed", f"The result was not saved: {error}", timings)
+        except Exception as error:
+            log.exception("job %s could not be finished", job.id)
+            self.end_badly(active, "internal_error", f"{type(error).__name__}: {error}", timings)
+        else:
+            if not self._queue.complete(active, outputs, timings, warnings):
+                self._outputs.discard(job.id)
+
+    def _publish(
+        self, job: Job, files: tuple[str, ...], timings: Timings, warnings: tuple[str, ...]
+    ) -> tuple[str, ...]:
+        """Put the job's files where they belong; returns what lies in the output folder. Raises OSError, ValueError."""
+        params = params_of(job.kind, job.params)
+        if isinstance(params, ConvertParams):
+            model_conversion.settle(params, job.id)
+            self._on_converted()
+            return ()
+        return self._outputs.publish(job.id, files, self._record(job, timings, warnings))
+
+    def _wait_for_files(self, job: Job, run: RunHandle) -> Finished:
+        """The encoder's result; if the engine died before it, the pixels in the spool are encoded here."""
+        try:
+            return run.finished.result()
+        except EngineDied:
+            folder = self._outputs.spool_of(job.id)
+            if not spool.has_pictures(folder):
+                raise
+            started = time.perf_counter()
+            files = spool.encode_pixels(folder)
+            return Finished(run=run.number, files=files, encode_seconds=time.perf_counter() - started)
+
+    def finish_from_spool(self, job: Job) -> tuple[str, ...] | None:
+        """At start: publish a job whose pixels a killed server left in the spool; ``None`` when there are none."""
+        folder = self._outputs.spool_of(job.id)
+        if not spool.has_pictures(folder):
+            return None
+        try:
+            return self._outputs.publish(
+                job.id, spool.encode_pixels(folder), self._record(job, job.timings, job.warnings)
+            )
+        except Exception:  # whatever a power cut has left there must not keep the server from starting
+            log.exception("the spool of job %s could not be encoded", job.id)
+            return None
+
+    def end_cancelled(self, active: ActiveJob) -> None:
+        """The engine has stopped it, because a user wanted so or because the server stops."""
+        self._discard(active.job)
+        if active.cancel_requested:
+            self._queue.mark_cancelled(active, self._timings(active, 0.0))
+        else:
+            self.put_back(active)
+
+    def put_back(self, active: ActiveJob) -> None:
+        """The job keeps its turn: it is pending again."""
+        self._queue.requeue(active, self._timings(active, 0.0))
+
+    def _discard(self, job: Job) -> None:
+        self._outputs.discard_spool(job.id)
+        if job.kind == "convert":
+            model_conversion.discard(ConvertParams.model_validate(job.params), job.id)
+
+    def end_badly(self, active: ActiveJob, code: str, message: str, timings: Timings | None = None) -> None:
+        """The job failed, unless it was to be cancelled or to be put back anyway."""
+        self._discard(active.job)
+        if active.cancel_requested:
+            self._queue.mark_cancelled(active, timings or self._timings(active, 0.0))
+        elif active.requeue_requested or (self.is_stopping and code in (EngineDied.code, EngineUnavailable.code)):
+            self.put_back(active)
+        else:
+            self._queue.fail(active, code, self._redact_paths(message), timings or self._timings(active, 0.0))
+
+    def _record(self, job: Job, timings: Timings, warnings: tuple[str, ...]) -> dict[str, Any]:
+        return job_record.record(job, timings, warnings, self._version, self._ready())
+
+    def _timings(self, active: ActiveJob, native_seconds: float) -> Timings:
+        job = active.job
+        started_at = job.started_at or utc_now()
+        return Timings(
+            queued_seconds=round((started_at - job.created_at).total_seconds(), 6),
+            load_seconds=round(active.load_seconds, 6),
+            native_seconds=round(native_seconds, 6),
+        )
+
+
+def _log_trouble(finishing: Future[None]) -> None:
+    """Not even the row could be written. The files are in place: the next start completes the job."""
+    error = finishing.exception()
+    if error is not None:
+        log.error("the end of a job was not written down", exc_info=error)

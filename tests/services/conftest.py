@@ -22,7 +22,8 @@ from sdcpp_rest.core.job import Job
 from sdcpp_rest.core.load_spec import FileRef, LoadSpec
 from sdcpp_rest.engine.fake_runner import FakeRunner
 from sdcpp_rest.engine.protocol import RunJob
-from sdcpp_rest.runtime import DEMO_MODEL, DEMO_ROOT, Runtime, inline_launcher
+from sdcpp_rest.runtime import DEMO_MODEL, DEMO_ROOT, inline_launcher
+from tests.quick_runtime import quick_runtime
 
 PATIENCE_SECONDS = 20
 EngineKind = Literal["inline", "process"]
@@ -55,7 +56,7 @@ class House:
         self.at_step: Callable[[RunJob, int], None] = lambda command, step: None
         self.at_load: Callable[[LoadSpec], None] = lambda spec: None
         self._make_runner = make_runner
-        self.runtime = Runtime(config, launcher=inline_launcher(self._runner) if engine == "inline" else None)
+        self.runtime = quick_runtime(config, launcher=inline_launcher(self._runner) if engine == "inline" else None)
         self.mailbox = self.runtime.bus.subscribe(maxsize=1_000_000)
 
     def _runner(self) -> FakeRunner:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -21,14 +22,21 @@ Complaints = Iterator[str]
 Rule = Callable[[str, ast.Module], Complaints]
 
 
+@cache
 def sources() -> dict[str, ast.Module]:
     """Every module of the package by its path from the repository's root."""
     paths = sorted(PACKAGE.rglob("*.py"))
     return {path.relative_to(ROOT).as_posix(): ast.parse(path.read_text(encoding="utf-8")) for path in paths}
 
 
+@cache
+def nodes(tree: ast.Module) -> tuple[ast.AST, ...]:
+    """Everything in a module: walked once, however many rules look at it."""
+    return tuple(ast.walk(tree))
+
+
 def imports(tree: ast.Module) -> Iterator[str]:
-    for node in ast.walk(tree):
+    for node in nodes(tree):
         if isinstance(node, ast.Import):
             yield from (name.name for name in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -90,7 +98,7 @@ _BANNED = re.compile(r"^(task|manager|handler|helper|utils?|common|misc|data|inf
 
 def names_are_words_of_the_house(path: str, tree: ast.Module) -> Complaints:
     """Names that say nothing, or that mean something else here, are not used for what we define."""
-    for node in ast.walk(tree):
+    for node in nodes(tree):
         if isinstance(node, ast.ClassDef | ast.FunctionDef):
             parts = re.findall(r"[A-Z]?[a-z]+", node.name)
             for part in parts:
@@ -129,7 +137,7 @@ def docstrings_speak_for_themselves(path: str, tree: ast.Module) -> Complaints:
 def no_prints_outside_the_command_line(path: str, tree: ast.Module) -> Complaints:
     if path.startswith(("sdcpp_rest/cli", "sdcpp_rest/native/build.py")):
         return
-    for node in ast.walk(tree):
+    for node in nodes(tree):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print":
             yield f"print() in line {node.lineno}"
 
@@ -140,7 +148,7 @@ def nothing_is_pickled(path: str, tree: ast.Module) -> Complaints:
 
 def errors_are_not_told_by_their_text(path: str, tree: ast.Module) -> Complaints:
     """``"..." in str(error)`` decides by a message that anybody may reword."""
-    for node in ast.walk(tree):
+    for node in nodes(tree):
         if isinstance(node, ast.Compare) and any(isinstance(op, ast.In | ast.NotIn) for op in node.ops):
             for side in node.comparators:
                 if isinstance(side, ast.Call) and isinstance(side.func, ast.Name) and side.func.id == "str":
@@ -155,7 +163,7 @@ def routes_spell_their_whole_path(path: str, tree: ast.Module) -> Complaints:
     """Searching for a URL finds its line: no prefix is hidden in a blueprint, no path is put together."""
     if not path.startswith("sdcpp_rest/routes/"):
         return
-    for node in ast.walk(tree):
+    for node in nodes(tree):
         if isinstance(node, ast.keyword) and node.arg == "url_prefix":
             yield f"url_prefix in line {node.value.lineno}"
         if isinstance(node, ast.FunctionDef):

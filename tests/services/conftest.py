@@ -145,7 +145,7 @@ def house(make_house: Callable[..., House]) -> House:
     return started
 
 
-@pytest.fixture(params=["inline", "process"])
+@pytest.fixture(params=["inline", pytest.param("process", marks=pytest.mark.slow)])
 def any_house(request: pytest.FixtureRequest, make_house: Callable[..., House]) -> House:
     """The same over a thread and over a process."""
     started: House = make_house(engine=request.param).start()

@@ -51,7 +51,7 @@ bench: setup ## Print what the server costs in time and memory (about 10 minutes
 
 lock: setup ## Resolve requirements.lock anew from pyproject.toml
 	$(BIN)/uv pip compile --no-config --quiet --upgrade --universal --python-version 3.10 --generate-hashes \
-	  --index-url https://pypi.org/simple --extra dev --no-emit-package stable-diffusion-cpp-python \
+	  --extra dev --no-emit-package stable-diffusion-cpp-python \
 	  --custom-compile-command "make lock" --output-file requirements.lock pyproject.toml
 
 clean: ## Remove what setup and builds made (not models, outputs or the database)

@@ -96,7 +96,7 @@ class NativeRunner:
                     id=entry.id,
                     name=entry.name,
                     bits=int("".join(filter(str.isdigit, entry.id.partition("_")[0]))),
-                    bits_per_weight=entry.bits,
+                    bits_per_weight=library.bits_per_weight(entry),
                 )
                 for entry in library.quantization_types()
             ),

@@ -142,6 +142,11 @@ class Library:
         """The weight types that the library can write."""
         return writable_types()
 
+    def bits_per_weight(self, weight_type: WeightType) -> float:
+        """The size of one weight, with its share of its block's scales."""
+        block_bits = 8 * self.cdll.ggml_type_size(weight_type.value)
+        return float(block_bits / self.cdll.ggml_blck_size(weight_type.value))
+
     # --- callbacks of the process -------------------------------------------------------------------------------------
 
     def set_log(self, callback: LogCallback | None) -> None:
@@ -233,6 +238,10 @@ class Library:
 
         # SD_API const char* sd_type_name(enum sd_type_t type);
         self._function("sd_type_name", text, integer)
+        # GGML_API int64_t ggml_blck_size(enum ggml_type type);
+        self._function("ggml_blck_size", ctypes.c_int64, integer)
+        # GGML_API size_t ggml_type_size(enum ggml_type type);
+        self._function("ggml_type_size", size, integer)
         # SD_API const char* sd_rng_type_name(enum rng_type_t rng_type);
         # SD_API enum rng_type_t str_to_rng_type(const char* str);
         self.rng_names = self._names("rng type", raw.RNGType.RNG_TYPE_COUNT, "sd_rng_type_name", "str_to_rng_type")

@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,6 +15,22 @@ def test_ids_and_names_are_unique_and_removed_ids_are_absent() -> None:
     assert len(quantization.BY_ID) == len(quantization.BY_NAME) == len(quantization.WEIGHT_TYPES) == 33
     assert not quantization.BY_ID.keys() & quantization.REMOVED_IDS
     assert quantization.BY_ID.keys() | quantization.REMOVED_IDS == set(range(41))
+
+
+def test_the_packages_formats_are_known_but_for_one_that_the_library_lacks() -> None:
+    known = {int(kind): kind.name for kind in GGMLQuantizationType}
+    assert known.keys() - quantization.BY_ID.keys() == {41}
+    assert known[41] == "Q1_0"
+    assert not known.keys() & quantization.REMOVED_IDS
+
+
+def test_sizes_are_the_packages_but_for_one_that_it_has_wrong() -> None:
+    differing = {
+        entry.name: (entry.block_bytes, GGML_QUANT_SIZES[GGMLQuantizationType(entry.id)][1])
+        for entry in quantization.WEIGHT_TYPES
+        if (entry.block_size, entry.block_bytes) != GGML_QUANT_SIZES[GGMLQuantizationType(entry.id)]
+    }
+    assert differing == {"q8_1": (36, 40)}
 
 
 @pytest.mark.parametrize(

@@ -205,9 +205,14 @@ class UpscaleParams(Frozen):
     caption: str = ""
 
 
+KEEP = "keep"
+"""The ``output_type`` of a conversion that only merges the parts of a split model."""
+
+
 class ConvertParams(Frozen):
     """Parameters of ``convert``. ``output`` does not exist yet, or is replaced. ``output_type`` is the library's name
-    of a weight type. ``expected_bytes`` is an estimate of the result's size, for progress."""
+    of a weight type, or KEEP. ``expected_bytes`` is an estimate of the result's size, for progress. ``parts`` are the
+    files of a split model in order, the first of which is the ``input``."""
 
     input: FileRef
     output: FileRef
@@ -215,6 +220,7 @@ class ConvertParams(Frozen):
     vae: FileRef | None = None
     tensor_type_rules: str = ""
     expected_bytes: int = 0
+    parts: tuple[FileRef, ...] = ()
 
 
 Params = ImageParams | VideoParams | UpscaleParams | ConvertParams

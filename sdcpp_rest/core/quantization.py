@@ -7,7 +7,9 @@ process, is known here. It must not know files, tensors of a particular model, o
 
 from __future__ import annotations
 
+import math
 import re
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType
@@ -47,6 +49,10 @@ class WeightType(NamedTuple):
         blocks, rest = divmod(elements, self.block_size)
         return None if rest else blocks * self.block_bytes
 
+    def tensor_bytes(self, shape: Sequence[int]) -> int | None:
+        """Bytes of a tensor of ``shape``, its rows' length first; ``None`` where a row cannot have that length."""
+        row = self.row_bytes(shape[0])
+        return None if row is None else row * math.prod(shape[1:])
 
 def _weight_type(native_name: str, label: str) -> WeightType:
     kind = GGMLQuantizationType[native_name.upper()]

@@ -43,6 +43,9 @@ def test_bits_count_the_scales_of_a_block(name: str, bits: float) -> None:
 def test_a_row_must_divide_into_blocks() -> None:
     assert quantization.BY_NAME["q4_k"].row_bytes(512) == 288
     assert quantization.BY_NAME["q4_k"].row_bytes(128) is None
+    assert quantization.BY_NAME["q4_k"].tensor_bytes((512, 3, 2)) == 6 * 288
+    assert quantization.BY_NAME["q4_k"].tensor_bytes((128, 4)) is None
+    assert quantization.BY_NAME["f32"].tensor_bytes((3,)) == 12
 
 
 @pytest.mark.parametrize("name", ["Q8_0", "q4_k", "Q4_K", "nvfp4"])

@@ -12,9 +12,12 @@ import pytest
 from sdcpp_rest.core.events import JobProgress
 from sdcpp_rest.errors import Conflict, InvalidRequest, ModelNotFound
 from sdcpp_rest.runtime import DEMO_MODEL, DEMO_ROOT
+from sdcpp_rest.services.model_headers.inspection import NotAModel
 from sdcpp_rest.services.models.load_specs import LoadRequest, build_spec
 from sdcpp_rest.services.models.model_conversion import ConvertRequest
+from tests.model_files import write
 from tests.services.conftest import House, copy_demo
+from tests.split_models import contents_of, split_gguf
 
 LLM = "demo_llm_q4_0.gguf"
 
@@ -190,11 +193,13 @@ def test_what_a_killed_server_left_is_swept_at_the_next_start(make_house: Callab
     first.stop()
     folder = diffusion_models(first)
     left = folder / f".x.{job_id}.part.gguf"
+    merged = folder / f".x.{job_id}.part.merged.gguf"
     kept = [folder / ".x.550e8400-e29b-41d4-a716-446655440000.part.gguf", folder / ".hidden.gguf"]
-    for path in (left, *kept):
+    for path in (left, merged, *kept):
         path.write_bytes(b"half")
     make_house().start().draw()
     assert not left.exists()
+    assert not merged.exists()
     assert all(path.exists() for path in kept)
 
 
@@ -204,6 +209,127 @@ def test_progress_counts_the_bytes_of_the_result(house: House) -> None:
     parameters_at_two_bytes = 2 * 7_000_000
     assert job.params["expected_bytes"] > parameters_at_two_bytes / 4
     assert job.params["output"]["name"] == "demo_dit_q8_0.f16.gguf"
+
+
+# --- split models ----------------------------------------------------------------------------------------------------
+
+
+def split_demo(house: House, stem: str = "mine") -> str:
+    """The bundled model in three parts, with a sidecar; the name under which they are listed."""
+    parts = split_gguf(DEMO_ROOT / "diffusion_models" / DEMO_MODEL, diffusion_models(house), 3, stem=stem)
+    shutil.copy((DEMO_ROOT / "diffusion_models" / DEMO_MODEL).with_suffix(".json"), parts[0].with_suffix(".json"))
+    house.runtime.library.refresh()
+    return parts[0].name
+
+
+@pytest.mark.parametrize("name", ["mine-00001-of-00003.gguf", "mine.gguf", "mine"])
+def test_parts_are_merged_into_a_file_that_can_be_loaded(any_house: House, name: str) -> None:
+    listed, before = split_demo(any_house), names_in(diffusion_models(any_house))
+    with pytest.raises(NotAModel, match="merge them first"):
+        any_house.runtime.library.build_spec(LoadRequest(model_name=listed))
+    job_id, target = convert(any_house, name, "KEEP")
+    job = any_house.finished(job_id)
+    assert (job.status, job.error, job.params["output_type"]) == ("completed", None, "keep")
+    assert target == diffusion_models(any_house).resolve() / "mine.gguf"
+    assert contents_of(target) == contents_of(DEMO_ROOT / "diffusion_models" / DEMO_MODEL)
+    assert names_in(diffusion_models(any_house)) == sorted([*before, "mine.gguf", "mine.json"])
+    spec, _ = any_house.runtime.library.build_spec(LoadRequest(model_name="mine.gguf"))
+    assert spec.components.keys() == {"llm", "taesd"}
+
+
+def test_parts_that_get_another_type_are_merged_on_the_way(any_house: House) -> None:
+    listed = split_demo(any_house)
+    job_id, target = convert(any_house, listed, "q4_0")
+    job = any_house.finished(job_id)
+    assert (job.status, target.name) == ("completed", "mine.q4_0.gguf")
+    # The fake converter copies what it is given.
+    assert contents_of(target) == contents_of(DEMO_ROOT / "diffusion_models" / DEMO_MODEL)
+    left = {name for name in names_in(diffusion_models(any_house)) if "-of-00003" not in name}
+    assert left == {"mine.q4_0.gguf", "mine.q4_0.json"}
+
+
+@pytest.mark.parametrize(
+    ("asked", "error", "words"),
+    [
+        ({"input_path": DEMO_MODEL}, InvalidRequest, "output_type: 'keep' merges the parts .* is one file"),
+        ({"vae_path": "demo_tae"}, InvalidRequest, "vae_path: 'demo_tae' changes the model"),
+        ({"tensor_type_rules": "x=f16"}, InvalidRequest, "tensor_type_rules: 'x=f16' changes the model"),
+        ({"output_path": "x.safetensors"}, InvalidRequest, "output_path: parts are merged into a GGUF file"),
+        ({"output_path": "mine-00002-of-00003.gguf", "overwrite": True}, InvalidRequest, "is the file to convert"),
+        ({"output_path": "mine-00002-of-00003.gguf"}, InvalidRequest, "is the file to convert"),
+        ({"input_path": "mine-00002-of-00003.gguf"}, ModelNotFound, "Model not found"),
+    ],
+)
+def test_bad_merges_are_refused(house: House, asked: dict[str, object], error: type[Exception], words: str) -> None:
+    wanted = {"input_path": split_demo(house), "output_type": "keep", **asked}
+    before = names_in(diffusion_models(house))
+    with pytest.raises(error, match=words):
+        convert(house, **wanted)  # type: ignore[arg-type]
+    assert house.runtime.queue.counts()["total"] == 0
+    assert names_in(diffusion_models(house)) == before
+
+
+def test_a_merge_replaces_a_file_only_when_asked(house: House) -> None:
+    listed = split_demo(house)
+    taken = write(diffusion_models(house) / "mine.gguf", b"precious")
+    with pytest.raises(Conflict, match=r"mine\.gguf exists already"):
+        convert(house, listed, "keep")
+    assert taken.read_bytes() == b"precious"
+    job_id, _ = convert(house, listed, "keep", overwrite=True)
+    assert house.finished(job_id).status == "completed"
+    assert contents_of(taken) == contents_of(DEMO_ROOT / "diffusion_models" / DEMO_MODEL)
+
+
+def test_a_merge_on_the_way_to_another_type_needs_room_for_both(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    listed = split_demo(house)
+    (size,) = {file.size_bytes for file in house.runtime.library.list()["diffusion_models"] if file.name == listed}
+    spare = 64 << 20
+    free = shutil.disk_usage(house.config.paths.models_dir.parent)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: free._replace(free=spare + size - 1))
+    with pytest.raises(InvalidRequest, match="GB are free on its disk"):
+        convert(house, listed, "keep")
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: free._replace(free=spare + size))
+    convert(house, listed, "keep")
+    with pytest.raises(InvalidRequest, match="GB are free on its disk") as caught:
+        convert(house, listed, "q4_0")
+    assert caught.value.detail["needed_bytes"] > size * 1.3
+
+
+def test_parts_that_do_not_fit_together_are_refused_before_anything_is_written(house: House) -> None:
+    split_demo(house)
+    split_gguf(DEMO_ROOT / "llm" / LLM, diffusion_models(house), 3, stem="other")
+    shutil.copy(
+        diffusion_models(house) / "other-00002-of-00003.gguf", diffusion_models(house) / "mine-00003-of-00003.gguf"
+    )
+    before = names_in(diffusion_models(house))
+    with pytest.raises(NotAModel, match=r"mine-00003-of-00003\.gguf is part 3 of 3 by its name"):
+        convert(house, "mine", "keep")
+    assert names_in(diffusion_models(house)) == before
+
+
+def test_parts_that_changed_while_the_job_waited_fail_it(house: House) -> None:
+    listed = split_demo(house)
+    house.runtime.queue.pause()
+    job_id, _ = convert(house, listed, "keep")
+    second = diffusion_models(house) / "mine-00002-of-00003.gguf"
+    second.write_bytes(second.read_bytes()[:-100])
+    house.runtime.queue.resume()
+    job = house.finished(job_id)
+    assert (job.status, job.error_code) == ("failed", "not_a_model")
+    assert "mine-00002-of-00003.gguf is truncated" in (job.error or "")
+    assert not (diffusion_models(house) / "mine.gguf").exists()
+
+
+def test_a_cancelled_merge_leaves_nothing(process_house: House) -> None:
+    listed = split_demo(process_house, "fake~deaf")
+    before = names_in(diffusion_models(process_house))
+    job_id, target = convert(process_house, listed, "q4_0")
+    process_house.until(JobProgress, job_id=job_id, phase="converting")
+    for ending in (".part.gguf", ".part.merged.gguf"):
+        write(diffusion_models(process_house) / f".{target.stem}.{job_id}{ending}", b"half")
+    process_house.runtime.queue.cancel(job_id)
+    assert process_house.finished(job_id).status == "cancelled"
+    assert names_in(diffusion_models(process_house)) == before
 
 
 def test_a_folder_that_cannot_be_written_to_is_refused(house: House, monkeypatch: pytest.MonkeyPatch) -> None:

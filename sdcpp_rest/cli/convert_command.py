@@ -1,4 +1,4 @@
-"""``sdcpp-rest convert``: a model file written anew with another weight type."""
+"""``sdcpp-rest convert``: a model file written anew with another weight type, or a split one merged."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 @click.argument("weight_type", metavar="TYPE")
 @click.option("-o", "--output",
               help="Name of the result in the folder of the model's type, or its path in there if it begins with / or "
-              "a dot; ends in .gguf or .safetensors.  [default: INPUT with TYPE in its name]")  # fmt: skip
+              "a dot; ends in .gguf or .safetensors.  [default: INPUT with TYPE in its name; "
+              "merged parts: what their names have in common]")  # fmt: skip
 @click.option("--vae", help="A VAE to put into the result.")
 @click.option("--rules", help="Other types for some tensors: `^vae\\.=f16`, say; the first that fits counts.")
 @click.option("--overwrite", is_flag=True, help="Replace a file that has the result's name.")
@@ -47,6 +48,9 @@ def convert(
 
     INPUT is a name that `sdcpp-rest models` lists, or the path of a file in the model folders; the result lies there
     too. Without a running server no model is loaded for it. Ctrl-C leaves no half file.
+
+    A model that is split into GGUF files (x-00001-of-00003.gguf) becomes one file. With `keep` as TYPE that is all:
+    its weights stay as they are.
     """
     from sdcpp_rest.config import load_config
 

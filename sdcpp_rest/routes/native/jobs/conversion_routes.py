@@ -1,4 +1,4 @@
-"""Conversion of model files over HTTP: other weight types, baked-in VAEs. The job does the work."""
+"""Conversion of model files over HTTP: other weight types, baked-in VAEs, merged parts. The job does the work."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class ConversionAccepted(Answer):
 @transfer
 def convert() -> Response:
     """Write a model file anew with another weight type. Answers with a job id at once; the result is listed when it is
-    whole."""
+    whole. A model that is split into GGUF files becomes one file, with `output_type` `keep` as it is."""
     body, warnings = validate(ConvertBody, read_body())
     sent = body.sent_fields()
     asked = ConvertRequest(**{name: sent[name] for name in sent.keys() & ConvertRequest.model_fields.keys()})

@@ -19,6 +19,7 @@ from pydantic_core import PydanticUndefined
 from sdcpp_rest.core.chat import ActionRequest
 from sdcpp_rest.core.download_source import recognise_source
 from sdcpp_rest.core.job import ACTIVE
+from sdcpp_rest.core.params import KEEP
 from sdcpp_rest.core.prompts import check_prompt
 from sdcpp_rest.errors import Conflict, InvalidRequest, ModelNotFound
 from sdcpp_rest.routes.http.answers import LIMIT_KEYWORD, Text, Wire, examine
@@ -213,9 +214,9 @@ class _Tools:
 
     def convert(self, given: Mapping[str, Any]) -> Checked:
         parameters, notes = self.plain(ConvertBody)({**given, "overwrite": None})
-        types = [entry["id"] for entry in self._options["quantization_types"]]
+        types = [*(entry["id"] for entry in self._options["quantization_types"]), KEEP]
         wanted = parameters["output_type"]
-        if types and wanted not in types:
+        if len(types) > 1 and wanted not in types:
             raise InvalidRequest(f'output_type must be one of {", ".join(types)}, got "{wanted}"', field="output_type")
         kinds = ("checkpoint", "diffusion", "vae", "lora", "clip", "t5", "controlnet", "llm", "taesd")
         return {**parameters, "input_path": self._file(kinds, parameters["input_path"])}, notes

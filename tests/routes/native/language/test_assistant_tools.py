@@ -160,6 +160,8 @@ def test_a_conversion_names_a_file_and_a_type_that_there_are(house: House) -> No
     action, notes = propose(house, "convert", input_path="demo_dit_q8_0", output_type=types[0] if types else "q4_0")
     assert action is not None, notes
     assert action.parameters["input_path"] == DEMO
+    action, notes = propose(house, "convert", input_path="demo_dit_q8_0", output_type="keep")
+    assert action is not None, notes
     for arguments in ({"input_path": "nothing", "output_type": "q4_0"}, {"input_path": DEMO, "output_type": ""}):
         assert propose(house, "convert", **arguments)[0] is None
 

@@ -54,6 +54,7 @@ class WeightType(NamedTuple):
         row = self.row_bytes(shape[0])
         return None if row is None else row * math.prod(shape[1:])
 
+
 def _weight_type(native_name: str, label: str) -> WeightType:
     kind = GGMLQuantizationType[native_name.upper()]
     block_size, block_bytes = GGML_QUANT_SIZES[kind]

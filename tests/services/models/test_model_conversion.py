@@ -226,14 +226,14 @@ def split_demo(house: House, stem: str = "mine") -> str:
 def test_parts_are_merged_into_a_file_that_can_be_loaded(any_house: House, name: str) -> None:
     listed, before = split_demo(any_house), names_in(diffusion_models(any_house))
     with pytest.raises(NotAModel, match="merge them first"):
-        any_house.runtime.library.build_spec(LoadRequest(model_name=listed))
+        build_spec(any_house.runtime.library, LoadRequest(model_name=listed))
     job_id, target = convert(any_house, name, "KEEP")
     job = any_house.finished(job_id)
     assert (job.status, job.error, job.params["output_type"]) == ("completed", None, "keep")
     assert target == diffusion_models(any_house).resolve() / "mine.gguf"
     assert contents_of(target) == contents_of(DEMO_ROOT / "diffusion_models" / DEMO_MODEL)
     assert names_in(diffusion_models(any_house)) == sorted([*before, "mine.gguf", "mine.json"])
-    spec, _ = any_house.runtime.library.build_spec(LoadRequest(model_name="mine.gguf"))
+    spec, _ = build_spec(any_house.runtime.library, LoadRequest(model_name="mine.gguf"))
     assert spec.components.keys() == {"llm", "taesd"}
 
 

@@ -72,11 +72,16 @@ def urls_page() -> str:
 
 
 def cli_page() -> str:
-    """Every command's help."""
+    """Every command's help, as the command line itself shows it."""
     lines = ["# Command line", "", _NOTE.rstrip()]
-    for name, command in [("sdcpp-rest", cli.main), *_commands("sdcpp-rest", cli.main)]:
-        with click.Context(command, info_name=name, max_content_width=100, terminal_width=100) as context:
-            lines += ["", f"## {name}", "", "```", command.get_help(context).rstrip(), "```"]
+    whole = {"max_content_width": 100, "terminal_width": 100, **cli.main.context_settings}
+    with click.Context(cli.main, info_name="sdcpp-rest", **whole) as root:
+        for names, command in [((), cli.main), *_commands((), cli.main)]:
+            # Below its group, from which a command has its options for help.
+            context = root
+            for name, group in zip(names, _below(cli.main, names), strict=True):
+                context = click.Context(group, info_name=name, parent=context)
+            lines += ["", f"## {' '.join(('sdcpp-rest', *names))}", "", "```", command.get_help(context).rstrip(), "```"]
     return "\n".join(lines) + "\n"
 
 
@@ -106,12 +111,22 @@ def _model(path: str) -> type[BaseModel]:
     return found
 
 
-def _commands(prefix: str, group: click.Group) -> list[tuple[str, click.Command]]:
-    found: list[tuple[str, click.Command]] = []
+def _commands(names: tuple[str, ...], group: click.Group) -> list[tuple[tuple[str, ...], click.Command]]:
+    found: list[tuple[tuple[str, ...], click.Command]] = []
     for name, command in sorted(group.commands.items()):
-        found.append((f"{prefix} {name}", command))
+        found.append(((*names, name), command))
         if isinstance(command, click.Group):
-            found += _commands(f"{prefix} {name}", command)
+            found += _commands((*names, name), command)
+    return found
+
+
+def _below(group: click.Group, names: tuple[str, ...]) -> list[click.Command]:
+    found: list[click.Command] = []
+    command: click.Command = group
+    for name in names:
+        assert isinstance(command, click.Group)
+        command = command.commands[name]
+        found.append(command)
     return found
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import functools
 import importlib.util
 import re
 import sys
@@ -49,13 +51,82 @@ def test_links_between_pages_lead_somewhere() -> None:
     assert looked >= 5
 
 
+PAGES_ABOUT_THE_CODE = (ROOT / "docs" / "architecture.md", ROOT / "CONTRIBUTING.md")
+_FILE = (
+    r"(?:cli|config|core|engine|native|routes|services|store|web|tests|tools)/[\w/]+\.(?:py|cpp)|runtime\.py|errors\.py"
+)
+# What stands in backticks and is no name of the code: files, settings, commands, headers, words of the wire.
+_WORD = re.compile(r"^_?[A-Za-z]\w*(?:\.\w+)*$")
+
+
+def source(name: str) -> Path:
+    return ROOT / name if name.startswith(("tests/", "tools/")) else ROOT / "sdcpp_rest" / name
+
+
+@functools.cache
+def names_in(path: Path) -> frozenset[str]:
+    """Every name that a file defines: functions, classes, ``Class.method``, attributes, constants, arguments."""
+    if path.suffix != ".py":
+        return frozenset(re.findall(r"\w+", path.read_text(encoding="utf-8")))
+    found: set[str] = set()
+
+    def walk(node: ast.AST, prefix: str) -> None:
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+                found.update((child.name, prefix + child.name))
+                walk(child, f"{child.name}." if isinstance(child, ast.ClassDef) else prefix)
+                continue
+            if isinstance(child, ast.Name | ast.Attribute) and isinstance(child.ctx, ast.Store):
+                name = child.id if isinstance(child, ast.Name) else child.attr
+                found.update((name, prefix + name))
+            if isinstance(child, ast.arg):
+                found.add(child.arg)
+            walk(child, prefix)
+
+    walk(ast.parse(path.read_text(encoding="utf-8")), "")
+    return frozenset(found)
+
+
+def stale_names(page: str) -> list[str]:
+    """Names that a page gives after a file and that the file does not have.
+
+    A name belongs to the file named before it in its sentence, as in ``a.py: Name`` or ``a.py ... (`name`)``.
+    """
+    stale = []
+    for sentence in re.split(r"(?<=[.;])\s+(?=[A-Z0-9`])|\n\s*\n|\n\d+\. |\n- |\|", page):
+        file: Path | None = None
+        for token in re.findall(r"`([^`\n]+)`", sentence):
+            matched = re.fullmatch(rf"({_FILE})(?:: (.+))?", token)
+            if matched:
+                file = source(matched[1])
+                token = matched[2] or ""
+            names = [token] if matched else [token] if "_" in token or re.match(r"^[A-Z][a-z]+[A-Z]", token) else []
+            for name in names:
+                is_name = _WORD.match(name) is not None and not name.endswith((".py", ".md", ".h"))
+                if file is not None and file.exists() and is_name and name not in names_in(file):
+                    stale.append(f"{file.relative_to(ROOT)}: {name}")
+    return stale
+
+
 def test_every_source_file_that_the_docs_name_exists() -> None:
     looked = 0
-    for page in (ROOT / "docs" / "architecture.md", ROOT / "CONTRIBUTING.md"):
-        for name in re.findall(
-            r"`((?:core|store|services|engine|native|routes|tests)/[\w/]+\.(?:py|cpp))", page.read_text()
-        ):
+    for page in PAGES_ABOUT_THE_CODE:
+        for name in re.findall(rf"`({_FILE})[`:]", page.read_text(encoding="utf-8")):
             looked += 1
-            path = ROOT / name if name.startswith("tests/") else ROOT / "sdcpp_rest" / name
-            assert path.exists(), f"{page.name}: {name}"
-    assert looked >= 20
+            assert source(name).exists(), f"{page.name}: {name}"
+    assert looked >= 25
+
+
+def test_every_name_that_the_docs_give_after_a_file_is_in_it() -> None:
+    text = "\n\n".join(page.read_text(encoding="utf-8") for page in PAGES_ABOUT_THE_CODE)
+    assert len(re.findall(rf"`(?:{_FILE}): \w", text)) >= 10
+    assert stale_names(text) == []
+
+
+def test_a_name_that_is_gone_is_noticed() -> None:
+    assert stale_names("`web/app.py: create_app` makes it.") == []
+    assert stale_names("`web/app.py: make_app` makes it.") == ["sdcpp_rest/web/app.py: make_app"]
+    assert stale_names("`services/submission/submission_checks.py`: its bounds in `_check_numbers`") == [
+        "sdcpp_rest/services/submission/submission_checks.py: _check_numbers"
+    ]
+    assert stale_names("`core/job.py: Job.nothing`") == ["sdcpp_rest/core/job.py: Job.nothing"]

@@ -17,6 +17,7 @@ from sdcpp_rest.errors import InvalidRequest, NoUpscalerLoaded
 from sdcpp_rest.runtime import DEMO_ROOT
 from sdcpp_rest.services.models.load_specs import LoadRequest, build_spec
 from sdcpp_rest.services.submission.picture_checks import PictureChecks, Settled
+from sdcpp_rest.services.submission.submission_checks import check_sampling
 from tests import model_files
 from tests.services.conftest import House, config_below, spec_named
 
@@ -48,6 +49,7 @@ def settle(
 ) -> Settled:
     checks = PictureChecks(house.config.limits, house.runtime.library, house.runtime.upscalers)
     params = ImageParams(**{"prompt": "a man img on a beach", "width": 64, "height": 64, **fields})
+    check_sampling(params, house.config.limits)
     return checks.settle(params, spec or model(), images or {}, embedding_name=embedding_name)
 
 

@@ -13,7 +13,7 @@ from sdcpp_rest.config import LimitsConfig
 from sdcpp_rest.core.load_spec import FileRef, LoadOptions, LoadSpec
 from sdcpp_rest.core.params import LoraUse, VideoParams
 from sdcpp_rest.errors import InvalidRequest
-from sdcpp_rest.services.submission import video_checks
+from sdcpp_rest.services.submission import submission_checks, video_checks
 from sdcpp_rest.services.submission.video_checks import SettledVideo, settle_video
 from tests import model_files
 
@@ -63,7 +63,9 @@ def spec_of(
 
 def settle(spec: LoadSpec, *roles: str, limits: Any = None, **asked: Any) -> SettledVideo:
     params = VideoParams.model_validate({"prompt": "a cat", **asked})
-    return settle_video(params, spec, dict.fromkeys(roles, PICTURE), asked, limits or LimitsConfig(), None)
+    limits = limits or LimitsConfig()
+    submission_checks.check_sampling(params, limits)
+    return settle_video(params, spec, dict.fromkeys(roles, PICTURE), asked, limits, None)
 
 
 # --- numbers ----------------------------------------------------------------------------------------------------------

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pydantic import ConfigDict, Field
 
+from sdcpp_rest.core.params import ConvertParams
 from sdcpp_rest.routes.http.answers import Flag, Text, Wire
+from sdcpp_rest.routes.http.mirrored_fields import mirror
 
 
 class ConvertBody(Wire):
@@ -34,8 +36,10 @@ class ConvertBody(Wire):
         "out: the model's name with the type in it, or the name that merged parts have in common.",
     )
     vae_path: Text = Field("", max_length=4096, description="A VAE to put into the result.")
-    tensor_type_rules: Text = Field(
-        "", max_length=2000, description="Other types for some tensors: `^vae\\.=f16`, say; the first that fits counts."
+    tensor_type_rules: Text = mirror(
+        ConvertParams,
+        "tensor_type_rules",
+        "Other types for some tensors: `^vae\\.=f16`, say; the first that fits counts.",
     )
     overwrite: Flag = Field(False, description="Replace a file that has the result's name.")
     title: Text = Field("", max_length=200, description="A name for lists; found by their search.")

@@ -42,8 +42,10 @@ def check_types(kind: type[F], values: Mapping[str, Any]) -> F:
     try:
         return kind.model_validate(values)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False)[0]
+        first = error.errors(include_url=False)[0]
         field = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "literal_error":
+            raise out_of_range(field, first["input"], f"one of {first['ctx']['expected']}") from None
         raise InvalidRequest(f"{field}: {first['msg']}", field=field) from None
 
 

@@ -78,14 +78,8 @@ NARROWER = {
     "ConvertBody.output_type",
 }  # fmt: skip
 """Where a wire model allows less than the parameters do."""
-WIDER = {
-    "CacheOptionsBody.scm_mask", "LoadOptionsBody.chroma_t5_mask_pad", "LoadOptionsBody.max_vram",
-    "LoadOptionsBody.n_threads", "LoadOptionsBody.tensor_type_rules", "LoadOptionsBody.vae_tile_size_x",
-    "LoadOptionsBody.vae_tile_size_y", "VariationForm.prompt",
-    # A negative one means "as cfg_scale", and never reaches the parameters.
-    "Txt2ImgBody.img_cfg_scale", "Img2ImgBody.img_cfg_scale",
-}  # fmt: skip
-"""Where a wire model publishes more than the parameters allow; the checks refuse the rest."""
+WIDER = {"Txt2ImgBody.img_cfg_scale", "Img2ImgBody.img_cfg_scale"}
+"""Where one publishes more: a negative one means "as cfg_scale", and never reaches the parameters."""
 
 
 # --- what is published ------------------------------------------------------------------------------------------------

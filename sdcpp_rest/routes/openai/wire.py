@@ -164,7 +164,7 @@ class VariationForm(SharedWishes):
     """Of which picture to make variations, as a form."""
 
     image: str = Field(description="The picture.", json_schema_extra={"format": "binary"})
-    prompt: Text = Field("", description="Beyond OpenAI's API. What the picture shows.")
+    prompt: Text = mirror(ImageParams, "prompt", "Beyond OpenAI's API. What the picture shows.", default="")
     strength: Number = mirror(ImageParams, "strength", "Beyond OpenAI's API. How much is drawn anew.", default=0.6)
 
 

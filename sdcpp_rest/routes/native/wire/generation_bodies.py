@@ -72,7 +72,6 @@ class CacheOptionsBody(Wire):
         CacheOptions,
         "scm_mask",
         "dbcache, cache_dit: for each step 1 (computed) or 0 (may be reused), separated by commas.",
-        max_length=None,
         examples=["1,1,0,1"],
     )
     scm_policy_dynamic: Flag = optional("dbcache, cache_dit: also compute steps that may be reused when they change.")

@@ -15,7 +15,7 @@ from sdcpp_rest.services.models.load_specs import LoadRequest
 class LoadOptionsBody(Wire):
     """How to load. What is left out is the model's own choice (its sidecar file), else the default."""
 
-    n_threads: Integer = mirror(LoadOptions, "n_threads", "CPU threads; -1: as many as physical cores.", le=1024)
+    n_threads: Integer = mirror(LoadOptions, "n_threads", "CPU threads; -1: as many as physical cores.")
     keep_clip_on_cpu: Flag = Field(True, description="Keep text encoders in main memory.")
     keep_vae_on_cpu: Flag = Field(False, description="Keep the VAE in main memory.")
     keep_controlnet_on_cpu: Flag = Field(False, description="Keep the ControlNet in main memory.")
@@ -35,30 +35,22 @@ class LoadOptionsBody(Wire):
         LoadOptions, "flow_shift", "Shift of flow models. Default: the model decides.", default=0.0
     )
     weight_type: Text = Field("", description="Convert weights while loading (q8_0, say); empty: as in the file.")
-    tensor_type_rules: Text = mirror(
-        LoadOptions, "tensor_type_rules", "The same by tensor: `^vae\\.=f16`, say.", max_length=10_000
-    )
+    tensor_type_rules: Text = mirror(LoadOptions, "tensor_type_rules", "The same by tensor: `^vae\\.=f16`, say.")
     rng_type: Text = mirror(LoadOptions, "rng_type", "Where noise comes from: std_default, cuda or cpu.")
     sampler_rng_type: Text = mirror(LoadOptions, "sampler_rng_type", "The same for samplers; empty: as rng_type.")
     prediction: Text = mirror(LoadOptions, "prediction", "What the model predicts (eps, v, ...); empty: found out.")
     lora_apply_mode: Text = mirror(LoadOptions, "lora_apply_mode", "auto, immediately or at_runtime.")
     vae_tiling: Flag = Field(False, description="The default of later jobs' vae_tiling.")
-    vae_tile_size_x: Integer = mirror(
-        LoadOptions, "vae_tile_size_x", "The default of later jobs' vae_tile_size_x.", le=65536
-    )
-    vae_tile_size_y: Integer = mirror(
-        LoadOptions, "vae_tile_size_y", "The default of later jobs' vae_tile_size_y.", le=65536
-    )
+    vae_tile_size_x: Integer = mirror(LoadOptions, "vae_tile_size_x", "The default of later jobs' vae_tile_size_x.")
+    vae_tile_size_y: Integer = mirror(LoadOptions, "vae_tile_size_y", "The default of later jobs' vae_tile_size_y.")
     vae_tile_overlap: Number = mirror(LoadOptions, "vae_tile_overlap", "The default of later jobs' vae_tile_overlap.")
     circular_x: Flag = Field(False, description="Pictures whose left and right edges fit together.")
     circular_y: Flag = Field(False, description="Pictures whose upper and lower edges fit together.")
     chroma_use_dit_mask: Flag = Field(True, description="Chroma: mask the diffusion model's padding.")
     chroma_use_t5_mask: Flag = Field(False, description="Chroma: mask the T5's padding.")
-    chroma_t5_mask_pad: Integer = mirror(
-        LoadOptions, "chroma_t5_mask_pad", "Chroma: padding that is not masked.", le=1024
-    )
+    chroma_t5_mask_pad: Integer = mirror(LoadOptions, "chroma_t5_mask_pad", "Chroma: padding that is not masked.")
     qwen_image_zero_cond_t: Flag = Field(False, description="Qwen Image: zero the timestep of the condition.")
-    max_vram: Number = mirror(LoadOptions, "max_vram", "GPU memory to use, in GiB; 0: all of it.", le=None)
+    max_vram: Number = mirror(LoadOptions, "max_vram", "GPU memory to use, in GiB; 0: all of it.")
 
 
 class LoadBody(Wire):

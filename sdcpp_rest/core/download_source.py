@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from typing import Any, Literal
-from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
 
 from pydantic import Field
 
@@ -347,11 +347,6 @@ def _check(found: DownloadSource) -> DownloadSource:
 def file_name_of(url: str) -> str:
     """The last part of an address's path, decoded; empty where there is none."""
     return unquote(urlsplit(url).path.rsplit("/", 1)[-1])
-
-
-def quoted_path(path: str) -> str:
-    """A path of a repository as it stands in an address."""
-    return quote(path, safe="/")
 
 
 def _odd(field: str, text: str, why: str) -> InvalidRequest:

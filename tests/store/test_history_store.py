@@ -3,24 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
-
-import pytest
 
 from sdcpp_rest.core.chat import Action, ActionRequest, Enhancement, SaidMessage
 from sdcpp_rest.store.database import Database
 from sdcpp_rest.store.history_store import Conversation, EnhancementHistory
 
 AT = datetime(2024, 1, 1, 12, 0, 0, 5, tzinfo=timezone.utc)
-
-
-@pytest.fixture
-def db(tmp_path: Path) -> Iterator[Database]:
-    db = Database(tmp_path / "rest.db")
-    yield db
-    db.close()
 
 
 def entry(number: int, **fields: object) -> Enhancement:

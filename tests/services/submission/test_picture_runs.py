@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from sdcpp_rest.core.events import JobStatusChanged
 from sdcpp_rest.errors import Conflict, EngineDied, EngineUnavailable, GenerationFailed, InvalidRequest, QueueFull
 from tests.services.conftest import PATIENCE_SECONDS, Gate, House
 
@@ -41,6 +42,8 @@ def test_all_are_taken_or_none(make_house: Callable[..., House]) -> None:
 @pytest.mark.parametrize(("prompt", "kind"), [("fake:fail", GenerationFailed), ("fake:die", EngineDied)])
 def test_the_first_failure_ends_the_rest(house: House, prompt: str, kind: type[Exception]) -> None:
     jobs = house.runtime.picture_runs.begin("txt2img", {**SMALL, "prompt": prompt}, 3, origin="test")
+    # Paused any earlier, the queue would never start the one that is to fail.
+    house.until(JobStatusChanged, job_id=jobs[0].id, status="processing")
     house.runtime.queue.pause()
     with pytest.raises(kind):
         house.runtime.picture_runs.results(jobs)

@@ -331,7 +331,9 @@ def test_a_stream_that_fails_says_why_and_ends(served: ServedHouse) -> None:
     }
 
 
-def test_who_leaves_a_stream_takes_the_jobs_along(served: ServedHouse) -> None:
+def test_who_leaves_a_stream_takes_the_jobs_along(make_served: Callable[..., ServedHouse]) -> None:
+    # Nothing moves while the gate is closed: the next thing the stream hears of is the heartbeat.
+    served = make_served(events={"heartbeat_seconds": 0.05})
     served.house.gate.clear()
     with served.runtime.bus.subscribe() as mailbox:
         body = {**SMALL, "stream": True, "n": 2}

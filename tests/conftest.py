@@ -18,8 +18,8 @@ PACKAGE = Path(sdcpp_rest.errors.__file__).resolve().parent
 
 
 def pytest_collection_finish() -> None:
-    """Spare the garbage collector what stays until the end: every module and every collected test. To look through all
-    of them at each full collection took a third of a run."""
+    """Spare the garbage collector what stays until the end: every module and every collected test would be looked
+    through at each full collection."""
     gc.collect()
     gc.freeze()
 

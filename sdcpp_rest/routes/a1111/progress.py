@@ -24,7 +24,7 @@ from sdcpp_rest.routes.a1111.reading import read, scope, text_of
 from sdcpp_rest.routes.a1111.wire import A1111CallBody, A1111ProgressQuery
 from sdcpp_rest.routes.http.answers import answer, read_query, runtime
 from sdcpp_rest.routes.http.openapi import documents
-from sdcpp_rest.services.submission.rounds import RoundProgress
+from sdcpp_rest.services.submission.picture_rounds import RoundProgress
 
 if TYPE_CHECKING:
     from sdcpp_rest.runtime import Runtime
@@ -33,6 +33,8 @@ a1111_progress = Blueprint("a1111_progress", __name__)
 
 # What is added so that work which has begun never looks like none.
 _BEGUN = 0.01
+# What clients call the work at hand.
+_NAMES = {"txt2img": "scripts_txt2img", "img2img": "scripts_img2img", "upscale": "extras"}
 _IDLE: dict[str, Any] = {
     "skipped": False,
     "interrupted": False,
@@ -145,7 +147,7 @@ def _state(found: RoundProgress) -> tuple[dict[str, Any], float]:
     number = opened.finished if opened is not None else 0
     if opened is not None and active is not None and active.job.id in opened.job_ids:
         number = opened.job_ids.index(active.job.id)
-    name = opened.name if opened is not None else "scripts_txt2img"
+    name = _NAMES.get(opened.kind if opened is not None else "", "scripts_txt2img")
     state = {
         **_IDLE,
         "job": f"Batch {number + 1} out of {count}" if count > 1 else name,

@@ -27,7 +27,7 @@ from sdcpp_rest.routes.a1111.translate import Translation, TranslationContext, t
 from sdcpp_rest.routes.a1111.wire import A1111Img2Img, A1111Request, A1111Txt2Img
 from sdcpp_rest.routes.http.answers import blocking, json_text, runtime
 from sdcpp_rest.routes.http.openapi import documents
-from sdcpp_rest.services.submission.rounds import Drawn, Round
+from sdcpp_rest.services.submission.picture_rounds import Drawn, Round
 
 if TYPE_CHECKING:
     from sdcpp_rest.runtime import Runtime
@@ -78,8 +78,9 @@ def _generate(body: A1111Request) -> Response:
         return house.submission.picture(plan.kind, asked, images=images, spec=spec, origin="a1111", owner=owner)[0]
 
     _begin_sums(house, spec)
-    with house.rounds.open(owner, f"scripts_{plan.kind}", count, body.force_task_id) as opened:
-        drawn = house.rounds.draw(opened, submit)
+    with house.rounds.open(owner, plan.kind, count, body.force_task_id) as opened:
+        house.rounds.submit(opened, submit)
+        drawn = house.rounds.take_all(opened)
         answer = _compose_answer(house, body, plan, opened, drawn, works, batch, options, spec)
     if body.override_settings and not body.override_settings_restore_afterwards:
         change_options(house, _those_that_stay(house, body))

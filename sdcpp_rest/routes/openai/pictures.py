@@ -5,8 +5,9 @@ Asks the services of the house; every dialect's jobs go through the same ones. K
 
 from __future__ import annotations
 
+import contextlib
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -23,6 +24,7 @@ from sdcpp_rest.services.models.architecture_presets import preset_of
 from sdcpp_rest.services.pictures import edit_pictures
 from sdcpp_rest.services.pictures.input_images import decode_base64
 from sdcpp_rest.services.pictures.picture_formats import encode, texts_of
+from sdcpp_rest.services.submission.picture_rounds import PictureRequest, Round
 
 ORIGIN = "openai"
 Wishes = GenerationWishes | EditWishes | VariationWishes
@@ -96,14 +98,16 @@ def to_submission(house: Runtime, wishes: Wishes, warnings: Sequence[str] = ()) 
     return Asked(wishes, "img2img", params, spec, images, given, tuple(notes))
 
 
-def begin(house: Runtime, asked: Asked) -> tuple[Job, ...]:
-    """The jobs, in the queue. Raises what `Submission.picture` raises, in this dialect's words."""
-    try:
-        return house.picture_runs.begin(
-            asked.kind, asked.params, asked.wishes.n, images=asked.images, spec=asked.spec, origin=ORIGIN
-        )
-    except InvalidRequest as error:
-        raise _in_its_words(error) from None
+@contextlib.contextmanager
+def open_round(house: Runtime, asked: Asked) -> Iterator[Round]:
+    """A round whose jobs are in the queue. Raises what `Submission.picture` raises, in this dialect's words."""
+    request = PictureRequest(asked.kind, asked.params, asked.images, asked.spec)
+    with house.rounds.open(None, asked.kind, asked.wishes.n) as opened:
+        try:
+            house.rounds.submit_series(opened, request, origin=ORIGIN)
+        except InvalidRequest as error:
+            raise _in_its_words(error) from None
+        yield opened
 
 
 def model_for(house: Runtime, name: str) -> LoadSpec:

@@ -35,7 +35,7 @@ from sdcpp_rest.routes.http.multipart import FormFile, parts_of
 from sdcpp_rest.routes.http.openapi import ANY_FILE, EVENT_STREAM, documents
 from sdcpp_rest.routes.openai import translate as words
 from sdcpp_rest.routes.openai.errors import OpenAiError
-from sdcpp_rest.routes.openai.pictures import Asked, Wishes, begin, encode_pictures, recode, to_submission
+from sdcpp_rest.routes.openai.pictures import Asked, Wishes, encode_pictures, open_round, recode, to_submission
 from sdcpp_rest.routes.openai.stream import PictureStream
 from sdcpp_rest.routes.openai.wire import (
     MAX_IMAGES,
@@ -52,6 +52,7 @@ from sdcpp_rest.routes.openai.wire import (
 )
 from sdcpp_rest.services.pictures.picture_links import link_path
 from sdcpp_rest.services.submission.model_choice import PICTURE_MODELS
+from sdcpp_rest.services.submission.picture_rounds import select_completed
 
 openai = Blueprint("openai", __name__)
 
@@ -174,7 +175,8 @@ def _generate(wishes: Wishes, warnings: Sequence[str]) -> Response:
         )
         response.call_on_close(stream.close)
         return response
-    jobs = house.picture_runs.results(begin(house, asked))
+    with open_round(house, asked) as opened:
+        jobs = select_completed(house.rounds.take_all(opened))
     response = answer(_answer_object(asked, jobs))
     response.headers["X-Request-Id"] = jobs[0].id
     return response

@@ -7,10 +7,10 @@ LoRA and a picture that are not there are refused.
 from __future__ import annotations
 
 import base64
+import contextlib
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from sdcpp_rest.core.job import Job
 from sdcpp_rest.core.load_spec import FileRef, LoadSpec
@@ -21,9 +21,9 @@ from sdcpp_rest.routes.http.answers import shorten
 from sdcpp_rest.routes.sdcn.errors import InvalidLora, InvalidModel
 from sdcpp_rest.runtime import Runtime
 from sdcpp_rest.services.models.load_checks import check_loadable
+from sdcpp_rest.services.submission.picture_rounds import PictureKind, PictureRequest
 
 ORIGIN = "sdcn"
-Kind = Literal["txt2img", "img2img"]
 
 # The first of SDCN's own list, which an unknown name becomes.
 _FIRST_SAMPLER = "DPM++ SDE Karras"
@@ -32,17 +32,7 @@ _PREPROCESSORS = {"": "", "none": "", "canny": "canny"}
 _FIELDS = {"control_image": "control_net[0].image"}
 
 
-@dataclass(frozen=True)
-class SdcnAsked:
-    """A request, understood."""
-
-    kind: Kind
-    params: dict[str, Any]
-    spec: LoadSpec
-    images: Mapping[str, str] = field(default_factory=dict)
-
-
-def to_submission(house: Runtime, kind: Kind, body: Mapping[str, Any], *, is_api: bool = False) -> SdcnAsked:
+def to_request(house: Runtime, kind: PictureKind, body: Mapping[str, Any], *, is_api: bool = False) -> PictureRequest:
     """What is to be drawn, with which model. Below /api/sd (``is_api``) prompt and sampler are looked at more closely,
     and a ControlNet may be named.
 
@@ -71,20 +61,20 @@ def to_submission(house: Runtime, kind: Kind, body: Mapping[str, Any], *, is_api
         spec, control = _control(house, spec, body["control_net"])
         images["control_image"] = control.pop("control_image")
         params |= control
-    return SdcnAsked(kind, params, spec, images)
+    return PictureRequest(kind, params, images, spec)
 
 
-def begin(house: Runtime, asked: SdcnAsked) -> Job:
-    """The job, in the queue. Raises what `Submission.picture` raises."""
+@contextlib.contextmanager
+def in_client_words() -> Iterator[None]:
+    """Refusals of the block, with the field called as on the wire."""
     try:
-        (job,) = house.picture_runs.begin(asked.kind, asked.params, images=asked.images, spec=asked.spec, origin=ORIGIN)
+        yield
     except InvalidRequest as error:
         role = str(error.detail.get("field") or "")
         if role not in _FIELDS:
             raise
         message = error.message.replace(role, _FIELDS[role], 1)
         raise type(error)(message, **{**error.detail, "field": _FIELDS[role]}) from None
-    return job
 
 
 def pictures(house: Runtime, job: Job) -> list[str]:

@@ -5,7 +5,7 @@ The pictures come out of the same queue as everybody's.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 from flask import Blueprint, Response
 
@@ -15,7 +15,7 @@ from sdcpp_rest.routes.dialects import SDCN, speak
 from sdcpp_rest.routes.http.answers import answer, blocking, read_body, runtime
 from sdcpp_rest.routes.http.openapi import documents
 from sdcpp_rest.routes.sdcn.errors import SdcnApiError, SdcnInterrogateError
-from sdcpp_rest.routes.sdcn.translate import begin, pictures, to_submission
+from sdcpp_rest.routes.sdcn.translate import ORIGIN, in_client_words, pictures, to_request
 from sdcpp_rest.routes.sdcn.wire import (
     SdcnApiCaption,
     SdcnApiImg2ImgBody,
@@ -26,10 +26,9 @@ from sdcpp_rest.routes.sdcn.wire import (
     SdcnInterrogateBody,
     SdcnStatusBody,
 )
+from sdcpp_rest.services.submission.picture_rounds import PictureKind, select_completed
 
 sdcn = Blueprint("sdcn", __name__)
-
-Kind = Literal["txt2img", "img2img"]
 
 _REFUSALS = (SdcnApiError,)
 _FAILURES = (404, 409, 429, 501, 503)
@@ -38,7 +37,7 @@ _STATUSES = {"pending": 0, "processing": 1, "completed": 2, "failed": 3, "cancel
 INTERROGATORS = ("clip", "deepdanbooru")
 
 
-def sdcn_picture(kind: Kind, body: dict[str, Any]) -> Response:
+def sdcn_picture(kind: PictureKind, body: dict[str, Any]) -> Response:
     """SDCN's answer to a body at the root that is its own; waits for the picture."""
     speak(SDCN)
     return answer({"images": _draw(kind, body, is_api=False)})
@@ -121,16 +120,20 @@ def _describe_picture(body: dict[str, Any]) -> str:
     return describer.caption(image) if model == "clip" else describer.tags(image, describer.style)
 
 
-def _draw(kind: Kind, body: dict[str, Any], *, is_api: bool) -> list[str]:
+def _draw(kind: PictureKind, body: dict[str, Any], *, is_api: bool) -> list[str]:
     house = runtime()
-    job = begin(house, to_submission(house, kind, body, is_api=is_api))
-    (done,) = house.picture_runs.results([job])
+    request = to_request(house, kind, body, is_api=is_api)
+    with in_client_words(), house.rounds.open(None, kind, 1) as opened:
+        house.rounds.submit_series(opened, request, origin=ORIGIN)
+        (done,) = select_completed(house.rounds.take_all(opened))
     return pictures(house, done)
 
 
-def _submit(kind: Kind, body: dict[str, Any]) -> Response:
+def _submit(kind: PictureKind, body: dict[str, Any]) -> Response:
     house = runtime()
-    job = begin(house, to_submission(house, kind, body, is_api=True))
+    request = to_request(house, kind, body, is_api=True)
+    with in_client_words():
+        job, _ = house.submission.picture(kind, request.asked, images=request.images, spec=request.spec, origin=ORIGIN)
     return _wrap({"taskId": job.id, "status": 0, "queuePosition": house.queue.position(job.id) or 0})
 
 

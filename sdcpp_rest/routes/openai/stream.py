@@ -16,12 +16,15 @@ from sdcpp_rest.core.job import Job
 from sdcpp_rest.errors import SdcppRestError
 from sdcpp_rest.routes.http.answers import internal_error, json_text
 from sdcpp_rest.routes.http.pools import Departure
-from sdcpp_rest.routes.openai import translate as words
+from sdcpp_rest.routes.openai.answering import b64, encode_pictures, encode_preview, quality_word, usage
+from sdcpp_rest.routes.openai.drawing import open_round
 from sdcpp_rest.routes.openai.errors import openai_error
-from sdcpp_rest.routes.openai.pictures import Asked, encode_pictures, encode_preview, open_round
+from sdcpp_rest.routes.openai.translate import Asked
 from sdcpp_rest.routes.openai.wire import EditWishes, MadeWishes
-from sdcpp_rest.runtime import Runtime
-from sdcpp_rest.services.submission.picture_rounds import Drawn, select_completed
+from sdcpp_rest.services.jobs.event_bus import EventBus
+from sdcpp_rest.services.path_redaction import PathRedaction
+from sdcpp_rest.services.pictures.outputs import Outputs
+from sdcpp_rest.services.submission.picture_rounds import Drawn, PictureRounds, select_completed
 
 # Only previews count here, and only the newest ones.
 _MAILBOX_EVENTS = 200
@@ -34,17 +37,27 @@ class PictureStream:
     `open_round` raises.
     """
 
-    def __init__(self, house: Runtime, asked: Asked, leaving: Departure) -> None:
-        self._house = house
+    def __init__(
+        self,
+        asked: Asked,
+        leaving: Departure,
+        rounds: PictureRounds,
+        bus: EventBus,
+        outputs: Outputs,
+        redact_paths: PathRedaction,
+    ) -> None:
         self._asked = asked
         self._leaving = leaving
+        self._rounds = rounds
+        self._outputs = outputs
+        self._redact_paths = redact_paths
         self._news: queue.SimpleQueue[None] = queue.SimpleQueue()
         with contextlib.ExitStack() as resources:
             # Before the jobs begin: no preview may be missed.
-            self._mailbox = resources.enter_context(house.bus.subscribe(_MAILBOX_EVENTS))
+            self._mailbox = resources.enter_context(bus.subscribe(_MAILBOX_EVENTS))
             self._mailbox.on_ready(self._wake)
             leaving.on_leaving(self._wake)
-            self._round = resources.enter_context(open_round(house, asked))
+            self._round = resources.enter_context(open_round(rounds, asked))
             self._resources = resources.pop_all()
         self.jobs = tuple(self._round.jobs)
         self._kept: dict[str, list[JobPreview]] = {job.id: [] for job in self.jobs}
@@ -73,15 +86,13 @@ class PictureStream:
         except Exception as error:
             self._resources.close()
             fault = error if isinstance(error, SdcppRestError) else internal_error(error, "a stream of pictures")
-            fault.message, fault.detail = (
-                self._house.redact_paths(fault.message),
-                self._house.redact_paths.in_values(fault.detail),
-            )
+            fault.message = self._redact_paths(fault.message)
+            fault.detail = self._redact_paths.in_values(fault.detail)
             yield _event("error", {"type": "error", **openai_error(fault)})
 
     def _one(self, index: int) -> Generator[str, None, Drawn | None]:
         """The events of one picture; its end, or ``None`` when the client has left."""
-        job, ending = self.jobs[index], self._house.rounds.ending(self._round, index)
+        job, ending = self.jobs[index], self._rounds.ending(self._round, index)
         ending.add_done_callback(lambda _: self._wake())
         shown = 0
         while True:
@@ -95,11 +106,11 @@ class PictureStream:
             self._news.get()
         if self._leaving.has_left:
             return None
-        drawn = self._house.rounds.take(self._round, index)
+        drawn = self._rounds.take(self._round, index)
         # One that was cancelled has none.
-        for file in encode_pictures(self._house, self._asked, [drawn.job]):
-            usage = words.usage([drawn.job], self._asked.given)
-            yield self._event_text("completed", drawn.job, b64_json=words.b64(file), usage=usage)
+        for file in encode_pictures(self._outputs, self._asked, [drawn.job]):
+            counted = usage([drawn.job], self._asked.given)
+            yield self._event_text("completed", drawn.job, b64_json=b64(file), usage=counted)
         return drawn
 
     @property
@@ -120,7 +131,7 @@ class PictureStream:
 
     def _partial(self, preview: JobPreview, job: Job, index: int) -> str:
         file = encode_preview(self._asked, preview.jpeg, (job.params["width"], job.params["height"]))
-        return self._event_text("partial_image", job, b64_json=words.b64(file), partial_image_index=index)
+        return self._event_text("partial_image", job, b64_json=b64(file), partial_image_index=index)
 
     def _event_text(self, what: str, job: Job, *, b64_json: str, **more: Any) -> str:
         verb = "image_edit" if isinstance(self._asked.wishes, EditWishes) else "image_generation"
@@ -132,7 +143,7 @@ class PictureStream:
                 "b64_json": b64_json,
                 "created_at": int(time.time()),
                 "size": f"{job.params['width']}x{job.params['height']}",
-                "quality": words.quality_word(self._asked.wishes),
+                "quality": quality_word(self._asked.wishes),
                 "background": "opaque",
                 "output_format": self._asked.output_format,
                 **more,

@@ -9,7 +9,7 @@ from pydantic import Field
 from sdcpp_rest.errors import SdcppRestError
 from sdcpp_rest.routes.http.openapi import Answer
 
-# Its own words for what clients look at; everything else keeps the house's.
+# Its own words for what clients look at; everything else keeps the server's.
 _CODES = {
     "invalid_request": "invalid_value",
     "not_authenticated": "invalid_api_key",

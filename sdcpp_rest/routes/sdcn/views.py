@@ -5,17 +5,18 @@ The pictures come out of the same queue as everybody's.
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
 from flask import Blueprint, Response
 
-from sdcpp_rest.core.job import FINISHED
+from sdcpp_rest.core.job import FINISHED, Job
 from sdcpp_rest.errors import JobNotFound, NotFound
 from sdcpp_rest.routes.dialects import SDCN, speak
 from sdcpp_rest.routes.http.answers import answer, blocking, read_body, runtime
 from sdcpp_rest.routes.http.openapi import documents
 from sdcpp_rest.routes.sdcn.errors import SdcnApiError, SdcnInterrogateError
-from sdcpp_rest.routes.sdcn.translate import ORIGIN, in_client_words, pictures, to_request
+from sdcpp_rest.routes.sdcn.translate import TranslationContext, in_client_words, to_request
 from sdcpp_rest.routes.sdcn.wire import (
     SdcnApiCaption,
     SdcnApiImg2ImgBody,
@@ -29,6 +30,8 @@ from sdcpp_rest.routes.sdcn.wire import (
 from sdcpp_rest.services.submission.picture_rounds import PictureKind, select_completed
 
 sdcn = Blueprint("sdcn", __name__)
+
+ORIGIN = "sdcn"
 
 _REFUSALS = (SdcnApiError,)
 _FAILURES = (404, 409, 429, 501, 503)
@@ -89,17 +92,13 @@ def sdcn_api_img2img_later() -> Response:
 @blocking
 def sdcn_api_status() -> Response:
     """Tell where a submitted picture stands, as SDCN's later API does. With the picture, when it is there."""
-    wanted = read_body().get("taskId")
+    running, wanted = runtime(), read_body().get("taskId")
     try:
-        job = runtime().queue.get(wanted if isinstance(wanted, str) else "")
+        job = running.queue.get(wanted if isinstance(wanted, str) else "")
     except JobNotFound:
         return _wrap(None)
-    shown = {
-        "taskId": job.id,
-        "status": _STATUSES[job.status],
-        "queuePosition": runtime().queue.position(job.id) or 0,
-    }
-    return _wrap({**shown, "images": pictures(runtime(), job)} if job.status in FINISHED else shown)
+    shown = {"taskId": job.id, "status": _STATUSES[job.status], "queuePosition": running.queue.position(job.id) or 0}
+    return _wrap({**shown, "images": _read_pictures(job)} if job.status in FINISHED else shown)
 
 
 @sdcn.post("/api/sd/interrogate")
@@ -121,20 +120,40 @@ def _describe_picture(body: dict[str, Any]) -> str:
 
 
 def _draw(kind: PictureKind, body: dict[str, Any], *, is_api: bool) -> list[str]:
-    house = runtime()
-    request = to_request(house, kind, body, is_api=is_api)
-    with in_client_words(), house.rounds.open(None, kind, 1) as opened:
-        house.rounds.submit_series(opened, request, origin=ORIGIN)
-        (done,) = select_completed(house.rounds.take_all(opened))
-    return pictures(house, done)
+    rounds = runtime().rounds
+    request = to_request(kind, body, _make_context(), is_api=is_api)
+    with in_client_words(), rounds.open(None, kind, 1) as opened:
+        rounds.submit_series(opened, request, origin=ORIGIN)
+        (done,) = select_completed(rounds.take_all(opened))
+    return _read_pictures(done)
 
 
 def _submit(kind: PictureKind, body: dict[str, Any]) -> Response:
-    house = runtime()
-    request = to_request(house, kind, body, is_api=True)
+    running = runtime()
+    request = to_request(kind, body, _make_context(), is_api=True)
     with in_client_words():
-        job, _ = house.submission.picture(kind, request.asked, images=request.images, spec=request.spec, origin=ORIGIN)
-    return _wrap({"taskId": job.id, "status": 0, "queuePosition": house.queue.position(job.id) or 0})
+        job, _ = running.submission.picture(
+            kind, request.asked, images=request.images, spec=request.spec, origin=ORIGIN
+        )
+    return _wrap({"taskId": job.id, "status": 0, "queuePosition": running.queue.position(job.id) or 0})
+
+
+def _make_context() -> TranslationContext:
+    running = runtime()
+    options = running.options()
+    return TranslationContext(
+        limits=running.config.limits,
+        choice=running.model_choice,
+        samplers=options["samplers"],
+        schedulers=options["schedulers"],
+        library=running.library,
+    )
+
+
+def _read_pictures(job: Job) -> list[str]:
+    """A finished job's files, base64."""
+    outputs = runtime().outputs
+    return [base64.b64encode(outputs.path_of(path).read_bytes()).decode("ascii") for path in job.outputs]
 
 
 def _wrap(content: Any) -> Response:

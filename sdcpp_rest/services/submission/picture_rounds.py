@@ -22,9 +22,9 @@ import contextlib
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -154,28 +154,30 @@ class PictureRounds:
                 self._cancel(job.id)
                 return
 
-    def submit_series(
-        self, opened: Round, request: PictureRequest, *, origin: str, warnings: Collection[str] = ()
-    ) -> None:
+    def submit_pictures(self, opened: Round, request_of: Callable[[int], PictureRequest], *, origin: str) -> None:
+        """Submit the round's jobs as ``request_of(k)`` describes each. Raises what `Submission.picture` raises."""
+
+        def submit_one(k: int) -> Job:
+            one = request_of(k)
+            return self._submission.picture(
+                one.kind, one.asked, images=one.images, spec=one.spec, origin=origin, owner=opened.owner
+            )[0]
+
+        self.submit(opened, submit_one)
+
+    def submit_series(self, opened: Round, request: PictureRequest, *, origin: str) -> None:
         """Submit the round's jobs as one picture each, whose seeds follow each other; nothing else differs.
 
         The library decodes a batch only at its end: so the pictures come one by one. Raises what `Submission.picture`
         raises.
         """
 
-        def submit_one(k: int) -> Job:
+        def request_of(k: int) -> PictureRequest:
+            # The first may have been left to chance: the others count on from what it got.
             seed = {"seed": int(opened.jobs[0].params["seed"]) + k} if k else {}
-            return self._submission.picture(
-                request.kind,
-                {**request.asked, **seed},
-                images=request.images,
-                spec=request.spec,
-                origin=origin,
-                owner=opened.owner,
-                warnings=warnings,
-            )[0]
+            return replace(request, asked={**request.asked, **seed})
 
-        self.submit(opened, submit_one)
+        self.submit_pictures(opened, request_of, origin=origin)
 
     def ending(self, opened: Round, index: int) -> Future[Job]:
         """What `take` waits for, for those who have other things to wait for besides. Raises JobNotFound."""

@@ -60,9 +60,8 @@ from sdcpp_rest.services.submission.model_choice import ModelChoice
 from sdcpp_rest.services.submission.model_titles import ModelTitles
 from sdcpp_rest.services.submission.picture_checks import PictureChecks
 from sdcpp_rest.services.submission.picture_enlarging import PictureEnlarging
-from sdcpp_rest.services.submission.picture_runs import PictureRuns
+from sdcpp_rest.services.submission.picture_rounds import PictureRounds
 from sdcpp_rest.services.submission.picture_submission import Submission
-from sdcpp_rest.services.submission.rounds import Rounds
 from sdcpp_rest.services.submission.sampling_intake import SamplingIntake
 from sdcpp_rest.services.submission.upscale_submission import UpscaleSubmission
 from sdcpp_rest.services.submission.video_submission import VideoSubmission
@@ -181,14 +180,13 @@ class Runtime:
             PictureChecks(config.limits, self.library, self.upscalers, self._all_memory_bytes),
             self.job_entry,
         )
-        self.picture_runs = PictureRuns(self.submission, self.queue)
+        self.rounds = PictureRounds(self.submission, self.queue, active)
         self.model_choice = ModelChoice(self.library, self.models, self.hashes)
         self.video_submission = VideoSubmission(
             self.models, self.sampling_intake, self.job_entry, self._all_memory_bytes
         )
         self.conversions = Conversions(self.queue, self.library)
         self.upscale_submission = UpscaleSubmission(config, self.queue, self.upscalers, self.outputs, self.job_entry)
-        self.rounds = Rounds(self.queue, active)
         self.titles = ModelTitles(self.library, self.hashes, self.models, self.model_choice)
         self.enlarging = PictureEnlarging(
             self.upscale_submission, self.upscalers, self.rounds, self.outputs, config.limits.upscaled_side

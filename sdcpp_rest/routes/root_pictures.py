@@ -1,4 +1,4 @@
-"""Picture jobs of the native API: the views that hand what was asked for to the submission service, in the house's
+"""Picture jobs of the native API: the views that hand what was asked for to the submission service, in native
 words, and bring its refusals back in the client's."""
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def _submit(kind: Literal["txt2img", "img2img"], body: Txt2ImgBody, warnings: li
 
 
 def to_params(body: Txt2ImgBody) -> tuple[dict[str, Any], dict[str, str]]:
-    """What was asked in the house's words, and the images by role."""
+    """What was asked in native words, and the images by role."""
     sent = body.sent_fields()
     images = {f"ref_images.{index}": image for index, image in enumerate(body.ref_images)}
     images |= {f"pm_id_images.{index}": image for index, image in enumerate(body.pm_id_images)}

@@ -175,6 +175,34 @@ def routes_spell_their_whole_path(path: str, tree: ast.Module) -> Complaints:
                         yield f"{node.name} (line {node.lineno})"
 
 
+def routes_take_what_they_need(path: str, tree: ast.Module) -> Complaints:
+    """A function of routes that takes the whole runtime does not say what it needs; a view has it at hand."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef) and path.startswith("sdcpp_rest/routes/"):
+            for argument in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs):
+                if argument.annotation is not None and "Runtime" in ast.unparse(argument.annotation).split("."):
+                    yield f"{node.name} (line {node.lineno})"
+
+
+DIALECTS = ("a1111", "openai", "sdcn")
+MAX_VIEW_LINES = 15
+
+
+def views_of_dialects_are_short(path: str, tree: ast.Module) -> Complaints:
+    """They read, translate, draw and answer; how that is done is told where it belongs."""
+    if not path.startswith(tuple(f"sdcpp_rest/routes/{name}/" for name in DIALECTS)):
+        return
+    for node in ast.walk(tree):
+        is_view = isinstance(node, ast.FunctionDef) and any(
+            isinstance(mark, ast.Call) and ast.unparse(mark.func) == "documents" for mark in node.decorator_list
+        )
+        if isinstance(node, ast.FunctionDef) and is_view:
+            code = node.body[1:] if ast.get_docstring(node) else node.body
+            lines = (node.end_lineno or 0) - code[0].lineno + 1 if code else 0
+            if lines > MAX_VIEW_LINES:
+                yield f"{node.name} has {lines} lines"
+
+
 BROKEN: dict[Rule, tuple[str, str]] = {
     flask_stays_in_routes: ("sdcpp_rest/services/x.py", "import flask"),
     sql_stays_in_the_store: ("sdcpp_rest/services/x.py", "from sqlalchemy import select"),
@@ -193,6 +221,11 @@ BROKEN: dict[Rule, tuple[str, str]] = {
     nothing_is_pickled: ("sdcpp_rest/engine/x.py", "import pickle"),
     errors_are_not_told_by_their_text: ("sdcpp_rest/web/app.py", "if 'x' in str(error): pass"),
     routes_spell_their_whole_path: ("sdcpp_rest/routes/x.py", "@bp.get(PREFIX + '/x')\ndef view(): ..."),
+    routes_take_what_they_need: ("sdcpp_rest/routes/x.py", "def f(running: Runtime): ..."),
+    views_of_dialects_are_short: (
+        "sdcpp_rest/routes/sdcn/x.py",
+        "@documents({})\ndef view():\n" + "    x = 1\n" * (MAX_VIEW_LINES + 1),
+    ),
 }
 
 
@@ -220,6 +253,13 @@ def test_folder_and_file_name_are_unique() -> None:
         assert name not in seen, f"{path} and {seen[name]}"
         seen[name] = path
     assert len(seen) >= 50
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_dialects_have_the_same_files(dialect: str) -> None:
+    """Who knows one dialect finds the way in all; what else a dialect needs comes beside these."""
+    folder = PACKAGE / "routes" / dialect
+    assert {"errors.py", "translate.py", "views.py", "wire.py"} <= {path.name for path in folder.iterdir()}
 
 
 def test_files_stay_short_enough_to_read() -> None:

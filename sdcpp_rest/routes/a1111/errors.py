@@ -20,7 +20,7 @@ from sdcpp_rest.routes.http.answers import optional
 from sdcpp_rest.routes.http.dialect import ErrorShape
 from sdcpp_rest.routes.http.openapi import Answer
 
-# The house's names of fields, in this dialect's.
+# Native names of fields, in this dialect's.
 _FIELDS = {
     "batch_count": "batch_size",
     "sampler": "sampler_name",

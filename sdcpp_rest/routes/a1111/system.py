@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from flask import Blueprint, Response
@@ -26,20 +27,7 @@ def a1111_memory() -> Response:
     used = memory["server"]["rss_bytes"] + (memory["engine"]["rss_bytes"] or 0)
     ram = {"free": system["available_bytes"], "used": used, "total": system["total_bytes"]}
     gpu = next((device for device in memory["devices"] if device["is_gpu"]), None)
-    if gpu is None:
-        return answer({"ram": ram, "cuda": {"error": "no GPU"}})
-    held = gpu["total_bytes"] - gpu["free_bytes"]
-    counted = {"current": held, "peak": held}
-    nothing = {"current": 0, "peak": 0}
-    cuda: dict[str, Any] = {
-        "system": {"free": gpu["free_bytes"], "used": held, "total": gpu["total_bytes"]},
-        "active": counted,
-        "allocated": counted,
-        "reserved": counted,
-        "inactive": nothing,
-        "events": {"retries": 0, "oom": 0},
-    }
-    return answer({"ram": ram, "cuda": cuda})
+    return answer({"ram": ram, "cuda": {"error": "no GPU"} if gpu is None else _cuda_object(gpu)})
 
 
 @a1111_system.post("/sdapi/v1/unload-checkpoint")
@@ -117,6 +105,19 @@ def a1111_train_embedding() -> Response:
 def a1111_train_hypernetwork() -> Response:
     """Refuse to train a hypernetwork: the library does not train."""
     raise _training_refusal()
+
+
+def _cuda_object(gpu: Mapping[str, Any]) -> dict[str, Any]:
+    held = gpu["total_bytes"] - gpu["free_bytes"]
+    counted = {"current": held, "peak": held}
+    return {
+        "system": {"free": gpu["free_bytes"], "used": held, "total": gpu["total_bytes"]},
+        "active": counted,
+        "allocated": counted,
+        "reserved": counted,
+        "inactive": {"current": 0, "peak": 0},
+        "events": {"retries": 0, "oom": 0},
+    }
 
 
 def _training_refusal() -> NotSupported:

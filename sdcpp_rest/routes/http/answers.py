@@ -62,7 +62,7 @@ Model = TypeVar("Model", bound="Wire")
 
 
 def runtime() -> Runtime:
-    """The running house, from within a request."""
+    """The running server, from within a request."""
     return cast("Runtime", current_app.extensions[RUNTIME_KEY])
 
 

@@ -16,8 +16,9 @@ from PIL import Image
 
 from sdcpp_rest.core.events import JobCancelled
 from sdcpp_rest.core.presets import PRESETS
-from sdcpp_rest.routes.openai import pictures
-from sdcpp_rest.routes.openai.pictures import model_for, to_submission
+from sdcpp_rest.routes.openai import translate
+from sdcpp_rest.routes.openai.translate import TranslationContext, model_for, to_request
+from sdcpp_rest.routes.openai.views import make_context
 from sdcpp_rest.routes.openai.wire import EditWishes
 from tests.routes.conftest import PATIENCE_SECONDS, House, ServedHouse
 from tests.services.conftest import copy_demo
@@ -30,6 +31,11 @@ def without_files(shown: dict[str, Any]) -> dict[str, Any]:
     """What can be compared: files and times left out."""
     pictures = [{name: value for name, value in one.items() if name != "b64_json"} for one in shown["data"]]
     return {**shown, "created": 0, "data": pictures}
+
+
+def context_of(house: House) -> TranslationContext:
+    with house.client.application.app_context():
+        return make_context()
 
 
 def form(picture: bytes, **fields: Any) -> dict[str, Any]:
@@ -190,12 +196,12 @@ def test_the_first_models_take_a_picture_for_its_own_mask(house: House, picture:
 def test_models_that_edit_are_shown_the_pictures(
     house: House, picture: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert PRESETS.keys() >= pictures._EDITORS
-    monkeypatch.setattr(pictures, "_EDITORS", frozenset({"Ovis-Image"}))
+    assert PRESETS.keys() >= translate._EDITORS
+    monkeypatch.setattr(translate, "_EDITORS", frozenset({"Ovis-Image"}))
     text = base64.b64encode(picture()).decode()
-    asked = to_submission(house.runtime, EditWishes(prompt="x", image=[text, text]))
+    asked = to_request(EditWishes(prompt="x", image=[text, text]), context_of(house)).request
     assert (asked.kind, sorted(asked.images)) == ("txt2img", ["ref_images.0", "ref_images.1"])
-    masked = to_submission(house.runtime, EditWishes(prompt="x", image=[text, text], mask=text))
+    masked = to_request(EditWishes(prompt="x", image=[text, text], mask=text), context_of(house)).request
     assert (masked.kind, sorted(masked.images)) == ("img2img", ["init_image", "mask_image", "ref_images.0"])
 
 
@@ -205,9 +211,9 @@ def test_a_name_that_nobody_knows_is_the_selected_model(make_house: Callable[...
     house.start()
     selected = house.runtime.models.selected
     for name in ("", "gpt-image-1", "../../etc/passwd", "a/b:c", "demo_dit_q8_0"):
-        assert model_for(house.runtime, name) == selected, name
+        assert model_for(name, context_of(house)) == selected, name
     for name in ("other", "other.gguf", "dall-e-3"):
-        assert model_for(house.runtime, name).model.name == "other.gguf"
+        assert model_for(name, context_of(house)).model.name == "other.gguf"
     answer = house.client.post(GENERATIONS, json={**SMALL, "model": "dall-e-2"})
     assert answer.status_code == 404
     assert answer.get_json()["error"]["param"] == "model"

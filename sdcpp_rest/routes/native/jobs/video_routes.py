@@ -37,7 +37,7 @@ def txt2vid() -> Response:
 
 
 def to_video_params(body: Txt2VidBody) -> tuple[dict[str, Any], dict[str, str]]:
-    """What was asked in the house's words, and the images by role."""
+    """What was asked in native words, and the images by role."""
     asked = {name: value for name, value in body.sent_fields().items() if name in VideoParams.model_fields}
     images = {role: image for role in _BASE64_ROLES if (image := getattr(body, f"{role}_base64"))}
     images |= {f"control_frames.{index}": image for index, image in enumerate(body.control_frames)}

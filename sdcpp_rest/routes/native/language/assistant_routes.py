@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from flask import Blueprint, Response
 from pydantic import ConfigDict, Field
@@ -43,9 +43,7 @@ from sdcpp_rest.routes.native.wire.llm_wire import (
 from sdcpp_rest.services.language.assistant import Delta, Question, Reply
 from sdcpp_rest.services.language.llm_connection import Line
 from sdcpp_rest.services.language.llm_errors import CallEnded, LlmModelNotFound
-
-if TYPE_CHECKING:
-    from sdcpp_rest.runtime import Runtime
+from sdcpp_rest.services.path_redaction import PathRedaction
 
 log = logging.getLogger(__name__)
 
@@ -139,7 +137,8 @@ def chat() -> Response:
     """Say something to the assistant. Its actions were checked and can be carried out as they stand; what it proposed
     wrongly is left out, with a warning."""
     question, warnings = _question()
-    return answer(_reply(runtime(), runtime().assistant.chat(question), warnings))
+    running = runtime()
+    return answer(_reply(running.assistant.chat(question), warnings, running.redact_paths))
 
 
 @assistant.post("/assistant/chat/stream")
@@ -151,13 +150,13 @@ def chat_as_it_comes() -> Response:
     `error` with an `Error`, where it fails midway. What fails before the model begins is answered as usual. Closing
     the connection stops the model."""
     question, warnings = _question()
-    line, house = Line(), runtime()
+    line, running = Line(), runtime()
     departure().on_leaving(line.hang_up)
-    pieces = house.assistant.stream(question, line)
+    pieces = running.assistant.stream(question, line)
     # The first one now: whoever cannot be answered at all gets a status that says so.
     first = next(pieces)
     return Response(
-        _events(house, first, pieces, warnings),
+        _events(first, pieces, warnings, running.redact_paths),
         mimetype=EVENT_STREAM,
         # Proxies collect what they think is a page.
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
@@ -242,10 +241,14 @@ def _question() -> tuple[Question, list[str]]:
             value=size,
             allowed=f"at most {MAX_CONTEXT_BYTES} bytes",
         )
-    return Question(message=body.message, context=context, kinds=action_kinds(runtime())), warnings
+    running = runtime()
+    kinds = action_kinds(running.config.limits, running.options(), running.library, running.queue)
+    return Question(message=body.message, context=context, kinds=kinds), warnings
 
 
-def _events(house: Runtime, first: Delta | Reply, rest: Iterator[Delta | Reply], warnings: list[str]) -> Iterator[str]:
+def _events(
+    first: Delta | Reply, rest: Iterator[Delta | Reply], warnings: list[str], redact_paths: PathRedaction
+) -> Iterator[str]:
     """The stream's text, event by event; runs outside of the request, which Flask has ended by then."""
     try:
         said: Delta | Reply | None = first
@@ -254,7 +257,7 @@ def _events(house: Runtime, first: Delta | Reply, rest: Iterator[Delta | Reply],
                 # Nothing is said yet, but the answer's head can leave.
                 yield _event("delta", {"text": said.text}) if said.text else ": thinking\n\n"
             else:
-                whole = _reply(house, said, warnings)
+                whole = _reply(said, warnings, redact_paths)
                 told = {name: whole[name] for name in ("actions", "warnings") if whole.get(name)}
                 if told:
                     yield _event("actions", {"actions": [], **told})
@@ -264,7 +267,7 @@ def _events(house: Runtime, first: Delta | Reply, rest: Iterator[Delta | Reply],
         if isinstance(error, CallEnded):
             return  # the client left: nobody reads this
         fault = error if isinstance(error, SdcppRestError) else internal_error(error, "POST '/assistant/chat/stream'")
-        fault.message, fault.detail = house.redact_paths(fault.message), house.redact_paths.in_values(fault.detail)
+        fault.message, fault.detail = redact_paths(fault.message), redact_paths.in_values(fault.detail)
         yield _event("error", json.loads(render_native_error("/assistant/chat/stream", fault)[2]))
 
 
@@ -273,8 +276,8 @@ def _event(name: str, value: Any) -> str:
     return f"event: {name}\ndata: {json_text(value)}\n\n"
 
 
-def _reply(house: Runtime, reply: Reply, warnings: list[str]) -> dict[str, Any]:
-    told = [*warnings, *(house.redact_paths(text) for text in reply.warnings)]
+def _reply(reply: Reply, warnings: list[str], redact_paths: PathRedaction) -> dict[str, Any]:
+    told = [*warnings, *(redact_paths(text) for text in reply.warnings)]
     return {
         "success": True,
         "message": reply.message,

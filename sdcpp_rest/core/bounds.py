@@ -133,10 +133,11 @@ def check_value(
         return
     if marks.bounds is not None and not marks.bounds.allow(value, limits):
         raise out_of_range(prefix + name, value, marks.bounds.describe(limits))
-    if marks.each is not None and marks.length is not None:
-        longest, each = marks.length.longest_under(limits), marks.each
+    if marks.each is not None:
+        each, length = marks.each, marks.length or Length()
+        longest = length.longest_under(limits)
         if len(value) > longest or not all(each.allow(item, limits) for item in value):
-            allowed = f"at most {longest} {marks.length.items} {each.describe(limits)}"
+            allowed = f"at most {longest} {length.items} {each.describe(limits)}"
             raise out_of_range(prefix + name, list(value), allowed)
 
 

@@ -9,10 +9,12 @@ from flask import Blueprint, Response
 
 from sdcpp_rest.core.params import ImageParams
 from sdcpp_rest.errors import InvalidRequest
-from sdcpp_rest.routes.http.answers import read_body, runtime, transfer, validate
+from sdcpp_rest.routes.http.answers import runtime
 from sdcpp_rest.routes.http.dialect import Dialect
 from sdcpp_rest.routes.http.openapi import Error, documents
-from sdcpp_rest.routes.http.pools import blocking_when
+from sdcpp_rest.routes.http.pools import blocking_when, transfer
+from sdcpp_rest.routes.http.request_bodies import read_body
+from sdcpp_rest.routes.http.wire_models import validate
 from sdcpp_rest.routes.native.jobs.submitted import answer_accepted, in_client_words
 from sdcpp_rest.routes.native.wire.generation_bodies import Accepted, Img2ImgBody, Txt2ImgBody
 from sdcpp_rest.routes.sdcn.errors import SdcnError

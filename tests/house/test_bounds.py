@@ -28,7 +28,7 @@ from sdcpp_rest.core.params import (
 )
 from sdcpp_rest.errors import InvalidRequest
 from sdcpp_rest.routes.a1111 import wire as a1111
-from sdcpp_rest.routes.http.answers import Integer, Number, Wire
+from sdcpp_rest.routes.http.wire_models import Integer, Number, Wire
 from sdcpp_rest.routes.native.wire import (
     conversion_bodies,
     generation_bodies,
@@ -38,8 +38,8 @@ from sdcpp_rest.routes.native.wire import (
 )
 from sdcpp_rest.routes.openai import wire as openai
 from sdcpp_rest.routes.sdcn import wire as sdcn
+from sdcpp_rest.services.models.load_specs import LoadRequest, build_spec
 from sdcpp_rest.services.models.model_conversion import ConvertRequest
-from sdcpp_rest.services.models.model_library import LoadRequest
 from sdcpp_rest.services.submission.upscale_submission import UpscaleRequest
 from tests import model_files
 from tests.services.conftest import House, config_below, png_text
@@ -313,7 +313,7 @@ def submits(house: House, wan: LoadSpec) -> dict[type[Frozen], Submit]:
     def load(name: str, value: Any) -> object:
         # Not as its file has them: LoRAs cannot be applied immediately to quantized weights.
         options = {"weight_type": "f16", name: value}
-        return runtime.library.build_spec(LoadRequest(model_name=runtime.default_model or "", options=options))
+        return build_spec(runtime.library, LoadRequest(model_name=runtime.default_model or "", options=options))
 
     def convert(name: str, value: Any) -> object:
         asked = {"input_path": runtime.default_model, "output_type": "q4_0", name: value}

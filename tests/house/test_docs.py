@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import functools
 import importlib.util
+import itertools
 import re
 import sys
 from pathlib import Path
@@ -87,10 +88,20 @@ def names_in(path: Path) -> frozenset[str]:
     return frozenset(found)
 
 
+@functools.cache
+def words_of_the_code() -> frozenset[str]:
+    """Every name that any file of the package or the tests defines, and every word in it."""
+    files = [*(ROOT / "sdcpp_rest").rglob("*.py"), *(ROOT / "tests").rglob("*.py")]
+    files.remove(Path(__file__))
+    words = (re.findall(r"[A-Za-z_]\w*", path.read_text(encoding="utf-8")) for path in files)
+    return frozenset(itertools.chain(*words, *(names_in(path) for path in files)))
+
+
 def stale_names(page: str) -> list[str]:
     """Names that a page gives after a file and that the file does not have.
 
-    A name belongs to the file named before it in its sentence, as in ``a.py: Name`` or ``a.py ... (`name`)``.
+    ``a.py: Name`` must be defined there. A name later in the sentence, as in ``a.py ... (`name`)``, may be another
+    file's that the first one calls, but it must be somewhere.
     """
     stale = []
     for sentence in re.split(r"(?<=[.;])\s+(?=[A-Z0-9`])|\n\s*\n|\n\d+\. |\n- |\|", page):
@@ -103,7 +114,10 @@ def stale_names(page: str) -> list[str]:
             names = [token] if matched else [token] if "_" in token or re.match(r"^[A-Z][a-z]+[A-Z]", token) else []
             for name in names:
                 is_name = _WORD.match(name) is not None and not name.endswith((".py", ".md", ".h"))
-                if file is not None and file.exists() and is_name and name not in names_in(file):
+                if file is None or not file.exists() or not is_name:
+                    continue
+                # Right behind the file's name: defined there. Later in the sentence: anywhere, but somewhere.
+                if name not in (names_in(file) if matched else words_of_the_code()):
                     stale.append(f"{file.relative_to(ROOT)}: {name}")
     return stale
 
@@ -126,7 +140,7 @@ def test_every_name_that_the_docs_give_after_a_file_is_in_it() -> None:
 def test_a_name_that_is_gone_is_noticed() -> None:
     assert stale_names("`web/app.py: create_app` makes it.") == []
     assert stale_names("`web/app.py: make_app` makes it.") == ["sdcpp_rest/web/app.py: make_app"]
-    assert stale_names("`services/submission/submission_checks.py`: its bounds in `_check_numbers`") == [
-        "sdcpp_rest/services/submission/submission_checks.py: _check_numbers"
+    assert stale_names("`services/submission/submission_checks.py`: its bounds in `_check_the_numbers`") == [
+        "sdcpp_rest/services/submission/submission_checks.py: _check_the_numbers"
     ]
     assert stale_names("`core/job.py: Job.nothing`") == ["sdcpp_rest/core/job.py: Job.nothing"]

@@ -25,8 +25,9 @@ from sdcpp_rest.routes.a1111.wire import (
     A1111InterrogateBody,
     A1111PictureBody,
 )
-from sdcpp_rest.routes.http.answers import answer, blocking, runtime
+from sdcpp_rest.routes.http.answers import answer, runtime
 from sdcpp_rest.routes.http.openapi import documents
+from sdcpp_rest.routes.http.pools import blocking
 from sdcpp_rest.services.describing.image_tagger import TagStyle
 from sdcpp_rest.services.pictures import picture_formats
 from sdcpp_rest.services.submission.picture_enlarging import Enlargement, PictureEnlarging, blend

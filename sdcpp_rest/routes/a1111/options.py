@@ -10,8 +10,10 @@ from sdcpp_rest.routes.a1111.answers import A1111Dict, A1111Null
 from sdcpp_rest.routes.a1111.choices import open_choices
 from sdcpp_rest.routes.a1111.errors import A1111Error
 from sdcpp_rest.routes.a1111.wire import A1111OptionsBody
-from sdcpp_rest.routes.http.answers import answer, blocking, read_body
+from sdcpp_rest.routes.http.answers import answer
 from sdcpp_rest.routes.http.openapi import documents
+from sdcpp_rest.routes.http.pools import blocking
+from sdcpp_rest.routes.http.request_bodies import read_body
 
 a1111_options = Blueprint("a1111_options", __name__)
 

@@ -23,8 +23,9 @@ from sdcpp_rest.routes.a1111.choices import open_choices
 from sdcpp_rest.routes.a1111.errors import A1111Error
 from sdcpp_rest.routes.a1111.reading import read, scope, text_of
 from sdcpp_rest.routes.a1111.wire import A1111CallBody, A1111ProgressQuery
-from sdcpp_rest.routes.http.answers import answer, read_query, runtime
+from sdcpp_rest.routes.http.answers import answer, runtime
 from sdcpp_rest.routes.http.openapi import documents
+from sdcpp_rest.routes.http.wire_models import read_query
 from sdcpp_rest.services.submission.picture_rounds import RoundProgress
 
 a1111_progress = Blueprint("a1111_progress", __name__)

@@ -12,8 +12,9 @@ from sdcpp_rest.errors import NoModelLoaded, NotSupported
 from sdcpp_rest.routes.a1111 import answers as told
 from sdcpp_rest.routes.a1111.errors import A1111Error
 from sdcpp_rest.routes.a1111.wire import A1111Anything
-from sdcpp_rest.routes.http.answers import answer, blocking, runtime
+from sdcpp_rest.routes.http.answers import answer, runtime
 from sdcpp_rest.routes.http.openapi import documents
+from sdcpp_rest.routes.http.pools import blocking
 
 a1111_system = Blueprint("a1111_system", __name__)
 

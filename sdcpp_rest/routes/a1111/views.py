@@ -11,8 +11,9 @@ from sdcpp_rest.routes.a1111.errors import A1111Error
 from sdcpp_rest.routes.a1111.reading import caller, read
 from sdcpp_rest.routes.a1111.translate import Translator
 from sdcpp_rest.routes.a1111.wire import A1111Img2Img, A1111Request, A1111Txt2Img
-from sdcpp_rest.routes.http.answers import blocking, runtime
+from sdcpp_rest.routes.http.answers import runtime
 from sdcpp_rest.routes.http.openapi import documents
+from sdcpp_rest.routes.http.pools import blocking
 
 a1111_generation = Blueprint("a1111_generation", __name__)
 

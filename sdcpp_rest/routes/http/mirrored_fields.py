@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 from pydantic.fields import FieldInfo
 
 from sdcpp_rest.core.bounds import Marks, marks_of
-from sdcpp_rest.routes.http.answers import AtMost, optional
+from sdcpp_rest.routes.http.wire_models import AtMost, optional
 
 
 def mirror(params: type[BaseModel], name: str, description: str, **differences: Any) -> Any:

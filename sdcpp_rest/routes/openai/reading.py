@@ -15,8 +15,9 @@ from flask import request
 
 from sdcpp_rest.config import LimitsConfig
 from sdcpp_rest.errors import InvalidRequest
-from sdcpp_rest.routes.http.answers import Wire, examine, parse_body
 from sdcpp_rest.routes.http.multipart import FormFile, parts_of
+from sdcpp_rest.routes.http.request_bodies import parse_body
+from sdcpp_rest.routes.http.wire_models import Wire, examine
 from sdcpp_rest.routes.openai.wire import MAX_IMAGES
 
 Model = TypeVar("Model", bound=Wire)

@@ -15,7 +15,8 @@ from sdcpp_rest.core.load_spec import LoadSpec
 from sdcpp_rest.core.params import ImageParams
 from sdcpp_rest.core.sampling_names import sampling_named, scheduler_named
 from sdcpp_rest.errors import InvalidRequest, ModelNotFound, NoModelLoaded
-from sdcpp_rest.routes.http.answers import examine, shorten
+from sdcpp_rest.routes.http.answers import shorten
+from sdcpp_rest.routes.http.wire_models import examine
 from sdcpp_rest.routes.openai.wire import (
     EditWishes,
     GenerationWishes,

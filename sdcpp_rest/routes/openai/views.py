@@ -13,18 +13,10 @@ from pydantic import Field
 
 from sdcpp_rest.core.params import ImageParams
 from sdcpp_rest.errors import InvalidRequest, ModelNotFound, OutputNotFound
-from sdcpp_rest.routes.http.answers import (
-    Integer,
-    Wire,
-    answer,
-    blocking,
-    departure,
-    read_query,
-    runtime,
-    streaming,
-    transfer,
-)
+from sdcpp_rest.routes.http.answers import answer, runtime
 from sdcpp_rest.routes.http.openapi import ANY_FILE, EVENT_STREAM, documents
+from sdcpp_rest.routes.http.pools import blocking, departure, streaming, transfer
+from sdcpp_rest.routes.http.wire_models import Integer, Wire, read_query
 from sdcpp_rest.routes.openai.answering import answer_object, recode
 from sdcpp_rest.routes.openai.drawing import draw
 from sdcpp_rest.routes.openai.errors import OpenAiError

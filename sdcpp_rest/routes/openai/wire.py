@@ -11,9 +11,9 @@ from typing import Any, Literal
 from pydantic import ConfigDict, Field, JsonValue
 
 from sdcpp_rest.core.params import ImageParams
-from sdcpp_rest.routes.http.answers import Flag, Integer, Number, Text, Wire, optional
 from sdcpp_rest.routes.http.mirrored_fields import mirror
 from sdcpp_rest.routes.http.openapi import Answer
+from sdcpp_rest.routes.http.wire_models import Flag, Integer, Number, Text, Wire, optional
 
 Quality = Literal["auto", "low", "medium", "high", "xhigh", "max", "standard", "hd"]
 OutputFormat = Literal["png", "jpeg", "webp"]

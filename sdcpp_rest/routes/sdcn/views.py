@@ -12,9 +12,11 @@ from flask import Blueprint, Response
 
 from sdcpp_rest.core.job import FINISHED, Job
 from sdcpp_rest.errors import JobNotFound, NotFound
-from sdcpp_rest.routes.http.answers import answer, blocking, read_body, runtime
+from sdcpp_rest.routes.http.answers import answer, runtime
 from sdcpp_rest.routes.http.dialect import speak
 from sdcpp_rest.routes.http.openapi import documents
+from sdcpp_rest.routes.http.pools import blocking
+from sdcpp_rest.routes.http.request_bodies import read_body
 from sdcpp_rest.routes.sdcn.errors import SDCN_ERROR, SdcnApiError, SdcnInterrogateError
 from sdcpp_rest.routes.sdcn.translate import TranslationContext, in_client_words, to_request
 from sdcpp_rest.routes.sdcn.wire import (

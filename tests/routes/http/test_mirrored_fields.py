@@ -11,8 +11,8 @@ from sdcpp_rest.config import LimitsConfig
 from sdcpp_rest.core.bounds import Bounds, Length, Words
 from sdcpp_rest.core.frozen import Frozen
 from sdcpp_rest.errors import InvalidRequest
-from sdcpp_rest.routes.http.answers import Integer, Number, Text, Wire, describe_allowed, examine
 from sdcpp_rest.routes.http.mirrored_fields import mirror
+from sdcpp_rest.routes.http.wire_models import Integer, Number, Text, Wire, describe_allowed, examine
 
 LIMITS = LimitsConfig(steps=50, prompt_characters=10)
 

@@ -21,8 +21,9 @@ from markupsafe import Markup
 from pydantic import Field
 
 from sdcpp_rest.errors import OutputNotFound
-from sdcpp_rest.routes.http.answers import Integer, Wire, answer, optional, read_query, runtime
+from sdcpp_rest.routes.http.answers import answer, runtime
 from sdcpp_rest.routes.http.openapi import HTML, Answer
+from sdcpp_rest.routes.http.wire_models import Integer, Wire, optional, read_query
 from sdcpp_rest.services.pictures.outputs import Entry
 from sdcpp_rest.services.pictures.thumbnails import IMAGE_ENDINGS, VIDEO_ENDINGS
 

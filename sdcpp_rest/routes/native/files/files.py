@@ -15,8 +15,10 @@ from flask import Blueprint, Response, request, send_file
 from pydantic import Field
 
 from sdcpp_rest.errors import Conflict, JobNotFound
-from sdcpp_rest.routes.http.answers import Wire, answer, runtime, transfer
+from sdcpp_rest.routes.http.answers import answer, runtime
 from sdcpp_rest.routes.http.openapi import ANY_FILE, HTML, Answer, documents
+from sdcpp_rest.routes.http.pools import transfer
+from sdcpp_rest.routes.http.wire_models import Wire
 from sdcpp_rest.routes.native.files.file_browser import TEMPLATES, Listing, OutputQuery, listing
 
 log = logging.getLogger(__name__)

@@ -7,8 +7,10 @@ from __future__ import annotations
 from flask import Blueprint, Response, request
 from pydantic import Field
 
-from sdcpp_rest.routes.http.answers import Wire, drawing, runtime
+from sdcpp_rest.routes.http.answers import runtime
 from sdcpp_rest.routes.http.openapi import documents
+from sdcpp_rest.routes.http.pools import drawing
+from sdcpp_rest.routes.http.wire_models import Wire
 from sdcpp_rest.services.pictures.thumbnails import stamp_of, thumbnail
 
 thumbs = Blueprint("thumbs", __name__)

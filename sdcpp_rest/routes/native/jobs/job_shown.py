@@ -11,8 +11,9 @@ from pydantic import Field
 from sdcpp_rest.core.events import preview_url
 from sdcpp_rest.core.job import Job, JobKind, JobStatus, Phase, Progress, Timings
 from sdcpp_rest.core.job_filter import JobHead
-from sdcpp_rest.routes.http.answers import Wire, json_text, optional, runtime
+from sdcpp_rest.routes.http.answers import json_text, runtime
 from sdcpp_rest.routes.http.openapi import Answer
+from sdcpp_rest.routes.http.wire_models import Wire, optional
 from sdcpp_rest.services.jobs.job_record import without_paths
 
 _KEPT_TEXTS = 4096

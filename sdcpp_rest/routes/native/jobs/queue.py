@@ -10,8 +10,10 @@ from pydantic import ConfigDict, Field
 
 from sdcpp_rest.core.job import Job
 from sdcpp_rest.errors import Conflict, InvalidRequest, JobNotFound, NotFound
-from sdcpp_rest.routes.http.answers import Text, Wire, answer, optional, read_body, runtime, validate
+from sdcpp_rest.routes.http.answers import answer, runtime
 from sdcpp_rest.routes.http.openapi import Answer, documents
+from sdcpp_rest.routes.http.request_bodies import read_body
+from sdcpp_rest.routes.http.wire_models import Text, Wire, optional, validate
 from sdcpp_rest.routes.native.jobs.job_shown import JobPath, JobShown, live_job_object
 
 queue = Blueprint("queue", __name__)

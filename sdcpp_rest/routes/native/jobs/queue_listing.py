@@ -12,8 +12,9 @@ from pydantic import Field
 from sdcpp_rest.core.job import FINISHED, JobKind, JobStatus, utc_now
 from sdcpp_rest.core.job_filter import ALL_STATUSES, JobFilter, JobHead, SortKey
 from sdcpp_rest.errors import InvalidRequest
-from sdcpp_rest.routes.http.answers import Integer, Text, Wire, json_text, optional, read_query, runtime, shorten
+from sdcpp_rest.routes.http.answers import json_text, runtime, shorten
 from sdcpp_rest.routes.http.openapi import Answer, documents
+from sdcpp_rest.routes.http.wire_models import Integer, Text, Wire, optional, read_query
 from sdcpp_rest.routes.native.jobs.job_shown import JobShown, job_texts
 
 queue_listing = Blueprint("queue_listing", __name__)

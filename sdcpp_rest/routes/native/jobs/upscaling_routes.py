@@ -8,17 +8,11 @@ from flask import Blueprint, Response
 from pydantic import Field
 
 from sdcpp_rest.errors import EngineDied, LoadFailed, ModelNotFound
-from sdcpp_rest.routes.http.answers import (
-    Wire,
-    answer,
-    blocking,
-    optional,
-    read_body,
-    runtime,
-    transfer,
-    validate,
-)
+from sdcpp_rest.routes.http.answers import answer, runtime
 from sdcpp_rest.routes.http.openapi import Answer, documents
+from sdcpp_rest.routes.http.pools import blocking, transfer
+from sdcpp_rest.routes.http.request_bodies import read_body
+from sdcpp_rest.routes.http.wire_models import Wire, optional, validate
 from sdcpp_rest.routes.native.jobs.submitted import answer_accepted
 from sdcpp_rest.routes.native.wire.generation_bodies import Accepted
 from sdcpp_rest.routes.native.wire.model_wire import ModelNotThere

@@ -8,8 +8,11 @@ from flask import Blueprint, Response
 
 from sdcpp_rest.core.params import VideoParams
 from sdcpp_rest.errors import InvalidRequest
-from sdcpp_rest.routes.http.answers import read_body, runtime, transfer, validate
+from sdcpp_rest.routes.http.answers import runtime
 from sdcpp_rest.routes.http.openapi import documents
+from sdcpp_rest.routes.http.pools import transfer
+from sdcpp_rest.routes.http.request_bodies import read_body
+from sdcpp_rest.routes.http.wire_models import validate
 from sdcpp_rest.routes.native.jobs.submitted import answer_accepted, in_client_words
 from sdcpp_rest.routes.native.wire.generation_bodies import Accepted
 from sdcpp_rest.routes.native.wire.video_bodies import Txt2VidBody

@@ -12,22 +12,11 @@ from pydantic import ConfigDict, Field
 
 from sdcpp_rest.core.chat import Action, SaidMessage
 from sdcpp_rest.errors import InvalidRequest, SdcppRestError
-from sdcpp_rest.routes.http.answers import (
-    Text,
-    Wire,
-    answer,
-    blocking,
-    departure,
-    internal_error,
-    json_text,
-    optional,
-    read_body,
-    render_native_error,
-    runtime,
-    streaming,
-    validate,
-)
+from sdcpp_rest.routes.http.answers import answer, internal_error, json_text, render_native_error, runtime
 from sdcpp_rest.routes.http.openapi import EVENT_STREAM, Answer, documents
+from sdcpp_rest.routes.http.pools import blocking, departure, streaming
+from sdcpp_rest.routes.http.request_bodies import read_body
+from sdcpp_rest.routes.http.wire_models import Text, Wire, optional, validate
 from sdcpp_rest.routes.native.language.assistant_tools import action_kinds
 from sdcpp_rest.routes.native.wire.llm_wire import (
     FAILURES,

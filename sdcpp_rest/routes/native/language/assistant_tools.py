@@ -23,7 +23,7 @@ from sdcpp_rest.core.job import ACTIVE
 from sdcpp_rest.core.params import KEEP
 from sdcpp_rest.core.prompts import check_prompt
 from sdcpp_rest.errors import Conflict, InvalidRequest, ModelNotFound
-from sdcpp_rest.routes.http.answers import LIMIT_KEYWORD, Text, Wire, examine
+from sdcpp_rest.routes.http.wire_models import LIMIT_KEYWORD, Text, Wire, examine
 from sdcpp_rest.routes.native.wire.conversion_bodies import ConvertBody
 from sdcpp_rest.routes.native.wire.download_bodies import DownloadBody
 from sdcpp_rest.routes.native.wire.generation_bodies import Img2ImgBody, Txt2ImgBody

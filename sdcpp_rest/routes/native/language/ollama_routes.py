@@ -9,21 +9,11 @@ from pydantic import ConfigDict, Field
 
 from sdcpp_rest.core.chat import Enhancement
 from sdcpp_rest.errors import InvalidRequest
-from sdcpp_rest.routes.http.answers import (
-    AtMost,
-    Integer,
-    Number,
-    Text,
-    Wire,
-    answer,
-    blocking,
-    optional,
-    read_body,
-    read_query,
-    runtime,
-    validate,
-)
+from sdcpp_rest.routes.http.answers import answer, runtime
 from sdcpp_rest.routes.http.openapi import Answer, documents
+from sdcpp_rest.routes.http.pools import blocking
+from sdcpp_rest.routes.http.request_bodies import read_body
+from sdcpp_rest.routes.http.wire_models import AtMost, Integer, Number, Text, Wire, optional, read_query, validate
 from sdcpp_rest.routes.native.wire.llm_wire import (
     FAILURES,
     Done,

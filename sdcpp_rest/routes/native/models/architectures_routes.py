@@ -10,8 +10,10 @@ from pydantic import ConfigDict, Field
 
 from sdcpp_rest.core.catalog import ModelType
 from sdcpp_rest.core.presets import PRESETS, Preset
-from sdcpp_rest.routes.http.answers import Text, Wire, answer, blocking, optional, read_query, runtime
+from sdcpp_rest.routes.http.answers import answer, runtime
 from sdcpp_rest.routes.http.openapi import Answer, documents
+from sdcpp_rest.routes.http.pools import blocking
+from sdcpp_rest.routes.http.wire_models import Text, Wire, optional, read_query
 from sdcpp_rest.services.models.architecture_presets import preset_of
 from sdcpp_rest.services.models.model_detection import Detection, Suggestion
 

@@ -11,20 +11,11 @@ from sdcpp_rest.core.bundles import BUNDLES, Bundle
 from sdcpp_rest.core.catalog import ModelType
 from sdcpp_rest.core.download_source import SourceName
 from sdcpp_rest.errors import InvalidRequest
-from sdcpp_rest.routes.http.answers import (
-    Flag,
-    Integer,
-    Text,
-    Wire,
-    answer,
-    blocking,
-    optional,
-    read_body,
-    read_query,
-    runtime,
-    validate,
-)
+from sdcpp_rest.routes.http.answers import answer, runtime
 from sdcpp_rest.routes.http.openapi import Answer, documents
+from sdcpp_rest.routes.http.pools import blocking
+from sdcpp_rest.routes.http.request_bodies import read_body
+from sdcpp_rest.routes.http.wire_models import Flag, Integer, Text, Wire, optional, read_query, validate
 from sdcpp_rest.routes.native.wire.download_bodies import DownloadBody
 from sdcpp_rest.services.downloads.download_submission import DownloadRequest
 

@@ -11,21 +11,11 @@ from pydantic import Field
 
 from sdcpp_rest.core.catalog import LIST_NAMES, ModelType
 from sdcpp_rest.errors import InvalidRequest
-from sdcpp_rest.routes.http.answers import (
-    Flag,
-    Integer,
-    Text,
-    Wire,
-    answer,
-    blocking,
-    examine,
-    optional,
-    read_query,
-    runtime,
-    uploading,
-)
+from sdcpp_rest.routes.http.answers import answer, runtime
 from sdcpp_rest.routes.http.multipart import FormFile, chunks_of, parts_of
 from sdcpp_rest.routes.http.openapi import Answer, documents
+from sdcpp_rest.routes.http.pools import blocking, uploading
+from sdcpp_rest.routes.http.wire_models import Flag, Integer, Text, Wire, examine, optional, read_query
 from sdcpp_rest.routes.native.wire.model_wire import ModelShown, model_object
 from sdcpp_rest.services.models.fit_estimate import Ask, Fit, Verdict
 from sdcpp_rest.services.models.model_facts import facts_of

@@ -12,18 +12,11 @@ from pydantic import Field
 from sdcpp_rest.core.catalog import ModelType
 from sdcpp_rest.core.load_spec import LoadSpec, ModelKind
 from sdcpp_rest.errors import EngineDied, LoadFailed, ModelNotFound
-from sdcpp_rest.routes.http.answers import (
-    Wire,
-    answer,
-    blocking,
-    json_text,
-    optional,
-    read_body,
-    read_query,
-    runtime,
-    validate,
-)
+from sdcpp_rest.routes.http.answers import answer, json_text, runtime
 from sdcpp_rest.routes.http.openapi import Answer, documents
+from sdcpp_rest.routes.http.pools import blocking
+from sdcpp_rest.routes.http.request_bodies import read_body
+from sdcpp_rest.routes.http.wire_models import Wire, optional, read_query, validate
 from sdcpp_rest.routes.native.wire.load_bodies import LoadBody, LoadQuery, ModelsQuery, UnloadBody, to_request
 from sdcpp_rest.routes.native.wire.model_wire import ModelNotThere, ModelShown, model_object
 from sdcpp_rest.services.models.hashing import ModelHashes

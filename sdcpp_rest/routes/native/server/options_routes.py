@@ -7,8 +7,9 @@ from typing import Any, Literal
 from flask import Blueprint, Response
 from pydantic import Field
 
-from sdcpp_rest.routes.http.answers import Wire, answer, optional, runtime
+from sdcpp_rest.routes.http.answers import answer, runtime
 from sdcpp_rest.routes.http.openapi import Answer, documents
+from sdcpp_rest.routes.http.wire_models import Wire, optional
 from sdcpp_rest.routes.native.wire.generation_defaults import MODE_BODIES, describe_fields, notes
 from sdcpp_rest.routes.native.wire.load_bodies import LoadOptionsBody
 from sdcpp_rest.routes.native.wire.upscaling_bodies import UpscaleBody

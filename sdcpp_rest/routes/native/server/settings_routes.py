@@ -8,19 +8,10 @@ from flask import Blueprint, Response
 from pydantic import ConfigDict, Field
 
 from sdcpp_rest.errors import NotFound, NotSupported
-from sdcpp_rest.routes.http.answers import (
-    Flag,
-    Integer,
-    Text,
-    Wire,
-    answer,
-    optional,
-    read_body,
-    runtime,
-    shorten,
-    validate,
-)
+from sdcpp_rest.routes.http.answers import answer, runtime, shorten
 from sdcpp_rest.routes.http.openapi import Answer, documents
+from sdcpp_rest.routes.http.request_bodies import read_body
+from sdcpp_rest.routes.http.wire_models import Flag, Integer, Text, Wire, optional, validate
 from sdcpp_rest.routes.native.wire.generation_defaults import DEFAULTS_MODELS, all_defaults_model, check_names
 from sdcpp_rest.services.settings.user_settings import MAX_IDLE_MINUTES, MAX_RETENTION_MINUTES, MODES, Mode, Section
 

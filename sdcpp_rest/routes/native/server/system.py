@@ -9,8 +9,9 @@ from markupsafe import Markup
 from pydantic import Field
 
 from sdcpp_rest.core.load_spec import ModelKind
-from sdcpp_rest.routes.http.answers import answer, optional, runtime
+from sdcpp_rest.routes.http.answers import answer, runtime
 from sdcpp_rest.routes.http.openapi import HTML, Answer, documents, page_files
+from sdcpp_rest.routes.http.wire_models import optional
 from sdcpp_rest.services.metrics import CONTENT_TYPE as METRICS_TYPE
 
 system = Blueprint("system", __name__)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pydantic import ConfigDict, Field
 
 from sdcpp_rest.core.params import ConvertParams
-from sdcpp_rest.routes.http.answers import Flag, Text, Wire
 from sdcpp_rest.routes.http.mirrored_fields import mirror
+from sdcpp_rest.routes.http.wire_models import Flag, Text, Wire
 
 
 class ConvertBody(Wire):

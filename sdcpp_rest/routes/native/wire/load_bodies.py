@@ -7,8 +7,8 @@ from typing import Literal
 from pydantic import ConfigDict, Field
 
 from sdcpp_rest.core.load_spec import LoadOptions
-from sdcpp_rest.routes.http.answers import Flag, Integer, Number, Text, Wire, optional
 from sdcpp_rest.routes.http.mirrored_fields import mirror
+from sdcpp_rest.routes.http.wire_models import Flag, Integer, Number, Text, Wire, optional
 from sdcpp_rest.services.models.load_specs import LoadRequest
 
 

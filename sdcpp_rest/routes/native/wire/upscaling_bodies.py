@@ -6,8 +6,8 @@ from pydantic import ConfigDict, Field
 
 from sdcpp_rest.core.load_spec import UpscalerSpec
 from sdcpp_rest.core.params import UpscaleParams
-from sdcpp_rest.routes.http.answers import Integer, Text, Wire
 from sdcpp_rest.routes.http.mirrored_fields import mirror
+from sdcpp_rest.routes.http.wire_models import Integer, Text, Wire
 
 _RED_PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR42mO4IycHAALyARlNudhnAAAAAElFTkSuQmCC"
 

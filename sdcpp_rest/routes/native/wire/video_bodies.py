@@ -5,8 +5,8 @@ from __future__ import annotations
 from pydantic import ConfigDict, Field
 
 from sdcpp_rest.core.params import VideoFormat, VideoParams
-from sdcpp_rest.routes.http.answers import Integer, Number, Text
 from sdcpp_rest.routes.http.mirrored_fields import mirror
+from sdcpp_rest.routes.http.wire_models import Integer, Number, Text
 from sdcpp_rest.routes.native.wire.generation_bodies import SamplingBody
 
 

@@ -10,7 +10,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from sdcpp_rest.core.load_spec import LoadOptions
-from sdcpp_rest.routes.http.answers import pool_of
+from sdcpp_rest.routes.http.pools import pool_of
 from sdcpp_rest.routes.native.wire.load_bodies import LoadBody, LoadOptionsBody, to_request
 from sdcpp_rest.services.models.hashing import ModelHashes
 from sdcpp_rest.web.app import create_app

@@ -219,9 +219,9 @@ def test_a_client_too_slow_for_what_it_must_not_miss_is_cut_off_and_others_are_n
 
 
 def test_the_reason_for_hanging_up_is_told(make_served: Any, next_event: Any, monkeypatch: Any) -> None:
-    from sdcpp_rest.web import asgi
+    from sdcpp_rest.web import native_stream
 
-    monkeypatch.setattr(asgi, "_MAILBOX_EVENTS", 1)
+    monkeypatch.setattr(native_stream, "_MAILBOX_EVENTS", 1)
     served = make_served()
     with served.listen() as connection:
         next_event(connection, "server_status")

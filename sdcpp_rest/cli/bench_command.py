@@ -59,9 +59,9 @@ def _native_seconds(n_threads: int, steps: int, runs: int) -> list[float]:
         runtime = Runtime(config, is_server=False)
         runtime.start()
         try:
-            runtime.models.load(LoadRequest(model_name=DEMO_MODEL))
+            runtime.models.slot.load(LoadRequest(model_name=DEMO_MODEL))
             asked = {"prompt": "a red circle on a blue background", "width": 128, "height": 128, "steps": steps}
-            jobs = [runtime.submission.picture("txt2img", asked, origin="cli")[0] for _ in range(runs + 1)]
-            return [runtime.queue.wait(job.id).timings.native_seconds for job in jobs][1:]
+            jobs = [runtime.submission.pictures.picture("txt2img", asked, origin="cli")[0] for _ in range(runs + 1)]
+            return [runtime.jobs.queue.wait(job.id).timings.native_seconds for job in jobs][1:]
         finally:
             runtime.stop()

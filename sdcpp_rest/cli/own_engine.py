@@ -40,7 +40,7 @@ class OwnEngine(ServerAccess):
         from sdcpp_rest.errors import WaitTimeout
 
         with contextlib.suppress(WaitTimeout):
-            self._runtime.queue.wait(job_id, _LOOK_SECONDS)
+            self._runtime.jobs.queue.wait(job_id, _LOOK_SECONDS)
 
 
 @contextlib.contextmanager

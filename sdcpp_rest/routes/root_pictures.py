@@ -59,7 +59,7 @@ def img2img() -> Response:
 def _submit(kind: Literal["txt2img", "img2img"], body: Txt2ImgBody, warnings: list[str]) -> Response:
     asked, images = to_params(body)
     try:
-        job, position = runtime().submission.picture(
+        job, position = runtime().submission.pictures.picture(
             kind, asked, images=images, title=body.title or None, origin="native", warnings=warnings
         )
     except InvalidRequest as error:

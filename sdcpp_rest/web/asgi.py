@@ -111,11 +111,11 @@ class Shell:
         """Publish server_status for whoever listens."""
         while True:
             await asyncio.sleep(self._config.events.heartbeat_seconds)
-            if not self._runtime.bus.subscriber_count:
+            if not self._runtime.jobs.bus.subscriber_count:
                 continue
             try:
-                status = await asyncio.to_thread(self._runtime.status)
-                self._runtime.bus.publish(ServerStatus(status=status))
+                status = await asyncio.to_thread(self._runtime.status.snapshot)
+                self._runtime.jobs.bus.publish(ServerStatus(status=status))
             except Exception:  # one failed look must not end all heartbeats
                 log.exception("server_status could not be published")
 

@@ -288,7 +288,7 @@ def fields_of(*classes: type[Frozen]) -> list[tuple[type[Frozen], str]]:
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     """Not started: jobs stay pending. The bundled model is selected."""
     made = House(config_below(tmp_path_factory.mktemp("house")), "inline")
-    made.runtime.models.restore(LoadRequest(model_name=made.runtime.default_model))
+    made.runtime.models.slot.restore(LoadRequest(model_name=made.runtime.default_model))
     yield made
     made.stop()
 
@@ -307,28 +307,28 @@ def submits(house: House, wan: LoadSpec) -> dict[type[Frozen], Submit]:
 
     def enlarge(name: str, value: Any) -> object:
         asked = {"image_base64": png_text(1, 1), "upscale_factor": 1, name: value}
-        spec = runtime.upscalers.build_spec(upscaler)
-        return runtime.upscale_submission.submit(UpscaleRequest.model_validate(asked), spec=spec)
+        spec = runtime.models.upscalers.build_spec(upscaler)
+        return runtime.submission.upscales.submit(UpscaleRequest.model_validate(asked), spec=spec)
 
     def load(name: str, value: Any) -> object:
         # Not as its file has them: LoRAs cannot be applied immediately to quantized weights.
         options = {"weight_type": "f16", name: value}
-        return build_spec(runtime.library, LoadRequest(model_name=runtime.default_model or "", options=options))
+        return build_spec(runtime.models.library, LoadRequest(model_name=runtime.default_model or "", options=options))
 
     def convert(name: str, value: Any) -> object:
         asked = {"input_path": runtime.default_model, "output_type": "q4_0", name: value}
-        return runtime.conversions.submit(ConvertRequest.model_validate(asked))
+        return runtime.models.conversions.submit(ConvertRequest.model_validate(asked))
 
     return {
-        ImageParams: lambda name, value: runtime.submission.picture("txt2img", {**BASE, name: value}),
-        VideoParams: lambda name, value: runtime.video_submission.video(
+        ImageParams: lambda name, value: runtime.submission.pictures.picture("txt2img", {**BASE, name: value}),
+        VideoParams: lambda name, value: runtime.submission.videos.video(
             {**BASE, "video_frames": 5, name: value}, spec=wan
         ),
-        CacheOptions: lambda name, value: runtime.submission.picture(
+        CacheOptions: lambda name, value: runtime.submission.pictures.picture(
             "txt2img", {**BASE, "cache_options": {name: value}}
         ),
         LoadOptions: load,
-        UpscalerSpec: lambda name, value: runtime.upscalers.build_spec(upscaler, **{name: value}),
+        UpscalerSpec: lambda name, value: runtime.models.upscalers.build_spec(upscaler, **{name: value}),
         UpscaleParams: enlarge,
         ConvertParams: convert,
     }

@@ -204,7 +204,7 @@ def known(served: ServedHouse) -> dict[str, dict[str, str]]:
     body = {"model_name": "demo_dit_q8_0.gguf", "options": {"vae_decode_only": False}}
     assert served.post("/models/load", json=body).status_code == 200
     job = served.post("/txt2img", json={"prompt": "x", "steps": 1, "width": 8, "height": 8}).json()["job_id"]
-    served.runtime.queue.wait(job, 20)
+    served.runtime.jobs.queue.wait(job, 20)
     return {
         "{job_id}": {"job_id": job},
         "/output/{path}": {"path": f"{job}/image_0.png"},
@@ -236,7 +236,7 @@ def test_pictures_that_can_be_drawn_are_drawn_for_a_fuzzer(
     print(f"\n  {fuzzer.told()}")
     assert fuzzer.faults == []
     assert fuzzer.count[f"POST {path}", 202] >= 10, "bodies that are accepted must be generated, too"
-    assert served.runtime.queue.wait(fuzzer.accepted[0], 20).status == "completed"
+    assert served.runtime.jobs.queue.wait(fuzzer.accepted[0], 20).status == "completed"
     assert (Path(served.runtime.config.paths.output_dir) / fuzzer.accepted[0] / "image_0.png").is_file()
     assert served.get("/health").json()["engine"]["restarts"] == 0
 

@@ -72,9 +72,9 @@ class House:
 
     def start(self) -> House:
         """Start, and have the bundled model loaded."""
-        with self.runtime.bus.subscribe() as mailbox:
+        with self.runtime.jobs.bus.subscribe() as mailbox:
             self.runtime.start()
-            while self.runtime.models.resident is None:
+            while self.runtime.models.slot.resident is None:
                 assert mailbox.get(PATIENCE_SECONDS) is not None, "the model was not loaded"
         return self
 
@@ -85,7 +85,7 @@ class House:
 
     def finished(self, job_id: str) -> dict[str, Any]:
         """Wait for the job's end; its wire object."""
-        assert self.runtime.queue.wait(job_id, PATIENCE_SECONDS).status in FINISHED
+        assert self.runtime.jobs.queue.wait(job_id, PATIENCE_SECONDS).status in FINISHED
         return dict(self.client.get(f"/queue/{job_id}").get_json())
 
     def close(self) -> None:
@@ -108,10 +108,10 @@ class ServedHouse:
         self._thread = threading.Thread(target=self.server.run, kwargs={"sockets": self.sockets}, daemon=True)
 
     def start(self) -> ServedHouse:
-        with self.runtime.bus.subscribe() as mailbox:
+        with self.runtime.jobs.bus.subscribe() as mailbox:
             self._thread.start()
             assert self.server.listens.wait(PATIENCE_SECONDS), f"the server did not start: {self.shell.start_error}"
-            while self.runtime.models.resident is None:
+            while self.runtime.models.slot.resident is None:
                 assert mailbox.get(PATIENCE_SECONDS) is not None, "the model was not loaded"
         return self
 

@@ -106,24 +106,24 @@ def test_the_longest_path_decides() -> None:
 def test_an_engine_that_ends_is_503_in_every_dialect(house: House, path: str, body: dict[str, Any]) -> None:
     answer = house.client.post(path, json={**body, "prompt": "fake:die"})
     assert answer.status_code == 503, answer.text
-    (job,) = house.runtime.queue.list(limit=1)
+    (job,) = house.runtime.jobs.queue.list(limit=1)
     assert job.error_code == "engine_crashed"
 
 
 @pytest.mark.parametrize(("path", "body"), WAITING)
 def test_a_server_that_stops_leaves_the_jobs_of_every_dialect(house: House, path: str, body: dict[str, Any]) -> None:
-    house.runtime.queue.pause()
+    house.runtime.jobs.queue.pause()
     statuses: list[int] = []
     caller = threading.Thread(
         target=lambda: statuses.append(house.client.post(path, json={**body, "prompt": "a cat"}).status_code)
     )
-    with house.runtime.bus.subscribe() as mailbox:
+    with house.runtime.jobs.bus.subscribe() as mailbox:
         caller.start()
         assert mailbox.get(PATIENCE_SECONDS) is not None, "no job was submitted"
         house.runtime.begin_stop()
         caller.join(PATIENCE_SECONDS)
     assert statuses == [503]
-    assert house.runtime.queue.counts()["pending"] == 1
+    assert house.runtime.jobs.queue.counts()["pending"] == 1
 
 
 def test_a_stop_of_anybodys_work_keeps_the_finished_pictures(make_house: Callable[..., House]) -> None:
@@ -151,4 +151,4 @@ def test_a_stop_of_anybodys_work_keeps_the_finished_pictures(make_house: Callabl
     go_on.set()
     caller.join(PATIENCE_SECONDS)
     assert [one["seed"] for one in answers[0].get_json()["data"]] == [7]
-    assert house.runtime.queue.counts()["pending"] == 0
+    assert house.runtime.jobs.queue.counts()["pending"] == 0

@@ -57,7 +57,7 @@ class House:
         self.at_load: Callable[[LoadSpec], None] = lambda spec: None
         self._make_runner = make_runner
         self.runtime = quick_runtime(config, launcher=inline_launcher(self._runner) if engine == "inline" else None)
-        self.mailbox = self.runtime.bus.subscribe(maxsize=1_000_000)
+        self.mailbox = self.runtime.jobs.bus.subscribe(maxsize=1_000_000)
 
     def _runner(self) -> FakeRunner:
         return self._make_runner(
@@ -84,10 +84,10 @@ class House:
         named = {name: more.pop(name) for name in ("images", "spec", "title", "origin", "owner") if name in more}
         kind = "img2img" if "images" in named else "txt2img"
         asked = {"prompt": prompt, "width": 8, "height": 8, "steps": 2, **more}
-        return self.runtime.submission.picture(kind, asked, **named)[0].id
+        return self.runtime.submission.pictures.picture(kind, asked, **named)[0].id
 
     def finished(self, job_id: str) -> Job:
-        return self.runtime.queue.wait(job_id, PATIENCE_SECONDS)
+        return self.runtime.jobs.queue.wait(job_id, PATIENCE_SECONDS)
 
     def draw(self, prompt: str = "a red circle", **more: Any) -> Job:
         return self.finished(self.submit(prompt, **more))
@@ -99,7 +99,7 @@ class House:
         return job_id
 
     def output(self, job: Job, index: int = 0) -> Path:
-        return self.runtime.outputs.path_of(job.outputs[index])
+        return self.runtime.jobs.outputs.path_of(job.outputs[index])
 
     def visible(self) -> list[str]:
         """What lies in the output folder, and what is left in the spool."""

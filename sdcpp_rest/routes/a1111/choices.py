@@ -25,10 +25,10 @@ def open_choices() -> Choices:
     """The choices over the running server, from within a request."""
     running = runtime()
     return Choices(
-        running.a1111_options,
-        running.titles,
-        running.models,
-        running.library,
+        running.settings.a1111_options,
+        running.submission.titles,
+        running.models.slot,
+        running.models.library,
         hash_patience_seconds=running.config.a1111.hash_patience_seconds,
     )
 

@@ -44,7 +44,7 @@ _THRESHOLD = "interrogate_deepbooru_score_threshold"
 def a1111_extra_single() -> Response:
     """Make a picture larger. Upscalers that are models wait their turn in the queue."""
     body = read(A1111ExtrasSingle)
-    file, told = _process(runtime().enlarging, open_choices().list_options(), body, body.image)
+    file, told = _process(runtime().submission.enlarging, open_choices().list_options(), body, body.image)
     return painting.pictures_answer([file], "image", {"html_info": told}, is_list=False)
 
 
@@ -54,7 +54,7 @@ def a1111_extra_single() -> Response:
 def a1111_extra_batch() -> Response:
     """Make pictures larger, one after the other."""
     body = read(A1111ExtrasBatch)
-    enlarging, options = runtime().enlarging, open_choices().list_options()
+    enlarging, options = runtime().submission.enlarging, open_choices().list_options()
     painting.refuse_addresses(*(one.data for one in body.imageList))
     made = [_process(enlarging, options, body, one.data) for one in body.imageList]
     return painting.pictures_answer([file for file, _ in made], "images", {"html_info": made[-1][1] if made else ""})
@@ -83,7 +83,7 @@ def a1111_interrogate() -> Response:
     if body.model not in _DESCRIBERS:
         raise HTTPException(404, "Model not found")
     painting.refuse_addresses(body.image)
-    describer = runtime().interrogation
+    describer = runtime().language.interrogation
     if body.model == "clip":
         return answer({"caption": describer.caption(body.image)})
     return answer({"caption": describer.tags(body.image, _tag_style(describer.style, open_choices().list_options()))})

@@ -63,9 +63,9 @@ _NO_CALL: dict[str, Any] = {
 def a1111_work_progress() -> Response:
     """Tell how far the caller's work has come. With nothing of theirs in the queue, all is zero."""
     running, query = runtime(), read_query(A1111ProgressQuery)
-    found = running.rounds.progress_of(scope())
+    found = running.submission.rounds.progress_of(scope())
     if found is None:
-        return answer(_loading() if running.models.is_busy else _progress_object(0.0, 0.0, _IDLE))
+        return answer(_loading() if running.models.slot.is_busy else _progress_object(0.0, 0.0, _IDLE))
     state, progress = _state(found)
     image = None if query.skip_current_image else _current_image(found, open_choices().list_options())
     return answer(_progress_object(progress, _seconds_left(found, progress), state, image))
@@ -75,7 +75,7 @@ def a1111_work_progress() -> Response:
 @documents({200: A1111Empty}, refusals=(A1111Error,))
 def a1111_interrupt() -> Response:
     """Stop the caller's work. Their call answers with the pictures that are finished, and the last preview."""
-    runtime().rounds.interrupt(scope())
+    runtime().submission.rounds.interrupt(scope())
     return answer({})
 
 
@@ -83,7 +83,7 @@ def a1111_interrupt() -> Response:
 @documents({200: A1111Null}, refusals=(A1111Error,))
 def a1111_skip() -> Response:
     """Stop the picture that the caller's work is at, and go on with the next."""
-    runtime().rounds.skip(scope())
+    runtime().submission.rounds.skip(scope())
     return answer(None)
 
 
@@ -93,12 +93,12 @@ def a1111_call_progress() -> Response:
     """Tell how far one call has come, by the name it was given as force_task_id."""
     running, body = runtime(), read(A1111CallBody)
     token = body.id_task or ""
-    found = running.rounds.find(token) if token else None
-    told = {**_NO_CALL, "paused": running.queue.is_paused}
+    found = running.submission.rounds.find(token) if token else None
+    told = {**_NO_CALL, "paused": running.jobs.queue.is_paused}
     if found is None:
-        told["completed"] = bool(token) and running.rounds.has_ended(token)
+        told["completed"] = bool(token) and running.submission.rounds.has_ended(token)
     elif found.active is None:
-        told |= {"queued": True, "textinfo": _place(token, running.rounds.waiting_tokens(None))}
+        told |= {"queued": True, "textinfo": _place(token, running.submission.rounds.waiting_tokens(None))}
     else:
         told |= _call_progress(found, body)
     return answer(told)
@@ -108,7 +108,7 @@ def a1111_call_progress() -> Response:
 @documents({200: A1111Waiting}, refusals=(A1111Error,))
 def a1111_waiting_calls() -> Response:
     """List the calls that wait, by the names they were given."""
-    tokens = runtime().rounds.waiting_tokens(None)
+    tokens = runtime().submission.rounds.waiting_tokens(None)
     return answer({"size": len(tokens), "tasks": tokens})
 
 

@@ -23,7 +23,7 @@ a1111_system = Blueprint("a1111_system", __name__)
 @documents({200: told.A1111Memory}, refusals=(A1111Error,))
 def a1111_memory() -> Response:
     """Tell how much memory there is. What is not known of a GPU is zero."""
-    memory = runtime().memory()
+    memory = runtime().status.memory()
     system = memory["system"]
     used = memory["server"]["rss_bytes"] + (memory["engine"]["rss_bytes"] or 0)
     ram = {"free": system["available_bytes"], "used": used, "total": system["total_bytes"]}
@@ -36,7 +36,7 @@ def a1111_memory() -> Response:
 @blocking
 def a1111_unload_checkpoint() -> Response:
     """Free the model. It stays selected: the next picture loads it again."""
-    runtime().models.unload_keeping_selection()
+    runtime().models.slot.unload_keeping_selection()
     return answer({})
 
 
@@ -45,7 +45,7 @@ def a1111_unload_checkpoint() -> Response:
 @blocking
 def a1111_reload_checkpoint() -> Response:
     """Load the selected model, if it is not loaded. Waits until it is."""
-    models = runtime().models
+    models = runtime().models.slot
     if models.selected is None:
         raise NoModelLoaded("No model is selected; choose one with the option sd_model_checkpoint")
     models.select(models.selected).result()

@@ -37,7 +37,7 @@ def a1111_img2img() -> Response:
 
 
 def _generate(sent: A1111Request) -> Response:
-    rounds, choices, answers = runtime().rounds, open_choices(), _make_answers()
+    rounds, choices, answers = runtime().submission.rounds, open_choices(), _make_answers()
     call = _make_translator(choices).translate(sent)
     body = call.body
     answers.begin_sums(call.spec)
@@ -53,11 +53,11 @@ def _make_translator(choices: Choices) -> Translator:
     running = runtime()
     return Translator(
         choices,
-        running.sampling_intake,
-        running.library,
-        running.titles,
-        running.prompt_styles,
-        running.options(),
+        running.submission.intake,
+        running.models.library,
+        running.submission.titles,
+        running.settings.prompt_styles,
+        running.status.options(),
         running.config.a1111.pictures,
     )
 
@@ -65,4 +65,4 @@ def _make_translator(choices: Choices) -> Translator:
 def _make_answers() -> PictureAnswers:
     running = runtime()
     patience_seconds = running.config.a1111.hash_patience_seconds
-    return PictureAnswers(running.titles, running.outputs, patience_seconds, running.version)
+    return PictureAnswers(running.submission.titles, running.jobs.outputs, patience_seconds, running.version)

@@ -65,8 +65,8 @@ class FileQuery(Wire):
 def list_openai_models() -> Response:
     """List the models, as OpenAI's API does. The selected one is the first; aliases of the configuration come last."""
     running = runtime()
-    selected = running.models.selected
-    found = [file for kind in PICTURE_MODELS for files in running.library.list(kind).values() for file in files]
+    selected = running.models.slot.selected
+    found = [file for kind in PICTURE_MODELS for files in running.models.library.list(kind).values() for file in files]
     found.sort(key=lambda file: selected is None or file.path != selected.model.path)
     shown = [_model(file.name, file.mtime_ns) for file in found]
     shown += [_model(alias, 0) for alias in running.config.openai.model_aliases]
@@ -81,7 +81,7 @@ def show_openai_model(model_id: str) -> Response:
     if model_id in running.config.openai.model_aliases:
         return answer(_model(model_id, 0))
     try:
-        file = running.model_choice.find(PICTURE_MODELS, model_id)
+        file = running.submission.model_choice.find(PICTURE_MODELS, model_id)
     except (ModelNotFound, InvalidRequest):
         raise ModelNotFound(f"The model {model_id[:200]!r} does not exist", field="model") from None
     return answer(_model(file.name, file.mtime_ns))
@@ -128,7 +128,7 @@ def get_image_file(ticket: str, job_id: str, name: str) -> Response:
     match = _FILE_NAME.match(name)
     if match is None:
         raise OutputNotFound("Not found: there is no such picture")
-    png = runtime().outputs.path_of(f"{job_id}/{match[1]}.png").read_bytes()
+    png = runtime().jobs.outputs.path_of(f"{job_id}/{match[1]}.png").read_bytes()
     file = recode(png, _FORMATS[match[2]], query.output_compression)
     headers = {"Cache-Control": "private, max-age=3600", "X-Content-Type-Options": "nosniff"}
     return Response(file, mimetype=f"image/{match[2]}", headers=headers)
@@ -140,15 +140,17 @@ def _generate(model: type[GenerationWishes | EditWishes | VariationWishes], *req
     asked = to_request(wishes, make_context(), warnings)
     if isinstance(wishes, MadeWishes) and wishes.stream:
         return _stream(asked)
-    jobs = draw(running.rounds, asked)
-    response = answer(answer_object(asked, jobs, running.outputs, running.config, request.host_url))
+    jobs = draw(running.submission.rounds, asked)
+    response = answer(answer_object(asked, jobs, running.jobs.outputs, running.config, request.host_url))
     response.headers["X-Request-Id"] = jobs[0].id
     return response
 
 
 def _stream(asked: Asked) -> Response:
     running = runtime()
-    stream = PictureStream(asked, departure(), running.rounds, running.bus, running.outputs, running.redact_paths)
+    stream = PictureStream(
+        asked, departure(), running.submission.rounds, running.jobs.bus, running.jobs.outputs, running.redact_paths
+    )
     response = Response(
         iter(stream),
         mimetype=EVENT_STREAM,
@@ -165,9 +167,9 @@ def make_context() -> TranslationContext:
     return TranslationContext(
         limits=running.config.limits,
         aliases=running.config.openai.model_aliases,
-        choice=running.model_choice,
-        selected=running.models.selected,
-        usual=lambda kind, spec: running.sampling_intake.usual(ImageParams, kind, spec),
+        choice=running.submission.model_choice,
+        selected=running.models.slot.selected,
+        usual=lambda kind, spec: running.submission.intake.usual(ImageParams, kind, spec),
     )
 
 

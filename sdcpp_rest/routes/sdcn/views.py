@@ -96,10 +96,14 @@ def sdcn_api_status() -> Response:
     """Tell where a submitted picture stands, as SDCN's later API does. With the picture, when it is there."""
     running, wanted = runtime(), read_body().get("taskId")
     try:
-        job = running.queue.get(wanted if isinstance(wanted, str) else "")
+        job = running.jobs.queue.get(wanted if isinstance(wanted, str) else "")
     except JobNotFound:
         return _wrap(None)
-    shown = {"taskId": job.id, "status": _STATUSES[job.status], "queuePosition": running.queue.position(job.id) or 0}
+    shown = {
+        "taskId": job.id,
+        "status": _STATUSES[job.status],
+        "queuePosition": running.jobs.queue.position(job.id) or 0,
+    }
     return _wrap({**shown, "images": _read_pictures(job)} if job.status in FINISHED else shown)
 
 
@@ -117,12 +121,12 @@ def _describe_picture(body: dict[str, Any]) -> str:
         raise NotFound("Image not found", field="image")
     if model not in INTERROGATORS:
         raise NotFound("Model not found: model must be clip or deepdanbooru", field="model")
-    describer = runtime().interrogation
+    describer = runtime().language.interrogation
     return describer.caption(image) if model == "clip" else describer.tags(image, describer.style)
 
 
 def _draw(kind: PictureKind, body: dict[str, Any], *, is_api: bool) -> list[str]:
-    rounds = runtime().rounds
+    rounds = runtime().submission.rounds
     request = to_request(kind, body, _make_context(), is_api=is_api)
     with in_client_words(), rounds.open(None, kind, 1) as opened:
         rounds.submit_series(opened, request, origin=ORIGIN)
@@ -134,27 +138,27 @@ def _submit(kind: PictureKind, body: dict[str, Any]) -> Response:
     running = runtime()
     request = to_request(kind, body, _make_context(), is_api=True)
     with in_client_words():
-        job, _ = running.submission.picture(
+        job, _ = running.submission.pictures.picture(
             kind, request.asked, images=request.images, spec=request.spec, origin=ORIGIN
         )
-    return _wrap({"taskId": job.id, "status": 0, "queuePosition": running.queue.position(job.id) or 0})
+    return _wrap({"taskId": job.id, "status": 0, "queuePosition": running.jobs.queue.position(job.id) or 0})
 
 
 def _make_context() -> TranslationContext:
     running = runtime()
-    options = running.options()
+    options = running.status.options()
     return TranslationContext(
         limits=running.config.limits,
-        choice=running.model_choice,
+        choice=running.submission.model_choice,
         samplers=options["samplers"],
         schedulers=options["schedulers"],
-        library=running.library,
+        library=running.models.library,
     )
 
 
 def _read_pictures(job: Job) -> list[str]:
     """A finished job's files, base64."""
-    outputs = runtime().outputs
+    outputs = runtime().jobs.outputs
     return [base64.b64encode(outputs.path_of(path).read_bytes()).decode("ascii") for path in job.outputs]
 
 

@@ -22,7 +22,7 @@ class Caller:
 
     def __init__(self, house: House) -> None:
         self.house = house
-        self.rounds = house.runtime.rounds
+        self.rounds = house.runtime.submission.rounds
         self._pool = ThreadPoolExecutor(4)
         self.opened: Round | None = None
 
@@ -31,7 +31,7 @@ class Caller:
 
         def submit(k: int) -> Job:
             asked = {"prompt": prompts[k], "width": 8, "height": 8, "steps": 2, "seed": 10 + k}
-            return self.house.runtime.submission.picture("txt2img", asked, owner=owner)[0]
+            return self.house.runtime.submission.pictures.picture("txt2img", asked, owner=owner)[0]
 
         def work() -> list[Drawn]:
             with self.rounds.open(owner, "txt2img", len(prompts), token) as opened:
@@ -53,9 +53,9 @@ def caller(house: House) -> Caller:
 @contextlib.contextmanager
 def series(house: House, count: int, owner: str | None = None, **asked: object) -> Iterator[Round]:
     """An open round of pictures that differ in their seeds, submitted."""
-    with house.runtime.rounds.open(owner, "txt2img", count) as opened:
+    with house.runtime.submission.rounds.open(owner, "txt2img", count) as opened:
         request = PictureRequest("txt2img", {**SMALL, **asked})
-        house.runtime.rounds.submit_series(opened, request, origin="test")
+        house.runtime.submission.rounds.submit_series(opened, request, origin="test")
         yield opened
 
 
@@ -151,15 +151,15 @@ def test_so_is_one_that_waits(caller: Caller) -> None:
     job_id = caller.house.submit(owner=ME)
     assert caller.rounds.interrupt(ME)
     assert caller.house.finished(job_id).status == "cancelled"
-    assert caller.house.runtime.queue.get(held).status == "processing"
-    caller.house.runtime.queue.cancel(held)
+    assert caller.house.runtime.jobs.queue.get(held).status == "processing"
+    caller.house.runtime.jobs.queue.cancel(held)
 
 
 def test_a_failure_ends_the_round_and_what_was_to_follow(caller: Caller) -> None:
     future = caller.draw("a", "fake:fail", "fake:hold")
     with pytest.raises(GenerationFailed, match="asked to fail"):
         future.result(PATIENCE_SECONDS)
-    assert caller.house.runtime.queue.counts()["pending"] == 0
+    assert caller.house.runtime.jobs.queue.counts()["pending"] == 0
 
 
 def test_a_refused_submission_takes_the_others_along(caller: Caller) -> None:
@@ -167,8 +167,8 @@ def test_a_refused_submission_takes_the_others_along(caller: Caller) -> None:
     future = caller.draw("a", "b", "c (x:.)")
     with pytest.raises(InvalidRequest):
         future.result(PATIENCE_SECONDS)
-    assert caller.house.runtime.queue.counts()["pending"] == 0
-    caller.house.runtime.queue.cancel(held)
+    assert caller.house.runtime.jobs.queue.counts()["pending"] == 0
+    caller.house.runtime.jobs.queue.cancel(held)
 
 
 def test_a_round_is_found_by_its_token_while_it_lasts(caller: Caller) -> None:
@@ -179,7 +179,7 @@ def test_a_round_is_found_by_its_token_while_it_lasts(caller: Caller) -> None:
     found = caller.rounds.find("mine")
     assert found is not None
     assert found.active is None
-    caller.house.runtime.queue.cancel(held)
+    caller.house.runtime.jobs.queue.cancel(held)
     caller.house.until(JobProgress, phase="conditioning")
     found = caller.rounds.find("mine")
     assert found is not None
@@ -200,7 +200,7 @@ def test_with_nothing_to_stop_nothing_happens(caller: Caller) -> None:
 def test_a_picture_whose_file_is_being_written_is_not_thrown_away(
     caller: Caller, monkeypatch: pytest.MonkeyPatch, make_house: Callable[..., House]
 ) -> None:
-    outputs = caller.house.runtime.outputs
+    outputs = caller.house.runtime.jobs.outputs
     publish, writing, go_on = outputs.publish, threading.Event(), threading.Event()
 
     def slow(*arguments: object) -> tuple[str, ...]:
@@ -221,7 +221,7 @@ def test_a_picture_whose_file_is_being_written_is_not_thrown_away(
 
 def test_runs_differ_in_their_seeds_alone(house: House) -> None:
     with series(house, 3, owner="me", seed=7) as opened:
-        done = select_completed(house.runtime.rounds.take_all(opened))
+        done = select_completed(house.runtime.submission.rounds.take_all(opened))
     assert [job.params["seed"] for job in done] == [7, 8, 9]
     assert {(job.origin, job.owner, job.status) for job in done} == {("test", "me", "completed")}
     assert len({str({**job.params, "seed": 0}) for job in done}) == 1
@@ -240,7 +240,7 @@ def test_all_are_taken_or_none(make_house: Callable[..., House]) -> None:
     gate.wait()
     with pytest.raises(QueueFull), series(house, 3):
         pass
-    assert house.runtime.queue.counts()["pending"] == 0
+    assert house.runtime.jobs.queue.counts()["pending"] == 0
     gate.open()
     with pytest.raises(InvalidRequest), series(house, 3, steps=0):
         pass
@@ -254,16 +254,16 @@ def test_the_first_failure_ends_the_rest(house: House, prompt: str, kind: type[E
     with pytest.raises(kind), series(house, 3, prompt=prompt) as opened:  # noqa: PT012
         # Paused any earlier, the queue would never start the one that is to fail.
         house.until(JobStatusChanged, job_id=opened.jobs[0].id, status="processing")
-        house.runtime.queue.pause()
-        house.runtime.rounds.take_all(opened)
-    assert house.runtime.queue.counts()["pending"] == 0
+        house.runtime.jobs.queue.pause()
+        house.runtime.submission.rounds.take_all(opened)
+    assert house.runtime.jobs.queue.counts()["pending"] == 0
 
 
 def test_pictures_that_were_finished_before_a_failure_stay_in_the_queues_list(caller: Caller) -> None:
     future = caller.draw("a", "fake:fail")
     with pytest.raises(GenerationFailed):
         future.result(PATIENCE_SECONDS)
-    (done,) = caller.house.runtime.queue.list(status={"completed"})
+    (done,) = caller.house.runtime.jobs.queue.list(status={"completed"})
     assert caller.house.output(done).exists()
 
 
@@ -271,37 +271,37 @@ def test_what_was_cancelled_is_left_out(house: House) -> None:
     gate = house.at_step = Gate()
     with series(house, 3, seed=1) as opened:
         gate.wait()
-        house.runtime.queue.cancel(opened.jobs[1].id)
+        house.runtime.jobs.queue.cancel(opened.jobs[1].id)
         gate.open()
-        done = select_completed(house.runtime.rounds.take_all(opened))
+        done = select_completed(house.runtime.submission.rounds.take_all(opened))
     assert [job.params["seed"] for job in done] == [1, 3]
 
 
 def test_nothing_left_is_a_conflict(house: House) -> None:
-    house.runtime.queue.pause()
+    house.runtime.jobs.queue.pause()
     with series(house, 2) as opened:
         for job in opened.jobs:
-            house.runtime.queue.cancel(job.id)
+            house.runtime.jobs.queue.cancel(job.id)
         with pytest.raises(Conflict):
-            select_completed(house.runtime.rounds.take_all(opened))
+            select_completed(house.runtime.submission.rounds.take_all(opened))
 
 
 def test_a_server_that_stops_releases_who_waits_and_keeps_the_jobs(house: House) -> None:
-    house.runtime.queue.pause()
+    house.runtime.jobs.queue.pause()
 
     def work() -> None:
         with series(house, 2) as opened:
             submitted.set()
-            house.runtime.rounds.take_all(opened)
+            house.runtime.submission.rounds.take_all(opened)
 
     submitted = threading.Event()
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(work)
         assert submitted.wait(PATIENCE_SECONDS)
-        house.runtime.queue.close()
+        house.runtime.jobs.queue.close()
         with pytest.raises(EngineUnavailable):
             waiting.result(PATIENCE_SECONDS)
-    assert house.runtime.queue.counts()["pending"] == 2
+    assert house.runtime.jobs.queue.counts()["pending"] == 2
 
 
 def test_who_leaves_takes_what_is_not_finished_along(house: House) -> None:
@@ -315,13 +315,13 @@ def test_who_leaves_takes_what_is_not_finished_along(house: House) -> None:
 def test_who_leaves_while_a_file_is_written_does_not_throw_the_picture_away(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    publish, gate = house.runtime.outputs.publish, Gate()
+    publish, gate = house.runtime.jobs.outputs.publish, Gate()
 
     def slow(*arguments: object) -> tuple[str, ...]:
         gate()
         return publish(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(house.runtime.outputs, "publish", slow)
+    monkeypatch.setattr(house.runtime.jobs.outputs, "publish", slow)
     with series(house, 1) as opened:
         gate.wait()
     gate.open()
@@ -330,7 +330,7 @@ def test_who_leaves_while_a_file_is_written_does_not_throw_the_picture_away(
 
 def test_who_waits_for_other_things_too_is_told_of_an_end(house: House) -> None:
     with series(house, 2) as opened:
-        rounds, is_over = house.runtime.rounds, threading.Event()
+        rounds, is_over = house.runtime.submission.rounds, threading.Event()
         rounds.ending(opened, 1).add_done_callback(lambda _: is_over.set())
         assert is_over.wait(PATIENCE_SECONDS)
         assert rounds.take(opened, 1).job.status == "completed"

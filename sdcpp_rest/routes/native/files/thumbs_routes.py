@@ -33,7 +33,7 @@ def thumb(path: str) -> Response:
     """Get the thumbnail of a picture or a video. A JPEG of 120x120 pixels: the middle of a picture or of a video's
     first frame. An SVG where the file cannot be drawn: it is damaged, or has more pixels than 8192x8192 (a WebP
     4096x4096, a video 8192x4096)."""
-    found = runtime().outputs.path_of(path.rstrip("/"))
+    found = runtime().jobs.outputs.path_of(path.rstrip("/"))
     stamp = stamp_of(found)
     # The same file as the client has seen: nothing is opened.
     if request.if_none_match.contains(stamp):

@@ -37,7 +37,7 @@ def convert() -> Response:
     body, warnings = validate(ConvertBody, read_body())
     sent = body.sent_fields()
     asked = ConvertRequest(**{name: sent[name] for name in sent.keys() & ConvertRequest.model_fields.keys()})
-    job, position, target = runtime().conversions.submit(
+    job, position, target = runtime().models.conversions.submit(
         asked, title=body.title or None, origin="native", warnings=warnings
     )
     shown: dict[str, Any] = {

@@ -73,10 +73,10 @@ class JobShown(Answer):
 
 def live_job_object(job: Job, position: int | None) -> dict[str, Any]:
     """The job as it is now: with live progress, where it has any."""
-    active = runtime().active.get(job.id) if job.status == "processing" else None
+    active = runtime().jobs.active.get(job.id) if job.status == "processing" else None
     has_preview = active is not None and active.preview_path is not None
-    sizes = runtime().outputs.input_sizes(job.id, job.inputs)
-    shown = job_object(job, runtime().queue.progress(job), position, has_preview=has_preview, input_sizes=sizes)
+    sizes = runtime().jobs.outputs.input_sizes(job.id, job.inputs)
+    shown = job_object(job, runtime().jobs.queue.progress(job), position, has_preview=has_preview, input_sizes=sizes)
     if active is not None and active.transfer is not None:
         shown["progress"] |= active.transfer.model_dump(exclude_none=True)
     return shown
@@ -89,9 +89,9 @@ def job_texts(heads: Sequence[JobHead]) -> list[tuple[JobHead, str]]:
     changes all the time, its text is not kept.
     """
     waits = any(head.status == "pending" for head in heads)
-    positions = runtime().queue.positions() if waits else {}
+    positions = runtime().jobs.queue.positions() if waits else {}
     kept = {head: _texts.get(head) for head in heads}
-    jobs = runtime().queue.get_many([head.id for head, text in kept.items() if text is None])
+    jobs = runtime().jobs.queue.get_many([head.id for head, text in kept.items() if text is None])
     texts: list[tuple[JobHead, str]] = []
     for head in heads:
         text = kept[head]

@@ -52,7 +52,7 @@ class PreviewChanged(Answer):
 @documents({200: PreviewShown})
 def show_preview_settings() -> Response:
     """Tell how previews are made."""
-    return answer(runtime().previews.get())
+    return answer(runtime().engine.previews.get())
 
 
 @previews.put("/preview/settings")
@@ -60,5 +60,5 @@ def show_preview_settings() -> Response:
 def change_preview_settings() -> Response:
     """Change how previews are made. At once, also for the job that runs, and for good."""
     body, warnings = validate(PreviewBody, read_body())
-    shown: dict[str, Any] = {"success": True, "settings": runtime().previews.change(body.sent_fields())}
+    shown: dict[str, Any] = {"success": True, "settings": runtime().engine.previews.change(body.sent_fields())}
     return answer({**shown, **({"warnings": warnings} if warnings else {})})

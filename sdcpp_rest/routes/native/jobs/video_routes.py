@@ -31,7 +31,7 @@ def txt2vid() -> Response:
     body, warnings = validate(Txt2VidBody, read_body())
     asked, images = to_video_params(body)
     try:
-        job, position = runtime().video_submission.video(
+        job, position = runtime().submission.videos.video(
             asked, images=images, title=body.title or None, origin="native", warnings=warnings
         )
     except InvalidRequest as error:

@@ -127,7 +127,7 @@ def chat() -> Response:
     wrongly is left out, with a warning."""
     question, warnings = _question()
     running = runtime()
-    return answer(_reply(running.assistant.chat(question), warnings, running.redact_paths))
+    return answer(_reply(running.language.assistant.chat(question), warnings, running.redact_paths))
 
 
 @assistant.post("/assistant/chat/stream")
@@ -141,7 +141,7 @@ def chat_as_it_comes() -> Response:
     question, warnings = _question()
     line, running = Line(), runtime()
     departure().on_leaving(line.hang_up)
-    pieces = running.assistant.stream(question, line)
+    pieces = running.language.assistant.stream(question, line)
     # The first one now: whoever cannot be answered at all gets a status that says so.
     first = next(pieces)
     return Response(
@@ -156,7 +156,7 @@ def chat_as_it_comes() -> Response:
 @documents({200: ConversationShown})
 def show_conversation() -> Response:
     """Show the conversation with the assistant, oldest message first."""
-    said = runtime().assistant.history()
+    said = runtime().language.assistant.history()
     return answer({"messages": [_message_object(message) for message in said], "count": len(said)})
 
 
@@ -164,7 +164,7 @@ def show_conversation() -> Response:
 @documents({200: Done})
 def clear_conversation() -> Response:
     """Forget the conversation with the assistant."""
-    runtime().assistant.clear()
+    runtime().language.assistant.clear()
     return answer({"success": True})
 
 
@@ -173,7 +173,7 @@ def clear_conversation() -> Response:
 @blocking
 def show_assistant_status() -> Response:
     """Tell whether the assistant can answer now: asks the language model server whether it is there."""
-    return answer(runtime().assistant.status())
+    return answer(runtime().language.assistant.status())
 
 
 @assistant.get("/assistant/model-info")
@@ -181,11 +181,11 @@ def show_assistant_status() -> Response:
 @blocking
 def show_assistant_model() -> Response:
     """Tell what the assistant's language model is and can do, as far as its server knows."""
-    choice = runtime().assistant.settings.current()
+    choice = runtime().language.assistant.settings.current()
     shown: dict[str, Any] = dict.fromkeys(AssistantModel.model_fields)
     shown |= {"model": choice.model, "api": choice.api, "available": True}
     try:
-        facts = runtime().assistant.model_facts()
+        facts = runtime().language.assistant.model_facts()
     except LlmModelNotFound:
         return answer({**shown, "available": False})
     shown |= {
@@ -207,14 +207,14 @@ def show_assistant_model() -> Response:
 @documents({200: LlmSettingsShown})
 def show_assistant_settings() -> Response:
     """Show which language model the assistant uses, and how."""
-    return answer(settings_object(runtime().assistant.settings))
+    return answer(settings_object(runtime().language.assistant.settings))
 
 
 @assistant.put("/assistant/settings")
 @documents({200: LlmSettingsChanged}, body=LlmSettingsBody)
 def change_assistant_settings() -> Response:
     """Choose which language model the assistant uses, and how. Kept over restarts."""
-    return answer(change_settings(runtime().assistant.change))
+    return answer(change_settings(runtime().language.assistant.change))
 
 
 def _question() -> tuple[Question, list[str]]:
@@ -231,7 +231,7 @@ def _question() -> tuple[Question, list[str]]:
             allowed=f"at most {MAX_CONTEXT_BYTES} bytes",
         )
     running = runtime()
-    kinds = action_kinds(running.config.limits, running.options(), running.library, running.queue)
+    kinds = action_kinds(running.config.limits, running.status.options(), running.models.library, running.jobs.queue)
     return Question(message=body.message, context=context, kinds=kinds), warnings
 
 

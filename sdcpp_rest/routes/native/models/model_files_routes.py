@@ -212,11 +212,11 @@ class InspectedShown(Answer):
 @blocking
 def refresh_models() -> Response:
     """Scan the model folders again. Changes are seen by themselves; this is for file systems that do not tell."""
-    runtime().library.refresh()
-    counts = {name: len(files) for name, files in runtime().library.list().items()}
+    runtime().models.library.refresh()
+    counts = {name: len(files) for name, files in runtime().models.library.list().items()}
     total = sum(counts.values())
     shown = {"success": True, "message": f"{total} models found", "counts": counts, "total": total}
-    incomplete = runtime().library.incomplete()
+    incomplete = runtime().models.library.incomplete()
     return answer({**shown, "warnings": incomplete} if incomplete else shown)
 
 
@@ -224,7 +224,7 @@ def refresh_models() -> Response:
 @documents({200: ModelPaths})
 def model_paths() -> Response:
     """Tell the folder of each type of model. A folder need not exist yet."""
-    folders = runtime().library.folders()
+    folders = runtime().models.library.folders()
     return answer({key: str(folders[kind]) for kind, key in _PATH_KEYS.items()})
 
 
@@ -248,13 +248,13 @@ def upload_model() -> Response:
                     if upload is not None:
                         raise InvalidRequest("file: one file at a time", field="file")
                     asked.setdefault("name", part.filename)
-                    upload = opened.enter_context(runtime().uploads.begin(_wish(asked), request.content_length))
+                    upload = opened.enter_context(runtime().models.uploads.begin(_wish(asked), request.content_length))
                     for chunk in part.chunks:
                         upload.write(chunk)
                 else:
                     asked[part.name] = _flag(part.value) if part.name == "overwrite" else part.value
         else:
-            upload = opened.enter_context(runtime().uploads.begin(_read_wish(asked), request.content_length))
+            upload = opened.enter_context(runtime().models.uploads.begin(_read_wish(asked), request.content_length))
             for chunk in chunks_of(request.stream):
                 upload.write(chunk)
         if upload is None:
@@ -275,13 +275,13 @@ def upload_model() -> Response:
 def inspect_model(model_type: str, model_name: str) -> Response:
     """Tell what is in a model file: family, number formats, metadata, trained words, and whether it fits. Reads its
     header only."""
-    facts = facts_of(runtime().library, model_type, model_name)
+    facts = facts_of(runtime().models.library, model_type, model_name)
     shown = asdict(facts)
     shown["sidecar"] = facts.sidecar.model_dump(include=set(SidecarShown.model_fields)) if facts.sidecar else None
     shown["fit"] = None
     if facts.contents in ("picture model", "unknown") and facts.model_type in ("checkpoint", "diffusion"):
         ask = _ask(FitQuery.model_validate({}), model_type, model_name)
-        shown["fit"] = _fit_shown(runtime().fits.of(model_type, model_name, ask), ask)
+        shown["fit"] = _fit_shown(runtime().models.fits.of(model_type, model_name, ask), ask)
     return answer(shown)
 
 
@@ -292,7 +292,7 @@ def fit_model(model_type: str, model_name: str) -> Response:
     """Estimate the memory that a model and a picture of some size take. Says for each device whether that fits, and
     which options would make it."""
     ask = _ask(read_query(FitQuery), model_type, model_name)
-    return answer(_fit_shown(runtime().fits.of(model_type, model_name, ask), ask))
+    return answer(_fit_shown(runtime().models.fits.of(model_type, model_name, ask), ask))
 
 
 def _ask(query: FitQuery, model_type: str, model_name: str) -> Ask:
@@ -305,7 +305,7 @@ def _ask(query: FitQuery, model_type: str, model_name: str) -> Ask:
                 f"component: {text[:80]!r} is not of the form role:name", field="component", value=text[:200]
             )
         components[role] = name
-    usual = runtime().fits.usual_size(model_type, model_name)
+    usual = runtime().models.fits.usual_size(model_type, model_name)
     return Ask(
         width=query.width or usual[0],
         height=query.height or usual[1],

@@ -105,7 +105,7 @@ def list_models() -> Response:
     """List model files by type. Filters narrow the lists down; all of them must fit."""
     applied = read_query(ModelsQuery).sent_fields()
     running = runtime()
-    library, hashes, resident = running.library, running.hashes, running.models.resident
+    library, hashes, resident = running.models.library, running.models.hashes, running.models.slot.resident
     if not applied:
         return Response(_whole_list(library, hashes, resident), mimetype="application/json")
     return answer({**_lists(library, hashes, resident, applied), "applied_filters": applied})
@@ -120,7 +120,7 @@ def load_model() -> Response:
     query = read_query(LoadQuery)
     body, ignored = validate(LoadBody, read_body())
     try:
-        pending = runtime().models.begin_load(to_request(body))
+        pending = runtime().models.slot.begin_load(to_request(body))
         shown: dict[str, Any] = {"success": True}
         if query.wait:
             loaded = pending.outcome(query.sent_fields().get("timeout")).loaded
@@ -150,7 +150,7 @@ def load_model() -> Response:
 def unload_model() -> Response:
     """Free the loaded model. The same answer when there was none; 409 while pending jobs need it, unless ``force``."""
     body, warnings = validate(UnloadBody, read_body())
-    runtime().models.unload(force=body.force)
+    runtime().models.slot.unload(force=body.force)
     return answer({"success": True, "message": "Model unloaded", **({"warnings": warnings} if warnings else {})})
 
 
@@ -160,7 +160,7 @@ def unload_model() -> Response:
 def hash_model(model_type: str, model_name: str) -> Response:
     """Tell a model file's SHA-256. Computed at the first call, which takes seconds for large files, then remembered
     until the file changes."""
-    file = runtime().hashes.hash_of(model_type, model_name)
+    file = runtime().models.hashes.hash_of(model_type, model_name)
     return answer({"model_name": file.name, "model_type": file.type, "hash": file.hash})
 
 

@@ -59,7 +59,7 @@ class LoadOptions(Answer):
 @documents({200: GenerationOptions})
 def describe_generation() -> Response:
     """Describe every field of a generation request: its label, meaning, default and range."""
-    limits, found = runtime().config.limits, runtime().options()
+    limits, found = runtime().config.limits, runtime().status.options()
     shown: dict[str, dict[str, Any]] = {}
     bodies: list[tuple[str, type[Wire]]] = [*MODE_BODIES.items(), ("upscale", UpscaleBody)]
     for mode, body in bodies:
@@ -78,7 +78,7 @@ def describe_generation() -> Response:
 @documents({200: LoadOptions})
 def describe_loading() -> Response:
     """Describe every option of loading a model, and each sampler and scheduler."""
-    found = runtime().options()
+    found = runtime().status.options()
     return answer(
         {
             "options": describe_fields(LoadOptionsBody, runtime().config.limits),

@@ -88,7 +88,7 @@ def test_an_action_is_carried_out_as_it_stands(served: ServedHouse) -> None:
 
 def test_the_model_knows_how_the_server_stands(served: ServedHouse, server: OllamaServer) -> None:
     job = served.post("/txt2img", json={"prompt": "a red circle", "steps": 1}).json()["job_id"]
-    served.runtime.queue.wait(job, 20)
+    served.runtime.jobs.queue.wait(job, 20)
     served.post("/assistant/chat", json={"message": "hi", "context": {"current_view": "gallery of mine"}})
     told = server.chats[0]["messages"][0]["content"]
     for fact in (DEMO, "euler", job, "a red circle", "gallery of mine"):

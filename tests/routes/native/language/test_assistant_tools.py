@@ -23,7 +23,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 def kinds_of(house: House) -> list[ActionKind]:
     running = house.runtime
-    return action_kinds(house.config.limits, running.options(), running.library, running.queue)
+    return action_kinds(house.config.limits, running.status.options(), running.models.library, running.jobs.queue)
 
 
 def propose(house: House, name: str, /, **arguments: Any) -> tuple[Action | None, str]:
@@ -161,7 +161,7 @@ def test_models_are_searched(house: House) -> None:
 
 
 def test_a_conversion_names_a_file_and_a_type_that_there_are(house: House) -> None:
-    types = [entry["id"] for entry in house.runtime.options()["quantization_types"]]
+    types = [entry["id"] for entry in house.runtime.status.options()["quantization_types"]]
     action, notes = propose(house, "convert", input_path="demo_dit_q8_0", output_type=types[0] if types else "q4_0")
     assert action is not None, notes
     assert action.parameters["input_path"] == DEMO

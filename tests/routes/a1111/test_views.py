@@ -122,6 +122,13 @@ def test_what_is_ignored_is_named_in_the_answer_and_the_text(client: FlaskClient
     assert info["prompt"] == "a <lora:nope:1> cat"
 
 
+def test_options_for_describing_pictures_are_told_as_ignored_when_drawing(client: FlaskClient) -> None:
+    changed = {"deepbooru_sort_alpha": False, "interrogate_return_ranks": True}
+    info = told(post(client, override_settings=changed))
+    ignored = info["extra_generation_params"]["Ignored"]
+    assert ignored == "override_settings.deepbooru_sort_alpha, override_settings.interrogate_return_ranks"
+
+
 def test_a_known_lora_is_applied_and_its_hash_told(house: House, client: FlaskClient) -> None:
     info = told(post(client, prompt="a cat <lora:demo_lora:0.5>"))
     assert info["extra_generation_params"]["Lora hashes"].startswith("demo_lora: ")

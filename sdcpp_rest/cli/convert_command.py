@@ -1,4 +1,7 @@
-"""``sdcpp-rest convert``: a model file written anew with another weight type, or a split one merged."""
+"""Implements ``sdcpp-rest convert``, which writes a model file with another weight type, or merges a split one.
+
+Submits the job over the API; never calls the library itself.
+"""
 
 from __future__ import annotations
 

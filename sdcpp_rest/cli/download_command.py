@@ -1,4 +1,7 @@
-"""``sdcpp-rest download``: a model from the internet, or a bundle of all that one needs."""
+"""Implements ``sdcpp-rest download``, which fetches a model from the internet, or a bundle of all that one needs.
+
+Submits the jobs over the API; fetches nothing itself.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""``sdcpp-rest generate``: pictures from words, by the same API that clients use."""
+"""Implements ``sdcpp-rest generate``, which draws a picture or a video from a prompt.
+
+Submits the job over the same API that clients use; knows no service.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""A job from a command's point of view: find who does it, submit it, show how far it is, take what it made.
+"""Submits a command's job, shows its progress, and saves the files that it made.
 
-Ctrl-C cancels the job.
+Ctrl-C cancels the job. Knows the API only, whoever serves it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""``sdcpp-rest models`` and ``inspect``: which model files there are, and what one of them is."""
+"""Implements ``sdcpp-rest models`` and ``inspect``, which list model files and describe one of them.
+
+Reads the folders and headers itself; needs no server and no API.
+"""
 
 from __future__ import annotations
 

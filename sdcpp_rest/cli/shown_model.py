@@ -1,5 +1,7 @@
-"""Finding the model file that a person means: one of the model folders by its name or path, or any file on this
-machine."""
+"""Finds the model file that a person means: by its name or path in the model folders, or any file on this machine.
+
+Reads no header: what is in the file is for its callers to find out.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,7 @@ from sdcpp_rest.services.models.model_library import ModelLibrary
 
 
 class LibraryOfOne(ModelLibrary):
-    """The model library of ``config``, where every type and name mean the one file that ``given`` named.
+    """Finds models as the library of ``config`` does, and the file that ``given`` names wherever it lies.
 
     ``given``: a path, or a name of the library. Raises ModelNotFound, InvalidRequest.
     """

@@ -1,4 +1,7 @@
-"""``sdcpp-rest upscale``: one picture made larger."""
+"""Implements ``sdcpp-rest upscale``, which makes one picture larger.
+
+Submits the job over the API; loads no upscaler itself.
+"""
 
 from __future__ import annotations
 

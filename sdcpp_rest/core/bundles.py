@@ -1,4 +1,4 @@
-"""The table of models to begin with: which files make each of them run on a device of a given size.
+"""Reads the table of models to begin with: which files make each of them run on a device of a given size.
 
 Read once, from the package's own file. It must not know what the sources say about the files, nor which of them lie on
 the disk.

@@ -1,4 +1,7 @@
-"""Words about language models: what is said to them and by them, the actions they propose, better prompts. Pure."""
+"""Defines messages, tool calls, actions and enhanced prompts, as they go to language models and come back.
+
+Pure values. It must not know a server of language models, nor a protocol.
+"""
 
 from __future__ import annotations
 
@@ -69,7 +72,7 @@ class Enhancement(Frozen):
 
 
 class ThoughtFilter:
-    """Leaves out what a reasoning model thinks aloud between ``<think>`` and ``</think>``, also when the text comes in
+    """Removes what a reasoning model thinks aloud between ``<think>`` and ``</think>``, also when the text comes in
     pieces that cut a tag in two."""
 
     _TAGS = ("<think>", "</think>")

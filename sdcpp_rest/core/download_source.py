@@ -1,4 +1,6 @@
-"""What people paste when they want a model: addresses of Hugging Face and CivitAI pages and files, ids, plain URLs.
+"""Recognises what people paste when they want a model: addresses of Hugging Face and CivitAI, ids, plain URLs.
+
+Turns it into one of three kinds of source. Pure: looks nothing up, and never keeps a secret that stood in an address.
 
 Turns it into one of three kinds of source. Pure: looks nothing up, and never keeps a secret that stood in an address.
 """

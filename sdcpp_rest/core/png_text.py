@@ -1,4 +1,7 @@
-"""The text chunks of a PNG file, changed without touching its pixels. Pure: bytes in, bytes out."""
+"""Replaces the text chunks of a PNG file without touching its pixels.
+
+Pure: bytes in, bytes out. Knows nothing of what the text says.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What other programs call samplers and schedulers, in the library's names.
+"""Translates other programs' names of samplers and schedulers into the library's.
 
 Pure words: "DPM++ 2M Karras" is a sampler and a scheduler, and some samplers that others have are not here at all and
 get their nearest relative. Whether the running engine knows a name is the submission's to say.

@@ -1,4 +1,4 @@
-"""The server's end of the pipe: one `EngineClient` is one life of one engine.
+"""Sends commands to one engine process and receives its events: one `EngineClient` is one life of one engine.
 
 Commands go out, events come in on a reader thread, results are futures. When the engine dies, everything that waits on
 it gets `EngineDied` with the library's last words; replacing the engine is the supervisor's business, not ours.
@@ -71,7 +71,7 @@ _Answer = Loaded | UpscalerReady | Unloaded
 
 
 class EngineClient:
-    """One engine, from launch to its end. Thread-safe.
+    """Runs one engine from its launch to its end. Thread-safe.
 
     Args:
         launcher: starts the process (or, in tests, a thread).

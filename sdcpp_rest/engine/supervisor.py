@@ -23,7 +23,7 @@ EngineState = Literal["starting", "idle", "loading", "running", "dead", "stopped
 
 
 class EngineSupervisor:
-    """The one place that launches engines.
+    """Launches engines: the one place that does.
 
     Args:
         on_death: called after an engine died by itself (never after `stop`), on that engine's reader thread.

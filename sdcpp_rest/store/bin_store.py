@@ -1,4 +1,4 @@
-"""The recycle bin's rows: finished jobs that somebody deleted, whole, until they are restored or forgotten.
+"""Stores the recycle bin in SQLite: finished jobs that somebody deleted, whole, until they are restored or forgotten.
 
 A job is in the queue's table or in this one, never in both or neither: every move is one transaction. Knows nothing of
 files, and not when a row has been here long enough.

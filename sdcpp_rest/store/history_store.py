@@ -1,4 +1,4 @@
-"""What language models were asked and what they answered, as rows: improved prompts, and one conversation.
+"""Stores in SQLite what language models were asked and answered: improved prompts, and one conversation.
 
 Each history keeps its newest entries: adding one and forgetting the oldest is one transaction. Knows no language model.
 """
@@ -47,7 +47,7 @@ _TRIM_MESSAGES = text(
 
 
 class EnhancementHistory:
-    """Improved prompts, and attempts that failed."""
+    """Stores improved prompts, and attempts that failed."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
@@ -98,7 +98,7 @@ class EnhancementHistory:
 
 
 class Conversation:
-    """What was said to the assistant, and its answers."""
+    """Stores what was said to the assistant, and its answers."""
 
     def __init__(self, db: Database) -> None:
         self._db = db

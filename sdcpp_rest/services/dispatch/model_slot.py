@@ -1,4 +1,4 @@
-"""Two words for models: what the user chose (``selected``, kept across restarts), what the engine holds (``resident``).
+"""Keeps which model the user chose (``selected``, kept across restarts) and which one the engine holds (``resident``).
 
 Loading and unloading are calls to the dispatcher, not jobs: they take their turn between jobs, before pending ones, and
 block until done. Never touches the engine: the dispatcher does what the calls say.

@@ -1,4 +1,4 @@
-"""The upscaler beside the model: which one was chosen (``selected``), which one the engine holds (``resident``).
+"""Keeps which upscaler was chosen (``selected``) and which one the engine holds (``resident``), beside the model.
 
 A job that upscales binds to the selected one when it is submitted. Never touches the engine: the dispatcher does what
 the calls say.

@@ -1,4 +1,4 @@
-"""HTTP connections that go only to addresses which were checked: `requests`, with the look-up of names taken over.
+"""Connects over HTTP only to addresses which were checked: `requests`, with the look-up of names taken over.
 
 The check and the connection are one step, for the first address as for each redirect and each retry, so that a name
 cannot mean another machine in between. A connection can be cut from another thread.
@@ -44,7 +44,7 @@ AddressRule = Callable[[str, int], list[str]]
 
 
 class StopSwitch:
-    """Ends a transfer from another thread: open connections are cut, new ones are not made."""
+    """Stops a transfer from another thread: open connections are cut, new ones are not made."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -86,7 +86,7 @@ class StopSwitch:
 
 
 class CheckedSession:
-    """HTTP for one transfer. Not thread-safe but for its `StopSwitch`.
+    """Makes the HTTP requests of one transfer. Not thread-safe but for its `StopSwitch`.
 
     Args:
         rule: which addresses may be called.

@@ -1,4 +1,4 @@
-"""The second lane: threads that fetch model files, and one that reads them again, beside what the engine does.
+"""Runs download and hash jobs on threads of their own, beside what the engine does.
 
 Takes its jobs off the same queue, sees each to its end, and puts back what a stopping server interrupts: the next one
 goes on where this one was. Never touches the engine.
@@ -116,13 +116,14 @@ class DownloadLane:
                 thread.start()
 
     def wake(self) -> None:
-        """Something may have to be done: a job came, one ended, the queue goes on."""
+        """Look for work again: a job came, one ended, the queue goes on."""
         with self._changed:
             self._calls += 1
             self._changed.notify_all()
 
     def job_finished(self, job: Job) -> None:
-        """Any job has ended. What has come of a cancelled download goes, also when it waited to be gone on with."""
+        """Clean up after any job that has ended. What has come of a cancelled download goes, also when it waited to be
+        gone on with."""
         params = read_params(job) if job.kind == "model_download" and job.status == "cancelled" else None
         if params is not None:
             self._places.discard(params)

@@ -1,5 +1,5 @@
-"""From what was asked for to a job: asks the source what it has, checks the place and the disk, puts two jobs into the
-queue (the download, and the one that checks what was downloaded).
+"""Checks a request for a download and submits its jobs: asks the source what it has, checks the place and the disk,
+puts two jobs into the queue (the download, and the one that checks what was downloaded).
 
 Does not fetch any file.
 """
@@ -71,7 +71,7 @@ class Submitted(Frozen):
 
 
 class Sources:
-    """The three of them, and who may be called for which."""
+    """Asks the source of a download what it has, and knows who may be called for which."""
 
     def __init__(self, config: DownloadsConfig) -> None:
         allowed = tuple(config.allow_private_hosts)

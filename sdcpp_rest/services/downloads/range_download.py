@@ -1,4 +1,5 @@
-"""One file over HTTP, in as many attempts as it takes: resumed where it was cut, hashed as it comes, stopped at once.
+"""Downloads one file over HTTP, in as many attempts as it takes: resumed where it was cut, hashed as it comes, stopped
+at once.
 
 Bytes lie in a partial file, and what they are part of in a small note beside it; both outlive the process. Knows
 nothing of where the address came from, nor of what becomes of the file.

@@ -1,4 +1,4 @@
-"""The assistant: a conversation with a language model that knows how the server stands and proposes actions.
+"""Answers questions about the server with a language model, and proposes actions.
 
 It proposes only; whoever asked carries them out. Knows neither HTTP nor what an action does: the kinds of action come
 with each question. Blocks while the model thinks.
@@ -202,7 +202,7 @@ class Assistant:
 
 
 class _Answer:
-    """A model's answer while it comes. ``shown``: what was told already, piece by piece."""
+    """Collects a model's answer while it comes. ``shown``: what was told already, piece by piece."""
 
     def __init__(self) -> None:
         self.mode: Mode = "tools"

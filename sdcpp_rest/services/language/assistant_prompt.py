@@ -1,4 +1,5 @@
-"""The words that the assistant's model reads: who it is, what it may do, how things stand, what was said before.
+"""Writes the messages that the assistant's model reads: who it is, what it may do, how things stand, what was said
+before.
 
 Pure: everything comes as arguments, and what does not fit into the model's window is cut, the oldest and least
 important first.

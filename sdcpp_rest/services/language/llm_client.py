@@ -1,4 +1,4 @@
-"""Talking to a language model: chats that come in pieces, the list of models, what a model is. Two protocols, one face.
+"""Calls a language model server, by either of two protocols: chats that come in pieces, its models, their facts.
 
 Ollama's is spoken by its own client library, OpenAI's chat completions by httpx. Knows nothing of prompts and actions;
 every failure is one of `llm_errors`.
@@ -82,7 +82,8 @@ class ModelFacts:
 
 
 class LlmClient:
-    """One call after the other to one server; not for several threads at a time, but ``line`` may be hung up by any."""
+    """Makes one call after the other to one server; not for several threads at a time, but ``line`` may be hung up by
+    any."""
 
     def __init__(self, endpoint: LlmEndpoint, line: Line) -> None:
         self._endpoint = endpoint
@@ -146,7 +147,7 @@ class _Protocol(Protocol):
 
 
 class _Ollama:
-    """Ollama's own protocol, spoken by its own library."""
+    """Speaks Ollama's own protocol, by its own library."""
 
     def __init__(self, endpoint: LlmEndpoint) -> None:
         self._endpoint = endpoint
@@ -210,7 +211,7 @@ class _Ollama:
 
 
 class _OpenAi:
-    """OpenAI's chat completions, as llama.cpp, LM Studio, vLLM and many others offer them."""
+    """Speaks OpenAI's chat completions, as llama.cpp, LM Studio, vLLM and many others offer them."""
 
     def __init__(self, endpoint: LlmEndpoint) -> None:
         self._endpoint = endpoint
@@ -310,7 +311,7 @@ class _OpenAi:
 
 
 class _HalfCall:
-    """A tool call whose arguments come as JSON text in pieces."""
+    """Collects a tool call whose arguments come as JSON text in pieces."""
 
     def __init__(self) -> None:
         self._name = ""

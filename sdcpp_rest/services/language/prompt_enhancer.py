@@ -1,4 +1,4 @@
-"""Better prompts: a language model rewrites what a user typed. Remembers every attempt, also the ones that failed.
+"""Rewrites prompts with a language model, and remembers every attempt, also the ones that failed.
 
 Knows what a prompt for pictures looks like. Knows neither HTTP nor the queue.
 """

@@ -1,4 +1,4 @@
-"""What happens when nobody asks for anything: an idle model is put to rest, old jobs and pictures are cleared away.
+"""Unloads idle models and removes old jobs and pictures, when nobody asks for anything.
 
 Old jobs stay until the configuration says otherwise; what users chose while the server runs decides about idle models
 and the recycle bin. The newest finished job is never removed, however old it is: the last picture that somebody made
@@ -46,7 +46,7 @@ class _Idle:
 
 
 class Housekeeping:
-    """A thread that looks around every few seconds.
+    """Looks every few seconds, on a thread of its own, for what has been idle or kept for too long.
 
     Args:
         upscalers: the upscaler's slot, where there is one.
@@ -87,7 +87,7 @@ class Housekeeping:
             self._thread.join()
 
     def look_around(self) -> None:
-        """One round of everything that is switched on."""
+        """Do one round of everything that is switched on."""
         rules = self._settings.auto_unload()
         self._rest_if_idle(self._model, rules.main)
         if self._upscaler is not None:

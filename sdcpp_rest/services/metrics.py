@@ -1,4 +1,4 @@
-"""What a monitoring system may want to know, in Prometheus' words: counted while it happens, or looked at when asked.
+"""Counts requests and jobs for Prometheus, and reads everything else at the moment of asking.
 
 Every metric has the prefix ``sdcpp_rest_`` and lives in a registry of its own. Knows the queue, the engine and the bus;
 knows nothing of HTTP but the four words with which a request is reported to it.
@@ -72,7 +72,8 @@ class Metrics:
         self._request_seconds.labels(endpoint, method).observe(seconds)
 
     def count_job(self, job: Job) -> None:
-        """A job has come to its end. The seconds of cancelled and failed ones would blur those of the others."""
+        """Count a job that has come to its end. The seconds of cancelled and failed ones would blur those of the
+        others."""
         self._finished.labels(job.kind, job.status).inc()
         if job.status != "completed":
             return
@@ -85,7 +86,7 @@ class Metrics:
 
 
 class _Now:
-    """A collector of what need not be counted, because it can be looked at."""
+    """Collects what need not be counted, because it can be looked at."""
 
     def __init__(self, status: Callable[[], Mapping[str, Any]], subscribers: Callable[[], int]) -> None:
         self._status = status

@@ -1,4 +1,4 @@
-"""Pictures described in words: as tags, by a tagger, or as a caption, by a vision model or CLIP.
+"""Describes pictures in words: as tags, by a tagger, or as a caption, by a vision model or CLIP.
 
 Decides who describes, and brings pictures to a size that all of them can take. Knows no dialect.
 """

@@ -1,4 +1,4 @@
-"""The jobs that have left the queue and are not finished: their live state, in memory only.
+"""Tracks the jobs that have left the queue and are not finished: their live state, in memory only.
 
 The dispatcher moves them on, the queue cancels them, routes read their progress. The races between those are settled
 here.
@@ -15,7 +15,7 @@ from sdcpp_rest.engine.client import EngineClient, RunHandle
 
 
 class ActiveJob:
-    """One job between its claim and its end.
+    """Tracks one job between its claim and its end.
 
     ``computed`` and ``cancel_requested`` exclude each other: whichever comes first under the lock decides whether a
     cancel still has to stop the engine (`request_cancel` is true) or only has to win the row (it is false).
@@ -126,7 +126,7 @@ class ActiveJob:
 
 
 class ActiveJobs:
-    """All of them, by id.
+    """Keeps all active jobs, by id.
 
     ``claim_lock`` makes "the row is claimed" and "the job is listed here" one step for those who cancel, and "the row
     is inserted" and "its job_added is published" one step for those who claim.

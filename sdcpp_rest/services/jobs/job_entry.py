@@ -1,4 +1,7 @@
-"""The last step of every submission: input pictures into the job's folder, the job into the queue, or neither."""
+"""Puts a checked job into the queue, with its input pictures in its folder: both, or neither.
+
+Every submission ends here. It must not know what a parameter means.
+"""
 
 from __future__ import annotations
 

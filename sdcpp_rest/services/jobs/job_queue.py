@@ -1,4 +1,4 @@
-"""The queue as everybody sees it: submit, cancel, wait; and, for the dispatcher, the ends a job can come to.
+"""Queues jobs: submits, cancels and waits for them, and moves them to their ends for the dispatcher.
 
 The row is written first, the event published after it, and nothing of a job is published after its end. Never touches
 the engine itself: a running job is cancelled through its `ActiveJob`.
@@ -257,7 +257,8 @@ class JobQueue(JobReader):
     def complete(
         self, active: ActiveJob, outputs: tuple[str, ...], timings: Timings, warnings: tuple[str, ...]
     ) -> bool:
-        """The files are in place; false when a cancel won the row first, and the files have to go."""
+        """Mark the job completed, whose files are in place; false when a cancel won the row first, and the files have
+        to go."""
         job = self._settle(
             active.job.id, "completed", {"processing"}, outputs=outputs, timings=timings, warnings=warnings
         )
@@ -268,7 +269,7 @@ class JobQueue(JobReader):
         self._end(active, job)
 
     def mark_cancelled(self, active: ActiveJob, timings: Timings) -> None:
-        """The engine has stopped a job that was to be cancelled."""
+        """Mark a job cancelled that the engine has stopped on request."""
         job = self._settle(active.job.id, "cancelled", {"processing"}, timings=timings)
         self._end(active, job)
 

@@ -1,4 +1,6 @@
-"""What is written down about a finished job: the caption inside each picture, the record beside them.
+"""Writes down how a finished job was made: the caption inside each picture, the record beside them.
+
+Pure: makes values, touches no file.
 
 Pure: makes values, writes nothing.
 """

@@ -1,4 +1,4 @@
-"""Finished jobs that somebody deleted: kept for a while, brought back, or gone for good.
+"""Keeps finished jobs that somebody deleted, until they are restored or removed for good.
 
 A job is shown in the queue only while its files are in the output folder. So the row leaves first and comes back last,
 and whatever a crash interrupts leaves a job in the bin whose files are still in sight: `settle` moves those at the next

@@ -1,4 +1,4 @@
-"""What a dialect's clients have set and expect to find again after a restart: JSON values by name, one set per dialect.
+"""Keeps what a dialect's clients have set, across restarts: JSON values by name, one set per dialect.
 
 Which names there are and what they mean is the dialect's business.
 """

@@ -1,4 +1,4 @@
-"""Named additions to prompts, read from a CSV file (``name,prompt,negative_prompt``) that users write themselves.
+"""Reads named additions to prompts from a CSV file (``name,prompt,negative_prompt``) that users write themselves.
 
 The file is read again when it has changed. It must not know who asks.
 """

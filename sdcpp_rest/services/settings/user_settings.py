@@ -1,4 +1,4 @@
-"""What users choose while the server runs and what outlives it, section by section, each with its own type and default.
+"""Keeps what users choose while the server runs, section by section, each with its own type and default.
 
 Values were checked against the API's ranges by whoever takes them from a client; here they get their defaults, are
 merged, kept and read back. A stored value that a later version cannot read is its default again.

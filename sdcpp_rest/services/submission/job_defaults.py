@@ -1,4 +1,4 @@
-"""What the omitted fields of a request become: the model's sidecar, the user's choice, the preset of the model's
+"""Fills the fields that a request leaves out: from the model's sidecar, the user's choice, the preset of the model's
 variant, and last the API's own table.
 
 Nobody is refused for what they did not ask for: values out of the configured limits are cut to them.

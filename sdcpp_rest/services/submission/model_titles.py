@@ -1,5 +1,5 @@
-"""Models as dialects of picture tools name them: by a title with the beginning of the file's SHA-256, in one list with
-checkpoints and diffusion models together; and load specs made from such choices.
+"""Lists models as dialects of picture tools name them: by a title with the beginning of the file's SHA-256, checkpoints
+and diffusion models together; and makes load specs from such choices.
 
 Sums are computed beside the work, never in anybody's way. Knows the library and what is selected; loads nothing itself.
 """

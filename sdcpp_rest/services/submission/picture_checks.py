@@ -1,5 +1,5 @@
-"""What only pictures have: hires fix, ControlNet, PhotoMaker, reference pictures, upscaling, and whether the model must
-be able to read pictures for them.
+"""Checks what only pictures have: hires fix, ControlNet, PhotoMaker, reference pictures, upscaling, and whether the
+model must be able to read pictures for them.
 
 Brings a request, whose numbers are in their bounds, to what can be drawn, with warnings, or refuses it. Nothing that is
 known to end the library's process goes past it. It must not know the queue, nor decode a picture.

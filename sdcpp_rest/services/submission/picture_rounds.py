@@ -1,6 +1,6 @@
-"""Rounds: the jobs of one call that answers with pictures. They are submitted together, their pictures are taken one
-by one as they come, and a stop ends them together. For every dialect that waits; knows none of them, never touches the
-engine, and lives in memory only: the jobs are in the queue like all others.
+"""Runs the jobs of one call that answers with pictures, together: a round. They are submitted together, their pictures
+are taken one by one as they come, and a stop ends them together. For every dialect that waits; knows none of them,
+never touches the engine, and lives in memory only: the jobs are in the queue like all others.
 
 What happens when not all goes well is the same for every dialect:
 

@@ -1,5 +1,4 @@
-"""From what a client asked for to a picture job: defaults filled in, names resolved, every number checked, pictures
-decoded.
+"""Turns a request for pictures into a job: defaults filled in, names resolved, every number checked, pictures decoded.
 
 All dialects come through here, and nothing that is known to end the library's process goes past it. Values are judged
 by the limits of the configuration; types were settled by the dialect that parsed the body.

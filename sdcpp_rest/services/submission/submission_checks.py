@@ -1,4 +1,4 @@
-"""The numbers and names of a request, judged by the configured limits before a job exists.
+"""Checks the numbers and names of a request against the configured limits, before a job exists.
 
 Bounds are those of the fields (`core.params`), for pictures and videos alike; what both have in common besides is
 checked here too. Every refusal names the field, the value and what is allowed. It must not know files, models or the

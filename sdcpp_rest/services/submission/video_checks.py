@@ -1,4 +1,4 @@
-"""What only videos have: frames, control frames, a second expert, and which pictures the model looks at.
+"""Checks what only videos have: frames, control frames, a second expert, and which pictures the model looks at.
 
 Brings a request, whose numbers are in their bounds, to what can be made, with warnings about everything that the
 library would leave out without a word, or refuses it. Nothing that is known to end the library's process goes past it.

@@ -1,5 +1,4 @@
-"""From what a client asked for to a video job: defaults filled in, names resolved, every number checked, pictures
-decoded.
+"""Turns a request for a video into a job: defaults filled in, names resolved, every number checked, pictures decoded.
 
 All dialects come through here, and nothing that is known to end the library's process goes past it.
 """

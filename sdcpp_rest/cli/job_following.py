@@ -79,7 +79,7 @@ def save_outputs(server: ServerAccess, job: dict[str, Any], output: Path | None,
     return saved
 
 
-def tell_saved(job: dict[str, Any], saved: list[Path], as_json: bool) -> None:
+def report_saved(job: dict[str, Any], saved: list[Path], as_json: bool) -> None:
     """The last words of a command: the files, or the job as JSON with them as ``saved``."""
     if as_json:
         echo_json({**job, "saved": [str(path) for path in saved]})

@@ -16,7 +16,7 @@ from sdcpp_rest.runtime import DEMO_ROOT
 from sdcpp_rest.services.models.model_library import ModelLibrary
 
 
-class LibraryOfOne(ModelLibrary):
+class LibraryWithFile(ModelLibrary):
     """Finds models as the library of ``config`` does, and the file that ``given`` names wherever it lies.
 
     ``given``: a path, or a name of the library. Raises ModelNotFound, InvalidRequest.
@@ -28,7 +28,9 @@ class LibraryOfOne(ModelLibrary):
         )
         self.is_listed = True
         path = Path(given).expanduser()
-        self.chosen = (self._find_by_path(path) or self._apart(path)) if path.is_file() else self._find_by_name(given)
+        self.chosen = (
+            (self._find_by_path(path) or self._unlisted_file(path)) if path.is_file() else self._find_by_name(given)
+        )
         self._chosen_key = (self.chosen.type, self.chosen.name)
 
     def find(self, type: str, name: str) -> ModelFile:
@@ -55,7 +57,7 @@ class LibraryOfOne(ModelLibrary):
         hint = f"; the nearest names are {', '.join(nearest[:3])}" if nearest else ""
         raise ModelNotFound(f"{name} is neither a file nor a model of {self._models_dir}{hint}", nearest=nearest)
 
-    def _apart(self, path: Path) -> ModelFile:
+    def _unlisted_file(self, path: Path) -> ModelFile:
         self.is_listed = False
         status = path.stat()
         return ModelFile(

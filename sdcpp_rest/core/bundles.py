@@ -82,7 +82,7 @@ def read_bundles(text: str) -> dict[str, Bundle]:
     return found
 
 
-def bundle_named(name: str) -> Bundle:
+def find_bundle(name: str) -> Bundle:
     """Raises InvalidRequest with the names that there are."""
     found = BUNDLES.get(name.strip().lower())
     if found is None:

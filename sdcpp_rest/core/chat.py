@@ -50,7 +50,7 @@ class Action(Frozen):
     request: ActionRequest | None = None
 
 
-class SaidMessage(Frozen):
+class ConversationMessage(Frozen):
     """One message of the conversation with the assistant, as it is remembered."""
 
     role: Literal["user", "assistant"]
@@ -96,7 +96,7 @@ class ThoughtFilter:
         visible, self._held = self._held[: len(self._held) - kept], self._held[len(self._held) - kept :]
         return shown if self._thinks else shown + visible
 
-    def rest(self) -> str:
+    def flush(self) -> str:
         """What was held back in case it was a tag; call it at the end."""
         held, self._held = self._held, ""
         return "" if self._thinks else held

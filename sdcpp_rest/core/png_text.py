@@ -13,7 +13,7 @@ SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _TEXT_CHUNKS = frozenset({b"tEXt", b"zTXt", b"iTXt"})
 
 
-def with_text(png: bytes, key: str, text: str | None) -> bytes:
+def replace_text(png: bytes, key: str, text: str | None) -> bytes:
     """``png`` with one text chunk ``key``, in place of all of that name; ``None`` takes them out.
 
     Latin-1 text is written as ``tEXt``, other text as ``iTXt``. Anything that is no whole PNG file comes back as it is.

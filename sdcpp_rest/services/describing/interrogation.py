@@ -100,7 +100,7 @@ class Interrogation:
             for piece in LlmClient(endpoint, line).chat(ChatAsked(messages=(message,))):
                 if isinstance(piece, str):
                     said += thoughts.feed(piece)
-        caption = " ".join(clean_answer(said + thoughts.rest()).split())[:_MAX_CHARACTERS]
+        caption = " ".join(clean_answer(said + thoughts.flush()).split())[:_MAX_CHARACTERS]
         if not caption:
             raise LlmFailed(f"The vision model {model!r} answered nothing")
         return caption

@@ -22,7 +22,7 @@ from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError, ReadTimeoutError
 
-from sdcpp_rest.core.download_source import check_address, without_secrets
+from sdcpp_rest.core.download_source import check_address, hide_secrets
 from sdcpp_rest.errors import InvalidRequest
 from sdcpp_rest.services.downloads.source_errors import (
     DownloadStopped,
@@ -195,7 +195,7 @@ class CheckedSession:
             self.stop.check()
             raise SourceTimeout(f"{_host(url)} does not answer within {self._timeout[1]:g} s") from None
         except (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema, UnicodeError):
-            raise SourceWrong(f"{without_secrets(url)[:120]!r} is not an address") from None
+            raise SourceWrong(f"{hide_secrets(url)[:120]!r} is not an address") from None
         except (requests.RequestException, HTTPError, OSError, ValueError) as error:
             self.stop.check()
             raise SourceUnavailable(f"The connection to {_host(url)} failed: {_first_words(error)}") from None

@@ -21,10 +21,10 @@ from sdcpp_rest.core.download_source import (
     DownloadParams,
     DownloadSource,
     HashParams,
-    model_and_version,
+    hide_secrets,
+    parse_model_and_version,
     recognise_source,
     repo_id_of,
-    without_secrets,
 )
 from sdcpp_rest.core.frozen import Frozen
 from sdcpp_rest.core.job import Job
@@ -137,7 +137,7 @@ class Downloads:
         offered = self._sources.offer(wanted)
         name = asked.name or offered.name
         self._place(kind, name, asked)
-        address, subfolder = without_secrets(offered.url), asked.subfolder.strip().replace("\\", "/")
+        address, subfolder = hide_secrets(offered.url), asked.subfolder.strip().replace("\\", "/")
         params = DownloadParams(
             source=wanted.source,
             model_type=kind,
@@ -165,7 +165,7 @@ class Downloads:
 
     def civitai(self, model_id: str) -> OfferedFile:
         """What CivitAI says about ``123456`` or ``123456:789012``. Raises as the source does."""
-        model, version = model_and_version(model_id, "id")
+        model, version = parse_model_and_version(model_id, "id")
         return self._sources.civitai.offer(DownloadSource(source="civitai", model_id=model, version_id=version))
 
     def huggingface(self, repo_id: str, filename: str, revision: str) -> tuple[OfferedFile, str]:

@@ -153,7 +153,7 @@ class PromptEnhancer:
             for piece in LlmClient(endpoint, line).chat(asked):
                 if isinstance(piece, str):
                     said += thoughts.feed(piece)
-        return said + thoughts.rest()
+        return said + thoughts.flush()
 
 
 def is_connected(settings: LlmSettings, lines: OpenLines) -> bool:

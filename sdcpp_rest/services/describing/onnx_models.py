@@ -55,7 +55,7 @@ class OnnxModel:
             raise GenerationFailed(f"{self._path.name} failed: {_explain(error, self._path)}") from error
 
 
-class KeptModel(Generic[T]):
+class CachedModel(Generic[T]):
     """Keeps the model in ``folder`` in memory since its first use. Thread-safe.
 
     Args:

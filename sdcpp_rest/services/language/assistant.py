@@ -22,7 +22,7 @@ from sdcpp_rest.services.language.assistant_actions import (
     tools_of,
 )
 from sdcpp_rest.services.language.assistant_prompt import Mode, messages_for
-from sdcpp_rest.services.language.llm_client import ChatAsked, LlmClient, ModelFacts
+from sdcpp_rest.services.language.llm_client import ChatRequest, LlmClient, ModelFacts
 from sdcpp_rest.services.language.llm_connection import Line, OpenLines
 from sdcpp_rest.services.language.llm_errors import LlmDisabled, LlmFailed
 from sdcpp_rest.services.language.llm_settings import LlmChoice, LlmSettings
@@ -163,7 +163,7 @@ class Assistant:
         facts = self._situation()
         first = self._modes.get(key, MODES[0])
         for mode in MODES[MODES.index(first) :]:
-            asked = ChatAsked(
+            asked = ChatRequest(
                 messages=messages_for(
                     mode,
                     question.message,

@@ -24,7 +24,7 @@ from sdcpp_rest.services.dispatch.residency import Residency
 from sdcpp_rest.services.dispatch.upscaler_slot import UpscalerSlot
 from sdcpp_rest.services.downloads.download_lane import DownloadLane
 from sdcpp_rest.services.downloads.download_places import DownloadPlaces
-from sdcpp_rest.services.downloads.download_submission import Downloads, Sources
+from sdcpp_rest.services.downloads.download_submission import Downloads, DownloadSources
 from sdcpp_rest.services.jobs.active_jobs import ActiveJobs
 from sdcpp_rest.services.jobs.event_bus import EventBus
 from sdcpp_rest.services.jobs.job_entry import JobEntry
@@ -326,7 +326,7 @@ def build_downloads(
     config: Config, jobs: JobServices, models: ModelServices, *, redact_paths: Redact, is_server: bool
 ) -> DownloadServices:
     """Downloads as jobs, and the lane that runs them beside the engine."""
-    sources, places = Sources(config.downloads), DownloadPlaces(models.uploads)
+    sources, places = DownloadSources(config.downloads), DownloadPlaces(models.uploads)
     submission = Downloads(sources, jobs.queue, models.uploads, places, jobs.outputs)
     lane = DownloadLane(
         config.downloads,

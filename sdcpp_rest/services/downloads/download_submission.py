@@ -61,7 +61,7 @@ class DownloadRequest(Frozen):
     title: str = ""
 
 
-class Submitted(Frozen):
+class SubmittedDownload(Frozen):
     """Two jobs in the queue. ``position`` is the download's."""
 
     job: Job
@@ -70,7 +70,7 @@ class Submitted(Frozen):
     params: DownloadParams
 
 
-class Sources:
+class DownloadSources:
     """Asks the source of a download what it has, and knows who may be called for which."""
 
     def __init__(self, config: DownloadsConfig) -> None:
@@ -103,7 +103,7 @@ class Downloads:
 
     def __init__(
         self,
-        sources: Sources,
+        sources: DownloadSources,
         queue: JobQueue,
         uploads: ModelUploads,
         places: DownloadPlaces,
@@ -124,7 +124,7 @@ class Downloads:
         origin: str = "native",
         owner: str | None = None,
         warnings: Collection[str] = (),
-    ) -> Submitted:
+    ) -> SubmittedDownload:
         """Submit a download; blocks while the source is asked what it has.
 
         Raises InvalidRequest naming the field, Conflict when the name is taken or being downloaded, DiskFull,
@@ -161,7 +161,7 @@ class Downloads:
             self._refuse_twice(params)
             job, position = self._submit_both(params, offered.url, asked.title, origin, owner, said)
         self._queue.wake_workers()
-        return Submitted(job=job, hash_job_id=params.hash_job_id, position=position, params=params)
+        return SubmittedDownload(job=job, hash_job_id=params.hash_job_id, position=position, params=params)
 
     def civitai(self, model_id: str) -> OfferedFile:
         """What CivitAI says about ``123456`` or ``123456:789012``. Raises as the source does."""

@@ -18,7 +18,7 @@ _PUT = text(
 )
 
 
-class KnownHashes:
+class HashSnapshot:
     """Holds all sums of one moment, for a listing that would otherwise ask the database once per file."""
 
     def __init__(self, sums: dict[tuple[str, int, int], str]) -> None:
@@ -46,9 +46,9 @@ class HashStore:
         with self._db.write() as connection:
             connection.execute(_PUT, row)
 
-    def known_hashes(self) -> KnownHashes:
+    def known_hashes(self) -> HashSnapshot:
         with self._db.read() as connection:
-            return KnownHashes({(row[0], row[1], row[2]): row[3] for row in connection.execute(_ALL)})
+            return HashSnapshot({(row[0], row[1], row[2]): row[3] for row in connection.execute(_ALL)})
 
 
 def _storable(path: str) -> str:

@@ -63,7 +63,7 @@ class Metrics:
             registry=registry,
         )
         prometheus.Info("sdcpp_rest_build", "What runs here", registry=registry).info({"version": version})
-        self._registry.register(_Now(status, subscribers))
+        self._registry.register(_LiveCollector(status, subscribers))
 
     def count_request(self, endpoint: str, method: str, status: int, seconds: float) -> None:
         """``endpoint`` is a URL rule, never a URL: clients must not be able to fill the memory with names."""
@@ -85,7 +85,7 @@ class Metrics:
         return self._exposition(self._registry)
 
 
-class _Now:
+class _LiveCollector:
     """Collects what need not be counted, because it can be looked at."""
 
     def __init__(self, status: Callable[[], Mapping[str, Any]], subscribers: Callable[[], int]) -> None:

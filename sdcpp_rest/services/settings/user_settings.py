@@ -35,7 +35,7 @@ _RETENTION_MINUTES = 7 * 24 * 60
 S = TypeVar("S", bound=Frozen)
 
 
-class IdleRest(Frozen):
+class IdleUnload(Frozen):
     """Whether something is freed when it was not used for ``timeout_minutes``."""
 
     enabled: bool
@@ -45,8 +45,8 @@ class IdleRest(Frozen):
 class AutoUnload(Frozen):
     """The same for the model and for the upscaler."""
 
-    main: IdleRest
-    upscaler: IdleRest
+    main: IdleUnload
+    upscaler: IdleUnload
 
 
 class BinRules(Frozen):
@@ -75,7 +75,7 @@ class UserSettings:
         self._store = store
         self._lock = threading.Lock()
         minutes = defaults.unload_after_idle_minutes
-        model = IdleRest(enabled=minutes > 0, timeout_minutes=minutes or _IDLE_MINUTES)
+        model = IdleUnload(enabled=minutes > 0, timeout_minutes=minutes or _IDLE_MINUTES)
         self._auto_unload = AutoUnload(main=model, upscaler=model)
 
     # --- what a picture's omitted fields become ---------------------------------------------------------------------

@@ -57,16 +57,16 @@ class Submission:
         fields = dict(asked)
         embedding_name = fields.pop("pm_id_embed_path", None) or ""
         params, found = self._intake.params(ImageParams, kind, fields, spec)
-        settled = self._checks.settle(params, spec, images or {}, embedding_name=embedding_name)
+        checked = self._checks.check(params, spec, images or {}, embedding_name=embedding_name)
         return self._entry.enter(
             kind,
-            settled.params,
-            images=settled.images,
+            checked.params,
+            images=checked.images,
             size=(params.width, params.height),
-            spec=settled.spec,
+            spec=checked.spec,
             resizes_references=params.auto_resize_ref_image,
             title=title,
             origin=origin,
             owner=owner,
-            warnings=(*warnings, *found, *settled.warnings),
+            warnings=(*warnings, *found, *checked.warnings),
         )

@@ -99,7 +99,7 @@ def check_work(work: float, words: str, limits: LimitsConfig) -> None:
         )
 
 
-def known_names(field: str, ready: Ready | None) -> tuple[str, ...]:
+def list_names(field: str, ready: Ready | None) -> tuple[str, ...]:
     """The samplers or schedulers, as the name of ``field`` says, of the engine (or of the library, while none runs)."""
     if field.endswith("scheduler"):
         return (ready.schedulers if ready else ()) or SCHEDULERS
@@ -109,7 +109,7 @@ def known_names(field: str, ready: Ready | None) -> tuple[str, ...]:
 def check_names(names: Mapping[str, str], ready: Ready | None) -> None:
     """Refuse samplers and schedulers that the engine does not know; ``names`` by field."""
     for field, value in names.items():
-        allowed = known_names(field, ready)
+        allowed = list_names(field, ready)
         if value not in allowed:
             raise out_of_range(field, value, "one of " + ", ".join(allowed))
 

@@ -81,7 +81,7 @@ class Housekeeping:
         self._thread.start()
 
     def stop(self) -> None:
-        """Idempotent."""
+        """Stop the thread. Idempotent."""
         self._stopping.set()
         if self._thread.is_alive():
             self._thread.join()

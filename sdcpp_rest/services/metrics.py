@@ -66,7 +66,8 @@ class Metrics:
         self._registry.register(_LiveCollector(status, subscribers))
 
     def count_request(self, endpoint: str, method: str, status: int, seconds: float) -> None:
-        """``endpoint`` is a URL rule, never a URL: clients must not be able to fill the memory with names."""
+        """Count an answered request. ``endpoint`` is a URL rule, never a URL: clients must not be able to fill the
+        memory with names."""
         method = method if method in _METHODS else "other"
         self._requests.labels(endpoint, method, str(status)).inc()
         self._request_seconds.labels(endpoint, method).observe(seconds)

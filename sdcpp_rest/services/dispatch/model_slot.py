@@ -159,7 +159,7 @@ class ModelSlot:
             self.select(spec, is_choice=False)
 
     def deselect(self, spec: LoadSpec, *, forget: bool) -> None:
-        """``spec`` turned out to be unusable: new jobs must not bind to it.
+        """Deselect ``spec``, which turned out to be unusable: new jobs must not bind to it.
 
         ``forget`` it for the next start too, or let that try again: what is wrong may be the machine's state today.
         """

@@ -97,7 +97,7 @@ class UpscalerSlot:
         self.selected = spec
 
     def deselect(self, spec: UpscalerSpec) -> None:
-        """``spec`` turned out to be unusable: new jobs must not bind to it."""
+        """Deselect ``spec``, which turned out to be unusable: new jobs must not bind to it."""
         with self._calls.lock:
             if self.selected == spec:
                 self.selected = None

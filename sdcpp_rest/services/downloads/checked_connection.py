@@ -63,7 +63,7 @@ class StopSwitch:
                     connection.shutdown(socket.SHUT_RDWR)
 
     def wait(self, seconds: float) -> bool:
-        """Whether it was set within that time."""
+        """Wait ``seconds`` for the switch; whether it was set within that time."""
         return self._stopped.wait(seconds)
 
     def check(self) -> None:
@@ -72,13 +72,13 @@ class StopSwitch:
             raise DownloadStopped
 
     def watch(self, connection: socket.socket) -> None:
-        """A second grip on the same connection: encryption takes the first one's away."""
+        """Keep a second grip on the same connection: encryption takes the first one's away."""
         with self._lock:
             self._sockets.append(connection.dup())
         self.check()
 
     def forget(self) -> None:
-        """The connections are over."""
+        """Let go of the connections, which are over."""
         with self._lock:
             for connection in self._sockets:
                 connection.close()

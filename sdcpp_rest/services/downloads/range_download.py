@@ -139,7 +139,7 @@ class RangeDownload:
         return fetched
 
     def keep_whole(self, fetched: FetchedFile) -> None:
-        """The file could not be taken: note that it is whole, for the next try. Raises DiskFull."""
+        """Note for the next try that the file is whole, though it could not be taken. Raises DiskFull."""
         self._done = self._total = fetched.size_bytes
         self._save_note()
 

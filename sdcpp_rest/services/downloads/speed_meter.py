@@ -21,7 +21,7 @@ class SpeedMeter:
         self._points: deque[tuple[float, int]] = deque()
 
     def restart(self) -> None:
-        """The count begins anew, somewhere else."""
+        """Begin to count anew, from another number of bytes."""
         self._points.clear()
 
     def at(self, done_bytes: int, total_bytes: int | None) -> Transfer:

@@ -74,7 +74,7 @@ class ActiveJob:
         return True
 
     def attach(self, client: EngineClient, run: RunHandle) -> None:
-        """The engine has the job now, as ``run``."""
+        """Note that the engine has the job now, as ``run``."""
         with self._changed:
             self._client, self._run = client, run
             late = self.stop_requested_at is not None
@@ -83,7 +83,7 @@ class ActiveJob:
         run.computed.add_done_callback(lambda _: self._notify())
 
     def mark_computed(self) -> bool:
-        """The pixels are in the spool; false when a cancel was faster, and they are to be thrown away."""
+        """Note that the pixels are in the spool; false when a cancel was faster, and they are to be thrown away."""
         with self._changed:
             if self.cancel_requested:
                 return False

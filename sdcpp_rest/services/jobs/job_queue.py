@@ -159,7 +159,7 @@ class JobQueue(JobReader):
         return self._set_paused(True)
 
     def resume(self) -> bool:
-        """Says whether it changed anything."""
+        """Take jobs off the queue again; says whether that changed anything."""
         changed = self._set_paused(False)
         self.wake_workers()
         return changed
@@ -214,7 +214,7 @@ class JobQueue(JobReader):
             self._remove_waiter(job_id, future)
 
     def ending(self, job_id: str) -> Future[Job]:
-        """What `wait` waits for, for those who have other things to wait for besides: the finished job, or
+        """The future that `wait` waits for, for those who have other things to wait for besides: the finished job, or
         EngineUnavailable when the server stops meanwhile. Raises JobNotFound."""
         future: Future[Job] = Future()
         try:
@@ -274,7 +274,7 @@ class JobQueue(JobReader):
         self._end(active, job)
 
     def requeue(self, active: ActiveJob, timings: Timings) -> None:
-        """The job could not end (the server stops, there is no engine): it is pending again, and this attempt does not
+        """Make a job pending again that could not end (the server stops, there is no engine); this attempt does not
         count. Only if somebody has cancelled it meanwhile, it is cancelled, with ``timings``."""
         with self._active.claim_lock:
             if not active.cancel_requested:

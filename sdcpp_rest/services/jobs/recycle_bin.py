@@ -76,7 +76,7 @@ class RecycleBin:
         return deleted, refused
 
     def items(self, limit: int, offset: int = 0) -> list[BinItem]:
-        """What was deleted last comes first."""
+        """List the jobs in the bin: what was deleted last comes first."""
         kept = timedelta(minutes=self._settings.recycle_bin().retention_minutes)
         found: Sequence[BinnedJob] = self._store.list(limit, offset)
         return [BinItem(item.job, item.deleted_at, item.deleted_at + kept) for item in found]

@@ -28,7 +28,7 @@ class DialectOptions:
         self._lock = threading.Lock()
 
     def get(self) -> dict[str, Any]:
-        """Only what was set."""
+        """The options that were set, by name; no defaults."""
         stored = self._store.get(self._key)
         return stored if isinstance(stored, dict) else {}
 

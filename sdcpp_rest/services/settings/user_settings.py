@@ -85,7 +85,7 @@ class UserSettings:
         return self.generation()[mode]
 
     def generation(self) -> dict[Mode, dict[str, Any]]:
-        """The same for every mode."""
+        """What users chose as `generation_defaults`, for every mode."""
         stored = self._store.get(_key("generation"))
         chosen = stored if isinstance(stored, dict) else {}
         return {mode: dict(found) if isinstance(found := chosen.get(mode), dict) else {} for mode in MODES}

@@ -180,7 +180,7 @@ class PictureRounds:
         self.submit_pictures(opened, request_of, origin=origin)
 
     def ending(self, opened: Round, index: int) -> Future[Job]:
-        """What `take` waits for, for those who have other things to wait for besides. Raises JobNotFound."""
+        """The future that `take` waits for, for those who have other things to wait for besides. Raises JobNotFound."""
         if index not in opened.endings:
             opened.endings[index] = self._queue.ending(opened.jobs[index].id)
         return opened.endings[index]

@@ -36,7 +36,7 @@ F = TypeVar("F", bound=Frozen)
 
 
 def check_types(kind: type[F], values: Mapping[str, Any]) -> F:
-    """The last word on types: a dialect that lets a wrong one through must not make it the server's error."""
+    """Check the types once more: a dialect that lets a wrong one through must not make it the server's error."""
     if "prompt" in kind.model_fields and "prompt" not in values:
         raise InvalidRequest("prompt is required", field="prompt")
     try:

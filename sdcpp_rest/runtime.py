@@ -1,4 +1,7 @@
-"""Builds every service once, starts them in order, stops them in order. No Flask: routes get a Runtime and ask it."""
+"""Builds every service once, starts them in order, and stops them in order.
+
+Knows no Flask: routes get a `Runtime` and ask it. What a service does is its own business.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +45,7 @@ DEMO_MODEL = "demo_dit_q8_0.gguf"
 
 
 class Runtime:
-    """The whole server but for its sockets: its services, in the groups of `service_groups`.
+    """Holds the services of the whole server, in the groups of `service_groups`, and starts and stops them.
 
     Args:
         config: how the process was started.

@@ -1,4 +1,4 @@
-"""The services in groups, and what builds each group: what `Runtime` offers as ``jobs``, ``models``, ``engine`` ...
+"""Builds the services, in the groups that `Runtime` offers as ``jobs``, ``models``, ``engine`` ...
 
 A builder gets what it needs and returns a frozen group; none of them starts anything. Knows no Flask and no sockets.
 """
@@ -24,7 +24,7 @@ from sdcpp_rest.services.dispatch.residency import Residency
 from sdcpp_rest.services.dispatch.upscaler_slot import UpscalerSlot
 from sdcpp_rest.services.downloads.download_lane import DownloadLane
 from sdcpp_rest.services.downloads.download_places import DownloadPlaces
-from sdcpp_rest.services.downloads.download_submission import Downloads, Sources
+from sdcpp_rest.services.downloads.download_submission import Downloads, DownloadSources
 from sdcpp_rest.services.jobs.active_jobs import ActiveJobs
 from sdcpp_rest.services.jobs.event_bus import EventBus
 from sdcpp_rest.services.jobs.job_entry import JobEntry
@@ -79,7 +79,7 @@ class SettingsServices:
 
 
 def build_settings(config: Config, database: Database) -> SettingsServices:
-    """The settings that outlive a restart, by who changes them."""
+    """Build the settings that outlive a restart, by who changes them."""
     store = SettingsStore(database)
     styles = config.a1111.styles_file or config.paths.data_dir / "styles.csv"
     return SettingsServices(
@@ -102,7 +102,7 @@ class JobServices:
 
 
 def build_jobs(config: Config, database: Database, settings: SettingsServices) -> JobServices:
-    """The queue over the database, the bus, and the folder of outputs."""
+    """Build the queue over the database, the bus, and the folder of outputs."""
     bus, active, store = EventBus(), ActiveJobs(), JobStore(database)
     outputs = Outputs(config.paths.output_dir, config.paths.data_dir / "inputs")
     queue = JobQueue(
@@ -140,7 +140,7 @@ def build_models(
     calls: EngineCalls,
     memory: Callable[[], dict[str, Any]],
 ) -> ModelServices:
-    """``memory`` is `ServerStatus.memory`."""
+    """Build the catalogue of model files; ``memory`` is `ServerStatus.memory`."""
     slot = ModelSlot(library, settings.store, calls, jobs.queue.pending_bound_to)
     return ModelServices(
         library=library,
@@ -177,7 +177,7 @@ def build_engine(
     redact_paths: Redact,
     on_start: Callable[[], None],
 ) -> EngineServices:
-    """``on_start`` runs first on the dispatcher's thread."""
+    """Build the engine's supervisor and its dispatcher; ``on_start`` runs first on the dispatcher's thread."""
 
     def note_trouble(message: str) -> None:
         models.slot.last_error = message
@@ -233,7 +233,7 @@ def build_engine(
 
 @dataclass(frozen=True)
 class SubmissionServices:
-    """From what was asked for to jobs, for every dialect."""
+    """What turns requests into jobs, for every dialect."""
 
     entry: JobEntry
     intake: SamplingIntake
@@ -254,7 +254,7 @@ def build_submission(
     engine: EngineServices,
     status: ServerStatus,
 ) -> SubmissionServices:
-    """One gate per kind of job, and what dialects find models and rounds by."""
+    """Build one submission per kind of job, and what dialects find models and rounds by."""
     limits = config.limits
     entry = JobEntry(jobs.queue, jobs.outputs)
     defaults = JobDefaults(limits, models.library, settings.user)
@@ -295,7 +295,7 @@ def build_language(
     models: ModelServices,
     status: ServerStatus,
 ) -> LanguageServices:
-    """The prompt enhancer, the assistant and the interrogation, over one set of connections."""
+    """Build the prompt enhancer, the assistant and the interrogation, over one set of connections."""
     lines = OpenLines()
     enhancer = PromptEnhancer(
         LlmSettings(settings.store, "llm.ollama", config.ollama, config.llm),
@@ -325,8 +325,8 @@ class DownloadServices:
 def build_downloads(
     config: Config, jobs: JobServices, models: ModelServices, *, redact_paths: Redact, is_server: bool
 ) -> DownloadServices:
-    """Downloads as jobs, and the lane that runs them beside the engine."""
-    sources, places = Sources(config.downloads), DownloadPlaces(models.uploads)
+    """Build downloads as jobs, and the lane that runs them beside the engine."""
+    sources, places = DownloadSources(config.downloads), DownloadPlaces(models.uploads)
     submission = Downloads(sources, jobs.queue, models.uploads, places, jobs.outputs)
     lane = DownloadLane(
         config.downloads,

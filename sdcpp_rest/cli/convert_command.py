@@ -1,4 +1,7 @@
-"""``sdcpp-rest convert``: a model file written anew with another weight type, or a split one merged."""
+"""Implements ``sdcpp-rest convert``, which writes a model file with another weight type, or merges a split one.
+
+Submits the job over the API; never calls the library itself.
+"""
 
 from __future__ import annotations
 
@@ -58,7 +61,7 @@ def convert(
     body = {
         "input_path": _name_or_path(model),
         "output_type": weight_type,
-        "output_path": _place(output) if output else "",
+        "output_path": _output_name(output) if output else "",
         "vae_path": _name_or_path(vae) if vae else "",
         "tensor_type_rules": rules or "",
         "overwrite": overwrite,
@@ -70,16 +73,16 @@ def convert(
             outside = vae if refusal.field == "vae_path" else model
             if refusal.code != "model_not_found" or outside is None or not Path(outside).expanduser().is_file():
                 raise
-            raise click.ClickException(_not_ours(config, outside, isinstance(server, RunningServer))) from None
+            raise click.ClickException(_explain_outside(config, outside, isinstance(server, RunningServer))) from None
     if as_json:
         echo_json(job)
     else:
         click.echo(f"saved {job['output_path']}")
 
 
-def _not_ours(config: Config, outside: str, by_server: bool) -> str:
-    """What to do about a file that is in no model folder: results lie beside what they were made of, and conversions
-    write nowhere else."""
+def _explain_outside(config: Config, outside: str, by_server: bool) -> str:
+    """Say what to do about a file that is in no model folder: results lie beside what they were made of, and
+    conversions write nowhere else."""
     folder = Path(outside).expanduser().resolve().parent
     if by_server:
         advice = "a running server converts what is in its own folders only"
@@ -89,8 +92,8 @@ def _not_ours(config: Config, outside: str, by_server: bool) -> str:
     return f"{outside} is not in a model folder: move it below {config.paths.models_dir}; {advice}"
 
 
-def _place(output: str) -> str:
-    """Names are meant in the model folder; what is spelled as a path is one from here."""
+def _output_name(output: str) -> str:
+    """The output as the API takes it: a name is meant in the model folder, what is spelled as a path from here."""
     given = os.path.expanduser(output)
     return os.path.abspath(given) if os.path.isabs(given) or given.startswith(("./", "../", ".\\")) else given
 

@@ -1,4 +1,7 @@
-"""``sdcpp-rest doctor``: what the native library can do on this machine."""
+"""Implements ``sdcpp-rest doctor``, which reports what the native library can do on this machine.
+
+Never loads the library into this process: `engine_probe` asks it in another.
+"""
 
 from __future__ import annotations
 

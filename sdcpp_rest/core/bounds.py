@@ -1,4 +1,4 @@
-"""Marks in the annotations of parameters: how low and how high a number may be, how long a text, which words there are.
+"""Marks the parameters' annotations with limits: how low and how high a number may be, how long a text, which words.
 
 A field's marks are the one place where its limits stand: wire models publish them, checks refuse by them. Pydantic
 does not enforce them, so that a job that was stored under wider limits can still be read.

@@ -1,4 +1,4 @@
-"""How much memory a model takes: its weights as the library holds them, and the buffers it computes a picture in.
+"""Computes how much memory a model takes: its weights as the library holds them, and the buffers it draws in.
 
 Pure arithmetic over tensor shapes. The library plans one buffer per part (text encoder, diffusion model, autoencoder)
 and has one at a time, so the largest counts. The formulas were fitted to what it logs as "compute buffer size", on

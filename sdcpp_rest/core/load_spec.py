@@ -1,5 +1,5 @@
-"""What it takes to load a model: which files, with which options. Stored with every job, so that a job draws the same
-picture after a restart or after someone selects another model. Paths here are absolute and already checked."""
+"""Defines what it takes to load a model: which files, with which options. Stored with every job, so that a job draws
+the same picture after a restart or after someone selects another model. Paths here are absolute and already checked."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""What a job asks for, in the native dialect's words (they are the house's words too): pictures, videos, upscaling,
-conversion.
+"""Defines the parameters of a job: of pictures, videos, upscaling and conversion, named as in the native API.
 
 Pure values: every default of an omitted field has been filled in, every name checked. Paths of models, LoRAs and input
 images are absolute and were resolved inside the allowed folders before a value of this room was built.

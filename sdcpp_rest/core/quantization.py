@@ -1,5 +1,4 @@
-"""The number formats of model weights: what they are called, how many bytes they take, and which of them the library
-survives.
+"""Lists the number formats of model weights: their names, their sizes, and which of them the library survives.
 
 Numbers and sizes are those of the ``gguf`` package; what is offered under which label, and what ends the library's
 process, is known here. It must not know files, tensors of a particular model, or the native library itself.

@@ -1,4 +1,4 @@
-"""A runner that computes nothing: deterministic pictures, and every misfortune on demand.
+"""Pretends to compute: draws deterministic pictures without the library, and fails on demand.
 
 For tests, and for trying the server on a machine without the library (``engine.runner = "fake"``). Misfortunes are
 asked for in the prompt, so that they work across a process wall too: ``fake:fail`` (a clean failure), ``fake:die``

@@ -1,4 +1,4 @@
-"""From our words to the native room's: load specs and parameters of jobs become the library's requests.
+"""Translates load specs and parameters of jobs into the native library's requests.
 
 Reads the input pictures of a job from its folder; decides nothing about the engine.
 """

@@ -1,4 +1,4 @@
-"""The real runner: our words on one side, the native library on the other.
+"""Runs loads and jobs on the native library.
 
 The only module outside the command line that imports the native room. Turns load specs and picture parameters into the
 library's structures, the library's log and progress callbacks into phases and steps.
@@ -50,7 +50,8 @@ _FULL_BYTES = 1 << 20
 
 
 class NativeRunner:
-    """One model at a time, one call at a time. The library is opened by `ready`, not before.
+    """Runs loads and jobs on the native library: one model at a time, one call at a time. The library is opened by
+    `ready`, not before.
 
     Args:
         last_words_path: where the text of an assertion that ends this process is left for the server.

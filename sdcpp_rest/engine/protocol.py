@@ -1,4 +1,4 @@
-"""Every message that crosses the wall between the server and the engine process, and nothing else.
+"""Defines every message that crosses the wall between the server and the engine process, and nothing else.
 
 Frozen records with a ``type`` literal, sent as JSON bytes over a pipe: never pickled, never on stdout (the library
 prints there), never pixels (paths of spool files instead). Commands go down, events come up.

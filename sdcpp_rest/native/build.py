@@ -1,4 +1,4 @@
-"""Builds the native library with our flags: fetch the pinned source, compile a wheel, install it, leave a stamp.
+"""Builds the native library with our flags: fetches the pinned source, compiles a wheel, installs it, leaves a stamp.
 
 ``python -m sdcpp_rest.native.build [--if-needed]`` does it for the Makefile, ``sdcpp-rest native build`` for users.
 Never loads the library. A wheel is kept per set of flags, because pip's own cache does not know that CMAKE_ARGS matter.

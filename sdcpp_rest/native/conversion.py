@@ -1,4 +1,4 @@
-"""Writes a model file anew with other weight types: the library's ``convert``.
+"""Writes a model file with other weight types, by the library's ``convert``.
 
 Knows paths and types; what a model is called, where it belongs and how a half file is put away is for its callers.
 """

@@ -1,4 +1,4 @@
-"""The compute devices that the library sees, and whether the machine has one that it does not.
+"""Lists the compute devices that the library sees, and notices a GPU that it does not.
 
 Knows ggml's device registry and where the operating system shows a GPU; knows nothing of models.
 """

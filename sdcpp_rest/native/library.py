@@ -1,4 +1,4 @@
-"""The loaded library: what it is, what it can do, and the three callbacks it has for the whole process.
+"""Opens the native library: its version, its names, its guarded calls, and the three callbacks of the process.
 
 Knows the C API's names; knows nothing of jobs. Loading happens in ``open_library()``, never on import: the server
 process imports nothing from here and must stay alive whatever the library does.
@@ -67,7 +67,7 @@ class _Names:
 
 
 class Library:
-    """The library in this process. Get it from ``open_library()``; there is only one."""
+    """Wraps the library in this process. Get it from ``open_library()``; there is only one."""
 
     def __init__(self, raw: Any, guard: Guard) -> None:
         self.raw = raw

@@ -1,4 +1,4 @@
-"""The weight types of the library: their ids, and which ones it can write.
+"""Lists the weight types of the library: their ids, and which ones it can write.
 
 A table, because the library answers a wrong type with a division by zero: type ids that it lists but cannot write
 (q8_1, q8_K, the integers, f64) or that it has removed must never reach it. How large a weight is, the library is asked.

@@ -1,4 +1,4 @@
-"""Tells how the server stands: the bodies of ``GET /health``, ``/memory`` and ``/options``, and ``server_status``.
+"""Reports how the server stands: the bodies of ``GET /health``, ``/memory`` and ``/options``, and ``server_status``.
 
 Reads what the engine last said of itself, and never waits for it.
 """

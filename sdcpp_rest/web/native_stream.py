@@ -36,7 +36,7 @@ async def serve_native_stream(runtime: Runtime, scope: Scope, receive: Receive, 
 
 
 class _StreamClient:
-    """One listener of the native stream: a task that sends, one that hears, and a watch over the mailbox."""
+    """Serves one listener of the native stream: a task that sends, one that hears, and a watch over the mailbox."""
 
     def __init__(self, socket_: WebSocket, mailbox: Subscription, abort: Callable[[], None] | None) -> None:
         self._socket = socket_

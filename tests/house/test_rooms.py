@@ -134,6 +134,62 @@ def docstrings_speak_for_themselves(path: str, tree: ast.Module) -> Complaints:
                 yield f"{node.name} (line {node.lineno})"
 
 
+ROOMS_OF_PLAIN_WORDS = (
+    *(f"sdcpp_rest/{room}/" for room in ("cli", "config", "core", "engine", "native", "services", "store", "web")),
+    "sdcpp_rest/runtime.py",
+    "sdcpp_rest/service_groups.py",
+    "sdcpp_rest/errors.py",
+)
+_NO_VERB_FIRST = re.compile(
+    r"^(The|An?|This|That|These|It|One|Two|All|Everything|From|See|What|Whatever|Where|Which|Whether|When|Why|How|Who)\b"
+)
+_RECORDS = re.compile(r"^(Frozen|BaseModel|Section|NamedTuple|TypedDict|Protocol|\w*Enum|\w*Error|\w*Exception)$")
+
+
+@cache
+def bases() -> dict[str, tuple[str, ...]]:
+    """The names of every class's own bases, by the class's name."""
+    classes = (node for tree in sources().values() for node in nodes(tree) if isinstance(node, ast.ClassDef))
+    return {node.name: _base_names(node) for node in classes}
+
+
+def _base_names(node: ast.ClassDef) -> tuple[str, ...]:
+    return tuple(ast.unparse(base).partition("[")[0].rpartition(".")[2] for base in node.bases)
+
+
+def _is_record(node: ast.ClassDef) -> bool:
+    """Values, interfaces and errors are things, and a noun says which; all other classes do something."""
+    if any("dataclass" in ast.unparse(mark) for mark in node.decorator_list):
+        return True
+    waiting, seen = list(_base_names(node)), set[str]()
+    while waiting:
+        name = waiting.pop()
+        if _RECORDS.match(name):
+            return True
+        if name not in seen:
+            seen.add(name)
+            waiting += bases().get(name, ())
+    return False
+
+
+def docstrings_of(path: str, tree: ast.Module) -> Iterator[tuple[str, str]]:
+    """Where it stands, and the docstring, of a module and of its classes that do something."""
+    if not path.startswith(ROOMS_OF_PLAIN_WORDS) or path.endswith("__init__.py"):
+        return
+    if docstring := ast.get_docstring(tree):
+        yield "the module", docstring
+    for node in nodes(tree):
+        if isinstance(node, ast.ClassDef) and not _is_record(node) and (docstring := ast.get_docstring(node)):
+            yield f"{node.name} (line {node.lineno})", docstring
+
+
+def docstrings_begin_with_a_verb(path: str, tree: ast.Module) -> Complaints:
+    """``Stores jobs in SQLite`` is found by who looks for it; ``What becomes of a job`` is a riddle."""
+    for where, docstring in docstrings_of(path, tree):
+        if _NO_VERB_FIRST.match(docstring):
+            yield f"{where}: {docstring.splitlines()[0]}"
+
+
 def no_prints_outside_the_command_line(path: str, tree: ast.Module) -> Complaints:
     if path.startswith(("sdcpp_rest/cli", "sdcpp_rest/native/build.py")):
         return
@@ -217,6 +273,7 @@ BROKEN: dict[Rule, tuple[str, str]] = {
         "class Queue:\
     'See the module. Thread-safe.'",
     ),
+    docstrings_begin_with_a_verb: ("sdcpp_rest/store/x.py", "class Rows:\n    'What becomes of a job.'"),
     no_prints_outside_the_command_line: ("sdcpp_rest/core/x.py", "print(1)"),
     nothing_is_pickled: ("sdcpp_rest/engine/x.py", "import pickle"),
     errors_are_not_told_by_their_text: ("sdcpp_rest/web/app.py", "if 'x' in str(error): pass"),
@@ -241,6 +298,36 @@ def test_every_module_keeps_the_rule(rule: Rule) -> None:
 def test_rule_can_fail(rule: Rule) -> None:
     path, code = BROKEN[rule]
     assert list(rule(path, ast.parse(code)))
+
+
+def test_docstrings_of_modules_and_of_classes_are_looked_at() -> None:
+    assert sum(1 for path, tree in sources().items() for _ in docstrings_of(path, tree)) >= 200
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "'The jobs.'",
+        "class Jobs:\n    'The jobs.'",
+        "class Jobs(Stage):\n    'A stage of its own.'",
+    ],
+)
+def test_docstring_without_a_verb_is_noticed(code: str) -> None:
+    assert list(docstrings_begin_with_a_verb("sdcpp_rest/store/x.py", ast.parse(code)))
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "'Stores jobs.'",
+        "@dataclass(frozen=True)\nclass Row:\n    'A job.'",
+        "class Row(Frozen):\n    'A job.'",
+        "class Broken(SdcppRestError):\n    'The row cannot be read.'",
+        "class Longer(JobNotFound):\n    'The row is gone.'",
+    ],
+)
+def test_docstring_of_a_record_may_be_a_noun(code: str) -> None:
+    assert not list(docstrings_begin_with_a_verb("sdcpp_rest/store/x.py", ast.parse(code)))
 
 
 def test_folder_and_file_name_are_unique() -> None:

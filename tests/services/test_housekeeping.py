@@ -41,10 +41,10 @@ def test_idle_model_rests_and_the_next_job_loads_it_again(house: House) -> None:
     models, clock = house.runtime.models.slot, Clock()
     keeper = housekeeping(house, clock, unload_after_idle_minutes=10)
     clock.seconds = 599
-    keeper.look_around()
+    keeper.run_once()
     assert models.resident is not None
     clock.seconds = 601
-    keeper.look_around()
+    keeper.run_once()
     assert models.resident is None
     assert models.selected is not None, "it is still the chosen one"
     assert house.runtime.status.health()["model_loaded"] is False
@@ -57,13 +57,13 @@ def test_what_users_chose_overrides_the_configuration_at_once(house: House) -> N
     keeper = housekeeping(house, clock, unload_after_idle_minutes=1)
     settings.change_auto_unload({"main": {"enabled": False}})
     clock.seconds = 3600
-    keeper.look_around()
+    keeper.run_once()
     assert house.runtime.models.slot.resident is not None
     settings.change_auto_unload({"main": {"enabled": True, "timeout_minutes": 90}})
-    keeper.look_around()
+    keeper.run_once()
     assert house.runtime.models.slot.resident is not None
     clock.seconds = 5401
-    keeper.look_around()
+    keeper.run_once()
     assert house.runtime.models.slot.resident is None
 
 
@@ -73,10 +73,10 @@ def test_idle_upscaler_rests_by_its_own_rule(house: House) -> None:
     runtime.models.upscalers.load("esrgan_x2.safetensors")
     runtime.settings.user.change_auto_unload({"upscaler": {"enabled": True, "timeout_minutes": 10}})
     clock.seconds = 599
-    keeper.look_around()
+    keeper.run_once()
     assert runtime.models.upscalers.resident is not None
     clock.seconds = 601
-    keeper.look_around()
+    keeper.run_once()
     assert runtime.models.upscalers.resident is None
     assert runtime.models.upscalers.selected is not None, "it is still the chosen one"
     assert runtime.models.slot.resident is not None, "it has a rule of its own"
@@ -88,7 +88,7 @@ def test_a_paused_queue_does_not_keep_the_model(house: House) -> None:
     house.runtime.jobs.queue.pause()
     job_id = house.submit()
     clock.seconds = 61
-    keeper.look_around()
+    keeper.run_once()
     assert house.runtime.models.slot.resident is None
     house.runtime.jobs.queue.resume()
     assert house.finished(job_id).status == "completed"
@@ -99,10 +99,10 @@ def test_deleted_jobs_expire(house: House) -> None:
     house.runtime.settings.user.change_recycle_bin({"retention_minutes": 1})
     house.runtime.jobs.recycle_bin.delete([job.id])
     keeper = housekeeping(house)
-    keeper.look_around()
+    keeper.run_once()
     assert house.runtime.jobs.recycle_bin.count() == 1
     house.runtime.jobs.recycle_bin._now = lambda: utc_now() + timedelta(minutes=2)
-    keeper.look_around()
+    keeper.run_once()
     assert house.runtime.jobs.recycle_bin.count() == 0
 
 
@@ -128,20 +128,20 @@ def test_running_job_is_not_idleness(house: House) -> None:
     keeper = housekeeping(house, clock, unload_after_idle_minutes=1)
     job = house.running()
     clock.seconds = 3600
-    keeper.look_around()
+    keeper.run_once()
     assert house.runtime.models.slot.resident is not None
     house.runtime.jobs.queue.cancel(job)
     house.finished(job)
     clock.seconds = 3601
-    keeper.look_around()
+    keeper.run_once()
     assert house.runtime.models.slot.resident is not None, "the minutes count from the end of the work"
 
 
 def test_old_jobs_go_with_their_files_and_the_newest_stays(house: House) -> None:
     jobs = [house.draw() for _ in range(3)]
-    housekeeping(house, keep_jobs_days=7).look_around()
+    housekeeping(house, keep_jobs_days=7).run_once()
     assert len(house.runtime.jobs.queue.list()) == 3, "nothing is old yet"
-    housekeeping(house, days_ahead=8, keep_jobs_days=7).look_around()
+    housekeeping(house, days_ahead=8, keep_jobs_days=7).run_once()
     assert [job.id for job in house.runtime.jobs.queue.list()] == [jobs[2].id]
     with pytest.raises(JobNotFound):
         house.runtime.jobs.queue.get(jobs[0].id)
@@ -152,7 +152,7 @@ def test_old_jobs_go_with_their_files_and_the_newest_stays(house: House) -> None
 
 def test_surplus_jobs_go_oldest_first(house: House) -> None:
     jobs = [house.draw() for _ in range(4)]
-    housekeeping(house, keep_jobs_count=2).look_around()
+    housekeeping(house, keep_jobs_count=2).run_once()
     assert [job.id for job in house.runtime.jobs.queue.list()] == [jobs[3].id, jobs[2].id]
 
 
@@ -162,7 +162,7 @@ def test_nothing_is_removed_or_unloaded_by_default(house: House) -> None:
     clock = Clock()
     keeper = housekeeping(house, clock, days_ahead=10_000)
     clock.seconds = 10**9
-    keeper.look_around()
+    keeper.run_once()
     assert len(house.runtime.jobs.queue.list()) == 2
     assert house.runtime.models.slot.resident is not None
 

@@ -22,7 +22,7 @@ from sdcpp_rest.routes.a1111.wire import A1111Img2Img, A1111Request
 from sdcpp_rest.routes.http.answers import json_text
 from sdcpp_rest.services.pictures.outputs import Outputs
 from sdcpp_rest.services.submission.model_titles import ModelTitles
-from sdcpp_rest.services.submission.picture_rounds import Drawn, Round
+from sdcpp_rest.services.submission.picture_rounds import Round, RoundResult
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class PictureAnswers:
             if titled is not None and titled.sha256 is None:
                 self._titles.begin_sum(titled.file)
 
-    def compose(self, call: PictureCall, opened: Round, drawn: Sequence[Drawn]) -> Response:
+    def compose(self, call: PictureCall, opened: Round, drawn: Sequence[RoundResult]) -> Response:
         """The answer to ``call``: what was finished, and the last preview of what was stopped."""
         body, plan, options = call.body, call.plan, call.options
         params: Mapping[str, Any] = drawn[0].job.params
@@ -86,7 +86,7 @@ class PictureAnswers:
         rest = {"parameters": _echo(body, params), "info": json_text(told)}
         return painting.pictures_answer(pictures if body.send_images else [], "images", rest)
 
-    def _files(self, one: Drawn) -> list[bytes | Path]:
+    def _files(self, one: RoundResult) -> list[bytes | Path]:
         """The pictures of one job: its files, or the preview of one that was stopped."""
         if one.job.status == "completed":
             return [self._outputs.path_of(path) for path in one.job.outputs]

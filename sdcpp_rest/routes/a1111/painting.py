@@ -118,7 +118,7 @@ def finish_picture(drawn: bytes | Path, source: Source, caption: str, options: M
     raw = drawn.read_bytes() if isinstance(drawn, Path) else drawn
     if source.work is None and form == "png" and raw.startswith(png_text.SIGNATURE):
         # The pixels stay as they were encoded: nothing is decoded, whatever their size.
-        return png_text.with_text(raw, picture_formats.KEY, caption or None)
+        return png_text.replace_text(raw, picture_formats.KEY, caption or None)
     with _painting, Image.open(io.BytesIO(raw)) as opened:
         picture = opened.convert("RGB")
         if source.work is not None:

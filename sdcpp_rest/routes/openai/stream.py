@@ -24,7 +24,7 @@ from sdcpp_rest.routes.openai.wire import EditWishes, MadeWishes
 from sdcpp_rest.services.jobs.event_bus import EventBus
 from sdcpp_rest.services.path_redaction import PathRedaction
 from sdcpp_rest.services.pictures.outputs import Outputs
-from sdcpp_rest.services.submission.picture_rounds import Drawn, PictureRounds, select_completed
+from sdcpp_rest.services.submission.picture_rounds import PictureRounds, RoundResult, select_completed
 
 # Only previews count here, and only the newest ones.
 _MAILBOX_EVENTS = 200
@@ -75,7 +75,7 @@ class PictureStream:
         self._news.put(None)
 
     def _all(self) -> Generator[str, None, None]:
-        drawn: list[Drawn] = []
+        drawn: list[RoundResult] = []
         try:
             for index in range(len(self.jobs)):
                 one = yield from self._one(index)
@@ -90,7 +90,7 @@ class PictureStream:
             fault.detail = self._redact_paths.in_values(fault.detail)
             yield _event("error", {"type": "error", **openai_error(fault)})
 
-    def _one(self, index: int) -> Generator[str, None, Drawn | None]:
+    def _one(self, index: int) -> Generator[str, None, RoundResult | None]:
         """The events of one picture; its end, or ``None`` when the client has left."""
         job, ending = self.jobs[index], self._rounds.ending(self._round, index)
         ending.add_done_callback(lambda _: self._wake())

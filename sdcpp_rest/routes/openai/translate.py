@@ -13,7 +13,7 @@ from typing import Any
 from sdcpp_rest.config import LimitsConfig
 from sdcpp_rest.core.load_spec import LoadSpec
 from sdcpp_rest.core.params import ImageParams
-from sdcpp_rest.core.sampling_names import sampling_named, scheduler_named
+from sdcpp_rest.core.sampling_names import find_sampling, find_scheduler
 from sdcpp_rest.errors import InvalidRequest, ModelNotFound, NoModelLoaded
 from sdcpp_rest.routes.http.answers import shorten
 from sdcpp_rest.routes.http.wire_models import examine
@@ -251,12 +251,12 @@ def _sampling(sent: Mapping[str, Any]) -> dict[str, str]:
     to refuse."""
     asked: dict[str, str] = {}
     if sent.get("sampler"):
-        named = sampling_named(sent["sampler"])
+        named = find_sampling(sent["sampler"])
         asked["sampler"] = named.sampler if named and named.is_exact else sent["sampler"]
         if named is not None and named.scheduler is not None:
             asked["scheduler"] = named.scheduler
     if sent.get("scheduler"):
-        asked["scheduler"] = scheduler_named(sent["scheduler"]) or sent["scheduler"]
+        asked["scheduler"] = find_scheduler(sent["scheduler"]) or sent["scheduler"]
     return asked
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from sdcpp_rest.config import LimitsConfig
 from sdcpp_rest.core.load_spec import FileRef, LoadSpec
 from sdcpp_rest.core.sampling import HIRES_UPSCALERS
-from sdcpp_rest.core.sampling_names import sampling_named
+from sdcpp_rest.core.sampling_names import find_sampling
 from sdcpp_rest.errors import InvalidRequest, ModelNotFound
 from sdcpp_rest.routes.http.answers import shorten
 from sdcpp_rest.routes.sdcn.errors import InvalidLora, InvalidModel
@@ -147,10 +147,10 @@ def _sampling(body: Mapping[str, Any], context: TranslationContext, *, is_strict
     asked = body.get("sampler_name")
     if not isinstance(asked, str) or not asked.strip():
         return {}
-    named = sampling_named(asked)
+    named = find_sampling(asked)
     if named is None and is_strict:
         raise InvalidRequest(f"Invalid sampler_name: {shorten(asked)!r}", field="sampler_name")
-    named = named or sampling_named(_FIRST_SAMPLER)
+    named = named or find_sampling(_FIRST_SAMPLER)
     found = {}
     if named is not None and named.sampler in context.samplers:
         found["sampler"] = named.sampler

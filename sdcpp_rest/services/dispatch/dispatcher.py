@@ -1,5 +1,4 @@
-"""The dispatcher: one thread that takes loads and jobs in turn, has the right model loaded, and runs each job on the
-engine, whatever the engine does.
+"""Runs jobs and loads one at a time on the engine, each with the right model loaded, whatever the engine does.
 
 What becomes of a job after its compute is `job_finishing`'s business.
 """

@@ -1,4 +1,4 @@
-"""Two words for models: what the user chose (``selected``, kept across restarts), what the engine holds (``resident``).
+"""Keeps which model the user chose (``selected``, kept across restarts) and which one the engine holds (``resident``).
 
 Loading and unloading are calls to the dispatcher, not jobs: they take their turn between jobs, before pending ones, and
 block until done. Never touches the engine: the dispatcher does what the calls say.
@@ -159,7 +159,7 @@ class ModelSlot:
             self.select(spec, is_choice=False)
 
     def deselect(self, spec: LoadSpec, *, forget: bool) -> None:
-        """``spec`` turned out to be unusable: new jobs must not bind to it.
+        """Deselect ``spec``, which turned out to be unusable: new jobs must not bind to it.
 
         ``forget`` it for the next start too, or let that try again: what is wrong may be the machine's state today.
         """

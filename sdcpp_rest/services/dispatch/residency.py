@@ -1,5 +1,5 @@
-"""What the engine holds, brought to what a job or a call needs: models, upscalers, and which of them are not to be
-tried again.
+"""Loads into the engine what a job or a call needs: models, upscalers; and decides which of them are not to be tried
+again.
 
 Used by the dispatcher's thread alone. Knows no queue; tells everybody through the bus and the slots what has become of
 a load.
@@ -175,7 +175,7 @@ class Residency:
         self._bus.publish(ModelUnloaded(model_name=previous.model.name))
 
     def after_run(self, spec: LoadSpec | None) -> None:
-        """A model whose parameters are freed by its first run is of no further use: the next job loads it anew."""
+        """Take out a model whose parameters are freed by its first run: the next job loads it anew."""
         if spec is not None and spec.options.free_params_immediately and self._models.resident is not None:
             self._not_restored.add(self._models.resident.key)
             if self._models.selected is not None:

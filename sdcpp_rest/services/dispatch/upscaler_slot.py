@@ -1,4 +1,4 @@
-"""The upscaler beside the model: which one was chosen (``selected``), which one the engine holds (``resident``).
+"""Keeps which upscaler was chosen (``selected``) and which one the engine holds (``resident``), beside the model.
 
 A job that upscales binds to the selected one when it is submitted. Never touches the engine: the dispatcher does what
 the calls say.
@@ -97,7 +97,7 @@ class UpscalerSlot:
         self.selected = spec
 
     def deselect(self, spec: UpscalerSpec) -> None:
-        """``spec`` turned out to be unusable: new jobs must not bind to it."""
+        """Deselect ``spec``, which turned out to be unusable: new jobs must not bind to it."""
         with self._calls.lock:
             if self.selected == spec:
                 self.selected = None

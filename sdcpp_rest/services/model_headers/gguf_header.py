@@ -43,7 +43,7 @@ class _NeedMore(Exception):
 
 
 class GgufReader:
-    """One pass over a GGUF header. The library's own reader aborts or divides by zero on much of what is refused
+    """Reads a GGUF header in one pass. The library's own reader aborts or divides by zero on much of what is refused
     here."""
 
     def __init__(self, path: str, shown: str, file: IO[bytes], size: int) -> None:

@@ -1,4 +1,4 @@
-"""Whether a model and what it computes fit into this machine's memory, and which options would make them.
+"""Estimates whether a model and what it computes fit into this machine's memory, and which options would make them.
 
 Reads file headers only; the arithmetic is core.fit's. Knows devices as numbers; must not know the engine.
 """
@@ -134,7 +134,7 @@ def memory_needed(spec: LoadSpec, width: int, height: int, video_frames: int = 1
 
 
 class FitEstimates:
-    """Estimates for the models of a library.
+    """Estimates the memory of a library's models.
 
     Args:
         memory: the body of ``GET /memory``: devices and the system's own memory.

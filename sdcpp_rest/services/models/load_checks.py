@@ -1,4 +1,4 @@
-"""What can be known about a load before the library is asked: files, components, options.
+"""Checks a load before the library is asked: its files, components and options.
 
 Everything that is known to end the library's process while it loads, and is decided by a request, is refused here.
 """

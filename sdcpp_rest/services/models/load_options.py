@@ -1,4 +1,5 @@
-"""The options of a load: defaults, a sidecar's, a request's; in the library's spelling, and none that it dies of."""
+"""Merges the options of a load: defaults, a sidecar's, a request's; in the library's spelling, and none that it dies
+of."""
 
 from __future__ import annotations
 

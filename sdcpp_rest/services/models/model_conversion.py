@@ -1,4 +1,4 @@
-"""Conversions: from what was asked for to a job, and the result's way into the model folders.
+"""Submits conversions, and puts their results into the model folders.
 
 A converter writes to a hidden file beside the result's place; only a whole result gets its name. Never calls the
 library: the dispatcher has an engine of its own do that.
@@ -56,7 +56,7 @@ class ConvertRequest(Frozen):
 
 
 class Conversions:
-    """From a request to a job. Thread-safe."""
+    """Checks a request for a conversion and submits it as a job. Thread-safe."""
 
     def __init__(self, queue: JobQueue, library: ModelLibrary) -> None:
         self._queue = queue

@@ -1,4 +1,4 @@
-"""Everything that a model's header and its sidecar tell, put together for showing.
+"""Collects everything that a model's header and its sidecar tell, for showing.
 
 Reads headers only; must not know who asks.
 """

@@ -1,4 +1,4 @@
-"""What the omitted fields of a request become: the model's sidecar, the user's choice, the preset of the model's
+"""Fills the fields that a request leaves out: from the model's sidecar, the user's choice, the preset of the model's
 variant, and last the API's own table.
 
 Nobody is refused for what they did not ask for: values out of the configured limits are cut to them.
@@ -20,7 +20,7 @@ from sdcpp_rest.engine.protocol import Ready
 from sdcpp_rest.services.models.architecture_presets import preset_of
 from sdcpp_rest.services.models.model_library import ModelLibrary
 from sdcpp_rest.services.settings.user_settings import Mode, UserSettings
-from sdcpp_rest.services.submission.submission_checks import FOUND_HERE, known_names
+from sdcpp_rest.services.submission.submission_checks import FOUND_HERE, list_names
 
 # Never a default: they are what a request is about.
 _ASKED_FOR = frozenset({"prompt"}) | FOUND_HERE
@@ -49,7 +49,7 @@ class JobDefaults:
         for layer in layers:
             chosen.update(_readable(kind, layer))
         for name in ("sampler", "scheduler"):
-            if name in chosen and chosen[name] not in known_names(name, ready):
+            if name in chosen and chosen[name] not in list_names(name, ready):
                 del chosen[name]
         if (chosen.get("img_cfg_scale") or 0.0) < 0:
             chosen["img_cfg_scale"] = None  # the API's way of saying "the same as cfg_scale"

@@ -1,5 +1,5 @@
-"""What only pictures have: hires fix, ControlNet, PhotoMaker, reference pictures, upscaling, and whether the model must
-be able to read pictures for them.
+"""Checks what only pictures have: hires fix, ControlNet, PhotoMaker, reference pictures, upscaling, and whether the
+model must be able to read pictures for them.
 
 Brings a request, whose numbers are in their bounds, to what can be drawn, with warnings, or refuses it. Nothing that is
 known to end the library's process goes past it. It must not know the queue, nor decode a picture.
@@ -44,7 +44,7 @@ _EMBEDDING = re.compile(r"\bembedding:\s*([\w.+-]+)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
-class Settled:
+class CheckedPicture:
     """A request that can be drawn: with which parameters, by which load spec, from which pictures (role -> base64)."""
 
     params: ImageParams
@@ -71,9 +71,9 @@ class PictureChecks:
         self._upscalers = upscalers
         self._memory = memory
 
-    def settle(
+    def check(
         self, params: ImageParams, spec: LoadSpec, images: Mapping[str, str], *, embedding_name: str = ""
-    ) -> Settled:
+    ) -> CheckedPicture:
         """``params`` with files found for the names in it, and the spec that can draw it from ``images``.
 
         ``embedding_name`` is PhotoMaker's file about the face. Raises InvalidRequest, NoUpscalerLoaded.
@@ -94,7 +94,7 @@ class PictureChecks:
         if _reads_pictures(params, images):
             spec = autoencoders.with_encoder(spec, warnings)
         self._check_memory(params, spec, warnings)
-        return Settled(params, spec, images, tuple(warnings))
+        return CheckedPicture(params, spec, images, tuple(warnings))
 
     def _check_work(self, params: ImageParams) -> None:
         work = params.width * params.height * step_count(params)

@@ -1,4 +1,4 @@
-"""Pictures made larger by any factor or to any size: with an ESRGAN model through the queue, or by resampling here.
+"""Enlarges pictures by any factor or to any size: with an ESRGAN model through the queue, or by resampling here.
 
 For calls that answer with the picture. Knows the upscaling submission and rounds, and no dialect.
 """

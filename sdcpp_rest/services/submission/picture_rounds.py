@@ -1,6 +1,6 @@
-"""Rounds: the jobs of one call that answers with pictures. They are submitted together, their pictures are taken one
-by one as they come, and a stop ends them together. For every dialect that waits; knows none of them, never touches the
-engine, and lives in memory only: the jobs are in the queue like all others.
+"""Runs the jobs of one call that answers with pictures, together: a round. They are submitted together, their pictures
+are taken one by one as they come, and a stop ends them together. For every dialect that waits; knows none of them,
+never touches the engine, and lives in memory only: the jobs are in the queue like all others.
 
 What happens when not all goes well is the same for every dialect:
 
@@ -85,7 +85,7 @@ class Round:
 
 
 @dataclass(frozen=True)
-class Drawn:
+class RoundResult:
     """The end of one job of a round: completed, or stopped with the preview it had by then."""
 
     index: int
@@ -180,12 +180,12 @@ class PictureRounds:
         self.submit_pictures(opened, request_of, origin=origin)
 
     def ending(self, opened: Round, index: int) -> Future[Job]:
-        """What `take` waits for, for those who have other things to wait for besides. Raises JobNotFound."""
+        """The future that `take` waits for, for those who have other things to wait for besides. Raises JobNotFound."""
         if index not in opened.endings:
             opened.endings[index] = self._queue.ending(opened.jobs[index].id)
         return opened.endings[index]
 
-    def take(self, opened: Round, index: int) -> Drawn:
+    def take(self, opened: Round, index: int) -> RoundResult:
         """Wait for the end of job ``index``.
 
         Raises EngineDied or GenerationFailed if it failed, EngineUnavailable when the server stops, JobNotFound.
@@ -199,9 +199,9 @@ class PictureRounds:
         if job.status == "failed":
             kind = EngineDied if job.error_code == EngineDied.code else GenerationFailed
             raise kind(job.error or "The picture could not be drawn", job_id=job.id, reason=job.error_code)
-        return Drawn(index, job, opened.last_previews.get(job.id))
+        return RoundResult(index, job, opened.last_previews.get(job.id))
 
-    def take_all(self, opened: Round) -> list[Drawn]:
+    def take_all(self, opened: Round) -> list[RoundResult]:
         """Wait for all jobs that were submitted; their ends in order. Raises as `take`, at the first that failed."""
         return [self.take(opened, index) for index in range(len(opened.jobs))]
 
@@ -308,7 +308,7 @@ class PictureRounds:
             self._queue.cancel(job_id)
 
 
-def select_completed(drawn: Iterable[Drawn]) -> list[Job]:
+def select_completed(drawn: Iterable[RoundResult]) -> list[Job]:
     """The jobs that have pictures, for answers that cannot do without one. Raises Conflict when all were cancelled."""
     jobs = [one.job for one in drawn if one.job.status == "completed"]
     if not jobs:

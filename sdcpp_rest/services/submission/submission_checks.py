@@ -1,4 +1,4 @@
-"""The numbers and names of a request, judged by the configured limits before a job exists.
+"""Checks the numbers and names of a request against the configured limits, before a job exists.
 
 Bounds are those of the fields (`core.params`), for pictures and videos alike; what both have in common besides is
 checked here too. Every refusal names the field, the value and what is allowed. It must not know files, models or the
@@ -36,7 +36,7 @@ F = TypeVar("F", bound=Frozen)
 
 
 def check_types(kind: type[F], values: Mapping[str, Any]) -> F:
-    """The last word on types: a dialect that lets a wrong one through must not make it the server's error."""
+    """Check the types once more: a dialect that lets a wrong one through must not make it the server's error."""
     if "prompt" in kind.model_fields and "prompt" not in values:
         raise InvalidRequest("prompt is required", field="prompt")
     try:
@@ -99,7 +99,7 @@ def check_work(work: float, words: str, limits: LimitsConfig) -> None:
         )
 
 
-def known_names(field: str, ready: Ready | None) -> tuple[str, ...]:
+def list_names(field: str, ready: Ready | None) -> tuple[str, ...]:
     """The samplers or schedulers, as the name of ``field`` says, of the engine (or of the library, while none runs)."""
     if field.endswith("scheduler"):
         return (ready.schedulers if ready else ()) or SCHEDULERS
@@ -109,7 +109,7 @@ def known_names(field: str, ready: Ready | None) -> tuple[str, ...]:
 def check_names(names: Mapping[str, str], ready: Ready | None) -> None:
     """Refuse samplers and schedulers that the engine does not know; ``names`` by field."""
     for field, value in names.items():
-        allowed = known_names(field, ready)
+        allowed = list_names(field, ready)
         if value not in allowed:
             raise out_of_range(field, value, "one of " + ", ".join(allowed))
 

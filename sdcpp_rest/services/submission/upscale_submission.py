@@ -1,4 +1,4 @@
-"""From "make this picture larger" to a job: the picture decoded, the upscaler bound, the result's size bounded.
+"""Turns a request to enlarge a picture into a job: the picture decoded, the upscaler bound, the result's size bounded.
 
 The picture is sent along, or is one of a finished job's.
 """

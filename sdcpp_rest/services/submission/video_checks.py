@@ -1,4 +1,4 @@
-"""What only videos have: frames, control frames, a second expert, and which pictures the model looks at.
+"""Checks what only videos have: frames, control frames, a second expert, and which pictures the model looks at.
 
 Brings a request, whose numbers are in their bounds, to what can be made, with warnings about everything that the
 library would leave out without a word, or refuses it. Nothing that is known to end the library's process goes past it.
@@ -58,7 +58,7 @@ _OF_SECOND_EXPERT = (
 
 
 @dataclass(frozen=True)
-class SettledVideo:
+class CheckedVideo:
     """A request that can be made: by which load spec, from which pictures (role -> base64)."""
 
     spec: LoadSpec
@@ -73,7 +73,7 @@ def check_makes_video(spec: LoadSpec) -> None:
         raise InvalidRequest(f"{spec.model.name} ({family.name}) makes pictures, not videos")
 
 
-def settle_video(
+def check_video(
     params: VideoParams,
     spec: LoadSpec,
     images: Mapping[str, str],
@@ -81,7 +81,7 @@ def settle_video(
     limits: LimitsConfig,
     ready: Ready | None,
     memory: int | None = None,
-) -> SettledVideo:
+) -> CheckedVideo:
     """The spec that can make ``params`` from ``images``.
 
     ``asked`` is what the client sent: only that is warned about. ``ready`` tells which names the engine knows;
@@ -104,7 +104,7 @@ def settle_video(
         spec = autoencoders.with_encoder(spec, warnings)
     if memory is not None and params.width * params.height * params.frame_count > _USUAL_PIXELS:
         _check_memory(params, spec, memory, warnings)
-    return SettledVideo(spec, images, tuple(warnings))
+    return CheckedVideo(spec, images, tuple(warnings))
 
 
 def _check_work(params: VideoParams, spec: LoadSpec, limits: LimitsConfig) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from sdcpp_rest.core.download_source import HashParams
 from sdcpp_rest.core.job import Job
-from sdcpp_rest.services.downloads.download_submission import DownloadRequest, Submitted
+from sdcpp_rest.services.downloads.download_submission import DownloadRequest, SubmittedDownload
 from sdcpp_rest.store.database import DatabaseUnusable
 from tests.servers.fault_server import FaultServer
 from tests.services.conftest import PATIENCE_SECONDS, Gate, House
@@ -30,7 +30,7 @@ def ready(make_house: MakeHouse, server: FaultServer) -> House:
     return started
 
 
-def submit(house: House, server: FaultServer, path: str = "/x.safetensors", **more: Any) -> Submitted:
+def submit(house: House, server: FaultServer, path: str = "/x.safetensors", **more: Any) -> SubmittedDownload:
     return house.runtime.downloads.submission.submit(
         DownloadRequest.model_validate({"model_type": "lora", "url": f"{server.url}{path}", **more})
     )
@@ -41,7 +41,7 @@ def loras(house: House) -> list[str]:
     return sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
 
 
-def ended(house: House, told: Submitted) -> tuple[Job, Job]:
+def ended(house: House, told: SubmittedDownload) -> tuple[Job, Job]:
     return house.finished(told.job.id), house.finished(told.hash_job_id)
 
 

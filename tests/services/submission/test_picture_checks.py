@@ -16,7 +16,7 @@ from sdcpp_rest.core.params import ImageParams
 from sdcpp_rest.errors import InvalidRequest, NoUpscalerLoaded
 from sdcpp_rest.runtime import DEMO_ROOT
 from sdcpp_rest.services.models.load_specs import LoadRequest, build_spec
-from sdcpp_rest.services.submission.picture_checks import PictureChecks, Settled
+from sdcpp_rest.services.submission.picture_checks import CheckedPicture, PictureChecks
 from sdcpp_rest.services.submission.submission_checks import check_sampling
 from tests import model_files
 from tests.services.conftest import House, config_below, spec_named
@@ -46,11 +46,11 @@ def settle(
     *,
     embedding_name: str = "",
     **fields: Any,
-) -> Settled:
+) -> CheckedPicture:
     checks = PictureChecks(house.config.limits, house.runtime.models.library, house.runtime.models.upscalers)
     params = ImageParams(**{"prompt": "a man img on a beach", "width": 64, "height": 64, **fields})
     check_sampling(params, house.config.limits)
-    return checks.settle(params, spec or model(), images or {}, embedding_name=embedding_name)
+    return checks.check(params, spec or model(), images or {}, embedding_name=embedding_name)
 
 
 @pytest.fixture
@@ -308,9 +308,9 @@ def test_picture_that_no_memory_can_hold_is_refused(
     params = ImageParams(prompt="a", steps=1, **fields)
     if refused:
         with pytest.raises(InvalidRequest, match=r"4096x4096 takes about \d+\.\d GiB with demo.*8\.0 GiB; vae_tiling"):
-            checks.settle(params, spec, {})
+            checks.check(params, spec, {})
     else:
-        assert any("GiB" in text for text in checks.settle(params, spec, {}).warnings) == warned
+        assert any("GiB" in text for text in checks.check(params, spec, {}).warnings) == warned
 
 
 # --- upscaling --------------------------------------------------------------------------------------------------------

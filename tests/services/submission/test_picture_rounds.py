@@ -10,7 +10,7 @@ import pytest
 from sdcpp_rest.core.events import JobPreview, JobProgress, JobStatusChanged
 from sdcpp_rest.core.job import Job
 from sdcpp_rest.errors import Conflict, EngineDied, EngineUnavailable, GenerationFailed, InvalidRequest, QueueFull
-from sdcpp_rest.services.submission.picture_rounds import Drawn, PictureRequest, Round, select_completed
+from sdcpp_rest.services.submission.picture_rounds import PictureRequest, Round, RoundResult, select_completed
 from tests.services.conftest import PATIENCE_SECONDS, Gate, House
 
 ME = "client:me"
@@ -26,14 +26,14 @@ class Caller:
         self._pool = ThreadPoolExecutor(4)
         self.opened: Round | None = None
 
-    def draw(self, *prompts: str, owner: str = ME, token: str | None = None) -> Future[list[Drawn]]:
+    def draw(self, *prompts: str, owner: str = ME, token: str | None = None) -> Future[list[RoundResult]]:
         is_open = threading.Event()
 
         def submit(k: int) -> Job:
             asked = {"prompt": prompts[k], "width": 8, "height": 8, "steps": 2, "seed": 10 + k}
             return self.house.runtime.submission.pictures.picture("txt2img", asked, owner=owner)[0]
 
-        def work() -> list[Drawn]:
+        def work() -> list[RoundResult]:
             with self.rounds.open(owner, "txt2img", len(prompts), token) as opened:
                 self.opened = opened
                 is_open.set()
@@ -59,7 +59,7 @@ def series(house: House, count: int, owner: str | None = None, **asked: object) 
         yield opened
 
 
-def ends(future: Future[list[Drawn]]) -> list[str]:
+def ends(future: Future[list[RoundResult]]) -> list[str]:
     return [one.job.status for one in future.result(PATIENCE_SECONDS)]
 
 

@@ -77,8 +77,8 @@ def test_samplers_and_schedulers_of_every_field_are_the_engines() -> None:
     with pytest.raises(InvalidRequest, match="high_noise_sampler must be one of own, got 'euler'") as caught:
         checks.check_names({"high_noise_sampler": "euler"}, ready)
     assert caught.value.detail["field"] == "high_noise_sampler"
-    assert checks.known_names("sampler", None) == SAMPLERS
-    assert checks.known_names("scheduler", Ready(pid=1, library_version="")) == SCHEDULERS
+    assert checks.list_names("sampler", None) == SAMPLERS
+    assert checks.list_names("scheduler", Ready(pid=1, library_version="")) == SCHEDULERS
 
 
 def test_seed_is_drawn_only_for_minus_one() -> None:

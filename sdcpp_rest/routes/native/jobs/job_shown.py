@@ -14,7 +14,7 @@ from sdcpp_rest.core.job_filter import JobHead
 from sdcpp_rest.routes.http.answers import json_text, runtime
 from sdcpp_rest.routes.http.openapi import Answer
 from sdcpp_rest.routes.http.wire_models import Wire, optional
-from sdcpp_rest.services.jobs.job_record import without_paths
+from sdcpp_rest.services.jobs.job_record import strip_paths
 
 _KEPT_TEXTS = 4096
 _KEPT_CHARACTERS = 4096
@@ -146,7 +146,7 @@ def job_object(
     if job.completed_at is not None:
         shown["completed_at"] = _iso(job.completed_at)
     shown["outputs"] = list(job.outputs)
-    shown["params"] = without_paths(job.params) | _input_sizes(job.inputs, input_sizes or {})
+    shown["params"] = strip_paths(job.params) | _input_sizes(job.inputs, input_sizes or {})
     if job.status == "failed":
         shown["error"] = job.error or "unknown error"
         if job.error_code:

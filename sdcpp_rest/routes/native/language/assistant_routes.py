@@ -10,7 +10,7 @@ from typing import Any, Literal
 from flask import Blueprint, Response
 from pydantic import ConfigDict, Field
 
-from sdcpp_rest.core.chat import Action, SaidMessage
+from sdcpp_rest.core.chat import Action, ConversationMessage
 from sdcpp_rest.errors import InvalidRequest, SdcppRestError
 from sdcpp_rest.routes.http.answers import answer, internal_error, json_text, render_native_error, runtime
 from sdcpp_rest.routes.http.openapi import EVENT_STREAM, Answer, documents
@@ -275,7 +275,7 @@ def _reply(reply: Reply, warnings: list[str], redact_paths: PathRedaction) -> di
     }
 
 
-def _message_object(message: SaidMessage) -> dict[str, Any]:
+def _message_object(message: ConversationMessage) -> dict[str, Any]:
     shown: dict[str, Any] = {
         "role": message.role,
         "content": message.content,

@@ -26,6 +26,10 @@ _SHOWN_CHARACTERS = 100
 M = TypeVar("M")
 
 
+MAX_RULES_LENGTH = 2_000
+"""Of ``tensor_type_rules``. Here, and not with the rules: the engine need not import what knows their weight types."""
+
+
 @dataclass(frozen=True)
 class Bounds:
     """Bounds a number, or each number of a list: from ``low`` to ``high``, or to the configured ``limits.<limit>``.

@@ -10,9 +10,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from sdcpp_rest.core.bounds import Bounds, Length, Words
+from sdcpp_rest.core.bounds import MAX_RULES_LENGTH, Bounds, Length, Words
 from sdcpp_rest.core.frozen import Frozen
-from sdcpp_rest.core.quantization import MAX_RULES_LENGTH
 
 ModelKind = Literal["checkpoint", "diffusion"]
 Component = Literal[

@@ -14,11 +14,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter
 
-from sdcpp_rest.core.bounds import Bounds, Length
+from sdcpp_rest.core.bounds import MAX_RULES_LENGTH, Bounds, Length
 from sdcpp_rest.core.frozen import Frozen
 from sdcpp_rest.core.job import JobKind
 from sdcpp_rest.core.load_spec import FileRef, UpscalerSpec
-from sdcpp_rest.core.quantization import MAX_RULES_LENGTH
 
 CacheMode = Literal["disabled", "easycache", "ucache", "dbcache", "taylorseer", "cache_dit", "spectrum"]
 VideoFormat = Literal["mp4", "webm", "webp", "frames"]

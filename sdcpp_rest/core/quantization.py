@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType
 
+from sdcpp_rest.core.bounds import MAX_RULES_LENGTH
 from sdcpp_rest.errors import InvalidRequest
 
 
@@ -113,7 +114,6 @@ BY_NAME: dict[str, WeightType] = {entry.name: entry for entry in WEIGHT_TYPES}
 LOADABLE: tuple[WeightType, ...] = tuple(entry for entry in WEIGHT_TYPES if entry.loadable)
 WRITABLE: tuple[WeightType, ...] = tuple(entry for entry in WEIGHT_TYPES if entry.writable)
 
-MAX_RULES_LENGTH = 2_000
 _SAFE_ESCAPES = frozenset("dDwWsSbBtnrfv")
 _MAX_REPEATS_PER_RULE = 3
 

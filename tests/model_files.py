@@ -101,6 +101,7 @@ FLUX: dict[str, tuple[int, ...]] = {
     "single_blocks.0.norm.key_norm.scale": (128,),
 }
 OVIS: dict[str, tuple[int, ...]] = {**FLUX, "double_blocks.0.img_mlp.gate_proj.weight": (128, 512)}
+CHROMA: dict[str, tuple[int, ...]] = {**FLUX, "distilled_guidance_layer.in_proj.weight": (64, 128)}
 KLEIN: dict[str, tuple[int, ...]] = {**FLUX, "double_stream_modulation_img.lin.weight": (128, 768)}
 SD3: dict[str, tuple[int, ...]] = {
     "joint_blocks.0.x_block.attn.qkv.weight": (64, 192),

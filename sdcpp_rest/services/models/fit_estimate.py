@@ -13,6 +13,7 @@ from sdcpp_rest.core import family_needs, family_signs, fit, quantization
 from sdcpp_rest.core.architectures import Shapes
 from sdcpp_rest.core.catalog import COMPONENT_TYPES, Sidecar
 from sdcpp_rest.core.fit import Autoencoder, Part, Size
+from sdcpp_rest.core.flash_attention import choose_flash_attention
 from sdcpp_rest.core.load_spec import Component, LoadOptions, LoadSpec
 from sdcpp_rest.errors import InvalidRequest, ModelNotFound
 from sdcpp_rest.services.model_headers.inspection import Inspection, inspect_parts
@@ -254,11 +255,11 @@ def _needs(load: _Load, is_gpu: bool) -> Needs:
         for part, count in fit.weight_bytes(tensors, file.tensor_types, default, wanted, rules).items():
             weights[part] += count
     architecture = load.model.architecture
-    flash = options.diffusion_flash_attn if options.diffusion_flash_attn is not None else options.flash_attn
+    flash = choose_flash_attention(options, architecture.name if architecture else None, has_gpu=is_gpu)
     buffers: dict[Part, int] = {
         "text_encoders": fit.encoder_buffer(frozenset(load.files)),
         "diffusion_model": fit.diffusion_buffer(
-            architecture, load.model.tensors, load.size, flash=is_gpu if flash is None else flash
+            architecture, load.model.tensors, load.size, flash=flash.in_diffusion_model
         ),
     }
     autoencoder = load.autoencoder()

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from sdcpp_rest.core import family_needs, quantization
 from sdcpp_rest.core.architectures import Contents
 from sdcpp_rest.core.catalog import ModelFile
+from sdcpp_rest.core.flash_attention import flash_attention_warning
 from sdcpp_rest.core.load_spec import FileRef, LoadSpec
 from sdcpp_rest.errors import InvalidRequest
 from sdcpp_rest.services.model_headers import autoencoders
@@ -42,6 +43,8 @@ def check_loadable(spec: LoadSpec) -> list[str]:
         if main.format == "torch":
             warnings.append(f"{spec.model.name} is a torch file, which is not looked into before it is loaded.")
         return warnings
+    if (text := flash_attention_warning(spec.options, architecture.name)) is not None:
+        warnings.append(text)
     faults = family_needs.structural_faults(architecture, main.tensors)
     if "llm" in components:
         faults += family_needs.language_model_faults(architecture, main.tensors, components["llm"].tensors)

@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 
+from sdcpp_rest.core.architectures import ARCHITECTURES
+from sdcpp_rest.core.fit import Size, diffusion_buffer
 from sdcpp_rest.core.load_spec import FileRef, LoadSpec
 from sdcpp_rest.errors import InvalidRequest, ModelNotFound
 from sdcpp_rest.services.models.fit_estimate import Ask, Fit, FitEstimates, memory_needed
 from sdcpp_rest.services.models.load_specs import LoadRequest, build_spec
 from sdcpp_rest.services.models.model_library import ModelLibrary
-from tests.model_files import FLUX, LLAMA, VAE, gguf_bytes, reversed_shapes, safetensors_bytes, write
+from tests.model_files import CHROMA, FLUX, LLAMA, VAE, gguf_bytes, reversed_shapes, safetensors_bytes, write
 
 MIB = 1 << 20
 GIB = 1 << 30
@@ -174,3 +176,16 @@ def test_without_a_device_list_there_is_the_processor(machine: Machine) -> None:
     machine.memory = memory()
     (device,) = machine.of().devices
     assert (device.name, device.is_gpu, device.verdict) == ("CPU", False, "fits")
+
+
+@pytest.mark.parametrize(("options", "is_flash"), [({}, False), ({"chroma_use_dit_mask": False}, True)])
+def test_chroma_with_its_mask_is_estimated_without_flash_attention(
+    machine: Machine, tmp_path: Path, options: dict[str, Any], is_flash: bool
+) -> None:
+    write(tmp_path / "diffusion_models" / "c.gguf", gguf_bytes(CHROMA, "f16"))
+    write(tmp_path / "diffusion_models" / "c.json", json.dumps({"load_options": options}).encode())
+    machine.memory = memory({**GPU, "free_bytes": 1}, CPU)
+    fit = machine.of("c", Ask(1536, 1536))
+    expected = diffusion_buffer(ARCHITECTURES["chroma"], CHROMA, Size(1536, 1536), flash=is_flash)
+    assert fit.needs.buffers["diffusion_model"] == expected
+    assert "diffusion_flash_attn" not in {advice.option for advice in fit.devices[0].advice}

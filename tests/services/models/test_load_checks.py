@@ -142,3 +142,17 @@ def test_presets_fill_in_only_what_the_contract_leaves_open() -> None:
     options = load_options({}, Sidecar(), preset, [])
     assert (options.qwen_image_zero_cond_t, options.chroma_use_dit_mask, options.vae_decode_only) == (True, True, True)
     assert load_options({"qwen_image_zero_cond_t": False}, Sidecar(), preset, []).qwen_image_zero_cond_t is False
+
+
+def test_flash_attention_that_is_not_followed_is_a_warning(library: ModelLibrary, models_dir: Path) -> None:
+    write(models_dir / "diffusion_models/chroma.gguf", gguf_bytes(model_files.CHROMA))
+    write(models_dir / "vae/vae.gguf", gguf_bytes(model_files.VAE))
+    request = {"model_name": "chroma", "components": {"vae": "vae"}}
+
+    def warnings(**options: bool) -> list[str]:
+        told = build_spec(library, LoadRequest.model_validate({**request, "options": options}))[1]
+        return [text for text in told if "flash" in text]
+
+    assert warnings() == warnings(flash_attn=True, chroma_use_dit_mask=False) == []
+    (told,) = warnings(flash_attn=True)
+    assert told.startswith("options.flash_attn: true was not followed: with its mask, Chroma draws one flat colour")

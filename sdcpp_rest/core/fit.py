@@ -3,7 +3,8 @@
 Pure arithmetic over tensor shapes. The library plans one buffer per part (text encoder, diffusion model, autoencoder)
 and has one at a time, so the largest counts. The formulas were fitted to what it logs as "compute buffer size", on
 models of the real widths; tests/core/test_fit.py holds the measurements. They are estimates: other devices round
-differently, and memory that a driver takes for itself is not in them.
+differently. A GPU's driver takes some for each process (527 MiB on an H200): free memory is asked for by the engine,
+which has its share already.
 """
 
 from __future__ import annotations
@@ -27,11 +28,16 @@ USUAL_VAE_BYTES = 168 * MIB
 _ENCODER_BUFFER = 64 * MIB  # a language model or T5 over a few hundred tokens; CLIP takes 1 to 3 MiB
 _VAE_BYTES_PER_CHANNEL = 52  # im2col of a 3x3 convolution over twice the channels (2 x 9 x 2 bytes), in- and output
 _VAE_DIRECT_BYTES_PER_CHANNEL = 22
+_VAE_SCALED_BYTES_PER_CHANNEL = 8  # more, where convolutions are computed on scaled numbers: in- and output once again
 _TAE_BYTES_PER_PIXEL = 1_921
 _VIDEO_TAE_BYTES_PER_PIXEL = 6_913  # and latent frame: all of them are decoded at once
 _RADIANCE_BYTES_PER_PIXEL = 7_715
 _TILE_PIXELS = 256 * 256  # the library's default tile is 32 x 32 in latent pixels
 _VIDEO_KERNEL = 3  # convolutions over time too: three times the columns
+# What these backends (one source for all) keep beside the model: memory pools for converted weights, and the library
+# for matrix products. With SDXL on an H200 it was 200 MiB after 512 x 512 and 424 MiB after 1536 x 1536.
+_POOLING_BACKENDS = frozenset({"CUDA", "ROCm", "MUSA"})
+_POOL_BYTES = 400 * MIB
 
 
 # --- weights ----------------------------------------------------------------------------------------------------------
@@ -191,12 +197,14 @@ def encoder_buffer(roles: frozenset[str]) -> int:
 
 class Autoencoder(NamedTuple):
     """What turns latents into pixels. ``channels`` of its widest layer at full size; ``is_tiny``: a TAESD; ``patch``:
-    pixels a side that come out of one point of that layer."""
+    pixels a side that come out of one point of that layer; ``is_scaled``: its convolutions are computed on scaled-down
+    numbers, as the library does with SDXL's own."""
 
     channels: int = USUAL_VAE_CHANNELS
     is_tiny: bool = False
     is_video: bool = False
     patch: int = 1
+    is_scaled: bool = False
 
 
 def autoencoder_of(tensors: Shapes) -> Autoencoder | None:
@@ -224,5 +232,13 @@ def vae_buffer(autoencoder: Autoencoder, size: Size, tiling: bool = False, direc
             return _VIDEO_TAE_BYTES_PER_PIXEL * pixels * size.latent_frames
         return _TAE_BYTES_PER_PIXEL * pixels
     per_channel = _VAE_DIRECT_BYTES_PER_CHANNEL if direct else _VAE_BYTES_PER_CHANNEL
+    if autoencoder.is_scaled:
+        per_channel += _VAE_SCALED_BYTES_PER_CHANNEL
     needed = per_channel * autoencoder.channels * pixels
     return needed * _VIDEO_KERNEL if autoencoder.is_video else needed
+
+
+def backend_bytes(backend: str) -> int:
+    """Bytes that a device's ``backend`` keeps beside weights and buffers while it computes; 0 where that was not
+    measured."""
+    return _POOL_BYTES if backend in _POOLING_BACKENDS else 0

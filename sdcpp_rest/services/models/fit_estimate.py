@@ -225,7 +225,8 @@ class FitEstimates:
             # A processor's free memory is the system's, and what the engine holds is given back by the next load.
             free = int(device["free_bytes"]) if is_gpu else int(system["available_bytes"]) + held
             total = int(device["total_bytes"]) if is_gpu else int(system["total_bytes"])
-            needed = _on_device(load, is_gpu)
+            kept = fit.backend_bytes(device.get("backend", ""))
+            needed = _on_device(load, is_gpu) + kept
             shown.append(
                 DeviceFit(
                     name=device["name"],
@@ -235,7 +236,7 @@ class FitEstimates:
                     total_bytes=total,
                     needed_bytes=needed,
                     verdict="no" if needed > free else "tight" if needed > free * _TIGHT_SHARE else "fits",
-                    advice=tuple(_advice(load, is_gpu, needed, free)) if needed > free * _TIGHT_SHARE else (),
+                    advice=tuple(_advice(load, is_gpu, free - kept)) if needed > free * _TIGHT_SHARE else (),
                 )
             )
         return shown
@@ -267,6 +268,10 @@ def _needs(load: _Load, is_gpu: bool) -> Needs:
         autoencoder = Autoencoder()
         weights["vae"] += fit.USUAL_VAE_BYTES
     if autoencoder is not None:
+        # The library scales the convolutions of an SDXL model's own autoencoder, not of one that was named.
+        is_own = "vae" not in load.files or options.force_sdxl_vae_conv_scale
+        if is_own and architecture is not None and architecture.id.startswith("sdxl"):
+            autoencoder = autoencoder._replace(is_scaled=True)
         buffers["vae"] = fit.vae_buffer(autoencoder, load.size, options.vae_tiling, options.vae_conv_direct)
     return Needs(weights, buffers)
 
@@ -303,9 +308,10 @@ def _on_device(load: _Load, is_gpu: bool) -> int:
     return max(weights[part] + buffers.get(part, 0) for part in weights)
 
 
-def _advice(load: _Load, is_gpu: bool, needed: int, free: int) -> list[Advice]:
+def _advice(load: _Load, is_gpu: bool, free: int) -> list[Advice]:
     """Options that would take less, the largest saving first."""
     found: list[Advice] = []
+    needed = _on_device(load, is_gpu)
 
     def offer(option: str, value: bool | str, text: str) -> None:
         changed = load.options.model_copy(update={option: value})

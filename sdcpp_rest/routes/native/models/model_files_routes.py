@@ -163,13 +163,13 @@ class DeviceFitShown(Answer):
     is_gpu: bool
     free_bytes: int
     total_bytes: int
-    needed_bytes: int
+    needed_bytes: int = Field(description="With what a CUDA or ROCm backend keeps for itself while it computes.")
     verdict: Verdict
     advice: list[AdviceShown]
 
 
 class FitShown(Answer):
-    """An estimate; a driver's own memory is not in it."""
+    """An estimate; what a driver takes for the engine's process is not free any more, and not in it."""
 
     model_name: str
     model_architecture: str | None

@@ -71,7 +71,8 @@ class Needs:
 
 @dataclass(frozen=True)
 class Advice:
-    """An option of ``POST /models/load`` (or of a job), and the bytes that it would save."""
+    """An option of ``POST /models/load`` (or of a job), and the bytes that it would save; negative: those that it would
+    take more, to be quicker."""
 
     option: str
     value: bool | float | str
@@ -227,6 +228,8 @@ class FitEstimates:
             total = int(device["total_bytes"]) if is_gpu else int(system["total_bytes"])
             kept = fit.backend_bytes(device.get("backend", ""))
             needed = _on_device(load, is_gpu) + kept
+            room = int(free * _TIGHT_SHARE) - needed
+            advice = _quicker(load, is_gpu, room) if room >= 0 else _smaller(load, is_gpu, free - kept)
             shown.append(
                 DeviceFit(
                     name=device["name"],
@@ -235,8 +238,8 @@ class FitEstimates:
                     free_bytes=min(free, total),
                     total_bytes=total,
                     needed_bytes=needed,
-                    verdict="no" if needed > free else "tight" if needed > free * _TIGHT_SHARE else "fits",
-                    advice=tuple(_advice(load, is_gpu, free - kept)) if needed > free * _TIGHT_SHARE else (),
+                    verdict="no" if needed > free else "tight" if room < 0 else "fits",
+                    advice=tuple(advice),
                 )
             )
         return shown
@@ -308,7 +311,7 @@ def _on_device(load: _Load, is_gpu: bool) -> int:
     return max(weights[part] + buffers.get(part, 0) for part in weights)
 
 
-def _advice(load: _Load, is_gpu: bool, free: int) -> list[Advice]:
+def _smaller(load: _Load, is_gpu: bool, free: int) -> list[Advice]:
     """Options that would take less, the largest saving first."""
     found: list[Advice] = []
     needed = _on_device(load, is_gpu)
@@ -337,6 +340,19 @@ def _advice(load: _Load, is_gpu: bool, free: int) -> list[Advice]:
             text = "The diffusion model is computed in pieces that fit into so many GiB; slower."
             found.append(Advice("max_vram", gib, needed - int(gib * (1 << 30)), text))
     return found
+
+
+def _quicker(load: _Load, is_gpu: bool, room: int) -> list[Advice]:
+    """On a GPU with ``room`` bytes for the text encoders too: to have them there, not in main memory as by default."""
+    options = load.options
+    if not is_gpu or not options.keep_clip_on_cpu or options.offload_to_cpu:
+        return []
+    moved = _Load(load.files, options.model_copy(update={"keep_clip_on_cpu": False}), load.size)
+    extra = _on_device(moved, is_gpu) - _on_device(load, is_gpu)
+    if not 0 < extra <= room:
+        return []
+    text = "The text encoders fit into the GPU's memory too; prompts are read quicker there."
+    return [Advice("keep_clip_on_cpu", False, -extra, text)]
 
 
 def _gaps(load: _Load) -> list[str]:

@@ -221,3 +221,28 @@ def test_what_a_cuda_backend_keeps_for_itself_is_counted(machine: Machine) -> No
     assert "vae_tiling" in saved[0]
     assert saved[0].pop("max_vram") < saved[1].pop("max_vram")
     assert saved[0] == saved[1]
+
+
+def test_a_card_with_room_is_told_to_take_the_text_encoders(machine: Machine, tmp_path: Path) -> None:
+    machine.memory = memory(GPU, CPU)
+    card, processor = machine.of().devices
+    (advice,) = card.advice
+    assert (advice.option, advice.value) == ("keep_clip_on_cpu", False)
+    assert -advice.saves_bytes >= machine.of().needs.weights["text_encoders"] > 0
+    assert processor.advice == ()
+    assert machine.of(ask=replace(BIG, components={"llm": ""})).devices[0].advice == ()  # there are none
+
+    more = -advice.saves_bytes
+    just_enough = -(-(card.needed_bytes + more) * 10 // 9)
+    for free, verdict, options in ((just_enough, "fits", {"keep_clip_on_cpu"}), (just_enough - 2, "fits", set())):
+        machine.memory = memory({**GPU, "free_bytes": free}, CPU)
+        device = machine.of().devices[0]
+        assert (device.verdict, {one.option for one in device.advice}) == (verdict, options)
+
+    machine.memory = memory(GPU, CPU)
+    write(tmp_path / "diffusion_models" / "f.gguf", gguf_bytes(FLUX, "f16"))
+    write(tmp_path / "llm" / "e.gguf", gguf_bytes({**LLAMA, "y.weight": (1024, 1024)}, "q8_0"))
+    ask = replace(BIG, components={"llm": "e.gguf"})
+    for options, count in (({}, 1), ({"keep_clip_on_cpu": False}, 0), ({"offload_to_cpu": True}, 0)):
+        write(tmp_path / "diffusion_models" / "f.json", json.dumps({"load_options": options}).encode())
+        assert len(machine.of("f", ask).devices[0].advice) == count

@@ -147,11 +147,11 @@ class BuffersShown(Answer):
 
 
 class AdviceShown(Answer):
-    """An option that would take less memory."""
+    """An option that would take less memory; where there is enough, one that would be quicker."""
 
     option: str = Field(examples=["vae_tiling"])
     value: bool | float | str
-    saves_bytes: int
+    saves_bytes: int = Field(description="Negative: so many more are taken.")
     text: str
 
 

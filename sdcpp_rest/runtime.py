@@ -124,7 +124,9 @@ class Runtime:
             max_requeues=config.queue.max_requeues,
         )
         self._calls = EngineCalls()
-        self.models = ModelSlot(self.library, self.settings, self._calls, self.queue.pending_bound_to)
+        self.models = ModelSlot(
+            self.library, self.settings, self._calls, self.queue.pending_bound_to, lambda: self.supervisor.ready
+        )
         self.upscalers = UpscalerSlot(self.library, self.settings, self._calls)
         self.supervisor = EngineSupervisor(
             launcher or _process_launcher(config),

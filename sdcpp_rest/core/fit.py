@@ -9,6 +9,7 @@ which has its share already.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
@@ -44,6 +45,7 @@ _POOL_BYTES = 400 * MIB
 
 _KEEP = ("img_in.", "txt_in.", "time_in.", "vector_in.", "guidance_in.", "final_layer.", "x_embedder.", "t_embedder.",
          "y_embedder.", "pos_embed", "context_embedder.", "time_embed.", "label_emb.", "embedding")  # fmt: skip
+_F16, _F32 = quantization.BY_NAME["f16"], quantization.BY_NAME["f32"]
 _TABLE_TYPES = frozenset({"f16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0"})
 _TABLES = ("token_embedding.weight", "shared.weight", "embed_tokens.weight", "token_embd.weight")
 _TEXT_PREFIXES = ("cond_stage_model.", "conditioner.", "te.", "text_encoders.")
@@ -74,27 +76,24 @@ def weight_bytes(
     for name, shape in tensors.items():
         wanted = next((entry for pattern, entry in compiled if pattern.search(name)), asked)
         part = part_of(name, default)
-        sums[part] = sums.get(part, 0) + _tensor_bytes(name, shape, types.get(name, "f16"), wanted)
+        held = held_type(name, shape, types.get(name, "f16"), wanted)
+        sums[part] = sums.get(part, 0) + math.prod(shape) // held.block_size * held.block_bytes
     return sums
 
 
-def _tensor_bytes(name: str, shape: tuple[int, ...], stored: str, wanted: WeightType | None) -> int:
-    elements = 1
-    for side in shape:
-        elements *= side
+def held_type(name: str, shape: tuple[int, ...], stored: str, wanted: WeightType | None) -> WeightType:
+    """The format that the library holds a tensor in, which is ``stored`` in its file and asked to become ``wanted``."""
     if len(shape) > 2:
-        return elements * 2
+        return _F16
     if len(shape) < 2:
-        return elements * 4
+        return _F32
     kind = quantization.BY_NAME.get(stored)
     if wanted is not None and not name.endswith((".bias", ".scale")) and not any(part in name for part in _KEEP):
         kind = wanted if wanted.row_bytes(shape[0]) is not None else kind
     if kind is None:  # eight-bit floats are widened when they are read
-        return elements * 2
-    row = kind.row_bytes(shape[0])
-    if row is None or (name.endswith(_TABLES) and kind.name not in _TABLE_TYPES):
-        return elements * 4
-    return row * (elements // shape[0])
+        return _F16
+    is_unreadable = name.endswith(_TABLES) and kind.name not in _TABLE_TYPES
+    return _F32 if is_unreadable or kind.row_bytes(shape[0]) is None else kind
 
 
 # --- compute buffers --------------------------------------------------------------------------------------------------

@@ -133,6 +133,13 @@ class Ready(Frozen):
     guard_available: bool = True
 
 
+def gpu_backend(ready: Ready | None) -> str | None:
+    """The backend of the GPU that models run on; ``None`` where they run on the CPU, and while no engine has said."""
+    if ready is None or not any(device.is_gpu for device in ready.devices):
+        return None
+    return ready.backend
+
+
 class Loading(Frozen):
     type: Literal["loading"] = "loading"
     progress: float | None = None

@@ -223,7 +223,7 @@ def test_exception_outside_of_a_guarded_call_leaves_its_last_words(
         library.set_last_words(scratch / "last_words.txt")
         context = Context.load(options)
         params = ImageCall(library, picture("(a:.)"))
-        library.raw.generate_image(context._typed(), ctypes.byref(params.struct))
+        library.raw.generate_image(context._require_handle(), ctypes.byref(params.struct))
         report("survived")
     """)
     assert ended.reported == []

@@ -79,6 +79,7 @@ class Runtime:
             self.jobs,
             calls,
             memory=lambda: self.status.memory(),
+            ready=lambda: self.engine.supervisor.ready,
         )
         self.engine = build_engine(
             config,

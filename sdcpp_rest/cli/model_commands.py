@@ -170,9 +170,10 @@ def _print_fit(fit: Fit, ask: Ask) -> None:
             f"{size_text(device.free_bytes)} free"
         )
         for advice in device.advice:
+            effect = "saves" if advice.saves_bytes > 0 else "takes another"
             click.echo(
-                f"advice        {advice.option}={json.dumps(advice.value)} saves {size_text(advice.saves_bytes)}: "
-                f"{advice.text}"
+                f"advice        {advice.option}={json.dumps(advice.value)} {effect} "
+                f"{size_text(abs(advice.saves_bytes))}: {advice.text}"
             )
     for sentence in fit.warnings:
         click.echo(f"warning       {sentence}")

@@ -35,7 +35,7 @@ class FileRef(Frozen):
 class LoadOptions(Frozen):
     """The options of ``POST /models/load``, plus what the library has beyond them.
 
-    ``None`` means "the server decides" (flash attention: on for GPUs, off on the CPU) or "the library decides".
+    ``None`` means "the server decides" (flash attention: see `flash_attention`) or "the library decides".
     The vae_tiling_* and flow_shift options are per-generation in the library; here they are the defaults of later jobs.
     """
 

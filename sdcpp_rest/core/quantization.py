@@ -109,6 +109,10 @@ REMOVED_IDS: frozenset[int] = frozenset({4, 5, 31, 32, 33, 36, 37, 38})
 """Numbers of formats that the library once had: their block size is 0 there, and dividing by it ends the process. The
 package does not know them either."""
 
+CPU_ONLY: frozenset[str] = frozenset({"tq1_0", "tq2_0"})
+"""Names of formats that the library computes with on the CPU alone: no source of its other backends mentions them, and
+the first matrix product ends the process there."""
+
 BY_ID: dict[int, WeightType] = {entry.id: entry for entry in WEIGHT_TYPES}
 BY_NAME: dict[str, WeightType] = {entry.name: entry for entry in WEIGHT_TYPES}
 LOADABLE: tuple[WeightType, ...] = tuple(entry for entry in WEIGHT_TYPES if entry.loadable)

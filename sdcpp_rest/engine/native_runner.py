@@ -89,6 +89,7 @@ class NativeRunner:
             library_version=library.version,
             library_commit=library.commit,
             backend=native_devices.main_backend(found),
+            backends=native_devices.built_backends(library),
             features=library.features,
             devices=self._device_list,
             samplers=library.samplers(),

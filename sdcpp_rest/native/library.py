@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sdcpp_rest.native.driver_libraries import advise_driver
 from sdcpp_rest.native.guard import LOG_SINK, PROGRESS_SINK, Guard, guard_path
 from sdcpp_rest.native.images import RawImage, copy_image
 from sdcpp_rest.native.weight_types import WeightType, writable_types
@@ -306,6 +307,10 @@ class Library:
         self._function("ggml_backend_dev_backend_reg", pointer, pointer)
         # GGML_API const char* ggml_backend_reg_name(ggml_backend_reg_t reg);
         self._function("ggml_backend_reg_name", text, pointer)
+        # GGML_API size_t ggml_backend_reg_count(void);
+        self._function("ggml_backend_reg_count", size)
+        # GGML_API ggml_backend_reg_t ggml_backend_reg_get(size_t index);
+        self._function("ggml_backend_reg_get", pointer, size)
         # GGML_API size_t ggml_backend_dev_count(void);
         self._function("ggml_backend_dev_count", size)
         # GGML_API ggml_backend_dev_t ggml_backend_dev_get(size_t index);
@@ -374,7 +379,6 @@ def open_library() -> Library:
     try:
         raw = importlib.import_module("stable_diffusion_cpp.stable_diffusion_cpp")
     except (ImportError, OSError, RuntimeError) as error:
-        raise LibraryMissing(
-            f"the native library cannot be loaded ({error}): run `make setup`, or `sdcpp-rest native build`"
-        ) from error
+        advice = advise_driver(str(error)) or "run `make setup`, or `sdcpp-rest native build`"
+        raise LibraryMissing(f"the native library cannot be loaded ({error}): {advice}") from error
     return Library(raw, guard)

@@ -8,7 +8,7 @@ import pytest
 
 from sdcpp_rest.core import quantization
 from sdcpp_rest.native.guard import GUARD_VARIABLE, Guard, GuardMissing, guard_path
-from sdcpp_rest.native.library import Library
+from sdcpp_rest.native.library import Library, LibraryMissing, open_library
 from sdcpp_rest.native.weight_types import WEIGHT_TYPES, weight_type_value, writable_types
 
 pytestmark = pytest.mark.native
@@ -74,3 +74,31 @@ def test_guard_that_is_no_library_says_what_to_run(tmp_path: Path) -> None:
     broken.write_text("not a library")
     with pytest.raises(GuardMissing, match="make setup"):
         Guard(broken)
+
+
+@pytest.mark.parametrize(
+    ("error", "needed"),
+    [
+        ("libcuda.so.1: cannot open shared object file: No such file or directory", "NVIDIA's driver"),
+        ("libcudart.so.13: cannot open shared object file", "the CUDA runtime"),
+        ("libvulkan.so.1: cannot open shared object file", "the Vulkan loader"),
+    ],
+)
+def test_driver_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch, error: str, needed: str) -> None:
+    def refuse(name: str) -> object:
+        raise RuntimeError(f"Failed to load shared library 'libstable-diffusion.so': {error}")
+
+    monkeypatch.setattr("sdcpp_rest.native.library.importlib.import_module", refuse)
+    with pytest.raises(LibraryMissing, match=f"needs {needed}; install that, or rebuild it for the CPU") as caught:
+        open_library.__wrapped__()
+    assert error in str(caught.value)
+    assert "make setup" not in str(caught.value)
+
+
+def test_library_that_is_not_there_is_to_be_built(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(name: str) -> object:
+        raise ImportError("No module named 'stable_diffusion_cpp'")
+
+    monkeypatch.setattr("sdcpp_rest.native.library.importlib.import_module", refuse)
+    with pytest.raises(LibraryMissing, match="run `make setup`, or `sdcpp-rest native build`"):
+        open_library.__wrapped__()

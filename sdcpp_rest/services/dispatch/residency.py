@@ -20,13 +20,14 @@ from sdcpp_rest.core.events import (
 )
 from sdcpp_rest.core.load_spec import LoadSpec, UpscalerSpec
 from sdcpp_rest.engine.client import EngineClient
-from sdcpp_rest.engine.protocol import Loaded, UpscalerReady
+from sdcpp_rest.engine.protocol import Loaded, UpscalerReady, gpu_backend
 from sdcpp_rest.engine.supervisor import EngineSupervisor
 from sdcpp_rest.errors import EngineDied, LoadFailed, SdcppRestError
 from sdcpp_rest.services.dispatch.engine_calls import EngineCall, ModelCall, UpscalerCall
 from sdcpp_rest.services.dispatch.model_slot import ModelSlot
 from sdcpp_rest.services.dispatch.upscaler_slot import UpscalerSlot, check_upscaler
 from sdcpp_rest.services.jobs.event_bus import EventBus
+from sdcpp_rest.services.models.load_checks import check_computable
 
 log = logging.getLogger(__name__)
 
@@ -127,6 +128,7 @@ class Residency:
             raise LoadFailed(f"{spec.model.name} is not loaded again by itself: it ended the engine process repeatedly")
         try:
             self._check_spec(spec)
+            check_computable(spec, gpu_backend(self._supervisor.ready))
         except SdcppRestError as error:
             self._models.last_error = self._redact_paths(f"Failed to load model: {spec.model.name}: {error.message}")
             raise LoadFailed(self._models.last_error) from error

@@ -9,8 +9,17 @@ import pytest
 
 from sdcpp_rest.core.events import ModelLoaded, ModelLoadFailed, ModelLoading, ModelUnloaded
 from sdcpp_rest.core.load_spec import LoadSpec
-from sdcpp_rest.engine.fake_runner import SimulatedDeath
-from sdcpp_rest.errors import Conflict, EngineDied, EngineUnavailable, LoadFailed, ModelNotFound, NoModelLoaded
+from sdcpp_rest.engine.fake_runner import FakeRunner, SimulatedDeath
+from sdcpp_rest.engine.protocol import Device, Ready
+from sdcpp_rest.errors import (
+    Conflict,
+    EngineDied,
+    EngineUnavailable,
+    InvalidRequest,
+    LoadFailed,
+    ModelNotFound,
+    NoModelLoaded,
+)
 from sdcpp_rest.services.models.load_specs import LoadRequest, build_spec
 from tests.services.conftest import PATIENCE_SECONDS, Gate, House, copy_demo, spec_named
 
@@ -348,3 +357,38 @@ def test_waiting_loads_are_released_when_the_server_stops(house: House) -> None:
     with pytest.raises(EngineUnavailable, match="stopping"):
         house.runtime.models.slot.select(spec_named("another.gguf"))
     gate.open()
+
+
+# --- a GPU ------------------------------------------------------------------------------------------------------------
+
+
+class CudaRunner(FakeRunner):
+    """Says that it computes on a GPU."""
+
+    def ready(self) -> Ready:
+        card = Device(name="CUDA0", description="a card", backend="CUDA", is_gpu=True)
+        return super().ready().model_copy(update={"backend": "CUDA", "devices": (card,)})
+
+
+def test_weights_that_the_gpu_cannot_compute_with_are_refused_before_the_old_model_goes(
+    make_house: Callable[..., House],
+) -> None:
+    house = make_house(make_runner=CudaRunner).start()
+    models = house.runtime.models.slot
+    resident, ternary = models.resident, {"weight_type": "tq1_0"}
+    with pytest.raises(InvalidRequest, match=r"weight_type: 'tq1_0', which CUDA cannot compute with"):
+        models.load(LoadRequest(model_name=DEMO, options=ternary))
+    assert models.selected == models.resident == resident
+    assert house.mailbox.drain() == []
+
+    # A job may have been bound to it while the engine was started.
+    spec = build_spec(house.runtime.models.library, LoadRequest(model_name=DEMO, options=ternary))[0]
+    job = house.draw(spec=spec)
+    assert (job.status, job.error_code) == ("failed", "load_failed")
+    assert "which CUDA cannot compute with" in (job.error or "")
+    assert house.draw().status == "completed"
+
+
+def test_weights_that_only_a_cpu_computes_with_are_loaded_there(house: House) -> None:
+    outcome = house.runtime.models.slot.load(LoadRequest(model_name=DEMO, options={"weight_type": "tq1_0"}))
+    assert outcome.spec.options.weight_type == "tq1_0"

@@ -137,11 +137,11 @@ class BuffersShown(Answer):
 
 
 class AdviceShown(Answer):
-    """An option that would take less memory."""
+    """An option that would take less memory; where there is enough, one that would be quicker."""
 
     option: str = Field(examples=["vae_tiling"])
     value: bool | float | str
-    saves_bytes: int
+    saves_bytes: int = Field(description="Negative: so many more are taken.")
     text: str
 
 
@@ -153,13 +153,13 @@ class DeviceFitShown(Answer):
     is_gpu: bool
     free_bytes: int
     total_bytes: int
-    needed_bytes: int
+    needed_bytes: int = Field(description="With what a CUDA or ROCm backend keeps for itself while it computes.")
     verdict: Verdict
     advice: list[AdviceShown]
 
 
 class FitShown(Answer):
-    """An estimate; a driver's own memory is not in it."""
+    """An estimate; what a driver takes for the engine's process is not free any more, and not in it."""
 
     model_name: str
     model_architecture: str | None

@@ -13,6 +13,7 @@ from typing import Any
 from sdcpp_rest.config import Config
 from sdcpp_rest.engine.client import RunEvent
 from sdcpp_rest.engine.launchers import Launcher
+from sdcpp_rest.engine.protocol import Ready
 from sdcpp_rest.engine.supervisor import EngineSupervisor
 from sdcpp_rest.errors import EngineDied
 from sdcpp_rest.services.describing.interrogation import Interrogation
@@ -139,9 +140,10 @@ def build_models(
     jobs: JobServices,
     calls: EngineCalls,
     memory: Callable[[], dict[str, Any]],
+    ready: Callable[[], Ready | None],
 ) -> ModelServices:
-    """Build the catalogue of model files; ``memory`` is `ServerStatus.memory`."""
-    slot = ModelSlot(library, settings.store, calls, jobs.queue.pending_bound_to)
+    """Build the catalogue of model files; ``memory`` is `ServerStatus.memory`; ``ready`` is what the engine said of this machine, once there was one."""
+    slot = ModelSlot(library, settings.store, calls, jobs.queue.pending_bound_to, ready)
     return ModelServices(
         library=library,
         slot=slot,

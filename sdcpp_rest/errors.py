@@ -8,8 +8,9 @@ message text.
     |- InvalidRequest 400   |- NotAuthenticated 401 -- WrongKey   |- NotAllowed 403
     |- NotFound 404 -- JobNotFound, ModelNotFound, OutputNotFound
     |- MethodNotAllowed 405 |- Conflict 409           |- NoModelLoaded, NoUpscalerLoaded 400
-    |- PayloadTooLarge 413  |- QueueFull 429          |- GenerationFailed 500 -- LoadFailed
-    |- NotSupported 501     |- EngineUnavailable 503 -- EngineDied
+    |- PayloadTooLarge 413  |- QueueFull 429          |- GenerationFailed 500 -- LoadFailed,
+    |- NotSupported 501     |  PictureIsBlank
+    |- EngineUnavailable 503 -- EngineDied
     `- WaitTimeout 504
 """
 
@@ -112,6 +113,12 @@ class LoadFailed(GenerationFailed):
     code = "load_failed"
 
 
+class PictureIsBlank(GenerationFailed):
+    """Every pixel is the same: what the model or the VAE computed were no numbers, and no picture."""
+
+    code = "picture_is_blank"
+
+
 class NotSupported(SdcppRestError):
     code = "not_supported"
     status = 501
@@ -131,3 +138,12 @@ class EngineDied(EngineUnavailable):
 class WaitTimeout(SdcppRestError):
     code = "wait_timeout"
     status = 504
+
+
+_OF_JOBS: tuple[type[GenerationFailed], ...] = (PictureIsBlank,)
+
+
+def error_of_job(code: str | None, message: str, **detail: Any) -> GenerationFailed:
+    """Make the error for a caller who waited for a job that failed with ``code`` while the engine lived."""
+    kind = next((one for one in _OF_JOBS if one.code == code), GenerationFailed)
+    return kind(message, **detail)

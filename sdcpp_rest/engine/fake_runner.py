@@ -1,11 +1,11 @@
 """A runner that computes nothing: deterministic pictures, and every misfortune on demand.
 
 For tests, and for trying the server on a machine without the library (``engine.runner = "fake"``). Misfortunes are
-asked for in the prompt, so that they work across a process wall too: ``fake:fail`` (a clean failure), ``fake:die``
-(the process ends as by an assertion), ``fake:segfault`` (it is killed by a signal), ``fake:hold`` (the first step
-lasts until the run is cancelled), ``fake:deaf`` (never ends, hears no cancel), ``fake:step=0.05`` (seconds per step);
-for upscaling and conversion they are asked for in the file's name (``fake~hold.gguf``). A model whose file name holds
-``refuse`` fails to load, ``die`` kills the process while loading.
+asked for in the prompt, so that they work across a process wall too: ``fake:fail`` (a clean failure), ``fake:die`` (the
+process ends as by an assertion), ``fake:segfault`` (it is killed by a signal), ``fake:hold`` (the first step lasts
+until the run is cancelled), ``fake:deaf`` (never ends, hears no cancel), ``fake:step=0.05`` (seconds per step),
+``fake:blank`` (what is drawn is no picture); for upscaling and conversion they are asked for in the file's name
+(``fake~hold.gguf``). A model whose file name holds ``refuse`` fails to load, ``die`` kills the process while loading.
 """
 
 from __future__ import annotations
@@ -19,12 +19,14 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from sdcpp_rest.core.job import Failure
 from sdcpp_rest.core.load_spec import LoadSpec, UpscalerSpec
 from sdcpp_rest.core.params import ConvertParams, ImageParams, SamplingParams, UpscaleParams, VideoParams
 from sdcpp_rest.engine.protocol import Device, Loaded, PreviewSettings, QuantizationType, Ready, RunJob, UpscalerReady
 from sdcpp_rest.engine.raw_picture import RawPicture
 from sdcpp_rest.engine.runner import Report, RunCancelled, RunFailed, RunResult
 from sdcpp_rest.engine.upscaling import enlarge
+from sdcpp_rest.errors import PictureIsBlank
 
 _FACTOR = 4  # of every upscaler
 _DIRECTIVE = re.compile(r"fake[:~]([a-z]+)(?:=([\d.]+))?")
@@ -105,7 +107,10 @@ class FakeRunner:
             pictures = []
         else:
             pictures = self._draw(command, params, report)
-        return RunResult(pictures, time.perf_counter() - started)
+        failure = None
+        if isinstance(params, SamplingParams) and "fake:blank" in params.prompt:
+            failure = Failure(code=PictureIsBlank.code, message="asked to be blank")
+        return RunResult(pictures, time.perf_counter() - started, failure=failure)
 
     def _draw(self, command: RunJob, params: SamplingParams, report: Report) -> list[RawPicture]:
         if self._loaded is None:

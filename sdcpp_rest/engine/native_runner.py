@@ -14,9 +14,11 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from sdcpp_rest.core.load_spec import LoadSpec, UpscalerSpec
-from sdcpp_rest.core.params import ConvertParams, ImageParams, UpscaleParams, VideoParams
+from sdcpp_rest.core.params import ConvertParams, ImageParams, SamplingParams, UpscaleParams, VideoParams
+from sdcpp_rest.engine.blank_pictures import BlankJudge, Judged, judge_enlarged
 from sdcpp_rest.engine.native_phases import Follower
 from sdcpp_rest.engine.native_requests import context_options, image_request, read_image, video_request
 from sdcpp_rest.engine.protocol import (
@@ -68,6 +70,8 @@ class NativeRunner:
         self._device_list: tuple[Device, ...] = ()
         self._preview = PreviewSettings()
         self._follower: Follower | None = None
+        self._judge: BlankJudge | None = None
+        self._run = 0
         self._lock = threading.Lock()
 
     def ready(self) -> Ready:
@@ -147,47 +151,50 @@ class NativeRunner:
     def run(self, command: RunJob, report: Report) -> RunResult:
         params = command.params
         self._native_seconds = 0.0
-        warnings: tuple[str, ...] = ()
+        made = Judged([])
         try:
             if isinstance(params, ImageParams):
-                pictures, warnings = self._draw(command, params, report)
+                made = self._draw(command, params, report)
             elif isinstance(params, VideoParams):
-                pictures, warnings = self._film(command, params, report)
+                made = self._film(command, params, report)
             elif isinstance(params, UpscaleParams):
-                pictures = self._enlarge(command, params, report)
+                made = self._enlarge(command, params, report)
             else:
                 self._convert(params, report)
-                pictures = []
         except NativeCancelled:
-            raise RunCancelled from None
+            if self._judge is None or self._judge.stopped_at is None:
+                raise RunCancelled from None
+            made = self._judge.judge_stopped()
         except (NativeError, ValueError) as error:
             raise RunFailed(str(error)) from error
         finally:
-            self._follower = None
-        return RunResult(pictures, self._native_seconds, warnings)
+            self._follower = self._judge = None
+        return RunResult(made.pictures, self._native_seconds, made.warnings, made.failure)
 
-    def _draw(self, command: RunJob, params: ImageParams, report: Report) -> tuple[list[RawPicture], tuple[str, ...]]:
+    def _draw(self, command: RunJob, params: ImageParams, report: Report) -> Judged:
         context = self._require_context()
         request = image_request(params, command.inputs)
-        self._install_preview()
+        judge = self._begin(command.run, params, (request.init_image, *request.ref_images))
         self._follower = Follower(report)
         report.step(0, 0, 0, "conditioning")
         with self._clock():
             images = context.generate_image(request, command.run)
         if len(images) != params.batch_count:
             raise RunFailed(f"the library returned {len(images)} of {params.batch_count} pictures")
-        pictures, warnings = _crop(images, params.picture_size)
-        if params.upscale:
-            last = params.batch_count - 1
-            self._follower = None
-            report.step(0, 0, last, "upscaling")
-            pictures = [self._upscale(picture, command.run, repeats=params.upscale_repeats) for picture in pictures]
-        return pictures, warnings
+        drawn = judge.judge(*_crop(images, params.picture_size))
+        if not params.upscale or params.upscaler is None or drawn.failure is not None:
+            return drawn
+        last = params.batch_count - 1
+        self._follower = None
+        report.step(0, 0, last, "upscaling")
+        larger = [self._upscale(picture, command.run, repeats=params.upscale_repeats) for picture in drawn.pictures]
+        enlarged = judge_enlarged(larger, drawn.pictures, params.upscaler.model.name)
+        return replace(enlarged, warnings=drawn.warnings + enlarged.warnings)
 
-    def _film(self, command: RunJob, params: VideoParams, report: Report) -> tuple[list[RawPicture], tuple[str, ...]]:
+    def _film(self, command: RunJob, params: VideoParams, report: Report) -> Judged:
         context = self._require_context()
         request = video_request(params, command.inputs)
-        self._install_preview()
+        judge = self._begin(command.run, params, (request.init_image, request.end_image))
         has_two_experts = self._spec is not None and "high_noise_diffusion_model" in self._spec.components
         self._follower = Follower(report, video_steps=params.step_count(has_two_experts=has_two_experts))
         report.step(0, 0, 0, "conditioning")
@@ -195,23 +202,24 @@ class NativeRunner:
             frames = context.generate_video(request, command.run)
         if not frames:
             raise RunFailed("the library returned no frames")
-        return _crop(frames, (params.width, params.height))
+        return judge.judge(*_crop(frames, (params.width, params.height)))
 
-    def _enlarge(self, command: RunJob, params: UpscaleParams, report: Report) -> list[RawPicture]:
+    def _enlarge(self, command: RunJob, params: UpscaleParams, report: Report) -> Judged:
         image = read_image(command.inputs.get("image"), "RGB")
         if image is None or self._upscaler is None:
             raise RunFailed("there is no picture, or no upscaler is loaded in the engine")
         total = passes(self._upscaler.factor, params.upscale_factor, params.repeats)
         report.step(0, total, 0, "upscaling")
         done = iter(range(1, total + 1))
+        given = _picture_of(image)
         picture = self._upscale(
-            _picture_of(image),
+            given,
             command.run,
             factor=params.upscale_factor,
             repeats=params.repeats,
             on_pass=lambda: report.step(next(done), total, 0, "upscaling"),
         )
-        return [picture]
+        return judge_enlarged([picture], [given], params.upscaler.model.name)
 
     def _upscale(
         self,
@@ -322,6 +330,13 @@ class NativeRunner:
     def _has_gpu(self) -> bool:
         return any(device.is_gpu for device in self._device_list)
 
+    def _begin(self, run: int, params: SamplingParams, sources: tuple[RawImage | None, ...]) -> BlankJudge:
+        """Before something is drawn: previews are installed, and judged from here on."""
+        self._install_preview()
+        self._run = run
+        self._judge = BlankJudge(params, [_picture_of(image) for image in sources if image is not None])
+        return self._judge
+
     def _install_preview(self) -> None:
         settings = self._preview
         mode = settings.mode if settings.enabled else "none"
@@ -350,9 +365,10 @@ class NativeRunner:
     def _hear_preview(self, step: int, frames: object, is_noisy: bool) -> None:
         follower = self._follower
         if follower is not None and isinstance(frames, list) and frames:
-            frame = frames[0]
-            picture = RawPicture(frame.width, frame.height, frame.channels, frame.pixels)
-            follower.report.preview(follower.steps_before + abs(step), len(frames), picture, is_noisy)
+            pictures, at = [_picture_of(frame) for frame in frames], follower.steps_before + abs(step)
+            follower.report.preview(at, len(pictures), pictures[0], is_noisy)
+            if self._judge is not None and self._judge.hear_preview(at, pictures, follower.image):
+                self.cancel(self._run)
 
 
 def _why_unwritten(path: str) -> str | None:

@@ -88,7 +88,9 @@ def begin(house: Runtime, asked: SdcnAsked) -> Job:
 
 
 def pictures(house: Runtime, job: Job) -> list[str]:
-    """A finished job's files, base64."""
+    """A completed job's files, base64; what a failed one has left is no picture."""
+    if job.status != "completed":
+        return []
     return [base64.b64encode(house.outputs.path_of(path).read_bytes()).decode("ascii") for path in job.outputs]
 
 

@@ -218,7 +218,7 @@ class Dispatcher:
                 return
             active.attach(client, run)
             computed = self._compute(active, client, run)
-            self._tidy_after(active)
+            self._tidy_after(active, is_blank=computed is not None and computed.failure is not None)
         except EngineUnavailable as error:
             if not isinstance(error, EngineDied):
                 # Nothing is wrong with the job: it waits for an engine.
@@ -266,11 +266,13 @@ class Dispatcher:
             active.load_seconds = time.perf_counter() - started
         return client
 
-    def _tidy_after(self, active: ActiveJob) -> None:
+    def _tidy_after(self, active: ActiveJob, *, is_blank: bool) -> None:
         """Free what the job does not want to stay; an engine that dies of it does not take the job along."""
         job = active.job
         try:
             self._residency.after_run(job.load_spec)
+            if is_blank and job.params.get("loras"):
+                self._residency.drop_merged_loras()
             if job.params.get("upscale") and job.params.get("upscale_auto_unload"):
                 self._residency.unload_upscaler()
         except EngineDied:

@@ -182,6 +182,13 @@ class Residency:
                 self._not_restored.add(self._models.selected.key)
             self.unload()
 
+    def drop_merged_loras(self) -> None:
+        """A LoRA that is merged into the weights and holds no numbers has spoilt them for good: they are loaded anew.
+        Raises EngineDied."""
+        resident = self._models.resident
+        if resident is not None and resident.options.lora_apply_mode == "immediately":
+            self.unload()
+
     def _answer_model(self, call: ModelCall) -> None:
         try:
             if call.spec is None:

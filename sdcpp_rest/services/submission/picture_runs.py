@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from sdcpp_rest.core.job import Job
 from sdcpp_rest.core.load_spec import LoadSpec
-from sdcpp_rest.errors import Conflict, EngineDied, GenerationFailed, NotFound, SdcppRestError
+from sdcpp_rest.errors import Conflict, EngineDied, NotFound, SdcppRestError, error_of_job
 from sdcpp_rest.services.jobs.job_queue import JobQueue
 from sdcpp_rest.services.submission.picture_submission import Submission
 
@@ -88,11 +88,13 @@ class PictureRuns:
 def job_with_pictures(job: Job) -> Job | None:
     """A job that has ended: itself if it has pictures, ``None`` if it was cancelled.
 
-    Raises EngineDied or GenerationFailed, with the job's error, if it failed.
+    Raises EngineDied or GenerationFailed (or one of its kinds), with the job's error, if it failed.
     """
     if job.status == "cancelled":
         return None
     if job.status == "completed":
         return job
-    kind = EngineDied if job.error_code == EngineDied.code else GenerationFailed
-    raise kind(job.error or "The picture could not be drawn", job_id=job.id)
+    message = job.error or "The picture could not be drawn"
+    if job.error_code == EngineDied.code:
+        raise EngineDied(message, job_id=job.id)
+    raise error_of_job(job.error_code, message, job_id=job.id)

@@ -18,7 +18,7 @@ from datetime import datetime
 from pathlib import Path
 
 from sdcpp_rest.core.job import Job, utc_now
-from sdcpp_rest.errors import Conflict, GenerationFailed
+from sdcpp_rest.errors import Conflict, error_of_job
 from sdcpp_rest.services.jobs.active_jobs import ActiveJob, ActiveJobs
 from sdcpp_rest.services.jobs.job_queue import JobQueue
 
@@ -116,7 +116,8 @@ class Rounds:
                 ended = self._queue.wait(job.id)
                 opened.finished += 1
                 if ended.status == "failed":
-                    raise GenerationFailed(ended.error or "The job failed", job_id=ended.id, reason=ended.error_code)
+                    message, code = ended.error or "The job failed", ended.error_code
+                    raise error_of_job(code, message, job_id=ended.id, reason=code)
                 drawn.append(Drawn(k, ended, opened.last_previews.get(ended.id)))
             return drawn
         except Exception:

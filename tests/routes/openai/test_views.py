@@ -331,6 +331,13 @@ def test_a_stream_that_fails_says_why_and_ends(served: ServedHouse) -> None:
     }
 
 
+def test_a_blank_picture_is_an_error_with_a_code_of_its_own(served: ServedHouse) -> None:
+    answer = served.post(GENERATIONS, json={**SMALL, "prompt": "fake:blank"})
+    error = answer.json()["error"]
+    assert (answer.status_code, error["code"], error["message"]) == (500, "picture_is_blank", "asked to be blank")
+    assert answer.headers["x-should-retry"] == "false"
+
+
 def test_who_leaves_a_stream_takes_the_jobs_along(served: ServedHouse) -> None:
     served.house.gate.clear()
     with served.runtime.bus.subscribe() as mailbox:

@@ -9,8 +9,8 @@ message text.
     |- NotFound 404 -- JobNotFound, ModelNotFound, OutputNotFound
     |- MethodNotAllowed 405 |- Conflict 409           |- NoModelLoaded, NoUpscalerLoaded 400
     |- PayloadTooLarge 413  |- QueueFull 429          |- GenerationFailed 500 -- LoadFailed,
-    |- NotSupported 501     |  PictureIsBlank
-    |- EngineUnavailable 503 -- EngineDied
+    |- NotSupported 501     |  PictureIsBlank, OutOfMemory 507
+    |- EngineUnavailable 503 -- EngineDied -- EngineOutOfMemory
     `- WaitTimeout 504
 """
 
@@ -119,6 +119,13 @@ class PictureIsBlank(GenerationFailed):
     code = "picture_is_blank"
 
 
+class OutOfMemory(GenerationFailed):
+    """Memory was refused to a load or a run. 507 and not 503: the same request, sent again, fails again."""
+
+    code = "out_of_memory"
+    status = 507
+
+
 class NotSupported(SdcppRestError):
     code = "not_supported"
     status = 501
@@ -135,12 +142,17 @@ class EngineDied(EngineUnavailable):
     code = "engine_crashed"
 
 
+class EngineOutOfMemory(EngineDied):
+    """The worker process ended because memory was refused to it; ``message`` says how much, and what takes less. Jobs
+    and loads that it takes along fail as `OutOfMemory`."""
+
+
 class WaitTimeout(SdcppRestError):
     code = "wait_timeout"
     status = 504
 
 
-_OF_JOBS: tuple[type[GenerationFailed], ...] = (PictureIsBlank,)
+_OF_JOBS: tuple[type[GenerationFailed], ...] = (PictureIsBlank, OutOfMemory)
 
 
 def error_of_job(code: str | None, message: str, **detail: Any) -> GenerationFailed:

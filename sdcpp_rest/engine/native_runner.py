@@ -7,18 +7,18 @@ library's structures, the library's log and progress callbacks into phases and s
 from __future__ import annotations
 
 import contextlib
-import errno
-import logging
 import os
-import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from sdcpp_rest.core.load_spec import LoadSpec, UpscalerSpec
-from sdcpp_rest.core.params import ConvertParams, ImageParams, SamplingParams, UpscaleParams, VideoParams
+import psutil
+
+from sdcpp_rest.core.load_spec import LoadOptions, LoadSpec, UpscalerSpec
+from sdcpp_rest.core.params import ConvertParams, ImageParams, Params, SamplingParams, UpscaleParams, VideoParams
 from sdcpp_rest.engine.blank_pictures import BlankJudge, Judged, judge_enlarged
+from sdcpp_rest.engine.conversion_progress import watch_written, why_unwritten
 from sdcpp_rest.engine.native_phases import Follower
 from sdcpp_rest.engine.native_requests import context_options, image_request, read_image, video_request
 from sdcpp_rest.engine.protocol import (
@@ -31,8 +31,10 @@ from sdcpp_rest.engine.protocol import (
     UpscalerReady,
 )
 from sdcpp_rest.engine.raw_picture import RawPicture
+from sdcpp_rest.engine.refused_memory import DeviceMemory, MemoryWatch, memory_note
 from sdcpp_rest.engine.runner import Report, RunCancelled, RunFailed, RunResult
 from sdcpp_rest.engine.upscaling import enlarge, passes
+from sdcpp_rest.errors import OutOfMemory
 from sdcpp_rest.native import devices as native_devices
 from sdcpp_rest.native.context import Context
 from sdcpp_rest.native.conversion import convert
@@ -41,13 +43,7 @@ from sdcpp_rest.native.images import RawImage
 from sdcpp_rest.native.library import Library, open_library
 from sdcpp_rest.native.upscaler import Upscaler
 
-log = logging.getLogger(__name__)
-
-_PROGRESS_LOOK_SECONDS = 0.25
-# Converting in memory takes about four fifths of a conversion, writing the rest.
-_CONVERTED_PERCENT = 80
-# Of a disk with less room: what could not be written is told to have found none.
-_FULL_BYTES = 1 << 20
+_WARNING = 2
 
 
 class NativeRunner:
@@ -73,6 +69,7 @@ class NativeRunner:
         self._judge: BlankJudge | None = None
         self._run = 0
         self._lock = threading.Lock()
+        self._memory = MemoryWatch(self._memory_now, memory_note(last_words_path))
 
     def ready(self) -> Ready:
         try:
@@ -85,14 +82,13 @@ class NativeRunner:
         library.set_progress(self._hear_progress)
         self._library = library
         found = native_devices.list_devices(library)
-        self._device_list = self.devices()
         return Ready(
             pid=os.getpid(),
             library_version=library.version,
             library_commit=library.commit,
             backend=native_devices.main_backend(found),
             features=library.features,
-            devices=self._device_list,
+            devices=self.devices(),
             samplers=library.samplers(),
             schedulers=library.schedulers(),
             quantization_types=tuple(
@@ -112,9 +108,13 @@ class NativeRunner:
         started = time.perf_counter()
         self._follower = Follower(report, loading=True)
         try:
-            self._context = Context.load(context_options(spec, self._n_threads, self._has_gpu()), library)
+            with self._memory_watched(spec.options):
+                self._context = Context.load(context_options(spec, self._n_threads, self._has_gpu()), library)
         except (NativeError, ValueError) as error:
             raise RunFailed(str(error), code="load_failed") from error
+        except RunFailed:
+            self.unload()
+            raise
         finally:
             self._follower = None
         self._spec = spec
@@ -136,11 +136,15 @@ class NativeRunner:
         started = time.perf_counter()
         n_threads = spec.n_threads if spec.n_threads > 0 else self._n_threads
         try:
-            self._upscaler = Upscaler.load(
-                spec.model.path, n_threads=n_threads, tile_size=spec.tile_size, library=self._open()
-            )
+            with self._memory_watched(None):
+                self._upscaler = Upscaler.load(
+                    spec.model.path, n_threads=n_threads, tile_size=spec.tile_size, library=self._open()
+                )
         except (NativeError, ValueError) as error:
             raise RunFailed(str(error), code="load_failed") from error
+        except RunFailed:
+            self.unload_upscaler()
+            raise
         return UpscalerReady(factor=self._upscaler.factor, seconds=time.perf_counter() - started)
 
     def unload_upscaler(self) -> None:
@@ -153,14 +157,15 @@ class NativeRunner:
         self._native_seconds = 0.0
         made = Judged([])
         try:
-            if isinstance(params, ImageParams):
-                made = self._draw(command, params, report)
-            elif isinstance(params, VideoParams):
-                made = self._film(command, params, report)
-            elif isinstance(params, UpscaleParams):
-                made = self._enlarge(command, params, report)
-            else:
-                self._convert(params, report)
+            with self._memory_watched(self._spec.options if self._spec else None, params):
+                if isinstance(params, ImageParams):
+                    made = self._draw(command, params, report)
+                elif isinstance(params, VideoParams):
+                    made = self._film(command, params, report)
+                elif isinstance(params, UpscaleParams):
+                    made = self._enlarge(command, params, report)
+                else:
+                    self._convert(params, report)
         except NativeCancelled:
             if self._judge is None or self._judge.stopped_at is None:
                 raise RunCancelled from None
@@ -245,45 +250,26 @@ class NativeRunner:
 
     def _convert(self, params: ConvertParams, report: Report) -> None:
         """The library counts tensors while it converts them in memory; then only the growing file tells of progress."""
-        report.step(0, 100, 0, "converting")
-        done = threading.Event()
-
-        def report_tensors(tensors: int, total: int) -> None:
-            report.step(_CONVERTED_PERCENT * tensors // max(1, total), 100, 0, "converting")
-
-        def look() -> None:
-            while not done.wait(_PROGRESS_LOOK_SECONDS):
-                try:
-                    written = os.stat(params.output.path).st_size
-                except OSError:
-                    continue
-                share = min(1.0, written / max(1, params.expected_bytes))
-                percent = _CONVERTED_PERCENT + int((99 - _CONVERTED_PERCENT) * share)
-                report.step(percent, 100, 0, "converting")
-
-        watcher = threading.Thread(target=look, name="conversion-progress", daemon=True)
-        watcher.start()
-        self._hear_tensors = report_tensors
-        try:
-            with self._clock():
-                convert(
-                    params.input.path,
-                    params.output.path,
-                    params.output_type,
-                    vae_path=params.vae.path if params.vae else None,
-                    tensor_type_rules=params.tensor_type_rules,
-                    library=self._open(),
-                )
-        except NativeError as error:
-            why = _why_unwritten(params.output.path)
-            if why is None:
-                raise
-            raise RunFailed(f"The result could not be written: {why} ({error})", code="output_failed") from error
-        finally:
-            self._hear_tensors = None
-            done.set()
-            watcher.join()
-        report.step(100, 100, 0, "converting")
+        output = params.output.path
+        with watch_written(output, params.expected_bytes, report) as hear_tensors:
+            self._hear_tensors = hear_tensors
+            try:
+                with self._clock():
+                    convert(
+                        params.input.path,
+                        output,
+                        params.output_type,
+                        vae_path=params.vae.path if params.vae else None,
+                        tensor_type_rules=params.tensor_type_rules,
+                        library=self._open(),
+                    )
+            except NativeError as error:
+                why = why_unwritten(output)
+                if why is None:
+                    raise
+                raise RunFailed(f"The result could not be written: {why} ({error})", code="output_failed") from error
+            finally:
+                self._hear_tensors = None
 
     def cancel(self, run: int) -> None:
         if self._library is not None:
@@ -297,7 +283,7 @@ class NativeRunner:
         # ggml's device list is made on first use; two threads must not both make it.
         with self._lock:
             found = native_devices.list_devices(library)
-        return tuple(
+        self._device_list = tuple(
             Device(
                 name=device.name,
                 description=device.description,
@@ -308,6 +294,7 @@ class NativeRunner:
             )
             for device in found
         )
+        return self._device_list
 
     def _open(self) -> Library:
         assert self._library is not None, "ready() comes first"
@@ -321,6 +308,29 @@ class NativeRunner:
             yield
         finally:
             self._native_seconds += time.perf_counter() - started
+
+    @contextlib.contextmanager
+    def _memory_watched(self, options: LoadOptions | None, params: Params | None = None) -> Iterator[None]:
+        """Around calls of the library: where it was refused memory, that is why they failed; also those that went on
+        without what they did not get. Raises RunFailed."""
+        watch = self._memory
+        watch.begin(options, params)
+        try:
+            yield
+        except (NativeError, RunFailed) as error:
+            watch.hear(error.message)
+            if not watch.is_refused:
+                raise
+        finally:
+            sentence = watch.sentence() if watch.is_refused else ""
+            watch.end()
+        if sentence:
+            raise RunFailed(sentence, code=OutOfMemory.code)
+
+    def _memory_now(self) -> list[DeviceMemory]:
+        free = psutil.virtual_memory().available
+        # A GPU's free bytes are those of the last report: this is asked in the middle of a call.
+        return [DeviceMemory(one.name, one.is_gpu, one.free_bytes if one.is_gpu else free) for one in self._device_list]
 
     def _require_context(self) -> Context:
         if self._context is None:
@@ -348,6 +358,8 @@ class NativeRunner:
         self._open().set_preview(callback, mode, settings.interval)
 
     def _hear_log(self, level: int, line: str) -> None:
+        if level >= _WARNING:
+            self._memory.hear(line)
         # Straight to the engine log: logging's own locks are not to be taken on the library's threads.
         os.write(2, f"[{level}] {line}\n".encode(errors="replace"))
         follower = self._follower
@@ -369,18 +381,6 @@ class NativeRunner:
             follower.report.preview(at, len(pictures), pictures[0], is_noisy)
             if self._judge is not None and self._judge.hear_preview(at, pictures, follower.image):
                 self.cancel(self._run)
-
-
-def _why_unwritten(path: str) -> str | None:
-    """The library does not say why it could not write a file; a sentence where the file's folder tells."""
-    folder = os.path.dirname(path)
-    try:
-        free = shutil.disk_usage(folder).free
-    except OSError as error:
-        return error.strerror
-    if free < _FULL_BYTES:
-        return os.strerror(errno.ENOSPC)
-    return None if os.access(folder, os.W_OK) else os.strerror(errno.EACCES)
 
 
 def _picture_of(image: RawImage) -> RawPicture:

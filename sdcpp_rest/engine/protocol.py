@@ -160,6 +160,7 @@ class UpscalerReady(Frozen):
 class LoadFailed(Frozen):
     type: Literal["load_failed"] = "load_failed"
     message: str
+    code: str = "load_failed"
 
 
 class Unloaded(Frozen):

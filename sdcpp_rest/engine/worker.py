@@ -172,7 +172,7 @@ class Worker:
                 else:
                     self._send(self._runner.load_upscaler(command.spec))
             except RunFailed as failure:
-                self._send(LoadFailed(message=failure.message))
+                self._send(LoadFailed(message=failure.message, code=failure.code))
             except Exception as error:
                 log.exception("%s was not loaded", command.spec.model.name)
                 self._send(LoadFailed(message=f"{type(error).__name__}: {error}"))

@@ -59,7 +59,7 @@ Model = TypeVar("Model", bound=Wire)
 
 _REFUSALS = (OpenAiError,)
 # A picture that cannot be drawn, a full queue, no engine.
-_FAILURES = (404, 409, 429, 503)
+_FAILURES = (404, 409, 429, 503, 507)
 _FORM_FIELD_BYTES = 64 * 1024
 _FILE_NAME = re.compile(r"^(image_\d+)\.(png|jpeg|webp)$")
 _FORMATS: dict[str, OutputFormat] = {"png": "png", "jpeg": "jpeg", "webp": "webp"}

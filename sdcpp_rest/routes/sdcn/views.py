@@ -32,7 +32,7 @@ sdcn = Blueprint("sdcn", __name__)
 Kind = Literal["txt2img", "img2img"]
 
 _REFUSALS = (SdcnApiError,)
-_FAILURES = (404, 409, 429, 501, 503)
+_FAILURES = (404, 409, 429, 501, 503, 507)
 _UNTOLD = (404, 501, 502, 504)
 _STATUSES = {"pending": 0, "processing": 1, "completed": 2, "failed": 3, "cancelled": 3}
 INTERROGATORS = ("clip", "deepdanbooru")

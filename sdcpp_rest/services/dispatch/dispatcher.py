@@ -20,7 +20,7 @@ from sdcpp_rest.engine.client import EngineClient, RunEvent, RunHandle
 from sdcpp_rest.engine.protocol import Computed, Preview, RunJob, Step
 from sdcpp_rest.engine.runner import RunCancelled, RunFailed
 from sdcpp_rest.engine.supervisor import EngineSupervisor
-from sdcpp_rest.errors import EngineDied, EngineUnavailable, SdcppRestError
+from sdcpp_rest.errors import EngineDied, EngineOutOfMemory, EngineUnavailable, OutOfMemory, SdcppRestError
 from sdcpp_rest.services.dispatch.engine_calls import EngineCalls
 from sdcpp_rest.services.dispatch.job_finishing import JobFinishing
 from sdcpp_rest.services.dispatch.residency import Residency
@@ -224,7 +224,8 @@ class Dispatcher:
                 # Nothing is wrong with the job: it waits for an engine.
                 self._finishing.put_back(active)
                 raise
-            self._finishing.end_badly(active, error.code, error.message)
+            code = OutOfMemory.code if isinstance(error, EngineOutOfMemory) else error.code
+            self._finishing.end_badly(active, code, error.message)
         except (RunFailed, SdcppRestError) as error:
             self._finishing.end_badly(active, error.code, error.message)
         except Exception as error:

@@ -338,6 +338,12 @@ def test_a_blank_picture_is_an_error_with_a_code_of_its_own(served: ServedHouse)
     assert answer.headers["x-should-retry"] == "false"
 
 
+def test_a_picture_without_memory_is_a_507_that_is_not_tried_again(served: ServedHouse) -> None:
+    answer = served.post(GENERATIONS, json={**SMALL, "prompt": "fake:hungry"})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (507, "out_of_memory")
+    assert answer.headers["x-should-retry"] == "false"
+
+
 def test_who_leaves_a_stream_takes_the_jobs_along(served: ServedHouse) -> None:
     served.house.gate.clear()
     with served.runtime.bus.subscribe() as mailbox:

@@ -277,6 +277,22 @@ def test_failed_run_costs_its_job_only(any_house: House) -> None:
     assert len(any_house.visible()) == 1
 
 
+def test_job_without_memory_fails_by_that_code_and_keeps_the_engine(any_house: House) -> None:
+    job = any_house.draw("fake:hungry")
+    assert (job.status, job.error_code, job.error) == ("failed", "out_of_memory", "asked to be hungry")
+    assert any_house.draw().status == "completed"
+    assert any_house.runtime.supervisor.restarts == 0
+
+
+def test_job_that_the_engine_dies_of_for_want_of_memory_fails_by_that_code(process_house: House) -> None:
+    job = process_house.draw("fake:starve")
+    assert (job.status, job.error_code) == ("failed", "out_of_memory")
+    assert job.error is not None
+    assert job.error.startswith("Not enough memory: asked to starve. The engine process ended: signal SIGSEGV")
+    job = process_house.draw("fake:segfault")
+    assert (job.status, job.error_code) == ("failed", "engine_crashed"), "that note was another engine's"
+
+
 def test_blank_picture_is_a_failed_job_whose_files_are_kept(any_house: House) -> None:
     job = any_house.draw("fake:blank", batch_count=2)
     assert (job.status, job.error_code, job.error) == ("failed", "picture_is_blank", "asked to be blank")

@@ -5,11 +5,12 @@ Everything that is known to end the library's process while it loads, and is dec
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 
 from sdcpp_rest.core import family_needs, quantization
-from sdcpp_rest.core.architectures import Contents
+from sdcpp_rest.core.architectures import Architecture, Contents
 from sdcpp_rest.core.catalog import ModelFile
+from sdcpp_rest.core.component_forms import form_of
 from sdcpp_rest.core.load_spec import FileRef, LoadSpec
 from sdcpp_rest.errors import InvalidRequest
 from sdcpp_rest.services.model_headers import autoencoders
@@ -69,7 +70,18 @@ def check_loadable(spec: LoadSpec) -> list[str]:
             value=spec.model.name,
             faults=faults,
         )
+    warnings += _idle_components(spec, architecture, components)
     return warnings + family_needs.component_advice(architecture, main.tensors, components, kind=spec.kind)
+
+
+def _idle_components(spec: LoadSpec, architecture: Architecture, components: Mapping[str, Inspection]) -> Iterator[str]:
+    """Sentences about components that are loaded and have no effect."""
+    if "vae" in components and not architecture.has_vae:
+        yield f"{architecture.name} draws pixels itself: the vae {spec.components['vae'].name} is not used."
+    vision = components.get("llm_vision")
+    if vision is not None and vision.contents == "language model" and form_of(vision.tensors, "unknown") is None:
+        name = spec.components["llm_vision"].name
+        yield f"llm_vision: {name} is a language model without a vision part: it cannot look at pictures."
 
 
 def _check_main(file: FileRef, inspected: Inspection) -> None:

@@ -8,8 +8,9 @@ message text.
     |- InvalidRequest 400   |- NotAuthenticated 401 -- WrongKey   |- NotAllowed 403
     |- NotFound 404 -- JobNotFound, ModelNotFound, OutputNotFound
     |- MethodNotAllowed 405 |- Conflict 409           |- NoModelLoaded, NoUpscalerLoaded 400
-    |- PayloadTooLarge 413  |- QueueFull 429          |- GenerationFailed 500 -- LoadFailed
-    |- NotSupported 501     |- EngineUnavailable 503 -- EngineDied
+    |- PayloadTooLarge 413  |- QueueFull 429          |- GenerationFailed 500 -- LoadFailed,
+    |- NotSupported 501     |  PictureIsBlank, OutOfMemory 507
+    |- EngineUnavailable 503 -- EngineDied -- EngineOutOfMemory
     `- WaitTimeout 504
 """
 
@@ -112,6 +113,19 @@ class LoadFailed(GenerationFailed):
     code = "load_failed"
 
 
+class PictureIsBlank(GenerationFailed):
+    """Every pixel is the same: what the model or the VAE computed were no numbers, and no picture."""
+
+    code = "picture_is_blank"
+
+
+class OutOfMemory(GenerationFailed):
+    """Memory was refused to a load or a run. 507 and not 503: the same request, sent again, fails again."""
+
+    code = "out_of_memory"
+    status = 507
+
+
 class NotSupported(SdcppRestError):
     code = "not_supported"
     status = 501
@@ -128,6 +142,20 @@ class EngineDied(EngineUnavailable):
     code = "engine_crashed"
 
 
+class EngineOutOfMemory(EngineDied):
+    """The worker process ended because memory was refused to it; ``message`` says how much, and what takes less. Jobs
+    and loads that it takes along fail as `OutOfMemory`."""
+
+
 class WaitTimeout(SdcppRestError):
     code = "wait_timeout"
     status = 504
+
+
+_OF_JOBS: tuple[type[GenerationFailed], ...] = (PictureIsBlank, OutOfMemory)
+
+
+def error_of_job(code: str | None, message: str, **detail: Any) -> GenerationFailed:
+    """Make the error for a caller who waited for a job that failed with ``code`` while the engine lived."""
+    kind = next((one for one in _OF_JOBS if one.code == code), GenerationFailed)
+    return kind(message, **detail)

@@ -142,7 +142,10 @@ def build_models(
     memory: Callable[[], dict[str, Any]],
     ready: Callable[[], Ready | None],
 ) -> ModelServices:
-    """Build the catalogue of model files; ``memory`` is `ServerStatus.memory`; ``ready`` is what the engine said of this machine, once there was one."""
+    """Build the catalogue of model files.
+
+    ``memory`` is `ServerStatus.memory`; ``ready`` is what the engine said of this machine, once there was one.
+    """
     slot = ModelSlot(library, settings.store, calls, jobs.queue.pending_bound_to, ready)
     return ModelServices(
         library=library,

@@ -1,5 +1,5 @@
-"""Where a load uses flash attention: as asked, else as the device likes it, and never where the library draws something
-wrong with it.
+"""Decides where a load uses flash attention: as asked, else as the device likes it, and never where the library draws
+something wrong with it.
 
 Knows options and families; must not know files, devices or the native library. The pinned library hands flash attention
 every mask as it is, but that wants one row per token, each as long as the keys after they were padded to a multiple of

@@ -37,6 +37,13 @@ class Timings(Frozen):
     encode_seconds: float = 0.0
 
 
+class Failure(Frozen):
+    """Why a job failed: ``code`` for programs (one of `errors`), ``message`` in a sentence."""
+
+    code: str
+    message: str
+
+
 class Progress(Frozen):
     """The seven progress fields of the native API, and the phase the job is in.
 

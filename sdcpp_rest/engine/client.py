@@ -47,7 +47,7 @@ from sdcpp_rest.engine.protocol import (
     encode,
 )
 from sdcpp_rest.engine.runner import RunCancelled, RunFailed
-from sdcpp_rest.errors import EngineDied, EngineUnavailable
+from sdcpp_rest.errors import EngineDied, EngineOutOfMemory, EngineUnavailable, OutOfMemory
 from sdcpp_rest.errors import LoadFailed as LoadFailedError
 
 log = logging.getLogger(__name__)
@@ -126,7 +126,8 @@ class EngineClient:
             ) from None
 
     def load(self, spec: LoadSpec, on_loading: Callable[[float | None], None] = lambda progress: None) -> Loaded:
-        """Replace the loaded model; blocks. Raises errors.LoadFailed (engine empty and usable) or EngineDied."""
+        """Replace the loaded model; blocks. Raises errors.LoadFailed or OutOfMemory (both: engine empty and usable), or
+        EngineDied."""
         result = self._command(LoadModel(spec=spec), on_loading)
         assert isinstance(result, Loaded)
         return result
@@ -242,7 +243,8 @@ class EngineClient:
             self._answer().set_result(event)
         elif isinstance(event, LoadFailed):
             if self._ready.done():
-                self._answer().set_exception(LoadFailedError(event.message))
+                kind = OutOfMemory if event.code == OutOfMemory.code else LoadFailedError
+                self._answer().set_exception(kind(event.message))
             else:
                 self._ready.set_exception(EngineUnavailable(event.message))
         elif isinstance(event, Stopped):
@@ -265,9 +267,9 @@ class EngineClient:
             self._engine.kill()
             self._engine.wait_for_end(5)
         clean = self._stopping
-        death = EngineDied(
-            "The engine was stopped" if clean else f"The engine process ended: {self._engine.exit_description()}"
-        )
+        refused = "" if clean else self._engine.refused_memory()
+        ended = "The engine was stopped" if clean else f"The engine process ended: {self._engine.exit_description()}"
+        death = EngineOutOfMemory(f"{refused} {ended}") if refused else EngineDied(ended)
         if self._engine.signal_name:
             death.detail["signal"] = self._engine.signal_name
         # From here on nobody can begin to wait: what waits now is told below, what comes later is told at once.

@@ -1,11 +1,13 @@
 """Pretends to compute: draws deterministic pictures without the library, and fails on demand.
 
 For tests, and for trying the server on a machine without the library (``engine.runner = "fake"``). Misfortunes are
-asked for in the prompt, so that they work across a process wall too: ``fake:fail`` (a clean failure), ``fake:die``
-(the process ends as by an assertion), ``fake:segfault`` (it is killed by a signal), ``fake:hold`` (the first step
-lasts until the run is cancelled), ``fake:deaf`` (never ends, hears no cancel), ``fake:step=0.05`` (seconds per step);
-for upscaling and conversion they are asked for in the file's name (``fake~hold.gguf``). A model whose file name holds
-``refuse`` fails to load, ``die`` kills the process while loading.
+asked for in the prompt, so that they work across a process wall too: ``fake:fail`` (a clean failure), ``fake:die`` (the
+process ends as by an assertion), ``fake:segfault`` (it is killed by a signal), ``fake:hold`` (the first step lasts
+until the run is cancelled), ``fake:deaf`` (never ends, hears no cancel), ``fake:step=0.05`` (seconds per step),
+``fake:blank`` (what is drawn is no picture), ``fake:hungry`` (there is no memory), ``fake:starve`` (it is killed for
+want of it); for upscaling and conversion they are asked for in the file's name (``fake~hold.gguf``). A model whose file
+name holds ``refuse`` fails to load, ``hungry`` has no memory to, ``die`` kills the process while loading, ``starve``
+does so for want of memory.
 """
 
 from __future__ import annotations
@@ -19,13 +21,16 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from sdcpp_rest.core.job import Failure
 from sdcpp_rest.core.load_spec import LoadSpec, UpscalerSpec
 from sdcpp_rest.core.params import ConvertParams, ImageParams, SamplingParams, UpscaleParams, VideoParams
 from sdcpp_rest.engine.conversion_input import whole_input
 from sdcpp_rest.engine.protocol import Device, Loaded, PreviewSettings, QuantizationType, Ready, RunJob, UpscalerReady
 from sdcpp_rest.engine.raw_picture import RawPicture
+from sdcpp_rest.engine.refused_memory import memory_note
 from sdcpp_rest.engine.runner import Report, RunCancelled, RunFailed, RunResult
 from sdcpp_rest.engine.upscaling import enlarge
+from sdcpp_rest.errors import OutOfMemory, PictureIsBlank
 
 _FACTOR = 4  # of every upscaler
 _DIRECTIVE = re.compile(r"fake[:~]([a-z]+)(?:=([\d.]+))?")
@@ -76,6 +81,10 @@ class FakeRunner:
             self._on_load(spec)
         if "die" in Path(spec.model.name).stem:
             self._die("ggml.c:1: GGML_ASSERT(fake load) failed")
+        if "starve" in Path(spec.model.name).stem:
+            self._starve()
+        if "hungry" in spec.model.name:
+            raise RunFailed("asked to be hungry", code=OutOfMemory.code)
         if "refuse" in spec.model.name:
             raise RunFailed("the fake runner refuses this model", code="load_failed")
         report.loading(1.0)
@@ -106,7 +115,10 @@ class FakeRunner:
             pictures = []
         else:
             pictures = self._draw(command, params, report)
-        return RunResult(pictures, time.perf_counter() - started)
+        failure = None
+        if isinstance(params, SamplingParams) and "fake:blank" in params.prompt:
+            failure = Failure(code=PictureIsBlank.code, message="asked to be blank")
+        return RunResult(pictures, time.perf_counter() - started, failure=failure)
 
     def _draw(self, command: RunJob, params: SamplingParams, report: Report) -> list[RawPicture]:
         if self._loaded is None:
@@ -160,6 +172,10 @@ class FakeRunner:
         asked = dict(_DIRECTIVE.findall(words))
         if "fail" in asked:
             raise RunFailed("asked to fail")
+        if "starve" in asked:
+            self._starve()
+        if "hungry" in asked:
+            raise RunFailed("asked to be hungry", code=OutOfMemory.code)
         if "die" in asked:
             self._die("ggml.c:1: GGML_ASSERT(fake) failed")
         if "segfault" in asked:
@@ -184,6 +200,11 @@ class FakeRunner:
         with self._wake:
             if self._wake.wait_for(lambda: run in self._cancelled, timeout=seconds):
                 raise RunCancelled
+
+    def _starve(self) -> None:
+        if self._last_words_path:
+            Path(memory_note(self._last_words_path)).write_text("Not enough memory: asked to starve.", encoding="utf-8")
+        self._die("", signal_number=signal.SIGSEGV)
 
     def _die(self, last_words: str, signal_number: int = signal.SIGABRT) -> None:
         if last_words and self._last_words_path:

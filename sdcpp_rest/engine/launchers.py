@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Protocol
 
 from sdcpp_rest.engine.fake_runner import SimulatedDeath
+from sdcpp_rest.engine.refused_memory import memory_note
 from sdcpp_rest.engine.runner import Runner
 from sdcpp_rest.engine.worker import Worker, WorkerOptions, main
 
@@ -44,6 +45,9 @@ class LaunchedEngine(Protocol):
 
     def exit_description(self) -> str:
         """How it ended, for people: "signal SIGABRT: GGML_ASSERT(...) failed"."""
+
+    def refused_memory(self) -> str:
+        """A sentence about the memory that was refused to the call it died in; empty if none was."""
 
 
 class Launcher(Protocol):
@@ -88,17 +92,12 @@ class _EngineProcess:
 
     def exit_description(self) -> str:
         cause = f"signal {self.signal_name}" if self.signal_name else f"exit code {self._process.exitcode}"
-        words = self._take_last_words()
+        words = _take(self._last_words)
         tail = self._log_tail()
         return ". ".join(part for part in (f"{cause}: {words}" if words else cause, tail) if part)
 
-    def _take_last_words(self) -> str:
-        try:
-            words = self._last_words.read_text(encoding="utf-8", errors="replace").strip()
-        except OSError:
-            return ""
-        self._last_words.unlink(missing_ok=True)
-        return words
+    def refused_memory(self) -> str:
+        return _take(Path(memory_note(str(self._last_words))))
 
     def _log_tail(self) -> str:
         try:
@@ -109,6 +108,16 @@ class _EngineProcess:
             return ""
         kept = [line.strip()[:_LOG_LINE_CHARACTERS] for line in lines if line.strip()][-_LOG_TAIL_LINES:]
         return "Last log lines: " + " | ".join(kept) if kept else ""
+
+
+def _take(path: Path) -> str:
+    """What a note of a dead engine says; it is removed. Empty if there is none."""
+    try:
+        words = path.read_text(encoding="utf-8", errors="replace").strip()
+    except OSError:
+        return ""
+    path.unlink(missing_ok=True)
+    return words
 
 
 class InlineLauncher:
@@ -148,6 +157,9 @@ class _EngineThread:
 
     def exit_description(self) -> str:
         return "simulated death"
+
+    def refused_memory(self) -> str:
+        return ""
 
 
 def hang_up(connection: Connection) -> None:

@@ -35,7 +35,8 @@ class Follower:
         self._loading = loading
         self._video_steps = video_steps
         self._phase: Phase = "loading" if loading else "conditioning"
-        self._image = 0
+        self.image = 0
+        """The picture of the batch that is drawn."""
         self.steps_before = 0
         """Steps that the first expert of a video has done when the second one counts from 1 again."""
         self._step = 0
@@ -45,9 +46,9 @@ class Follower:
         if found := _PICTURE_BEGINS.search(line):
             self._enter("sampling", int(found.group(1)) - 1)
         elif _PICTURES_END.search(line) or _VIDEO_ENDS.search(line):
-            self._enter("decoding", self._image)
+            self._enter("decoding", self.image)
         elif _HIRES_BEGINS.search(line):
-            self._enter("hires", self._image)
+            self._enter("hires", self.image)
         elif _VIDEO_BEGINS.search(line):
             self._enter("sampling", 0)
         elif _FIRST_EXPERT_ENDS.search(line):
@@ -63,9 +64,9 @@ class Follower:
             elif steps == self._total and step == self._step + 1:
                 self._step = step
                 if self._phase == "sampling":
-                    self.report.step(self.steps_before + step, self._video_steps or steps, self._image, "sampling")
+                    self.report.step(self.steps_before + step, self._video_steps or steps, self.image, "sampling")
 
     def _enter(self, phase: Phase, image: int) -> None:
-        self._phase, self._image = phase, image
+        self._phase, self.image = phase, image
         self.steps_before = self._step = self._total = 0
         self.report.step(0, 0, image, phase)

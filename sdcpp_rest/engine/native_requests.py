@@ -11,6 +11,7 @@ from sdcpp_rest.core import prompts
 from sdcpp_rest.core.flash_attention import choose_flash_attention
 from sdcpp_rest.core.load_spec import LoadSpec
 from sdcpp_rest.core.params import ImageParams, SamplingParams, VideoParams
+from sdcpp_rest.engine.raw_picture import RawPicture
 from sdcpp_rest.engine.runner import RunFailed
 from sdcpp_rest.native.images import RawImage
 from sdcpp_rest.native.preprocessing import canny
@@ -255,3 +256,19 @@ def read_image(path: str | None, mode: str) -> RawImage | None:
     except OSError as error:
         raise RunFailed(f"the input picture {Path(path).name} cannot be read: {error}") from error
     return RawImage(pixels.width, pixels.height, len(pixels.getbands()), pixels.tobytes())
+
+
+def picture_of(image: RawImage) -> RawPicture:
+    """The library's picture as the rest of the engine has it."""
+    return RawPicture(image.width, image.height, image.channels, image.pixels)
+
+
+def crop_pictures(images: list[RawImage], size: tuple[int, int]) -> tuple[list[RawPicture], tuple[str, ...]]:
+    """Cut the library's pictures to what was asked for: it rounds sizes up to what the model's grid needs."""
+    pictures = [picture_of(image) for image in images]
+    drawn = (pictures[0].width, pictures[0].height)
+    if drawn == size:
+        return pictures, ()
+    asked = f"{size[0]}x{size[1]}"
+    warning = f"this model draws sizes in steps: {drawn[0]}x{drawn[1]} was drawn and cropped to {asked}"
+    return [picture.crop(*size) for picture in pictures], (warning,)

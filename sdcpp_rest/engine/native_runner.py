@@ -7,19 +7,28 @@ library's structures, the library's log and progress callbacks into phases and s
 from __future__ import annotations
 
 import contextlib
-import errno
-import logging
 import os
-import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
-from sdcpp_rest.core.load_spec import LoadSpec, UpscalerSpec
-from sdcpp_rest.core.params import ConvertParams, ImageParams, UpscaleParams, VideoParams
+import psutil
+
+from sdcpp_rest.core.load_spec import LoadOptions, LoadSpec, UpscalerSpec
+from sdcpp_rest.core.params import ConvertParams, ImageParams, Params, SamplingParams, UpscaleParams, VideoParams
+from sdcpp_rest.engine.blank_pictures import BlankJudge, Judged, judge_enlarged
 from sdcpp_rest.engine.conversion_input import whole_input
+from sdcpp_rest.engine.conversion_progress import watch_written, why_unwritten
 from sdcpp_rest.engine.native_phases import Follower
-from sdcpp_rest.engine.native_requests import context_options, image_request, read_image, video_request
+from sdcpp_rest.engine.native_requests import (
+    context_options,
+    crop_pictures,
+    image_request,
+    picture_of,
+    read_image,
+    video_request,
+)
 from sdcpp_rest.engine.protocol import (
     Device,
     Loaded,
@@ -30,8 +39,10 @@ from sdcpp_rest.engine.protocol import (
     UpscalerReady,
 )
 from sdcpp_rest.engine.raw_picture import RawPicture
+from sdcpp_rest.engine.refused_memory import DeviceMemory, MemoryWatch, memory_note
 from sdcpp_rest.engine.runner import Report, RunCancelled, RunFailed, RunResult
 from sdcpp_rest.engine.upscaling import enlarge, passes
+from sdcpp_rest.errors import OutOfMemory
 from sdcpp_rest.native import devices as native_devices
 from sdcpp_rest.native.context import Context
 from sdcpp_rest.native.conversion import convert
@@ -40,13 +51,7 @@ from sdcpp_rest.native.images import RawImage
 from sdcpp_rest.native.library import Library, open_library
 from sdcpp_rest.native.upscaler import Upscaler
 
-log = logging.getLogger(__name__)
-
-_PROGRESS_LOOK_SECONDS = 0.25
-# Converting in memory takes about four fifths of a conversion, writing the rest.
-_CONVERTED_PERCENT = 80
-# Of a disk with less room: what could not be written is told to have found none.
-_FULL_BYTES = 1 << 20
+_WARNING = 2
 
 
 class NativeRunner:
@@ -70,7 +75,10 @@ class NativeRunner:
         self._device_list: tuple[Device, ...] = ()
         self._preview = PreviewSettings()
         self._follower: Follower | None = None
+        self._judge: BlankJudge | None = None
+        self._run = 0
         self._lock = threading.Lock()
+        self._memory = MemoryWatch(self._memory_now, memory_note(last_words_path))
 
     def ready(self) -> Ready:
         try:
@@ -83,7 +91,6 @@ class NativeRunner:
         library.set_progress(self._hear_progress)
         self._library = library
         found = native_devices.list_devices(library)
-        self._device_list = self.devices()
         return Ready(
             pid=os.getpid(),
             library_version=library.version,
@@ -91,7 +98,7 @@ class NativeRunner:
             backend=native_devices.main_backend(found),
             backends=native_devices.built_backends(library),
             features=library.features,
-            devices=self._device_list,
+            devices=self.devices(),
             samplers=library.samplers(),
             schedulers=library.schedulers(),
             quantization_types=tuple(
@@ -111,9 +118,13 @@ class NativeRunner:
         started = time.perf_counter()
         self._follower = Follower(report, loading=True)
         try:
-            self._context = Context.load(context_options(spec, self._n_threads, self._has_gpu()), library)
+            with self._memory_watched(spec.options):
+                self._context = Context.load(context_options(spec, self._n_threads, self._has_gpu()), library)
         except (NativeError, ValueError) as error:
             raise RunFailed(str(error), code="load_failed") from error
+        except RunFailed:
+            self.unload()
+            raise
         finally:
             self._follower = None
         self._spec = spec
@@ -135,11 +146,15 @@ class NativeRunner:
         started = time.perf_counter()
         n_threads = spec.n_threads if spec.n_threads > 0 else self._n_threads
         try:
-            self._upscaler = Upscaler.load(
-                spec.model.path, n_threads=n_threads, tile_size=spec.tile_size, library=self._open()
-            )
+            with self._memory_watched(None):
+                self._upscaler = Upscaler.load(
+                    spec.model.path, n_threads=n_threads, tile_size=spec.tile_size, library=self._open()
+                )
         except (NativeError, ValueError) as error:
             raise RunFailed(str(error), code="load_failed") from error
+        except RunFailed:
+            self.unload_upscaler()
+            raise
         return UpscalerReady(factor=self._upscaler.factor, seconds=time.perf_counter() - started)
 
     def unload_upscaler(self) -> None:
@@ -150,47 +165,51 @@ class NativeRunner:
     def run(self, command: RunJob, report: Report) -> RunResult:
         params = command.params
         self._native_seconds = 0.0
-        warnings: tuple[str, ...] = ()
+        made = Judged([])
         try:
-            if isinstance(params, ImageParams):
-                pictures, warnings = self._draw(command, params, report)
-            elif isinstance(params, VideoParams):
-                pictures, warnings = self._film(command, params, report)
-            elif isinstance(params, UpscaleParams):
-                pictures = self._enlarge(command, params, report)
-            else:
-                self._convert(params, report)
-                pictures = []
+            with self._memory_watched(self._spec.options if self._spec else None, params):
+                if isinstance(params, ImageParams):
+                    made = self._draw(command, params, report)
+                elif isinstance(params, VideoParams):
+                    made = self._film(command, params, report)
+                elif isinstance(params, UpscaleParams):
+                    made = self._enlarge(command, params, report)
+                else:
+                    self._convert(params, report)
         except NativeCancelled:
-            raise RunCancelled from None
+            if self._judge is None or self._judge.stopped_at is None:
+                raise RunCancelled from None
+            made = self._judge.judge_stopped()
         except (NativeError, ValueError) as error:
             raise RunFailed(str(error)) from error
         finally:
-            self._follower = None
-        return RunResult(pictures, self._native_seconds, warnings)
+            self._follower = self._judge = None
+        return RunResult(made.pictures, self._native_seconds, made.warnings, made.failure)
 
-    def _draw(self, command: RunJob, params: ImageParams, report: Report) -> tuple[list[RawPicture], tuple[str, ...]]:
+    def _draw(self, command: RunJob, params: ImageParams, report: Report) -> Judged:
         context = self._require_context()
         request = image_request(params, command.inputs)
-        self._install_preview()
+        judge = self._begin(command.run, params, (request.init_image, *request.ref_images))
         self._follower = Follower(report)
         report.step(0, 0, 0, "conditioning")
         with self._clock():
             images = context.generate_image(request, command.run)
         if len(images) != params.batch_count:
             raise RunFailed(f"the library returned {len(images)} of {params.batch_count} pictures")
-        pictures, warnings = _crop(images, params.picture_size)
-        if params.upscale:
-            last = params.batch_count - 1
-            self._follower = None
-            report.step(0, 0, last, "upscaling")
-            pictures = [self._upscale(picture, command.run, repeats=params.upscale_repeats) for picture in pictures]
-        return pictures, warnings
+        drawn = judge.judge(*crop_pictures(images, params.picture_size))
+        if not params.upscale or params.upscaler is None or drawn.failure is not None:
+            return drawn
+        last = params.batch_count - 1
+        self._follower = None
+        report.step(0, 0, last, "upscaling")
+        larger = [self._upscale(picture, command.run, repeats=params.upscale_repeats) for picture in drawn.pictures]
+        enlarged = judge_enlarged(larger, drawn.pictures, params.upscaler.model.name)
+        return replace(enlarged, warnings=drawn.warnings + enlarged.warnings)
 
-    def _film(self, command: RunJob, params: VideoParams, report: Report) -> tuple[list[RawPicture], tuple[str, ...]]:
+    def _film(self, command: RunJob, params: VideoParams, report: Report) -> Judged:
         context = self._require_context()
         request = video_request(params, command.inputs)
-        self._install_preview()
+        judge = self._begin(command.run, params, (request.init_image, request.end_image))
         has_two_experts = self._spec is not None and "high_noise_diffusion_model" in self._spec.components
         self._follower = Follower(report, video_steps=params.step_count(has_two_experts=has_two_experts))
         report.step(0, 0, 0, "conditioning")
@@ -198,23 +217,24 @@ class NativeRunner:
             frames = context.generate_video(request, command.run)
         if not frames:
             raise RunFailed("the library returned no frames")
-        return _crop(frames, (params.width, params.height))
+        return judge.judge(*crop_pictures(frames, (params.width, params.height)))
 
-    def _enlarge(self, command: RunJob, params: UpscaleParams, report: Report) -> list[RawPicture]:
+    def _enlarge(self, command: RunJob, params: UpscaleParams, report: Report) -> Judged:
         image = read_image(command.inputs.get("image"), "RGB")
         if image is None or self._upscaler is None:
             raise RunFailed("there is no picture, or no upscaler is loaded in the engine")
         total = passes(self._upscaler.factor, params.upscale_factor, params.repeats)
         report.step(0, total, 0, "upscaling")
         done = iter(range(1, total + 1))
+        given = picture_of(image)
         picture = self._upscale(
-            _picture_of(image),
+            given,
             command.run,
             factor=params.upscale_factor,
             repeats=params.repeats,
             on_pass=lambda: report.step(next(done), total, 0, "upscaling"),
         )
-        return [picture]
+        return judge_enlarged([picture], [given], params.upscaler.model.name)
 
     def _upscale(
         self,
@@ -232,7 +252,7 @@ class NativeRunner:
         def one_pass(given: RawPicture) -> RawPicture:
             image = RawImage(given.width, given.height, given.channels, given.pixels)
             with self._clock():
-                larger = _picture_of(upscaler.upscale(image, run=run))
+                larger = picture_of(upscaler.upscale(image, run=run))
             on_pass()
             return larger
 
@@ -247,42 +267,26 @@ class NativeRunner:
 
     def _convert_file(self, path: str, params: ConvertParams, tell: Callable[[int], None]) -> None:
         """The library counts tensors while it converts them in memory; then only the growing file tells of progress."""
-        done = threading.Event()
-
-        def report_tensors(tensors: int, total: int) -> None:
-            tell(_CONVERTED_PERCENT * tensors // max(1, total))
-
-        def look() -> None:
-            while not done.wait(_PROGRESS_LOOK_SECONDS):
-                try:
-                    written = os.stat(params.output.path).st_size
-                except OSError:
-                    continue
-                share = min(1.0, written / max(1, params.expected_bytes))
-                tell(_CONVERTED_PERCENT + int((99 - _CONVERTED_PERCENT) * share))
-
-        watcher = threading.Thread(target=look, name="conversion-progress", daemon=True)
-        watcher.start()
-        self._hear_tensors = report_tensors
-        try:
-            with self._clock():
-                convert(
-                    path,
-                    params.output.path,
-                    params.output_type,
-                    vae_path=params.vae.path if params.vae else None,
-                    tensor_type_rules=params.tensor_type_rules,
-                    library=self._open(),
-                )
-        except NativeError as error:
-            why = _why_unwritten(params.output.path)
-            if why is None:
-                raise
-            raise RunFailed(f"The result could not be written: {why} ({error})", code="output_failed") from error
-        finally:
-            self._hear_tensors = None
-            done.set()
-            watcher.join()
+        output = params.output.path
+        with watch_written(output, params.expected_bytes, tell) as hear_tensors:
+            self._hear_tensors = hear_tensors
+            try:
+                with self._clock():
+                    convert(
+                        path,
+                        output,
+                        params.output_type,
+                        vae_path=params.vae.path if params.vae else None,
+                        tensor_type_rules=params.tensor_type_rules,
+                        library=self._open(),
+                    )
+            except NativeError as error:
+                why = why_unwritten(output)
+                if why is None:
+                    raise
+                raise RunFailed(f"The result could not be written: {why} ({error})", code="output_failed") from error
+            finally:
+                self._hear_tensors = None
 
     def cancel(self, run: int) -> None:
         if self._library is not None:
@@ -296,7 +300,7 @@ class NativeRunner:
         # ggml's device list is made on first use; two threads must not both make it.
         with self._lock:
             found = native_devices.list_devices(library)
-        return tuple(
+        self._device_list = tuple(
             Device(
                 name=device.name,
                 description=device.description,
@@ -307,6 +311,7 @@ class NativeRunner:
             )
             for device in found
         )
+        return self._device_list
 
     def _open(self) -> Library:
         assert self._library is not None, "ready() comes first"
@@ -321,6 +326,29 @@ class NativeRunner:
         finally:
             self._native_seconds += time.perf_counter() - started
 
+    @contextlib.contextmanager
+    def _memory_watched(self, options: LoadOptions | None, params: Params | None = None) -> Iterator[None]:
+        """Around calls of the library: where it was refused memory, that is why they failed; also those that went on
+        without what they did not get. Raises RunFailed."""
+        watch = self._memory
+        watch.begin(options, params)
+        try:
+            yield
+        except (NativeError, RunFailed) as error:
+            watch.hear(error.message)
+            if not watch.is_refused:
+                raise
+        finally:
+            sentence = watch.sentence() if watch.is_refused else ""
+            watch.end()
+        if sentence:
+            raise RunFailed(sentence, code=OutOfMemory.code)
+
+    def _memory_now(self) -> list[DeviceMemory]:
+        free = psutil.virtual_memory().available
+        # A GPU's free bytes are those of the last report: this is asked in the middle of a call.
+        return [DeviceMemory(one.name, one.is_gpu, one.free_bytes if one.is_gpu else free) for one in self._device_list]
+
     def _require_context(self) -> Context:
         if self._context is None:
             raise RunFailed("no model is loaded in the engine")
@@ -328,6 +356,13 @@ class NativeRunner:
 
     def _has_gpu(self) -> bool:
         return any(device.is_gpu for device in self._device_list)
+
+    def _begin(self, run: int, params: SamplingParams, sources: tuple[RawImage | None, ...]) -> BlankJudge:
+        """Before something is drawn: previews are installed, and judged from here on."""
+        self._install_preview()
+        self._run = run
+        self._judge = BlankJudge(params, [picture_of(image) for image in sources if image is not None])
+        return self._judge
 
     def _install_preview(self) -> None:
         settings = self._preview
@@ -340,6 +375,8 @@ class NativeRunner:
         self._open().set_preview(callback, mode, settings.interval)
 
     def _hear_log(self, level: int, line: str) -> None:
+        if level >= _WARNING:
+            self._memory.hear(line)
         # Straight to the engine log: logging's own locks are not to be taken on the library's threads.
         os.write(2, f"[{level}] {line}\n".encode(errors="replace"))
         follower = self._follower
@@ -357,33 +394,7 @@ class NativeRunner:
     def _hear_preview(self, step: int, frames: object, is_noisy: bool) -> None:
         follower = self._follower
         if follower is not None and isinstance(frames, list) and frames:
-            frame = frames[0]
-            picture = RawPicture(frame.width, frame.height, frame.channels, frame.pixels)
-            follower.report.preview(follower.steps_before + abs(step), len(frames), picture, is_noisy)
-
-
-def _why_unwritten(path: str) -> str | None:
-    """The library does not say why it could not write a file; a sentence where the file's folder tells."""
-    folder = os.path.dirname(path)
-    try:
-        free = shutil.disk_usage(folder).free
-    except OSError as error:
-        return error.strerror
-    if free < _FULL_BYTES:
-        return os.strerror(errno.ENOSPC)
-    return None if os.access(folder, os.W_OK) else os.strerror(errno.EACCES)
-
-
-def _picture_of(image: RawImage) -> RawPicture:
-    return RawPicture(image.width, image.height, image.channels, image.pixels)
-
-
-def _crop(images: list[RawImage], size: tuple[int, int]) -> tuple[list[RawPicture], tuple[str, ...]]:
-    """The library's pictures cut to what was asked for: it rounds sizes up to what the model's grid needs."""
-    pictures = [_picture_of(image) for image in images]
-    drawn = (pictures[0].width, pictures[0].height)
-    if drawn == size:
-        return pictures, ()
-    asked = f"{size[0]}x{size[1]}"
-    warning = f"this model draws sizes in steps: {drawn[0]}x{drawn[1]} was drawn and cropped to {asked}"
-    return [picture.crop(*size) for picture in pictures], (warning,)
+            pictures, at = [picture_of(frame) for frame in frames], follower.steps_before + abs(step)
+            follower.report.preview(at, len(pictures), pictures[0], is_noisy)
+            if self._judge is not None and self._judge.hear_preview(at, pictures, follower.image):
+                self.cancel(self._run)

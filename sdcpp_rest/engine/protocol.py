@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, TypeAdapter
 
 from sdcpp_rest.core.frozen import Frozen
-from sdcpp_rest.core.job import JobKind, Phase
+from sdcpp_rest.core.job import Failure, JobKind, Phase
 from sdcpp_rest.core.load_spec import LoadSpec, UpscalerSpec
 from sdcpp_rest.core.params import Params
 
@@ -171,6 +171,7 @@ class UpscalerReady(Frozen):
 class LoadFailed(Frozen):
     type: Literal["load_failed"] = "load_failed"
     message: str
+    code: str = "load_failed"
 
 
 class Unloaded(Frozen):
@@ -207,13 +208,17 @@ class Preview(Frozen):
 
 
 class Computed(Frozen):
-    """The library call is over and the raw pixels are safe in the spool: the engine is free for the next run."""
+    """The library call is over and the raw pixels are safe in the spool: the engine is free for the next run.
+
+    With ``failure`` the run failed, and what it made is kept for people to look at.
+    """
 
     type: Literal["computed"] = "computed"
     run: int
     images: int
     native_seconds: float
     warnings: tuple[str, ...] = ()
+    failure: Failure | None = None
 
 
 class Finished(Frozen):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from sdcpp_rest.core.job import Phase
+from sdcpp_rest.core.job import Failure, Phase
 from sdcpp_rest.core.load_spec import LoadSpec, UpscalerSpec
 from sdcpp_rest.engine.protocol import Device, Loaded, PreviewSettings, Ready, RunJob, UpscalerReady
 from sdcpp_rest.engine.raw_picture import RawPicture
@@ -31,11 +31,12 @@ class RunCancelled(Exception):
 @dataclass(frozen=True)
 class RunResult:
     """``pictures`` are a video's frames for a video, and none for a conversion. ``native_seconds`` is the library call
-    alone."""
+    alone. With ``failure`` the run failed, and its pictures are what is left of it to look at."""
 
     pictures: list[RawPicture]
     native_seconds: float
     warnings: tuple[str, ...] = ()
+    failure: Failure | None = None
 
 
 class Report(Protocol):

@@ -13,6 +13,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sdcpp_rest.core.job import Failure
 from sdcpp_rest.engine.raw_picture import RawPicture
 from sdcpp_rest.engine.video_encoding import VIDEO_FORMATS, encode_video
 
@@ -24,6 +25,8 @@ _MANIFEST_NAME = "pixels.json"
 _FRAMES_NAME = "frames.raw"
 # The manifest's name when everything is encoded. Until the folder is published this alone says that the run is whole.
 ENCODED_NAME = ".encoded.json"
+# Beside the pixels of a run that failed and left something to look at.
+FAILURE_NAME = ".failure.json"
 # An engine that is a thread "dies" without its encoder: that and the server must not encode the same folder at once.
 _encoding = threading.Lock()
 # Level 6 (zlib's default) takes 3x the time of 4 for files 2 % smaller.
@@ -69,6 +72,18 @@ def write_frames(folder: Path, frames: list[RawPicture], fps: int, video_format:
             "caption": caption,
         },
     )  # fmt: skip
+
+
+def write_failure(folder: Path, failure: Failure) -> None:
+    """Note that the run failed whose pixels are put here next. Raises OSError."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / FAILURE_NAME).write_text(failure.model_dump_json(), encoding="utf-8")
+
+
+def read_failure(folder: Path) -> Failure | None:
+    """Why the run failed whose results are here; ``None`` if it did not. Raises OSError and ValueError."""
+    path = folder / FAILURE_NAME
+    return Failure.model_validate_json(path.read_bytes()) if path.exists() else None
 
 
 def has_pixels(folder: Path) -> bool:

@@ -172,7 +172,7 @@ class Worker:
                 else:
                     self._send(self._runner.load_upscaler(command.spec))
             except RunFailed as failure:
-                self._send(LoadFailed(message=failure.message))
+                self._send(LoadFailed(message=failure.message, code=failure.code))
             except Exception as error:
                 log.exception("%s was not loaded", command.spec.model.name)
                 self._send(LoadFailed(message=f"{type(error).__name__}: {error}"))
@@ -206,7 +206,15 @@ class Worker:
             self._send(Failed(run=run, code="internal_error", message=f"{type(error).__name__}: {error}"))
         else:
             count, seconds = len(result.pictures), result.native_seconds
-            self._send(Computed(run=run, images=count, native_seconds=seconds, warnings=result.warnings))
+            self._send(
+                Computed(
+                    run=run,
+                    images=count,
+                    native_seconds=seconds,
+                    warnings=result.warnings,
+                    failure=result.failure,
+                )
+            )
             if isinstance(command.params, ConvertParams):
                 self._send(Finished(run=run, files=(), encode_seconds=0.0))
             else:
@@ -221,6 +229,10 @@ class Worker:
 def _keep(command: RunJob, result: RunResult) -> None:
     """Put a run's pixels into its spool folder; from then on they survive this process. Raises OSError."""
     folder, params = Path(command.spool), command.params
+    if result.failure is not None:
+        spool.write_failure(folder, result.failure)
+    else:
+        (folder / spool.FAILURE_NAME).unlink(missing_ok=True)
     if isinstance(params, VideoParams):
         caption = command.captions[0] if command.captions else ""
         spool.write_frames(folder, result.pictures, params.fps, params.output_format, caption)

@@ -19,7 +19,7 @@ import pytest
 from PIL import Image
 
 from sdcpp_rest.core.events import JobStatusChanged, ModelLoaded
-from sdcpp_rest.core.job import Job
+from sdcpp_rest.core.job import Failure, Job
 from sdcpp_rest.engine import spool
 from sdcpp_rest.engine.raw_picture import RawPicture
 from sdcpp_rest.engine.spool import write_pixels
@@ -244,6 +244,23 @@ def test_job_with_its_pixels_in_the_spool_is_completed(
     assert sorted(path.name for path in (second.config.paths.output_dir / running).iterdir()) == [
         "config.json", "image_0.png", "image_1.png",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("is_published", [False, True])
+def test_job_that_failed_with_something_to_look_at_fails(
+    make_house: MakeHouse, after_crash: Callable[..., House], is_published: bool
+) -> None:
+    house, running, _ = interrupted(make_house)
+    outputs = house.runtime.jobs.outputs
+    failure = Failure(code="picture_is_blank", message="all white")
+    spool.write_failure(outputs.spool_of(running), failure)
+    write_pixels(outputs.spool_of(running), [RawPicture(2, 1, 3, bytes(6))], ("a",))
+    if is_published:
+        record = {"error": failure.message, "error_code": failure.code}
+        outputs.publish(running, spool.encode_pixels(outputs.spool_of(running)), record)
+    job = after_crash(house).start().finished(running)
+    assert (job.status, job.error, job.error_code) == ("failed", "all white", "picture_is_blank")
+    assert job.outputs == (f"{running}/image_0.png",)
 
 
 def test_job_that_was_encoded_but_not_published_is_completed(

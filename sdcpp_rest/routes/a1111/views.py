@@ -21,7 +21,7 @@ ORIGIN = "a1111"
 
 
 @a1111_generation.post("/sdapi/v1/txt2img")
-@documents({200: A1111Pictures}, errors=(404, 422, 429), body=A1111Txt2Img, refusals=(A1111Error,))
+@documents({200: A1111Pictures}, errors=(404, 422, 429, 507), body=A1111Txt2Img, refusals=(A1111Error,))
 @blocking
 def a1111_txt2img() -> Response:
     """Draw pictures from words and answer with them. Waits its turn in the queue."""
@@ -29,7 +29,7 @@ def a1111_txt2img() -> Response:
 
 
 @a1111_generation.post("/sdapi/v1/img2img")
-@documents({200: A1111Pictures}, errors=(404, 422, 429), body=A1111Img2Img, refusals=(A1111Error,))
+@documents({200: A1111Pictures}, errors=(404, 422, 429, 507), body=A1111Img2Img, refusals=(A1111Error,))
 @blocking
 def a1111_img2img() -> Response:
     """Draw pictures from pictures and words and answer with them. Waits its turn in the queue."""

@@ -41,7 +41,7 @@ openai = Blueprint("openai", __name__)
 
 _REFUSALS = (OpenAiError,)
 # A picture that cannot be drawn, a full queue, no engine.
-_FAILURES = (404, 409, 429, 503)
+_FAILURES = (404, 409, 429, 503, 507)
 _FILE_NAME = re.compile(r"^(image_\d+)\.(png|jpeg|webp)$")
 _FORMATS: dict[str, OutputFormat] = {"png": "png", "jpeg": "jpeg", "webp": "webp"}
 

@@ -36,7 +36,7 @@ sdcn = Blueprint("sdcn", __name__)
 ORIGIN = "sdcn"
 
 _REFUSALS = (SdcnApiError,)
-_FAILURES = (404, 409, 429, 501, 503)
+_FAILURES = (404, 409, 429, 501, 503, 507)
 _UNTOLD = (404, 501, 502, 504)
 _STATUSES = {"pending": 0, "processing": 1, "completed": 2, "failed": 3, "cancelled": 3}
 INTERROGATORS = ("clip", "deepdanbooru")
@@ -157,7 +157,9 @@ def _make_context() -> TranslationContext:
 
 
 def _read_pictures(job: Job) -> list[str]:
-    """A finished job's files, base64."""
+    """A completed job's files, base64; what a failed one has left is no picture."""
+    if job.status != "completed":
+        return []
     outputs = runtime().jobs.outputs
     return [base64.b64encode(outputs.path_of(path).read_bytes()).decode("ascii") for path in job.outputs]
 

@@ -19,7 +19,7 @@ from sdcpp_rest.engine.client import EngineClient, RunEvent, RunHandle
 from sdcpp_rest.engine.protocol import Computed, Preview, RunJob, Step
 from sdcpp_rest.engine.runner import RunCancelled, RunFailed
 from sdcpp_rest.engine.supervisor import EngineSupervisor
-from sdcpp_rest.errors import EngineDied, EngineUnavailable, SdcppRestError
+from sdcpp_rest.errors import EngineDied, EngineOutOfMemory, EngineUnavailable, OutOfMemory, SdcppRestError
 from sdcpp_rest.services.dispatch.engine_calls import EngineCalls
 from sdcpp_rest.services.dispatch.job_finishing import JobFinishing
 from sdcpp_rest.services.dispatch.residency import Residency
@@ -217,13 +217,14 @@ class Dispatcher:
                 return
             active.attach(client, run)
             computed = self._compute(active, client, run)
-            self._tidy_after(active)
+            self._tidy_after(active, is_blank=computed is not None and computed.failure is not None)
         except EngineUnavailable as error:
             if not isinstance(error, EngineDied):
                 # Nothing is wrong with the job: it waits for an engine.
                 self._finishing.put_back(active)
                 raise
-            self._finishing.end_badly(active, error.code, error.message)
+            code = OutOfMemory.code if isinstance(error, EngineOutOfMemory) else error.code
+            self._finishing.end_badly(active, code, error.message)
         except (RunFailed, SdcppRestError) as error:
             self._finishing.end_badly(active, error.code, error.message)
         except Exception as error:
@@ -265,11 +266,13 @@ class Dispatcher:
             active.load_seconds = time.perf_counter() - started
         return client
 
-    def _tidy_after(self, active: ActiveJob) -> None:
+    def _tidy_after(self, active: ActiveJob, *, is_blank: bool) -> None:
         """Free what the job does not want to stay; an engine that dies of it does not take the job along."""
         job = active.job
         try:
             self._residency.after_run(job.load_spec)
+            if is_blank and job.params.get("loras"):
+                self._residency.drop_merged_loras()
             if job.params.get("upscale") and job.params.get("upscale_auto_unload"):
                 self._residency.unload_upscaler()
         except EngineDied:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
-from sdcpp_rest.core.job import Job, Timings, utc_now
+from sdcpp_rest.core.job import Failure, Job, Timings, utc_now
 from sdcpp_rest.core.params import ConvertParams, params_of
 from sdcpp_rest.engine import spool
 from sdcpp_rest.engine.client import RunHandle
@@ -68,13 +68,15 @@ class JobFinishing:
 
     def _finish(self, active: ActiveJob, run: RunHandle, computed: Computed) -> None:
         """On the finisher thread: wait for the encoder, publish the files, complete the row."""
-        job = active.job
+        job, failure = active.job, computed.failure
+        if failure is not None:
+            failure = failure.model_copy(update={"message": self._redact_paths(failure.message)})
         timings = self._timings(active, computed.native_seconds)
         try:
             finished = self._wait_for_files(job, run)
             timings = timings.model_copy(update={"encode_seconds": round(finished.encode_seconds, 6)})
             warnings = job.warnings + computed.warnings
-            outputs = self._publish(job, finished.files, timings, warnings)
+            outputs = self._publish(job, finished.files, timings, warnings, failure)
         except (RunFailed, SdcppRestError) as error:
             self.end_badly(active, error.code, error.message, timings)
         except (OSError, ValueError) as error:
@@ -83,11 +85,21 @@ class JobFinishing:
             log.exception("job %s could not be finished", job.id)
             self.end_badly(active, "internal_error", f"{type(error).__name__}: {error}", timings)
         else:
-            if not self._queue.complete(active, outputs, timings, warnings):
+            if failure is not None:
+                code, message = failure.code, failure.message
+                is_ours = self._queue.fail(active, code, message, timings, outputs=outputs, warnings=warnings)
+            else:
+                is_ours = self._queue.complete(active, outputs, timings, warnings)
+            if not is_ours:
                 self._outputs.discard(job.id)
 
     def _publish(
-        self, job: Job, files: tuple[str, ...], timings: Timings, warnings: tuple[str, ...]
+        self,
+        job: Job,
+        files: tuple[str, ...],
+        timings: Timings,
+        warnings: tuple[str, ...],
+        failure: Failure | None,
     ) -> tuple[str, ...]:
         """Put the job's files where they belong; returns what lies in the output folder. Raises OSError, ValueError."""
         params = params_of(job.kind, job.params)
@@ -95,7 +107,7 @@ class JobFinishing:
             model_conversion.settle(params, job.id)
             self._on_converted()
             return ()
-        return self._outputs.publish(job.id, files, self._record(job, timings, warnings))
+        return self._outputs.publish(job.id, files, self._record(job, timings, warnings, failure))
 
     def _wait_for_files(self, job: Job, run: RunHandle) -> Finished:
         """The encoder's result; if the engine died before it, the pixels in the spool are encoded here."""
@@ -115,9 +127,9 @@ class JobFinishing:
         if not spool.has_pictures(folder):
             return None
         try:
-            return self._outputs.publish(
-                job.id, spool.encode_pixels(folder), self._record(job, job.timings, job.warnings)
-            )
+            failure = spool.read_failure(folder)
+            record = self._record(job, job.timings, job.warnings, failure)
+            return self._outputs.publish(job.id, spool.encode_pixels(folder), record)
         except Exception:  # whatever a power cut has left there must not keep the server from starting
             log.exception("the spool of job %s could not be encoded", job.id)
             return None
@@ -149,8 +161,8 @@ class JobFinishing:
         else:
             self._queue.fail(active, code, self._redact_paths(message), timings or self._timings(active, 0.0))
 
-    def _record(self, job: Job, timings: Timings, warnings: tuple[str, ...]) -> dict[str, Any]:
-        return job_record.record(job, timings, warnings, self._version, self._ready())
+    def _record(self, job: Job, timings: Timings, warnings: tuple[str, ...], failure: Failure | None) -> dict[str, Any]:
+        return job_record.record(job, timings, warnings, self._version, self._ready(), failure)
 
     def _timings(self, active: ActiveJob, native_seconds: float) -> Timings:
         job = active.job

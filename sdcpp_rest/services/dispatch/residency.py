@@ -22,7 +22,7 @@ from sdcpp_rest.core.load_spec import LoadSpec, UpscalerSpec
 from sdcpp_rest.engine.client import EngineClient
 from sdcpp_rest.engine.protocol import Loaded, UpscalerReady, gpu_backend
 from sdcpp_rest.engine.supervisor import EngineSupervisor
-from sdcpp_rest.errors import EngineDied, LoadFailed, SdcppRestError
+from sdcpp_rest.errors import EngineDied, EngineOutOfMemory, LoadFailed, OutOfMemory, SdcppRestError
 from sdcpp_rest.services.dispatch.engine_calls import EngineCall, ModelCall, UpscalerCall
 from sdcpp_rest.services.dispatch.model_slot import ModelSlot
 from sdcpp_rest.services.dispatch.upscaler_slot import UpscalerSlot, check_upscaler
@@ -119,7 +119,7 @@ class Residency:
     def load(self, spec: LoadSpec, *, exactly: bool = False) -> Loaded:
         """Make ``spec`` resident, or leave one that serves for it unless it is wanted ``exactly``.
 
-        Raises LoadFailed or EngineDied; both are in ``last_error`` then.
+        Raises LoadFailed, OutOfMemory or EngineDied; all are in ``last_error`` then.
         """
         client, resident = self.engine(), self._models.resident
         if self._models.loaded is not None and (resident == spec or (not exactly and self.is_resident(spec))):
@@ -141,12 +141,12 @@ class Residency:
         try:
             name = spec.model.name
             loaded = client.load(spec, lambda part: self._bus.publish(ModelLoading(model_name=name, progress=part)))
-        except (LoadFailed, EngineDied) as error:
+        except (LoadFailed, OutOfMemory, EngineDied) as error:
             message = self._redact_paths(f"Failed to load model: {spec.model.name}: {error.message}")
             self._count_death(spec.key, error)
             self._models.last_error = message
             self._bus.publish(ModelLoadFailed(model_name=spec.model.name, error=message))
-            raise type(error)(message, **error.detail) from error
+            raise _failure_of_load(error)(message, **error.detail) from error
         finally:
             self._models.loading = None
             self._supervisor.state = "idle" if client.alive else "dead"
@@ -184,6 +184,13 @@ class Residency:
                 self._not_restored.add(self._models.selected.key)
             self.unload()
 
+    def drop_merged_loras(self) -> None:
+        """A LoRA that is merged into the weights and holds no numbers has spoilt them for good: they are loaded anew.
+        Raises EngineDied."""
+        resident = self._models.resident
+        if resident is not None and resident.options.lora_apply_mode == "immediately":
+            self.unload()
+
     def _answer_model(self, call: ModelCall) -> None:
         try:
             if call.spec is None:
@@ -198,7 +205,7 @@ class Residency:
         except SdcppRestError as error:
             # An engine that is not to be had, or that ends because the server stops, says nothing about the model; one
             # that died under it not much, until it does so again: it is restored like any other selected model.
-            if isinstance(error, LoadFailed) and call.spec is not None and not self.is_stopping:
+            if isinstance(error, (LoadFailed, OutOfMemory)) and call.spec is not None and not self.is_stopping:
                 self._models.deselect(call.spec, forget=call.is_choice)
             call.answer.set_exception(error)
         except Exception as error:
@@ -209,7 +216,7 @@ class Residency:
         """Bring the selected model back after another model's job, or after the engine was replaced."""
         try:
             self.load(spec)
-        except LoadFailed:
+        except (LoadFailed, OutOfMemory):
             self._not_restored.add(spec.key)
             self._models.deselect(spec, forget=False)
         except EngineDied:
@@ -239,10 +246,10 @@ class Residency:
         self._forget_upscaler()
         try:
             ready = client.load_upscaler(spec)
-        except (LoadFailed, EngineDied) as error:
+        except (LoadFailed, OutOfMemory, EngineDied) as error:
             self._count_death(key, error)
             message = self._redact_paths(f"Failed to load upscaler: {name}: {error.message}")
-            raise type(error)(message, **error.detail) from error
+            raise _failure_of_load(error)(message, **error.detail) from error
         self._supervisor.reset_backoff()
         self._strikes.pop(key, None)
         self._loaded_into = client
@@ -272,9 +279,16 @@ class Residency:
                 self._strikes.pop(call.spec.model_dump_json(), None)
                 call.answer.set_result(self.load_upscaler(call.spec))
         except SdcppRestError as error:
-            if isinstance(error, (LoadFailed, EngineDied)) and call.spec is not None and not self.is_stopping:
+            is_its_fault = isinstance(error, (LoadFailed, OutOfMemory, EngineDied))
+            if is_its_fault and call.spec is not None and not self.is_stopping:
                 self._upscalers.deselect(call.spec)
             call.answer.set_exception(error)
         except Exception as error:
             log.exception("an upscaler call failed")
             call.answer.set_exception(error)
+
+
+def _failure_of_load(error: SdcppRestError) -> type[SdcppRestError]:
+    """The kind of error that whoever wanted the load gets. An engine that dies of a load it has no memory for does so
+    again: that is no misfortune to try once more after."""
+    return OutOfMemory if isinstance(error, EngineOutOfMemory) else type(error)

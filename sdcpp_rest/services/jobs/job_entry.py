@@ -59,8 +59,11 @@ class JobEntry:
         Raises InvalidRequest for a picture that is none, InputsNotStored, QueueFull, EngineUnavailable.
         """
 
+        # Read after the pictures are saved, which is when the last warnings are found.
+        warnings = more["warnings"] = list(more.get("warnings", ()))
+
         def save(folder: Path) -> dict[str, str]:
-            return save_inputs(folder, images, size, resizes_references=resizes_references)
+            return save_inputs(folder, images, size, resizes_references=resizes_references, warn=warnings.append)
 
         return self.enter_saved(kind, params, save=save, spec=spec, **more)
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError  # the builtin one only since Python 3.11
 from datetime import datetime
+from functools import partial
 from typing import Any, Literal
 
 from sdcpp_rest.core.events import JobAdded, JobCancelled, JobStatusChanged, QueuePaused, QueueResumed
@@ -264,9 +265,10 @@ class JobQueue(JobReader):
         )
         return self._end(active, job)
 
-    def fail(self, active: ActiveJob, code: str, message: str, timings: Timings) -> None:
-        job = self._settle(active.job.id, "failed", {"processing"}, error=message, error_code=code, timings=timings)
-        self._end(active, job)
+    def fail(self, active: ActiveJob, code: str, message: str, timings: Timings, **kept: tuple[str, ...]) -> bool:
+        """``kept``: ``outputs`` that are in place to be looked at, and ``warnings``. False as `complete`."""
+        fields = {"error": message, "error_code": code, "timings": timings, **kept}
+        return self._end(active, self._settle(active.job.id, "failed", {"processing"}, **fields))
 
     def mark_cancelled(self, active: ActiveJob, timings: Timings) -> None:
         """Mark a job cancelled that the engine has stopped on request."""
@@ -291,18 +293,19 @@ class JobQueue(JobReader):
         A job whose output folder is whole is completed; one whose pixels wait in the spool is encoded (``encode_spool``
         returns its outputs); anything else is pending again, ahead of the others, until it was interrupted too often.
         """
+        fail = partial(self._store.transition, to="failed", allowed_from={"processing"})
         for job in self._store.list_interrupted():
             outputs = self._outputs.find_published(job.id) or encode_spool(job)
-            if outputs is not None:
+            if outputs is not None and (failure := self._outputs.find_failure(job.id)):
+                settled = fail(job.id, outputs=outputs, error=failure.message, error_code=failure.code)
+            elif outputs is not None:
                 settled = self._store.transition(job.id, "completed", {"processing"}, outputs=outputs)
             elif job.attempts <= self._max_requeues or job.kind in FILE_KINDS:
                 # A download goes on where it was; it cannot be what took the server down, as a picture can.
                 settled = self._store.transition(job.id, "pending", {"processing"})
             else:
                 message = f"The server was stopped {job.attempts} times while this job was running"
-                settled = self._store.transition(
-                    job.id, "failed", {"processing"}, error=message, error_code="interrupted"
-                )
+                settled = fail(job.id, error=message, error_code="interrupted")
             if settled is not None:
                 # Clients may be back already: they listen, or wait for this very job.
                 log.info("job %s was interrupted; it is %s now", job.id, settled.status)

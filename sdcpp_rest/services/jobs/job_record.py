@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from sdcpp_rest.core import infotext
-from sdcpp_rest.core.job import Job, Timings
+from sdcpp_rest.core.job import Failure, Job, Timings
 from sdcpp_rest.core.params import Params, SamplingParams, UpscaleParams
 from sdcpp_rest.engine.protocol import Ready
 
@@ -28,8 +28,17 @@ def captions(job: Job, params: Params, version: str) -> tuple[str, ...]:
     )
 
 
-def record(job: Job, timings: Timings, warnings: tuple[str, ...], version: str, ready: Ready | None) -> dict[str, Any]:
-    """Everything needed to draw the pictures again, and where they came from: the body of ``config.json``."""
+def record(
+    job: Job,
+    timings: Timings,
+    warnings: tuple[str, ...],
+    version: str,
+    ready: Ready | None,
+    failure: Failure | None = None,
+) -> dict[str, Any]:
+    """Everything needed to draw the pictures again, and where they came from: the body of ``config.json``. That of a
+    job that failed says why, under ``error`` and ``error_code``."""
+    told = {"error": failure.message, "error_code": failure.code} if failure else {}
     return {
         "job_id": job.id,
         "type": job.kind,
@@ -44,6 +53,7 @@ def record(job: Job, timings: Timings, warnings: tuple[str, ...], version: str, 
         "version": version,
         "library_version": ready.library_version if ready else None,
         "library_commit": ready.library_commit if ready else None,
+        **told,
     }
 
 

@@ -15,7 +15,7 @@ from sdcpp_rest.core.catalog import COMPONENT_TYPES, Sidecar
 from sdcpp_rest.core.fit import Autoencoder, Part, Size
 from sdcpp_rest.core.flash_attention import choose_flash_attention
 from sdcpp_rest.core.load_spec import Component, LoadOptions, LoadSpec
-from sdcpp_rest.errors import InvalidRequest, ModelNotFound
+from sdcpp_rest.errors import InvalidRequest, ModelNotFound, SdcppRestError
 from sdcpp_rest.services.model_headers.inspection import Inspection, inspect_parts
 from sdcpp_rest.services.models.model_library import ModelLibrary
 
@@ -130,9 +130,24 @@ def memory_needed(spec: LoadSpec, width: int, height: int, video_frames: int = 1
 
     For refusing what cannot possibly fit. Raises NotAModel when a file of the spec is no model any more.
     """
+    return _needs(_load_of(spec, Size(width, height, video_frames)), is_gpu=False).peak_bytes
+
+
+def _load_of(spec: LoadSpec, size: Size) -> _Load:
     files = {"": inspect_parts([spec.model.path])}
     files.update({role: inspect_parts([one.path]) for role, one in spec.components.items()})
-    return _needs(_Load(files, spec.options, Size(width, height, video_frames)), is_gpu=False).peak_bytes
+    return _Load(files, spec.options, size)
+
+
+def _resident_bytes(spec: LoadSpec) -> int:
+    """Bytes of a GPU that a loaded model holds between two jobs: the weights that stay there."""
+    if spec.options.offload_to_cpu:
+        return 0
+    try:
+        weights, _ = _share_of_gpu(_load_of(spec, Size(0, 0)))
+    except (SdcppRestError, OSError):
+        return 0  # its file is gone: it is not known any more what it holds
+    return sum(weights.values())
 
 
 class FitEstimates:
@@ -218,13 +233,17 @@ class FitEstimates:
     def _devices(self, load: _Load) -> list[DeviceFit]:
         memory = self._memory()
         system = memory["system"]
-        held = memory["engine"]["rss_bytes"] or 0 if self._resident() is not None else 0
+        resident = self._resident()
+        held = memory["engine"]["rss_bytes"] or 0 if resident is not None else 0
         shown = []
         # Until an engine has told its devices there is the processor at least.
         for device in memory["devices"] or (_PROCESSOR,):
             is_gpu = bool(device["is_gpu"])
-            # A processor's free memory is the system's, and what the engine holds is given back by the next load.
-            free = int(device["free_bytes"]) if is_gpu else int(system["available_bytes"]) + held
+            # A processor's free memory is the system's. What the engine holds on either is given back by the next load.
+            if is_gpu:
+                free = int(device["free_bytes"]) + (_resident_bytes(resident) if resident is not None else 0)
+            else:
+                free = int(system["available_bytes"]) + held
             total = int(device["total_bytes"]) if is_gpu else int(system["total_bytes"])
             kept = fit.backend_bytes(device.get("backend", ""))
             needed = _on_device(load, is_gpu) + kept
@@ -295,9 +314,17 @@ def _wants_vae(load: _Load) -> bool:
 def _on_device(load: _Load, is_gpu: bool) -> int:
     """Bytes in the memory of the device that computes. With a GPU, what is kept on the CPU needs none of it; with
     offload_to_cpu only the part that works does."""
-    needs, options = _needs(load, is_gpu), load.options
     if not is_gpu:
-        return needs.peak_bytes
+        return _needs(load, is_gpu).peak_bytes
+    weights, buffers = _share_of_gpu(load)
+    if not load.options.offload_to_cpu:
+        return sum(weights.values()) + max(buffers.values())
+    return max(weights[part] + buffers.get(part, 0) for part in weights)
+
+
+def _share_of_gpu(load: _Load) -> tuple[dict[Part, int], dict[Part, int]]:
+    """Bytes of weights and of buffers by part, without the parts that are kept on the CPU."""
+    needs, options = _needs(load, is_gpu=True), load.options
     here: dict[Part, bool] = {
         "text_encoders": not options.keep_clip_on_cpu,
         "diffusion_model": True,
@@ -305,10 +332,7 @@ def _on_device(load: _Load, is_gpu: bool) -> int:
         "controlnet": not options.keep_controlnet_on_cpu,
     }
     weights = {part: count for part, count in needs.weights.items() if here[part]}
-    buffers = {part: count for part, count in needs.buffers.items() if here[part]}
-    if not options.offload_to_cpu:
-        return sum(weights.values()) + max(buffers.values())
-    return max(weights[part] + buffers.get(part, 0) for part in weights)
+    return weights, {part: count for part, count in needs.buffers.items() if here[part]}
 
 
 def _smaller(load: _Load, is_gpu: bool, free: int) -> list[Advice]:
@@ -334,7 +358,8 @@ def _smaller(load: _Load, is_gpu: bool, free: int) -> list[Advice]:
     if not is_gpu:
         offer("diffusion_flash_attn", True, "Attention without the matrix of all pairs of tokens; slower on the CPU.")
     found.sort(key=lambda one: -one.saves_bytes)
-    if is_gpu and needed > free:
+    # Without offload_to_cpu the library ignores it.
+    if is_gpu and needed > free and load.options.offload_to_cpu:
         gib = int(free * _TIGHT_SHARE / (1 << 30) * 10) / 10
         if gib > 0:
             text = "The diffusion model is computed in pieces that fit into so many GiB; slower."

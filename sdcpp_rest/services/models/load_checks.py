@@ -6,11 +6,12 @@ Everything that is known to end the library's process while it loads, and is dec
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 
 from sdcpp_rest.core import family_needs, fit, quantization
-from sdcpp_rest.core.architectures import Contents
+from sdcpp_rest.core.architectures import Architecture, Contents
 from sdcpp_rest.core.catalog import ModelFile
+from sdcpp_rest.core.component_forms import form_of
 from sdcpp_rest.core.flash_attention import flash_attention_warning
 from sdcpp_rest.core.load_spec import FileRef, LoadOptions, LoadSpec
 from sdcpp_rest.core.quantization import WeightType
@@ -80,6 +81,7 @@ def check_loadable(spec: LoadSpec) -> list[str]:
             value=spec.model.name,
             faults=faults,
         )
+    warnings += _idle_components(spec, architecture, components)
     return warnings + family_needs.component_advice(architecture, main.tensors, components, kind=spec.kind)
 
 
@@ -141,6 +143,16 @@ def _not_computable(field: str, value: str, backend: str, advice: str, file: str
         value=file or value,
         type=value.rpartition("=")[2],
     )
+
+
+def _idle_components(spec: LoadSpec, architecture: Architecture, components: Mapping[str, Inspection]) -> Iterator[str]:
+    """Sentences about components that are loaded and have no effect."""
+    if "vae" in components and not architecture.has_vae:
+        yield f"{architecture.name} draws pixels itself: the vae {spec.components['vae'].name} is not used."
+    vision = components.get("llm_vision")
+    if vision is not None and vision.contents == "language model" and form_of(vision.tensors, "unknown") is None:
+        name = spec.components["llm_vision"].name
+        yield f"llm_vision: {name} is a language model without a vision part: it cannot look at pictures."
 
 
 def _check_main(file: FileRef, inspected: Inspection) -> None:

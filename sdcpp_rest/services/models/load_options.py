@@ -72,6 +72,8 @@ def _normalise(options: LoadOptions, warnings: list[str]) -> LoadOptions:
         changes["flow_shift"] = None
     if options.free_params_immediately:
         warnings.append("options.free_params_immediately: the model is loaded again for every job.")
+    if options.max_vram and not options.offload_to_cpu:
+        warnings.append("options.max_vram has no effect without offload_to_cpu.")
     return options.model_copy(update=changes)
 
 

@@ -12,7 +12,7 @@ import io
 import math
 import shutil
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -80,6 +80,13 @@ def to_rgb(picture: Image.Image, size: tuple[int, int] | None) -> Image.Image:
     return rgb if size is None or rgb.size == size else rgb.resize(size, Image.Resampling.LANCZOS)
 
 
+def has_transparency(picture: Image.Image) -> bool:
+    """Whether any pixel of ``picture`` lets something through."""
+    if picture.mode not in ("RGBA", "LA", "PA") and "transparency" not in picture.info:
+        return False
+    return picture.convert("RGBA").getchannel("A").getextrema() != (255, 255)
+
+
 def to_mask(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
     """8-bit grey, white where the picture is drawn anew; transparent counts as kept (black)."""
     picture = _eight_bit(picture)
@@ -110,13 +117,19 @@ def _eight_bit(picture: Image.Image) -> Image.Image:
 
 
 def save_inputs(
-    folder: Path, images: Mapping[str, str], size: tuple[int, int], *, resizes_references: bool = True
+    folder: Path,
+    images: Mapping[str, str],
+    size: tuple[int, int],
+    *,
+    resizes_references: bool = True,
+    warn: Callable[[str], None] = lambda sentence: None,
 ) -> dict[str, str]:
     """Decode ``images`` (role -> base64) into ``folder``; returns role -> file name.
 
     Init, end and control images, control frames and masks get the picture's size; reference images and PhotoMaker's
     faces about keep theirs, and the library brings references to the picture's area if it ``resizes_references``.
-    Raises InvalidRequest naming the role, or OSError; then the folder is gone again.
+    ``warn`` is told of pictures that ask for nothing. Raises InvalidRequest naming the role, or OSError; then the
+    folder is gone again.
     """
     names: dict[str, str] = {}
     try:
@@ -127,6 +140,8 @@ def save_inputs(
                 picture = _prepare(role, open_picture(role, decode_base64(role, text)), size)
                 if resizes_references and role.startswith("ref_images"):
                     _check_reference(role, picture.size, size)
+                if role == "mask_image" and picture.getextrema() == (0, 0):
+                    warn("mask_image is black everywhere: nothing is drawn anew. White is what is to change.")
                 picture.save(folder / names[role], "PNG", compress_level=1)
     except Exception:
         shutil.rmtree(folder, ignore_errors=True)

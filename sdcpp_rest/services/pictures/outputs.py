@@ -19,7 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sdcpp_rest.engine.spool import ENCODED_NAME
+from sdcpp_rest.core.job import Failure
+from sdcpp_rest.engine.spool import ENCODED_NAME, FAILURE_NAME
 from sdcpp_rest.errors import InvalidRequest, OutputNotFound
 
 SPOOL_NAME = ".spool"
@@ -88,7 +89,8 @@ class Outputs:
         # An earlier attempt may have got this far before the server was killed; this one replaces it.
         self._drop(target)
         os.replace(spool, target)
-        (target / ENCODED_NAME).unlink(missing_ok=True)
+        for name in (ENCODED_NAME, FAILURE_NAME):
+            (target / name).unlink(missing_ok=True)
         return outputs
 
     def find_published(self, job_id: str) -> tuple[str, ...] | None:
@@ -96,6 +98,14 @@ class Outputs:
         try:
             record = json.loads((self.output_dir / job_id / RECORD_NAME).read_text(encoding="utf-8"))
             return tuple(str(path) for path in record["outputs"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def find_failure(self, job_id: str) -> Failure | None:
+        """Why the job failed whose folder is whole all the same; ``None`` if its record tells of no failure."""
+        try:
+            record = json.loads((self.output_dir / job_id / RECORD_NAME).read_text(encoding="utf-8"))
+            return Failure(code=record["error_code"], message=record["error"])
         except (OSError, ValueError, KeyError, TypeError):
             return None
 

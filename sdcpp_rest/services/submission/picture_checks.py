@@ -30,6 +30,7 @@ from sdcpp_rest.services.submission.submission_checks import (
     check_work,
     step_count,
 )
+from sdcpp_rest.services.submission.wording_notes import wording_notes
 
 # Between the passes of the hires fix these work on pixels: the picture is decoded, enlarged and encoded again.
 _PIXEL_UPSCALERS = frozenset({"Lanczos", "Nearest", "Model"})
@@ -39,6 +40,7 @@ _WITH_A_SECOND_PICTURE = ("_inpaint", "_pix2pix", "flux_fill", "flux_control")
 # Below it the weights decide, and those were loaded.
 _USUAL_PIXELS = 1024 * 1024
 _ESTIMATE_MARGIN = 1.25
+_LAST_SEED = 2**63 - 1
 _GIB = 1 << 30
 _EMBEDDING = re.compile(r"\bembedding:\s*([\w.+-]+)", re.IGNORECASE)
 
@@ -78,10 +80,11 @@ class PictureChecks:
 
         ``embedding_name`` is PhotoMaker's file about the face. Raises InvalidRequest, NoUpscalerLoaded.
         """
+        _check_last_seed(params)
         family = architectures.architecture_named(spec.architecture)
         if family is not None and not family.makes_images:
             raise InvalidRequest(f"{spec.model.name} ({family.name}) makes videos, not pictures")
-        warnings = _wording_warnings(params, spec)
+        warnings = [*_wording_warnings(params, spec), *wording_notes(params, family)]
         images = self._references(family, images, warnings)
         self._check_control(params, spec, family, images, warnings)
         params = self._with_face(params, spec, images, embedding_name, warnings)
@@ -278,6 +281,18 @@ class PictureChecks:
                 value=params.batch_count,
             )
         return params.model_copy(update={"upscaler": chosen})
+
+
+def _check_last_seed(params: ImageParams) -> None:
+    """Picture k has the seed + k, and the library's seeds end: the ones beyond could not be asked for again."""
+    highest = _LAST_SEED - params.batch_count + 1
+    if params.seed > highest:
+        raise InvalidRequest(
+            f"seed must be at most {highest}, since {params.batch_count} pictures count up from it; got {params.seed}",
+            field="seed",
+            value=params.seed,
+            allowed=f"at most {highest}",
+        )
 
 
 def _hires_size(params: ImageParams) -> dict[str, int]:

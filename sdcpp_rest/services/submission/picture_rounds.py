@@ -5,7 +5,8 @@ never touches the engine, and lives in memory only: the jobs are in the queue li
 What happens when not all goes well is the same for every dialect:
 
 - A job that is refused takes those before it along: a round is submitted as a whole or not at all.
-- A job that fails ends the round. `EngineDied` (503, ``engine_crashed``) if the engine ended, `GenerationFailed` (500)
+- A job that fails ends the round. `EngineDied` (503, ``engine_crashed``) if the engine ended, `GenerationFailed`
+  (500) or one of its kinds
   for all else. The rest is cancelled. Pictures that were finished stay in the queue's list and in the output folder;
   the answer is the error, and a stream has sent them before.
 - A job that somebody cancels, and one that is skipped, is left out; the others go on.
@@ -31,7 +32,7 @@ from typing import Any, Literal
 
 from sdcpp_rest.core.job import Job, JobKind, utc_now
 from sdcpp_rest.core.load_spec import LoadSpec
-from sdcpp_rest.errors import Conflict, EngineDied, EngineUnavailable, GenerationFailed
+from sdcpp_rest.errors import Conflict, EngineDied, EngineUnavailable, error_of_job
 from sdcpp_rest.services.jobs.active_jobs import ActiveJob, ActiveJobs
 from sdcpp_rest.services.jobs.job_queue import JobQueue
 from sdcpp_rest.services.submission.picture_submission import Submission
@@ -188,7 +189,7 @@ class PictureRounds:
     def take(self, opened: Round, index: int) -> RoundResult:
         """Wait for the end of job ``index``.
 
-        Raises EngineDied or GenerationFailed if it failed, EngineUnavailable when the server stops, JobNotFound.
+        Raises EngineDied or a GenerationFailed if it failed, EngineUnavailable when the server stops, JobNotFound.
         """
         try:
             job = self.ending(opened, index).result()
@@ -197,8 +198,10 @@ class PictureRounds:
             raise
         opened.ended.add(job.id)
         if job.status == "failed":
-            kind = EngineDied if job.error_code == EngineDied.code else GenerationFailed
-            raise kind(job.error or "The picture could not be drawn", job_id=job.id, reason=job.error_code)
+            message, facts = job.error or "The picture could not be drawn", {"job_id": job.id, "reason": job.error_code}
+            if job.error_code == EngineDied.code:
+                raise EngineDied(message, **facts)
+            raise error_of_job(job.error_code, message, **facts)
         return RoundResult(index, job, opened.last_previews.get(job.id))
 
     def take_all(self, opened: Round) -> list[RoundResult]:

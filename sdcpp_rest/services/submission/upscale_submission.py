@@ -20,7 +20,7 @@ from sdcpp_rest.errors import InvalidRequest, NoUpscalerLoaded
 from sdcpp_rest.services.dispatch.upscaler_slot import UpscalerSlot
 from sdcpp_rest.services.jobs.job_entry import JobEntry
 from sdcpp_rest.services.jobs.job_queue import JobQueue
-from sdcpp_rest.services.pictures.input_images import decode_base64, open_picture, to_rgb
+from sdcpp_rest.services.pictures.input_images import decode_base64, has_transparency, open_picture, to_rgb
 from sdcpp_rest.services.pictures.outputs import Outputs
 
 _ROLE = "image"
@@ -78,6 +78,9 @@ class UpscaleSubmission:
         data = self._read_picture(asked)
         picture = open_picture("image_base64" if asked.image_base64 else "image_index", data)
         self._check_size(picture, asked)
+        if has_transparency(picture):
+            sentence = "The picture is transparent in places, which an upscaler cannot keep: it becomes white there."
+            warnings = (*warnings, sentence)
         params = UpscaleParams(
             upscaler=spec,
             upscale_factor=asked.upscale_factor,

@@ -28,6 +28,7 @@ from sdcpp_rest.services.submission.submission_checks import (
     check_names,
     check_work,
 )
+from sdcpp_rest.services.submission.wording_notes import wording_notes
 
 _SECOND_EXPERT = "high_noise_diffusion_model"
 _FRAME = "control_frames."
@@ -100,6 +101,7 @@ def check_video(
     images = _used_images(preset, images, warnings)
     family = architectures.architecture_named(spec.architecture)
     warnings += [*_without_effect(params, spec, preset, asked), *cache_warnings(params, family)]
+    warnings += wording_notes(params, family)
     if images or (preset is not None and preset.id in _ALWAYS_READ):
         spec = autoencoders.with_encoder(spec, warnings)
     if memory is not None and params.width * params.height * params.frame_count > _USUAL_PIXELS:

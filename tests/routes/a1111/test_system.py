@@ -17,7 +17,7 @@ def test_memory_is_told_in_bytes(shared_client: FlaskClient) -> None:
 def test_memory_of_a_gpu(house: House, client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
     memory = house.runtime.status.memory()
     device = {"name": "CUDA0", "is_gpu": True, "free_bytes": 3, "total_bytes": 10}
-    monkeypatch.setattr(house.runtime.status.snapshot, "memory", lambda: {**memory, "devices": [device]})
+    monkeypatch.setattr(house.runtime.status, "memory", lambda: {**memory, "devices": [device]})
     cuda = client.get("/sdapi/v1/memory").get_json()["cuda"]
     assert cuda["system"] == {"free": 3, "used": 7, "total": 10}
     assert {"active", "allocated", "reserved", "inactive", "events"} <= cuda.keys()

@@ -207,6 +207,17 @@ def test_a_failure_is_told_in_this_dialects_shape(client: FlaskClient) -> None:
     assert (body["error"], body["detail"]) == ("GenerationFailed", "asked to fail")
 
 
+def test_a_blank_picture_is_a_failure_that_is_called_so(client: FlaskClient) -> None:
+    status, body = refused(client, prompt="fake:blank")
+    assert (status, body["error"], body["detail"]) == (500, "PictureIsBlank", "asked to be blank")
+    assert "images" not in body
+
+
+def test_a_picture_without_memory_is_a_507(client: FlaskClient) -> None:
+    status, body = refused(client, prompt="fake:hungry")
+    assert (status, body["error"], body["detail"]) == (507, "OutOfMemory", "asked to be hungry")
+
+
 def test_without_a_model_there_are_no_pictures(make_house: Callable[..., House]) -> None:
     house = make_house(models={"include_demo": False})
     house.runtime.start()

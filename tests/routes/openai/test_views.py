@@ -337,6 +337,19 @@ def test_a_stream_that_fails_says_why_and_ends(served: ServedHouse) -> None:
     }
 
 
+def test_a_blank_picture_is_an_error_with_a_code_of_its_own(served: ServedHouse) -> None:
+    answer = served.post(GENERATIONS, json={**SMALL, "prompt": "fake:blank"})
+    error = answer.json()["error"]
+    assert (answer.status_code, error["code"], error["message"]) == (500, "picture_is_blank", "asked to be blank")
+    assert answer.headers["x-should-retry"] == "false"
+
+
+def test_a_picture_without_memory_is_a_507_that_is_not_tried_again(served: ServedHouse) -> None:
+    answer = served.post(GENERATIONS, json={**SMALL, "prompt": "fake:hungry"})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (507, "out_of_memory")
+    assert answer.headers["x-should-retry"] == "false"
+
+
 def test_who_leaves_a_stream_takes_the_jobs_along(make_served: Callable[..., ServedHouse]) -> None:
     # Nothing moves while the gate is closed: the next thing the stream hears of is the heartbeat.
     served = make_served(events={"heartbeat_seconds": 0.05})

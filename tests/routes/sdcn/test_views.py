@@ -290,6 +290,26 @@ def test_a_failure_below_the_later_api_is_the_backends(shared_client: FlaskClien
     assert (answer.status_code, answer.get_json()) == (500, {"code": 4000, "message": "asked to fail"})
 
 
+def test_a_picture_without_memory_is_the_backends_failure(shared_client: FlaskClient) -> None:
+    asked = {**SMALL, "prompt": "fake:hungry"}
+    answer = shared_client.post("/txt2img", json=asked)
+    assert (answer.status_code, answer.get_json()["detail"]) == (500, "asked to be hungry")
+    answer = shared_client.post("/api/sd/txt2img", json=asked)
+    assert (answer.status_code, answer.get_json()) == (507, {"code": 4000, "message": "asked to be hungry"})
+
+
+def test_a_blank_picture_is_a_failure_without_pictures(house: House) -> None:
+    asked = {**SMALL, "prompt": "fake:blank"}
+    answer = house.client.post("/txt2img", json=asked)
+    assert (answer.status_code, answer.get_json()["detail"]) == (500, "asked to be blank")
+    answer = house.client.post("/api/sd/txt2img", json=asked)
+    assert (answer.status_code, answer.get_json()) == (500, {"code": 4000, "message": "asked to be blank"})
+    wanted = {"taskId": house.client.post("/api/sd/txt2img/async", json=asked).get_json()["data"]["taskId"]}
+    house.runtime.jobs.queue.wait(wanted["taskId"], PATIENCE_SECONDS)
+    told = house.client.post("/api/sd/task/status", json=wanted).get_json()["data"]
+    assert (told["status"], told["images"]) == (3, [])
+
+
 def test_a_submitted_picture_is_asked_for_later(house: House) -> None:
     house.gate.clear()
     house.submit()

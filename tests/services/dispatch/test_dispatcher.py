@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import threading
@@ -14,6 +15,7 @@ from PIL import Image
 
 from sdcpp_rest.core.events import JobProgress, JobStatusChanged, ModelLoaded, ModelLoading
 from sdcpp_rest.core.job import Job
+from sdcpp_rest.core.load_spec import LoadOptions
 from sdcpp_rest.engine.fake_runner import FakeRunner
 from sdcpp_rest.engine.protocol import RunJob
 from sdcpp_rest.engine.runner import Report, RunCancelled, RunResult
@@ -273,6 +275,50 @@ def test_failed_run_costs_its_job_only(any_house: House) -> None:
     assert any_house.draw().status == "completed"
     assert any_house.runtime.engine.supervisor.restarts == 0
     assert len(any_house.visible()) == 1
+
+
+def test_job_without_memory_fails_by_that_code_and_keeps_the_engine(any_house: House) -> None:
+    job = any_house.draw("fake:hungry")
+    assert (job.status, job.error_code, job.error) == ("failed", "out_of_memory", "asked to be hungry")
+    assert any_house.draw().status == "completed"
+    assert any_house.runtime.engine.supervisor.restarts == 0
+
+
+def test_job_that_the_engine_dies_of_for_want_of_memory_fails_by_that_code(process_house: House) -> None:
+    job = process_house.draw("fake:starve")
+    assert (job.status, job.error_code) == ("failed", "out_of_memory")
+    assert job.error is not None
+    assert job.error.startswith("Not enough memory: asked to starve. The engine process ended: signal SIGSEGV")
+    job = process_house.draw("fake:segfault")
+    assert (job.status, job.error_code) == ("failed", "engine_crashed"), "that note was another engine's"
+
+
+def test_blank_picture_is_a_failed_job_whose_files_are_kept(any_house: House) -> None:
+    job = any_house.draw("fake:blank", batch_count=2)
+    assert (job.status, job.error_code, job.error) == ("failed", "picture_is_blank", "asked to be blank")
+    assert job.outputs == (f"{job.id}/image_0.png", f"{job.id}/image_1.png")
+    record = json.loads(any_house.output(job).with_name("config.json").read_text())
+    assert (record["error_code"], record["error"]) == ("picture_is_blank", "asked to be blank")
+    assert sorted(path.name for path in any_house.output(job).parent.iterdir()) == [
+        "config.json", "image_0.png", "image_1.png",
+    ]  # fmt: skip
+    told = any_house.until(JobStatusChanged, job_id=job.id, status="failed")
+    assert (told.error, told.outputs) == ("asked to be blank", job.outputs)
+    healthy = any_house.draw()
+    assert (healthy.status, healthy.error_code) == ("completed", None)
+    assert "error" not in json.loads(any_house.output(healthy).with_name("config.json").read_text())
+
+
+@pytest.mark.parametrize(("mode", "loads"), [("immediately", 2), ("at_runtime", 1)])
+def test_model_that_a_merged_lora_has_spoilt_is_loaded_anew(house: House, mode: str, loads: int) -> None:
+    spec = spec_named("merged.gguf").model_copy(update={"options": LoadOptions(lora_apply_mode=mode)})
+    house.runtime.jobs.queue.pause()
+    blank, after = house.submit("fake:blank <lora:demo_lora:1>", spec=spec), house.submit(spec=spec)
+    house.runtime.jobs.queue.resume()
+    assert house.finished(blank).error_code == "picture_is_blank"
+    assert house.finished(after).status == "completed"
+    loaded = [event.model_name for event in house.mailbox.drain() if isinstance(event, ModelLoaded)]
+    assert loaded.count("merged.gguf") == loads
 
 
 def test_disk_that_cannot_take_the_picture_fails_the_job_and_shows_nothing(any_house: House) -> None:

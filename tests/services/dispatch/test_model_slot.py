@@ -19,6 +19,7 @@ from sdcpp_rest.errors import (
     LoadFailed,
     ModelNotFound,
     NoModelLoaded,
+    OutOfMemory,
 )
 from sdcpp_rest.services.models.load_specs import LoadRequest, build_spec
 from tests.services.conftest import PATIENCE_SECONDS, Gate, House, copy_demo, spec_named
@@ -204,6 +205,29 @@ def test_model_that_kills_the_engine_is_not_loaded_again_by_itself(any_house: Ho
     runtime.models.slot.load(LoadRequest(model_name=DEMO))
     assert any_house.draw().status == "completed"
     assert runtime.engine.supervisor.restarts >= 3, "asking for it explicitly was allowed"
+
+
+def test_load_without_memory_is_told_as_such_and_not_tried_again(any_house: House) -> None:
+    copy_demo(any_house.config, "hungry.gguf")
+    with pytest.raises(OutOfMemory, match=r"^Failed to load model: hungry.gguf: asked to be hungry$"):
+        any_house.runtime.models.slot.load(LoadRequest(model_name="hungry.gguf"))
+    assert any_house.runtime.models.slot.selected is None
+    job = any_house.draw(spec=spec_named("hungry.gguf"))
+    assert (job.status, job.error_code) == ("failed", "out_of_memory")
+    assert any_house.runtime.engine.supervisor.restarts == 0
+
+
+def test_load_that_the_engine_dies_of_for_want_of_memory_is_not_tried_again(process_house: House) -> None:
+    copy_demo(process_house.config, "starve.gguf")
+    with pytest.raises(OutOfMemory) as caught:
+        process_house.runtime.models.slot.load(LoadRequest(model_name="starve.gguf"))
+    assert caught.value.message.startswith("Failed to load model: starve.gguf: Not enough memory: asked to starve. ")
+    assert "The engine process ended: signal SIGSEGV" in caught.value.message
+    assert process_house.runtime.models.slot.selected is None
+    job = process_house.draw(spec=spec_named("starve.gguf"))
+    assert (job.status, job.error_code) == ("failed", "out_of_memory")
+    assert process_house.draw(spec=spec_named("mine.gguf")).status == "completed"
+    assert process_house.runtime.engine.supervisor.restarts == 2, "once for each load"
 
 
 def test_job_whose_model_cannot_be_loaded_fails_and_the_next_one_runs(house: House) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 from collections.abc import Callable
 
 import pytest
@@ -85,3 +87,13 @@ def test_folder_that_takes_no_pictures_is_told_of(idle: House) -> None:
     with pytest.raises(InputsNotStored, match=r"^The input pictures could not be stored: Not a directory$"):
         entry(idle).enter("img2img", PARAMS, images={"init_image": png_text()}, size=(16, 8), spec=None)
     assert idle.runtime.jobs.queue.counts()["total"] == 0
+
+
+@pytest.mark.parametrize(("mask", "is_told"), [("black", True), ("white", False), ((1, 1, 1), False)])
+def test_mask_that_changes_nothing_is_told(idle: House, mask: str | tuple[int, int, int], is_told: bool) -> None:
+    buffer = io.BytesIO()
+    Image.new("RGB", (4, 4), mask).save(buffer, "PNG")
+    images = {"init_image": png_text(), "mask_image": base64.b64encode(buffer.getvalue()).decode()}
+    job, _ = entry(idle).enter("img2img", PARAMS, images=images, size=(16, 8), spec=None, warnings=["careful"])
+    told = "mask_image is black everywhere: nothing is drawn anew. White is what is to change."
+    assert job.warnings == (("careful", told) if is_told else ("careful",))

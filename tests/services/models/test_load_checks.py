@@ -17,6 +17,7 @@ from sdcpp_rest.services.models.load_specs import LoadRequest, build_spec
 from sdcpp_rest.services.models.model_library import ModelLibrary
 from tests import model_files
 from tests.model_files import gguf_bytes, reversed_shapes, safetensors_bytes, write
+from tools.synthetic_models.families import FAMILIES, write_file
 
 DEMO = "demo_dit_q8_0.gguf"
 PHOTO_MAKER = {"fuse_module.mlp1.fc1.weight": (8, 8), "vision_model.post_layernorm.bias": (8,)}
@@ -264,3 +265,25 @@ def test_ternary_weights_that_are_not_converted_are_refused(
     error = refusal(library, ternary, "CUDA", model_name="stays", options={"weight_type": "q8_0"})
     assert error is not None
     assert error.detail["field"] == "model_name"
+
+
+@pytest.mark.parametrize(
+    ("family", "components", "words"),
+    [
+        ("radiance", {"vae": "vae_flux"}, "draws pixels itself: the vae vae_flux.gguf is not used."),
+        ("qwen", {"llm_vision": "qwen2_5_vl"}, "llm_vision: qwen2_5_vl.gguf is a language model without a vision part"),
+        ("qwen", {}, ""),
+    ],
+)
+def test_components_without_effect_are_told(
+    library: ModelLibrary, models_dir: Path, family: str, components: dict[str, str], words: str
+) -> None:
+    whole = {**FAMILIES[family].components, **components}
+    paths = {name: write_file(models_dir, name, fill="zero") for name in (family, *whole.values())}
+    library.refresh()
+    files = {role: paths[name].name for role, name in whole.items()}
+    request = LoadRequest(model_name=paths[family].name, model_type="diffusion", components=files)
+    _, warnings = build_spec(library, request)
+    said = " ".join(warnings)
+    assert words in said
+    assert words or "without a vision part" not in said

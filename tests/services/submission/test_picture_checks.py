@@ -340,3 +340,16 @@ def test_picture_that_would_become_too_large_is_refused(
     with pytest.raises(InvalidRequest, match=words) as caught:
         settle(house, upscale=True, **fields)
     assert caught.value.detail["field"] == field
+
+
+def test_seeds_of_a_batch_end_where_the_librarys_do(house: House) -> None:
+    highest = 2**63 - 1
+    assert settle(house, seed=highest).params.seed == highest
+    assert settle(house, seed=highest - 3, batch_count=4).params.seed == highest - 3
+    with pytest.raises(InvalidRequest, match=rf"^seed must be at most {highest - 3}, since 4 pictures") as caught:
+        settle(house, seed=highest - 2, batch_count=4)
+    assert caught.value.detail["field"] == "seed"
+
+
+def test_idle_words_are_told(house: House) -> None:
+    assert "clip_skip is for CLIP" in " ".join(settle(house, model("Qwen Image"), clip_skip=2).warnings)

@@ -141,3 +141,14 @@ def test_a_picture_that_the_job_does_not_have_is_refused(ready_house: House) -> 
     drawn = ready_house.draw()
     with pytest.raises(InvalidRequest, match="image_index must be from 0 to 0, got 1"):
         ready_house.runtime.submission.upscales.submit(UpscaleRequest(job_id=drawn.id, image_index=1))
+
+
+@pytest.mark.parametrize(("alpha", "is_told"), [(255, False), (254, True)])
+def test_transparency_that_is_lost_is_told(ready_house: House, alpha: int, is_told: bool) -> None:
+    picture = Image.new("RGBA", (5, 3), (200, 10, 10, 255))
+    picture.putpixel((1, 1), (200, 10, 10, alpha))
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG")
+    job = upscaled(ready_house, image_base64=base64.b64encode(buffer.getvalue()).decode())
+    assert job.status == "completed"
+    assert any("transparent in places" in warning for warning in job.warnings) == is_told

@@ -43,7 +43,7 @@ class UpscalerGone(Answer):
 
 
 @upscaling.post("/upscaler/load")
-@documents({200: UpscalerShown}, errors=(500, 503), body=UpscalerBody)
+@documents({200: UpscalerShown}, errors=(500, 503, 507), body=UpscalerBody)
 @blocking
 def load_upscaler() -> Response:
     """Load an upscaler beside the model, and choose it for the jobs to come. Answers when it is loaded."""

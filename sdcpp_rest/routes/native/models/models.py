@@ -112,7 +112,7 @@ def list_models() -> Response:
 
 
 @models.post("/models/load")
-@documents({200: Loaded, 202: LoadStarted}, errors=(409, 504), body=LoadBody, query=LoadQuery)
+@documents({200: Loaded, 202: LoadStarted}, errors=(409, 504, 507), body=LoadBody, query=LoadQuery)
 @blocking
 def load_model() -> Response:
     """Load a model, and select it for the jobs to come. Answers when it is loaded, or at once with ``wait=false``. A

@@ -100,7 +100,7 @@ def test_the_root_gives_a_page_to_browsers(client: FlaskClient) -> None:
 
 def test_names_of_models_cannot_write_into_the_page(client: FlaskClient, house: Any, monkeypatch: Any) -> None:
     health = {**house.runtime.status.health(), "model_name": "<script>alert(1)</script>"}
-    monkeypatch.setattr(house.runtime.status.snapshot, "health", lambda: health)
+    monkeypatch.setattr(house.runtime.status, "health", lambda: health)
     assert "<script>" not in client.get("/", headers={"Accept": "text/html"}).text
 
 

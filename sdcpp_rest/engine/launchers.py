@@ -11,15 +11,16 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Protocol
 
 from sdcpp_rest.engine.fake_runner import SimulatedDeath
 from sdcpp_rest.engine.runner import Runner
-from sdcpp_rest.engine.worker import Worker, WorkerOptions, main
+from sdcpp_rest.engine.worker import TERMINAL_SIGNALS, Worker, WorkerOptions, main
 
 _LOG_TAIL_BYTES = 8192
 _LOG_TAIL_LINES = 4
@@ -68,7 +69,8 @@ class _ProcessLife:
         self._last_words = Path(f"{options.last_words_path}.{os.getpid()}.{id(self)}")
         options = replace(options, last_words_path=str(self._last_words))
         self._process = context.Process(target=main, args=(theirs, options), name="sdcpp-engine", daemon=True)
-        self._process.start()
+        with _signals_held_back():
+            self._process.start()
         # Ours must be the only copy of their end left in this process, or its death would never read as end-of-file.
         theirs.close()
         self.pid = self._process.pid or 0
@@ -108,6 +110,23 @@ class _ProcessLife:
             return ""
         kept = [line.strip()[:_LOG_LINE_CHARACTERS] for line in lines if line.strip()][-_LOG_TAIL_LINES:]
         return "Last log lines: " + " | ".join(kept) if kept else ""
+
+
+@contextlib.contextmanager
+def _signals_held_back() -> Iterator[None]:
+    """Start children that no signal of the terminal reaches: they inherit what this thread blocks, until they say
+    themselves what they ignore. An engine is a second away from saying so when Python starts, and Ctrl-C in that second
+    would end it, with a traceback."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    # It is started with the first child, and some versions of Python unblock the signals after that.
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, TERMINAL_SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class InlineLauncher:

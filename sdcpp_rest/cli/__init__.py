@@ -19,21 +19,21 @@ from sdcpp_rest.cli.download_command import download
 from sdcpp_rest.cli.generate_command import generate
 from sdcpp_rest.cli.model_commands import inspect, models
 from sdcpp_rest.cli.native_commands import native
+from sdcpp_rest.cli.plain_errors import plain_errors
 from sdcpp_rest.cli.serve_command import serve
 from sdcpp_rest.cli.upscale_command import upscale
-from sdcpp_rest.errors import SdcppRestError
 
 
 class _Group(click.Group):
-    """Turns our errors into one sentence and exit code 1, instead of a traceback."""
+    """Says in one sentence what went wrong, wherever in a command it did, instead of showing a traceback."""
+
+    def make_context(self, *args: Any, **more: Any) -> click.Context:
+        with plain_errors():
+            return super().make_context(*args, **more)
 
     def invoke(self, context: click.Context) -> Any:
-        try:
+        with plain_errors():
             return super().invoke(context)
-        except SdcppRestError as error:
-            raise click.ClickException(error.message) from None
-        except OSError as error:
-            raise click.ClickException(str(error)) from None
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})

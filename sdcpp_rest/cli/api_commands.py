@@ -30,7 +30,9 @@ def routes(as_json: bool) -> None:
 
 
 @click.command()
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="A file instead of standard output.")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path, readable=False), help="A file instead of standard output."
+)
 def openapi(output: Path | None) -> None:
     """Print the API's OpenAPI 3.1 document; no server is needed."""
     from sdcpp_rest.config import load_config

@@ -13,7 +13,8 @@ from typing import Any, NoReturn
 import click
 
 from sdcpp_rest.cli.command_options import config_options, json_option, server_options
-from sdcpp_rest.cli.job_following import reach_server, report_saved, run_job, save_outputs
+from sdcpp_rest.cli.job_following import reach_server, report_saved, run_job
+from sdcpp_rest.cli.output_place import PICTURE_ENDINGS, VIDEO_ENDINGS, OutputPlace
 
 _PICTURE_LISTS = ("ref_images", "pm_id_images", "control_frames")
 """Fields that are lists also when they are given once."""
@@ -21,18 +22,20 @@ _PICTURE_LISTS = ("ref_images", "pm_id_images", "control_frames")
 
 @click.command()
 @click.argument("prompt")
-@click.option("-o", "--output", type=click.Path(path_type=Path),
-              help="Where to save; further pictures of a batch get _1, _2, ...  [default: out.png]")  # fmt: skip
+@click.option("-o", "--output", type=click.Path(path_type=Path, readable=False),
+              help="Where to save; further pictures of a batch get _1, _2, ... The ending decides the format: .png, "
+              ".jpg, .jpeg or .webp; of videos .mp4, .webm, .webp or .png (one per frame). - is standard output.  "
+              "[default: out.png]")  # fmt: skip
 @click.option("--model", help="Model to use, if not the selected one.")
 @click.option("--negative", "negative_prompt", help="What should not be in the picture.")
-@click.option("--width", type=int)
-@click.option("--height", type=int)
-@click.option("--steps", type=int)
-@click.option("--cfg-scale", type=float)
+@click.option("--width", type=int, help="Pixels.")
+@click.option("--height", type=int, help="Pixels.")
+@click.option("--steps", type=int, help="Sampling steps.")
+@click.option("--cfg-scale", type=float, help="How closely the prompt is followed.")
 @click.option("--seed", type=int, help="-1 for a random one.")
-@click.option("--sampler")
-@click.option("--scheduler")
-@click.option("--batch-count", type=int)
+@click.option("--sampler", help="Such as euler; GET /options lists them.")
+@click.option("--scheduler", help="Such as karras; GET /options lists them.")
+@click.option("--batch-count", type=int, help="How many pictures.")
 @click.option("--init-image", type=click.Path(path_type=Path),
               help="A picture to start from; resized to the result's size.")  # fmt: skip
 @click.option("--strength", type=float, help="How much of --init-image is drawn anew: 0 keeps it, 1 ignores it.")
@@ -84,14 +87,40 @@ def generate(
     path = "/img2img" if "init_image_base64" in body else "/txt2img"
     if "video_frames" in body:
         path = "/txt2vid"
+    place = _place_for(output, body, as_json)
+    if not str(body["prompt"]).strip():
+        click.echo("warning: the prompt is empty", err=True)
     with reach_server(config, url, api_key) as server:
         name = model or server.default_model
         if name is not None:
             for warning in server.ask("POST", "/models/load", {"model_name": name}).get("warnings", []):
                 click.echo(f"warning: {warning}", err=True)
         job = run_job(server, path, body)
-        saved = save_outputs(server, job, output, Path("out"))
+        saved = place.save(server, job)
     report_saved(job, saved, as_json)
+
+
+def _place_for(output: Path | None, body: dict[str, Any], as_json: bool) -> OutputPlace:
+    """Where the results go. Of a video, ``body`` gets the format that the name asks for. Raises ClickException."""
+    is_video = "video_frames" in body
+    place = OutputPlace(output, Path("out"), VIDEO_ENDINGS if is_video else PICTURE_ENDINGS)
+    if place.is_stdout and as_json:
+        raise click.ClickException("-o - and --json both want standard output")
+    if is_video and place.format is not None and body.setdefault("output_format", place.format) != place.format:
+        raise click.ClickException(
+            f"-o {output} is the name of another format than output_format={body['output_format']}"
+        )
+    place.check_count(_file_count(body))
+    return place
+
+
+def _file_count(body: dict[str, Any]) -> int:
+    """How many files will be made, as far as it was asked for; what is no number is the server's to refuse."""
+    if "video_frames" not in body:
+        count = body.get("batch_count", 1)
+    else:
+        count = body["video_frames"] if body.get("output_format") == "frames" else 1
+    return count if isinstance(count, int) else 1
 
 
 def base64_of(path: Path) -> str:

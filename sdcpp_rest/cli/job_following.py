@@ -1,4 +1,4 @@
-"""Submits a command's job, shows its progress, and saves the files that it made.
+"""Submits a command's job to whoever does it, and shows how far it is.
 
 Ctrl-C cancels the job. Knows the API only, whoever serves it.
 """
@@ -6,10 +6,11 @@ Ctrl-C cancels the job. Knows the API only, whoever serves it.
 from __future__ import annotations
 
 import contextlib
+import os
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 import click
 
@@ -19,6 +20,8 @@ from sdcpp_rest.cli.server_access import Refused, ServerAccess
 if TYPE_CHECKING:
     from sdcpp_rest.config import Config
 
+_STEP_PERCENT = 10
+
 
 @contextlib.contextmanager
 def reach_server(config: Config, url: str | None, api_key: str | None) -> Iterator[ServerAccess]:
@@ -26,6 +29,7 @@ def reach_server(config: Config, url: str | None, api_key: str | None) -> Iterat
     from sdcpp_rest.cli.own_engine import own_engine
     from sdcpp_rest.cli.running_server import RunningServer, running_server
 
+    is_named = url is not None
     if url is None:
         url = running_server(config)
         keys = config.auth.api_keys
@@ -33,6 +37,8 @@ def reach_server(config: Config, url: str | None, api_key: str | None) -> Iterat
         api_key = api_key or (keys[0].get_secret_value() if keys else None)
     if url is not None:
         with contextlib.closing(RunningServer(url, api_key)) as running:
+            if is_named:
+                running.check()
             yield running
         return
     with own_engine(config) as own:
@@ -40,8 +46,8 @@ def reach_server(config: Config, url: str | None, api_key: str | None) -> Iterat
 
 
 def run_job(server: ServerAccess, path: str, body: dict[str, Any]) -> dict[str, Any]:
-    """Submit a job and wait for its end, under a progress bar. Returns the job object, with what only the submission's
-    answer told. Raises ClickException, Abort after Ctrl-C: then the job is cancelled."""
+    """Submit a job and wait for its end, and show how far it is. Returns the job object, with what only the
+    submission's answer told. Raises ClickException, Abort after Ctrl-C: then the job is cancelled."""
     submitted: dict[str, Any] = {}
     try:
         submitted = server.ask("POST", path, body)
@@ -63,22 +69,6 @@ def run_job(server: ServerAccess, path: str, body: dict[str, Any]) -> dict[str, 
     return submitted | job
 
 
-def save_outputs(server: ServerAccess, job: dict[str, Any], output: Path | None, stem: Path) -> list[Path]:
-    """Save what the job made: at ``output``, else at ``stem`` with the right ending; further files get _1, _2, ..."""
-    saved = []
-    for k, name in enumerate(job["outputs"]):
-        ending = Path(name).suffix
-        first = output or stem.with_name(stem.name + ending)
-        if first.suffix.lower() != ending.lower():
-            click.echo(f"warning: what is in {first.name} is {ending[1:].upper()}, whatever its name says", err=True)
-        path = first if k == 0 else first.with_name(f"{first.stem}_{k}{first.suffix}")
-        content = server.call("GET", f"/output/{quote(name)}")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-        saved.append(path)
-    return saved
-
-
 def report_saved(job: dict[str, Any], saved: list[Path], as_json: bool) -> None:
     """The last words of a command: the files, or the job as JSON with them as ``saved``."""
     if as_json:
@@ -89,7 +79,7 @@ def report_saved(job: dict[str, Any], saved: list[Path], as_json: bool) -> None:
 
 
 def _follow(server: ServerAccess, job_id: str) -> dict[str, Any]:
-    with _progress_bar() as show:
+    with _show_progress() as show:
         while True:
             job = server.ask("GET", f"/queue/{job_id}")
             show(job["progress"]["percentage"], job["progress"].get("phase", ""))
@@ -99,13 +89,29 @@ def _follow(server: ServerAccess, job_id: str) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _progress_bar() -> Iterator[Callable[[float, str], None]]:
-    """Yields ``show(percentage, phase)``; draws nothing when stderr is not a terminal."""
+def _show_progress() -> Iterator[Callable[[float, str], None]]:
+    """Yields ``show(percentage, phase)``: a bar on a terminal, elsewhere a plain line at every tenth of the way."""
+    # Not what rich would say: FORCE_COLOR makes it take a log file for a terminal.
+    if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
+        yield _ProgressLines().show
+        return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-    console = Console(stderr=True)
     columns = (TextColumn("{task.description:>12}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+    with Progress(*columns, console=Console(stderr=True)) as progress:
         bar = progress.add_task("queued", total=100.0)
         yield lambda percentage, phase: progress.update(bar, completed=percentage, description=phase)
+
+
+class _ProgressLines:
+    """``sampling: 30 %`` on standard error; nothing twice, and never less than before."""
+
+    def __init__(self) -> None:
+        self._told = 0
+
+    def show(self, percentage: float, phase: str) -> None:
+        tenths = int(percentage // _STEP_PERCENT) * _STEP_PERCENT
+        if tenths > self._told:
+            self._told = tenths
+            click.echo(f"{phase}: {tenths} %" if phase else f"{tenths} %", err=True)

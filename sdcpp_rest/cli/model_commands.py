@@ -34,21 +34,40 @@ def models(
     overrides: tuple[str, ...],
     **folders: Any,
 ) -> None:
-    """List the model files that the server would see."""
+    """List the model files that the server would see.
+
+    When --type or --search leave none, the exit code is 1.
+    """
     from sdcpp_rest.config import load_config
     from sdcpp_rest.runtime import open_library
 
     config = load_config(config_file, overrides, **folders)
-    lists = open_library(config).list(type=model_type, search=search)
-    files = [file for found in lists.values() for file in found]
+    library = open_library(config)
+    files = [file for found in library.list(type=model_type, search=search).values() for file in found]
+    is_filtered = model_type is not None or search is not None
+    if is_filtered and not files:
+        count = sum(map(len, library.list().values()))
+        click.echo(_no_hit(count, model_type, search, config.paths.models_dir), err=True)
     if as_json:
         echo_json([file.model_dump(mode="json", include={"type", "name", "path", "size_bytes"}) for file in files])
-        return
-    if not files:
+    elif not files and not is_filtered:
         click.echo(f"no model files below {config.paths.models_dir}")
-    width = max((len(file.name) for file in files), default=0)
-    for file in files:
-        click.echo(f"{file.type:11} {file.name:{width}}  {size_text(file.size_bytes):>10}")
+    else:
+        width = max((len(file.name) for file in files), default=0)
+        for file in files:
+            click.echo(f"{file.type:11} {file.name:{width}}  {size_text(file.size_bytes):>10}")
+    if is_filtered and not files:
+        # As grep does: a script need not read what was printed.
+        raise click.exceptions.Exit(1)
+
+
+def _no_hit(count: int, model_type: str | None, search: str | None, models_dir: Path) -> str:
+    """Why a filtered list is empty. ``count``: of all models."""
+    if not count:
+        return f"no model files below {models_dir}"
+    wanted = [f"is of type {model_type}"] if model_type is not None else []
+    wanted += [f"has {search!r} in its name"] if search is not None else []
+    return f"none of {count} models {' and '.join(wanted)}"
 
 
 @click.command()

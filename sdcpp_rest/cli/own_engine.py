@@ -36,6 +36,9 @@ class OwnEngine(ServerAccess):
         with self._client.open(path, method=method, json=body) as answer:
             return answer.status_code, answer.data
 
+    def kept_at(self, name: str) -> str:
+        return ""
+
     def pause(self, job_id: str) -> None:
         from sdcpp_rest.errors import WaitTimeout
 

@@ -9,11 +9,14 @@ import logging
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from sdcpp_rest.cli.command_options import config_options
+
+if TYPE_CHECKING:
+    from sdcpp_rest.runtime import Runtime
 
 
 @click.command()
@@ -23,20 +26,45 @@ from sdcpp_rest.cli.command_options import config_options
 @click.option(
     "--allow-public-without-auth", is_flag=True, default=None, help="Serve a public address without API keys."
 )
+@click.option("-v", "--verbose", is_flag=True, help="Log every detail.")
+@click.option("-q", "--quiet", is_flag=True, help="Log warnings and errors only; say nothing at the start.")
 @config_options
-def serve(config_file: Path | None, overrides: tuple[str, ...], **options: Any) -> None:
-    """Run the server until Ctrl-C."""
+def serve(config_file: Path | None, overrides: tuple[str, ...], verbose: bool, quiet: bool, **options: Any) -> None:
+    """Run the server until Ctrl-C.
+
+    At the start it says on standard error where its page, its documentation and its pictures are, and which model it
+    has; the log follows there.
+    """
     from sdcpp_rest.config import load_config
     from sdcpp_rest.runtime import Runtime
     from sdcpp_rest.web.serving import serve as serve_runtime
 
+    if verbose and quiet:
+        raise click.UsageError("--verbose and --quiet contradict each other.")
     config = load_config(config_file, overrides, **options)
-    _log_to_stderr(logging.INFO)
-    code = serve_runtime(Runtime(config))
+    _log_to_stderr(logging.WARNING if quiet else logging.INFO)
+    if verbose:
+        logging.getLogger("sdcpp_rest").setLevel(logging.DEBUG)
+    runtime = Runtime(config)
+    code = serve_runtime(runtime, None if quiet else lambda url: click.echo(describe_start(runtime, url), err=True))
     # Everything is stopped and closed. Only a view that is stuck (a download nobody reads) may still hold its thread,
     # and the interpreter would wait for it for ever.
     logging.shutdown()
     os._exit(code)
+
+
+def describe_start(runtime: Runtime, url: str) -> str:
+    """Say in some lines what a server that has just started serves, and where."""
+    selected = runtime.models.slot.selected
+    model = selected.model.name if selected is not None else "none; POST /models/load chooses one"
+    lines = {
+        "page": f"{url}/",
+        "docs": f"{url}/docs",
+        "output": f"{runtime.config.paths.output_dir.absolute()}  ({url}/output)",
+        "models": str(runtime.config.paths.models_dir.absolute()),
+        "model": model,
+    }
+    return "\n".join([f"sdcpp-rest {runtime.version} serves", *(f"  {name:7} {text}" for name, text in lines.items())])
 
 
 def _log_to_stderr(level: int) -> None:

@@ -40,7 +40,11 @@ class ServerAccess(ABC):
 
     def ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         """The JSON object of the answer. Raises Refused, ClickException."""
-        return dict(json.loads(self.call(method, path, body)))
+        content = self.call(method, path, body)
+        try:
+            return dict(json.loads(content))
+        except (ValueError, TypeError):
+            raise click.ClickException(f"{method} {path} was not answered with a JSON object{self.place}") from None
 
     def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> bytes:
         """The body of the answer. Raises Refused, ClickException."""
@@ -52,6 +56,10 @@ class ServerAccess(ABC):
     @abstractmethod
     def _answer(self, method: str, path: str, body: dict[str, Any] | None) -> tuple[int, bytes]:
         """Status and body."""
+
+    @abstractmethod
+    def kept_at(self, name: str) -> str:
+        """The URL of a finished file, when it stays after this command; else empty."""
 
     @abstractmethod
     def pause(self, job_id: str) -> None:

@@ -12,14 +12,16 @@ import click
 
 from sdcpp_rest.cli.command_options import config_options, json_option, server_options
 from sdcpp_rest.cli.generate_command import base64_of
-from sdcpp_rest.cli.job_following import reach_server, report_saved, run_job, save_outputs
+from sdcpp_rest.cli.job_following import reach_server, report_saved, run_job
+from sdcpp_rest.cli.output_place import PICTURE_ENDINGS, OutputPlace
 from sdcpp_rest.cli.server_access import Refused, ServerAccess
 
 
 @click.command()
 @click.argument("image", type=click.Path(path_type=Path))
-@click.option("-o", "--output", type=click.Path(path_type=Path),
-              help="Where to save.  [default: beside IMAGE, with _upscaled in its name]")  # fmt: skip
+@click.option("-o", "--output", type=click.Path(path_type=Path, readable=False),
+              help="Where to save. The ending decides the format: .png, .jpg, .jpeg or .webp. - is standard output.  "
+              "[default: beside IMAGE, with _upscaled in its name]")  # fmt: skip
 @click.option("--upscaler", help="ESRGAN model to use; default: the chosen one, or the only one there is.")
 @click.option("--factor", "upscale_factor", type=int, help="How many times wider and higher; default: the upscaler's.")
 @click.option("--repeats", type=int, help="How often, each time by the whole factor.")
@@ -48,6 +50,9 @@ def upscale(
     config = load_config(config_file, overrides, **folders)
     body: dict[str, Any] = {"image_base64": base64_of(image)}
     body |= {name: value for name, value in fields.items() if value is not None}
+    place = OutputPlace(output, image.with_name(f"{image.stem}_upscaled"), PICTURE_ENDINGS)
+    if place.is_stdout and as_json:
+        raise click.ClickException("-o - and --json both want standard output")
     with reach_server(config, url, api_key) as server:
         if upscaler is not None:
             _load(server, upscaler)
@@ -58,7 +63,7 @@ def upscale(
                 raise
             _load(server, _only_upscaler(server))
             job = run_job(server, "/upscale", body)
-        saved = save_outputs(server, job, output, image.with_name(f"{image.stem}_upscaled"))
+        saved = place.save(server, job)
     report_saved(job, saved, as_json)
 
 

@@ -12,8 +12,9 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Protocol
@@ -21,7 +22,7 @@ from typing import Protocol
 from sdcpp_rest.engine.fake_runner import SimulatedDeath
 from sdcpp_rest.engine.refused_memory import memory_note
 from sdcpp_rest.engine.runner import Runner
-from sdcpp_rest.engine.worker import Worker, WorkerOptions, main
+from sdcpp_rest.engine.worker import TERMINAL_SIGNALS, Worker, WorkerOptions, main
 
 _LOG_TAIL_BYTES = 8192
 _LOG_TAIL_LINES = 4
@@ -73,7 +74,8 @@ class _EngineProcess:
         self._last_words = Path(f"{options.last_words_path}.{os.getpid()}.{id(self)}")
         options = replace(options, last_words_path=str(self._last_words))
         self._process = context.Process(target=main, args=(theirs, options), name="sdcpp-engine", daemon=True)
-        self._process.start()
+        with _signals_held_back():
+            self._process.start()
         # Ours must be the only copy of their end left in this process, or its death would never read as end-of-file.
         theirs.close()
         self.pid = self._process.pid or 0
@@ -118,6 +120,23 @@ def _take(path: Path) -> str:
         return ""
     path.unlink(missing_ok=True)
     return words
+
+
+@contextlib.contextmanager
+def _signals_held_back() -> Iterator[None]:
+    """Start children that no signal of the terminal reaches: they inherit what this thread blocks, until they say
+    themselves what they ignore. An engine is a second away from saying so when Python starts, and Ctrl-C in that second
+    would end it, with a traceback."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    # It is started with the first child, and some versions of Python unblock the signals after that.
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, TERMINAL_SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class InlineLauncher:

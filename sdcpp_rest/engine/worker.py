@@ -11,6 +11,7 @@ import contextlib
 import logging
 import os
 import queue
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -54,6 +55,9 @@ from sdcpp_rest.engine.raw_picture import RawPicture
 from sdcpp_rest.engine.runner import RunCancelled, RunFailed, Runner, RunResult
 
 log = logging.getLogger(__name__)
+
+TERMINAL_SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+"""What a terminal, or who stops the server, sends to every process of it: none of the engine's business."""
 
 # Previews cost a JPEG and a base64 each; more than ten a second tell nobody anything.
 _PREVIEW_PAUSE_SECONDS = 0.1
@@ -299,11 +303,11 @@ def main(connection: Connection, options: WorkerOptions) -> None:
     only the server decides when the engine ends. File descriptors 1 and 2 become the engine log before anything can
     print.
     """
-    import signal
-
-    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    for number in TERMINAL_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    if hasattr(signal, "pthread_sigmask"):
+        # Blocked by who started this process; what came in the meantime is ignored now.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, TERMINAL_SIGNALS)
     if hasattr(os, "setsid"):
         with contextlib.suppress(OSError):
             os.setsid()

@@ -11,7 +11,7 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import FrameType
 from typing import Any, cast
@@ -127,6 +127,8 @@ class Server(uvicorn.Server):
         )
         self._runtime = runtime
         self._server_file: Path | None = None
+        self.on_listening: Callable[[str], None] = lambda url: None
+        """Called with the URL as soon as it is answered at."""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets=sockets)
@@ -136,6 +138,7 @@ class Server(uvicorn.Server):
                 bound.listen(_BACKLOG)
             self._server_file = self._tell_where(sockets)
             log.info("listening on %s", ", ".join(_url(bound) for bound in sockets))
+            self.on_listening(_url(sockets[0]))
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self.remove_server_file()
@@ -162,8 +165,9 @@ class Server(uvicorn.Server):
             self._server_file.unlink(missing_ok=True)
 
 
-def serve(runtime: Runtime) -> int:
+def serve(runtime: Runtime, on_listening: Callable[[str], None] | None = None) -> int:
     """Listen on the configured ports until told to stop; the process's exit code. Call it on the main thread.
+    ``on_listening`` is called once, with the server's URL.
 
     Raises SystemExit with one sentence when a port is taken or the runtime cannot start.
     """
@@ -171,6 +175,8 @@ def serve(runtime: Runtime) -> int:
     sockets = bind(runtime.config.server.host, (runtime.config.server.port, runtime.config.server.ws_port))
     shell = Shell(runtime)
     server = Server(shell, runtime)
+    if on_listening is not None:
+        server.on_listening = on_listening
     uvicorn_log = logging.getLogger("uvicorn.error")
     uvicorn_log.addFilter(_without_start_noise)
     try:

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 import sdcpp_rest
 from sdcpp_rest.cli import main
@@ -37,6 +38,39 @@ def test_every_command_explains_itself(run: Run, name: str) -> None:
     result = run(name, "--help")
     assert result.exit_code == 0
     assert main.commands[name].get_short_help_str()
+
+
+def test_commands_speak_json_where_they_answer_with_more_than_a_document() -> None:
+    """``config`` and ``openapi`` print JSON anyway; ``serve`` does not end."""
+    speaking = {name for name, command in main.commands.items() if "as_json" in {one.name for one in command.params}}
+    assert main.commands.keys() - speaking == {"config", "openapi", "serve", "native"}
+
+
+@pytest.mark.parametrize(
+    ("reason", "force", "is_built"), [(None, False, False), ("no stamp", False, True), (None, True, True)]
+)
+def test_a_build_is_told_as_json(
+    run: Run, monkeypatch: pytest.MonkeyPatch, reason: str | None, force: bool, is_built: bool
+) -> None:
+    from sdcpp_rest.native import build
+
+    monkeypatch.setattr(build, "reason_to_build", lambda: reason)
+    monkeypatch.setattr(build, "build", lambda force, log: log("a line of the compiler"))
+    result = run("native", "build", "--json", *(["--force"] if force else []))
+    told = json.loads(result.stdout)
+    assert (told["built"], told["reason"], told["version"]) == (is_built, reason, build.current_recipe().version)
+    assert result.stderr == "a line of the compiler\n"
+    assert run("native", "build").stdout == "a line of the compiler\n"
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_shells_get_a_completion_script_and_completions(shell: str) -> None:
+    source = CliRunner(env={"_SDCPP_REST_COMPLETE": f"{shell}_source"}).invoke(main, prog_name="sdcpp-rest")
+    assert source.exit_code == 0
+    assert f"_SDCPP_REST_COMPLETE={shell}_complete" in source.stdout
+    typed = {"COMP_WORDS": "sdcpp-rest gen", "COMP_CWORD": "gen" if shell == "fish" else "1"}
+    asked = {"_SDCPP_REST_COMPLETE": f"{shell}_complete", **typed}
+    assert "generate" in CliRunner(env=asked).invoke(main, prog_name="sdcpp-rest").stdout
 
 
 def test_routes_and_settings_are_printed_as_json(run: Run, alone: tuple[str, ...]) -> None:

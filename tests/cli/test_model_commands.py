@@ -47,6 +47,28 @@ def test_no_models_are_told_too(run: Run, alone: tuple[str, ...], tmp_path: Path
     assert run("models", "--type", "nothing", *alone).exit_code == 1
 
 
+@pytest.mark.parametrize(
+    ("filters", "words"),
+    [
+        (("--search", "nothing"), "has 'nothing' in its name"),
+        (("--type", "controlnet"), "is of type controlnet"),
+        (("--type", "lora", "--search", "no"), "is of type lora and has 'no' in its name"),
+    ],
+)
+def test_a_search_without_a_hit_says_so_and_fails(
+    run: Run, alone: tuple[str, ...], filters: tuple[str, ...], words: str
+) -> None:
+    count = len(told(run, "models", *alone))
+    result = run("models", *filters, *alone)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == f"none of {count} models {words}\n"
+    as_json = run("models", *filters, "--json", *alone)
+    assert (as_json.exit_code, as_json.stdout) == (1, "[]\n")
+    none_at_all = run("models", *filters, *alone, "--set", "models.include_demo=false")
+    assert (none_at_all.exit_code, none_at_all.stdout) == (1, "")
+    assert none_at_all.stderr.startswith("no model files below ")
+
+
 @pytest.mark.parametrize("by", ["name", "stem", "path", "outside"])
 def test_inspect_takes_names_and_paths(
     run: Run, alone: tuple[str, ...], demo_folder: Path, outside: Path, by: str

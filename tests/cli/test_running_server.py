@@ -11,6 +11,7 @@ import pytest
 from sdcpp_rest.cli.running_server import running_server
 from tests.cli.conftest import Run, beside
 from tests.routes.conftest import ServedHouse, make_config
+from tests.servers.fault_server import FaultServer
 
 KEY = "auth.api_keys=['anna:secret']"
 DRAW = ("generate", "x", "--width", "64", "--height", "64", "--steps", "1")
@@ -57,3 +58,45 @@ def test_a_key_of_the_configuration_is_shown_to_no_other_server(
     result = run(*DRAW, "--url", served.url, "--set", KEY)
     assert result.exit_code == 1
     assert "key" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("http://127.0.0.1:1", "The server at http://127.0.0.1:1 does not answer: nothing listens there"),
+        ("http://nowhere.invalid", "does not answer: no machine of that name is known"),
+        ("127.0.0.1:8080", "--url 127.0.0.1:8080: expected an address like http://127.0.0.1:8080"),
+        ("ftp://127.0.0.1", "--url ftp://127.0.0.1: expected an address like http://127.0.0.1:8080"),
+        ("http://", "expected an address like"),
+    ],
+)
+def test_a_server_that_is_not_there_is_one_plain_sentence(
+    run: Run, monkeypatch: pytest.MonkeyPatch, url: str, words: str
+) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    result = run(*DRAW, "--url", url)
+    assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+    assert words in result.stderr
+
+
+def test_no_secure_connection_to_a_server_that_has_none(run: Run, web: FaultServer) -> None:
+    result = run(*DRAW, "--url", web.url.replace("http://", "https://"))
+    assert result.exit_code == 1
+    assert result.stderr.endswith("an http:// server, or a certificate that is not trusted)\n")
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [(b"<html>", "HTTP 200 and no JSON"), (b"[1]", "HTTP 200 and other JSON"), (b"{}", "HTTP 200 and other JSON")],
+)
+def test_another_kind_of_server_is_recognized_before_anything_is_asked_of_it(
+    run: Run, web: FaultServer, body: bytes, words: str
+) -> None:
+    web.pages.append(lambda asked: (200, {}, body))
+    result = run(*DRAW, "--url", web.url)
+    assert (result.exit_code, result.stderr) == (
+        1,
+        f"Error: {web.url} is no sdcpp-rest server: it answers GET /health with {words}\n",
+    )
+    assert [asked.path for asked in web.asked] == ["/health"]

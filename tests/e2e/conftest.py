@@ -25,9 +25,10 @@ class ServerProcess:
 
     patience_seconds = TIMEOUT
 
-    def __init__(self, folder: Path, *settings: str, prefix: tuple[str, ...] = ()) -> None:
+    def __init__(self, folder: Path, *settings: str, prefix: tuple[str, ...] = (), more: tuple[str, ...] = ()) -> None:
         self.folder = folder
         self.prefix = prefix
+        self.more = more
         self.settings = settings
         self.process: subprocess.Popen[bytes] | None = None
         self.url = self.ws_url = self.ws_port_url = ""
@@ -52,7 +53,7 @@ class ServerProcess:
             command += [f"--{name}-dir", str(self.folder / name)]
         for override in overrides:
             command += ["--set", override]
-        return [*self.prefix, *command]
+        return [*self.prefix, *command, *self.more]
 
     def _announced(self) -> bool:
         try:
@@ -137,10 +138,16 @@ def make_server(tmp_path: Path) -> Iterator[Callable[..., ServerProcess]]:
     """``make_server("key=value", ...)`` starts one; all are stopped at the end."""
     servers: list[ServerProcess] = []
 
-    def make(*settings: str, name: str = "server", start: bool = True, prefix: tuple[str, ...] = ()) -> ServerProcess:
+    def make(
+        *settings: str,
+        name: str = "server",
+        start: bool = True,
+        prefix: tuple[str, ...] = (),
+        more: tuple[str, ...] = (),
+    ) -> ServerProcess:
         folder = tmp_path / name
         folder.mkdir(exist_ok=True)
-        server = ServerProcess(folder, *settings, prefix=prefix)
+        server = ServerProcess(folder, *settings, prefix=prefix, more=more)
         servers.append(server)
         return server.start() if start else server
 

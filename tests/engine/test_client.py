@@ -230,3 +230,16 @@ def test_engine_ignores_ctrl_c_and_sigterm(process_launcher: Launcher, spec: Loa
         os.kill(client.pid, number)
     assert client.run(job()).computed.result(TIMEOUT).images == 1
     client.stop(5)
+
+
+def test_engine_survives_ctrl_c_while_its_interpreter_starts(process_launcher: Launcher) -> None:
+    import os
+    import signal
+
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    client = EngineClient(process_launcher)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        os.kill(client.pid, number)
+    assert client.wait_ready(TIMEOUT).library_version == "fake"
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == before, "this process hears its signals"
+    client.stop(5)

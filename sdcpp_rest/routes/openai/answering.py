@@ -16,9 +16,9 @@ from PIL import Image
 from sdcpp_rest.config import Config
 from sdcpp_rest.core.job import Job
 from sdcpp_rest.routes.openai.translate import Asked
-from sdcpp_rest.routes.openai.wire import MadeWishes, OutputFormat, Quality, SharedWishes, ShownQuality
+from sdcpp_rest.routes.openai.wire import MadeWishes, Quality, SharedWishes, ShownQuality
 from sdcpp_rest.services.pictures.outputs import Outputs
-from sdcpp_rest.services.pictures.picture_formats import encode, texts_of
+from sdcpp_rest.services.pictures.picture_formats import encode, recode
 from sdcpp_rest.services.pictures.picture_links import link_path
 
 _SHOWN_QUALITIES: Mapping[Quality, ShownQuality] = {
@@ -71,16 +71,6 @@ def encode_preview(asked: Asked, jpeg: bytes, size: tuple[int, int]) -> bytes:
     with Image.open(io.BytesIO(jpeg)) as preview:
         larger = preview.convert("RGB").resize(size, Image.Resampling.BICUBIC)
     return encode(larger, asked.output_format, max(1, asked.output_compression), {})
-
-
-def recode(png: bytes, wanted: OutputFormat, quality: int) -> bytes:
-    """A finished picture in the format that is wanted, with what it says about itself; a PNG stays as it is."""
-    if wanted == "png":
-        return png
-    with Image.open(io.BytesIO(png)) as picture:
-        picture.load()
-        # Quality 0 is a picture of blocks, but Pillow takes it for "not given".
-        return encode(picture, wanted, max(1, quality), texts_of(picture))
 
 
 def wants_base64(wishes: SharedWishes) -> bool:

@@ -17,7 +17,7 @@ from sdcpp_rest.routes.http.answers import answer, runtime
 from sdcpp_rest.routes.http.openapi import ANY_FILE, EVENT_STREAM, documents
 from sdcpp_rest.routes.http.pools import blocking, departure, streaming, transfer
 from sdcpp_rest.routes.http.wire_models import Integer, Wire, read_query
-from sdcpp_rest.routes.openai.answering import answer_object, recode
+from sdcpp_rest.routes.openai.answering import answer_object
 from sdcpp_rest.routes.openai.drawing import draw
 from sdcpp_rest.routes.openai.errors import OpenAiError
 from sdcpp_rest.routes.openai.reading import read
@@ -35,6 +35,7 @@ from sdcpp_rest.routes.openai.wire import (
     VariationForm,
     VariationWishes,
 )
+from sdcpp_rest.services.pictures.picture_formats import recode
 from sdcpp_rest.services.submission.model_choice import PICTURE_MODELS
 
 openai = Blueprint("openai", __name__)

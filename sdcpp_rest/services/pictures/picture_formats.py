@@ -41,6 +41,19 @@ def encode(picture: Image.Image, form: str, quality: int, texts: Mapping[str, st
     return buffer.getvalue()
 
 
+def recode(png: bytes, form: str, quality: int) -> bytes:
+    """A finished picture's file in another format, with what it says about itself; a PNG stays as it is.
+
+    ``quality`` 0..100. Raises OSError and ValueError when the format does not take it: WebP ends at 16383 pixels.
+    """
+    if form == "png":
+        return png
+    with Image.open(io.BytesIO(png)) as picture:
+        picture.load()
+        # Quality 0 is a picture of blocks, but Pillow takes it for "not given".
+        return encode(picture, form, max(1, quality), texts_of(picture))
+
+
 def texts_of(picture: Image.Image) -> dict[str, str]:
     """Every text in a picture's file by its key; the one about how it was made, wherever it stood, under `KEY`."""
     found = {key: value for key, value in picture.info.items() if isinstance(key, str) and isinstance(value, str)}

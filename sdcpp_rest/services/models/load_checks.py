@@ -5,8 +5,6 @@ Everything that is known to end the library's process while it loads, and is dec
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from sdcpp_rest.core import family_needs, quantization
 from sdcpp_rest.core.architectures import Contents
 from sdcpp_rest.core.catalog import ModelFile
@@ -35,7 +33,7 @@ def check_loadable(spec: LoadSpec) -> list[str]:
     _check_main(spec.model, main)
     for role, inspected in components.items():
         _check_component(role, spec.components[role], inspected)
-    _check_lora_mode(spec, [main, *components.values()])
+    _check_lora_mode(spec)
     _check_encoder(spec)
     architecture = main.architecture
     if architecture is None:
@@ -121,15 +119,24 @@ def embedding_fault(file: ModelFile) -> str | None:
     return f"{file.name} is no embedding"
 
 
-def _check_lora_mode(spec: LoadSpec, files: Iterable[Inspection]) -> None:
+def quantized_file(spec: LoadSpec) -> str | None:
+    """The name of a file of ``spec`` (or the option) that makes some of the weights quantized ones; ``None`` where all
+    are floats. Raises NotAModel."""
     options = spec.options
-    if options.lora_apply_mode != "immediately":
-        return
-    asked = quantization.weight_type("options.weight_type", options.weight_type)
     rules = quantization.tensor_type_rules("options.tensor_type_rules", options.tensor_type_rules)
-    quantized = any(entry.is_quantized for _, entry in rules)
-    quantized |= asked.is_quantized if asked else any(file.is_quantized for file in files)
-    if quantized:
+    if any(entry.is_quantized for _, entry in rules):
+        return "options.tensor_type_rules"
+    asked = quantization.weight_type("options.weight_type", options.weight_type)
+    if asked is not None:
+        return "options.weight_type" if asked.is_quantized else None
+    for file in (spec.model, *spec.components.values()):
+        if inspect_file(file.path).is_quantized:
+            return file.name
+    return None
+
+
+def _check_lora_mode(spec: LoadSpec) -> None:
+    if spec.options.lora_apply_mode == "immediately" and quantized_file(spec) is not None:
         raise InvalidRequest(
             "options.lora_apply_mode: 'immediately' does not work with quantized weights; use 'auto' or 'at_runtime'",
             field="options.lora_apply_mode",

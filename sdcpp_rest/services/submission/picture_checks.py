@@ -22,6 +22,7 @@ from sdcpp_rest.services.dispatch.upscaler_slot import UpscalerSlot, check_upsca
 from sdcpp_rest.services.model_headers import autoencoders
 from sdcpp_rest.services.model_headers.inspection import NotAModel
 from sdcpp_rest.services.models.fit_estimate import memory_needed
+from sdcpp_rest.services.models.lora_checks import with_loras
 from sdcpp_rest.services.models.model_library import ModelLibrary
 from sdcpp_rest.services.submission import photo_maker
 from sdcpp_rest.services.submission.submission_checks import (
@@ -95,6 +96,7 @@ class PictureChecks:
         if "init_image" in images and int(params.steps * params.strength) < 1 and not params.custom_sigmas:
             warnings.append("steps x strength is less than one step: the picture will be flat, or as it was.")
         self._check_work(params)
+        spec = with_loras(spec, params.loras, warnings)
         if _reads_pictures(params, images):
             spec = autoencoders.with_encoder(spec, warnings)
         self._check_memory(params, spec, warnings)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
+from sdcpp_rest.core.component_fit import upscaler_fault
 from sdcpp_rest.core.load_spec import FileRef, UpscalerSpec
 from sdcpp_rest.engine.protocol import UpscalerReady
 from sdcpp_rest.errors import InvalidRequest
@@ -131,6 +132,9 @@ class UpscalerSlot:
 def check_upscaler(file: FileRef) -> None:
     """Refuse a file that is no upscaler, as far as its header tells. Raises NotAModel."""
     inspected = inspect_file(file.path)
-    if inspected.format != "torch" and inspected.contents != "upscaler":
+    fault = upscaler_fault(inspected.tensors)
+    if fault is None and inspected.contents != "upscaler":
         what = inspected.contents if inspected.contents != "unknown" else "something else"
-        raise NotAModel(f"{file.name} is no ESRGAN upscaler: it holds {what}", field="model_name", value=file.name)
+        fault = f"is no ESRGAN upscaler: it holds {what}"
+    if fault is not None:
+        raise NotAModel(f"{file.name} {fault}", field="model_name", value=file.name)

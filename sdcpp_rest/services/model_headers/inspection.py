@@ -1,7 +1,7 @@
 """Reads the headers of model files and keeps from the library what would end the process there.
 
 Headers only, with bounded reads and counts checked against the file's size before they are believed. It must not know
-where models are kept, and it never unpickles: torch files are recognised and passed on unread.
+where models are kept, and it never unpickles: of torch files the opcodes are read, and none is obeyed.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from sdcpp_rest.services.model_headers.model_header import (
     NotAModel,
 )
 from sdcpp_rest.services.model_headers.safetensors_header import read_safetensors
+from sdcpp_rest.services.model_headers.torch_header import read_torch
 
 __all__ = [
     "MAX_BLOCK_INDEX",
@@ -50,7 +51,7 @@ class Inspection:
 
     ``tensors`` maps names to shapes in ggml order, ``tensor_types`` to number formats; ``types`` counts tensors by
     number format; ``metadata`` holds the short text and number entries; ``trained_words`` are what a LoRA or embedding
-    was taught. For torch files everything but ``path``, ``format`` and ``size_bytes`` is empty.
+    was taught.
     """
 
     path: str
@@ -80,7 +81,7 @@ class Inspection:
 # --- one file ---------------------------------------------------------------------------------------------------------
 
 _CACHE_SIZE = 64
-_cache: OrderedDict[tuple[str, int, int], Inspection] = OrderedDict()
+_cache: OrderedDict[tuple[str, int, int, int], Inspection] = OrderedDict()
 _cache_lock = threading.Lock()
 
 
@@ -154,7 +155,7 @@ def _inspect_one(path: str | os.PathLike[str]) -> Inspection:
         raise NotAModel(f"{shown} does not exist", path=path) from None
     except (OSError, ValueError) as error:
         raise NotAModel(f"{shown} cannot be read: {error}", path=path) from None
-    key = (path, status.st_size, status.st_mtime_ns)
+    key = (path, status.st_size, status.st_mtime_ns, status.st_ino)
     with _cache_lock:
         known = _cache.get(key)
         if known is not None:
@@ -179,7 +180,7 @@ def _inspect(path: str, shown: str, file: IO[bytes], size: int) -> Inspection:
     if start.startswith(b"GGUF"):
         return _describe(path, shown, size, GgufReader(path, shown, file, size).read())
     if _looks_like_torch(start):
-        return Inspection(path=path, format="torch", size_bytes=size)
+        return _describe(path, shown, size, read_torch(path, shown, file, size, is_zip=start.startswith(b"PK")))
     _refuse_text(path, shown, start)
     if size > 8:
         header_bytes = int.from_bytes(start[:8], "little")

@@ -5,9 +5,10 @@ Everything that is known to end the library's process while it loads, and is dec
 
 from __future__ import annotations
 
-from sdcpp_rest.core import family_needs, quantization
-from sdcpp_rest.core.architectures import Contents
+from sdcpp_rest.core import family_needs, family_signs, quantization
+from sdcpp_rest.core.architectures import Architecture, Contents
 from sdcpp_rest.core.catalog import ModelFile
+from sdcpp_rest.core.component_fit import component_fault
 from sdcpp_rest.core.load_spec import FileRef, LoadSpec
 from sdcpp_rest.errors import InvalidRequest
 from sdcpp_rest.services.model_headers import autoencoders
@@ -31,16 +32,13 @@ def check_loadable(spec: LoadSpec) -> list[str]:
     components = {role: inspect_file(file.path) for role, file in spec.components.items()}
     warnings = [f"{spec.model.name}: {text}" for text in main.warnings]
     _check_main(spec.model, main)
-    for role, inspected in components.items():
-        _check_component(role, spec.components[role], inspected)
+    architecture = main.architecture
+    assert architecture is not None
     _check_lora_mode(spec)
     _check_encoder(spec)
-    architecture = main.architecture
-    if architecture is None:
-        if main.format == "torch":
-            warnings.append(f"{spec.model.name} is a torch file, which is not looked into before it is loaded.")
-        return warnings
     faults = family_needs.structural_faults(architecture, main.tensors)
+    for role, inspected in components.items() if not faults else ():
+        _check_component(architecture, role, spec.components[role], inspected, main)
     if "llm" in components:
         faults += family_needs.language_model_faults(architecture, main.tensors, components["llm"].tensors)
     high_noise = components.get("high_noise_diffusion_model")
@@ -70,22 +68,31 @@ def check_loadable(spec: LoadSpec) -> list[str]:
     return warnings + family_needs.component_advice(architecture, main.tensors, components, kind=spec.kind)
 
 
-def _check_main(file: FileRef, inspected: Inspection) -> None:
-    if inspected.contents in ("picture model", "unknown"):
+def _check_main(file: FileRef, inspected: Inspection, field: str = "model_name") -> None:
+    """A file that is not known never reaches the library: the model that is loaded would have been freed for it."""
+    if inspected.architecture is not None:
         return
-    what = _ARTICLE.get(inspected.contents, f"a {inspected.contents}")
-    raise NotAModel(f"{file.name} is {what}, not a model that draws pictures", field="model_name", value=file.name)
+    if inspected.contents in ("picture model", "unknown"):
+        what = family_signs.describe_unknown(inspected.tensors) or (
+            "is not recognised by its tensors as a model of a family that can be loaded (GET /architectures lists them)"
+        )
+    else:
+        what = f"is {_ARTICLE.get(inspected.contents, f'a {inspected.contents}')}, not a model that draws pictures"
+    raise NotAModel(f"{file.name} {what}", field=field, value=file.name)
 
 
-def _check_component(role: str, file: FileRef, inspected: Inspection) -> None:
+def _check_component(family: Architecture, role: str, file: FileRef, inspected: Inspection, main: Inspection) -> None:
     if role == "high_noise_diffusion_model":
-        _check_main(file, inspected)
-    elif role == "photo_maker":
-        if inspected.format != "torch" and inspected.contents != "PhotoMaker":
-            raise NotAModel(f"{role}: {file.name} is no PhotoMaker model", field=role, value=file.name)
+        _check_main(file, inspected, role)
+    elif role == "photo_maker" and inspected.contents != "PhotoMaker":
+        raise NotAModel(f"{role}: {file.name} is no PhotoMaker model", field=role, value=file.name)
     elif inspected.contents in _NEVER_A_COMPONENT:
         what = _ARTICLE.get(inspected.contents, f"a {inspected.contents}")
         raise NotAModel(f"{role}: {file.name} is {what} and cannot be used as '{role}'", field=role, value=file.name)
+    else:
+        fault = component_fault(family, role, inspected.tensors, inspected.contents, main.tensors)
+        if fault is not None:
+            raise NotAModel(f"{role}: {file.name} {fault}", field=role, value=file.name)
 
 
 def _check_encoder(spec: LoadSpec) -> None:
@@ -113,8 +120,7 @@ def embedding_fault(file: ModelFile) -> str | None:
         inspected = inspect_file(file.path)
     except NotAModel as error:
         return error.message
-    # Torch files are not looked into; most old embeddings are some.
-    if inspected.format == "torch" or inspected.contents == "embedding":
+    if inspected.contents == "embedding":
         return None
     return f"{file.name} is no embedding"
 

@@ -15,6 +15,7 @@ from sdcpp_rest.services.models.load_specs import LoadRequest, build_spec
 from sdcpp_rest.services.models.model_library import ModelLibrary
 from tests import model_files
 from tests.model_files import gguf_bytes, reversed_shapes, safetensors_bytes, write
+from tests.torch_files import torch_bytes
 
 DEMO = "demo_dit_q8_0.gguf"
 PHOTO_MAKER = {"fuse_module.mlp1.fc1.weight": (8, 8), "vision_model.post_layernorm.bias": (8,)}
@@ -59,7 +60,8 @@ def test_files_that_are_no_embeddings_are_left_out(library: ModelLibrary, models
     embedding(models_dir, "good.safetensors")
     embedding(models_dir, "page.safetensors", PAGE)
     embedding(models_dir, "lora.safetensors", safetensors_bytes(reversed_shapes(model_files.LORA)))
-    embedding(models_dir, "old.pt", b"PK\x03\x04" + bytes(100))
+    embedding(models_dir, "old.pt", torch_bytes({"*": (2, 768)}, wrapper="string_to_param"))
+    embedding(models_dir, "half.pt", torch_bytes({"*": (2, 768)}, wrapper="string_to_param")[:-30])
     with open(models_dir / "embeddings" / "huge.pt", "wb") as file:
         file.write(b"PK\x03\x04")
         file.truncate(17 << 20)

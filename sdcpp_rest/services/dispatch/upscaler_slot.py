@@ -14,7 +14,7 @@ from sdcpp_rest.core.load_spec import FileRef, UpscalerSpec
 from sdcpp_rest.engine.protocol import UpscalerReady
 from sdcpp_rest.errors import InvalidRequest
 from sdcpp_rest.services.dispatch.engine_calls import EngineCalls, UpscalerCall
-from sdcpp_rest.services.model_headers.inspection import NotAModel, inspect_file
+from sdcpp_rest.services.model_headers.inspection import NotAModel, check_format, inspect_file
 from sdcpp_rest.services.models.model_library import ModelLibrary
 from sdcpp_rest.store.settings_store import SettingsStore
 
@@ -131,7 +131,7 @@ class UpscalerSlot:
 
 def check_upscaler(file: FileRef) -> None:
     """Refuse a file that is no upscaler, as far as its header tells. Raises NotAModel."""
-    inspected = inspect_file(file.path)
+    inspected = check_format(inspect_file(file.path))
     fault = upscaler_fault(inspected.tensors)
     if fault is None and inspected.contents != "upscaler":
         what = inspected.contents if inspected.contents != "unknown" else "something else"

@@ -18,6 +18,7 @@ from typing import IO
 from sdcpp_rest.core import family_signs, quantization
 from sdcpp_rest.core.architectures import Architecture, Contents, Shapes
 from sdcpp_rest.core.catalog import INDEX_ENDING, part_name
+from sdcpp_rest.core.paired_formats import what_to_take
 from sdcpp_rest.services.model_headers.gguf_header import GgufReader
 from sdcpp_rest.services.model_headers.model_header import (
     MAX_HEADER_BYTES,
@@ -38,6 +39,7 @@ __all__ = [
     "Format",
     "Inspection",
     "NotAModel",
+    "check_format",
     "inspect_file",
     "inspect_parts",
 ]
@@ -51,7 +53,7 @@ class Inspection:
 
     ``tensors`` maps names to shapes in ggml order, ``tensor_types`` to number formats; ``types`` counts tensors by
     number format; ``metadata`` holds the short text and number entries; ``trained_words`` are what a LoRA or embedding
-    was taught.
+    was taught. ``paired_format`` names a number format that the library cannot use, as `check_format` says.
     """
 
     path: str
@@ -67,6 +69,7 @@ class Inspection:
     tensor_types: Mapping[str, str] = field(default_factory=dict, repr=False)
     trained_words: tuple[str, ...] = ()
     declared: str = ""
+    paired_format: str = ""
 
     @property
     def tensor_count(self) -> int:
@@ -101,6 +104,14 @@ def inspect_file(path: str | os.PathLike[str]) -> Inspection:
         raise NotAModel(
             f"{shown} is one of {part} parts of a split model; {_MERGE[inspected.format]}", path=os.fspath(path)
         )
+    return inspected
+
+
+def check_format(inspected: Inspection) -> Inspection:
+    """The same, for a file that the library is to read. Raises NotAModel where it would read the numbers by halves."""
+    if inspected.paired_format:
+        name = os.path.basename(inspected.path)
+        raise NotAModel(f"{name} {what_to_take(inspected.paired_format)}", path=inspected.path)
     return inspected
 
 
@@ -233,8 +244,11 @@ def _describe(path: str, shown: str, size: int, header: Header) -> Inspection:
             tensor_types=header.tensor_types,
             trained_words=header.trained_words,
             declared=header.declared,
+            paired_format=header.paired_format,
         )
     )
+    if inspected.paired_format:
+        return replace(inspected, warnings=(f"{shown} {what_to_take(inspected.paired_format)}.",))
     if inspected.contents == "unknown":
         return replace(inspected, warnings=(f"What {shown} holds was not recognised by its tensor names.",))
     return inspected

@@ -63,11 +63,11 @@ def read_torch(path: str, shown: str, file: IO[bytes], size: int, is_zip: bool) 
         raise NotAModel(f"{shown} {fault}", path=path) from None
     if not tensors:
         raise NotAModel(f"{shown} holds no tensors in a form that can be read", path=path)
-    shapes = {name: tuple(reversed(tensor.shape)) or (1,) for name, tensor in tensors.items()}
+    shapes = {name: tuple(reversed(tensor.shape)) or (1,) for name, tensor in tensors.items() if 0 not in tensor.shape}
     return Header(
         "torch",
         shapes,
-        {name: tensor.storage.type for name, tensor in tensors.items()},
+        {name: tensors[name].storage.type for name in shapes},
         sum(math.prod(shape) for shape in shapes.values()),
         {},
     )

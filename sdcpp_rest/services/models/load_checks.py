@@ -12,7 +12,7 @@ from sdcpp_rest.core.component_fit import component_fault
 from sdcpp_rest.core.load_spec import FileRef, LoadSpec
 from sdcpp_rest.errors import InvalidRequest
 from sdcpp_rest.services.model_headers import autoencoders
-from sdcpp_rest.services.model_headers.inspection import Inspection, NotAModel, inspect_file
+from sdcpp_rest.services.model_headers.inspection import Inspection, NotAModel, check_format, inspect_file
 from sdcpp_rest.services.models.load_options import check_options
 
 _MAX_EMBEDDING_BYTES = 16 << 20
@@ -28,8 +28,8 @@ def check_loadable(spec: LoadSpec) -> list[str]:
     Raises InvalidRequest (NotAModel where a file is at fault), naming the field, the value and what is allowed.
     """
     check_options(spec.options)
-    main = inspect_file(spec.model.path)
-    components = {role: inspect_file(file.path) for role, file in spec.components.items()}
+    main = check_format(inspect_file(spec.model.path))
+    components = {role: _inspect_component(role, file) for role, file in spec.components.items()}
     warnings = [f"{spec.model.name}: {text}" for text in main.warnings]
     _check_main(spec.model, main)
     architecture = main.architecture
@@ -81,6 +81,14 @@ def _check_main(file: FileRef, inspected: Inspection, field: str = "model_name")
     raise NotAModel(f"{file.name} {what}", field=field, value=file.name)
 
 
+def _inspect_component(role: str, file: FileRef) -> Inspection:
+    inspected = inspect_file(file.path)
+    try:
+        return check_format(inspected)
+    except NotAModel as error:
+        raise NotAModel(f"{role}: {error.message}", field=role, value=file.name) from None
+
+
 def _check_component(family: Architecture, role: str, file: FileRef, inspected: Inspection, main: Inspection) -> None:
     if role == "high_noise_diffusion_model":
         _check_main(file, inspected, role)
@@ -117,7 +125,7 @@ def embedding_fault(file: ModelFile) -> str | None:
     if file.size_bytes > _MAX_EMBEDDING_BYTES:
         return f"{file.name} is too large for an embedding"
     try:
-        inspected = inspect_file(file.path)
+        inspected = check_format(inspect_file(file.path))
     except NotAModel as error:
         return error.message
     if inspected.contents == "embedding":

@@ -12,7 +12,7 @@ from sdcpp_rest.core.load_spec import LoadSpec
 from sdcpp_rest.core.lora_fit import LoraFit, fit_lora, made_for
 from sdcpp_rest.core.params import LoraUse
 from sdcpp_rest.errors import InvalidRequest
-from sdcpp_rest.services.model_headers.inspection import NotAModel, inspect_file
+from sdcpp_rest.services.model_headers.inspection import NotAModel, check_format, inspect_file
 from sdcpp_rest.services.models.load_checks import quantized_file
 from sdcpp_rest.services.models.loaded_weights import weights_of
 
@@ -39,7 +39,7 @@ def with_loras(spec: LoadSpec, loras: Iterable[LoraUse], warnings: list[str]) ->
             if family.makes_images:
                 warnings.append(f"LoRA {lora.name}: {family.name} has no high-noise expert; it has no effect.")
             continue
-        tensors = inspect_file(lora.path).tensors
+        tensors = check_format(inspect_file(lora.path)).tensors
         if not tensors:
             continue
         fit = fit_lora(tensors, weights, family.id, is_high_noise=lora.is_high_noise)

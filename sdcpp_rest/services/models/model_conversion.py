@@ -25,7 +25,7 @@ from sdcpp_rest.core.params import ConvertParams
 from sdcpp_rest.core.quantization import WeightType
 from sdcpp_rest.errors import Conflict, InvalidRequest, JobNotFound, ModelNotFound
 from sdcpp_rest.services.jobs.job_queue import JobQueue
-from sdcpp_rest.services.model_headers.inspection import Inspection, inspect_file
+from sdcpp_rest.services.model_headers.inspection import Inspection, check_format, inspect_file
 from sdcpp_rest.services.models.model_library import ModelLibrary
 
 ENDINGS = (".gguf", ".safetensors")
@@ -77,12 +77,14 @@ class Conversions:
         quantization.tensor_type_rules("tensor_type_rules", asked.tensor_type_rules)
         file = self._find("input_path", asked.input_path, _INPUT_TYPES)
         vae = self._find("vae_path", asked.vae_path, ("vae", "taesd")) if asked.vae_path else None
-        inspected = inspect_file(file.path)
+        inspected = check_format(inspect_file(file.path))
         target = self._target(asked, file, kind)
         _check_ending(target, kind, asked.tensor_type_rules)
         _check_source(target, inspected)
         _check_free(target, asked.overwrite, file, vae)
-        expected = _expected_size(inspected, kind) + (_expected_size(inspect_file(vae.path), kind) if vae else 0)
+        expected = _expected_size(inspected, kind) + (
+            _expected_size(check_format(inspect_file(vae.path)), kind) if vae else 0
+        )
         _check_disk(target, expected)
         warnings = [*warnings, *_memory_warnings(expected)]
         params = ConvertParams(

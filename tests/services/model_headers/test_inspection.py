@@ -165,7 +165,7 @@ BAD_FILES: dict[str, tuple[bytes, str]] = {
     "safetensors shape negative": (raw_safetensors({"a": {**ENTRY, "shape": [-4]}}), "shape"),
     "safetensors shape true": (raw_safetensors({"a": {**ENTRY, "shape": [True]}}), "shape"),
     "safetensors shape float": (raw_safetensors({"a": {**ENTRY, "shape": [4.0]}}), "shape"),
-    "safetensors shape zero": (raw_safetensors({"a": {**ENTRY, "shape": [0], "data_offsets": [0, 0]}}), "cannot take"),
+    "safetensors shape zero": (raw_safetensors({"a": {**ENTRY, "shape": [0], "data_offsets": [0, 0]}}), "no tensors"),
     "safetensors six dimensions": (raw_safetensors({"a": {**ENTRY, "shape": [1, 1, 1, 1, 1, 4]}}), "6 dimensions"),
     "safetensors offsets swapped": (raw_safetensors({"a": {**ENTRY, "data_offsets": [16, 0]}}), "cannot take"),
     "safetensors one offset": (raw_safetensors({"a": {**ENTRY, "data_offsets": [16]}}), "data_offsets"),
@@ -476,3 +476,44 @@ def test_a_prefix_of_its_own_is_loaded_as_a_checkpoint() -> None:
         found = family_signs.detect({**tensors, prefix + "img_in.weight": (384, 128)})
         assert found is not None
         assert found.id == "flux_fill"
+
+
+def typed(tensors: dict[str, tuple[str, list[int], int]]) -> bytes:
+    """A safetensors file of {name: (dtype, shape in torch order, bytes)}."""
+    header, at = {}, 0
+    for name, (dtype, shape, count) in tensors.items():
+        header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [at, at + count]}
+        at += count
+    return raw_safetensors(header, at)
+
+
+SCALED = {"img_in.weight": ("F8_E4M3", [128, 64], 8192), "img_in.scale_weight": ("F32", [], 4)}
+PACKED = {"img_in.weight": ("I8", [128, 64], 8192), "img_in.weight_scale": ("F32", [128], 512)}
+
+
+@pytest.mark.parametrize(("tensors", "format"), [(SCALED, "scaled FP8"), (PACKED, "8-bit numbers with scales")])
+def test_numbers_without_their_scales_never_reach_the_library(
+    tmp_path: Path, spec_of: Refs, tensors: dict[str, tuple[str, list[int], int]], format: str
+) -> None:
+    path = write(tmp_path / "scaled.safetensors", typed(tensors))
+    inspected = inspect_file(path)
+    assert inspected.paired_format == format
+    assert "take a file of f16" in inspected.warnings[0]
+    with pytest.raises(NotAModel, match=f"stored as {format}"):
+        check_loadable(LoadSpec(model=FileRef(name="m", path=str(path)), kind="diffusion"))
+    spec = spec_of(model_files.FLUX, vae=model_files.VAE)
+    given = {**spec.components, "t5xxl": FileRef(name="t5", path=str(path))}
+    with pytest.raises(NotAModel, match=r"^t5xxl: scaled\.safetensors is stored as"):
+        check_loadable(spec.model_copy(update={"components": given}))
+
+
+def test_empty_tensors_are_legal(tmp_path: Path) -> None:
+    for name, content in (
+        ("a.safetensors", typed({"a": ("F32", [2], 8), "unused": ("F32", [0], 0), "mark": ("F8_E4M3", [0, 4], 0)})),
+        ("a.pt", torch_bytes({"a": (2,), "unused": (0,)})),
+    ):
+        assert inspect_file(write(tmp_path / name, content)).tensors == {"a": (2,)}
+    with pytest.raises(NotAModel, match="holds an empty tensor"):
+        inspect_file(write(tmp_path / "a.gguf", gguf_bytes({"a": (2,), "unused": (0,)})))
+    with pytest.raises(NotAModel, match="cannot take 4 bytes"):
+        inspect_file(write(tmp_path / "b.safetensors", typed({"a": ("F32", [0], 4)})))

@@ -105,14 +105,18 @@ def test_photo_maker_is_found_below_the_models_folder(
     assert spec.components["photo_maker"].path == str((models_dir / place).resolve())
 
 
-def test_photo_maker_never_leaves_the_models_folder(library: ModelLibrary, models_dir: Path, tmp_path: Path) -> None:
+def test_photo_maker_never_leaves_the_models_folder(
+    library: ModelLibrary, models_dir: Path, tmp_path: Path, demo_folder: Path
+) -> None:
     outside = write(tmp_path / "outside.safetensors", safetensors_bytes(reversed_shapes(PHOTO_MAKER)))
     (models_dir / "link.safetensors").symlink_to(outside)
     for name in ("../outside.safetensors", str(outside)):
         with pytest.raises((InvalidRequest, ModelNotFound)):
             loaded(library, "sdxl", components={"photo_maker": name})
+    assert loaded(library, "sdxl", components={"photo_maker": "link.safetensors"}).components["photo_maker"]
+    bounded = ModelLibrary(models_dir, {}, demo_folder, follow_links=False)
     with pytest.raises(ModelNotFound):
-        loaded(library, "sdxl", components={"photo_maker": "link.safetensors"})
+        loaded(bounded, "sdxl", components={"photo_maker": "link.safetensors"})
 
 
 def test_photo_maker_is_refused_where_it_would_end_the_engine(library: ModelLibrary, models_dir: Path) -> None:

@@ -98,6 +98,22 @@ def _article(words: str) -> str:
     return f"{'an' if words[0] in 'aeiouOU' and not words.startswith('UMT') else 'a'} {words}"
 
 
+def embedding_fault(family: Architecture, tensors: Shapes) -> str | None:
+    """What is wrong with an embedding (textual inversion) for a model of ``family``, as the end of a sentence that
+    begins with its file's name; ``None`` where nothing is, or where the family reads its prompts in another way."""
+    wanted = {768} if "clip_l" in family.needs and not family.is_flow else set[int]()
+    if family.id.startswith(("sd2", "sdxs_09")):
+        wanted = {1024}
+    if wanted and "clip_g" in family.needs:
+        wanted = {768, 1280}  # with one of the two the other text encoder would look beyond its own table
+    widths = {shape[0] for shape in tensors.values() if len(shape) <= 2 and shape[0] > 1}
+    if not wanted or widths == wanted:
+        return None
+    words = {frozenset({768}): "SD 1.x", frozenset({1024}): "SD 2.x", frozenset({768, 1280}): "SDXL"}
+    made_for = words.get(frozenset(widths), f"vectors {' and '.join(map(str, sorted(widths)))} wide")
+    return f"is an embedding for {made_for}; {family.name} needs vectors {' and '.join(map(str, sorted(wanted)))} wide"
+
+
 # --- upscalers --------------------------------------------------------------------------------------------------------
 
 _OTHER_UPSCALERS: tuple[tuple[str, str], ...] = (

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pytest
 
 from sdcpp_rest.core.architectures import ARCHITECTURES
-from sdcpp_rest.core.component_fit import component_fault, upscaler_fault
+from sdcpp_rest.core.component_fit import component_fault, embedding_fault, upscaler_fault
 from sdcpp_rest.core.family_signs import contents_of
 from tests import model_files
 
@@ -112,4 +112,21 @@ def test_each_role_takes_what_its_family_needs(family: str, role: str, tensors: 
 )
 def test_upscalers_that_cannot_be_used_are_told_by_kind(tensors: Tensors, words: str | None) -> None:
     fault = upscaler_fault(tensors)
+    assert (fault is None) if words is None else (words in str(fault))
+
+
+@pytest.mark.parametrize(
+    ("family", "tensors", "words"),
+    [
+        ("sd1", {"emb_params": (768, 2)}, None),
+        ("sd1", {"emb_params": (1024, 2)}, "is an embedding for SD 2.x; SD 1.x needs vectors 768 wide"),
+        ("sd2", {"*": (1024, 2)}, None),
+        ("sdxl", {"clip_l": (768, 2), "clip_g": (1280, 2)}, None),
+        ("sdxl", {"emb_params": (768, 2)}, "for SD 1.x; SDXL needs vectors 768 and 1280 wide"),
+        ("sd1", {"clip_l": (768, 2), "clip_g": (1280, 2)}, "for SDXL"),
+        ("flux", {"emb_params": (768, 2)}, None),
+    ],
+)
+def test_embeddings_have_the_width_of_the_text_encoder(family: str, tensors: Tensors, words: str | None) -> None:
+    fault = embedding_fault(ARCHITECTURES[family], tensors)
     assert (fault is None) if words is None else (words in str(fault))

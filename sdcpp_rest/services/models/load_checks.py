@@ -5,10 +5,9 @@ Everything that is known to end the library's process while it loads, and is dec
 
 from __future__ import annotations
 
-from sdcpp_rest.core import family_needs, family_signs, quantization
+from sdcpp_rest.core import component_fit, family_needs, family_signs, quantization
 from sdcpp_rest.core.architectures import Architecture, Contents
 from sdcpp_rest.core.catalog import ModelFile
-from sdcpp_rest.core.component_fit import component_fault
 from sdcpp_rest.core.load_spec import FileRef, LoadSpec
 from sdcpp_rest.errors import InvalidRequest
 from sdcpp_rest.services.model_headers import autoencoders
@@ -98,7 +97,7 @@ def _check_component(family: Architecture, role: str, file: FileRef, inspected: 
         what = _ARTICLE.get(inspected.contents, f"a {inspected.contents}")
         raise NotAModel(f"{role}: {file.name} is {what} and cannot be used as '{role}'", field=role, value=file.name)
     else:
-        fault = component_fault(family, role, inspected.tensors, inspected.contents, main.tensors)
+        fault = component_fit.component_fault(family, role, inspected.tensors, inspected.contents, main.tensors)
         if fault is not None:
             raise NotAModel(f"{role}: {file.name} {fault}", field=role, value=file.name)
 
@@ -117,8 +116,8 @@ def _check_encoder(spec: LoadSpec) -> None:
         )
 
 
-def embedding_fault(file: ModelFile) -> str | None:
-    """A sentence on why ``file`` cannot be used as an embedding; ``None`` when it can.
+def embedding_fault(file: ModelFile, family: Architecture | None = None) -> str | None:
+    """A sentence on why ``file`` cannot be used as an embedding of a model of ``family``; ``None`` when it can.
 
     The library reads anything it is given for one: another model takes it half a minute, and turns the picture black.
     """
@@ -128,9 +127,10 @@ def embedding_fault(file: ModelFile) -> str | None:
         inspected = check_format(inspect_file(file.path))
     except NotAModel as error:
         return error.message
-    if inspected.contents == "embedding":
-        return None
-    return f"{file.name} is no embedding"
+    if inspected.contents != "embedding":
+        return f"{file.name} is no embedding"
+    fault = component_fit.embedding_fault(family, inspected.tensors) if family else None
+    return f"{file.name} {fault}" if fault else None
 
 
 def quantized_file(spec: LoadSpec) -> str | None:

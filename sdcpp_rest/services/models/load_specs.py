@@ -184,7 +184,7 @@ def _embeddings(
         if len(chosen) == _MAX_EMBEDDINGS:
             warnings.append(f"Only the first {_MAX_EMBEDDINGS} embeddings are loaded.")
             break
-        fault = embedding_fault(file)
+        fault = embedding_fault(file, family)
         if fault is not None and request.embeddings is not None:
             raise InvalidRequest(f"embeddings: {fault}", field="embeddings", value=file.name)
         if fault is None:

@@ -148,3 +148,14 @@ def test_presets_fill_in_only_what_the_contract_leaves_open() -> None:
     options = load_options({}, Sidecar(), preset, [])
     assert (options.qwen_image_zero_cond_t, options.chroma_use_dit_mask, options.vae_decode_only) == (True, True, True)
     assert load_options({"qwen_image_zero_cond_t": False}, Sidecar(), preset, []).qwen_image_zero_cond_t is False
+
+
+def test_embeddings_of_another_width_stay_behind_and_are_refused_by_name(
+    library: ModelLibrary, models_dir: Path
+) -> None:
+    embedding(models_dir, "old.safetensors")
+    embedding(models_dir, "wide.safetensors", safetensors_bytes({"clip_l": (2, 768), "clip_g": (2, 1280)}))
+    assert [file.name for file in loaded(library, "sd15").embeddings] == ["old.safetensors"]
+    assert [file.name for file in loaded(library, "sdxl").embeddings] == ["wide.safetensors"]
+    with pytest.raises(InvalidRequest, match=r"embeddings: old\.safetensors is an embedding for SD 1\.x"):
+        loaded(library, "sdxl", embeddings=("old",))

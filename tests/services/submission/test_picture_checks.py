@@ -18,6 +18,7 @@ from sdcpp_rest.runtime import DEMO_ROOT
 from sdcpp_rest.services.models.load_specs import LoadRequest, build_spec
 from sdcpp_rest.services.submission.picture_checks import PictureChecks, Settled
 from tests import model_files
+from tests.model_files import safetensors_bytes, write
 from tests.services.conftest import House, config_below, spec_named
 
 X2, X4 = "esrgan_x2.safetensors", "esrgan_x4.safetensors"
@@ -338,3 +339,14 @@ def test_picture_that_would_become_too_large_is_refused(
     with pytest.raises(InvalidRequest, match=words) as caught:
         settle(house, upscale=True, **fields)
     assert caught.value.detail["field"] == field
+
+
+def test_an_embedding_that_was_not_loaded_is_told_where_a_prompt_names_it(house: House) -> None:
+    folder = house.runtime.library.folders()["embedding"]
+    write(folder / "ink.safetensors", safetensors_bytes({"emb_params": (2, 1024)}))
+    house.runtime.library.refresh()
+    told = " ".join(settle(house, model("SD 1.x"), prompt="a cat, ink").warnings)
+    assert "ink.safetensors is an embedding for SD 2.x" in told
+    assert "ink.safetensors" not in " ".join(settle(house, model("SD 1.x"), prompt="a pink cat").warnings)
+    (folder / "ink.safetensors").unlink()
+    house.runtime.library.refresh()

@@ -1,4 +1,5 @@
-"""Whether a component file, or an upscaler, is what its role needs: in words that say what it is and what is needed.
+"""Judges whether a component file, or an upscaler, is what its role needs, in words that say what it is and what is
+needed.
 
 Pure functions over tensor names and shapes (ggml order). It must not know any file.
 """

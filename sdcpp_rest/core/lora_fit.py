@@ -1,4 +1,4 @@
-"""Which tensors of a LoRA fit a model, and in which way the library can apply them.
+"""Tells which tensors of a LoRA fit a model, and in which way the library can apply them.
 
 Pure functions over names, shapes (ggml order: the fastest-running dimension first) and number formats, as headers tell
 them. It must not know any file.

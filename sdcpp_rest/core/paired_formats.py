@@ -1,5 +1,5 @@
-"""Number formats whose values lie in two tensors or more, a number and its scale. The library reads each as if it were
-whole, and draws noise, white, or nothing.
+"""Recognises number formats whose values lie in two tensors or more, a number and its scale. The library reads each as
+if it were whole, and draws noise, white, or nothing.
 
 Pure functions over the names and number formats that a safetensors header gives. It must not know any file.
 """

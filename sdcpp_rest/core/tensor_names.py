@@ -1,4 +1,4 @@
-"""Names that model and LoRA files give their tensors, turned into the names of the library's own weights.
+"""Turns the names that model and LoRA files give their tensors into the names of the library's own weights.
 
 Follows the library's own renaming, bugs included: what does not come out right here is not found there either. Pure
 functions over names; it must not know files or shapes.

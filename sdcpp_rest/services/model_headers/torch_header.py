@@ -171,7 +171,7 @@ def _tensors_of(value: Any) -> dict[str, _Tensor]:
 
 
 class _Walk:
-    """One pass over the opcodes of a pickle, with a stack of plain values: what would call or import something leaves
+    """Walks once over the opcodes of a pickle, with a stack of plain values: what would call or import something leaves
     ``None`` there instead."""
 
     def __init__(self, source: bytes | IO[bytes]) -> None:

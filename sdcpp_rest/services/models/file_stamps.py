@@ -1,4 +1,4 @@
-"""What tells a file from another one of the same name: size, time of change, and which file of the disk it is.
+"""Tells a file from another one of the same name by its size, time of change, and which file of the disk it is.
 
 Asks the file system only; opens nothing.
 """

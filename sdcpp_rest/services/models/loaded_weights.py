@@ -1,5 +1,5 @@
-"""The weights that the library will hold for a load spec, as the headers of its files tell: names, shapes, and whether
-they are quantized in memory.
+"""Lists the weights that the library will hold for a load spec, as the headers of its files tell: names, shapes, and
+whether they are quantized in memory.
 
 Reads headers only; must not know jobs.
 """
@@ -75,7 +75,7 @@ def _prefixes(family: Architecture) -> dict[str, str]:
 
 
 class _AskedTypes:
-    """What the options of a load make of the files' own number formats."""
+    """Tells what the options of a load make of the files' own number formats."""
 
     def __init__(self, spec: LoadSpec) -> None:
         options = spec.options

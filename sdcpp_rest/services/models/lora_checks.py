@@ -1,4 +1,4 @@
-"""Whether the LoRAs of a job fit the model that it is bound to, and how the library has to apply them.
+"""Checks whether the LoRAs of a job fit the model that it is bound to, and how the library has to apply them.
 
 Reads headers only. What ends the engine or fails in every way is refused, what has an effect in part is told.
 """

@@ -1,4 +1,4 @@
-"""Finding model files: walks one type folder, follows links as far as it may, sees the parts of a split model as one,
+"""Finds model files: walks one type folder, follows links as far as it may, sees the parts of a split model as one,
 notices changes.
 
 Knows nothing of what is in the files.

@@ -173,7 +173,13 @@ def open_library(config: Config, known_sums: Callable[[], KnownSums] | None = No
     """The model files that ``config`` shows: the user's folders and, unless switched off, the bundled demo model's.
     ``known_sums``: what files are found by, besides their names."""
     demo_root = DEMO_ROOT if config.models.include_demo else None
-    return ModelLibrary(config.paths.models_dir, config.models.type_folders, demo_root, known_sums)
+    return ModelLibrary(
+        config.paths.models_dir,
+        config.models.type_folders,
+        demo_root,
+        known_sums,
+        follow_links=config.paths.follow_links,
+    )
 
 
 def inline_launcher(make_runner: Any) -> Launcher:

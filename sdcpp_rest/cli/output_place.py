@@ -1,5 +1,6 @@
-"""Decides where a command puts its pictures: the ending of the name decides the format, and what can be known is checked before
-anything is drawn. What was drawn is never thrown away.
+"""Decides where a command puts its pictures: the ending of the name decides the format.
+
+What can be known is checked before anything is drawn. What was drawn is never thrown away.
 
 Knows files and formats; asks a server for finished files only.
 """

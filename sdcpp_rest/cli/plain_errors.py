@@ -1,4 +1,4 @@
-"""Words what a command says when the system refuses something: one line with the file's name, and no number of an error.
+"""Words what a command says when the system refuses something: one line with the file's name, no error number.
 
 Knows click and the system's errors; knows no command.
 """

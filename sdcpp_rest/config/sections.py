@@ -221,6 +221,11 @@ class PathsConfig(Section):
         description="The server's and the engine's logs. Default: logs/ inside data_dir.",
         examples=["~/sdcpp-rest/logs"],
     )
+    follow_links: bool = Field(
+        default=True,
+        description="Show and use model files behind symbolic links that lead out of models_dir (to another disk, a "
+        "Hugging Face cache, another program's models). Requests cannot make links.",
+    )
 
 
 class EngineConfig(Section):

@@ -42,7 +42,7 @@ def form_of(tensors: Shapes, contents: Contents) -> str | None:
             return f"tiny autoencoder of {channels} channels"
         channels = _side(tensors, 2, "decoder.1.weight")
         return f"tiny Wan autoencoder of {channels} channels" if channels else None
-    if any(name.startswith(("v.blk.", "visual.blocks.", "v.patch_embd.")) for name in tensors):
+    if any(name.startswith(("v.blk.", "visual.blocks.", "v.patch_embd.", "patch_embed.proj.")) for name in tensors):
         return _VISION_PART
     return None
 

@@ -50,6 +50,7 @@ def detect(tensors: Shapes) -> Architecture | None:
     Tensor names may carry the ``model.diffusion_model.`` prefix of single-file checkpoints or be bare, as in files
     that hold the diffusion model alone.
     """
+    tensors = _with_usual_prefix(tensors)
     return _detect_prefixed(tensors) or _detect_prefixed(_with_prefix(tensors))
 
 
@@ -59,10 +60,28 @@ def natural_kind(tensors: Shapes) -> ModelKind | None:
     is certain."""
     if detect(tensors) is None:
         return None
+    if any(name.startswith(_OTHER_PREFIXES) for name in tensors):
+        # Under a prefix of its own the library finds them only where it is not given one for the file.
+        return "checkpoint"
     if not any(name.startswith((DIFFUSION_PREFIX, "unet.")) for name in tensors):
         return "diffusion"
     brings = any(name.startswith(("first_stage_model.", "cond_stage_model.", "conditioner.")) for name in tensors)
     return "checkpoint" if brings else None
+
+
+# Prefixes of other programs that the library takes for the one of single-file checkpoints.
+_OTHER_PREFIXES = (
+    "diffusion_model.",
+    "transformer.double_blocks.",
+    "transformer.single_blocks.",
+    "transformer.img_in.",
+)
+
+
+def _with_usual_prefix(tensors: Shapes) -> Shapes:
+    if not any(name.startswith(_OTHER_PREFIXES) for name in tensors):
+        return tensors
+    return {re.sub(r"^(diffusion_model|transformer)\.", DIFFUSION_PREFIX, name): tensors[name] for name in tensors}
 
 
 def _with_prefix(tensors: Shapes) -> Shapes:
@@ -82,6 +101,8 @@ def _detect_id(tensors: Shapes) -> str | None:
     def has(part: str) -> bool:
         return any(part in name for name in tensors)
 
+    if has("individual_token_refiner"):
+        return None  # HunyuanVideo has blocks of the same names as Flux
     for sign, family in _SIGNS:
         if has(DIFFUSION_PREFIX + sign):
             return family
@@ -154,7 +175,9 @@ def _detect_sdxl(inputs: int, has_middle_block_1: bool, has_output_block: bool) 
 
 
 _LORA_NAME = re.compile(
-    r"[._](lora[._]?(up|down|mid|a|b|linear)|lokr_\w+|hada_\w+|diff(_b)?|alpha|dora_scale)(\.|$)|^lora", re.IGNORECASE
+    r"[._](lora[._]?(up|down|mid|a|b|linear|magnitude_vector)|lokr_\w+|hada_\w+|b?oft_\w+|diff(_b)?|set_weight|alpha|"
+    r"w_norm|b_norm|dora_scale)(\.|$)|^(lora|lycoris)[._]|^base_model\.model\.",
+    re.IGNORECASE,
 )
 _LANGUAGE_MODELS = frozenset(
     {
@@ -186,7 +209,7 @@ def contents_of(tensors: Shapes, declared: str = "") -> Contents:
         return "picture model"
     if "conv_first.weight" in tensors or ("model.0.weight" in tensors and has("model.1.sub.")):
         return "upscaler"
-    if tensors.keys() & {"emb_params", "clip_l", "clip_g"} or has("string_to_param"):
+    if tensors.keys() & {"emb_params", "clip_l", "clip_g", "*"} or has("string_to_param"):
         return "embedding"
     if has("encoder.block.0.layer.", "enc.blk.0."):
         return "T5 text encoder"
@@ -201,3 +224,43 @@ def contents_of(tensors: Shapes, declared: str = "") -> Contents:
     if has("decoder.conv_in.", "decoder.conv1.", "decoder.mid", "first_stage_model.decoder."):
         return "VAE"
     return "unknown"
+
+
+# --- files that are not known -----------------------------------------------------------------------------------------
+
+_ORIGINAL = "take the single file of the original form, or a GGUF"
+_NOT_SUPPORTED = "which this version of the library cannot draw with"
+_STRANGERS: tuple[tuple[str, str], ...] = (
+    (r"individual_token_refiner", f"is a HunyuanVideo model, {_NOT_SUPPORTED}"),
+    (r"(^|\.)double_stream_blocks\.", f"is a HiDream model, {_NOT_SUPPORTED}"),
+    (r"(^|\.)(double_layers|joint_transformer_blocks)\.", f"is an AuraFlow model, {_NOT_SUPPORTED}"),
+    (r"patchify_proj\.", f"is an LTX-Video model, {_NOT_SUPPORTED}"),
+    (r"(^|\.)(clip_txt_mapper|clip_mapper|effnet_mapper)\.", f"is a Stable Cascade model, {_NOT_SUPPORTED}"),
+    (r"caption_projection\.|y_embedder\.y_embedding", f"is a PixArt model, {_NOT_SUPPORTED}"),
+    (r"(^|\.)single_transformer_blocks\.", f"is Flux in diffusers' form, which cannot be read; {_ORIGINAL}"),
+    (
+        r"(^|\.)transformer_blocks\.\d+\.(attn\.add_q_proj|norm1_context)\.",
+        f"is a transformer in diffusers' form (SD3 or the like), which cannot be read; {_ORIGINAL}",
+    ),
+    (
+        r"(^|\.)blocks\.\d+\.attn2\.norm_k\.|(^|\.)condition_embedder\.",
+        f"is Wan in diffusers' form, which cannot be read; {_ORIGINAL}",
+    ),
+    (
+        r"(^|\.)down_blocks\.\d+\.(resnets|attentions)\.",
+        f"is a UNet in diffusers' form without its text encoder, which cannot be read; {_ORIGINAL}",
+    ),
+    (
+        r"(^|\.)input_blocks\.\d+\.",
+        "is a UNet without its text encoder; the library knows such models only as whole checkpoints",
+    ),
+    (r"(^|\.)transformer_blocks\.\d+\.", f"is a transformer of a family that is not known, {_NOT_SUPPORTED}"),
+)
+
+
+def describe_unknown(tensors: Shapes) -> str | None:
+    """What a file seems to be that `detect` does not know, as the end of a sentence that begins with its name."""
+    for pattern, words in _STRANGERS:
+        if any(re.search(pattern, name) for name in tensors):
+            return words
+    return None

@@ -17,7 +17,8 @@ MAX_BYTES = 20_000
 """The library walks a prompt's UTF-8 bytes with a recursive regular expression: near 30,000 the stack overflows."""
 
 _HIGH_NOISE = "|high_noise|"
-_TAG = re.compile(r"<lora:([^<>]*)>")
+# As people write it: in any case, with blanks, and by the name that LyCORIS files once had in other front ends.
+_TAG = re.compile(r"<[ \t]*(?P<kind>lora|lyco|hypernet)[ \t]*:(?P<body>[^<>]*)>", re.IGNORECASE)
 
 
 class LoraTag(Frozen):
@@ -34,20 +35,35 @@ def parse_loras(prompt: str) -> tuple[list[LoraTag], str]:
     The weight is 1 where none is given. Raises InvalidRequest for a tag without a name or with a weight that is no
     number.
     """
-    tags = []
+    tags = [_tag(match["body"]) for match in _TAG.finditer(prompt) if match["kind"].lower() != "hypernet"]
+    return tags, without_tags(prompt)
+
+
+def without_tags(prompt: str) -> str:
+    """``prompt`` without its tags of LoRAs and hypernetworks, and without the blanks before them."""
     kept = []
     position = 0
     for match in _TAG.finditer(prompt):
-        tags.append(_tag(match.group(1)))
         kept.append(prompt[position : match.start()].rstrip())
         position = match.end()
-    if not tags:
-        return [], prompt
-    kept.append(prompt[position:])
-    return tags, "".join(kept).strip()
+    return "".join([*kept, prompt[position:]]).strip() if kept else prompt
+
+
+def tag_warnings(prompt: str, negative_prompt: str) -> list[str]:
+    """Sentences about tags that are understood and have no effect where they stand."""
+    found = []
+    if any(match["kind"].lower() == "hypernet" for match in _TAG.finditer(prompt + negative_prompt)):
+        found.append("Hypernetworks (<hypernet:...>) cannot be used; their tags were taken out of the prompt.")
+    if any(match["kind"].lower() != "hypernet" for match in _TAG.finditer(negative_prompt)):
+        found.append(
+            "LoRAs in negative_prompt have no effect; their tags were taken out. Name them in prompt, where a negative "
+            "weight works against what they were taught."
+        )
+    return found
 
 
 def _tag(body: str) -> LoraTag:
+    body = body.strip()
     is_high_noise = body.startswith(_HIGH_NOISE)
     name, colon, weight = body.removeprefix(_HIGH_NOISE).partition(":")
     name = name.strip()
@@ -98,9 +114,9 @@ def check_prompt(field: str, text: str, limit: int = MAX_CHARACTERS) -> None:
             allowed=f"at most {MAX_BYTES} bytes",
         )
     _check_weights(field, text)
-    if "<lora:" in text:
+    if _TAG.search(text):
         # Taking a tag out can close a weight that it kept apart: "(a:<lora:x>.)" becomes "(a:.)".
-        _check_weights(field, parse_loras(text)[1])
+        _check_weights(field, without_tags(text))
 
 
 _ATTENTION = re.compile(r"\\[()\[\]\\]?|\(|:([+-]?[.0-9]+)\)|\)")

@@ -92,8 +92,8 @@ def image_request(params: ImageParams, inputs: dict[str, str]) -> ImageRequest:
     if control is not None and params.preprocess == "canny":
         control = canny(control)
     return ImageRequest(
-        prompt=_without_tags(params),
-        negative_prompt=params.negative_prompt,
+        prompt=prompts.without_tags(params.prompt),
+        negative_prompt=prompts.without_tags(params.negative_prompt),
         width=params.width,
         height=params.height,
         steps=sampling.steps,
@@ -137,8 +137,8 @@ def video_request(params: VideoParams, inputs: dict[str, str]) -> VideoRequest:
         params.high_noise_slg_scale,
     )
     return VideoRequest(
-        prompt=_without_tags(params),
-        negative_prompt=params.negative_prompt,
+        prompt=prompts.without_tags(params.prompt),
+        negative_prompt=prompts.without_tags(params.negative_prompt),
         clip_skip=params.clip_skip,
         init_image=read_image(inputs.get("init_image"), "RGB"),
         end_image=read_image(inputs.get("end_image"), "RGB"),
@@ -167,11 +167,6 @@ def video_request(params: VideoParams, inputs: dict[str, str]) -> VideoRequest:
         cache=_cache(params),
         loras=_loras(params),
     )
-
-
-def _without_tags(params: SamplingParams) -> str:
-    _, prompt = prompts.parse_loras(params.prompt)
-    return prompt
 
 
 def _sampling(params: SamplingParams) -> Sampling:

@@ -1,4 +1,4 @@
-"""Finds the files that a native library built for a GPU needs of its driver, and what to do where they are not.
+"""Names the files that a native library built for a GPU needs of its driver, and what to do where they are not.
 
 Knows names of files; must not load anything.
 """

@@ -41,6 +41,7 @@ Tensors = Mapping[str, tuple[int, ...]]
         ("language model 64 wide", model_files.LLAMA),
         ("CLIP vision encoder", {"vision_model.encoder.layers.0.mlp.fc1.weight": (8, 8)}),
         ("vision part of a language model", {"v.blk.0.attn_q.weight": (8, 8)}),
+        ("vision part of a language model", {"patch_embed.proj.weight": (14, 14, 2, 3840)}),
         ("PhotoMaker", {"fuse_module.mlp1.fc1.weight": (8, 8)}),
         (None, model_files.LORA),
         (None, model_files.FLUX),

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sdcpp_rest.core.prompts import LoraTag, check_prompt, parse_loras
+from sdcpp_rest.core.prompts import LoraTag, check_prompt, parse_loras, tag_warnings
 from sdcpp_rest.errors import InvalidRequest
 
 
@@ -21,7 +21,11 @@ from sdcpp_rest.errors import InvalidRequest
         ("a<lora:|high_noise|x:2>, b", [LoraTag(name="x", weight=2.0, is_high_noise=True)], "a, b"),
         ("<lora:a:1><lora:b:.5>", [LoraTag(name="a", weight=1.0), LoraTag(name="b", weight=0.5)], ""),
         ("<lora:unfinished", [], "<lora:unfinished"),
-        ("<lyco:x:1>", [], "<lyco:x:1>"),
+        ("a cat <lyco:x:0.5>", [LoraTag(name="x", weight=0.5)], "a cat"),
+        ("a cat <LoRA:x:2>", [LoraTag(name="x", weight=2.0)], "a cat"),
+        ("a cat < lora : x y : 0.5 >", [LoraTag(name="x y", weight=0.5)], "a cat"),
+        ("a cat <hypernet:x:1>, sun", [], "a cat, sun"),
+        ("a <lorax:x:1>", [], "a <lorax:x:1>"),
     ],
 )
 def test_lora_tags_come_out_of_the_prompt(prompt: str, tags: list[LoraTag], rest: str) -> None:
@@ -110,3 +114,10 @@ def test_no_prompt_of_the_allowed_length_takes_long(piece: str) -> None:
     start = time.perf_counter()
     refusal_of(text)
     assert time.perf_counter() - start < 1.0
+
+
+def test_tags_that_do_nothing_where_they_stand_are_told() -> None:
+    assert tag_warnings("a cat <lora:x:1>", "fog") == []
+    assert "<hypernet:...>" in tag_warnings("a cat <hypernet:x:1>", "")[0]
+    assert "<hypernet:...>" in tag_warnings("a cat", "<HYPERNET:x>")[0]
+    assert "negative_prompt" in tag_warnings("a cat", "fog <lora:x:1>")[0]

@@ -14,7 +14,7 @@ from pathlib import Path
 from sdcpp_rest.core.events import JobPreview, JobProgress
 from sdcpp_rest.core.job import Job
 from sdcpp_rest.core.load_spec import UpscalerSpec
-from sdcpp_rest.core.params import ConvertParams, ImageParams, UpscaleParams, params_of
+from sdcpp_rest.core.params import ConvertParams, ImageParams, LoraUse, UpscaleParams, params_of
 from sdcpp_rest.engine.client import EngineClient, RunEvent, RunHandle
 from sdcpp_rest.engine.protocol import Computed, Preview, RunJob, Step
 from sdcpp_rest.engine.runner import RunCancelled, RunFailed
@@ -253,11 +253,13 @@ class Dispatcher:
         """
         job, residency = active.job, self._residency
         client = self._supervisor.launch_apart() if job.kind == "convert" else residency.engine()
-        upscaler, started = _upscaler_of(job), time.perf_counter()
-        if residency.is_resident(job.load_spec, upscaler):
+        upscaler, loras, started = _upscaler_of(job), _loras_of(job), time.perf_counter()
+        if residency.is_resident(job.load_spec, upscaler, loras):
+            residency.before_run(job.load_spec, loras)
             return client
         try:
-            residency.ensure_resident(job.load_spec, upscaler)
+            residency.ensure_resident(job.load_spec, upscaler, loras)
+            residency.before_run(job.load_spec, loras)
         except EngineDied:
             # Maybe not the model's fault: the next engine tries again.
             self._finishing.put_back(active)
@@ -324,6 +326,10 @@ class Dispatcher:
         if active.engine_phase == "sampling":
             return max(self._cancel_timeout_seconds, 3 * active.last_step_seconds)
         return self._cancel_timeout_seconds * _UNSTEPPED_PATIENCE_FACTOR
+
+
+def _loras_of(job: Job) -> tuple[LoraUse, ...]:
+    return tuple(LoraUse.model_validate(lora) for lora in job.params.get("loras") or ())
 
 
 def _upscaler_of(job: Job) -> UpscalerSpec | None:

@@ -8,7 +8,7 @@ a load.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from sdcpp_rest.core.events import (
     ModelLoaded,
@@ -19,6 +19,7 @@ from sdcpp_rest.core.events import (
     UpscalerUnloaded,
 )
 from sdcpp_rest.core.load_spec import LoadSpec, UpscalerSpec
+from sdcpp_rest.core.params import LoraUse
 from sdcpp_rest.engine.client import EngineClient
 from sdcpp_rest.engine.protocol import Loaded, UpscalerReady, gpu_backend
 from sdcpp_rest.engine.supervisor import EngineSupervisor
@@ -27,6 +28,7 @@ from sdcpp_rest.services.dispatch.engine_calls import EngineCall, ModelCall, Ups
 from sdcpp_rest.services.dispatch.model_slot import ModelSlot
 from sdcpp_rest.services.dispatch.upscaler_slot import UpscalerSlot, check_upscaler
 from sdcpp_rest.services.jobs.event_bus import EventBus
+from sdcpp_rest.services.models.file_stamps import Stamps, are_replaced, spec_paths, stamps_of
 from sdcpp_rest.services.models.load_checks import check_computable
 
 log = logging.getLogger(__name__)
@@ -64,6 +66,11 @@ class Residency:
         self._strikes: dict[str, int] = {}
         # Selected models that failed by themselves, or rest: loaded again when a job needs them or somebody asks.
         self._not_restored: set[str] = set()
+        # The files as they were when they were loaded: another file under the same name is another model.
+        self._stamps: Stamps = {}
+        self._upscaler_stamps: Stamps = {}
+        # What was merged into the resident model's weights, which nothing takes out again without rounding.
+        self._merged: tuple[object, ...] = ()
         self.is_stopping = False
 
     def engine(self) -> EngineClient:
@@ -100,16 +107,26 @@ class Residency:
             return True
         return False
 
-    def is_resident(self, spec: LoadSpec | None, upscaler: UpscalerSpec | None = None) -> bool:
-        """Whether a job bound to these can run at once; ``None`` is not needed."""
+    def is_resident(
+        self, spec: LoadSpec | None, upscaler: UpscalerSpec | None = None, loras: Sequence[LoraUse] = ()
+    ) -> bool:
+        """Whether a job bound to these, with ``loras``, can run at once; ``None`` is not needed."""
         resident = self._models.resident
-        if spec is not None and not (resident is not None and resident.serves(spec)):
-            return False
-        return upscaler is None or self._upscalers.resident == upscaler
+        if spec is not None:
+            if resident is None or not resident.serves(spec) or are_replaced(self._stamps):
+                return False
+            if self._merged and self._merged != _merging(spec, loras):
+                return False
+        return upscaler is None or (self._upscalers.resident == upscaler and not are_replaced(self._upscaler_stamps))
 
-    def ensure_resident(self, spec: LoadSpec | None, upscaler: UpscalerSpec | None) -> None:
+    def ensure_resident(
+        self, spec: LoadSpec | None, upscaler: UpscalerSpec | None, loras: Sequence[LoraUse] = ()
+    ) -> None:
         """Make resident what a job is bound to. Raises LoadFailed or EngineDied."""
         if spec is not None:
+            if self._merged and not self.is_resident(spec, loras=loras):
+                # The same spec, with the LoRAs of another job in its weights.
+                self.unload()
             self.load(spec)
         if upscaler is not None:
             self.load_upscaler(upscaler)
@@ -122,7 +139,8 @@ class Residency:
         Raises LoadFailed, OutOfMemory or EngineDied; all are in ``last_error`` then.
         """
         client, resident = self.engine(), self._models.resident
-        if self._models.loaded is not None and (resident == spec or (not exactly and self.is_resident(spec))):
+        is_here = resident == spec or (not exactly and resident is not None and resident.serves(spec))
+        if self._models.loaded is not None and is_here and not self._merged and not are_replaced(self._stamps):
             return self._models.loaded
         if self._strikes.get(spec.key, 0) >= _DEADLY:
             raise LoadFailed(f"{spec.model.name} is not loaded again by itself: it ended the engine process repeatedly")
@@ -132,6 +150,7 @@ class Residency:
         except SdcppRestError as error:
             self._models.last_error = self._redact_paths(f"Failed to load model: {spec.model.name}: {error.message}")
             raise LoadFailed(self._models.last_error) from error
+        stamps = stamps_of(spec_paths(spec))
         previous, self._models.resident, self._models.loaded = resident, None, None
         self._models.loading = spec
         self._supervisor.state = "loading"
@@ -155,6 +174,7 @@ class Residency:
         self._not_restored.discard(spec.key)
         self._strikes.pop(spec.key, None)
         self._models.resident, self._models.loaded, self._models.last_error = spec, loaded, None
+        self._stamps, self._merged = stamps, ()
         self._bus.publish(
             ModelLoaded(
                 model_name=spec.model.name,
@@ -172,9 +192,15 @@ class Residency:
             return
         client = self._supervisor.client
         self._models.resident = self._models.loaded = None
+        self._merged = ()
         if client is not None and client.alive:
             client.unload()
         self._bus.publish(ModelUnloaded(model_name=previous.model.name))
+
+    def before_run(self, spec: LoadSpec | None, loras: Sequence[LoraUse]) -> None:
+        """Remember what the run will merge into the weights; also a run that fails or is cancelled may have done so."""
+        if spec is not None:
+            self._merged = _merging(spec, loras) or self._merged
 
     def after_run(self, spec: LoadSpec | None) -> None:
         """Take out a model whose parameters are freed by its first run: the next job loads it anew."""
@@ -233,7 +259,7 @@ class Residency:
         """Make ``spec`` the resident upscaler. Raises LoadFailed or EngineDied."""
         client = self.engine()
         slot = self._upscalers
-        if slot.resident == spec and slot.ready is not None:
+        if slot.resident == spec and slot.ready is not None and not are_replaced(self._upscaler_stamps):
             return slot.ready
         key, name = spec.model_dump_json(), spec.model.name
         if self._strikes.get(key, 0) >= _DEADLY:
@@ -243,6 +269,7 @@ class Residency:
             check_upscaler(spec.model)
         except SdcppRestError as error:
             raise LoadFailed(self._redact_paths(f"Failed to load upscaler: {name}: {error.message}")) from error
+        stamps = stamps_of([spec.model.path])
         self._forget_upscaler()
         try:
             ready = client.load_upscaler(spec)
@@ -254,6 +281,7 @@ class Residency:
         self._strikes.pop(key, None)
         self._loaded_into = client
         slot.resident, slot.ready = spec, ready
+        self._upscaler_stamps = stamps
         self._bus.publish(UpscalerLoaded(model_name=name, upscale_factor=ready.factor))
         return ready
 
@@ -292,3 +320,11 @@ def _failure_of_load(error: SdcppRestError) -> type[SdcppRestError]:
     """The kind of error that whoever wanted the load gets. An engine that dies of a load it has no memory for does so
     again: that is no misfortune to try once more after."""
     return OutOfMemory if isinstance(error, EngineOutOfMemory) else type(error)
+
+
+def _merging(spec: LoadSpec, loras: Sequence[LoraUse]) -> tuple[object, ...]:
+    """What a run with ``loras`` merges into the weights of ``spec``: nothing, where they are applied beside them."""
+    if spec.options.lora_apply_mode != "immediately":
+        return ()
+    stamps = stamps_of(lora.path for lora in loras)
+    return tuple((lora, stamps.get(lora.path)) for lora in loras)

@@ -10,10 +10,11 @@ import logging
 from dataclasses import dataclass
 
 from sdcpp_rest.core.bounds import check_value
+from sdcpp_rest.core.component_fit import upscaler_fault
 from sdcpp_rest.core.load_spec import FileRef, UpscalerSpec
 from sdcpp_rest.engine.protocol import UpscalerReady
 from sdcpp_rest.services.dispatch.engine_calls import EngineCalls, UpscalerCall
-from sdcpp_rest.services.model_headers.inspection import NotAModel, inspect_file
+from sdcpp_rest.services.model_headers.inspection import NotAModel, check_format, inspect_file
 from sdcpp_rest.services.models.model_library import ModelLibrary
 from sdcpp_rest.store.settings_store import SettingsStore
 
@@ -115,7 +116,10 @@ class UpscalerSlot:
 
 def check_upscaler(file: FileRef) -> None:
     """Refuse a file that is no upscaler, as far as its header tells. Raises NotAModel."""
-    inspected = inspect_file(file.path)
-    if inspected.format != "torch" and inspected.contents != "upscaler":
+    inspected = check_format(inspect_file(file.path))
+    fault = upscaler_fault(inspected.tensors)
+    if fault is None and inspected.contents != "upscaler":
         what = inspected.contents if inspected.contents != "unknown" else "something else"
-        raise NotAModel(f"{file.name} is no ESRGAN upscaler: it holds {what}", field="model_name", value=file.name)
+        fault = f"is no ESRGAN upscaler: it holds {what}"
+    if fault is not None:
+        raise NotAModel(f"{file.name} {fault}", field="model_name", value=file.name)

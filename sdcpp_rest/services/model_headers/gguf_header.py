@@ -171,7 +171,11 @@ class GgufReader:
             shape = struct.unpack_from(f"<{dimensions}Q", self._buffer, start) or (1,)
             elements = math.prod(shape)
             # A side of 0 is a division by zero in the library's reader, before it can report anything.
-            if not 0 < elements < 1 << 62:
+            if elements == 0:
+                self._refuse(
+                    f"holds an empty tensor ({name[:80]!r} of shape {list(shape)}), which the library cannot read"
+                )
+            if elements >= 1 << 62:
                 self._refuse(f"is damaged: the tensor {name[:80]!r} has the shape {list(shape)}")
             number = self._number32()
             entry = quantization.BY_ID.get(number)

@@ -1,7 +1,7 @@
 """Reads the headers of model files and keeps from the library what would end the process there.
 
 Headers only, with bounded reads and counts checked against the file's size before they are believed. It must not know
-where models are kept, and it never unpickles: torch files are recognised and passed on unread.
+where models are kept, and it never unpickles: of torch files the opcodes are read, and none is obeyed.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import IO
 from sdcpp_rest.core import family_signs, quantization
 from sdcpp_rest.core.architectures import Architecture, Contents, Shapes
 from sdcpp_rest.core.catalog import INDEX_ENDING, part_name
+from sdcpp_rest.core.paired_formats import what_to_take
 from sdcpp_rest.services.model_headers.gguf_header import GgufReader, split_count
 from sdcpp_rest.services.model_headers.model_header import (
     MAX_HEADER_BYTES,
@@ -29,6 +30,7 @@ from sdcpp_rest.services.model_headers.model_header import (
     NotAModel,
 )
 from sdcpp_rest.services.model_headers.safetensors_header import read_safetensors
+from sdcpp_rest.services.model_headers.torch_header import read_torch
 
 __all__ = [
     "MAX_BLOCK_INDEX",
@@ -39,6 +41,7 @@ __all__ = [
     "Inspection",
     "NotAModel",
     "advise_merging",
+    "check_format",
     "inspect_file",
     "inspect_parts",
 ]
@@ -52,7 +55,7 @@ class Inspection:
 
     ``tensors`` maps names to shapes in ggml order, ``tensor_types`` to number formats; ``types`` counts tensors by
     number format; ``metadata`` holds the short text and number entries; ``trained_words`` are what a LoRA or embedding
-    was taught. For torch files everything but ``path``, ``format`` and ``size_bytes`` is empty.
+    was taught. ``paired_format`` names a number format that the library cannot use, as `check_format` says.
     """
 
     path: str
@@ -68,6 +71,7 @@ class Inspection:
     tensor_types: Mapping[str, str] = field(default_factory=dict, repr=False)
     trained_words: tuple[str, ...] = ()
     declared: str = ""
+    paired_format: str = ""
 
     @property
     def tensor_count(self) -> int:
@@ -82,7 +86,7 @@ class Inspection:
 # --- one file ---------------------------------------------------------------------------------------------------------
 
 _CACHE_SIZE = 64
-_cache: OrderedDict[tuple[str, int, int], Inspection] = OrderedDict()
+_cache: OrderedDict[tuple[str, int, int, int], Inspection] = OrderedDict()
 _cache_lock = threading.Lock()
 
 
@@ -105,6 +109,14 @@ def inspect_file(path: str | os.PathLike[str]) -> Inspection:
             f"{shown} is one of {part} parts of a split model; {advise_merging(inspected.format, shown)}",
             path=os.fspath(path),
         )
+    return inspected
+
+
+def check_format(inspected: Inspection) -> Inspection:
+    """The same, for a file that the library is to read. Raises NotAModel where it would read the numbers by halves."""
+    if inspected.paired_format:
+        name = os.path.basename(inspected.path)
+        raise NotAModel(f"{name} {what_to_take(inspected.paired_format)}", path=inspected.path)
     return inspected
 
 
@@ -169,7 +181,7 @@ def _inspect_one(path: str | os.PathLike[str]) -> Inspection:
         raise NotAModel(f"{shown} does not exist", path=path) from None
     except (OSError, ValueError) as error:
         raise NotAModel(f"{shown} cannot be read: {error}", path=path) from None
-    key = (path, status.st_size, status.st_mtime_ns)
+    key = (path, status.st_size, status.st_mtime_ns, status.st_ino)
     with _cache_lock:
         known = _cache.get(key)
         if known is not None:
@@ -194,7 +206,7 @@ def _inspect(path: str, shown: str, file: IO[bytes], size: int) -> Inspection:
     if start.startswith(b"GGUF"):
         return _describe(path, shown, size, GgufReader(path, shown, file, size).read())
     if _looks_like_torch(start):
-        return Inspection(path=path, format="torch", size_bytes=size)
+        return _describe(path, shown, size, read_torch(path, shown, file, size, is_zip=start.startswith(b"PK")))
     _refuse_text(path, shown, start)
     if size > 8:
         header_bytes = int.from_bytes(start[:8], "little")
@@ -247,8 +259,11 @@ def _describe(path: str, shown: str, size: int, header: Header) -> Inspection:
             tensor_types=header.tensor_types,
             trained_words=header.trained_words,
             declared=header.declared,
+            paired_format=header.paired_format,
         )
     )
+    if inspected.paired_format:
+        return replace(inspected, warnings=(f"{shown} {what_to_take(inspected.paired_format)}.",))
     if inspected.contents == "unknown":
         return replace(inspected, warnings=(f"What {shown} holds was not recognised by its tensor names.",))
     return inspected

@@ -32,7 +32,8 @@ class NotAModel(InvalidRequest):
 @dataclass(frozen=True)
 class Header:
     """One file's header. ``tensors`` maps names to shapes in ggml order, ``tensor_types`` to number formats;
-    ``declared`` is what the file calls its architecture, in lower case; ``trained_words`` are those it was taught."""
+    ``declared`` is what the file calls its architecture, in lower case; ``trained_words`` are those it was taught;
+    ``paired_format`` names a number format that the library would read by halves."""
 
     format: Format
     tensors: Shapes
@@ -41,3 +42,4 @@ class Header:
     metadata: Metadata
     declared: str = ""
     trained_words: tuple[str, ...] = ()
+    paired_format: str = ""

@@ -9,6 +9,7 @@ import json
 import math
 from typing import IO, Any, NoReturn
 
+from sdcpp_rest.core.paired_formats import paired_format
 from sdcpp_rest.core.trained_words import words_of
 from sdcpp_rest.services.model_headers.model_header import (
     KEPT_TEXT,
@@ -48,16 +49,20 @@ def read_safetensors(path: str, shown: str, file: IO[bytes], size: int, header_b
     described = header.pop("__metadata__", {})
     if len(header) > MAX_TENSORS:
         refuse(f"is damaged: its header lists {len(header)} tensors")
+    given = {name: entry.get("dtype") for name, entry in header.items() if isinstance(entry, dict)}
+    paired = paired_format({name: dtype for name, dtype in given.items() if isinstance(dtype, str)})
     tensors: dict[str, tuple[int, ...]] = {}
     types: dict[str, str] = {}
     parameters = 0
     available = size - 8 - header_bytes
     for name, entry in header.items():
+        if paired and given.get(name) not in _DTYPES:
+            continue  # the file is refused for its format, which says more
         shape, dtype, end = _safetensors_entry(name, entry, refuse)
         if end > available:
             refuse(f"is truncated: it has {size} bytes, the tensor {name[:80]!r} ends at byte {8 + header_bytes + end}")
-        if dtype == "u8":
-            continue  # the library skips these too
+        if dtype == "u8" or 0 in shape:
+            continue  # the library skips the one, and the other has nothing to read
         tensors[name] = tuple(reversed(shape)) or (1,)
         types[name] = dtype
         parameters += math.prod(shape)
@@ -69,7 +74,9 @@ def read_safetensors(path: str, shown: str, file: IO[bytes], size: int, header_b
         else {}
     )
     metadata: Metadata = {key: value for key, value in said.items() if len(value) <= KEPT_TEXT}
-    return Header("safetensors", tensors, types, parameters, metadata, trained_words=words_of(said))
+    return Header(
+        "safetensors", tensors, types, parameters, metadata, trained_words=words_of(said), paired_format=paired or ""
+    )
 
 
 def _safetensors_entry(name: str, entry: Any, refuse: Any) -> tuple[list[int], str, int]:
@@ -97,7 +104,7 @@ def _safetensors_entry(name: str, entry: Any, refuse: Any) -> tuple[list[int], s
     begin, end = offsets
     width, word = _DTYPES[dtype]
     elements = math.prod(shape)
-    if end - begin != elements * width or not 0 < elements < 1 << 62:
+    if end - begin != elements * width or not 0 <= elements < 1 << 62:
         refuse(f"{what} of shape {shape} and type {dtype} cannot take {end - begin} bytes")
     return shape, word, end
 

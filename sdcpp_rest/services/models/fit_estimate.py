@@ -271,9 +271,6 @@ def _needs(load: _Load, is_gpu: bool) -> Needs:
     weights: dict[Part, int] = dict.fromkeys(fit.PARTS, 0)
     for role, file in load.files.items():
         default = _PART_OF_ROLE.get(role, "diffusion_model")
-        if file.format == "torch":
-            weights[default] += file.size_bytes
-            continue
         tensors = _without_encoder(file.tensors) if options.vae_decode_only else file.tensors
         for part, count in fit.weight_bytes(tensors, file.tensor_types, default, wanted, rules).items():
             weights[part] += count
@@ -384,9 +381,7 @@ def _gaps(load: _Load) -> list[str]:
     """Sentences about what the estimate does not know."""
     model = load.model
     said = list(model.warnings)
-    if model.format == "torch":
-        said.append("A torch file is not looked into: its size stands for its weights, and its family is not known.")
-    elif model.contents not in ("picture model", "unknown"):
+    if model.contents not in ("picture model", "unknown"):
         said.append(f"This file is of the kind '{model.contents}' and draws no pictures by itself.")
     architecture = model.architecture
     if architecture is not None:

@@ -6,9 +6,9 @@ Everything that is known to end the library's process while it loads, and is dec
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
-from sdcpp_rest.core import family_needs, fit, quantization
+from sdcpp_rest.core import component_fit, family_needs, family_signs, fit, quantization
 from sdcpp_rest.core.architectures import Architecture, Contents
 from sdcpp_rest.core.catalog import ModelFile
 from sdcpp_rest.core.component_forms import form_of
@@ -17,7 +17,7 @@ from sdcpp_rest.core.load_spec import FileRef, LoadOptions, LoadSpec
 from sdcpp_rest.core.quantization import WeightType
 from sdcpp_rest.errors import InvalidRequest
 from sdcpp_rest.services.model_headers import autoencoders
-from sdcpp_rest.services.model_headers.inspection import Inspection, NotAModel, inspect_file
+from sdcpp_rest.services.model_headers.inspection import Inspection, NotAModel, check_format, inspect_file
 from sdcpp_rest.services.models.load_options import check_options
 
 _MAX_EMBEDDING_BYTES = 16 << 20
@@ -39,22 +39,19 @@ def check_loadable(spec: LoadSpec) -> list[str]:
     Raises InvalidRequest (NotAModel where a file is at fault), naming the field, the value and what is allowed.
     """
     check_options(spec.options)
-    main = inspect_file(spec.model.path)
-    components = {role: inspect_file(file.path) for role, file in spec.components.items()}
+    main = check_format(inspect_file(spec.model.path))
+    components = {role: _inspect_component(role, file) for role, file in spec.components.items()}
     warnings = [f"{spec.model.name}: {text}" for text in main.warnings]
     _check_main(spec.model, main)
-    for role, inspected in components.items():
-        _check_component(role, spec.components[role], inspected)
-    _check_lora_mode(spec, [main, *components.values()])
-    _check_encoder(spec)
     architecture = main.architecture
-    if architecture is None:
-        if main.format == "torch":
-            warnings.append(f"{spec.model.name} is a torch file, which is not looked into before it is loaded.")
-        return warnings
+    assert architecture is not None
+    _check_lora_mode(spec)
+    _check_encoder(spec)
     if (text := flash_attention_warning(spec.options, architecture.name)) is not None:
         warnings.append(text)
     faults = family_needs.structural_faults(architecture, main.tensors)
+    for role, inspected in components.items() if not faults else ():
+        _check_component(architecture, role, spec.components[role], inspected, main)
     if "llm" in components:
         faults += family_needs.language_model_faults(architecture, main.tensors, components["llm"].tensors)
     high_noise = components.get("high_noise_diffusion_model")
@@ -155,22 +152,39 @@ def _idle_components(spec: LoadSpec, architecture: Architecture, components: Map
         yield f"llm_vision: {name} is a language model without a vision part: it cannot look at pictures."
 
 
-def _check_main(file: FileRef, inspected: Inspection) -> None:
-    if inspected.contents in ("picture model", "unknown"):
+def _check_main(file: FileRef, inspected: Inspection, field: str = "model_name") -> None:
+    """A file that is not known never reaches the library: the model that is loaded would have been freed for it."""
+    if inspected.architecture is not None:
         return
-    what = _ARTICLE.get(inspected.contents, f"a {inspected.contents}")
-    raise NotAModel(f"{file.name} is {what}, not a model that draws pictures", field="model_name", value=file.name)
+    if inspected.contents in ("picture model", "unknown"):
+        what = family_signs.describe_unknown(inspected.tensors) or (
+            "is not recognised by its tensors as a model of a family that can be loaded (GET /architectures lists them)"
+        )
+    else:
+        what = f"is {_ARTICLE.get(inspected.contents, f'a {inspected.contents}')}, not a model that draws pictures"
+    raise NotAModel(f"{file.name} {what}", field=field, value=file.name)
 
 
-def _check_component(role: str, file: FileRef, inspected: Inspection) -> None:
+def _inspect_component(role: str, file: FileRef) -> Inspection:
+    inspected = inspect_file(file.path)
+    try:
+        return check_format(inspected)
+    except NotAModel as error:
+        raise NotAModel(f"{role}: {error.message}", field=role, value=file.name) from None
+
+
+def _check_component(family: Architecture, role: str, file: FileRef, inspected: Inspection, main: Inspection) -> None:
     if role == "high_noise_diffusion_model":
-        _check_main(file, inspected)
-    elif role == "photo_maker":
-        if inspected.format != "torch" and inspected.contents != "PhotoMaker":
-            raise NotAModel(f"{role}: {file.name} is no PhotoMaker model", field=role, value=file.name)
+        _check_main(file, inspected, role)
+    elif role == "photo_maker" and inspected.contents != "PhotoMaker":
+        raise NotAModel(f"{role}: {file.name} is no PhotoMaker model", field=role, value=file.name)
     elif inspected.contents in _NEVER_A_COMPONENT:
         what = _ARTICLE.get(inspected.contents, f"a {inspected.contents}")
         raise NotAModel(f"{role}: {file.name} is {what} and cannot be used as '{role}'", field=role, value=file.name)
+    else:
+        fault = component_fit.component_fault(family, role, inspected.tensors, inspected.contents, main.tensors)
+        if fault is not None:
+            raise NotAModel(f"{role}: {file.name} {fault}", field=role, value=file.name)
 
 
 def _check_encoder(spec: LoadSpec) -> None:
@@ -187,32 +201,41 @@ def _check_encoder(spec: LoadSpec) -> None:
         )
 
 
-def embedding_fault(file: ModelFile) -> str | None:
-    """A sentence on why ``file`` cannot be used as an embedding; ``None`` when it can.
+def embedding_fault(file: ModelFile, family: Architecture | None = None) -> str | None:
+    """A sentence on why ``file`` cannot be used as an embedding of a model of ``family``; ``None`` when it can.
 
     The library reads anything it is given for one: another model takes it half a minute, and turns the picture black.
     """
     if file.size_bytes > _MAX_EMBEDDING_BYTES:
         return f"{file.name} is too large for an embedding"
     try:
-        inspected = inspect_file(file.path)
+        inspected = check_format(inspect_file(file.path))
     except NotAModel as error:
         return error.message
-    # Torch files are not looked into; most old embeddings are some.
-    if inspected.format == "torch" or inspected.contents == "embedding":
-        return None
-    return f"{file.name} is no embedding"
+    if inspected.contents != "embedding":
+        return f"{file.name} is no embedding"
+    fault = component_fit.embedding_fault(family, inspected.tensors) if family else None
+    return f"{file.name} {fault}" if fault else None
 
 
-def _check_lora_mode(spec: LoadSpec, files: Iterable[Inspection]) -> None:
+def quantized_file(spec: LoadSpec) -> str | None:
+    """The name of a file of ``spec`` (or the option) that makes some of the weights quantized ones; ``None`` where all
+    are floats. Raises NotAModel."""
     options = spec.options
-    if options.lora_apply_mode != "immediately":
-        return
-    asked = quantization.weight_type("options.weight_type", options.weight_type)
     rules = quantization.tensor_type_rules("options.tensor_type_rules", options.tensor_type_rules)
-    quantized = any(entry.is_quantized for _, entry in rules)
-    quantized |= asked.is_quantized if asked else any(file.is_quantized for file in files)
-    if quantized:
+    if any(entry.is_quantized for _, entry in rules):
+        return "options.tensor_type_rules"
+    asked = quantization.weight_type("options.weight_type", options.weight_type)
+    if asked is not None:
+        return "options.weight_type" if asked.is_quantized else None
+    for file in (spec.model, *spec.components.values()):
+        if inspect_file(file.path).is_quantized:
+            return file.name
+    return None
+
+
+def _check_lora_mode(spec: LoadSpec) -> None:
+    if spec.options.lora_apply_mode == "immediately" and quantized_file(spec) is not None:
         raise InvalidRequest(
             "options.lora_apply_mode: 'immediately' does not work with quantized weights; use 'auto' or 'at_runtime'",
             field="options.lora_apply_mode",

@@ -26,9 +26,10 @@ from sdcpp_rest.services.model_headers.inspection import Inspection
 from sdcpp_rest.services.models.load_checks import check_loadable, embedding_fault
 from sdcpp_rest.services.models.load_options import load_options
 from sdcpp_rest.services.models.model_library import ModelLibrary, Sentences
-from sdcpp_rest.services.models.model_names import check_name, nearest_names
+from sdcpp_rest.services.models.model_names import nearest_names
 
 _MAX_EMBEDDINGS = 1_000
+_NOT_IN_TAGS = frozenset(":<>")
 
 
 class LoadRequest(Frozen):
@@ -82,6 +83,9 @@ def resolve_loras(library: ModelLibrary, prompt: str) -> tuple[LoraUse, ...]:
         except ModelNotFound as error:
             nearest = error.detail.get("nearest", [])
             hint = f"; did you mean {', '.join(nearest)}?" if nearest else ""
+            unsayable = [name for name in nearest if _NOT_IN_TAGS & set(name)]
+            if unsayable:
+                hint = f"; a tag cannot hold the ':', '<' or '>' of {', '.join(unsayable)}: rename the file"
             raise InvalidRequest(
                 f"prompt: there is no LoRA named {tag.name!r}{hint}",
                 field="prompt",
@@ -180,7 +184,7 @@ def _embeddings(
         if len(chosen) == _MAX_EMBEDDINGS:
             warnings.append(f"Only the first {_MAX_EMBEDDINGS} embeddings are loaded.")
             break
-        fault = embedding_fault(file)
+        fault = embedding_fault(file, family)
         if fault is not None and request.embeddings is not None:
             raise InvalidRequest(f"embeddings: {fault}", field="embeddings", value=file.name)
         if fault is None:
@@ -202,11 +206,11 @@ def _find_component(library: ModelLibrary, role: Component, name: str) -> ModelF
 
 def _find_as(library: ModelLibrary, field: str, kind: ModelType, name: str) -> ModelFile:
     """`find`, blaming ``field``."""
-    check_name(name, field)
     try:
         return library.find(kind, name)
     except InvalidRequest as error:
-        raise InvalidRequest(f"{field}: {error.message}", **{**error.detail, "field": field}) from None
+        text = error.message.removeprefix("model_name: ")
+        raise InvalidRequest(f"{field}: {text}", **{**error.detail, "field": field}) from None
 
 
 def _preset_options(file: ModelFile, main: Inspection, components: Iterable[str]) -> Mapping[str, Any]:

@@ -26,7 +26,7 @@ from sdcpp_rest.core.quantization import WeightType
 from sdcpp_rest.engine.conversion_input import merged_path_of
 from sdcpp_rest.errors import Conflict, InvalidRequest, JobNotFound, ModelNotFound
 from sdcpp_rest.services.jobs.job_queue import JobQueue
-from sdcpp_rest.services.model_headers.inspection import Inspection, inspect_file
+from sdcpp_rest.services.model_headers.inspection import Inspection, check_format, inspect_file
 from sdcpp_rest.services.models.model_library import ModelLibrary
 from sdcpp_rest.services.models.split_models import inspect_split
 
@@ -80,7 +80,7 @@ class Conversions:
         quantization.tensor_type_rules("tensor_type_rules", asked.tensor_type_rules)
         file = self._find("input_path", asked.input_path, _INPUT_TYPES)
         vae = self._find("vae_path", asked.vae_path, ("vae", "taesd")) if asked.vae_path else None
-        inspected = inspect_split(file.parts) if file.parts else inspect_file(file.path)
+        inspected = check_format(inspect_split(file.parts) if file.parts else inspect_file(file.path))
         if kind is None:
             _check_merge(asked, file)
         target = self._target(asked, file, kind)
@@ -90,7 +90,9 @@ class Conversions:
         if kind is None:
             expected = file.size_bytes
         else:
-            expected = _expected_size(inspected, kind) + (_expected_size(inspect_file(vae.path), kind) if vae else 0)
+            expected = _expected_size(inspected, kind) + (
+                _expected_size(check_format(inspect_file(vae.path)), kind) if vae else 0
+            )
             warnings = [*warnings, *_memory_warnings(expected)]
         merged_first = file.size_bytes if file.parts and kind is not None else 0
         _check_disk(target, expected + merged_first)

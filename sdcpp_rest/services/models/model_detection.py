@@ -233,11 +233,7 @@ def _types_of(role: str) -> tuple[ModelType, ...]:
 
 
 def _why_unknown(file: ModelFile, inspected: Inspection) -> list[str]:
-    if inspected.format == "torch":
-        return [f"{file.name} is a torch file, which is not looked into before it is loaded."]
-    is_unet = any("input_blocks." in name or "down_blocks." in name for name in inspected.tensors)
-    if inspected.contents == "unknown" and is_unet:
-        return [
-            f"{file.name} is a UNet without its text encoder; the library knows such models only as whole checkpoints."
-        ]
+    what = family_signs.describe_unknown(inspected.tensors) if inspected.contents == "unknown" else None
+    if what is not None:
+        return [f"{file.name} {what}."]
     return list(inspected.warnings)

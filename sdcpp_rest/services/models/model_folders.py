@@ -1,5 +1,5 @@
-"""Finds model files: walks one type folder, follows links only inside the allowed roots, sees the parts of a split
-model as one, notices changes.
+"""Finds model files: walks one type folder, follows links as far as it may, sees the parts of a split model as one,
+notices changes.
 
 Knows nothing of what is in the files.
 """
@@ -10,6 +10,7 @@ import json
 import logging
 import os
 import time
+from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,13 +23,16 @@ log = logging.getLogger(__name__)
 
 _SETTLED_SECONDS = 2.0
 _MAX_DEPTH = 16
+_MAX_FOLDERS = 10_000
+_LEADS_OUT = "is a link out of the model folders, and paths.follow_links is off"
 _MAX_INDEX_BYTES = 16 << 20
 
 
 @dataclass
 class TypeFolder:
-    """One type folder of one root, and what the last scan of it saw. ``incomplete`` maps the name of a split model that
-    lacks parts to a sentence about it."""
+    """One type folder of one root, and what the last scan of it saw. ``incomplete`` maps the name of what is not listed
+    (a split model that lacks parts, a link, a name that no list can show) to a sentence about it. ``follows_links``:
+    also those that lead out of the ``allowed`` roots."""
 
     path: Path
     allowed: tuple[Path, ...]
@@ -37,6 +41,7 @@ class TypeFolder:
     seen: dict[str, int] = field(default_factory=dict)
     incomplete: dict[str, str] = field(default_factory=dict)
     is_settled: bool = False
+    follows_links: bool = False
 
 
 def model_type_named(name: str, value: str) -> ModelType:
@@ -73,7 +78,7 @@ def scan(folder: TypeFolder) -> None:
     incomplete: dict[str, str] = {}
     folder.seen = {}
     newest = 0
-    for prefix, found in _walk(folder):
+    for prefix, found in _walk(folder, incomplete):
         split = _split_models(found, incomplete, prefix)
         in_parts = {part for _, parts in split.values() for part in parts}
         for name, one in found.items():
@@ -113,18 +118,23 @@ def _model_file(folder: TypeFolder, name: str, path: str, parts: tuple[_Found, .
     )
 
 
-def _walk(folder: TypeFolder) -> Iterator[tuple[str, dict[str, _Found]]]:
-    """Each folder below: its prefix in the names of models, and its files by name."""
-    pending = [(folder.path, "", 0)]
+def _walk(folder: TypeFolder, left_out: dict[str, str]) -> Iterator[tuple[str, dict[str, _Found]]]:
+    """Each folder below: its prefix in the names of models, and its files by name; says in ``left_out`` what it leaves
+    out."""
+    # The nearest first: a folder that is reached in two ways gets the shorter name.
+    pending = deque([(folder.path, "", 0)])
     visited: set[Path] = set()
     while pending:
-        path, prefix, depth = pending.pop()
+        path, prefix, depth = pending.popleft()
         try:
             real = path.resolve()
             if real in visited or depth > _MAX_DEPTH:
                 continue
-            if not _is_allowed(real, folder.allowed):
-                log.warning("%s leads out of the model folders and is left out", path)
+            if len(visited) >= _MAX_FOLDERS:
+                left_out[prefix] = f"{path} is not listed: there are more than {_MAX_FOLDERS} folders"
+                continue
+            if not _may_enter(real, folder):
+                left_out[prefix.rstrip("/")] = f"{path} is not listed: it {_LEADS_OUT}"
                 continue
             visited.add(real)
             folder.seen[str(path)] = os.stat(path).st_mtime_ns
@@ -133,7 +143,12 @@ def _walk(folder: TypeFolder) -> Iterator[tuple[str, dict[str, _Found]]]:
             continue
         found: dict[str, _Found] = {}
         for entry in entries:
-            if entry.name.startswith(".") or not _is_text(entry.name):
+            if entry.name.startswith("."):
+                continue
+            if not _can_be_shown(entry.name):
+                if os.path.splitext(entry.name)[1].lower() in EXTENSIONS:
+                    shown = ascii(entry.name)
+                    left_out[prefix + shown] = f"{prefix}{shown} is not listed: its name holds what no list can show"
                 continue
             try:
                 if entry.is_dir():
@@ -143,8 +158,8 @@ def _walk(folder: TypeFolder) -> Iterator[tuple[str, dict[str, _Found]]]:
                 is_index = entry.name.lower().endswith(INDEX_ENDING)
                 if (extension not in EXTENSIONS and not is_index) or not entry.is_file():
                     continue
-                if entry.is_symlink() and not _is_allowed(Path(entry.path).resolve(), folder.allowed):
-                    log.warning("%s leads out of the model folders and is left out", entry.path)
+                if entry.is_symlink() and not _may_enter(Path(entry.path).resolve(), folder):
+                    left_out[prefix + entry.name] = f"{entry.path} is not listed: it {_LEADS_OUT}"
                     continue
                 found[entry.name] = _Found(entry.path, extension, entry.stat())
             except (OSError, RuntimeError):
@@ -198,14 +213,14 @@ def _parts_of_index(index: _Found) -> list[str]:
     return sorted(listed)
 
 
-def _is_allowed(path: Path, roots: tuple[Path, ...]) -> bool:
-    return any(not is_outside(path, root) for root in roots)
+def _may_enter(path: Path, folder: TypeFolder) -> bool:
+    return folder.follows_links or any(not is_outside(path, root) for root in folder.allowed)
 
 
-def _is_text(name: str) -> bool:
-    """Whether a file name can be written as JSON and as a log line."""
+def _can_be_shown(name: str) -> bool:
+    """Whether a file name can be written as JSON, as a log line, and in a URL's path, where no line may end."""
     try:
         name.encode("utf-8")
     except UnicodeEncodeError:
         return False
-    return True
+    return not any(letter < " " or letter == "\x7f" or letter in "\x85\u2028\u2029" for letter in name)

@@ -1,7 +1,7 @@
 """Lists model files and finds them by name, with what their sidecars say.
 
-Two roots: the user's models folder and the read-only demo folder; nothing outside them is ever named or opened. It
-must not know the engine, nor who asks.
+Two roots: the user's models folder and the read-only demo folder; nothing outside them is ever named or opened, except
+behind links that lie in them. It must not know the engine, nor who asks.
 """
 
 from __future__ import annotations
@@ -54,10 +54,13 @@ class ModelLibrary:
         type_folders: Mapping[ModelType, str] | Mapping[str, str] | None = None,
         demo_root: Path | None = None,
         known_sums: Callable[[], KnownSums] | None = None,
+        *,
+        follow_links: bool = True,
     ) -> None:
         """``type_folders`` maps a model type to its folder below ``models_dir`` (or to an absolute folder of its own);
         types that it leaves out keep their default folder. Folders need not exist. ``known_sums`` tells the SHA-256
-        sums that have been computed: files are found by them too."""
+        sums that have been computed: files are found by them too. ``follow_links``: also those that lead out of the
+        folders, which whoever owns the machine has made."""
         self._models_dir = Path(models_dir).resolve()
         folders: dict[ModelType, str] = {**TYPE_FOLDERS}
         for given, renamed in (type_folders or {}).items():
@@ -67,18 +70,19 @@ class ModelLibrary:
         own = {kind: Path(os.path.abspath(self._models_dir / name)) for kind, name in folders.items()}
         allowed = {
             self._models_dir,
-            *(folder.resolve() for folder in own.values() if is_outside(folder, self._models_dir)),
+            *(folder.resolve() for folder in own.values() if follow_links or is_outside(folder, self._models_dir)),
         }
         roots = tuple(sorted(allowed))
         demo = demo_root.resolve() if demo_root is not None else None
         self._lock = threading.Lock()
         self._known_sums = known_sums
+        self._follow_links = follow_links
         self._shelves: dict[ModelType, Shelf] = {}
         self.revision = 0
         """Another number whenever `list` has found something changed."""
         self._folders: dict[ModelType, list[TypeFolder]] = {}
         for kind, folder in own.items():
-            self._folders[kind] = [TypeFolder(folder, roots, kind)]
+            self._folders[kind] = [TypeFolder(folder, roots, kind, follows_links=follow_links)]
             if demo is not None:
                 self._folders[kind].append(TypeFolder(demo / TYPE_FOLDERS[kind], (demo,), kind))
         self._sidecars: dict[tuple[str, int, int], tuple[Sidecar | None, str | None]] = {}
@@ -139,8 +143,12 @@ class ModelLibrary:
         files.
         """
         kind = model_type_named("model_type", type)
-        wanted = check_name(name)
         shelf = self._shelf(kind)
+        # A name that a list shows means its file, also one that would not be a good name to give.
+        exactly = shelf.find_exactly(name)
+        if exactly is not None:
+            return self._fresh(exactly)
+        wanted = check_name(name)
         found = shelf.find(wanted) or self._with_sum(shelf, wanted)
         if len(found) == 1:
             return self._fresh(found[0])
@@ -206,7 +214,9 @@ class ModelLibrary:
     def find_below_models_dir(self, name: str) -> ModelFile | None:
         """A model file by its path below the models folder, wherever it lies there."""
         wanted = check_name(name)
-        path = Path(os.path.realpath(self._models_dir / wanted))
+        path = self._models_dir / wanted
+        if not self._follow_links:
+            path = Path(os.path.realpath(path))
         if is_outside(path, self._models_dir) or path.suffix.lower() not in EXTENSIONS or not path.is_file():
             return None
         status = path.stat()

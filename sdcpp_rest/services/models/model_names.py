@@ -25,6 +25,11 @@ class Shelf:
         self.files: list[ModelFile] = sorted(files, key=lambda file: (file.name.casefold(), file.name))
         self._indexes: dict[int, dict[str, list[ModelFile]]] = {}
 
+    def find_exactly(self, name: str) -> ModelFile | None:
+        """The file whose whole name is ``name``, letter by letter."""
+        found = self._index(0, _whole, is_folded=False).get(name)
+        return found[0] if found else None
+
     def find(self, wanted: str) -> list[ModelFile]:
         """The files that ``wanted`` means: the strictest reading that fits any decides. Empty when none does."""
         folded = wanted.casefold()

@@ -22,6 +22,8 @@ from sdcpp_rest.services.dispatch.upscaler_slot import UpscalerSlot, check_upsca
 from sdcpp_rest.services.model_headers import autoencoders
 from sdcpp_rest.services.model_headers.inspection import NotAModel
 from sdcpp_rest.services.models.fit_estimate import memory_needed
+from sdcpp_rest.services.models.load_checks import embedding_fault
+from sdcpp_rest.services.models.lora_checks import with_loras
 from sdcpp_rest.services.models.model_library import ModelLibrary
 from sdcpp_rest.services.submission import photo_maker
 from sdcpp_rest.services.submission.submission_checks import (
@@ -84,7 +86,11 @@ class PictureChecks:
         family = architectures.architecture_named(spec.architecture)
         if family is not None and not family.makes_images:
             raise InvalidRequest(f"{spec.model.name} ({family.name}) makes videos, not pictures")
-        warnings = [*_wording_warnings(params, spec), *wording_notes(params, family)]
+        warnings = [
+            *_wording_warnings(params, spec),
+            *wording_notes(params, family),
+            *self._missing_embeddings(params, spec, family),
+        ]
         images = self._references(family, images, warnings)
         self._check_control(params, spec, family, images, warnings)
         params = self._with_face(params, spec, images, embedding_name, warnings)
@@ -94,6 +100,7 @@ class PictureChecks:
         if "init_image" in images and int(params.steps * params.strength) < 1 and not params.custom_sigmas:
             warnings.append("steps x strength is less than one step: the picture will be flat, or as it was.")
         self._check_work(params)
+        spec = with_loras(spec, params.loras, warnings)
         if _reads_pictures(params, images):
             spec = autoencoders.with_encoder(spec, warnings)
         self._check_memory(params, spec, warnings)
@@ -128,6 +135,20 @@ class PictureChecks:
             raise InvalidRequest(text, field="hires_scale" if params.hires else "width", value=needed, allowed=memory)
         if needed > memory:
             warnings.append(f"{text}.")
+
+    def _missing_embeddings(self, params: ImageParams, spec: LoadSpec, family: Architecture | None) -> list[str]:
+        """About embeddings that the prompt names and that were not loaded with the model."""
+        if family is None or family.is_flow:
+            return []
+        text = f"{params.prompt}\n{params.negative_prompt}".casefold()
+        loaded = {file.path for file in spec.embeddings}
+        found = []
+        for file in self._library.files("embedding"):
+            stem = re.escape(file.name.rpartition("/")[2].rpartition(".")[0].casefold())
+            if file.path not in loaded and re.search(rf"(?<!\w){stem}(?!\w)", text):
+                why = embedding_fault(file, family) or f"{file.name} was not loaded with {spec.model.name}"
+                found.append(f"{why}; its name in the prompt is read as words.")
+        return found
 
     # --- pictures besides the prompt --------------------------------------------------------------------------------
 

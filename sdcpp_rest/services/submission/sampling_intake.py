@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from sdcpp_rest.config import LimitsConfig
-from sdcpp_rest.core import architectures
+from sdcpp_rest.core import architectures, prompts
 from sdcpp_rest.core.load_spec import LoadSpec
 from sdcpp_rest.core.params import SamplingParams
 from sdcpp_rest.engine.protocol import Ready
@@ -65,6 +65,7 @@ class SamplingIntake:
     def _warnings(self, params: SamplingParams, spec: LoadSpec) -> list[str]:
         family = architectures.architecture_named(spec.architecture)
         found = [
+            *prompts.tag_warnings(params.prompt, params.negative_prompt),
             self.library.size_warning(spec, params.width, params.height),
             architectures.scheduler_warning(family, params.scheduler) if family else None,
             checks.one_step_warning(params.scheduler, params.steps) if not params.custom_sigmas else None,

@@ -23,6 +23,7 @@ from sdcpp_rest.services.model_headers import autoencoders
 from sdcpp_rest.services.model_headers.inspection import NotAModel
 from sdcpp_rest.services.models.architecture_presets import preset_of
 from sdcpp_rest.services.models.fit_estimate import memory_needed
+from sdcpp_rest.services.models.lora_checks import with_loras
 from sdcpp_rest.services.submission.submission_checks import (
     cache_warnings,
     check_names,
@@ -102,6 +103,7 @@ def check_video(
     family = architectures.architecture_named(spec.architecture)
     warnings += [*_without_effect(params, spec, preset, asked), *cache_warnings(params, family)]
     warnings += wording_notes(params, family)
+    spec = with_loras(spec, params.loras, warnings)
     if images or (preset is not None and preset.id in _ALWAYS_READ):
         spec = autoencoders.with_encoder(spec, warnings)
     if memory is not None and params.width * params.height * params.frame_count > _USUAL_PIXELS:

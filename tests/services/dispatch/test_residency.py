@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 from sdcpp_rest.core.events import ModelLoaded, ModelUnloaded
 from sdcpp_rest.core.load_spec import FileRef, LoadSpec, UpscalerSpec
-from sdcpp_rest.core.params import UpscaleParams
+from sdcpp_rest.core.params import ImageParams, LoraUse, UpscaleParams
+from sdcpp_rest.runtime import DEMO_ROOT
 from sdcpp_rest.services.models.load_specs import LoadRequest
 from tests.services.conftest import House
 
@@ -71,3 +73,49 @@ def test_an_upscaler_that_was_replaced_is_not_given_to_the_engine(house: House, 
     failed = house.finished(job.id)
     assert (failed.status, failed.error_code) == ("failed", "load_failed")
     assert "up.safetensors is not a model file" in (failed.error or "")
+
+
+def test_a_model_whose_file_was_replaced_is_loaded_anew(house: House) -> None:
+    folder = house.runtime.models.library.folders()["diffusion"]
+    folder.mkdir(parents=True, exist_ok=True)
+    for suffix in (".gguf", ".json"):
+        shutil.copy((DEMO_ROOT / "diffusion_models/demo_dit_q8_0").with_suffix(suffix), folder / f"mine{suffix}")
+    request = LoadRequest(model_name="mine.gguf")
+    house.runtime.models.slot.load(request)
+    house.mailbox.drain()
+    house.runtime.models.slot.load(request)
+    assert house.draw().status == "completed"
+    assert loads(house) == []
+    replace_by_a_copy(folder / "mine.gguf")
+    assert house.draw().status == "completed"
+    assert loads(house) == ["unloaded", "loaded"]
+    replace_by_a_copy(folder / "mine.gguf")
+    house.runtime.models.slot.load(request)
+    assert loads(house) == ["unloaded", "loaded"]
+
+
+def replace_by_a_copy(path: Path) -> None:
+    new = path.with_suffix(".new")
+    shutil.copy(path, new)
+    new.replace(path)
+
+
+def test_what_one_job_merged_into_the_weights_does_not_reach_the_next(house: House, tmp_path: Path) -> None:
+    spec = choose(house)
+    merging = spec.model_copy(update={"options": spec.options.model_copy(update={"lora_apply_mode": "immediately"})})
+    lora = LoraUse(name="a.safetensors", path=str(tmp_path / "a.safetensors"), weight=1.0)
+
+    def draw(*loras: LoraUse) -> list[str]:
+        params = ImageParams(prompt="a", width=64, height=64, steps=1, loras=loras)
+        job, _ = house.runtime.submission.entry.enter("txt2img", params, images={}, size=(64, 64), spec=merging)
+        assert house.finished(job.id).status == "completed"
+        return loads(house)
+
+    house.runtime.models.slot.select(merging).result()
+    loads(house)
+    assert draw(lora) == []
+    assert draw(lora) == []
+    assert draw() == ["unloaded", "loaded"]
+    assert draw() == []
+    assert draw(lora) == []
+    assert draw(lora.model_copy(update={"weight": 0.5})) == ["unloaded", "loaded"]

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from sdcpp_rest.core import family_signs
 from sdcpp_rest.core.load_spec import FileRef, LoadOptions, LoadSpec, ModelKind
 from sdcpp_rest.errors import InvalidRequest
 from sdcpp_rest.services.model_headers import inspection
@@ -21,6 +22,7 @@ from sdcpp_rest.services.model_headers.inspection import NotAModel, inspect_file
 from sdcpp_rest.services.models.load_checks import check_loadable
 from tests import model_files
 from tests.model_files import gguf_bytes, gguf_text, raw_safetensors, reversed_shapes, safetensors_bytes, write
+from tests.torch_files import legacy_bytes, torch_bytes
 
 ONE = {"a.weight": (32, 2)}
 ENTRY = {"dtype": "F32", "shape": [4], "data_offsets": [0, 16]}
@@ -86,13 +88,11 @@ def test_a_real_vocabulary_is_skipped_quickly(tmp_path: Path) -> None:
     assert inspected.metadata["z"] == 1
 
 
-def test_torch_files_are_passed_on_unread(tmp_path: Path) -> None:
-    for name, content in (
-        ("a.pth", b"PK\x03\x04" + bytes(50)),
-        ("b.ckpt", b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."),
-    ):
+def test_torch_files_are_looked_into_like_all_others(tmp_path: Path) -> None:
+    shapes = reversed_shapes(model_files.VAE)
+    for name, content in (("a.pth", torch_bytes(shapes)), ("b.ckpt", legacy_bytes(shapes))):
         inspected = inspect_file(write(tmp_path / name, content))
-        assert (inspected.format, inspected.tensor_count) == ("torch", 0)
+        assert (inspected.format, inspected.contents, inspected.tensors) == ("torch", "VAE", model_files.VAE)
 
 
 def test_answers_are_remembered_until_the_file_changes(tmp_path: Path) -> None:
@@ -165,7 +165,7 @@ BAD_FILES: dict[str, tuple[bytes, str]] = {
     "safetensors shape negative": (raw_safetensors({"a": {**ENTRY, "shape": [-4]}}), "shape"),
     "safetensors shape true": (raw_safetensors({"a": {**ENTRY, "shape": [True]}}), "shape"),
     "safetensors shape float": (raw_safetensors({"a": {**ENTRY, "shape": [4.0]}}), "shape"),
-    "safetensors shape zero": (raw_safetensors({"a": {**ENTRY, "shape": [0], "data_offsets": [0, 0]}}), "cannot take"),
+    "safetensors shape zero": (raw_safetensors({"a": {**ENTRY, "shape": [0], "data_offsets": [0, 0]}}), "no tensors"),
     "safetensors six dimensions": (raw_safetensors({"a": {**ENTRY, "shape": [1, 1, 1, 1, 1, 4]}}), "6 dimensions"),
     "safetensors offsets swapped": (raw_safetensors({"a": {**ENTRY, "data_offsets": [16, 0]}}), "cannot take"),
     "safetensors one offset": (raw_safetensors({"a": {**ENTRY, "data_offsets": [16]}}), "data_offsets"),
@@ -439,8 +439,81 @@ def test_a_controlnet_on_a_tiny_unet_is_refused_and_elsewhere_warned_of(spec_of:
     assert any("ControlNet" in warning for warning in check_loadable(ovis))
 
 
-def test_what_is_not_recognised_is_left_to_the_library(spec_of: Refs, tmp_path: Path) -> None:
-    assert "not recognised" in check_loadable(spec_of({"something.weight": (8, 8)}))[0]
-    path = write(tmp_path / "old.ckpt", b"PK\x03\x04" + bytes(60))
-    spec = LoadSpec(model=FileRef(name="old.ckpt", path=str(path)), kind="checkpoint")
-    assert "torch file" in check_loadable(spec)[0]
+@pytest.mark.parametrize(
+    ("tensors", "words"),
+    [
+        ({"something.weight": (8, 8)}, "not recognised"),
+        ({"single_transformer_blocks.0.attn.to_q.weight": (8, 8)}, "Flux in diffusers' form"),
+        ({"transformer_blocks.0.attn.add_q_proj.weight": (8, 8)}, "SD3 or the like"),
+        ({"down_blocks.0.resnets.0.conv1.weight": (3, 3, 8, 8)}, "UNet in diffusers' form"),
+        ({"input_blocks.0.0.weight": (3, 3, 4, 8)}, "UNet without its text encoder"),
+        ({"txt_in.individual_token_refiner.blocks.0.norm1.weight": (8,), **model_files.FLUX}, "HunyuanVideo"),
+        ({"caption_projection.linear_1.weight": (8, 8)}, "PixArt"),
+        (model_files.LORA, "is a LoRA"),
+        (model_files.LLM, "is a language model"),
+        (model_files.T5, "is a T5 text encoder"),
+    ],
+)
+def test_what_is_not_known_never_reaches_the_library(spec_of: Refs, tensors: dict[str, Any], words: str) -> None:
+    with pytest.raises(NotAModel, match=words) as refused:
+        check_loadable(spec_of(tensors))
+    assert refused.value.detail["field"] == "model_name"
+
+
+def test_a_torch_file_is_judged_by_what_is_in_it(tmp_path: Path) -> None:
+    for tensors, words in ((model_files.KOHYA_LORA, "is a LoRA"), (model_files.LLM, "is a language model")):
+        path = write(tmp_path / "old.ckpt", torch_bytes(reversed_shapes(tensors)))
+        with pytest.raises(NotAModel, match=words):
+            check_loadable(LoadSpec(model=FileRef(name="old.ckpt", path=str(path)), kind="checkpoint"))
+    path = write(tmp_path / "old.ckpt", torch_bytes(reversed_shapes(model_files.unet()), wrapper="state_dict"))
+    assert check_loadable(LoadSpec(model=FileRef(name="old.ckpt", path=str(path)), kind="checkpoint")) == []
+
+
+def test_a_prefix_of_its_own_is_loaded_as_a_checkpoint() -> None:
+    for prefix in ("diffusion_model.", "transformer."):
+        tensors = {prefix + name: shape for name, shape in model_files.FLUX.items()}
+        assert family_signs.natural_kind(tensors) == "checkpoint"
+        found = family_signs.detect({**tensors, prefix + "img_in.weight": (384, 128)})
+        assert found is not None
+        assert found.id == "flux_fill"
+
+
+def typed(tensors: dict[str, tuple[str, list[int], int]]) -> bytes:
+    """A safetensors file of {name: (dtype, shape in torch order, bytes)}."""
+    header, at = {}, 0
+    for name, (dtype, shape, count) in tensors.items():
+        header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [at, at + count]}
+        at += count
+    return raw_safetensors(header, at)
+
+
+SCALED = {"img_in.weight": ("F8_E4M3", [128, 64], 8192), "img_in.scale_weight": ("F32", [], 4)}
+PACKED = {"img_in.weight": ("I8", [128, 64], 8192), "img_in.weight_scale": ("F32", [128], 512)}
+
+
+@pytest.mark.parametrize(("tensors", "format"), [(SCALED, "scaled FP8"), (PACKED, "8-bit numbers with scales")])
+def test_numbers_without_their_scales_never_reach_the_library(
+    tmp_path: Path, spec_of: Refs, tensors: dict[str, tuple[str, list[int], int]], format: str
+) -> None:
+    path = write(tmp_path / "scaled.safetensors", typed(tensors))
+    inspected = inspect_file(path)
+    assert inspected.paired_format == format
+    assert "take a file of f16" in inspected.warnings[0]
+    with pytest.raises(NotAModel, match=f"stored as {format}"):
+        check_loadable(LoadSpec(model=FileRef(name="m", path=str(path)), kind="diffusion"))
+    spec = spec_of(model_files.FLUX, vae=model_files.VAE)
+    given = {**spec.components, "t5xxl": FileRef(name="t5", path=str(path))}
+    with pytest.raises(NotAModel, match=r"^t5xxl: scaled\.safetensors is stored as"):
+        check_loadable(spec.model_copy(update={"components": given}))
+
+
+def test_empty_tensors_are_legal(tmp_path: Path) -> None:
+    for name, content in (
+        ("a.safetensors", typed({"a": ("F32", [2], 8), "unused": ("F32", [0], 0), "mark": ("F8_E4M3", [0, 4], 0)})),
+        ("a.pt", torch_bytes({"a": (2,), "unused": (0,)})),
+    ):
+        assert inspect_file(write(tmp_path / name, content)).tensors == {"a": (2,)}
+    with pytest.raises(NotAModel, match="holds an empty tensor"):
+        inspect_file(write(tmp_path / "a.gguf", gguf_bytes({"a": (2,), "unused": (0,)})))
+    with pytest.raises(NotAModel, match="cannot take 4 bytes"):
+        inspect_file(write(tmp_path / "b.safetensors", typed({"a": ("F32", [0], 4)})))

@@ -16,6 +16,7 @@ from sdcpp_rest.services.models.fit_estimate import Ask, Fit, FitEstimates, memo
 from sdcpp_rest.services.models.load_specs import LoadRequest, build_spec
 from sdcpp_rest.services.models.model_library import ModelLibrary
 from tests.model_files import CHROMA, FLUX, LLAMA, VAE, gguf_bytes, reversed_shapes, safetensors_bytes, unet, write
+from tests.torch_files import torch_bytes
 
 MIB = 1 << 20
 GIB = 1 << 30
@@ -171,11 +172,12 @@ def test_what_the_engine_holds_is_free_for_the_next_model(machine: Machine) -> N
     assert machine.of().devices[0].free_bytes == 3 * GIB
 
 
-def test_a_torch_file_counts_with_its_size(machine: Machine, tmp_path: Path) -> None:
-    write(tmp_path / "diffusion_models" / "t.pt", b"PK\x03\x04" + bytes(5 * MIB))
+def test_a_torch_file_counts_as_any_other(machine: Machine, tmp_path: Path) -> None:
+    tensors = {**FLUX, "double_blocks.0.img_mlp.0.weight": (1024, 1024)}
+    write(tmp_path / "diffusion_models" / "t.pt", torch_bytes(reversed_shapes(tensors)))
+    write(tmp_path / "diffusion_models" / "g.gguf", gguf_bytes(tensors, "f32"))
     fit = machine.of("t")
-    assert fit.needs.weights["diffusion_model"] == 5 * MIB + 4
-    assert any("torch" in warning for warning in fit.warnings)
+    assert fit.needs.weights["diffusion_model"] == machine.of("g").needs.weights["diffusion_model"] > 4 * MIB
 
 
 def test_the_usual_size_is_the_sidecars_else_the_familys(machine: Machine, tmp_path: Path) -> None:

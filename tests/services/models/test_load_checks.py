@@ -17,6 +17,7 @@ from sdcpp_rest.services.models.load_specs import LoadRequest, build_spec
 from sdcpp_rest.services.models.model_library import ModelLibrary
 from tests import model_files
 from tests.model_files import gguf_bytes, reversed_shapes, safetensors_bytes, write
+from tests.torch_files import torch_bytes
 from tools.synthetic_models.families import FAMILIES, write_file
 
 DEMO = "demo_dit_q8_0.gguf"
@@ -62,7 +63,8 @@ def test_files_that_are_no_embeddings_are_left_out(library: ModelLibrary, models
     embedding(models_dir, "good.safetensors")
     embedding(models_dir, "page.safetensors", PAGE)
     embedding(models_dir, "lora.safetensors", safetensors_bytes(reversed_shapes(model_files.LORA)))
-    embedding(models_dir, "old.pt", b"PK\x03\x04" + bytes(100))
+    embedding(models_dir, "old.pt", torch_bytes({"*": (2, 768)}, wrapper="string_to_param"))
+    embedding(models_dir, "half.pt", torch_bytes({"*": (2, 768)}, wrapper="string_to_param")[:-30])
     with open(models_dir / "embeddings" / "huge.pt", "wb") as file:
         file.write(b"PK\x03\x04")
         file.truncate(17 << 20)
@@ -106,14 +108,18 @@ def test_photo_maker_is_found_below_the_models_folder(
     assert spec.components["photo_maker"].path == str((models_dir / place).resolve())
 
 
-def test_photo_maker_never_leaves_the_models_folder(library: ModelLibrary, models_dir: Path, tmp_path: Path) -> None:
+def test_photo_maker_never_leaves_the_models_folder(
+    library: ModelLibrary, models_dir: Path, tmp_path: Path, demo_folder: Path
+) -> None:
     outside = write(tmp_path / "outside.safetensors", safetensors_bytes(reversed_shapes(PHOTO_MAKER)))
     (models_dir / "link.safetensors").symlink_to(outside)
     for name in ("../outside.safetensors", str(outside)):
         with pytest.raises((InvalidRequest, ModelNotFound)):
             loaded(library, "sdxl", components={"photo_maker": name})
+    assert loaded(library, "sdxl", components={"photo_maker": "link.safetensors"}).components["photo_maker"]
+    bounded = ModelLibrary(models_dir, {}, demo_folder, follow_links=False)
     with pytest.raises(ModelNotFound):
-        loaded(library, "sdxl", components={"photo_maker": "link.safetensors"})
+        loaded(bounded, "sdxl", components={"photo_maker": "link.safetensors"})
 
 
 def test_photo_maker_is_refused_where_it_would_end_the_engine(library: ModelLibrary, models_dir: Path) -> None:
@@ -147,6 +153,17 @@ def test_presets_fill_in_only_what_the_contract_leaves_open() -> None:
     assert load_options({"qwen_image_zero_cond_t": False}, Sidecar(), preset, []).qwen_image_zero_cond_t is False
 
 
+def test_embeddings_of_another_width_stay_behind_and_are_refused_by_name(
+    library: ModelLibrary, models_dir: Path
+) -> None:
+    embedding(models_dir, "old.safetensors")
+    embedding(models_dir, "wide.safetensors", safetensors_bytes({"clip_l": (2, 768), "clip_g": (2, 1280)}))
+    assert [file.name for file in loaded(library, "sd15").embeddings] == ["old.safetensors"]
+    assert [file.name for file in loaded(library, "sdxl").embeddings] == ["wide.safetensors"]
+    with pytest.raises(InvalidRequest, match=r"embeddings: old\.safetensors is an embedding for SD 1\.x"):
+        loaded(library, "sdxl", embeddings=("old",))
+
+
 def test_flash_attention_that_is_not_followed_is_a_warning(library: ModelLibrary, models_dir: Path) -> None:
     write(models_dir / "diffusion_models/chroma.gguf", gguf_bytes(model_files.CHROMA))
     write(models_dir / "vae/vae.gguf", gguf_bytes(model_files.VAE))
@@ -172,7 +189,7 @@ CONVERTED = {
     "single_blocks.0.norm.key_norm.scale": (256,),
 }
 WHOLE = {**CONVERTED, "img_in.weight": (256, 256), "txt_in.weight": (256, 256)}
-ENCODER = {"encoder.block.0.layer.0.SelfAttention.q.weight": (256, 64), "shared.weight": (256, 64)}
+ENCODER = {"encoder.block.0.layer.0.SelfAttention.q.weight": (4096, 64), "shared.weight": (4096, 64)}
 
 
 @pytest.fixture

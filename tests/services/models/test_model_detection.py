@@ -13,6 +13,7 @@ from sdcpp_rest.services.models.model_detection import Detection, ModelDetection
 from sdcpp_rest.services.models.model_library import ModelLibrary
 from tests import model_files
 from tests.model_files import gguf_bytes, reversed_shapes, safetensors_bytes, write
+from tests.torch_files import torch_bytes
 
 Tensors = Mapping[str, tuple[int, ...]]
 FLUX_DEV = {**model_files.FLUX, "guidance_in.in_layer.weight": (256, 128)}
@@ -147,7 +148,7 @@ def test_a_file_that_draws_nothing_is_told_by_its_contents(detection: ModelDetec
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
-        ("old.ckpt", b"PK\x03\x04" + bytes(64), "torch file"),
+        ("old.ckpt", torch_bytes({"weight": (8, 8)}), "not recognised"),
         ("bare.gguf", gguf_bytes({"input_blocks.0.0.weight": (3, 3, 4, 8)}), "UNet without its text encoder"),
         ("odd.gguf", gguf_bytes({"weight": (8, 8)}), "not recognised"),
     ],

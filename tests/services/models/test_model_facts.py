@@ -9,6 +9,7 @@ from sdcpp_rest.services.model_headers.inspection import NotAModel
 from sdcpp_rest.services.models.model_facts import MAX_ENTRIES, facts_of
 from sdcpp_rest.services.models.model_library import ModelLibrary
 from tests.model_files import LORA, gguf_bytes, reversed_shapes, safetensors_bytes, unet, write
+from tests.torch_files import torch_bytes
 
 
 @pytest.fixture
@@ -64,10 +65,11 @@ def test_a_split_model_is_one(library: ModelLibrary, tmp_path: Path) -> None:
     assert "merge" in facts.warnings[0]
 
 
-def test_a_torch_file_is_told_to_be_one(library: ModelLibrary, tmp_path: Path) -> None:
-    write(tmp_path / "vae" / "a.pt", b"PK\x03\x04" + bytes(100))
+def test_a_torch_file_is_looked_into(library: ModelLibrary, tmp_path: Path) -> None:
+    write(tmp_path / "vae" / "a.pt", torch_bytes({"decoder.conv_in.weight": (8, 16, 3, 3)}))
     facts = facts_of(library, "vae", "a")
-    assert (facts.format, facts.quantization, facts.parameter_count) == ("torch", (), 0)
+    assert (facts.format, facts.contents, facts.parameter_count) == ("torch", "VAE", 1152)
+    assert [share.type for share in facts.quantization] == ["f32"]
 
 
 def test_what_is_no_model_or_not_there_is_refused(library: ModelLibrary, tmp_path: Path) -> None:

@@ -125,9 +125,8 @@ def test_the_users_file_hides_a_demo_file_of_the_same_name(library: ModelLibrary
     assert len(library.list()["diffusion_models"]) == 1
 
 
-def test_links_inside_the_root_are_followed_and_links_out_are_not(
-    library: ModelLibrary, models_dir: Path, tmp_path: Path
-) -> None:
+def test_links_that_lead_out_are_not_followed_where_that_is_off(models_dir: Path, tmp_path: Path) -> None:
+    library = ModelLibrary(models_dir, follow_links=False)
     inside = add(models_dir, "checkpoints/a.gguf")
     outside = add(tmp_path, "secret/x.gguf")
     (models_dir / "checkpoints" / "link.gguf").symlink_to(inside)
@@ -138,6 +137,48 @@ def test_links_inside_the_root_are_followed_and_links_out_are_not(
     assert names(library)["checkpoints"] == ["a.gguf", "link.gguf"]
     with pytest.raises(ModelNotFound):
         library.find("checkpoint", "out.gguf")
+    told = " ".join(library.incomplete())
+    assert "out.gguf is not listed: it is a link out of the model folders, and paths.follow_links is off" in told
+
+
+def test_the_owners_links_are_followed(library: ModelLibrary, models_dir: Path, tmp_path: Path) -> None:
+    outside = add(tmp_path, "disk/x.gguf")
+    blob = tmp_path / "cache/blobs/0a1b"
+    blob.parent.mkdir(parents=True)
+    blob.write_bytes(b"x")
+    (models_dir / "checkpoints").mkdir(parents=True, exist_ok=True)
+    (models_dir / "checkpoints" / "out.gguf").symlink_to(outside)
+    (models_dir / "checkpoints" / "cached.safetensors").symlink_to(blob)
+    (models_dir / "checkpoints" / "disk").symlink_to(outside.parent)
+    (models_dir / "checkpoints" / "loop").symlink_to(models_dir / "checkpoints")
+    (models_dir / "checkpoints" / "up").symlink_to(models_dir.parent)
+    (models_dir / "loras").symlink_to(outside.parent)
+    found = names(library)
+    assert {"out.gguf", "cached.safetensors", "disk/x.gguf"} <= set(found["checkpoints"])
+    assert "x.gguf" in found["loras"]
+    assert library.find("checkpoint", "out.gguf").path == str(models_dir / "checkpoints/out.gguf")
+    assert library.find("checkpoint", "disk/x").size_bytes == outside.stat().st_size
+    with pytest.raises(InvalidRequest, match="leads out"):
+        library.find("checkpoint", "../../disk/x.gguf")
+
+
+def test_every_name_that_is_listed_is_taken_back_as_it_is(library: ModelLibrary, models_dir: Path) -> None:
+    odd = [" leading.gguf", "trailing .gguf", "back\\slash.gguf", "c:colon.gguf", "a b.gguf", "sub/ dir/x.gguf"]
+    for name in odd:
+        add(models_dir, f"checkpoints/{name}")
+    add(models_dir, "checkpoints/back/slash.gguf")
+    assert set(odd) <= set(names(library)["checkpoints"])
+    for name in odd:
+        assert library.find("checkpoint", name).name == name
+    assert library.find("checkpoint", "back/slash.gguf").name == "back/slash.gguf"
+    assert library.find("checkpoint", " a b.gguf ").name == "a b.gguf"
+
+
+def test_names_that_no_url_can_hold_are_left_out_and_told(library: ModelLibrary, models_dir: Path) -> None:
+    add(models_dir, "checkpoints/line\nbreak.gguf")
+    add(models_dir, "checkpoints/good.gguf")
+    assert names(library)["checkpoints"] == ["good.gguf"]
+    assert "line\\nbreak.gguf" in library.incomplete()[0]
 
 
 # --- names ------------------------------------------------------------------------------------------------------------
@@ -333,7 +374,7 @@ def test_a_component_that_is_not_there_is_named(library: ModelLibrary) -> None:
 
 
 def test_a_text_encoder_is_looked_for_in_both_of_its_folders(library: ModelLibrary, models_dir: Path) -> None:
-    add(models_dir, "clip/t5.safetensors", safetensors_bytes(reversed_shapes(model_files.T5)))
+    add(models_dir, "clip/t5.safetensors", safetensors_bytes(reversed_shapes(model_files.t5(32_128))))
     add(models_dir, "vae/ae.safetensors", safetensors_bytes(reversed_shapes(model_files.VAE)))
     add(models_dir, "diffusion_models/flux.gguf", gguf_bytes(model_files.FLUX))
     spec, _ = build_spec(library, LoadRequest(model_name="flux", components={"t5xxl": "t5", "vae": "ae"}))
@@ -492,3 +533,9 @@ def test_ten_thousand_files_are_listed_and_found(tmp_path: Path, models_dir: Pat
     assert library.find("lora", "LORA9999").name == "lora9999.safetensors"
     with pytest.raises(ModelNotFound):
         library.find("lora", "nothing like it")
+
+
+def test_a_lora_whose_name_no_tag_can_hold_is_not_suggested(library: ModelLibrary, models_dir: Path) -> None:
+    add(models_dir, "loras/my:style.gguf", gguf_bytes(model_files.LORA))
+    with pytest.raises(InvalidRequest, match=r"rename the file"):
+        resolve_loras(library, "a cat <lora:my-style:1>")

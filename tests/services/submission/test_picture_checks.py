@@ -19,6 +19,7 @@ from sdcpp_rest.services.models.load_specs import LoadRequest, build_spec
 from sdcpp_rest.services.submission.picture_checks import CheckedPicture, PictureChecks
 from sdcpp_rest.services.submission.submission_checks import check_sampling
 from tests import model_files
+from tests.model_files import safetensors_bytes, write
 from tests.services.conftest import House, config_below, spec_named
 
 X2, X4 = "esrgan_x2.safetensors", "esrgan_x4.safetensors"
@@ -353,3 +354,14 @@ def test_seeds_of_a_batch_end_where_the_librarys_do(house: House) -> None:
 
 def test_idle_words_are_told(house: House) -> None:
     assert "clip_skip is for CLIP" in " ".join(settle(house, model("Qwen Image"), clip_skip=2).warnings)
+
+
+def test_an_embedding_that_was_not_loaded_is_told_where_a_prompt_names_it(house: House) -> None:
+    folder = house.runtime.models.library.folders()["embedding"]
+    write(folder / "ink.safetensors", safetensors_bytes({"emb_params": (2, 1024)}))
+    house.runtime.models.library.refresh()
+    told = " ".join(settle(house, model("SD 1.x"), prompt="a cat, ink").warnings)
+    assert "ink.safetensors is an embedding for SD 2.x" in told
+    assert "ink.safetensors" not in " ".join(settle(house, model("SD 1.x"), prompt="a pink cat").warnings)
+    (folder / "ink.safetensors").unlink()
+    house.runtime.models.library.refresh()

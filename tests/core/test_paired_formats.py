@@ -1,0 +1,39 @@
+"""Files whose numbers and scales lie apart are told by name, and no others."""
+
+from __future__ import annotations
+
+import pytest
+
+from sdcpp_rest.core.paired_formats import paired_format
+
+W = "transformer_blocks.0.attn.to_q"
+
+
+@pytest.mark.parametrize(
+    ("types", "format"),
+    [
+        ({f"{W}.weight": "F8_E4M3", f"{W}.scale_weight": "F32", "scaled_fp8": "F8_E4M3"}, "scaled FP8"),
+        ({f"{W}.weight": "F8_E4M3", f"{W}.weight_scale": "F32", f"{W}.comfy_quant": "U8"}, "scaled FP8"),
+        ({f"{W}.weight": "F8_E5M2", f"{W}.weight_scale": "F32", f"{W}.input_scale": "F32"}, "scaled FP8"),
+        ({f"{W}.weight": "F8_E4M3", f"{W}.weight_scale_inv": "F32"}, "a scale for each block"),
+        ({f"{W}.weight": "U8", f"{W}.weight.absmax": "F32", f"{W}.weight.quant_state.bitsandbytes__nf4": "U8"}, "NF4"),
+        ({f"{W}.weight": "U8", f"{W}.weight.absmax": "F32", f"{W}.weight.quant_state.bitsandbytes__fp4": "U8"}, "FP4"),
+        ({f"{W}.weight": "U8", f"{W}.weight.absmax": "U8", f"{W}.weight.quant_map": "F32"}, "bitsandbytes 4-bit"),
+        ({f"{W}.weight": "I8", f"{W}.SCB": "F32"}, "bitsandbytes 8-bit"),
+        ({f"{W}.weight": "I8", f"{W}.weight_scale": "F32"}, "8-bit numbers with scales"),
+        ({f"{W}.qweight": "I8", f"{W}.wscales": "BF16", f"{W}.smooth_factor": "BF16"}, "SVDQuant"),
+        ({f"{W}.qweight": "I32", f"{W}.qzeros": "I32", f"{W}.scales": "F16", f"{W}.g_idx": "I32"}, "GPTQ"),
+        ({f"{W}.qweight": "I32", f"{W}.qzeros": "I32", f"{W}.scales": "F16"}, "AWQ"),
+        ({f"{W}.weight": "U8", f"{W}.weight_scale": "F8_E4M3", f"{W}.weight_scale_2": "F32"}, "NVFP4"),
+        ({"mlp.experts.down_proj_blocks": "U8", "mlp.experts.down_proj_scales": "U8"}, "MXFP4"),
+        ({f"{W}.weight": "U8", f"{W}.weight_scale": "U8"}, "packed format"),
+        ({f"{W}.weight": "F8_E4M3", f"{W}.bias": "BF16"}, None),
+        ({f"{W}.weight": "F8_E4M3", "scaled_fp8": "F8_E4M3"}, None),
+        ({f"{W}.weight": "F16", "norm.weight_scale": "F32"}, None),
+        ({f"{W}.weight": "F16", "ids": "I32"}, None),
+        ({}, None),
+    ],
+)
+def test_each_format_is_known_by_its_names(types: dict[str, str], format: str | None) -> None:
+    found = paired_format(types)
+    assert (found is None) if format is None else (format in str(found))

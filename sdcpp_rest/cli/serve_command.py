@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -25,18 +24,16 @@ def serve(config_file: Path | None, overrides: tuple[str, ...], **options: Any) 
     """Run the server until Ctrl-C."""
     from sdcpp_rest.config import load_config
     from sdcpp_rest.runtime import Runtime
+    from sdcpp_rest.web.log_file import log_to_file, log_to_stderr
     from sdcpp_rest.web.serving import serve as serve_runtime
 
     config = load_config(config_file, overrides, **options)
-    _log_to_stderr(logging.INFO)
-    code = serve_runtime(Runtime(config))
+    log_to_stderr()
+    runtime = Runtime(config)
+    # Only now is the data folder ours: another server's log is not written into.
+    log_to_file(config)
+    code = serve_runtime(runtime)
     # Everything is stopped and closed. Only a view that is stuck (a download nobody reads) may still hold its thread,
     # and the interpreter would wait for it for ever.
     logging.shutdown()
     os._exit(code)
-
-
-def _log_to_stderr(level: int) -> None:
-    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
-    if os.environ.get("SDCPP_REST_DEBUG"):
-        logging.getLogger().setLevel(logging.DEBUG)

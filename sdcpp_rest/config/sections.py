@@ -147,6 +147,16 @@ class ServerConfig(Section):
         description="Web origins, besides loopback, whose pages may call the server.",
         examples=[["https://pictures.example.org"]],
     )
+    access_log: bool = Field(
+        default=False,
+        description="A line for each request in the log: method, path, status, milliseconds, caller. Polls are summed "
+        "up.",
+    )
+    log_max_bytes: Integer = Field(
+        default=10 * 1024 * 1024,
+        ge=65_536,
+        description="Size at which server.log becomes server.log.1 and a new one is begun.",
+    )
     keep_alive_seconds: Integer = Field(
         default=75, ge=1, le=3600, description="How long an idle connection stays open."
     )
@@ -215,7 +225,7 @@ class PathsConfig(Section):
     )
     log_dir: Folder = Field(
         default_factory=lambda fields: fields["data_dir"] / "logs",
-        description="The server's and the engine's logs. Default: logs/ inside data_dir.",
+        description="The server's and the engine's logs: server.log and engine.log. Default: logs/ inside data_dir.",
         examples=["~/sdcpp-rest/logs"],
     )
 

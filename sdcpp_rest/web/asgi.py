@@ -11,6 +11,7 @@ import asyncio
 import io
 import logging
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, cast
 
@@ -20,7 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from werkzeug.exceptions import HTTPException
 
 from sdcpp_rest.core.events import ServerStatus
-from sdcpp_rest.errors import EngineUnavailable, NotFound, SdcppRestError
+from sdcpp_rest.errors import EngineUnavailable, NotAllowed, NotAuthenticated, NotFound, SdcppRestError
 from sdcpp_rest.routes.dialects import find_below
 from sdcpp_rest.routes.http.answers import internal_error, shorten
 from sdcpp_rest.routes.http.dialect import Dialect
@@ -30,6 +31,7 @@ from sdcpp_rest.web.access import Asking, check_key, check_source, origin_allowe
 from sdcpp_rest.web.app import DIALECTS, create_app, dialects_of
 from sdcpp_rest.web.bodies import ClientLeft, StreamedBody, check_announced, read_body
 from sdcpp_rest.web.event_stream import EventStream, WsgiPool
+from sdcpp_rest.web.request_log import AccessLog, RefusalLog
 
 log = logging.getLogger(__name__)
 
@@ -73,20 +75,28 @@ class Shell:
         self.blocking_in_flight = 0
         self.uploads_in_flight = 0
         self._http_app: ASGIApp = _Cors(self._http, runtime)
+        self._refusals = RefusalLog()
+        self._access_log = AccessLog() if server.access_log else None
         self.start_error: BaseException | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)
             return
+        began = time.perf_counter()
+        answer = _Answer(send)
         try:
             check_source(self._config, Asking.of(scope))
             if scope["type"] == "websocket":
-                await self._serve_socket(scope, receive, send)
+                await self._serve_socket(scope, receive, answer)
             else:
-                await self._http_app(scope, receive, send)
+                await self._http_app(scope, receive, answer)
         except SdcppRestError as error:
-            await self._send_error(scope, send, error)
+            await self._send_error(scope, answer, error)
+        finally:
+            if self._access_log is not None:
+                seconds = time.perf_counter() - began
+                self._access_log.note(_method(scope), scope["path"], answer.status, seconds, _address(scope))
 
     # --- start and stop ---------------------------------------------------------------------------------------------
 
@@ -103,6 +113,8 @@ class Shell:
         await receive()
         heartbeat.cancel()
         await asyncio.to_thread(self._runtime.stop)
+        if self._access_log is not None:
+            self._access_log.close()
         for pool in self._pools.values():
             pool.executor.shutdown(wait=False, cancel_futures=True)
         await send({"type": "lifespan.shutdown.complete"})
@@ -225,6 +237,9 @@ class Shell:
 
     async def _send_error(self, scope: Scope, send: Send, error: SdcppRestError) -> None:
         """An error that Flask never saw, in the same shape; to a WebSocket as the answer to its handshake."""
+        if isinstance(error, NotAllowed | NotAuthenticated):
+            setting = " (auth.api_keys)" if isinstance(error, NotAuthenticated) else ""
+            self._refusals.note(_method(scope), scope["path"], _address(scope), error.message + setting)
         status, named, body = self._dialects.render_error(scope["path"], error)
         headers = [(name.lower().encode(), value.encode("latin-1", "replace")) for name, value in named]
         if status == 401 and _wants_html(scope):
@@ -234,6 +249,21 @@ class Shell:
         kind = "websocket.http.response" if scope["type"] == "websocket" else "http.response"
         await send({"type": f"{kind}.start", "status": status, "headers": headers})
         await send({"type": f"{kind}.body", "body": b"" if scope.get("method") == "HEAD" else body})
+
+
+class _Answer:
+    """An answer on its way out. ``status``: 0 until it has begun; 101 of a WebSocket that is accepted."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.status = 0
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "websocket.accept":
+            self.status = 101
+        elif message["type"].endswith("response.start"):
+            self.status = message["status"]
+        await self._send(message)
 
 
 class _Cors(CORSMiddleware):
@@ -259,6 +289,14 @@ def _headers_for(scope: Scope, body: bytes) -> list[tuple[bytes, bytes]]:
         (name, value) for name, value in scope["headers"] if name not in (b"content-length", b"transfer-encoding")
     ]
     return [*headers, (b"content-length", str(len(body)).encode())]
+
+
+def _method(scope: Scope) -> str:
+    return "WebSocket" if scope["type"] == "websocket" else str(scope["method"])
+
+
+def _address(scope: Scope) -> str:
+    return str(scope["client"][0]) if scope.get("client") else ""
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

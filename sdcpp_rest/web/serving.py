@@ -86,12 +86,19 @@ class _JsonHttp(H11Protocol):
 
 
 class _AbortableWebSocket(WebSocketsSansIOProtocol):
-    """Lets the application cut off a client that does not read: closing would wait for what is buffered, for ever."""
+    """Lets the application cut off a client that does not read: closing would wait for what is buffered, for ever. A
+    refused handshake is no fault."""
 
     def handle_connect(self, event: HandshakeRequest) -> None:
         super().handle_connect(event)
         if self.response.status_code == 101:
             cast(dict[str, Any], self.scope["extensions"])[ABORT] = self.transport.abort
+
+    async def send(self, message: Any) -> None:
+        await super().send(message)
+        if message["type"] == "websocket.http.response.body" and not message.get("more_body"):
+            # The handshake has been answered, if with a refusal; without this word that is logged as a fault.
+            self.handshake_complete = True
 
 
 class Server(uvicorn.Server):

@@ -13,6 +13,7 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from email.utils import formatdate
 from typing import Any, cast
 
 from a2wsgi import WSGIMiddleware
@@ -21,7 +22,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from werkzeug.exceptions import HTTPException
 
 from sdcpp_rest.core.events import ServerStatus
-from sdcpp_rest.errors import EngineUnavailable, NotAllowed, NotAuthenticated, NotFound, SdcppRestError
+from sdcpp_rest.errors import (
+    EngineUnavailable,
+    InvalidRequest,
+    NotAllowed,
+    NotAuthenticated,
+    NotFound,
+    SdcppRestError,
+)
 from sdcpp_rest.routes.dialects import find_below
 from sdcpp_rest.routes.http.answers import internal_error, shorten
 from sdcpp_rest.routes.http.dialect import Dialect
@@ -30,6 +38,7 @@ from sdcpp_rest.runtime import Runtime
 from sdcpp_rest.web.access import Asking, check_key, check_source, origin_allowed
 from sdcpp_rest.web.app import DIALECTS, create_app, dialects_of
 from sdcpp_rest.web.bodies import ClientLeft, StreamedBody, check_announced, read_body
+from sdcpp_rest.web.encodings import ACCEPTED, decompressor_for
 from sdcpp_rest.web.event_stream import EventStream, WsgiPool
 from sdcpp_rest.web.request_log import AccessLog, RefusalLog
 
@@ -160,10 +169,13 @@ class Shell:
 
     async def _dispatch(self, scope: Scope, receive: Receive, send: Send) -> None:
         known = check_key(self._config, Asking.of(scope))
+        if scope["path"] == "*":
+            await _answer_for_all(scope, send)
+            return
         mounted = find_below(self._mounts, scope["path"])
         if mounted is not None:
             body = await read_body(scope, receive, self._config.limits.body_bytes)
-            await mounted(scope, _replay(body, receive), send)
+            await mounted({**scope, "headers": _headers_for(scope, body)}, _replay(body, receive), send)
             return
         view = self._view_for(scope)
         pool = pool_of(view)
@@ -193,9 +205,13 @@ class Shell:
         """A view that reads its body as it comes in, on a thread of its own: gigabytes fit into no memory."""
         limit, setting = self._config.limits.upload_bytes, "limits.upload_bytes"
         check_announced(scope, limit, setting)
+        decompressor = decompressor_for(scope["headers"])
         if self.uploads_in_flight >= _UPLOAD_THREADS:
             raise EngineUnavailable(f"{self.uploads_in_flight} uploads are coming in already; try again later")
-        body = StreamedBody(receive, asyncio.get_running_loop(), limit, setting)
+        body = StreamedBody(receive, asyncio.get_running_loop(), limit, setting, decompressor)
+        if decompressor is not None:
+            # Of the body that the view reads, nobody knows the length yet.
+            scope = {**scope, "headers": _without(scope["headers"], b"content-length", b"content-encoding")}
         self.uploads_in_flight += 1
         try:
             await self._pools["upload"]({**scope, _BODY: body}, receive, send)
@@ -228,7 +244,7 @@ class Shell:
 
     async def _serve_socket(self, scope: Scope, receive: Receive, send: Send) -> None:
         check_key(self._config, Asking.of(scope))
-        handler = self._dialects.sockets.get(scope["path"])
+        handler = self._dialects.sockets.get(scope["path"].removesuffix("/") or "/")
         if handler is None:
             raise NotFound(f"No WebSocket here: {shorten(scope['path'])}")
         await handler(self._runtime, scope, receive, send)
@@ -245,6 +261,8 @@ class Shell:
         if status == 401 and _wants_html(scope):
             # Makes a browser ask for user and key; not offered to programs, or pages' own calls would pop that up too.
             headers.append((b"www-authenticate", b'Basic realm="sdcpp-rest", charset="UTF-8"'))
+        if error.status == 415:
+            headers.append((b"accept-encoding", ACCEPTED.encode()))
         headers.append((b"content-length", str(len(body)).encode()))
         kind = "websocket.http.response" if scope["type"] == "websocket" else "http.response"
         await send({"type": f"{kind}.start", "status": status, "headers": headers})
@@ -252,7 +270,8 @@ class Shell:
 
 
 class _Answer:
-    """An answer on its way out. ``status``: 0 until it has begun; 101 of a WebSocket that is accepted."""
+    """An answer on its way out, with exactly one Date. ``status``: 0 until it has begun; 101 of a WebSocket that is
+    accepted."""
 
     def __init__(self, send: Send) -> None:
         self._send = send
@@ -263,6 +282,10 @@ class _Answer:
             self.status = 101
         elif message["type"].endswith("response.start"):
             self.status = message["status"]
+            headers = list(message.get("headers", ()))
+            if not any(name.lower() == b"date" for name, _ in headers):
+                headers.append((b"date", formatdate(usegmt=True).encode()))
+            message = {**message, "headers": headers}
         await self._send(message)
 
 
@@ -284,11 +307,22 @@ class _Cors(CORSMiddleware):
 
 
 def _headers_for(scope: Scope, body: bytes) -> list[tuple[bytes, bytes]]:
-    """The request's headers with the true length: a chunked body is not chunked any more."""
-    headers = [
-        (name, value) for name, value in scope["headers"] if name not in (b"content-length", b"transfer-encoding")
-    ]
+    """The request's headers for the body as it is now: of true length, and neither chunked nor compressed any more."""
+    headers = _without(scope["headers"], b"content-length", b"transfer-encoding", b"content-encoding")
     return [*headers, (b"content-length", str(len(body)).encode())]
+
+
+def _without(headers: Iterable[tuple[bytes, bytes]], *names: bytes) -> list[tuple[bytes, bytes]]:
+    return [(name, value) for name, value in headers if name not in names]
+
+
+async def _answer_for_all(scope: Scope, send: Send) -> None:
+    """``OPTIONS *``: about the server, not about one of its URLs. Raises InvalidRequest for any other method."""
+    if scope["method"] != "OPTIONS":
+        raise InvalidRequest("the target * goes with OPTIONS only")
+    allow = b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
+    await send({"type": "http.response.start", "status": 204, "headers": [(b"allow", allow)]})
+    await send({"type": "http.response.body", "body": b""})
 
 
 def _method(scope: Scope) -> str:

@@ -12,6 +12,7 @@ import os
 import socket
 import sys
 from collections.abc import Iterable
+from email.utils import formatdate
 from pathlib import Path
 from types import FrameType
 from typing import Any, cast
@@ -71,7 +72,11 @@ class _JsonHttp(H11Protocol):
         import h11
 
         body = json_text({"error": msg, "code": "invalid_request"}).encode()
-        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+        headers = [
+            (b"content-type", b"application/json"),
+            (b"content-length", str(len(body)).encode()),
+            (b"date", formatdate(usegmt=True).encode()),
+        ]
         try:
             parts = [
                 self.conn.send(h11.Response(status_code=400, headers=[*headers, (b"connection", b"close")])),
@@ -127,6 +132,8 @@ class Server(uvicorn.Server):
                 access_log=False,
                 proxy_headers=False,
                 server_header=False,
+                # The shell sees to it that there is one: uvicorn's would come beside those of the views.
+                date_header=False,
                 backlog=_ACCEPTED_AT_ONCE,
                 timeout_keep_alive=server.keep_alive_seconds,
                 timeout_graceful_shutdown=max(1, int(runtime.config.engine.stop_timeout_seconds)),

@@ -1,4 +1,4 @@
-"""The section about the server's sockets: where it listens, and who may call it."""
+"""The section about the server's sockets: where it listens, who may call it, and what it knows of proxies before it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from sdcpp_rest.config.sections import Integer, Section, refuse_bool
-from sdcpp_rest.config.web_names import host_pattern, origin_pattern
+from sdcpp_rest.config.web_names import host_pattern, network, origin_pattern, public_url
 
 
 def _host(host: str) -> str:
@@ -29,10 +29,16 @@ def _readable(read: Callable[[str], object]) -> Callable[[str], str]:
     return check
 
 
+def _maybe_url(text: str) -> str:
+    return _readable(public_url)(text) if text.strip() else ""
+
+
 Port = Annotated[int, BeforeValidator(refuse_bool), Field(ge=0, le=65535)]
 Host = Annotated[str, AfterValidator(_host)]
 HostPatternText = Annotated[str, AfterValidator(_readable(host_pattern))]
 OriginPatternText = Annotated[str, AfterValidator(_readable(origin_pattern))]
+NetworkText = Annotated[str, AfterValidator(_readable(network))]
+PublicUrlText = Annotated[str, AfterValidator(_maybe_url)]
 
 
 class ServerConfig(Section):
@@ -51,8 +57,9 @@ class ServerConfig(Section):
     )
     allowed_hosts: tuple[HostPatternText, ...] = Field(
         default=(),
-        description="Host names under which the server may be called, besides loopback, the bound address, and names "
-        "that the public DNS cannot give away (*.localhost, *.local, *.internal): a name, name:port, *.domain, or *.",
+        description="Host names under which the server may be called, besides loopback, the bound address, the host of "
+        "public_url, and names that the public DNS cannot give away (*.localhost, *.local, *.internal): a name, "
+        "name:port, *.domain, or *.",
         examples=[["pictures.example.org"]],
     )
     cors_origins: tuple[OriginPatternText, ...] = Field(
@@ -60,6 +67,17 @@ class ServerConfig(Section):
         description="Web origins, besides loopback and its own, whose pages may call the server: scheme://host, with "
         'its port if it has one, https://*.example.org, "null" (pages from files, sandboxed frames), or "*" (all).',
         examples=[["https://pictures.example.org"]],
+    )
+    public_url: PublicUrlText = Field(
+        default="",
+        description="The address under which callers know the server, with its path, if it is below one; links lead "
+        "there. Empty: as each caller sees it.",
+        examples=["https://pictures.example.org"],
+    )
+    trusted_proxies: tuple[NetworkText, ...] = Field(
+        default=("127.0.0.0/8", "::1/128"),
+        description="Addresses and networks of proxies that are believed when they say who calls, and how: "
+        "X-Forwarded-For, -Proto, -Host, -Port, -Prefix, and Forwarded. Empty: none.",
     )
     access_log: bool = Field(
         default=False,

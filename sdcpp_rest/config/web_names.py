@@ -1,4 +1,4 @@
-"""Hosts and origins, as settings spell them: what they mean, and which are refused.
+"""Hosts, origins, networks and the public address, as settings spell them: what they mean, and which are refused.
 
 One reading for both sides: a setting that is accepted at the start is the one that a request is compared with. Pure.
 """
@@ -10,14 +10,19 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TypeAlias
+from urllib.parse import unquote
 
 Address: TypeAlias = "ipaddress.IPv4Address | ipaddress.IPv6Address"
+Network: TypeAlias = "ipaddress.IPv4Network | ipaddress.IPv6Network"
 
 NULL_ORIGIN = "null"
 """What browsers send for pages without an origin: files, sandboxed frames."""
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _ORIGIN = re.compile(r"([a-z][a-z0-9+.-]*)://([^/?#@\\\s]*)/?")
+_LONGEST_PREFIX = 200
+# What may stand in a path without being taken for something else in a header, a page or another URL.
+_PREFIX = re.compile(r"(/[\w.~!$&'()*+,;=:@ -]+)+")
 
 
 def split_host(host: str) -> tuple[str | None, int | None]:
@@ -142,3 +147,67 @@ def origin_pattern(text: str) -> OriginPattern:
         )
     suffix = "" if origin.name == "*" else origin.name[1:] if origin.name.startswith("*.") else None
     return OriginPattern(origin, suffix, any_port)
+
+
+@lru_cache(maxsize=1024)
+def network(text: str) -> Network:
+    """Reads one of ``server.trusted_proxies``: an address or a network. Raises ValueError with what is allowed."""
+    try:
+        return ipaddress.ip_network(text.strip(), strict=False)
+    except ValueError:
+        raise ValueError(
+            "should be an IP address or a network such as 172.16.0.0/12; a proxy whose address is not known is one of "
+            "its network"
+        ) from None
+
+
+@dataclass(frozen=True)
+class PublicUrl:
+    """Under what the outside knows the server. ``host``: with its port, if that is not the scheme's own. ``prefix``:
+    the path before ours, decoded: ``/sd``, or empty."""
+
+    scheme: str
+    host: str
+    prefix: str
+
+
+@lru_cache(maxsize=64)
+def public_url(text: str) -> PublicUrl:
+    """Reads ``server.public_url``. Raises ValueError with what is allowed."""
+    scheme, separator, rest = text.strip().partition("://")
+    host, slash, path = rest.partition("/")
+    name, port = split_host(host)
+    prefix = clean_prefix(slash + path)
+    if scheme.lower() not in _DEFAULT_PORTS or not separator or name is None or "*" in name or prefix is None:
+        raise ValueError(
+            "should be the address that browsers show, such as https://pictures.example.org or "
+            "https://example.org/pictures; no query and no user"
+        )
+    return PublicUrl(scheme.lower(), join_host(scheme.lower(), name, port), prefix)
+
+
+def join_host(scheme: str, name: str, port: int | None) -> str:
+    """What stands between ``scheme://`` and the path; without the port that the scheme has anyway."""
+    shown = f"[{name}]" if ":" in name else name
+    return shown if port in (None, _DEFAULT_PORTS.get(scheme)) else f"{shown}:{port}"
+
+
+def clean_prefix(text: str) -> str | None:
+    """A path before ours, decoded and without its last slash; empty for none, ``None`` for what cannot be one."""
+    if len(text) > _LONGEST_PREFIX:
+        return None
+    path = unquote(text.strip(), errors="strict") if text.isascii() and _decodes(text) else ""
+    path = path.rstrip("/") if path else ""
+    if not path:
+        return "" if text.strip().strip("/") == "" else None
+    if _PREFIX.fullmatch(path) is None or any(part in (".", "..") for part in path.split("/")):
+        return None
+    return path
+
+
+def _decodes(text: str) -> bool:
+    try:
+        unquote(text, errors="strict")
+    except UnicodeDecodeError:
+        return False
+    return True

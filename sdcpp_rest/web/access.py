@@ -21,11 +21,13 @@ from sdcpp_rest.config.web_names import (
     address_of,
     host_pattern,
     origin_pattern,
+    public_url,
     split_host,
     split_origin,
 )
 from sdcpp_rest.errors import NotAllowed, NotAuthenticated, WrongKey
 from sdcpp_rest.services.pictures import picture_links
+from sdcpp_rest.web.caller import Caller
 
 OPEN_PATHS = frozenset({"/health"})
 """Answered without a key, in a minimal form, so that a container's health probe needs no secret."""
@@ -38,7 +40,9 @@ Docker's ``host.docker.internal`` is one of them."""
 
 @dataclass(frozen=True)
 class Asking:
-    """What the rules look at. ``hosts``, ``origins``, ``authorizations``: every header of that name, in order."""
+    """What the rules look at. ``origins``, ``authorizations``: every header of that name, in order. ``hosts``: every
+    name under which the request claims to reach this server, a trusted proxy's words included. ``own_host``: the one
+    that the caller sees."""
 
     path: str
     is_websocket: bool = False
@@ -46,23 +50,25 @@ class Asking:
     origins: tuple[str, ...] = ()
     authorizations: tuple[str, ...] = ()
     token: str = ""
+    own_host: str = ""
 
     @classmethod
-    def of(cls, scope: Mapping[str, Any]) -> Asking:
-        """From an ASGI scope of type http or websocket."""
-        named: dict[bytes, list[str]] = {b"host": [], b"origin": [], b"authorization": []}
+    def of(cls, scope: Mapping[str, Any], caller: Caller) -> Asking:
+        """From an ASGI scope of type http or websocket, and its caller."""
+        named: dict[bytes, list[str]] = {b"origin": [], b"authorization": []}
         for name, value in scope.get("headers", ()):
             if name in named:
                 named[name].append(value.decode("latin-1").strip())
         is_websocket = scope["type"] == "websocket"
         query = scope.get("query_string", b"").decode("latin-1") if is_websocket else ""
         return cls(
-            path=scope["path"],
+            path=caller.path,
             is_websocket=is_websocket,
-            hosts=tuple(named[b"host"]),
+            hosts=caller.hosts,
             origins=tuple(named[b"origin"]),
             authorizations=tuple(named[b"authorization"]),
             token=parse_qs(query).get("token", [""])[0],
+            own_host=caller.host,
         )
 
 
@@ -83,7 +89,7 @@ def check_source(config: Config, asking: Asking) -> None:
                 raise NotAllowed(f"'{_header(host)}' is not a host name (server.allowed_hosts)", setting=_HOSTS)
             raise NotAllowed(f"host '{_header(host)}' is not allowed; add it to server.allowed_hosts", setting=_HOSTS)
     for origin in asking.origins:
-        if not origin_allowed(config, origin, asking.hosts):
+        if not origin_allowed(config, origin, (*asking.hosts, asking.own_host)):
             raise NotAllowed(_origin_refusal(origin), setting=_ORIGINS)
 
 
@@ -129,7 +135,7 @@ def check_key(config: Config, asking: Asking) -> bool:
 
 
 def host_allowed(config: Config, host: str) -> bool:
-    """Loopback and other local names, the bound address, and ``server.allowed_hosts``.
+    """Loopback and other local names, the bound address, the public one, and ``server.allowed_hosts``.
 
     A server bound to every address is called by any of them, or through a container's port by yet another one: then
     every IP address is "the bound address". That is safe, because DNS rebinding needs a name.
@@ -148,6 +154,8 @@ def host_allowed(config: Config, host: str) -> bool:
             return True
     elif name == bound or (address is not None and address == bound_address):
         return True
+    if server.public_url and split_host(public_url(server.public_url).host)[0] == name:
+        return True
     return any(host_pattern(allowed).matches(name, port) for allowed in server.allowed_hosts)
 
 
@@ -165,6 +173,10 @@ def origin_allowed(config: Config, origin: str, hosts: Iterable[str] = ()) -> bo
         return False
     if _is_loopback(read.name):
         return True
+    if config.server.public_url:
+        public = public_url(config.server.public_url)
+        if read == split_origin(f"{public.scheme}://{public.host}"):
+            return True
     for host in hosts:
         own_name, own_port = split_host(host)
         # Behind a proxy that ends TLS the page's scheme is not ours: without a port, either default is the same page.

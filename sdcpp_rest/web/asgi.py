@@ -1,8 +1,8 @@
 """The shell around the Flask application: sockets, WebSockets, body bounds, thread pools, start and stop.
 
 One ASGI application serves both ports. It lets in whom `access` lets in, reads bodies, and hands each request to the
-thread pool its view belongs to, so that views which wait never keep the others from answering. Knows no route by name
-except through the marks on its view.
+thread pool its view belongs to, so that views which wait never keep the others from answering. What is behind it sees
+each request as its caller sent it, whatever proxies are between. Knows no route by name, only its view's marks.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from email.utils import formatdate
 from typing import Any, cast
+from urllib.parse import quote
 
 from a2wsgi import WSGIMiddleware
 from starlette.middleware.cors import CORSMiddleware
@@ -38,6 +39,7 @@ from sdcpp_rest.runtime import Runtime
 from sdcpp_rest.web.access import Asking, check_key, check_source, origin_allowed
 from sdcpp_rest.web.app import DIALECTS, create_app, dialects_of
 from sdcpp_rest.web.bodies import ClientLeft, StreamedBody, check_announced, read_body
+from sdcpp_rest.web.caller import CALLER, Caller, apply_caller, see_caller
 from sdcpp_rest.web.encodings import ACCEPTED, decompressor_for
 from sdcpp_rest.web.event_stream import EventStream, WsgiPool
 from sdcpp_rest.web.request_log import AccessLog, RefusalLog
@@ -93,19 +95,21 @@ class Shell:
             await self._lifespan(receive, send)
             return
         began = time.perf_counter()
-        answer = _Answer(send)
+        answer, seen = _Answer(send), scope
         try:
-            check_source(self._config, Asking.of(scope))
+            caller = see_caller(self._config, scope)
+            seen = apply_caller(scope, caller)
+            check_source(self._config, Asking.of(seen, caller))
             if scope["type"] == "websocket":
-                await self._serve_socket(scope, receive, answer)
+                await self._serve_socket(seen, receive, answer)
             else:
-                await self._http_app(scope, receive, answer)
+                await self._http_app(seen, receive, answer)
         except SdcppRestError as error:
-            await self._send_error(scope, answer, error)
+            await self._send_error(seen, answer, error)
         finally:
             if self._access_log is not None:
                 seconds = time.perf_counter() - began
-                self._access_log.note(_method(scope), scope["path"], answer.status, seconds, _address(scope))
+                self._access_log.note(_method(seen), seen["path"], answer.status, seconds, _address(seen))
 
     # --- start and stop ---------------------------------------------------------------------------------------------
 
@@ -168,14 +172,18 @@ class Shell:
             await self._send_error(scope, send, fault)
 
     async def _dispatch(self, scope: Scope, receive: Receive, send: Send) -> None:
-        known = check_key(self._config, Asking.of(scope))
+        caller: Caller = scope[CALLER]
+        if caller.is_bare_prefix and scope["method"] in ("GET", "HEAD") and _wants_html(scope):
+            await _redirect_to_slash(scope, send)
+            return
+        known = check_key(self._config, Asking.of(scope, caller))
         if scope["path"] == "*":
             await _answer_for_all(scope, send)
             return
         mounted = find_below(self._mounts, scope["path"])
         if mounted is not None:
             body = await read_body(scope, receive, self._config.limits.body_bytes)
-            await mounted({**scope, "headers": _headers_for(scope, body)}, _replay(body, receive), send)
+            await mounted(_below_prefix(scope, body), _replay(body, receive), send)
             return
         view = self._view_for(scope)
         pool = pool_of(view)
@@ -232,18 +240,20 @@ class Shell:
             )
 
     def _wsgi(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        body = environ["asgi.scope"][_BODY]
+        scope = environ["asgi.scope"]
+        body = scope[_BODY]
+        environ["SCRIPT_NAME"] = scope[CALLER].prefix.encode("utf-8").decode("latin-1")
         environ["wsgi.input"] = io.BytesIO(body) if isinstance(body, bytes) else body
         # The body knows its own end: one that comes in chunks has not announced it.
         environ["wsgi.input_terminated"] = True
         environ["wsgi.errors"] = sys.stderr
         answer = self._flask.wsgi_app(environ, start_response)
-        return answer if DEPARTURE in environ["asgi.scope"] else _in_chunks(answer)
+        return answer if DEPARTURE in scope else _in_chunks(answer)
 
     # --- WebSockets -------------------------------------------------------------------------------------------------
 
     async def _serve_socket(self, scope: Scope, receive: Receive, send: Send) -> None:
-        check_key(self._config, Asking.of(scope))
+        check_key(self._config, Asking.of(scope, scope[CALLER]))
         handler = self._dialects.sockets.get(scope["path"].removesuffix("/") or "/")
         if handler is None:
             raise NotFound(f"No WebSocket here: {shorten(scope['path'])}")
@@ -314,6 +324,23 @@ def _headers_for(scope: Scope, body: bytes) -> list[tuple[bytes, bytes]]:
 
 def _without(headers: Iterable[tuple[bytes, bytes]], *names: bytes) -> list[tuple[bytes, bytes]]:
     return [(name, value) for name, value in headers if name not in names]
+
+
+def _below_prefix(scope: Scope, body: bytes) -> Scope:
+    """``scope`` for an ASGI application below the caller's prefix: to ASGI, ``path`` has it, too."""
+    prefix = scope[CALLER].prefix
+    raw_path = quote(prefix).encode() + scope["raw_path"]
+    path = prefix + scope["path"]
+    return {**scope, "root_path": prefix, "path": path, "raw_path": raw_path, "headers": _headers_for(scope, body)}
+
+
+async def _redirect_to_slash(scope: Scope, send: Send) -> None:
+    """Lead a browser from ``/sd`` to ``/sd/``, or the page's relative links would lead beside the server."""
+    query = b"?" + scope["query_string"] if scope["query_string"] else b""
+    location = quote(scope[CALLER].prefix).encode() + b"/" + query
+    headers = [(b"location", location), (b"content-length", b"0")]
+    await send({"type": "http.response.start", "status": 307, "headers": headers})
+    await send({"type": "http.response.body", "body": b""})
 
 
 async def _answer_for_all(scope: Scope, send: Send) -> None:

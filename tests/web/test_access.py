@@ -10,6 +10,7 @@ import pytest
 from sdcpp_rest.config import Config, ConfigError, load_config
 from sdcpp_rest.errors import NotAllowed, NotAuthenticated
 from sdcpp_rest.web.access import Asking, check, check_key, check_source
+from sdcpp_rest.web.caller import see_caller
 
 
 def config_with(tmp_path: Path, **sections: Any) -> Config:
@@ -213,7 +214,10 @@ def test_a_pattern_of_hosts_may_have_a_port(tmp_path: Path) -> None:
         ("cors_origins", "example.org"), ("cors_origins", "https://ex*mple.org"), ("cors_origins", "https://a/b"),
         ("cors_origins", ""), ("cors_origins", "https://u@a"), ("cors_origins", "*://a"), ("cors_origins", "https://a:x"),
         ("allowed_hosts", "http://pc.lan"), ("allowed_hosts", "pc.lan/x"), ("allowed_hosts", "p*.lan"),
-        ("allowed_hosts", ""),
+        ("allowed_hosts", ""), ("trusted_proxies", "traefik"), ("trusted_proxies", "*"),
+        ("trusted_proxies", "10.0.0.0/99"),
+        ("public_url", "pictures.example.org"), ("public_url", "ftp://a"), ("public_url", "https://u@a"),
+        ("public_url", "https://a/b?c"), ("public_url", "https://a/../b"), ("public_url", "https://a//b"),
     ],
 )  # fmt: skip
 def test_a_setting_that_could_mean_nothing_is_refused_at_the_start(tmp_path: Path, setting: str, value: str) -> None:
@@ -221,9 +225,20 @@ def test_a_setting_that_could_mean_nothing_is_refused_at_the_start(tmp_path: Pat
         load_config(
             overrides=[
                 f"paths.data_dir={tmp_path}",
-                f"server.{setting}=" + json.dumps([value]),
+                f"server.{setting}=" + (json.dumps(value) if setting == "public_url" else json.dumps([value])),
             ]
         )
+
+
+def test_a_proxys_host_is_checked_beside_the_requests_own(tmp_path: Path) -> None:
+    config = config_with(tmp_path, server={"public_url": "https://pictures.example.org/sd"})
+    check_source(config, Asking("/", hosts=("127.0.0.1:8080", "pictures.example.org")))
+    with pytest.raises(NotAllowed):
+        check_source(config, Asking("/", hosts=("rebound.example:8080", "localhost")))
+    page = "https://pictures.example.org"
+    check_source(config, Asking("/", hosts=("127.0.0.1:8080",), origins=(page,), own_host="pictures.example.org"))
+    with pytest.raises(NotAllowed):
+        check_source(config, Asking("/", hosts=("127.0.0.1:8080",), origins=(page + ":444",)))
 
 
 @pytest.mark.parametrize(
@@ -270,9 +285,10 @@ def test_no_key_at_all_does_not_open(locked: Config) -> None:
 def test_a_token_in_the_url_opens_websockets_only() -> None:
     locked = Config(auth={"api_keys": ["k1"]})
     scope = {"path": "/ws", "query_string": b"token=k1&x=1", "headers": []}
-    assert check_key(locked, Asking.of({"type": "websocket", **scope})) is True
+    caller = see_caller(locked, scope)
+    assert check_key(locked, Asking.of({"type": "websocket", **scope}, caller)) is True
     with pytest.raises(NotAuthenticated):
-        check_key(locked, Asking.of({"type": "http", **scope}))
+        check_key(locked, Asking.of({"type": "http", **scope}, caller))
     with pytest.raises(NotAuthenticated):
         check_key(locked, Asking("/ws", True, token="k2"))
 

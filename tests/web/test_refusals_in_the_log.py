@@ -42,7 +42,7 @@ def test_refusals_are_in_the_log_with_the_setting_that_allows_them(
 
 def test_requests_are_in_the_log_where_that_is_wanted(make_served: Any, log_lines: Callable[[], list[str]]) -> None:
     served = make_served(server={"access_log": True})
-    served.get("/queue?token=secret")
+    served.get("/queue?token=secret", headers={"X-Forwarded-For": "203.0.113.9"})
     served.post("/txt2img", data=JOB)
     for _ in range(5):
         served.get("/nothing")
@@ -51,7 +51,7 @@ def test_requests_are_in_the_log_where_that_is_wanted(make_served: Any, log_line
     assert [line.split()[:3] for line in lines] == [
         ["GET", "/queue", "200"], ["POST", "/txt2img", "202"], ["GET", "/nothing", "404"], ["GET", "/nothing", "404"]
     ]  # fmt: skip
-    assert lines[0].endswith(" ms 127.0.0.1")
+    assert lines[0].endswith(" ms 203.0.113.9")
     assert lines[3].endswith("127.0.0.1 (+4 alike)")
 
 

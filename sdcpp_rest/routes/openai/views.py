@@ -31,6 +31,7 @@ from sdcpp_rest.routes.http.answers import (
     streaming,
     transfer,
 )
+from sdcpp_rest.routes.http.links import absolute_url
 from sdcpp_rest.routes.http.multipart import FormFile, parts_of
 from sdcpp_rest.routes.http.openapi import ANY_FILE, EVENT_STREAM, documents
 from sdcpp_rest.routes.openai import translate as words
@@ -200,13 +201,13 @@ def _answer_object(asked: Asked, jobs: Sequence[Job]) -> dict[str, Any]:
 
 
 def _url(asked: Asked, path: str) -> str:
-    """Absolute, by the name under which this server was called."""
+    """Absolute, as the caller sees this server."""
     config, wanted = runtime().config, asked.output_format
     if wanted == "png" and not config.auth.is_on:
-        return f"{request.host_url}output/{path}"
+        return absolute_url(f"/output/{path}")
     place = link_path(config, f"{path.removesuffix('.png')}.{wanted}")
     quality = "" if wanted == "png" else f"?output_compression={asked.output_compression}"
-    return f"{request.host_url.rstrip('/')}{place}{quality}"
+    return absolute_url(f"{place}{quality}")
 
 
 def _model(name: str, mtime_ns: int) -> dict[str, Any]:

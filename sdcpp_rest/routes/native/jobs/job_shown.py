@@ -12,6 +12,7 @@ from sdcpp_rest.core.events import preview_url
 from sdcpp_rest.core.job import Job, JobKind, JobStatus, Phase, Progress, Timings
 from sdcpp_rest.core.job_filter import JobHead
 from sdcpp_rest.routes.http.answers import Wire, json_text, optional, runtime
+from sdcpp_rest.routes.http.links import url_path
 from sdcpp_rest.routes.http.openapi import Answer
 from sdcpp_rest.services.jobs.job_record import without_paths
 
@@ -76,6 +77,8 @@ def live_job_object(job: Job, position: int | None) -> dict[str, Any]:
     has_preview = active is not None and active.preview_path is not None
     sizes = runtime().outputs.input_sizes(job.id, job.inputs)
     shown = job_object(job, runtime().queue.progress(job), position, has_preview=has_preview, input_sizes=sizes)
+    if has_preview:
+        shown["preview_url"] = url_path(shown["preview_url"])
     if active is not None and active.transfer is not None:
         shown["progress"] |= active.transfer.model_dump(exclude_none=True)
     return shown

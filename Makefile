@@ -22,15 +22,20 @@ demo: setup ## Draw one picture into demo.png
 	$(BIN)/sdcpp-rest generate "a red circle on a blue background" -o demo.png
 
 test: lint ## Check the code and run all tests
-	$(BIN)/pytest -q -n 2 -m "not native and not e2e"
-	$(BIN)/pytest -q -n 2 --dist loadfile -m "native or e2e"
+	$(BIN)/pytest -q -n 2 -m "not native and not e2e and not training"
+	$(BIN)/pytest -q -n 2 --dist loadfile -m "(native or e2e) and not training"
 
-test-fast: setup ## Run the tests that need neither the native library nor a server process
-	$(BIN)/pytest -q -n 2 -m "not native and not e2e"
+test-fast: setup ## Run the tests that need neither the native library, nor a server process, nor patience
+	$(BIN)/pytest -q -n 2 -m "not native and not e2e and not slow and not training" $(NOT_COLLECTED)
 
 test-training: setup ## Train every part of the demo model for some seconds (installs PyTorch first)
 	$(PIP) install -q -r tools/demo_model/requirements.txt
-	$(BIN)/pytest -q -m slow tests/tools
+	$(BIN)/pytest -q -m training tests/tools
+
+# What the marks leave out need not be imported either. (Some tests of tests/native need no library.)
+NOT_COLLECTED := --ignore=tests/e2e --ignore=tests/house/test_schemathesis.py
+# Compiled modules are kept, whatever the environment says: the tests start hundreds of interpreters.
+test test-fast test-training: export PYTHONDONTWRITEBYTECODE :=
 
 lint: setup ## Check style, types and who imports whom
 	$(BIN)/ruff check .
@@ -46,7 +51,7 @@ bench: setup ## Print what the server costs in time and memory (about 10 minutes
 
 lock: setup ## Resolve requirements.lock anew from pyproject.toml
 	$(BIN)/uv pip compile --no-config --quiet --upgrade --universal --python-version 3.10 --generate-hashes \
-	  --index-url https://pypi.org/simple --extra dev --no-emit-package stable-diffusion-cpp-python \
+	  --extra dev --no-emit-package stable-diffusion-cpp-python \
 	  --custom-compile-command "make lock" --output-file requirements.lock pyproject.toml
 
 clean: ## Remove what setup and builds made (not models, outputs or the database)

@@ -23,7 +23,7 @@ from sdcpp_rest.core.catalog import ModelFile
 from sdcpp_rest.runtime import open_library
 from sdcpp_rest.services.address_check import check_host
 from sdcpp_rest.services.downloads.checked_connection import StopSwitch
-from sdcpp_rest.services.downloads.range_download import Patience, RangeDownload, Wanted
+from sdcpp_rest.services.downloads.range_download import FileToFetch, RangeDownload, TransferLimits
 from sdcpp_rest.services.models.hashing import ModelHashes
 from sdcpp_rest.store.database import Database
 from sdcpp_rest.store.hash_store import HashStore
@@ -105,7 +105,7 @@ def _curl(url: str, target: Path) -> None:
 def _fetch(url: str, folder: Path) -> None:
     part, note = folder / "part", folder / "note"
     rule = functools.partial(check_host, allowed=["127.0.0.1"])
-    RangeDownload(Wanted(url), part, note, rule, Patience(), StopSwitch()).fetch()
+    RangeDownload(FileToFetch(url), part, note, rule, TransferLimits(), StopSwitch()).fetch()
     part.unlink()
 
 

@@ -1,4 +1,4 @@
-"""Every failure the server can answer with: each class carries its wire code and HTTP status.
+"""Defines every failure the server can answer with: each class carries its wire code and HTTP status.
 
 Raised anywhere, caught once (the application's error handler, or the ASGI shell for what never reaches Flask),
 rendered in the shape of the dialect that was spoken. Knows nothing of Flask, and nothing here is decided by matching

@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import sdcpp_rest.errors
+from tests.quick_runtime import url_builders_compiled_once
 from tests.servers.civitai_server import CivitaiServer
 from tests.servers.fault_server import FaultServer
 from tests.servers.hub_server import HubServer
 
 PACKAGE = Path(sdcpp_rest.errors.__file__).resolve().parent
+
+
+def pytest_collection_finish() -> None:
+    """Spare the garbage collector what stays until the end: every module and every collected test would be looked
+    through at each full collection."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _compiled_urls() -> Iterator[None]:
+    with url_builders_compiled_once():
+        yield
 
 
 @pytest.fixture(scope="session")

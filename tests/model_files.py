@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-GGUF_TYPES = {"f32": (0, 1, 4), "f16": (1, 1, 2), "q4_0": (2, 32, 18), "q8_0": (8, 32, 34), "i32": (26, 1, 4)}
+GGUF_TYPES = {"f32": (0, 1, 4), "f16": (1, 1, 2), "q4_0": (2, 32, 18), "q8_0": (8, 32, 34), "i32": (26, 1, 4),
+              "tq1_0": (34, 256, 54), "tq2_0": (35, 256, 66)}  # fmt: skip
 SAFETENSORS_TYPES = {"F32": 4, "F16": 2, "BF16": 2, "I64": 8, "U8": 1}
 
 Shapes = Mapping[str, Sequence[int]]
@@ -101,6 +102,7 @@ FLUX: dict[str, tuple[int, ...]] = {
     "single_blocks.0.norm.key_norm.scale": (128,),
 }
 OVIS: dict[str, tuple[int, ...]] = {**FLUX, "double_blocks.0.img_mlp.gate_proj.weight": (128, 512)}
+CHROMA: dict[str, tuple[int, ...]] = {**FLUX, "distilled_guidance_layer.in_proj.weight": (64, 128)}
 KLEIN: dict[str, tuple[int, ...]] = {**FLUX, "double_stream_modulation_img.lin.weight": (128, 768)}
 SD3: dict[str, tuple[int, ...]] = {
     "joint_blocks.0.x_block.attn.qkv.weight": (64, 192),

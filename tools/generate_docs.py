@@ -7,6 +7,7 @@ usage: python tools/generate_docs.py [--check]
 
 from __future__ import annotations
 
+import ast
 import importlib
 import json
 import re
@@ -26,6 +27,7 @@ from sdcpp_rest.web.app import create_app, route_table
 
 ROOT = Path(__file__).parents[1]
 _FIELDS = re.compile(r"(<!-- fields: ([\w. -]+?) -->)\n.*?(<!-- end -->)", re.DOTALL)
+_ROOMS = re.compile(r"(<!-- rooms -->)\n.*?(<!-- end -->)", re.DOTALL)
 _NOTE = "<!-- Made by `make docs`; edits are overwritten. -->\n"
 
 
@@ -72,12 +74,46 @@ def urls_page() -> str:
 
 
 def cli_page() -> str:
-    """Every command's help."""
+    """Every command's help, as the command line itself shows it."""
     lines = ["# Command line", "", _NOTE.rstrip()]
-    for name, command in [("sdcpp-rest", cli.main), *_commands("sdcpp-rest", cli.main)]:
-        with click.Context(command, info_name=name, max_content_width=100, terminal_width=100) as context:
-            lines += ["", f"## {name}", "", "```", command.get_help(context).rstrip(), "```"]
+    whole = {"max_content_width": 100, "terminal_width": 100, **cli.main.context_settings}
+    with click.Context(cli.main, info_name="sdcpp-rest", **whole) as root:
+        for names, command in [((), cli.main), *_commands((), cli.main)]:
+            # Below its group, from which a command has its options for help.
+            context = root
+            for name, group in zip(names, _below(cli.main, names), strict=True):
+                context = click.Context(group, info_name=name, parent=context)
+            title = " ".join(("sdcpp-rest", *names))
+            lines += ["", f"## {title}", "", "```", command.get_help(context).rstrip(), "```"]
     return "\n".join(lines) + "\n"
+
+
+def architecture_page() -> str:
+    """The architecture page with its table of rooms made anew: what stands between ``<!-- rooms -->`` and ``<!-- end
+    -->`` is the first sentence of each package."""
+    text = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    lines = ["| room | does | must not know |", "|---|---|---|"]
+    lines += [f"| `{room}/` | {does} | {unknown} |" for room, (does, unknown) in rooms().items()]
+    return _ROOMS.sub(lambda match: "\n".join([match[1], *lines, match[2]]), text)
+
+
+def rooms() -> dict[str, tuple[str, str]]:
+    """What each package is for and what it must not know, by its path below ``sdcpp_rest``.
+
+    Raises ValueError for a package whose docstring does not say both.
+    """
+    found = {}
+    package = ROOT / "sdcpp_rest"
+    for path in sorted(package.rglob("__init__.py")):
+        room = path.parent.relative_to(package).as_posix()
+        if room == ".":
+            continue
+        said = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+        does, separator, unknown = _cell(said.partition("\n\n")[0]).removesuffix(".").partition("; must not know ")
+        if not separator:
+            raise ValueError(f"{path}: its first sentence must be 'does this; must not know that'")
+        found[room] = does.replace("``", "`"), unknown.replace("``", "`")
+    return found
 
 
 def dialect_page(name: str) -> str:
@@ -106,12 +142,22 @@ def _model(path: str) -> type[BaseModel]:
     return found
 
 
-def _commands(prefix: str, group: click.Group) -> list[tuple[str, click.Command]]:
-    found: list[tuple[str, click.Command]] = []
+def _commands(names: tuple[str, ...], group: click.Group) -> list[tuple[tuple[str, ...], click.Command]]:
+    found: list[tuple[tuple[str, ...], click.Command]] = []
     for name, command in sorted(group.commands.items()):
-        found.append((f"{prefix} {name}", command))
+        found.append(((*names, name), command))
         if isinstance(command, click.Group):
-            found += _commands(f"{prefix} {name}", command)
+            found += _commands((*names, name), command)
+    return found
+
+
+def _below(group: click.Group, names: tuple[str, ...]) -> list[click.Command]:
+    found: list[click.Command] = []
+    command: click.Command = group
+    for name in names:
+        assert isinstance(command, click.Group)
+        command = command.commands[name]
+        found.append(command)
     return found
 
 
@@ -123,6 +169,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "docs/config.md": config_page,
     "docs/urls.md": urls_page,
     "docs/cli.md": cli_page,
+    "docs/architecture.md": architecture_page,
     "docs/dialects/openai.md": partial(dialect_page, "docs/dialects/openai.md"),
     "docs/dialects/sdcn.md": partial(dialect_page, "docs/dialects/sdcn.md"),
     "config.example.toml": Config.example_toml,

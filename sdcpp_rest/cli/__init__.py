@@ -1,4 +1,5 @@
-"""The command line: every command of ``sdcpp-rest``, one module per kind of work.
+"""The command line: every command of ``sdcpp-rest``, spoken over the HTTP API; must not know the database or the
+dispatcher.
 
 Modules of other rooms are imported inside the commands: ``--help`` is quick.
 """

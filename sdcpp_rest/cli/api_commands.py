@@ -1,4 +1,7 @@
-"""``sdcpp-rest routes`` and ``openapi``: the API told without a server."""
+"""Implements ``sdcpp-rest routes`` and ``openapi``, which print the API's routes and its OpenAPI document.
+
+Starts no server and no engine: the application is built only to be looked at.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""``sdcpp-rest bench``: how many threads are best here."""
+"""Implements ``sdcpp-rest bench``, which measures how many CPU threads draw fastest on this machine.
+
+Calls no server: each measurement is an engine of its own.
+"""
 
 from __future__ import annotations
 
@@ -59,9 +62,9 @@ def _native_seconds(n_threads: int, steps: int, runs: int) -> list[float]:
         runtime = Runtime(config, is_server=False)
         runtime.start()
         try:
-            runtime.models.load(LoadRequest(model_name=DEMO_MODEL))
+            runtime.models.slot.load(LoadRequest(model_name=DEMO_MODEL))
             asked = {"prompt": "a red circle on a blue background", "width": 128, "height": 128, "steps": steps}
-            jobs = [runtime.submission.picture("txt2img", asked, origin="cli")[0] for _ in range(runs + 1)]
-            return [runtime.queue.wait(job.id).timings.native_seconds for job in jobs][1:]
+            jobs = [runtime.submission.pictures.picture("txt2img", asked, origin="cli")[0] for _ in range(runs + 1)]
+            return [runtime.jobs.queue.wait(job.id).timings.native_seconds for job in jobs][1:]
         finally:
             runtime.stop()

@@ -1,4 +1,7 @@
-"""Options that several commands have, and how all of them print. Knows click only."""
+"""Defines the options that several commands share, and how all of them print.
+
+Knows click only.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""``sdcpp-rest config``: what a server started here would be like."""
+"""Implements ``sdcpp-rest config``, which prints the configuration that a server started here would have.
+
+Starts nothing.
+"""
 
 from __future__ import annotations
 

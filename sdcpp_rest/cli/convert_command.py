@@ -1,4 +1,7 @@
-"""``sdcpp-rest convert``: a model file written anew with another weight type."""
+"""Implements ``sdcpp-rest convert``, which writes a model file with another weight type, or merges a split one.
+
+Submits the job over the API; never calls the library itself.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,8 @@ if TYPE_CHECKING:
 @click.argument("weight_type", metavar="TYPE")
 @click.option("-o", "--output",
               help="Name of the result in the folder of the model's type, or its path in there if it begins with / or "
-              "a dot; ends in .gguf or .safetensors.  [default: INPUT with TYPE in its name]")  # fmt: skip
+              "a dot; ends in .gguf or .safetensors.  [default: INPUT with TYPE in its name; "
+              "merged parts: what their names have in common]")  # fmt: skip
 @click.option("--vae", help="A VAE to put into the result.")
 @click.option("--rules", help="Other types for some tensors: `^vae\\.=f16`, say; the first that fits counts.")
 @click.option("--overwrite", is_flag=True, help="Replace a file that has the result's name.")
@@ -47,6 +51,9 @@ def convert(
 
     INPUT is a name that `sdcpp-rest models` lists, or the path of a file in the model folders; the result lies there
     too. Without a running server no model is loaded for it. Ctrl-C leaves no half file.
+
+    A model that is split into GGUF files (x-00001-of-00003.gguf) becomes one file. With `keep` as TYPE that is all:
+    its weights stay as they are.
     """
     from sdcpp_rest.config import load_config
 
@@ -54,7 +61,7 @@ def convert(
     body = {
         "input_path": _name_or_path(model),
         "output_type": weight_type,
-        "output_path": _place(output) if output else "",
+        "output_path": _output_name(output) if output else "",
         "vae_path": _name_or_path(vae) if vae else "",
         "tensor_type_rules": rules or "",
         "overwrite": overwrite,
@@ -66,16 +73,16 @@ def convert(
             outside = vae if refusal.field == "vae_path" else model
             if refusal.code != "model_not_found" or outside is None or not Path(outside).expanduser().is_file():
                 raise
-            raise click.ClickException(_not_ours(config, outside, isinstance(server, RunningServer))) from None
+            raise click.ClickException(_explain_outside(config, outside, isinstance(server, RunningServer))) from None
     if as_json:
         echo_json(job)
     else:
         click.echo(f"saved {job['output_path']}")
 
 
-def _not_ours(config: Config, outside: str, by_server: bool) -> str:
-    """What to do about a file that is in no model folder: results lie beside what they were made of, and conversions
-    write nowhere else."""
+def _explain_outside(config: Config, outside: str, by_server: bool) -> str:
+    """Say what to do about a file that is in no model folder: results lie beside what they were made of, and
+    conversions write nowhere else."""
     folder = Path(outside).expanduser().resolve().parent
     if by_server:
         advice = "a running server converts what is in its own folders only"
@@ -85,8 +92,8 @@ def _not_ours(config: Config, outside: str, by_server: bool) -> str:
     return f"{outside} is not in a model folder: move it below {config.paths.models_dir}; {advice}"
 
 
-def _place(output: str) -> str:
-    """Names are meant in the model folder; what is spelled as a path is one from here."""
+def _output_name(output: str) -> str:
+    """The output as the API takes it: a name is meant in the model folder, what is spelled as a path from here."""
     given = os.path.expanduser(output)
     return os.path.abspath(given) if os.path.isabs(given) or given.startswith(("./", "../", ".\\")) else given
 

@@ -1,6 +1,11 @@
-"""``sdcpp-rest doctor``: what the native library can do on this machine."""
+"""Implements ``sdcpp-rest doctor``, which reports what the native library can do on this machine.
+
+Never loads the library into this process: `engine_probe` asks it in another.
+"""
 
 from __future__ import annotations
+
+import os
 
 import click
 
@@ -16,9 +21,11 @@ def doctor(as_json: bool) -> None:
     from sdcpp_rest.native.devices import unused_gpu
 
     ready = probe_engine()
-    reason = build.reason_to_build()
+    # Flags are given for a build, not kept for every shell: without any here, those of the build are as wanted.
+    reason = build.reason_to_build(whatever_flags="CMAKE_ARGS" not in os.environ)
     rebuild = f"{reason}: run `sdcpp-rest native build`" if reason else None
-    advice = [sentence for sentence in (unused_gpu(ready.devices), rebuild) if sentence]
+    unused = unused_gpu(ready.devices, {*ready.backends, *build.flagged_backends()})
+    advice = [sentence for sentence in (unused, rebuild) if sentence]
     if as_json:
         echo_json({**ready.model_dump(mode="json"), "advice": advice})
         return

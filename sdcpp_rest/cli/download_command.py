@@ -1,4 +1,7 @@
-"""``sdcpp-rest download``: a model from the internet, or a bundle of all that one needs."""
+"""Implements ``sdcpp-rest download``, which fetches a model from the internet, or a bundle of all that one needs.
+
+Submits the jobs over the API; fetches nothing itself.
+"""
 
 from __future__ import annotations
 
@@ -101,9 +104,9 @@ def _download(server: ServerAccess, body: dict[str, Any]) -> dict[str, Any]:
 
 
 def _fetch_bundle(server: ServerAccess, name: str, memory_gb: float | None, overwrite: bool, as_json: bool) -> None:
-    from sdcpp_rest.core.bundles import bundle_named
+    from sdcpp_rest.core.bundles import find_bundle
 
-    chosen = bundle_named(name)
+    chosen = find_bundle(name)
     size = chosen.for_memory(memory_gb or _device_gb(server))
     files: list[dict[str, Any]] = []
     click.echo(f"{chosen.display_name} for {size.memory_gb} GB: {len(size.files)} files", err=True)

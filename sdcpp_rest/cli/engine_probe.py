@@ -1,4 +1,4 @@
-"""Asking the native library about this machine, in a process of its own: a library that cannot be loaded must not take
+"""Asks the native library about this machine, in a process of its own: a library that cannot be loaded must not take
 the command with it."""
 
 from __future__ import annotations

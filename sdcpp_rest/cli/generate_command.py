@@ -1,4 +1,7 @@
-"""``sdcpp-rest generate``: pictures from words, by the same API that clients use."""
+"""Implements ``sdcpp-rest generate``, which draws a picture or a video from a prompt.
+
+Submits the job over the same API that clients use; knows no service.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from typing import Any, NoReturn
 import click
 
 from sdcpp_rest.cli.command_options import config_options, json_option, server_options
-from sdcpp_rest.cli.job_following import reach_server, run_job, save_outputs, tell_saved
+from sdcpp_rest.cli.job_following import reach_server, report_saved, run_job, save_outputs
 
 _PICTURE_LISTS = ("ref_images", "pm_id_images", "control_frames")
 """Fields that are lists also when they are given once."""
@@ -88,7 +91,7 @@ def generate(
                 click.echo(f"warning: {warning}", err=True)
         job = run_job(server, path, body)
         saved = save_outputs(server, job, output, Path("out"))
-    tell_saved(job, saved, as_json)
+    report_saved(job, saved, as_json)
 
 
 def base64_of(path: Path) -> str:

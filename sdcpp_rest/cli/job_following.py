@@ -1,6 +1,6 @@
-"""A job from a command's point of view: find who does it, submit it, show how far it is, take what it made.
+"""Submits a command's job, shows its progress, and saves the files that it made.
 
-Ctrl-C cancels the job.
+Ctrl-C cancels the job. Knows the API only, whoever serves it.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def save_outputs(server: ServerAccess, job: dict[str, Any], output: Path | None,
     return saved
 
 
-def tell_saved(job: dict[str, Any], saved: list[Path], as_json: bool) -> None:
+def report_saved(job: dict[str, Any], saved: list[Path], as_json: bool) -> None:
     """The last words of a command: the files, or the job as JSON with them as ``saved``."""
     if as_json:
         echo_json({**job, "saved": [str(path) for path in saved]})

@@ -1,4 +1,7 @@
-"""``sdcpp-rest models`` and ``inspect``: which model files there are, and what one of them is."""
+"""Implements ``sdcpp-rest models`` and ``inspect``, which list model files and describe one of them.
+
+Reads the folders and headers itself; needs no server and no API.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ import click
 from sdcpp_rest.cli.command_options import config_options, echo_json, json_option, size_text
 
 if TYPE_CHECKING:
-    from sdcpp_rest.cli.shown_model import LibraryOfOne
+    from sdcpp_rest.cli.model_lookup import LibraryWithFile
     from sdcpp_rest.config import Config
     from sdcpp_rest.services.models.fit_estimate import Ask, Fit
     from sdcpp_rest.services.models.model_facts import ModelFacts
@@ -71,13 +74,13 @@ def inspect(
 
     FILE is a path, or a name that `sdcpp-rest models` lists.
     """
-    from sdcpp_rest.cli.shown_model import LibraryOfOne
+    from sdcpp_rest.cli.model_lookup import LibraryWithFile
     from sdcpp_rest.config import load_config
     from sdcpp_rest.services.model_headers.inspection import inspect_parts
     from sdcpp_rest.services.models.model_facts import facts_of
 
     config = load_config(config_file, overrides, **folders)
-    library = LibraryOfOne(config, file)
+    library = LibraryWithFile(config, file)
     chosen = library.chosen
     facts = facts_of(library, chosen.type, chosen.name)
     shapes: dict[str, list[int]] = {}
@@ -89,7 +92,7 @@ def inspect(
         shown = asdict(facts) | {"path": chosen.path, "model_type": chosen.type if library.is_listed else None}
         shown["sidecar"] = facts.sidecar.model_dump(mode="json") if facts.sidecar else None
         if estimate is not None:
-            shown["fit"] = _fit_shown(*estimate)
+            shown["fit"] = _fit_json(*estimate)
         echo_json(shown | ({"tensors": shapes} if tensors else {}))
         return
     _print_facts(chosen.path, facts)
@@ -99,7 +102,7 @@ def inspect(
         click.echo(f"  {name}  {'x'.join(map(str, shape))}")
 
 
-def _estimate(config: Config, library: LibraryOfOne, width: int | None, height: int | None) -> tuple[Fit, Ask]:
+def _estimate(config: Config, library: LibraryWithFile, width: int | None, height: int | None) -> tuple[Fit, Ask]:
     """Against this machine's devices, as the native library sees them now."""
     import psutil
 
@@ -120,7 +123,7 @@ def _estimate(config: Config, library: LibraryOfOne, width: int | None, height: 
     return fits.of(kind, name, ask), ask
 
 
-def _fit_shown(fit: Fit, ask: Ask) -> dict[str, Any]:
+def _fit_json(fit: Fit, ask: Ask) -> dict[str, Any]:
     """The words of ``GET /models/{model_type}/{model_name}/fit``."""
     return {
         "width": ask.width,
@@ -167,9 +170,10 @@ def _print_fit(fit: Fit, ask: Ask) -> None:
             f"{size_text(device.free_bytes)} free"
         )
         for advice in device.advice:
+            effect = "saves" if advice.saves_bytes > 0 else "takes another"
             click.echo(
-                f"advice        {advice.option}={json.dumps(advice.value)} saves {size_text(advice.saves_bytes)}: "
-                f"{advice.text}"
+                f"advice        {advice.option}={json.dumps(advice.value)} {effect} "
+                f"{size_text(abs(advice.saves_bytes))}: {advice.text}"
             )
     for sentence in fit.warnings:
         click.echo(f"warning       {sentence}")

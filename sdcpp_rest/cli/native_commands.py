@@ -1,4 +1,7 @@
-"""``sdcpp-rest native``: the native library's build."""
+"""Implements ``sdcpp-rest native``, which builds the native library.
+
+Knows nothing of how: `native.build` does it.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A whole server for the length of one command: the same API without sockets, on a data folder that is thrown away.
+"""Serves the API to one command from a runtime in this process, without sockets, on a data folder that is thrown away.
 
 The model folders are the real ones: what is converted stays.
 """
@@ -23,7 +23,7 @@ _LOOK_SECONDS = 0.1
 
 
 class OwnEngine(ServerAccess):
-    """The API of a started runtime in this process."""
+    """Calls the API of a started runtime in this process."""
 
     def __init__(self, runtime: Runtime) -> None:
         from sdcpp_rest.web.app import create_app
@@ -40,12 +40,12 @@ class OwnEngine(ServerAccess):
         from sdcpp_rest.errors import WaitTimeout
 
         with contextlib.suppress(WaitTimeout):
-            self._runtime.queue.wait(job_id, _LOOK_SECONDS)
+            self._runtime.jobs.queue.wait(job_id, _LOOK_SECONDS)
 
 
 @contextlib.contextmanager
 def own_engine(config: Config) -> Iterator[OwnEngine]:
-    """Start one, and stop it in the end."""
+    """Start a runtime for one command, and stop it in the end."""
     from sdcpp_rest.runtime import Runtime
 
     with tempfile.TemporaryDirectory(prefix="sdcpp-rest-") as folder:

@@ -1,4 +1,7 @@
-"""A server that runs: where it is, and its API over HTTP."""
+"""Finds the server that runs on this machine and calls its API over HTTP.
+
+Reads ``server.json``; knows nothing of what is asked for.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,7 @@ def running_server(config: Config) -> str | None:
 
 
 class RunningServer(ServerAccess):
-    """The API at ``url``; ``key`` is sent along, as ``key`` or ``user:key``."""
+    """Calls the API at ``url``; ``key`` is sent along, as ``key`` or ``user:key``."""
 
     def __init__(self, url: str, key: str | None) -> None:
         import requests

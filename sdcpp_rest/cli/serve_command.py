@@ -1,4 +1,7 @@
-"""``sdcpp-rest serve``: the server, in the foreground."""
+"""Implements ``sdcpp-rest serve``, which runs the server in the foreground.
+
+Knows the configuration and logging; sockets and signals are the business of `web.serving`.
+"""
 
 from __future__ import annotations
 

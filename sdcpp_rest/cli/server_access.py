@@ -1,4 +1,4 @@
-"""Talking to the API from a command, wherever it is served: what a call answers, and what a refusal says.
+"""Calls the API for a command, wherever it is served, and turns refusals into messages.
 
 Knows nothing of sockets and of runtimes: `RunningServer` and `OwnEngine` do.
 """
@@ -31,7 +31,7 @@ class Refused(click.ClickException):
 
 
 class ServerAccess(ABC):
-    """The API of one server."""
+    """Calls the API of one server."""
 
     place = ""
     """Said after refusals: where they came from."""

@@ -1,4 +1,7 @@
-"""``sdcpp-rest upscale``: one picture made larger."""
+"""Implements ``sdcpp-rest upscale``, which makes one picture larger.
+
+Submits the job over the API; loads no upscaler itself.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ import click
 
 from sdcpp_rest.cli.command_options import config_options, json_option, server_options
 from sdcpp_rest.cli.generate_command import base64_of
-from sdcpp_rest.cli.job_following import reach_server, run_job, save_outputs, tell_saved
+from sdcpp_rest.cli.job_following import reach_server, report_saved, run_job, save_outputs
 from sdcpp_rest.cli.server_access import Refused, ServerAccess
 
 
@@ -56,7 +59,7 @@ def upscale(
             _load(server, _only_upscaler(server))
             job = run_job(server, "/upscale", body)
         saved = save_outputs(server, job, output, image.with_name(f"{image.stem}_upscaled"))
-    tell_saved(job, saved, as_json)
+    report_saved(job, saved, as_json)
 
 
 def _load(server: ServerAccess, name: str) -> None:

@@ -1,7 +1,8 @@
-"""How the process was started: every setting with its default, its limits and its description; frozen once loaded.
+"""How the process was started: every setting with its default, limits and description; must not know any other room
+but errors.
 
-Precedence: command line > environment (``SDCPP_REST__SERVER__PORT``) > TOML file > default. Knows no other room but
-``errors``. What users change while the server runs is not here but in the settings store.
+Precedence: command line > environment (``SDCPP_REST__SERVER__PORT``) > TOML file > default. What users change while the
+server runs is not here but in the settings store.
 """
 
 from __future__ import annotations

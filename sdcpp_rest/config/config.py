@@ -1,4 +1,7 @@
-"""All sections together: where values come from, the checks across sections, the example file."""
+"""Combines all sections of settings: where values come from, checks across sections, the example file.
+
+Knows no command line and does not look for the file: `loading` does.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +44,7 @@ file_values: ContextVar[Mapping[str, Any] | None] = ContextVar("file_values", de
 
 
 class Config(BaseSettings):
-    """All settings. ``Config(...)`` takes given values, then the environment; ``load_config`` reads the file too."""
+    """Holds all settings. ``Config(...)`` takes given values, then the environment; `load_config` also the file."""
 
     model_config = SettingsConfigDict(
         frozen=True,

@@ -1,4 +1,7 @@
-"""The sections about other programs' dialects, and what clients of any dialect may do to each other."""
+"""Defines the settings of the dialects, and what clients of any dialect may do to each other.
+
+Knows no dialect's code.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The section about models from the internet, and the kinds of value it takes."""
+"""Defines the settings for downloading models, and the kinds of value they take.
+
+Calls no server.
+"""
 
 from __future__ import annotations
 

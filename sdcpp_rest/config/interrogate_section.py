@@ -1,4 +1,7 @@
-"""The section about describing pictures in words."""
+"""Defines the settings for describing pictures in words.
+
+Opens no model.
+"""
 
 from __future__ import annotations
 

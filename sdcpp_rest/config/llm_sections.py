@@ -1,4 +1,7 @@
-"""The sections about language models, and the kinds of value they take."""
+"""Defines the settings of language models, and the kinds of value they take.
+
+Calls no server; what users change later is kept by `services.language`.
+"""
 
 from __future__ import annotations
 

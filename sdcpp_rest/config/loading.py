@@ -1,4 +1,7 @@
-"""From the command line, the environment and a TOML file to a `Config`, or to one sentence per problem."""
+"""Reads the command line, the environment and a TOML file into a `Config`, or reports one sentence per problem.
+
+Knows no setting by name: `config` and its sections do.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Kinds of value that settings about other servers take: their addresses, and secrets for them."""
+"""Checks the values of settings about other servers: their addresses, and secrets for them.
+
+Calls none of them.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The settings, section by section: defaults, limits, descriptions, and the kinds of value they take."""
+"""Defines the settings section by section: defaults, limits, descriptions, and the kinds of value they take.
+
+Knows nothing of where values come from.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The section about the server's sockets: where it listens, who may call it, and what it knows of proxies before it."""
+"""Describes the server's sockets in the configuration: where it listens, who may call, which proxies are before it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Hosts, origins, networks and the public address, as settings spell them: what they mean, and which are refused.
+"""Reads hosts, origins, networks and the public address as settings spell them, and refuses what cannot mean anything.
 
 One reading for both sides: a setting that is accepted at the start is the one that a request is compared with. Pure.
 """

@@ -1,4 +1,4 @@
-"""The model families: names, what each one can make, and what it needs in general.
+"""Lists the model families: their names, what each one can make, and what it needs in general.
 
 Pure functions over tensor names and shapes. It must not read files, and it refuses only what is certain: a file that is
 not recognised is the library's to judge. Shapes are in ggml order everywhere: the fastest-running dimension first.

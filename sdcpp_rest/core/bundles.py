@@ -1,4 +1,4 @@
-"""The table of models to begin with: which files make each of them run on a device of a given size.
+"""Reads the table of models to begin with: which files make each of them run on a device of a given size.
 
 Read once, from the package's own file. It must not know what the sources say about the files, nor which of them lie on
 the disk.
@@ -82,7 +82,7 @@ def read_bundles(text: str) -> dict[str, Bundle]:
     return found
 
 
-def bundle_named(name: str) -> Bundle:
+def find_bundle(name: str) -> Bundle:
     """Raises InvalidRequest with the names that there are."""
     found = BUNDLES.get(name.strip().lower())
     if found is None:

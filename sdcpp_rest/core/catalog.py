@@ -1,4 +1,4 @@
-"""The words of the model catalogue: model types, where each type lives, and what a model file and its sidecar say.
+"""Defines the catalogue's words: model types, where each type lives, and what a model file and its sidecar say.
 
 Pure values. It must not know where the folders are, nor read a file.
 """

@@ -1,4 +1,7 @@
-"""Words about language models: what is said to them and by them, the actions they propose, better prompts. Pure."""
+"""Defines messages, tool calls, actions and enhanced prompts, as they go to language models and come back.
+
+Pure values. It must not know a server of language models, nor a protocol.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +50,7 @@ class Action(Frozen):
     request: ActionRequest | None = None
 
 
-class SaidMessage(Frozen):
+class ConversationMessage(Frozen):
     """One message of the conversation with the assistant, as it is remembered."""
 
     role: Literal["user", "assistant"]
@@ -69,7 +72,7 @@ class Enhancement(Frozen):
 
 
 class ThoughtFilter:
-    """Leaves out what a reasoning model thinks aloud between ``<think>`` and ``</think>``, also when the text comes in
+    """Removes what a reasoning model thinks aloud between ``<think>`` and ``</think>``, also when the text comes in
     pieces that cut a tag in two."""
 
     _TAGS = ("<think>", "</think>")
@@ -93,7 +96,7 @@ class ThoughtFilter:
         visible, self._held = self._held[: len(self._held) - kept], self._held[len(self._held) - kept :]
         return shown if self._thinks else shown + visible
 
-    def rest(self) -> str:
+    def flush(self) -> str:
         """What was held back in case it was a tag; call it at the end."""
         held, self._held = self._held, ""
         return "" if self._thinks else held

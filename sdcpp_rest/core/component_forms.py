@@ -1,5 +1,5 @@
-"""Which component files fit a model: the exact form of a VAE, text encoder or language model, told by its tensors, and
-the form that a family asks for.
+"""Matches component files with models: the exact form of a VAE, text encoder or language model, told by its tensors,
+and the form that a family asks for.
 
 Pure functions over tensor names and shapes (ggml order). A form is a phrase that a person may read; two that are equal
 fit each other. It must not know any file.

@@ -1,4 +1,6 @@
-"""What people paste when they want a model: addresses of Hugging Face and CivitAI pages and files, ids, plain URLs.
+"""Recognises what people paste when they want a model: addresses of Hugging Face and CivitAI, ids, plain URLs.
+
+Turns it into one of three kinds of source. Pure: looks nothing up, and never keeps a secret that stood in an address.
 
 Turns it into one of three kinds of source. Pure: looks nothing up, and never keeps a secret that stood in an address.
 """
@@ -8,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from typing import Any, Literal
-from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
 
 from pydantic import Field
 
@@ -157,7 +159,7 @@ _FIELDS_OF: dict[SourceName, tuple[str, ...]] = {
 }
 
 
-def without_secrets(url: str) -> str:
+def hide_secrets(url: str) -> str:
     """The same address for people: values of its query that look like secrets are hidden."""
     parts = urlsplit(url)
     if not parts.query:
@@ -197,7 +199,7 @@ def repo_id_of(text: str) -> str:
     return repo
 
 
-def model_and_version(text: str, field: str = "model_id") -> tuple[str, str]:
+def parse_model_and_version(text: str, field: str = "model_id") -> tuple[str, str]:
     """``123456`` or ``123456:789012`` (``@`` does as well) as two numbers, the second may be empty. InvalidRequest."""
     match = _MODEL_AND_VERSION.fullmatch(text.strip()) or _AIR.fullmatch(text.strip())
     if match is None:
@@ -300,7 +302,7 @@ def _hub_address(text: str) -> DownloadSource:
 
 
 def _civitai_id(text: str) -> DownloadSource:
-    model, version = model_and_version(text)
+    model, version = parse_model_and_version(text)
     return DownloadSource(source="civitai", model_id=model, version_id=version)
 
 
@@ -349,11 +351,6 @@ def file_name_of(url: str) -> str:
     return unquote(urlsplit(url).path.rsplit("/", 1)[-1])
 
 
-def quoted_path(path: str) -> str:
-    """A path of a repository as it stands in an address."""
-    return quote(path, safe="/")
-
-
 def _odd(field: str, text: str, why: str) -> InvalidRequest:
-    shown = without_secrets(text) if "://" in text and len(text) < MAX_ADDRESS_CHARACTERS and "[" not in text else ""
+    shown = hide_secrets(text) if "://" in text and len(text) < MAX_ADDRESS_CHARACTERS and "[" not in text else ""
     return InvalidRequest(f"{field}: {shown[:120]!r} {why}", field=field, value=shown[:200])

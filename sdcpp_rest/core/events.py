@@ -1,4 +1,5 @@
-"""What happened, in the past tense: the only way back from the deeper rooms to whoever listens.
+"""Defines the events that services publish, each named for what happened: the only way back from the deeper rooms to
+whoever listens.
 
 ``name`` is the wire word of the native WebSocket; ``data`` builds its payload. Events live in memory only.
 """

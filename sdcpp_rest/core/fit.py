@@ -1,13 +1,15 @@
-"""How much memory a model takes: its weights as the library holds them, and the buffers it computes a picture in.
+"""Computes how much memory a model takes: its weights as the library holds them, and the buffers it draws in.
 
 Pure arithmetic over tensor shapes. The library plans one buffer per part (text encoder, diffusion model, autoencoder)
 and has one at a time, so the largest counts. The formulas were fitted to what it logs as "compute buffer size", on
 models of the real widths; tests/core/test_fit.py holds the measurements. They are estimates: other devices round
-differently, and memory that a driver takes for itself is not in them.
+differently. A GPU's driver takes some for each process (527 MiB on an H200): free memory is asked for by the engine,
+which has its share already.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
@@ -27,17 +29,23 @@ USUAL_VAE_BYTES = 168 * MIB
 _ENCODER_BUFFER = 64 * MIB  # a language model or T5 over a few hundred tokens; CLIP takes 1 to 3 MiB
 _VAE_BYTES_PER_CHANNEL = 52  # im2col of a 3x3 convolution over twice the channels (2 x 9 x 2 bytes), in- and output
 _VAE_DIRECT_BYTES_PER_CHANNEL = 22
+_VAE_SCALED_BYTES_PER_CHANNEL = 8  # more, where convolutions are computed on scaled numbers: in- and output once again
 _TAE_BYTES_PER_PIXEL = 1_921
 _VIDEO_TAE_BYTES_PER_PIXEL = 6_913  # and latent frame: all of them are decoded at once
 _RADIANCE_BYTES_PER_PIXEL = 7_715
 _TILE_PIXELS = 256 * 256  # the library's default tile is 32 x 32 in latent pixels
 _VIDEO_KERNEL = 3  # convolutions over time too: three times the columns
+# What these backends (one source for all) keep beside the model: memory pools for converted weights, and the library
+# for matrix products. With SDXL on an H200 it was 200 MiB after 512 x 512 and 424 MiB after 1536 x 1536.
+_POOLING_BACKENDS = frozenset({"CUDA", "ROCm", "MUSA"})
+_POOL_BYTES = 400 * MIB
 
 
 # --- weights ----------------------------------------------------------------------------------------------------------
 
 _KEEP = ("img_in.", "txt_in.", "time_in.", "vector_in.", "guidance_in.", "final_layer.", "x_embedder.", "t_embedder.",
          "y_embedder.", "pos_embed", "context_embedder.", "time_embed.", "label_emb.", "embedding")  # fmt: skip
+_F16, _F32 = quantization.BY_NAME["f16"], quantization.BY_NAME["f32"]
 _TABLE_TYPES = frozenset({"f16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0"})
 _TABLES = ("token_embedding.weight", "shared.weight", "embed_tokens.weight", "token_embd.weight")
 _TEXT_PREFIXES = ("cond_stage_model.", "conditioner.", "te.", "text_encoders.")
@@ -68,27 +76,24 @@ def weight_bytes(
     for name, shape in tensors.items():
         wanted = next((entry for pattern, entry in compiled if pattern.search(name)), asked)
         part = part_of(name, default)
-        sums[part] = sums.get(part, 0) + _tensor_bytes(name, shape, types.get(name, "f16"), wanted)
+        held = held_type(name, shape, types.get(name, "f16"), wanted)
+        sums[part] = sums.get(part, 0) + math.prod(shape) // held.block_size * held.block_bytes
     return sums
 
 
-def _tensor_bytes(name: str, shape: tuple[int, ...], stored: str, wanted: WeightType | None) -> int:
-    elements = 1
-    for side in shape:
-        elements *= side
+def held_type(name: str, shape: tuple[int, ...], stored: str, wanted: WeightType | None) -> WeightType:
+    """The format that the library holds a tensor in, which is ``stored`` in its file and asked to become ``wanted``."""
     if len(shape) > 2:
-        return elements * 2
+        return _F16
     if len(shape) < 2:
-        return elements * 4
+        return _F32
     kind = quantization.BY_NAME.get(stored)
     if wanted is not None and not name.endswith((".bias", ".scale")) and not any(part in name for part in _KEEP):
         kind = wanted if wanted.row_bytes(shape[0]) is not None else kind
     if kind is None:  # eight-bit floats are widened when they are read
-        return elements * 2
-    row = kind.row_bytes(shape[0])
-    if row is None or (name.endswith(_TABLES) and kind.name not in _TABLE_TYPES):
-        return elements * 4
-    return row * (elements // shape[0])
+        return _F16
+    is_unreadable = name.endswith(_TABLES) and kind.name not in _TABLE_TYPES
+    return _F32 if is_unreadable or kind.row_bytes(shape[0]) is None else kind
 
 
 # --- compute buffers --------------------------------------------------------------------------------------------------
@@ -191,12 +196,14 @@ def encoder_buffer(roles: frozenset[str]) -> int:
 
 class Autoencoder(NamedTuple):
     """What turns latents into pixels. ``channels`` of its widest layer at full size; ``is_tiny``: a TAESD; ``patch``:
-    pixels a side that come out of one point of that layer."""
+    pixels a side that come out of one point of that layer; ``is_scaled``: its convolutions are computed on scaled-down
+    numbers, as the library does with SDXL's own."""
 
     channels: int = USUAL_VAE_CHANNELS
     is_tiny: bool = False
     is_video: bool = False
     patch: int = 1
+    is_scaled: bool = False
 
 
 def autoencoder_of(tensors: Shapes) -> Autoencoder | None:
@@ -224,5 +231,13 @@ def vae_buffer(autoencoder: Autoencoder, size: Size, tiling: bool = False, direc
             return _VIDEO_TAE_BYTES_PER_PIXEL * pixels * size.latent_frames
         return _TAE_BYTES_PER_PIXEL * pixels
     per_channel = _VAE_DIRECT_BYTES_PER_CHANNEL if direct else _VAE_BYTES_PER_CHANNEL
+    if autoencoder.is_scaled:
+        per_channel += _VAE_SCALED_BYTES_PER_CHANNEL
     needed = per_channel * autoencoder.channels * pixels
     return needed * _VIDEO_KERNEL if autoencoder.is_video else needed
+
+
+def backend_bytes(backend: str) -> int:
+    """Bytes that a device's ``backend`` keeps beside weights and buffers while it computes; 0 where that was not
+    measured."""
+    return _POOL_BYTES if backend in _POOLING_BACKENDS else 0

@@ -1,4 +1,7 @@
-"""The base of our immutable records."""
+"""Defines the base class of our immutable records.
+
+NaN and infinity survive a round trip through JSON: for the library, infinity means "decide yourself".
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The text inside a picture that says how it was made, in the layout that AUTOMATIC1111's tools write and read.
+"""Writes and parses the text inside a picture that says how it was made, as AUTOMATIC1111's tools do.
 
 Prompt, a line with the negative prompt, a line of ``key: value`` pairs. Pure text: it must not know picture formats.
 """

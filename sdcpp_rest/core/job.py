@@ -1,4 +1,7 @@
-"""A job: one thing a user asked for, from submission to result. Pure words; the store writes it, the queue moves it."""
+"""Defines a job: one request of a user's, from submission to result.
+
+Pure words; the store writes it, the queue moves it.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Which jobs a listing shows, and in which order. Pure words; the store turns them into a query."""
+"""Defines filters for listings of jobs: which ones are shown, and in which order.
+
+Pure words; the store turns them into a query.
+"""
 
 from __future__ import annotations
 

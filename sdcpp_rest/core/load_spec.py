@@ -1,14 +1,16 @@
-"""What it takes to load a model: which files, with which options. Stored with every job, so that a job draws the same
-picture after a restart or after someone selects another model. Paths here are absolute and already checked."""
+"""Defines what it takes to load a model: which files, with which options. Stored with every job, so that a job draws
+the same picture after a restart or after someone selects another model. Paths here are absolute and already checked."""
 
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
+from sdcpp_rest.core.bounds import MAX_RULES_LENGTH, Bounds, Length, Words
 from sdcpp_rest.core.frozen import Frozen
 
 ModelKind = Literal["checkpoint", "diffusion"]
@@ -16,6 +18,11 @@ Component = Literal[
     "vae", "clip_l", "clip_g", "clip_vision", "t5xxl", "controlnet", "llm", "llm_vision", "taesd",
     "high_noise_diffusion_model", "photo_maker",
 ]  # fmt: skip
+
+_RNG_TYPES = ("std_default", "cuda", "cpu")
+_PREDICTIONS = ("eps", "v", "edm_v", "sd3_flow", "flux_flow", "flux2_flow")
+_Threads = Annotated[int, Bounds(1, 256, besides=-1)]
+_Tile = Annotated[int, Bounds(0, 4096)]
 
 
 class FileRef(Frozen):
@@ -28,11 +35,11 @@ class FileRef(Frozen):
 class LoadOptions(Frozen):
     """The options of ``POST /models/load``, plus what the library has beyond them.
 
-    ``None`` means "the server decides" (flash attention: on for GPUs, off on the CPU) or "the library decides".
+    ``None`` means "the server decides" (flash attention: see `flash_attention`) or "the library decides".
     The vae_tiling_* and flow_shift options are per-generation in the library; here they are the defaults of later jobs.
     """
 
-    n_threads: int = -1
+    n_threads: _Threads = -1
     keep_clip_on_cpu: bool = True
     keep_vae_on_cpu: bool = False
     keep_controlnet_on_cpu: bool = False
@@ -46,32 +53,32 @@ class LoadOptions(Frozen):
     vae_conv_direct: bool = False
     diffusion_conv_direct: bool = False
     force_sdxl_vae_conv_scale: bool = False
-    flow_shift: float | None = None
+    flow_shift: Annotated[float | None, Bounds(0, 1000, besides=math.inf)] = None
     weight_type: str = ""
-    tensor_type_rules: str = ""
-    rng_type: str = "cuda"
-    sampler_rng_type: str = ""
-    prediction: str = ""
-    lora_apply_mode: str = "auto"
+    tensor_type_rules: Annotated[str, Length(MAX_RULES_LENGTH)] = ""
+    rng_type: Annotated[str, Words(_RNG_TYPES)] = "cuda"
+    sampler_rng_type: Annotated[str, Words(("", *_RNG_TYPES))] = ""
+    prediction: Annotated[str, Words(("", *_PREDICTIONS))] = ""
+    lora_apply_mode: Annotated[str, Words(("auto", "immediately", "at_runtime"))] = "auto"
     vae_tiling: bool = False
-    vae_tile_size_x: int = 0
-    vae_tile_size_y: int = 0
-    vae_tile_overlap: float = 0.5
+    vae_tile_size_x: _Tile = 0
+    vae_tile_size_y: _Tile = 0
+    vae_tile_overlap: Annotated[float, Bounds(0, 1)] = 0.5
     circular_x: bool = False
     circular_y: bool = False
     chroma_use_dit_mask: bool = True
     chroma_use_t5_mask: bool = False
-    chroma_t5_mask_pad: int = 1
+    chroma_t5_mask_pad: Annotated[int, Bounds(0, 512)] = 1
     qwen_image_zero_cond_t: bool = False
-    max_vram: float = 0.0
+    max_vram: Annotated[float, Bounds(0, 1_048_576)] = 0.0
 
 
 class UpscalerSpec(Frozen):
     """A loadable ESRGAN upscaler. ``tile_size`` in pixels of the input; ``n_threads`` of -1: the server decides."""
 
     model: FileRef
-    tile_size: int = 128
-    n_threads: int = -1
+    tile_size: Annotated[int, Bounds(16, 4096)] = 128
+    n_threads: _Threads = -1
 
 
 class LoadSpec(Frozen):

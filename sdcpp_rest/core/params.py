@@ -1,23 +1,39 @@
-"""What a job asks for, in the native dialect's words (they are the house's words too): pictures, videos, upscaling,
-conversion.
+"""Defines the parameters of a job: of pictures, videos, upscaling and conversion, named as in the native API.
 
 Pure values: every default of an omitted field has been filled in, every name checked. Paths of models, LoRAs and input
 images are absolute and were resolved inside the allowed folders before a value of this room was built.
+
+A field's limits stand in its annotation, as marks of `core.bounds`, and nowhere else: the wire models take them from
+here, and so do the checks.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter
 
+from sdcpp_rest.core.bounds import MAX_RULES_LENGTH, Bounds, Length
 from sdcpp_rest.core.frozen import Frozen
 from sdcpp_rest.core.job import JobKind
 from sdcpp_rest.core.load_spec import FileRef, UpscalerSpec
 
 CacheMode = Literal["disabled", "easycache", "ucache", "dbcache", "taylorseer", "cache_dit", "spectrum"]
 VideoFormat = Literal["mp4", "webm", "webp", "frames"]
+Preprocess = Literal["", "canny"]
+
+SMALLEST_SIDE = 8
+"""The library crops nothing below this: a VAE factor of 8."""
+
+LARGEST_SEED = 2**63 - 1
+"""Of any picture; picture k of a batch uses ``seed + k``."""
+
+_SHARE = Bounds(0, 1)
+# Of numbers that have no end of their own: whatever makes sense is far below, and the library's types hold it.
+_ANY_SCALE = Bounds(0, 1000)
+_Side = Annotated[int, Bounds(SMALLEST_SIDE, limit="side")]
+_Layers = Annotated[tuple[Annotated[int, Bounds(0, 1023)], ...], Length(256, items="layer numbers")]
 
 
 class LoraUse(Frozen):
@@ -35,29 +51,32 @@ class CacheOptions(Frozen):
     Which of them count depends on the mode. ``start`` and ``end`` are shares of the steps.
     """
 
-    threshold: float | None = None
-    start: float | None = None
-    end: float | None = None
-    error_decay_rate: float | None = None
+    # Two of these are sizes of the library's tables: it writes in front of them below 0, and fills the memory with
+    # large ones. The others are bounded so that they fit its types.
+
+    threshold: Annotated[float | None, _ANY_SCALE] = None
+    start: Annotated[float | None, _SHARE] = None
+    end: Annotated[float | None, _SHARE] = None
+    error_decay_rate: Annotated[float | None, _SHARE] = None
     use_relative_threshold: bool | None = None
     reset_error_on_compute: bool | None = None
-    fn_compute_blocks: int | None = None
-    bn_compute_blocks: int | None = None
-    residual_diff_threshold: float | None = None
-    max_warmup_steps: int | None = None
-    max_cached_steps: int | None = None
-    max_continuous_cached_steps: int | None = None
-    taylorseer_n_derivatives: int | None = None
-    taylorseer_skip_interval: int | None = None
-    scm_mask: str | None = None
+    fn_compute_blocks: Annotated[int | None, Bounds(0, 1000)] = None
+    bn_compute_blocks: Annotated[int | None, Bounds(0, 1000)] = None
+    residual_diff_threshold: Annotated[float | None, _ANY_SCALE] = None
+    max_warmup_steps: Annotated[int | None, Bounds(0, 10_000)] = None
+    max_cached_steps: Annotated[int | None, Bounds(-1, 10_000)] = None
+    max_continuous_cached_steps: Annotated[int | None, Bounds(-1, 10_000)] = None
+    taylorseer_n_derivatives: Annotated[int | None, Bounds(0, 10)] = None
+    taylorseer_skip_interval: Annotated[int | None, Bounds(0, 10_000)] = None
+    scm_mask: Annotated[str | None, Length(20_001)] = None
     scm_policy_dynamic: bool | None = None
-    spectrum_w: float | None = None
-    spectrum_m: int | None = None
-    spectrum_lam: float | None = None
-    spectrum_window_size: int | None = None
-    spectrum_flex_window: float | None = None
-    spectrum_warmup_steps: int | None = None
-    spectrum_stop_percent: float | None = None
+    spectrum_w: Annotated[float | None, _SHARE] = None
+    spectrum_m: Annotated[int | None, Bounds(1, 32)] = None
+    spectrum_lam: Annotated[float | None, Bounds(0.000001, 1000)] = None
+    spectrum_window_size: Annotated[int | None, Bounds(1, 10_000)] = None
+    spectrum_flex_window: Annotated[float | None, _ANY_SCALE] = None
+    spectrum_warmup_steps: Annotated[int | None, Bounds(0, 10_000)] = None
+    spectrum_stop_percent: Annotated[float | None, _SHARE] = None
 
 
 class SamplingParams(Frozen):
@@ -68,35 +87,35 @@ class SamplingParams(Frozen):
     mean. ``easycache`` is short for a ``cache_mode`` of that name with its three numbers; another ``cache_mode`` wins.
     """
 
-    prompt: str
-    negative_prompt: str = ""
-    width: int = 512
-    height: int = 512
-    steps: int = 20
-    cfg_scale: float = 7.0
-    distilled_guidance: float = 3.5
-    eta: float | None = None
-    flow_shift: float | None = None
-    seed: int = 0
+    prompt: Annotated[str, Length(limit="prompt_characters")]
+    negative_prompt: Annotated[str, Length(limit="prompt_characters")] = ""
+    width: _Side = 512
+    height: _Side = 512
+    steps: Annotated[int, Bounds(1, limit="steps")] = 20
+    cfg_scale: Annotated[float, _ANY_SCALE] = 7.0
+    distilled_guidance: Annotated[float, _ANY_SCALE] = 3.5
+    eta: Annotated[float | None, _ANY_SCALE] = None
+    flow_shift: Annotated[float | None, _ANY_SCALE] = None
+    seed: Annotated[int, Bounds(-1, LARGEST_SEED)] = 0
     sampler: str = "euler_a"
     scheduler: str = "discrete"
-    clip_skip: int = -1
-    slg_scale: float = 0.0
-    skip_layers: tuple[int, ...] = (7, 8, 9)
-    slg_start: float = 0.01
-    slg_end: float = 0.2
-    custom_sigmas: tuple[float, ...] = ()
-    strength: float = 0.75
+    clip_skip: Annotated[int, Bounds(-1, 12)] = -1
+    slg_scale: Annotated[float, _ANY_SCALE] = 0.0
+    skip_layers: _Layers = (7, 8, 9)
+    slg_start: Annotated[float, _SHARE] = 0.01
+    slg_end: Annotated[float, _SHARE] = 0.2
+    custom_sigmas: Annotated[tuple[float, ...], Length(10_001)] = ()
+    strength: Annotated[float, _SHARE] = 0.75
     vae_tiling: bool = False
-    vae_tile_size_x: int = 0
-    vae_tile_size_y: int = 0
-    vae_tile_overlap: float = 0.5
-    vae_tile_rel_size_x: float = 0.0
-    vae_tile_rel_size_y: float = 0.0
+    vae_tile_size_x: Annotated[int, Bounds(0, limit="side")] = 0
+    vae_tile_size_y: Annotated[int, Bounds(0, limit="side")] = 0
+    vae_tile_overlap: Annotated[float, _SHARE] = 0.5
+    vae_tile_rel_size_x: Annotated[float, Bounds(0, 256)] = 0.0
+    vae_tile_rel_size_y: Annotated[float, Bounds(0, 256)] = 0.0
     easycache: bool = False
-    easycache_threshold: float = 0.2
-    easycache_start: float = 0.15
-    easycache_end: float = 0.95
+    easycache_threshold: Annotated[float, _ANY_SCALE] = 0.2
+    easycache_start: Annotated[float, _SHARE] = 0.15
+    easycache_end: Annotated[float, _SHARE] = 0.95
     cache_mode: CacheMode = "disabled"
     cache_options: CacheOptions = CacheOptions()
     loras: tuple[LoraUse, ...] = Field(default=())
@@ -115,26 +134,26 @@ class ImageParams(SamplingParams):
     file of the hires upscaler ``Model``. ``upscaler`` is set when ``upscale`` is.
     """
 
-    img_cfg_scale: float | None = None
-    shifted_timestep: int = 0
-    batch_count: int = 1
+    img_cfg_scale: Annotated[float | None, _ANY_SCALE] = None
+    shifted_timestep: Annotated[int, Bounds(0, 1000)] = 0
+    batch_count: Annotated[int, Bounds(1, limit="batch")] = 1
     auto_resize_ref_image: bool = True
     increase_ref_index: bool = False
-    control_strength: float = 0.9
-    preprocess: Literal["", "canny"] = ""
+    control_strength: Annotated[float, Bounds(0, 10)] = 0.9
+    preprocess: Preprocess = ""
     hires: bool = False
     hires_upscaler: str = "Latent"
     hires_model: FileRef | None = None
-    hires_scale: float = 2.0
-    hires_width: int = 0
-    hires_height: int = 0
-    hires_steps: int = 0
-    hires_denoising_strength: float = 0.7
-    hires_upscale_tile_size: int = 128
+    hires_scale: Annotated[float, Bounds(1, 16)] = 2.0
+    hires_width: Annotated[int, Bounds(0, limit="side")] = 0
+    hires_height: Annotated[int, Bounds(0, limit="side")] = 0
+    hires_steps: Annotated[int, Bounds(0, limit="steps")] = 0
+    hires_denoising_strength: Annotated[float, Bounds(0.01, 1)] = 0.7
+    hires_upscale_tile_size: Annotated[int, Bounds(16, 4096)] = 128
     pm_id_embed: FileRef | None = None
-    pm_style_strength: float = 20.0
+    pm_style_strength: Annotated[float, Bounds(0, 100)] = 20.0
     upscale: bool = False
-    upscale_repeats: int = 1
+    upscale_repeats: Annotated[int, Bounds(1, 16)] = 1
     upscale_auto_unload: bool = True
     upscaler: UpscalerSpec | None = None
 
@@ -159,27 +178,27 @@ class VideoParams(SamplingParams):
     ``video_frames`` is what was asked for; the library makes the nearest lower 4n+1. ``fps`` goes into the file alone.
     """
 
-    width: int = 832
-    height: int = 480
-    steps: int = 30
-    cfg_scale: float = 6.0
-    flow_shift: float | None = 3.0
+    width: _Side = 832
+    height: _Side = 480
+    steps: Annotated[int, Bounds(1, limit="steps")] = 30
+    cfg_scale: Annotated[float, _ANY_SCALE] = 6.0
+    flow_shift: Annotated[float | None, _ANY_SCALE] = 3.0
     sampler: str = "euler"
-    video_frames: int = 33
-    fps: int = 16
+    video_frames: Annotated[int, Bounds(1, limit="video_frames")] = 33
+    fps: Annotated[int, Bounds(1, 120)] = 16
     output_format: VideoFormat = "mp4"
-    high_noise_steps: int = -1
-    high_noise_cfg_scale: float = 7.0
+    high_noise_steps: Annotated[int, Bounds(-1, limit="steps")] = -1
+    high_noise_cfg_scale: Annotated[float, _ANY_SCALE] = 7.0
     high_noise_sampler: str = ""
     high_noise_scheduler: str = ""
-    high_noise_eta: float | None = None
-    high_noise_distilled_guidance: float = 3.5
-    high_noise_slg_scale: float = 0.0
-    high_noise_skip_layers: tuple[int, ...] = (7, 8, 9)
-    high_noise_slg_start: float = 0.01
-    high_noise_slg_end: float = 0.2
-    moe_boundary: float = 0.875
-    vace_strength: float = 1.0
+    high_noise_eta: Annotated[float | None, _ANY_SCALE] = None
+    high_noise_distilled_guidance: Annotated[float, _ANY_SCALE] = 3.5
+    high_noise_slg_scale: Annotated[float, _ANY_SCALE] = 0.0
+    high_noise_skip_layers: _Layers = (7, 8, 9)
+    high_noise_slg_start: Annotated[float, _SHARE] = 0.01
+    high_noise_slg_end: Annotated[float, _SHARE] = 0.2
+    moe_boundary: Annotated[float, _SHARE] = 0.875
+    vace_strength: Annotated[float, Bounds(0, 10)] = 1.0
 
     @property
     def frame_count(self) -> int:
@@ -200,21 +219,27 @@ class UpscaleParams(Frozen):
     that says how it was made."""
 
     upscaler: UpscalerSpec
-    upscale_factor: int | None = None
-    repeats: int = 1
+    upscale_factor: Annotated[int | None, Bounds(1, 16)] = None
+    repeats: Annotated[int, Bounds(1, 16)] = 1
     caption: str = ""
+
+
+KEEP = "keep"
+"""The ``output_type`` of a conversion that only merges the parts of a split model."""
 
 
 class ConvertParams(Frozen):
     """Parameters of ``convert``. ``output`` does not exist yet, or is replaced. ``output_type`` is the library's name
-    of a weight type. ``expected_bytes`` is an estimate of the result's size, for progress."""
+    of a weight type, or KEEP. ``expected_bytes`` is an estimate of the result's size, for progress. ``parts`` are the
+    files of a split model in order, the first of which is the ``input``."""
 
     input: FileRef
     output: FileRef
     output_type: str
     vae: FileRef | None = None
-    tensor_type_rules: str = ""
+    tensor_type_rules: Annotated[str, Length(MAX_RULES_LENGTH)] = ""
     expected_bytes: int = 0
+    parts: tuple[FileRef, ...] = ()
 
 
 Params = ImageParams | VideoParams | UpscaleParams | ConvertParams

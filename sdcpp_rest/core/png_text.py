@@ -1,4 +1,7 @@
-"""The text chunks of a PNG file, changed without touching its pixels. Pure: bytes in, bytes out."""
+"""Replaces the text chunks of a PNG file without touching its pixels.
+
+Pure: bytes in, bytes out. Knows nothing of what the text says.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _TEXT_CHUNKS = frozenset({b"tEXt", b"zTXt", b"iTXt"})
 
 
-def with_text(png: bytes, key: str, text: str | None) -> bytes:
+def replace_text(png: bytes, key: str, text: str | None) -> bytes:
     """``png`` with one text chunk ``key``, in place of all of that name; ``None`` takes them out.
 
     Latin-1 text is written as ``tEXt``, other text as ``iTXt``. Anything that is no whole PNG file comes back as it is.

@@ -1,5 +1,5 @@
-"""The table of architecture presets: what each family of models and each well-known variant of it needs, and the
-settings it draws well with.
+"""Reads the table of presets: what each family of models and each well-known variant needs, and the settings it draws
+well with.
 
 Read once, from the package's own file; which preset a model has is told by `core.variants`. It must not know any file
 of the user's.

@@ -1,4 +1,4 @@
-"""What a prompt says besides its words: LoRA tags, and attention weights that the library must be able to read.
+"""Parses prompts: finds LoRA tags, and checks attention weights that the library must be able to read.
 
 Pure functions over text. It must not know which LoRAs exist; that is the model library's to say.
 """

@@ -1,14 +1,19 @@
-"""The number formats of model weights: what they are called, how many bytes they take, and which of them the library
-survives.
+"""Lists the number formats of model weights: their names, their sizes, and which of them the library survives.
 
-A plain table. It must not know files, tensors of a particular model, or the native library itself.
+Numbers and sizes are those of the ``gguf`` package; what is offered under which label, and what ends the library's
+process, is known here. It must not know files, tensors of a particular model, or the native library itself.
 """
 
 from __future__ import annotations
 
+import math
 import re
+from collections.abc import Sequence
 from typing import NamedTuple
 
+from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType
+
+from sdcpp_rest.core.bounds import MAX_RULES_LENGTH
 from sdcpp_rest.errors import InvalidRequest
 
 
@@ -44,63 +49,75 @@ class WeightType(NamedTuple):
         blocks, rest = divmod(elements, self.block_size)
         return None if rest else blocks * self.block_bytes
 
+    def tensor_bytes(self, shape: Sequence[int]) -> int | None:
+        """Bytes of a tensor of ``shape``, its rows' length first; ``None`` where a row cannot have that length."""
+        row = self.row_bytes(shape[0])
+        return None if row is None else row * math.prod(shape[1:])
 
-def _float(number: int, name: str, label: str, size: int) -> WeightType:
-    return WeightType(number, name, label, 1, size, is_quantized=False)
+
+def _weight_type(native_name: str, label: str) -> WeightType:
+    kind = GGMLQuantizationType[native_name.upper()]
+    block_size, block_bytes = GGML_QUANT_SIZES[kind]
+    return WeightType(int(kind), native_name, label, block_size, block_bytes, is_quantized=block_size > 1)
 
 
-def _unwritable(number: int, name: str, block_size: int, block_bytes: int, readable: bool) -> WeightType:
-    quantized = block_size > 1
-    return WeightType(number, name, name.upper(), block_size, block_bytes, quantized, readable, False, False)
+def _unwritable(native_name: str, readable: bool) -> WeightType:
+    return _weight_type(native_name, native_name.upper())._replace(readable=readable, writable=False, loadable=False)
 
 
 WEIGHT_TYPES: tuple[WeightType, ...] = (
-    _float(0, "f32", "F32 (32-bit float)", 4),
-    _float(1, "f16", "F16 (16-bit float)", 2),
-    _float(30, "bf16", "BF16 (Brain float 16)", 2),
-    WeightType(8, "q8_0", "Q8_0 (8-bit)", 32, 34),
-    WeightType(7, "q5_1", "Q5_1 (5-bit)", 32, 24),
-    WeightType(6, "q5_0", "Q5_0 (5-bit)", 32, 22),
-    WeightType(3, "q4_1", "Q4_1 (4-bit)", 32, 20),
-    WeightType(2, "q4_0", "Q4_0 (4-bit)", 32, 18),
-    WeightType(14, "q6_K", "Q6_K (6-bit K-quant)", 256, 210),
-    WeightType(13, "q5_K", "Q5_K (5-bit K-quant)", 256, 176),
-    WeightType(12, "q4_K", "Q4_K (4-bit K-quant)", 256, 144),
-    WeightType(11, "q3_K", "Q3_K (3-bit K-quant)", 256, 110),
-    WeightType(10, "q2_K", "Q2_K (2-bit K-quant)", 256, 84),
-    WeightType(20, "iq4_nl", "IQ4_NL (4-bit I-quant)", 32, 18),
-    WeightType(23, "iq4_xs", "IQ4_XS (4-bit I-quant)", 256, 136),
-    WeightType(21, "iq3_s", "IQ3_S (3-bit I-quant)", 256, 110),
-    WeightType(18, "iq3_xxs", "IQ3_XXS (3-bit I-quant)", 256, 98),
-    WeightType(22, "iq2_s", "IQ2_S (2-bit I-quant)", 256, 82),
-    WeightType(17, "iq2_xs", "IQ2_XS (2-bit I-quant)", 256, 74),
-    WeightType(16, "iq2_xxs", "IQ2_XXS (2-bit I-quant)", 256, 66),
-    WeightType(29, "iq1_m", "IQ1_M (1-bit I-quant)", 256, 56),
-    WeightType(19, "iq1_s", "IQ1_S (1-bit I-quant)", 256, 50),
-    WeightType(35, "tq2_0", "TQ2_0 (2-bit ternary)", 256, 66),
-    WeightType(34, "tq1_0", "TQ1_0 (1.7-bit ternary)", 256, 54),
-    WeightType(39, "mxfp4", "MXFP4 (4-bit float)", 32, 17),
-    WeightType(40, "nvfp4", "NVFP4 (4-bit float)", 64, 36),
+    _weight_type("f32", "F32 (32-bit float)"),
+    _weight_type("f16", "F16 (16-bit float)"),
+    _weight_type("bf16", "BF16 (Brain float 16)"),
+    _weight_type("q8_0", "Q8_0 (8-bit)"),
+    _weight_type("q5_1", "Q5_1 (5-bit)"),
+    _weight_type("q5_0", "Q5_0 (5-bit)"),
+    _weight_type("q4_1", "Q4_1 (4-bit)"),
+    _weight_type("q4_0", "Q4_0 (4-bit)"),
+    _weight_type("q6_K", "Q6_K (6-bit K-quant)"),
+    _weight_type("q5_K", "Q5_K (5-bit K-quant)"),
+    _weight_type("q4_K", "Q4_K (4-bit K-quant)"),
+    _weight_type("q3_K", "Q3_K (3-bit K-quant)"),
+    _weight_type("q2_K", "Q2_K (2-bit K-quant)"),
+    _weight_type("iq4_nl", "IQ4_NL (4-bit I-quant)"),
+    _weight_type("iq4_xs", "IQ4_XS (4-bit I-quant)"),
+    _weight_type("iq3_s", "IQ3_S (3-bit I-quant)"),
+    _weight_type("iq3_xxs", "IQ3_XXS (3-bit I-quant)"),
+    _weight_type("iq2_s", "IQ2_S (2-bit I-quant)"),
+    _weight_type("iq2_xs", "IQ2_XS (2-bit I-quant)"),
+    _weight_type("iq2_xxs", "IQ2_XXS (2-bit I-quant)"),
+    _weight_type("iq1_m", "IQ1_M (1-bit I-quant)"),
+    _weight_type("iq1_s", "IQ1_S (1-bit I-quant)"),
+    _weight_type("tq2_0", "TQ2_0 (2-bit ternary)"),
+    _weight_type("tq1_0", "TQ1_0 (1.7-bit ternary)"),
+    _weight_type("mxfp4", "MXFP4 (4-bit float)"),
+    _weight_type("nvfp4", "NVFP4 (4-bit float)"),
     # Formats of intermediate results: nothing turns them back into numbers, so the library aborts when it meets them.
-    _unwritable(9, "q8_1", 32, 36, readable=False),
-    _unwritable(15, "q8_K", 256, 292, readable=False),
+    # The package counts the scale and the sum of q8_1 as four bytes each; they are two bytes each.
+    _unwritable("q8_1", readable=False)._replace(block_bytes=36),
+    _unwritable("q8_K", readable=False),
     # Whole numbers and doubles: legal for the odd index tensor, an abort when asked for as a weight format.
-    _unwritable(24, "i8", 1, 1, readable=True),
-    _unwritable(25, "i16", 1, 2, readable=True),
-    _unwritable(26, "i32", 1, 4, readable=True),
-    _unwritable(27, "i64", 1, 8, readable=True),
-    _unwritable(28, "f64", 1, 8, readable=True),
+    _unwritable("i8", readable=True),
+    _unwritable("i16", readable=True),
+    _unwritable("i32", readable=True),
+    _unwritable("i64", readable=True),
+    _unwritable("f64", readable=True),
 )
+"""The package's formats but for Q1_0, which is newer than the library: its own numbers end at 40."""
 
 REMOVED_IDS: frozenset[int] = frozenset({4, 5, 31, 32, 33, 36, 37, 38})
-"""Numbers of formats that the library once had: their block size is 0 there, and dividing by it ends the process."""
+"""Numbers of formats that the library once had: their block size is 0 there, and dividing by it ends the process. The
+package does not know them either."""
+
+CPU_ONLY: frozenset[str] = frozenset({"tq1_0", "tq2_0"})
+"""Names of formats that the library computes with on the CPU alone: no source of its other backends mentions them, and
+the first matrix product ends the process there."""
 
 BY_ID: dict[int, WeightType] = {entry.id: entry for entry in WEIGHT_TYPES}
 BY_NAME: dict[str, WeightType] = {entry.name: entry for entry in WEIGHT_TYPES}
 LOADABLE: tuple[WeightType, ...] = tuple(entry for entry in WEIGHT_TYPES if entry.loadable)
 WRITABLE: tuple[WeightType, ...] = tuple(entry for entry in WEIGHT_TYPES if entry.writable)
 
-MAX_RULES_LENGTH = 2_000
 _SAFE_ESCAPES = frozenset("dDwWsSbBtnrfv")
 _MAX_REPEATS_PER_RULE = 3
 

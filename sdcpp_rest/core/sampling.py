@@ -1,4 +1,4 @@
-"""The samplers, schedulers and hires upscalers of the pinned library, by the library's own names and in its order.
+"""Lists the samplers, schedulers and hires upscalers of the pinned library, by its own names and in its order.
 
 Used where no engine has answered yet; a native test compares them with the library.
 """

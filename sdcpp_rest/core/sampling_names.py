@@ -1,4 +1,4 @@
-"""What other programs call samplers and schedulers, in the library's names.
+"""Translates other programs' names of samplers and schedulers into the library's.
 
 Pure words: "DPM++ 2M Karras" is a sampler and a scheduler, and some samplers that others have are not here at all and
 get their nearest relative. Whether the running engine knows a name is the submission's to say.
@@ -81,7 +81,7 @@ _BLANKS = re.compile(r"[\s_]+")
 _SPEED_ENDING = re.compile(r" (?:gpu|cfg pp)$")
 
 
-def sampling_named(name: str) -> NamedSampling | None:
+def find_sampling(name: str) -> NamedSampling | None:
     """The library's sampler (and scheduler) that ``name`` means, in any program's spelling; ``None`` for neither."""
     folded = _SPEED_ENDING.sub("", _fold(name))
     found = _sampler(folded)
@@ -90,14 +90,14 @@ def sampling_named(name: str) -> NamedSampling | None:
     # "dpm++ 2m karras": the longest ending that is a scheduler's name.
     words = folded.split(" ")
     for cut in range(max(1, len(words) - _LONGEST_ENDING), len(words)):
-        scheduler = scheduler_named(" ".join(words[cut:]))
+        scheduler = find_scheduler(" ".join(words[cut:]))
         found = _sampler(" ".join(words[:cut])) if scheduler else None
         if found is not None:
             return found._replace(scheduler=scheduler)
     return None
 
 
-def scheduler_named(name: str) -> str | None:
+def find_scheduler(name: str) -> str | None:
     """The library's scheduler that ``name`` means; ``None`` for none."""
     folded = _fold(name)
     return _OWN_SCHEDULERS.get(folded) or _SCHEDULER_NAMES.get(folded)

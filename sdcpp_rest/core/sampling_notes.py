@@ -1,4 +1,7 @@
-"""One sentence about each sampler and scheduler, for people who choose one. Keyed by the library's own names."""
+"""Describes each sampler and scheduler in one sentence, for people who choose one.
+
+Keyed by the library's own names; which of them an engine offers is not known here.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The words that a LoRA or an embedding was taught, as the programs that train them note them in a file's metadata.
+"""Reads the words that a LoRA or an embedding was taught from its file's metadata, as training programs note them.
 
 Pure. Nothing it is given is believed to be well formed: these notes come from anybody's file.
 """

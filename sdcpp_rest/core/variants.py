@@ -1,4 +1,4 @@
-"""Which variant of its family a model is: turbo or not, for text or for pictures, distilled or not.
+"""Tells which variant of its family a model is: turbo or not, for text or for pictures, distilled or not.
 
 Pure functions over tensor names and the file's name. Tensors are believed before names; where neither tells, the
 family's most common variant is assumed.

@@ -1,4 +1,4 @@
-"""The server's end of the pipe: one `EngineClient` is one life of one engine.
+"""Sends commands to one engine process and receives its events: one `EngineClient` is one life of one engine.
 
 Commands go out, events come in on a reader thread, results are futures. When the engine dies, everything that waits on
 it gets `EngineDied` with the library's last words; replacing the engine is the supervisor's business, not ours.
@@ -71,7 +71,7 @@ _Answer = Loaded | UpscalerReady | Unloaded
 
 
 class EngineClient:
-    """One engine, from launch to its end. Thread-safe.
+    """Runs one engine from its launch to its end. Thread-safe.
 
     Args:
         launcher: starts the process (or, in tests, a thread).
@@ -99,13 +99,13 @@ class EngineClient:
         self._stopping = False
         self._death: EngineDied | None = None
         self.memory: Memory | None = None
-        self._life = launcher.launch()
+        self._engine = launcher.launch()
         self._reader = threading.Thread(target=self._read, name="engine-reader", daemon=True)
         self._reader.start()
 
     @property
     def pid(self) -> int:
-        return self._life.pid
+        return self._engine.pid
 
     @property
     def alive(self) -> bool:
@@ -164,15 +164,15 @@ class EngineClient:
 
     def kill(self) -> None:
         """End the process at once; waiting futures fail with EngineDied."""
-        self._life.kill()
+        self._engine.kill()
 
     def stop(self, timeout_seconds: float) -> None:
         """Ask it to end, wait, then kill. Its end is not a death. Idempotent."""
         self._stopping = True
         self._send(Shutdown())
-        if not self._life.wait_for_end(timeout_seconds):
-            self._life.kill()
-            self._life.wait_for_end(5)
+        if not self._engine.wait_for_end(timeout_seconds):
+            self._engine.kill()
+            self._engine.wait_for_end(5)
         self._reader.join(5)
 
     # --- inside -----------------------------------------------------------------------------------------------------
@@ -197,7 +197,7 @@ class EngineClient:
     def _send(self, message: Frozen) -> None:
         try:
             with self._send_lock:
-                self._life.connection.send_bytes(encode(message))
+                self._engine.connection.send_bytes(encode(message))
         except (OSError, ValueError):
             # The reader sees the end of the pipe as well, and it alone tells everybody.
             log.debug("the engine is gone; %s was not sent", type(message).__name__)
@@ -205,7 +205,7 @@ class EngineClient:
     def _read(self) -> None:
         while True:
             try:
-                raw = self._life.connection.recv_bytes()
+                raw = self._engine.connection.recv_bytes()
             except (EOFError, OSError):
                 break
             try:
@@ -213,7 +213,7 @@ class EngineClient:
             except ValueError:
                 # Whoever waits for what this was would wait for ever.
                 log.exception("the engine does not speak our language; it is replaced: %r", raw[:200])
-                self._life.kill()
+                self._engine.kill()
                 break
             try:
                 self._take(event)
@@ -261,15 +261,15 @@ class EngineClient:
                 future.set_exception(error)
 
     def _handle_death(self) -> None:
-        if not self._life.wait_for_end(5):
-            self._life.kill()
-            self._life.wait_for_end(5)
+        if not self._engine.wait_for_end(5):
+            self._engine.kill()
+            self._engine.wait_for_end(5)
         clean = self._stopping
         death = EngineDied(
-            "The engine was stopped" if clean else f"The engine process ended: {self._life.exit_description()}"
+            "The engine was stopped" if clean else f"The engine process ended: {self._engine.exit_description()}"
         )
-        if self._life.signal_name:
-            death.detail["signal"] = self._life.signal_name
+        if self._engine.signal_name:
+            death.detail["signal"] = self._engine.signal_name
         # From here on nobody can begin to wait: what waits now is told below, what comes later is told at once.
         with self._lock:
             self._death = death

@@ -1,4 +1,4 @@
-"""A runner that computes nothing: deterministic pictures, and every misfortune on demand.
+"""Pretends to compute: draws deterministic pictures without the library, and fails on demand.
 
 For tests, and for trying the server on a machine without the library (``engine.runner = "fake"``). Misfortunes are
 asked for in the prompt, so that they work across a process wall too: ``fake:fail`` (a clean failure), ``fake:die``
@@ -21,6 +21,7 @@ from pathlib import Path
 
 from sdcpp_rest.core.load_spec import LoadSpec, UpscalerSpec
 from sdcpp_rest.core.params import ConvertParams, ImageParams, SamplingParams, UpscaleParams, VideoParams
+from sdcpp_rest.engine.conversion_input import whole_input
 from sdcpp_rest.engine.protocol import Device, Loaded, PreviewSettings, QuantizationType, Ready, RunJob, UpscalerReady
 from sdcpp_rest.engine.raw_picture import RawPicture
 from sdcpp_rest.engine.runner import Report, RunCancelled, RunFailed, RunResult
@@ -149,7 +150,9 @@ class FakeRunner:
     def _convert(self, command: RunJob, params: ConvertParams, report: Report) -> None:
         report.step(0, 100, 0, "converting")
         self._pause(command.run, self._misfortune(params.input.name))
-        Path(params.output.path).write_bytes(Path(params.input.path).read_bytes())
+        with whole_input(params, lambda percent: report.step(percent, 100, 0, "converting")) as found:
+            if found is not None:
+                Path(params.output.path).write_bytes(Path(found[0]).read_bytes())
         report.step(100, 100, 0, "converting")
 
     def _misfortune(self, words: str) -> float | None:

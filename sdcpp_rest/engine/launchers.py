@@ -1,6 +1,7 @@
 """Starts engines: as a child process, or for tests as a thread of this one.
 
-A `Life` is one engine from its start to its end. Knows the worker and its pipe; knows no message that goes through it.
+A `LaunchedEngine` is one engine from its start to its end. Knows the worker and its pipe; knows no message that goes
+through it.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ _LOG_TAIL_LINES = 4
 _LOG_LINE_CHARACTERS = 160
 
 
-class Life(Protocol):
+class LaunchedEngine(Protocol):
     """A started engine, however it was started."""
 
     connection: Connection
@@ -46,7 +47,7 @@ class Life(Protocol):
 
 
 class Launcher(Protocol):
-    def launch(self) -> Life: ...
+    def launch(self) -> LaunchedEngine: ...
 
 
 class ProcessLauncher:
@@ -55,11 +56,11 @@ class ProcessLauncher:
     def __init__(self, options: WorkerOptions) -> None:
         self._options = options
 
-    def launch(self) -> Life:
-        return _ProcessLife(self._options)
+    def launch(self) -> LaunchedEngine:
+        return _EngineProcess(self._options)
 
 
-class _ProcessLife:
+class _EngineProcess:
     def __init__(self, options: WorkerOptions) -> None:
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
@@ -116,11 +117,11 @@ class InlineLauncher:
     def __init__(self, make_runner: Callable[[], Runner]) -> None:
         self._make_runner = make_runner
 
-    def launch(self) -> Life:
-        return _InlineLife(self._make_runner())
+    def launch(self) -> LaunchedEngine:
+        return _EngineThread(self._make_runner())
 
 
-class _InlineLife:
+class _EngineThread:
     def __init__(self, runner: Runner) -> None:
         self.pid = os.getpid()
         self.signal_name = ""

@@ -1,4 +1,4 @@
-"""From our words to the native room's: load specs and parameters of jobs become the library's requests.
+"""Translates load specs and parameters of jobs into the native library's requests.
 
 Reads the input pictures of a job from its folder; decides nothing about the engine.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from sdcpp_rest.core import prompts
+from sdcpp_rest.core.flash_attention import choose_flash_attention
 from sdcpp_rest.core.load_spec import LoadSpec
 from sdcpp_rest.core.params import ImageParams, SamplingParams, VideoParams
 from sdcpp_rest.engine.runner import RunFailed
@@ -29,11 +30,9 @@ from sdcpp_rest.native.requests import (
 
 
 def context_options(spec: LoadSpec, n_threads: int, has_gpu: bool) -> ContextOptions:
-    """The library's load parameters for ``spec``.
-
-    Flash attention left open means: on for GPUs, off on the CPU, where it is slower.
-    """
+    """The library's load parameters for ``spec``."""
     options = spec.options
+    flash = choose_flash_attention(options, spec.architecture, has_gpu=has_gpu)
 
     def path(role: str) -> str | None:
         return spec.components[role].path if role in spec.components else None
@@ -69,8 +68,8 @@ def context_options(spec: LoadSpec, n_threads: int, has_gpu: bool) -> ContextOpt
         keep_clip_on_cpu=options.keep_clip_on_cpu,
         keep_control_net_on_cpu=options.keep_controlnet_on_cpu,
         keep_vae_on_cpu=options.keep_vae_on_cpu,
-        flash_attn=has_gpu if options.flash_attn is None else options.flash_attn,
-        diffusion_flash_attn=has_gpu if options.diffusion_flash_attn is None else options.diffusion_flash_attn,
+        flash_attn=flash.everywhere,
+        diffusion_flash_attn=flash.in_diffusion_model,
         tae_preview_only=options.tae_preview_only,
         diffusion_conv_direct=options.diffusion_conv_direct,
         vae_conv_direct=options.vae_conv_direct,

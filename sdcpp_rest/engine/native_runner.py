@@ -1,4 +1,4 @@
-"""The real runner: our words on one side, the native library on the other.
+"""Runs loads and jobs on the native library.
 
 The only module outside the command line that imports the native room. Turns load specs and picture parameters into the
 library's structures, the library's log and progress callbacks into phases and steps.
@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 
 from sdcpp_rest.core.load_spec import LoadSpec, UpscalerSpec
 from sdcpp_rest.core.params import ConvertParams, ImageParams, UpscaleParams, VideoParams
+from sdcpp_rest.engine.conversion_input import whole_input
 from sdcpp_rest.engine.native_phases import Follower
 from sdcpp_rest.engine.native_requests import context_options, image_request, read_image, video_request
 from sdcpp_rest.engine.protocol import (
@@ -49,7 +50,8 @@ _FULL_BYTES = 1 << 20
 
 
 class NativeRunner:
-    """One model at a time, one call at a time. The library is opened by `ready`, not before.
+    """Runs loads and jobs on the native library: one model at a time, one call at a time. The library is opened by
+    `ready`, not before.
 
     Args:
         last_words_path: where the text of an assertion that ends this process is left for the server.
@@ -87,6 +89,7 @@ class NativeRunner:
             library_version=library.version,
             library_commit=library.commit,
             backend=native_devices.main_backend(found),
+            backends=native_devices.built_backends(library),
             features=library.features,
             devices=self._device_list,
             samplers=library.samplers(),
@@ -96,7 +99,7 @@ class NativeRunner:
                     id=entry.id,
                     name=entry.name,
                     bits=int("".join(filter(str.isdigit, entry.id.partition("_")[0]))),
-                    bits_per_weight=entry.bits,
+                    bits_per_weight=library.bits_per_weight(entry),
                 )
                 for entry in library.quantization_types()
             ),
@@ -236,12 +239,18 @@ class NativeRunner:
         return enlarge(picture, one_pass, native_factor=upscaler.factor, factor=factor, repeats=repeats)
 
     def _convert(self, params: ConvertParams, report: Report) -> None:
-        """The library counts tensors while it converts them in memory; then only the growing file tells of progress."""
         report.step(0, 100, 0, "converting")
+        with whole_input(params, lambda percent: report.step(percent, 100, 0, "converting")) as found:
+            if found is not None:
+                self._convert_file(found[0], params, found[1])
+        report.step(100, 100, 0, "converting")
+
+    def _convert_file(self, path: str, params: ConvertParams, tell: Callable[[int], None]) -> None:
+        """The library counts tensors while it converts them in memory; then only the growing file tells of progress."""
         done = threading.Event()
 
         def report_tensors(tensors: int, total: int) -> None:
-            report.step(_CONVERTED_PERCENT * tensors // max(1, total), 100, 0, "converting")
+            tell(_CONVERTED_PERCENT * tensors // max(1, total))
 
         def look() -> None:
             while not done.wait(_PROGRESS_LOOK_SECONDS):
@@ -250,8 +259,7 @@ class NativeRunner:
                 except OSError:
                     continue
                 share = min(1.0, written / max(1, params.expected_bytes))
-                percent = _CONVERTED_PERCENT + int((99 - _CONVERTED_PERCENT) * share)
-                report.step(percent, 100, 0, "converting")
+                tell(_CONVERTED_PERCENT + int((99 - _CONVERTED_PERCENT) * share))
 
         watcher = threading.Thread(target=look, name="conversion-progress", daemon=True)
         watcher.start()
@@ -259,7 +267,7 @@ class NativeRunner:
         try:
             with self._clock():
                 convert(
-                    params.input.path,
+                    path,
                     params.output.path,
                     params.output_type,
                     vae_path=params.vae.path if params.vae else None,
@@ -275,7 +283,6 @@ class NativeRunner:
             self._hear_tensors = None
             done.set()
             watcher.join()
-        report.step(100, 100, 0, "converting")
 
     def cancel(self, run: int) -> None:
         if self._library is not None:

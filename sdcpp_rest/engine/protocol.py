@@ -1,4 +1,4 @@
-"""Every message that crosses the wall between the server and the engine process, and nothing else.
+"""Defines every message that crosses the wall between the server and the engine process, and nothing else.
 
 Frozen records with a ``type`` literal, sent as JSON bytes over a pipe: never pickled, never on stdout (the library
 prints there), never pixels (paths of spool files instead). Commands go down, events come up.
@@ -15,7 +15,7 @@ from sdcpp_rest.core.job import JobKind, Phase
 from sdcpp_rest.core.load_spec import LoadSpec, UpscalerSpec
 from sdcpp_rest.core.params import Params
 
-PROTOCOL_VERSION = 2
+PROTOCOL_VERSION = 3
 
 
 # --- commands: server -> engine -------------------------------------------------------------------------------------
@@ -117,7 +117,10 @@ class QuantizationType(Frozen):
 
 
 class Ready(Frozen):
-    """The first message of an engine: facts that only it knows, and that the server then trusts."""
+    """The first message of an engine: facts that only it knows, and that the server then trusts.
+
+    ``backend`` is the one that models run on, ``backends`` are those that the library was built with.
+    """
 
     type: Literal["ready"] = "ready"
     protocol: int = PROTOCOL_VERSION
@@ -125,12 +128,20 @@ class Ready(Frozen):
     library_version: str
     library_commit: str = ""
     backend: str = "CPU"
+    backends: tuple[str, ...] = ("CPU",)
     features: tuple[str, ...] = ()
     devices: tuple[Device, ...] = ()
     samplers: tuple[str, ...] = ()
     schedulers: tuple[str, ...] = ()
     quantization_types: tuple[QuantizationType, ...] = ()
     guard_available: bool = True
+
+
+def gpu_backend(ready: Ready | None) -> str | None:
+    """The backend of the GPU that models run on; ``None`` where they run on the CPU, and while no engine has said."""
+    if ready is None or not any(device.is_gpu for device in ready.devices):
+        return None
+    return ready.backend
 
 
 class Loading(Frozen):

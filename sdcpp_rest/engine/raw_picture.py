@@ -1,4 +1,7 @@
-"""Pixels as the native library returns them."""
+"""Holds pixels as the native library returns them.
+
+Knows no file format and no library.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a worker needs from the thing that computes, and the real one: the native library behind that interface.
+"""Defines what a worker needs from whatever computes: loads, runs, cancels, reports of progress.
 
 A runner is used by one thread at a time, except ``cancel`` and ``set_preview``, which any thread may call at any
 moment. It never sees the pipe; it knows nothing of queues, HTTP or the database.

@@ -1,4 +1,4 @@
-"""One job's spool folder: raw pixels go in, finished picture or video files come out.
+"""Stores a job's raw pixels in its spool folder and encodes them as PNG or video files.
 
 Both sides of the wall use it: the worker writes the pixels before it takes the next job and encodes them beside the
 next job's compute; if the worker dies in between, the server encodes what is here, so that a computed picture is never
@@ -112,7 +112,7 @@ def write_preview(path: Path, picture: RawPicture, max_size: int, quality: int) 
 
 
 class _StoredFrames:
-    """The frames of one raw file, read from it one at a time."""
+    """Reads the frames of one raw file, one at a time."""
 
     def __init__(self, path: Path, width: int, height: int, count: int) -> None:
         self._path, self._width, self._height, self._count = path, width, height, count

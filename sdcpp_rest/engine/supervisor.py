@@ -23,7 +23,7 @@ EngineState = Literal["starting", "idle", "loading", "running", "dead", "stopped
 
 
 class EngineSupervisor:
-    """The one place that launches engines.
+    """Launches engines: the one place that does.
 
     Args:
         on_death: called after an engine died by itself (never after `stop`), on that engine's reader thread.
@@ -97,7 +97,7 @@ class EngineSupervisor:
         return client
 
     def launch_apart(self) -> EngineClient:
-        """A second engine for one job; whoever asked for it stops it. Raises EngineUnavailable."""
+        """Launch a second engine for one job; whoever asked for it stops it. Raises EngineUnavailable."""
         if self._stopping.is_set():
             raise EngineUnavailable("The server is stopping")
         client = EngineClient(self._launcher, self._on_run_event, numbers=self._numbers)
@@ -110,17 +110,18 @@ class EngineSupervisor:
         return client
 
     def reset_backoff(self) -> None:
-        """Something worked: the next death counts as the first again."""
+        """Count the next death as the first again, because something worked."""
         self._failures = 0
 
     def set_preview(self, settings: PreviewSettings) -> None:
-        """Preview settings of this engine and of every later one."""
+        """Set the previews of this engine and of every later one."""
         self._preview = settings
         if self.client is not None and self.client.alive:
             self.client.set_preview(settings)
 
     def prepare_previews(self, client: EngineClient, is_watched: bool) -> None:
-        """Before a run: while nobody watches, a preview must not cost more than a projection of the latents."""
+        """Set the previews of the next run: while nobody watches, one must not cost more than a projection of the
+        latents."""
         settings = self._preview
         if not is_watched and settings.mode in ("tae", "vae"):
             settings = settings.model_copy(update={"mode": "proj"})

@@ -1,5 +1,7 @@
-"""How often an upscaler runs over a picture to reach what was asked for; knows no library, only a function that does
-one pass."""
+"""Repeats an upscaler's passes until a picture is as large as was asked for.
+
+Knows no library, only a function that does one pass.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Equal frames in, one video file out: MP4 (H.264), WebM (VP9) or animated WebP.
+"""Encodes equal frames as one video file: MP4 (H.264), WebM (VP9) or animated WebP.
 
 Knows nothing of jobs and spools. PyAV is imported when the first MP4 or WebM is made, so that whoever only draws
 pictures never pays for it.

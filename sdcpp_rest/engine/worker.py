@@ -1,4 +1,4 @@
-"""The engine's own loop: takes commands from a pipe, lets a runner compute, sends events back.
+"""Runs the engine process: takes commands from a pipe, lets a runner compute, sends events back.
 
 Three threads: the control thread reads the pipe (so that a cancel is heard while the main thread computes), the main
 thread makes every native call, the encoder thread turns a finished run's pixels into files while the next run computes.

@@ -1,5 +1,6 @@
-"""The only room with ctypes and C++: owning classes over the raw structs of the library, and the build that makes it.
+"""The only ctypes and C++: the pinned library, its build, the guard around its calls; must not know jobs, folders or
+limits.
 
-Knows nothing of jobs, settings or models' names. Nothing here loads the library on import: ``open_library()`` does, and
-only the engine process and a few commands call it.
+Nothing here loads the library on import: ``open_library()`` does, and only the engine process and a few commands call
+it.
 """

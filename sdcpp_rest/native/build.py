@@ -1,4 +1,4 @@
-"""Builds the native library with our flags: fetch the pinned source, compile a wheel, install it, leave a stamp.
+"""Builds the native library with our flags: fetches the pinned source, compiles a wheel, installs it, leaves a stamp.
 
 ``python -m sdcpp_rest.native.build [--if-needed]`` does it for the Makefile, ``sdcpp-rest native build`` for users.
 Never loads the library. A wheel is kept per set of flags, because pip's own cache does not know that CMAKE_ARGS matter.
@@ -36,6 +36,12 @@ SDIST_SHA256 = "998d1957260dd5ae4e18a8acc0c14b0a8757aaa9f96515197b6d5bbf46df9282
 DEFAULT_FLAGS = ("-DGGML_LLAMAFILE=ON",)  # about 0.6 of the stock build's CPU time per step; off by default upstream
 STAMP_NAME = "sdcpp-rest-build.json"
 HEARTBEAT_SECONDS = 5.0
+# The library's options for GPUs, and what ggml calls these backends.
+_BACKEND_OPTIONS = {
+    "SD_CUDA": "CUDA", "SD_HIPBLAS": "ROCm", "SD_MUSA": "MUSA", "SD_VULKAN": "Vulkan", "SD_METAL": "MTL",
+    "SD_SYCL": "SYCL", "SD_OPENCL": "OpenCL",
+}  # fmt: skip
+_ON = ("ON", "1", "TRUE", "YES", "Y")
 
 Log = Callable[[str], None]
 
@@ -75,8 +81,9 @@ def _recipe(compiler: str) -> Recipe:
     )
 
 
-def reason_to_build() -> str | None:
-    """Why the installed library should be built (again); None when it is what ``current_recipe()`` asks for."""
+def reason_to_build(*, whatever_flags: bool = False) -> str | None:
+    """Why the installed library should be built (again); None when it is what ``current_recipe()`` asks for, with
+    ``whatever_flags`` it was built."""
     folder = _installed_folder()
     if folder is None:
         return "the native library is not installed"
@@ -93,9 +100,22 @@ def reason_to_build() -> str | None:
         recipe = _recipe(built_compiler)  # nothing can be compiled here, which is no reason to
     for name, now in asdict(recipe).items():
         then = stamp.get(name)
+        if name == "flags" and whatever_flags:
+            continue
         if then != (list(now) if isinstance(now, tuple) else now):
             return f"the native library's {name} changed from {_format_setting(then)} to {_format_setting(now)}"
     return None
+
+
+def flagged_backends() -> tuple[str, ...]:
+    """The GPU backends that the flags of the installed library asked for; none where its stamp cannot be read."""
+    folder = _installed_folder()
+    try:
+        flags = json.loads((folder / STAMP_NAME).read_text())["flags"] if folder is not None else []
+        settings = dict(flag.removeprefix("-D").split("=", 1) for flag in flags if "=" in flag)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return ()
+    return tuple(backend for option, backend in _BACKEND_OPTIONS.items() if settings.get(option, "OFF").upper() in _ON)
 
 
 def build(force: bool = False, log: Log = print) -> None:

@@ -81,7 +81,7 @@ def _or_library(value: float | None) -> float:
 
 
 class _Call:
-    """One call's struct together with every buffer it points to."""
+    """Holds one call's struct together with every buffer it points to."""
 
     def __init__(self, library: Library) -> None:
         self._library = library
@@ -158,7 +158,7 @@ class _Call:
 
 
 class ImageCall(_Call):
-    """An ``sd_img_gen_params_t`` together with every buffer it points to. ValueError for deadly values."""
+    """Fills an ``sd_img_gen_params_t`` and holds every buffer it points to. ValueError for deadly values."""
 
     def __init__(self, library: Library, request: ImageRequest) -> None:
         refuse_deadly_image(request)
@@ -197,7 +197,7 @@ class ImageCall(_Call):
 
 
 class VideoCall(_Call):
-    """An ``sd_vid_gen_params_t`` together with every buffer it points to. ValueError for deadly values."""
+    """Fills an ``sd_vid_gen_params_t`` and holds every buffer it points to. ValueError for deadly values."""
 
     def __init__(self, library: Library, request: VideoRequest) -> None:
         refuse_deadly_video(request)

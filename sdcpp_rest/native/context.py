@@ -1,4 +1,4 @@
-"""A loaded model, and what it draws: the owning class over ``sd_ctx_t``.
+"""Loads a model and draws with it: the owning class over ``sd_ctx_t``.
 
 Refuses values that would end the process (see ``refusals``). Knows nothing of jobs, model folders or limits.
 """
@@ -54,7 +54,7 @@ __all__ = [
 
 
 class Context:
-    """One loaded model. Not more than one call at a time: a second caller waits, as does ``close()``."""
+    """Owns one loaded model. Not more than one call at a time: a second caller waits, as does ``close()``."""
 
     def __init__(self, library: Library, pointer: int, options: ContextOptions, architecture: str | None) -> None:
         self._library = library

@@ -1,4 +1,4 @@
-"""Writes a model file anew with other weight types: the library's ``convert``.
+"""Writes a model file with other weight types, by the library's ``convert``.
 
 Knows paths and types; what a model is called, where it belongs and how a half file is put away is for its callers.
 """
@@ -47,7 +47,8 @@ def convert(
                 allowed = ", ".join(SAFETENSORS_TYPES)
                 raise ValueError(f"a safetensors file cannot hold weight type {wanted.id!r}; allowed: {allowed}")
     counted = base
-    if any(weight_type.bits > base.bits for _, weight_type in rules):
+    base_bits = library.bits_per_weight(base)
+    if any(library.bits_per_weight(weight_type) > base_bits for _, weight_type in rules):
         # The library allocates what the weights would need without the rules, and asserts when they need more: let it
         # count with the widest type, and make the wanted one the rule that matches every name. Untouched memory of the
         # difference is never backed by pages.

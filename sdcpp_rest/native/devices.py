@@ -1,4 +1,4 @@
-"""The compute devices that the library sees, and whether the machine has one that it does not.
+"""Lists the compute devices that the library sees, and notices a GPU that it does not.
 
 Knows ggml's device registry and where the operating system shows a GPU; knows nothing of models.
 """
@@ -6,15 +6,21 @@ Knows ggml's device registry and where the operating system shows a GPU; knows n
 from __future__ import annotations
 
 import ctypes
+import os
 import platform
 import shutil
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from sdcpp_rest.native.library import Library
 
+# Variables that choose among GPUs; an empty or a wrong value leaves none.
+_HIDING = (
+    "CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "MUSA_VISIBLE_DEVICES",
+    "GGML_VK_VISIBLE_DEVICES", "ONEAPI_DEVICE_SELECTOR",
+)  # fmt: skip
 # enum ggml_backend_dev_type { CPU, GPU, IGPU, ACCEL }: integrated GPUs count as GPUs, accelerators (BLAS) do not.
 _GPU_TYPES = (1, 2)
 
@@ -68,27 +74,56 @@ def main_backend(devices: Sequence[ListedDevice]) -> str:
     return next((device.backend for device in devices if device.is_gpu), "CPU")
 
 
-def unused_gpu(devices: Sequence[ListedDevice], *, root: Path = Path("/")) -> str | None:
-    """A sentence when this machine shows a GPU and the library sees none; ``root`` is where /dev is looked for."""
-    if any(device.is_gpu for device in devices):
-        return None
-    found = _gpu_of_machine(root)
-    if found is None:
-        return None
-    what, flag = found
-    return (
-        f"{what} is in this machine, but the native library was built for the CPU only: "
-        f'rebuild it with CMAKE_ARGS="{flag}" sdcpp-rest native build'
+def built_backends(library: Library) -> tuple[str, ...]:
+    """The backends that the library was built with, whether or not they found a device. One is missing where it could
+    not even start: Vulkan without its loader."""
+    ggml = library.cdll
+    return tuple(
+        ggml.ggml_backend_reg_name(ggml.ggml_backend_reg_get(index)).decode("utf-8", "replace")
+        for index in range(ggml.ggml_backend_reg_count())
     )
 
 
-def _gpu_of_machine(root: Path) -> tuple[str, str] | None:
+def unused_gpu(
+    devices: Sequence[ListedDevice], backends: Collection[str] = ("CPU",), *, root: Path = Path("/")
+) -> str | None:
+    """A sentence when this machine shows a GPU and the library sees none: how to rebuild it, or, where one of its
+    ``backends`` could use that GPU, what may keep it from that. ``root`` is where /dev is looked for."""
+    if any(device.is_gpu for device in devices):
+        return None
+    gpu = _gpu_of_machine(root)
+    if gpu is None:
+        return None
+    able = " and ".join(sorted(gpu.backends & set(backends)))
+    if not able:
+        built = " and ".join(sorted({"CPU", *backends} - {"BLAS"}))
+        return (
+            f"{gpu.name} is in this machine, but the native library was built for {built} only: "
+            f'rebuild it with CMAKE_ARGS="{gpu.flag}" sdcpp-rest native build'
+        )
+    hiding = [f"{name}={os.environ[name]!r}" for name in _HIDING if name in os.environ]
+    hidden = f"; {' and '.join(hiding)} may hide it" if hiding else ""
+    return (
+        f"{gpu.name} is in this machine, and the native library, built for {able}, finds none that it can use: "
+        f"is its driver installed and new enough, and may this user open it{hidden}?"
+    )
+
+
+class _Gpu(NamedTuple):
+    """A GPU as the operating system shows it: ``flag`` builds the library for it, ``backends`` can all use it."""
+
+    name: str
+    flag: str
+    backends: frozenset[str]
+
+
+def _gpu_of_machine(root: Path) -> _Gpu | None:
     if (root / "dev/nvidia0").exists() or shutil.which("nvidia-smi"):
-        return "an NVIDIA GPU", "-DSD_CUDA=ON"
+        return _Gpu("an NVIDIA GPU", "-DSD_CUDA=ON", frozenset({"CUDA", "Vulkan", "OpenCL"}))
     if (root / "dev/kfd").exists():
-        return "an AMD GPU", "-DSD_HIPBLAS=ON"
+        return _Gpu("an AMD GPU", "-DSD_HIPBLAS=ON", frozenset({"ROCm", "Vulkan", "OpenCL"}))
     if platform.system() == "Darwin" and platform.machine() == "arm64":
-        return "an Apple GPU", "-DSD_METAL=ON"
+        return _Gpu("an Apple GPU", "-DSD_METAL=ON", frozenset({"MTL", "Vulkan"}))
     if any((root / "dev/dri").glob("renderD*")):
-        return "a GPU", "-DSD_VULKAN=ON"
+        return _Gpu("a GPU", "-DSD_VULKAN=ON", frozenset({"Vulkan", "SYCL", "OpenCL", "MUSA"}))
     return None

@@ -33,6 +33,7 @@ struct AssertionThrown {};
 struct Call {
     bool active   = false;
     bool loading  = false;  // the library's loader threads are running
+    bool starved  = false;  // weights got no memory, and the library goes on
     int64_t run   = 0;      // 0: this call cannot be cancelled
     char text[4096] = {0};
 };
@@ -50,9 +51,7 @@ void remember(const char* text) {
     std::snprintf(call.text, sizeof call.text, "%s", text ? text : "");
 }
 
-void write_last_words(const char* text) {
-    std::fprintf(stderr, "%s\n", text);
-    std::fflush(stderr);
+void leave_last_words(const char* text) {
     if (!last_words_path[0]) return;
     if (FILE* file = std::fopen(last_words_path, "w")) {
         std::fputs(text, file);
@@ -60,8 +59,26 @@ void write_last_words(const char* text) {
     }
 }
 
+void write_last_words(const char* text) {
+    std::fprintf(stderr, "%s\n", text);
+    std::fflush(stderr);
+    leave_last_words(text);
+}
+
 void clear_last_words() {
     if (last_words_path[0]) std::remove(last_words_path);
+}
+
+// The library logs that weights got no buffer, and then fills it on its loader threads: a segmentation fault, which
+// says nothing. So the words are left before it.
+void expect_death_without_memory(const char* text) {
+    const char* place   = std::strstr(text, " - ");
+    const char* message = place ? place + 3 : text;
+    char words[512];
+    std::snprintf(words, sizeof words, "not enough memory for the weights (%.*s)",
+                  static_cast<int>(std::strcspn(message, "\n")), message);
+    leave_last_words(words);
+    call.starved = true;
 }
 
 // The threads of a compute backend wait for each other while its kernels run: an exception would leave them waiting.
@@ -98,6 +115,7 @@ int guarded(int64_t run, Body body) {
     const bool was_active = call.active;
     call.active  = true;
     call.loading = false;
+    call.starved = false;
     call.run     = run;
     call.text[0] = 0;
     int status   = OK;
@@ -115,6 +133,7 @@ int guarded(int64_t run, Body body) {
         remember("an exception of an unknown type");
         status = EXCEPTION;
     }
+    if (call.starved) clear_last_words();  // the process survived: these were not its last words
     call.active = was_active;
     call.run    = 0;
     return status;
@@ -149,6 +168,7 @@ GUARD_API void guard_log(int level, const char* text, void* user) {
     if (call.active && text) {
         if (std::strstr(text, " - loading tensors from ")) call.loading = true;
         if (std::strstr(text, " - loading tensors completed")) call.loading = false;
+        if (std::strstr(text, "alloc params backend buffer failed")) expect_death_without_memory(text);
     }
     if (LogSink sink = log_sink.load()) sink(level, text, user);
 }

@@ -1,4 +1,4 @@
-"""The Python side of ``guard.cpp``: loads it, and turns its status codes into exceptions.
+"""Loads ``guard.cpp`` and turns its status codes into exceptions.
 
 Knows which calls are guarded and how a status reads; what the library's functions mean is for its callers to know.
 """
@@ -62,7 +62,8 @@ LOG_SINK = ctypes.CFUNCTYPE(None, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p
 
 
 class Guard:
-    """The loaded guard. One per process: what it holds (sinks, the cancelled number) is global."""
+    """Calls the library through the loaded guard. One per process: what it holds (sinks, the cancelled number) is
+    global."""
 
     def __init__(self, path: Path) -> None:
         if not path.is_file():

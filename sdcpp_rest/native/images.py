@@ -1,4 +1,4 @@
-"""Pictures as they cross into and out of the library: plain bytes with a size, copied on the way.
+"""Copies pictures into and out of the library: plain bytes with a size.
 
 Knows the layout of ``sd_image_t`` and who frees what; knows nothing of files or formats.
 """
@@ -29,7 +29,8 @@ class RawImage:
 
 
 class LentImages:
-    """``sd_image_t`` structs over our own bytes. The library reads them during the call: keep this object till then."""
+    """Points ``sd_image_t`` structs at our own bytes. The library reads them during the call: keep this object till
+    then."""
 
     def __init__(self, raw: Any, images: Sequence[RawImage], *, channels: int, role: str) -> None:
         # One picture that stands for all frames of a video is lent many times and copied once.

@@ -1,4 +1,4 @@
-"""The loaded library: what it is, what it can do, and the three callbacks it has for the whole process.
+"""Opens the native library: its version, its names, its guarded calls, and the three callbacks of the process.
 
 Knows the C API's names; knows nothing of jobs. Loading happens in ``open_library()``, never on import: the server
 process imports nothing from here and must stay alive whatever the library does.
@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sdcpp_rest.native.driver_libraries import advise_driver
 from sdcpp_rest.native.guard import LOG_SINK, PROGRESS_SINK, Guard, guard_path
 from sdcpp_rest.native.images import RawImage, copy_image
 from sdcpp_rest.native.weight_types import WeightType, writable_types
@@ -67,7 +68,7 @@ class _Names:
 
 
 class Library:
-    """The library in this process. Get it from ``open_library()``; there is only one."""
+    """Wraps the library in this process. Get it from ``open_library()``; there is only one."""
 
     def __init__(self, raw: Any, guard: Guard) -> None:
         self.raw = raw
@@ -141,6 +142,11 @@ class Library:
     def quantization_types(self) -> tuple[WeightType, ...]:
         """The weight types that the library can write."""
         return writable_types()
+
+    def bits_per_weight(self, weight_type: WeightType) -> float:
+        """The size of one weight, with its share of its block's scales."""
+        block_bits = 8 * self.cdll.ggml_type_size(weight_type.value)
+        return float(block_bits / self.cdll.ggml_blck_size(weight_type.value))
 
     # --- callbacks of the process -------------------------------------------------------------------------------------
 
@@ -233,6 +239,10 @@ class Library:
 
         # SD_API const char* sd_type_name(enum sd_type_t type);
         self._function("sd_type_name", text, integer)
+        # GGML_API int64_t ggml_blck_size(enum ggml_type type);
+        self._function("ggml_blck_size", ctypes.c_int64, integer)
+        # GGML_API size_t ggml_type_size(enum ggml_type type);
+        self._function("ggml_type_size", size, integer)
         # SD_API const char* sd_rng_type_name(enum rng_type_t rng_type);
         # SD_API enum rng_type_t str_to_rng_type(const char* str);
         self.rng_names = self._names("rng type", raw.RNGType.RNG_TYPE_COUNT, "sd_rng_type_name", "str_to_rng_type")
@@ -297,6 +307,10 @@ class Library:
         self._function("ggml_backend_dev_backend_reg", pointer, pointer)
         # GGML_API const char* ggml_backend_reg_name(ggml_backend_reg_t reg);
         self._function("ggml_backend_reg_name", text, pointer)
+        # GGML_API size_t ggml_backend_reg_count(void);
+        self._function("ggml_backend_reg_count", size)
+        # GGML_API ggml_backend_reg_t ggml_backend_reg_get(size_t index);
+        self._function("ggml_backend_reg_get", pointer, size)
         # GGML_API size_t ggml_backend_dev_count(void);
         self._function("ggml_backend_dev_count", size)
         # GGML_API ggml_backend_dev_t ggml_backend_dev_get(size_t index);
@@ -365,7 +379,6 @@ def open_library() -> Library:
     try:
         raw = importlib.import_module("stable_diffusion_cpp.stable_diffusion_cpp")
     except (ImportError, OSError, RuntimeError) as error:
-        raise LibraryMissing(
-            f"the native library cannot be loaded ({error}): run `make setup`, or `sdcpp-rest native build`"
-        ) from error
+        advice = advise_driver(str(error)) or "run `make setup`, or `sdcpp-rest native build`"
+        raise LibraryMissing(f"the native library cannot be loaded ({error}): {advice}") from error
     return Library(raw, guard)

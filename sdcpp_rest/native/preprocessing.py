@@ -1,4 +1,4 @@
-"""Pictures made ready for a ControlNet by the library itself.
+"""Prepares pictures for a ControlNet with the library's own filters.
 
 Knows the filters' parameters; when one is wanted is for its callers to know.
 """
@@ -22,7 +22,7 @@ def canny(
     inverse: bool = False,
     library: Library | None = None,
 ) -> RawImage:
-    """The edges of a 3-channel picture, as grey in 3 channels of the same size; ``image`` is left as it is.
+    """Find the edges of a 3-channel picture, as grey in 3 channels of the same size; ``image`` is left as it is.
 
     Thresholds are fractions of the strongest edge, ``weak`` and ``strong`` the brightness that edges get (0 to 1).
 

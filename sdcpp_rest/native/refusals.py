@@ -1,4 +1,4 @@
-"""The values that end the process or never return, refused before the library sees them.
+"""Refuses the values that end the process or never return, before the library sees them.
 
 Each was tried in a process of its own. What is merely odd (a flat picture, an ignored setting) is for the layers above.
 """

@@ -1,4 +1,4 @@
-"""What a picture, a video and a load are asked with: plain values and names, the library's own defaults.
+"""Defines the requests for a load, a picture and a video: plain values and names, with the library's own defaults.
 
 Knows nothing of structs or of the loaded library; ``context`` hands all of these on.
 """

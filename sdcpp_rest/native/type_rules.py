@@ -1,4 +1,4 @@
-"""Tensor type rules, ``pattern=type,pattern=type``: checked, and spelt as the library reads them.
+"""Parses tensor type rules, ``pattern=type,pattern=type``, checks them and spells them as the library reads them.
 
 The library skips a rule with a type it does not know, and ends the process at a pattern that is no regular expression.
 """

@@ -1,4 +1,4 @@
-"""A loaded ESRGAN upscaler: the owning class over ``upscaler_ctx_t``.
+"""Loads an ESRGAN upscaler and enlarges pictures with it: the owning class over ``upscaler_ctx_t``.
 
 Knows nothing of jobs or files, beyond the one it is loaded from.
 """
@@ -15,7 +15,7 @@ from sdcpp_rest.native.library import Library, encode_path, open_library
 
 
 class Upscaler:
-    """One loaded upscaler; one call at a time, a second caller waits."""
+    """Owns one loaded upscaler; one call at a time, a second caller waits."""
 
     def __init__(self, library: Library, pointer: int) -> None:
         self._library = library

@@ -1,4 +1,4 @@
-"""Picture jobs of the native API: the views that hand what was asked for to the submission service, in the house's
+"""Picture jobs of the native API: the views that hand what was asked for to the submission service, in native
 words, and bring its refusals back in the client's."""
 
 from __future__ import annotations
@@ -9,10 +9,12 @@ from flask import Blueprint, Response
 
 from sdcpp_rest.core.params import ImageParams
 from sdcpp_rest.errors import InvalidRequest
-from sdcpp_rest.routes.http.answers import read_body, runtime, transfer, validate
+from sdcpp_rest.routes.http.answers import runtime
 from sdcpp_rest.routes.http.dialect import Dialect
 from sdcpp_rest.routes.http.openapi import Error, documents
-from sdcpp_rest.routes.http.pools import blocking_when
+from sdcpp_rest.routes.http.pools import blocking_when, transfer
+from sdcpp_rest.routes.http.request_bodies import read_body
+from sdcpp_rest.routes.http.wire_models import validate
 from sdcpp_rest.routes.native.jobs.submitted import answer_accepted, in_client_words
 from sdcpp_rest.routes.native.wire.generation_bodies import Accepted, Img2ImgBody, Txt2ImgBody
 from sdcpp_rest.routes.sdcn.errors import SdcnError
@@ -57,7 +59,7 @@ def img2img() -> Response:
 def _submit(kind: Literal["txt2img", "img2img"], body: Txt2ImgBody, warnings: list[str]) -> Response:
     asked, images = to_params(body)
     try:
-        job, position = runtime().submission.picture(
+        job, position = runtime().submission.pictures.picture(
             kind, asked, images=images, title=body.title or None, origin="native", warnings=warnings
         )
     except InvalidRequest as error:
@@ -66,7 +68,7 @@ def _submit(kind: Literal["txt2img", "img2img"], body: Txt2ImgBody, warnings: li
 
 
 def to_params(body: Txt2ImgBody) -> tuple[dict[str, Any], dict[str, str]]:
-    """What was asked in the house's words, and the images by role."""
+    """What was asked in native words, and the images by role."""
     sent = body.sent_fields()
     images = {f"ref_images.{index}": image for index, image in enumerate(body.ref_images)}
     images |= {f"pm_id_images.{index}": image for index, image in enumerate(body.pm_id_images)}

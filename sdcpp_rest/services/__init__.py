@@ -1,0 +1,1 @@
+"""What the server does: jobs, models, pictures, downloads, language models; must not know Flask, SQL or native code."""

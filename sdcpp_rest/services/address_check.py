@@ -1,4 +1,4 @@
-"""Which machines the server may call for a client: public addresses only, unless the configuration lists the host.
+"""Decides which machines the server may call for a client: public ones only, unless the configuration lists the host.
 
 A name is looked up here and nowhere else; whoever connects does so to one of the very addresses that were checked, so
 that a second look-up cannot lead elsewhere (DNS rebinding). Knows nothing of HTTP, nor of what is fetched.

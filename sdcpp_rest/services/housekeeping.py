@@ -1,4 +1,4 @@
-"""What happens when nobody asks for anything: an idle model is put to rest, old jobs and pictures are cleared away.
+"""Unloads idle models and removes old jobs and pictures, when nobody asks for anything.
 
 Old jobs stay until the configuration says otherwise; what users chose while the server runs decides about idle models
 and the recycle bin. The newest finished job is never removed, however old it is: the last picture that somebody made
@@ -19,7 +19,7 @@ from sdcpp_rest.config import HousekeepingConfig
 from sdcpp_rest.core.job import utc_now
 from sdcpp_rest.services.jobs.job_queue import JobQueue
 from sdcpp_rest.services.jobs.recycle_bin import RecycleBin
-from sdcpp_rest.services.settings.user_settings import IdleRest, UserSettings
+from sdcpp_rest.services.settings.user_settings import IdleUnload, UserSettings
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ class _Idle:
 
 
 class Housekeeping:
-    """A thread that looks around every few seconds.
+    """Looks every few seconds, on a thread of its own, for what has been idle or kept for too long.
 
     Args:
         upscalers: the upscaler's slot, where there is one.
@@ -81,17 +81,17 @@ class Housekeeping:
         self._thread.start()
 
     def stop(self) -> None:
-        """Idempotent."""
+        """Stop the thread. Idempotent."""
         self._stopping.set()
         if self._thread.is_alive():
             self._thread.join()
 
-    def look_around(self) -> None:
-        """One round of everything that is switched on."""
+    def run_once(self) -> None:
+        """Do one round of everything that is switched on."""
         rules = self._settings.auto_unload()
-        self._rest_if_idle(self._model, rules.main)
+        self._unload_if_idle(self._model, rules.main)
         if self._upscaler is not None:
-            self._rest_if_idle(self._upscaler, rules.upscaler)
+            self._unload_if_idle(self._upscaler, rules.upscaler)
         self._clear_old_jobs()
         self._recycle_bin.purge_expired()
 
@@ -102,11 +102,11 @@ class Housekeeping:
             log.exception("the recycle bin could not be settled")
         while not self._stopping.wait(_LOOK_EVERY_SECONDS):
             try:
-                self.look_around()
+                self.run_once()
             except Exception:
                 log.exception("housekeeping stumbled; it goes on")
 
-    def _rest_if_idle(self, idle: _Idle, rule: IdleRest) -> None:
+    def _unload_if_idle(self, idle: _Idle, rule: IdleUnload) -> None:
         # The minutes count from the end of the work, also while the rule is off: it may be switched on at any time.
         if self._queue.is_busy or idle.slot.is_busy or idle.slot.resident is None:
             idle.busy_at = self._clock()

@@ -1,4 +1,4 @@
-"""What a monitoring system may want to know, in Prometheus' words: counted while it happens, or looked at when asked.
+"""Counts requests and jobs for Prometheus, and reads everything else at the moment of asking.
 
 Every metric has the prefix ``sdcpp_rest_`` and lives in a registry of its own. Knows the queue, the engine and the bus;
 knows nothing of HTTP but the four words with which a request is reported to it.
@@ -63,16 +63,18 @@ class Metrics:
             registry=registry,
         )
         prometheus.Info("sdcpp_rest_build", "What runs here", registry=registry).info({"version": version})
-        self._registry.register(_Now(status, subscribers))
+        self._registry.register(_LiveCollector(status, subscribers))
 
     def count_request(self, endpoint: str, method: str, status: int, seconds: float) -> None:
-        """``endpoint`` is a URL rule, never a URL: clients must not be able to fill the memory with names."""
+        """Count an answered request. ``endpoint`` is a URL rule, never a URL: clients must not be able to fill the
+        memory with names."""
         method = method if method in _METHODS else "other"
         self._requests.labels(endpoint, method, str(status)).inc()
         self._request_seconds.labels(endpoint, method).observe(seconds)
 
     def count_job(self, job: Job) -> None:
-        """A job has come to its end. The seconds of cancelled and failed ones would blur those of the others."""
+        """Count a job that has come to its end. The seconds of cancelled and failed ones would blur those of the
+        others."""
         self._finished.labels(job.kind, job.status).inc()
         if job.status != "completed":
             return
@@ -84,8 +86,8 @@ class Metrics:
         return self._exposition(self._registry)
 
 
-class _Now:
-    """A collector of what need not be counted, because it can be looked at."""
+class _LiveCollector:
+    """Collects what need not be counted, because it can be looked at."""
 
     def __init__(self, status: Callable[[], Mapping[str, Any]], subscribers: Callable[[], int]) -> None:
         self._status = status

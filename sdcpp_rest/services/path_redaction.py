@@ -1,4 +1,7 @@
-"""Where files lie on the server's disk is nobody's business: messages that leave the house lose the folders' names."""
+"""Removes the folders' names from messages that go to clients: the server's disk is not their business.
+
+Knows the folders; knows nothing of what a message says.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from typing import Any
 
 
 class PathRedaction:
-    """Calling it shortens every path below one of ``folders`` to the part that users know."""
+    """Shortens every path below one of ``folders`` to the part that users know, when it is called."""
 
     def __init__(self, folders: Iterable[Path]) -> None:
         # The deepest first: the output folder may lie in the data folder.

@@ -1,1 +1,1 @@
-"""The only room that touches the database. Everything above asks it for jobs and settings in the words of core."""
+"""The only SQL: jobs, settings, hashes, history in SQLite; must not know what a job means."""

@@ -1,4 +1,4 @@
-"""The recycle bin's rows: finished jobs that somebody deleted, whole, until they are restored or forgotten.
+"""Stores the recycle bin in SQLite: finished jobs that somebody deleted, whole, until they are restored or forgotten.
 
 A job is in the queue's table or in this one, never in both or neither: every move is one transaction. Knows nothing of
 files, and not when a row has been here long enough.
@@ -81,7 +81,7 @@ class BinStore:
             return found.one_or_none() is not None
 
     def list(self, limit: int, offset: int = 0) -> Sequence[BinnedJob]:
-        """What was deleted last comes first."""
+        """List the jobs in the bin: what was deleted last comes first."""
         with self._db.read() as connection:
             rows = connection.execute(_LISTED.limit(limit).offset(offset)).all()
         return [BinnedJob(job_of(row), datetime.fromisoformat(row[-1])) for row in rows]

@@ -1,4 +1,4 @@
-"""One SQLite file in WAL mode, opened by the server process only, with transactions that say how durable they are.
+"""Opens one SQLite file in WAL mode, for the server process only, with transactions that say how durable they are.
 
 Knows connections, transactions and what a broken file looks like. Knows nothing of jobs: the stores next door bring
 their own statements, and ``migrations`` owns the tables.
@@ -37,7 +37,7 @@ class DatabaseUnusable(SdcppRestError):
 
 
 class Database:
-    """The open database. Every method may be called from every thread.
+    """Opens and closes the database file and runs its transactions. Every method may be called from every thread.
 
     Readers never wait: each gets a connection of its own and sees one consistent moment. Writers take turns: SQLite
     allows one at a time anyway, and a queue of threads on our own lock is fair, where SQLite's busy loop sleeps and

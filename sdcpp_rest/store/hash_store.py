@@ -1,4 +1,7 @@
-"""SHA-256 sums of files, remembered as long as a file keeps its size and its time. Knows nothing of models."""
+"""Stores SHA-256 sums of files in SQLite, as long as a file keeps its size and its time.
+
+Knows nothing of models, and reads no file.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +18,8 @@ _PUT = text(
 )
 
 
-class KnownHashes:
-    """All sums at one moment, for a listing that would otherwise ask the database once per file."""
+class HashSnapshot:
+    """Holds all sums of one moment, for a listing that would otherwise ask the database once per file."""
 
     def __init__(self, sums: dict[tuple[str, int, int], str]) -> None:
         self._sums = sums
@@ -26,7 +29,7 @@ class KnownHashes:
 
 
 class HashStore:
-    """One sum per path: a file that was rewritten replaces its own row, so the table does not grow with time."""
+    """Stores one sum per path: a file that was rewritten replaces its own row, so the table does not grow with time."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
@@ -43,9 +46,9 @@ class HashStore:
         with self._db.write() as connection:
             connection.execute(_PUT, row)
 
-    def known_hashes(self) -> KnownHashes:
+    def known_hashes(self) -> HashSnapshot:
         with self._db.read() as connection:
-            return KnownHashes({(row[0], row[1], row[2]): row[3] for row in connection.execute(_ALL)})
+            return HashSnapshot({(row[0], row[1], row[2]): row[3] for row in connection.execute(_ALL)})
 
 
 def _storable(path: str) -> str:

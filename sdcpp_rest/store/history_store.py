@@ -1,4 +1,4 @@
-"""What language models were asked and what they answered, as rows: improved prompts, and one conversation.
+"""Stores in SQLite what language models were asked and answered: improved prompts, and one conversation.
 
 Each history keeps its newest entries: adding one and forgetting the oldest is one transaction. Knows no language model.
 """
@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.engine import Connection
 
-from sdcpp_rest.core.chat import Action, Enhancement, SaidMessage
+from sdcpp_rest.core.chat import Action, ConversationMessage, Enhancement
 from sdcpp_rest.store.database import Database
 from sdcpp_rest.store.job_rows import stamp, storable
 
@@ -47,7 +47,7 @@ _TRIM_MESSAGES = text(
 
 
 class EnhancementHistory:
-    """Improved prompts, and attempts that failed."""
+    """Stores improved prompts, and attempts that failed."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
@@ -98,12 +98,12 @@ class EnhancementHistory:
 
 
 class Conversation:
-    """What was said to the assistant, and its answers."""
+    """Stores what was said to the assistant, and its answers."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
 
-    def add(self, messages: Sequence[SaidMessage], keep: int) -> None:
+    def add(self, messages: Sequence[ConversationMessage], keep: int) -> None:
         """Remember messages that belong together (no other's come between them), and of all the newest ``keep``."""
         rows = [
             {
@@ -118,7 +118,7 @@ class Conversation:
             connection.execute(_ADD_MESSAGE, rows)
             connection.execute(_TRIM_MESSAGES, {"keep": keep})
 
-    def newest(self, limit: int) -> list[SaidMessage]:
+    def newest(self, limit: int) -> list[ConversationMessage]:
         """The last ``limit`` messages, in the order in which they were said."""
         with self._db.read() as connection:
             rows = connection.execute(_NEWEST_MESSAGES, {"limit": limit}).all()
@@ -155,8 +155,8 @@ def _enhancement_of(row: Any) -> Enhancement:
     )
 
 
-def _message_of(row: Any) -> SaidMessage:
-    return SaidMessage(
+def _message_of(row: Any) -> ConversationMessage:
+    return ConversationMessage(
         role=row[0],
         created_at=datetime.fromisoformat(row[1]),
         content=row[2],

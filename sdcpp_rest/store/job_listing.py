@@ -1,4 +1,4 @@
-"""The queries behind listings of jobs: which rows, in which order, how many, on which days.
+"""Builds the queries behind listings of jobs: which rows, in which order, how many, on which days.
 
 Knows the table. Knows nothing of transactions: the stores run these.
 """

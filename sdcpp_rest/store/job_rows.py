@@ -1,4 +1,4 @@
-"""The columns of a job's row, and the way from a `Job` to its row and back.
+"""Converts a `Job` to its row and back, and names the columns.
 
 Knows ``core.job.Job`` and the two tables that hold such rows: the queue's, and the recycle bin's.
 """

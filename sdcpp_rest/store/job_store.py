@@ -1,4 +1,5 @@
-"""Jobs as rows: submitted, claimed, moved from status to status, listed. Every race is decided by one SQL statement.
+"""Stores jobs in SQLite: submitted, claimed, moved from status to status, listed. Every race is decided by one SQL
+statement.
 
 Knows ``core.job.Job`` and the table. Knows nothing of engines, files or events, and never stores progress: that
 changes many times a second and is worth nothing after a restart.
@@ -77,7 +78,7 @@ _BOUND = _PENDING.where(jobs.c.load_spec_key == bindparam("load_spec_key"))
 
 
 class JobStore:
-    """All jobs of all dialects. Every method may be called from every thread."""
+    """Stores all jobs of all dialects. Every method may be called from every thread."""
 
     def __init__(self, db: Database) -> None:
         self._db = db

@@ -1,4 +1,4 @@
-"""The tables, as a list of numbered steps from an empty file to today's: append only, a released step never changes.
+"""Creates and updates the tables by a list of numbered steps: append only, a released step never changes.
 
 The number of steps already taken is the file's ``user_version``. Each step and its number are one transaction, so a
 power cut leaves the file before or after a step, never inside.

@@ -1,4 +1,7 @@
-"""What users change while the server runs, as JSON values by key. Knows no setting by name and gives no defaults."""
+"""Stores what users change while the server runs in SQLite, as JSON values by key.
+
+Knows no setting by name and gives no defaults.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ _DELETE = text("DELETE FROM settings WHERE key = :key")
 
 
 class SettingsStore:
-    """Settings by key. A ``put`` is one statement: of two at the same time, the later one stands whole."""
+    """Stores settings by key. A ``put`` is one statement: of two at the same time, the later one stands whole."""
 
     def __init__(self, db: Database) -> None:
         self._db = db

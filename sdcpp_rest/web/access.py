@@ -1,4 +1,4 @@
-"""Who may talk to the server: the Host, Origin and key rules, for HTTP and WebSockets alike.
+"""Decides who may talk to the server: the Host, Origin and key rules, for HTTP and WebSockets alike.
 
 Pure: reads the configuration and a request's headers, raises or returns, touches nothing. The Host rule stops DNS
 rebinding; the Origin rule is the CSRF wall (bodies are parsed whatever their Content-Type, so a foreign web page could

@@ -1,4 +1,4 @@
-"""The Flask application: the tuple of dialects, and the one place where an exception becomes an answer.
+"""Creates the Flask application: the tuple of dialects, and the one place where an exception becomes an answer.
 
 API paths never answer HTML errors. Knows Flask and the routes; what serves a socket is only named here.
 """
@@ -48,7 +48,7 @@ class JsonResponse(Response):
 
 
 class CompactJson(DefaultJSONProvider):
-    """Keys in the order they were put in, no spaces, nothing that JSON does not have."""
+    """Writes JSON with keys in the order they were put in, no spaces, nothing that JSON does not have."""
 
     def dumps(self, obj: Any, **kwargs: Any) -> str:
         return json_text(obj)

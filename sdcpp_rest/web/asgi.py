@@ -1,4 +1,4 @@
-"""The shell around the Flask application: sockets, WebSockets, body bounds, thread pools, start and stop.
+"""Serves the Flask application over ASGI: sockets, WebSockets, body bounds, thread pools, start and stop.
 
 One ASGI application serves both ports. It lets in whom `access` lets in, reads bodies, and hands each request to the
 thread pool its view belongs to, so that views which wait never keep the others from answering. What is behind it sees
@@ -57,7 +57,7 @@ _CHUNK_BYTES = 256 * 1024
 
 
 class Shell:
-    """The ASGI application.
+    """Answers ASGI calls: lets requests in, reads their bodies, hands them to the thread pool of their view.
 
     ``start_error``: what kept the runtime from starting, for whoever runs the server. ``blocking_in_flight``: calls
     that are waiting in the large pool. ``uploads_in_flight``: bodies that are being read as they come in.
@@ -136,11 +136,11 @@ class Shell:
         """Publish server_status for whoever listens."""
         while True:
             await asyncio.sleep(self._config.events.heartbeat_seconds)
-            if not self._runtime.bus.subscriber_count:
+            if not self._runtime.jobs.bus.subscriber_count:
                 continue
             try:
-                status = await asyncio.to_thread(self._runtime.status)
-                self._runtime.bus.publish(ServerStatus(status=status))
+                status = await asyncio.to_thread(self._runtime.status.snapshot)
+                self._runtime.jobs.bus.publish(ServerStatus(status=status))
             except Exception:  # one failed look must not end all heartbeats
                 log.exception("server_status could not be published")
 
@@ -280,8 +280,7 @@ class Shell:
 
 
 class _Answer:
-    """An answer on its way out, with exactly one Date. ``status``: 0 until it has begun; 101 of a WebSocket that is
-    accepted."""
+    """Sends an answer with exactly one Date. ``status``: 0 until it has begun; 101 of a WebSocket that is accepted."""
 
     def __init__(self, send: Send) -> None:
         self._send = send
@@ -300,7 +299,7 @@ class _Answer:
 
 
 class _Cors(CORSMiddleware):
-    """CORS answers for the origins that `access` has let through."""
+    """Answers CORS requests for the origins that `access` has let through."""
 
     def __init__(self, app: ASGIApp, runtime: Runtime) -> None:
         super().__init__(

@@ -1,4 +1,5 @@
-"""Request bodies: gathered in memory within a bound, or read by a view as they come in; decompressed either way.
+"""Reads request bodies: into memory within a bound, or as a stream that a view reads as it comes in; decompressed
+either way.
 
 Knows sockets' messages and nothing of what a body means. The bounds hold for what is read and for what comes out.
 """
@@ -56,8 +57,8 @@ def check_announced(scope: Scope, limit: int, setting: str) -> None:
 
 
 class StreamedBody(io.RawIOBase):
-    """A body as a file that is read on a thread while the event loop receives it. The client is held back by TCP: no
-    more than a part of it is ever in memory.
+    """Lets a thread read a body as a file while the event loop receives it. The client is held back by TCP: no more
+    than a part of it is ever in memory.
 
     Reading raises InvalidRequest when the client leaves or falls silent, PayloadTooLarge beyond ``limit`` bytes,
     EngineUnavailable when the server stops: a view that reads to the end knows that the body is whole.

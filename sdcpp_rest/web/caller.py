@@ -1,4 +1,4 @@
-"""How a caller sees the server: its address, and the scheme, host and path under which it called.
+"""Reads how a caller sees the server: the caller's address, and the scheme, host and path under which it called.
 
 Pure: reads a request's head and the configuration. What a proxy says about a caller counts only where the proxy is
 trusted (`server.trusted_proxies`), and only as far back as trusted proxies vouch for it. Everything else asks here.

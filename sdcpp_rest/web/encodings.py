@@ -1,4 +1,4 @@
-"""Bodies that come in another form than the views read: compressed, or as text in another charset than UTF-8.
+"""Decodes bodies that come in another form than the views read: compressed, or in another charset than UTF-8.
 
 Pure. What is decompressed comes out in pieces, so that whoever counts them can stop before a bomb has gone off.
 """
@@ -40,7 +40,7 @@ Headers = Iterable[tuple[bytes, bytes]]
 
 
 class Decompressor:
-    """One body's gzip or deflate, fed as it comes in."""
+    """Decompresses one body's gzip or deflate, fed as it comes in."""
 
     def __init__(self, coding: str) -> None:
         self._coding = coding

@@ -25,7 +25,8 @@ class WsgiPool(Protocol):
 
 
 class EventStream:
-    """One answer of server-sent events: says something when the view does not, and tells it when the client leaves."""
+    """Sends one answer of server-sent events: says something when the view does not, and tells it when the client
+    leaves."""
 
     def __init__(self, receive: Receive, send: Send) -> None:
         self._receive = receive

@@ -1,4 +1,4 @@
-"""The server's log: on the terminal, and in ``server.log`` beside the engine's. Knows no request."""
+"""Sets up the server's log: on the terminal, and in ``server.log`` beside the engine's. Knows no request."""
 
 from __future__ import annotations
 

@@ -30,14 +30,14 @@ async def serve_native_stream(runtime: Runtime, scope: Scope, receive: Receive, 
     """Send the state of the server, then every event, until the client leaves."""
     socket_ = WebSocket(scope, receive, send)
     await socket_.accept()
-    with runtime.bus.subscribe(_MAILBOX_EVENTS) as mailbox:
+    with runtime.jobs.bus.subscribe(_MAILBOX_EVENTS) as mailbox:
         client = _StreamClient(socket_, mailbox, scope.get("extensions", {}).get(ABORT), scope[CALLER].prefix)
-        status = await asyncio.to_thread(runtime.status)
+        status = await asyncio.to_thread(runtime.status.snapshot)
         await client.run(stream.message_text(ServerStatus(status=status)))
 
 
 class _StreamClient:
-    """One listener of the native stream: a task that sends, one that hears, and a watch over the mailbox."""
+    """Serves one listener of the native stream: a task that sends, one that hears, and a watch over the mailbox."""
 
     def __init__(
         self, socket_: WebSocket, mailbox: Subscription, abort: Callable[[], None] | None, prefix: str

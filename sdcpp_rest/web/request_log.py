@@ -1,5 +1,5 @@
-"""What the server's log says of requests: refusals with the setting that allows them, and, where it is wanted, a line
-for each request.
+"""Writes requests to the server's log: refusals with the setting that allows them, and, where it is wanted, a line for
+each request.
 
 Nobody can flood the log: refusals have a number of lines, and what is asked again and again is summed up. Knows no
 sockets; nothing that is a secret (a query, a signed link) is written down.
@@ -32,7 +32,7 @@ Clock = Callable[[], float]
 
 
 class RefusalLog:
-    """A WARNING for each reason for which an address is refused, once in a while."""
+    """Logs a WARNING for each reason for which an address is refused, once in a while."""
 
     def __init__(self, clock: Clock = time.monotonic) -> None:
         self._clock = clock
@@ -61,8 +61,8 @@ class RefusalLog:
 
 
 class AccessLog:
-    """A line for each request. GET requests that come again with the same answer within a minute are counted, and told
-    with the next line."""
+    """Logs a line for each request. GET requests that come again with the same answer within a minute are counted, and
+    told with the next line."""
 
     def __init__(self, clock: Clock = time.monotonic) -> None:
         self._clock = clock

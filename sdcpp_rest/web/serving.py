@@ -1,4 +1,4 @@
-"""Running the ASGI shell: sockets that are bound beforehand, one uvicorn server over both, signals, server.json.
+"""Runs the ASGI shell: sockets that are bound beforehand, one uvicorn server over both, signals, server.json.
 
 Knows uvicorn; knows nothing of what a request means.
 """
@@ -44,8 +44,8 @@ _RESERVED_FILES = 300
 
 
 class _JsonHttp(H11Protocol):
-    """HTTP so broken that no application sees it is refused in JSON too; who says nothing, or is one too many, is hung
-    up on."""
+    """Refuses in JSON the HTTP that is too broken for any application to see; who says nothing, or is one too many, is
+    hung up on."""
 
     max_connections = 1000
     """Below the process's limit of open files: without one left, it could not even accept, and would answer nobody."""
@@ -109,7 +109,7 @@ class _AbortableWebSocket(WebSocketsSansIOProtocol):
 
 
 class Server(uvicorn.Server):
-    """One uvicorn server for both sockets, with our one signal handler.
+    """Runs one uvicorn server for both sockets, with our one signal handler.
 
     The first SIGINT or SIGTERM stops in order: blocked callers are released, answers in progress are finished, then the
     runtime stops. The second one leaves at once; the queue survives that, too.

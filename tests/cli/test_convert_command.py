@@ -11,6 +11,7 @@ import pytest
 
 from tests.cli.conftest import Run, beside
 from tests.routes.conftest import ServedHouse
+from tests.split_models import contents_of, split_gguf
 
 DEMO = "demo_dit_q8_0.gguf"
 
@@ -91,6 +92,7 @@ def test_a_file_outside_a_servers_folders_is_refused(run: Run, served: ServedHou
     [
         (("nothing", "q4_0"), "Model not found: nothing"),
         ((DEMO, "q9"), "output_type: 'q9' is not a weight type; allowed: "),
+        ((DEMO, "keep"), "output_type: 'keep' merges the parts of a split model, and demo_dit_q8_0.gguf is one file"),
         ((DEMO, "q4_0", "--rules", "=="), "tensor_type_rules"),
         ((DEMO, "q4_0", "-o", "../../x.gguf"), "output_path"),
         ((DEMO, "q4_0", "-o", "x.bin"), "must end in"),
@@ -126,3 +128,31 @@ def test_ctrl_c_without_a_server_leaves_nothing_and_touches_no_other_conversion(
     result = run("convert", "fake~hold.gguf", "q4_0", *alone)
     assert (result.exit_code, len(interrupting)) == (1, 1)
     assert sorted(path.name for path in folder.iterdir()) == [others.name, "fake~hold.gguf"]
+
+
+def test_a_split_model_is_merged_by_a_server_or_without_one(
+    run: Run, served: ServedHouse, alone: tuple[str, ...], tmp_path: Path, demo_folder: Path
+) -> None:
+    whole = demo_folder / "diffusion_models" / DEMO
+    for folder, options in (
+        (models_of(served), beside(served)),
+        (tmp_path / "alone" / "models" / "diffusion_models", alone),
+    ):
+        parts = split_gguf(whole, folder, 3, stem="big")
+        result = run("convert", parts[0], "keep", *options)
+        assert (result.exit_code, result.stdout) == (0, f"saved {folder / 'big.gguf'}\n"), result.output
+        assert contents_of(folder / "big.gguf") == contents_of(whole)
+        result = run("convert", "big-00001-of-00003", "q4_0", *options)
+        assert (result.exit_code, result.stdout) == (0, f"saved {folder / 'big.q4_0.gguf'}\n"), result.output
+        hidden = [path.name for path in folder.iterdir() if path.name.startswith(".")]
+        assert hidden == []
+
+
+def test_ctrl_c_on_a_merge_leaves_nothing(
+    run: Run, alone: tuple[str, ...], demo_folder: Path, tmp_path: Path, interrupting: list[str]
+) -> None:
+    folder = tmp_path / "alone" / "models" / "diffusion_models"
+    parts = split_gguf(demo_folder / "diffusion_models" / DEMO, folder, 2, stem="fake~hold")
+    result = run("convert", parts[0].name, "keep", *alone)
+    assert (result.exit_code, len(interrupting)) == (1, 1)
+    assert sorted(path.name for path in folder.iterdir()) == [path.name for path in parts]

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from sdcpp_rest.core.bundles import BUNDLES, Bundle, bundle_named, read_bundles
+from sdcpp_rest.core.bundles import BUNDLES, Bundle, find_bundle, read_bundles
 from sdcpp_rest.core.catalog import COMPONENT_TYPES, EXTENSIONS
 from sdcpp_rest.core.download_source import repo_id_of
 from sdcpp_rest.core.load_spec import LoadOptions
@@ -62,9 +62,9 @@ def test_the_best_that_fits_is_chosen() -> None:
 
 
 def test_unknown_bundles_are_refused_with_the_names() -> None:
-    assert bundle_named(" SD-Turbo ").id == "sd-turbo"
+    assert find_bundle(" SD-Turbo ").id == "sd-turbo"
     with pytest.raises(InvalidRequest, match="z-image-turbo"):
-        bundle_named("flux3")
+        find_bundle("flux3")
 
 
 def test_a_table_that_is_not_well_formed_is_refused() -> None:

@@ -24,7 +24,7 @@ TEXTS = [
 def test_thoughts_are_left_out_however_the_text_is_cut(said: str, shown: str, size: int) -> None:
     thoughts = ThoughtFilter()
     pieces = [thoughts.feed(said[start : start + size]) for start in range(0, len(said), size)]
-    assert "".join([*pieces, thoughts.rest()]) == shown
+    assert "".join([*pieces, thoughts.flush()]) == shown
 
 
 def test_text_is_not_held_back_longer_than_it_may_be_a_tag() -> None:

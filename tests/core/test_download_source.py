@@ -10,9 +10,9 @@ from sdcpp_rest.core.download_source import (
     DownloadSource,
     check_address,
     file_name_of,
-    model_and_version,
+    hide_secrets,
+    parse_model_and_version,
     recognise_source,
-    without_secrets,
 )
 from sdcpp_rest.errors import InvalidRequest
 
@@ -186,12 +186,12 @@ def test_messages_hold_no_secrets() -> None:
     ],
 )
 def test_secrets_of_addresses_are_hidden(url: str, shown: str) -> None:
-    assert without_secrets(url) == shown
+    assert hide_secrets(url) == shown
 
 
 def test_small_words() -> None:
     assert check_address(" https://example.org/x ") == "https://example.org/x"
     assert file_name_of("https://example.org/a/b%20c.gguf?x=1") == "b c.gguf"
     assert file_name_of("https://example.org") == ""
-    assert model_and_version("5@6") == ("5", "6")
+    assert parse_model_and_version("5@6") == ("5", "6")
     assert DownloadSource(source="url").warnings == ()

@@ -73,6 +73,9 @@ VAES = [
     (Autoencoder(64), 1024, 1, 3329.0),
     (Autoencoder(128), 512, 1, 1664.3),
     (Autoencoder(128), 1024, 1, 6657.0),
+    (Autoencoder(32, is_scaled=True), 512, 1, 480.1),
+    (Autoencoder(32, is_scaled=True), 1024, 1, 1920.3),
+    (Autoencoder(32, is_scaled=True), 1536, 1, 4320.6),
     (Autoencoder(64, is_tiny=True), 512, 1, 480.3),
     (Autoencoder(64, is_tiny=True), 1024, 1, 1921.0),
     (Autoencoder(64, is_tiny=True, is_video=True), 512, 1, 1728.3),
@@ -90,6 +93,8 @@ def test_direct_convolutions_and_tiles_take_less() -> None:
     size = Size(512, 512)
     assert fit.vae_buffer(Autoencoder(128), size, direct=True) / MIB == pytest.approx(704.3, rel=0.05)
     assert fit.vae_buffer(Autoencoder(128), Size(4096, 4096), tiling=True) == 416 * MIB
+    scaled = fit.vae_buffer(Autoencoder(32, is_scaled=True), Size(1024, 1024), direct=True)
+    assert scaled / MIB == pytest.approx(960.3, rel=0.001)
 
 
 def test_a_model_that_was_not_recognised_is_taken_for_a_usual_one() -> None:

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from sdcpp_rest.core.png_text import with_text
+from sdcpp_rest.core.png_text import replace_text
 
 
 def png(**texts: str) -> bytes:
@@ -26,22 +26,22 @@ def opened(data: bytes) -> Image.Image:
 @pytest.mark.parametrize("text", ["plain", "naïve \xff", "日本 🎨 \u200b", 'a\nb: "c"', "x" * 200_000])
 def test_a_text_takes_the_place_of_another_and_the_pixels_stay(text: str) -> None:
     before = png(parameters="old", other="kept")
-    after = opened(with_text(before, "parameters", text))
+    after = opened(replace_text(before, "parameters", text))
     assert after.info["parameters"] == text
     assert after.info["other"] == "kept"
     assert after.tobytes() == opened(before).tobytes()
 
 
 def test_a_text_that_was_unicode_before_is_replaced_too() -> None:
-    data = with_text(with_text(png(), "parameters", "日本"), "parameters", "plain")
+    data = replace_text(replace_text(png(), "parameters", "日本"), "parameters", "plain")
     assert opened(data).info == {"parameters": "plain"}
     assert data.count(b"parameters") == 1
 
 
 def test_a_text_is_taken_out() -> None:
-    assert "parameters" not in opened(with_text(png(parameters="x"), "parameters", None)).info
+    assert "parameters" not in opened(replace_text(png(parameters="x"), "parameters", None)).info
 
 
 @pytest.mark.parametrize("data", [b"", b"\xff\xd8\xff", png()[:-5], png()[:40], b"\x89PNG\r\n\x1a\n"])
 def test_what_is_no_whole_png_comes_back_as_it_is(data: bytes) -> None:
-    assert with_text(data, "parameters", "x") == data
+    assert replace_text(data, "parameters", "x") == data

@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,6 +17,22 @@ def test_ids_and_names_are_unique_and_removed_ids_are_absent() -> None:
     assert quantization.BY_ID.keys() | quantization.REMOVED_IDS == set(range(41))
 
 
+def test_the_packages_formats_are_known_but_for_one_that_the_library_lacks() -> None:
+    known = {int(kind): kind.name for kind in GGMLQuantizationType}
+    assert known.keys() - quantization.BY_ID.keys() == {41}
+    assert known[41] == "Q1_0"
+    assert not known.keys() & quantization.REMOVED_IDS
+
+
+def test_sizes_are_the_packages_but_for_one_that_it_has_wrong() -> None:
+    differing = {
+        entry.name: (entry.block_bytes, GGML_QUANT_SIZES[GGMLQuantizationType(entry.id)][1])
+        for entry in quantization.WEIGHT_TYPES
+        if (entry.block_size, entry.block_bytes) != GGML_QUANT_SIZES[GGMLQuantizationType(entry.id)]
+    }
+    assert differing == {"q8_1": (36, 40)}
+
+
 @pytest.mark.parametrize(
     ("name", "bits"), [("f32", 32), ("q8_0", 8.5), ("q4_0", 4.5), ("q2_k", 2.625), ("iq1_s", 1.5625)]
 )
@@ -26,6 +43,9 @@ def test_bits_count_the_scales_of_a_block(name: str, bits: float) -> None:
 def test_a_row_must_divide_into_blocks() -> None:
     assert quantization.BY_NAME["q4_k"].row_bytes(512) == 288
     assert quantization.BY_NAME["q4_k"].row_bytes(128) is None
+    assert quantization.BY_NAME["q4_k"].tensor_bytes((512, 3, 2)) == 6 * 288
+    assert quantization.BY_NAME["q4_k"].tensor_bytes((128, 4)) is None
+    assert quantization.BY_NAME["f32"].tensor_bytes((3,)) == 12
 
 
 @pytest.mark.parametrize("name", ["Q8_0", "q4_k", "Q4_K", "nvfp4"])

@@ -4,19 +4,19 @@ import pytest
 
 from sdcpp_rest.core.infotext import SAMPLER_LABELS, SCHEDULER_LABELS
 from sdcpp_rest.core.sampling import SAMPLERS, SCHEDULERS
-from sdcpp_rest.core.sampling_names import NamedSampling, sampling_named, scheduler_named
+from sdcpp_rest.core.sampling_names import NamedSampling, find_sampling, find_scheduler
 
 
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_the_librarys_own_names_and_labels_mean_themselves(name: str) -> None:
-    assert sampling_named(name) == NamedSampling(name)
-    assert sampling_named(SAMPLER_LABELS.get(name, name).upper()) == NamedSampling(name)
+    assert find_sampling(name) == NamedSampling(name)
+    assert find_sampling(SAMPLER_LABELS.get(name, name).upper()) == NamedSampling(name)
 
 
 @pytest.mark.parametrize("name", SCHEDULERS)
 def test_the_librarys_own_schedulers_mean_themselves(name: str) -> None:
-    assert scheduler_named(name) == name
-    assert scheduler_named(SCHEDULER_LABELS.get(name, name)) == name
+    assert find_scheduler(name) == name
+    assert find_scheduler(SCHEDULER_LABELS.get(name, name)) == name
 
 
 @pytest.mark.parametrize(
@@ -40,12 +40,12 @@ def test_the_librarys_own_schedulers_mean_themselves(name: str) -> None:
     ],
 )
 def test_names_of_other_programs_are_understood(name: str, expected: tuple[str, str | None, bool]) -> None:
-    assert sampling_named(name) == expected
+    assert find_sampling(name) == expected
 
 
 @pytest.mark.parametrize("name", ["", " ", "magic", "Karras", "magic Karras", "x" * 10_000, "x " * 10_000])
 def test_what_is_no_sampler_means_nothing(name: str) -> None:
-    assert sampling_named(name) is None
+    assert find_sampling(name) is None
 
 
 @pytest.mark.parametrize(
@@ -54,4 +54,4 @@ def test_what_is_no_sampler_means_nothing(name: str) -> None:
      ("Align Your Steps GITS", "gits"), ("SGM Uniform", "sgm_uniform"), ("magic", None)],
 )  # fmt: skip
 def test_schedulers_of_other_programs_are_understood(name: str, expected: str | None) -> None:
-    assert scheduler_named(name) == expected
+    assert find_scheduler(name) == expected

@@ -47,7 +47,7 @@ def test_a_download_survives_the_server_being_killed_again_and_again(
     assert server.wait(job_id)["status"] == "completed"
     assert server.wait(told["hash_job_id"])["status"] == "completed"
     assert (server.folder / "models" / "loras" / "style.safetensors").read_bytes() == MODEL
-    starts = [int(one.headers.get("range", "bytes=0-")[6:-1]) for one in hub.cdn.request_fields]
+    starts = [int(one.headers.get("range", "bytes=0-")[6:-1]) for one in hub.cdn.asked]
     assert starts[:3] == [0, 100_000, 400_000]
     assert starts == sorted(starts), "never again from the beginning"
 
@@ -66,6 +66,6 @@ def test_a_stop_in_the_middle_is_quick_and_loses_nothing(
     file.release.set()
     server.start()
     assert server.wait(told["hash_job_id"])["status"] == "completed"
-    assert hub.cdn.request_fields[-1].headers["range"] == f"bytes={HALF}-"
+    assert hub.cdn.asked[-1].headers["range"] == f"bytes={HALF}-"
     log = server.log.read_text()
     assert "Traceback" not in log

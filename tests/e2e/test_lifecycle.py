@@ -302,7 +302,7 @@ def test_doctor_and_routes_say_what_is_there() -> None:
     assert "LLAMAFILE" in facts["features"], "make setup builds with it"
     table = run("routes")
     assert "POST    /txt2img" in table
-    assert "routes/generation.py:" in table
+    assert "routes/root_pictures.py:" in table
 
 
 def test_server_process_stays_small(server: ServerProcess) -> None:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import base64
 import io
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from tests.e2e.conftest import ServerProcess
+from tests.split_models import contents_of, split_gguf
 
 pytestmark = pytest.mark.e2e
 PROMPT = "a red circle on a blue background"
@@ -80,3 +84,63 @@ def test_a_converted_model_is_listed_loads_and_draws(
     drawn = server.wait(server.submit(PROMPT, seed=7, width=64, height=64, steps=12, cfg_scale=2.5, sampler="euler"))
     assert drawn["status"] == "completed", drawn
     assert is_red_on_blue(opened(server.picture(drawn["job_id"])))
+
+
+COMPONENTS = {
+    "llm": "demo_llm_q4_0.gguf",
+    "taesd": "demo_tae.safetensors",
+    "options": {"n_threads": 1, "tae_preview_only": False},
+}
+
+
+def draw_by(server: ServerProcess, name: str) -> Image.Image:
+    loaded = server.post("/models/load", {"model_name": name, **COMPONENTS})
+    assert loaded.status_code == 200, loaded.text
+    job = server.wait(server.submit(PROMPT, seed=7, width=64, height=64, steps=12, cfg_scale=2.5, sampler="euler"))
+    assert job["status"] == "completed", job
+    return opened(server.picture(job["job_id"]))
+
+
+def convert_by(server: ServerProcess, name: str, output_type: str) -> Path:
+    answer = server.post("/convert", {"input_path": name, "output_type": output_type})
+    assert answer.status_code == 202, answer.text
+    job = server.wait(answer.json()["job_id"])
+    assert job["status"] == "completed", job
+    return Path(answer.json()["output_path"])
+
+
+def test_a_split_model_is_merged_and_draws_what_the_whole_one_draws(
+    make_server: Callable[..., ServerProcess], demo_folder: Path
+) -> None:
+    server = make_server()
+    server.wait_loaded()
+    whole, folder = demo_folder / "diffusion_models" / "demo_dit_q8_0.gguf", server.folder / "models/diffusion_models"
+    parts = split_gguf(whole, folder, 3, stem="big")
+    refused = server.post("/models/load", {"model_name": parts[0].name, **COMPONENTS})
+    assert refused.status_code == 400
+    assert f"`sdcpp-rest convert {parts[0].name} keep`" in refused.json()["error"]
+
+    merged = convert_by(server, parts[0].name, "keep")
+    assert merged == folder / "big.gguf"
+    assert contents_of(merged) == contents_of(whole)
+    picture = draw_by(server, "big.gguf")
+    assert is_red_on_blue(picture)
+    assert picture.tobytes() == draw_by(server, whole.name).tobytes()
+
+    smaller = convert_by(server, parts[0].name, "q4_0")
+    assert smaller.name == "big.q4_0.gguf"
+    ours, librarys = contents_of(smaller), contents_of(convert_by(server, whole.name, "q4_0"))
+    assert ours[0] == librarys[0]
+    # The library writes tensors in the order in which its threads are done with them.
+    assert sorted(ours[1]) == sorted(librarys[1])
+    assert [path.name for path in folder.iterdir() if path.name.startswith(".")] == []
+
+
+def test_the_command_merges_with_an_engine_of_its_own(tmp_path: Path, demo_folder: Path) -> None:
+    whole, folder = demo_folder / "diffusion_models" / "demo_dit_q8_0.gguf", tmp_path / "models" / "diffusion_models"
+    parts = split_gguf(whole, folder, 3, bare_first=True)
+    folders = [f"--{name}-dir={tmp_path / name}" for name in ("data", "models", "output")]
+    command = [sys.executable, "-m", "sdcpp_rest", "convert", parts[0].name, "keep", "-o", "again.gguf", *folders]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert (run.returncode, run.stdout) == (0, f"saved {folder / 'again.gguf'}\n"), run.stderr
+    assert contents_of(folder / "again.gguf") == contents_of(whole)

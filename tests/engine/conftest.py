@@ -18,7 +18,7 @@ from sdcpp_rest.engine.worker import WorkerOptions
 TIMEOUT = 30
 
 
-@pytest.fixture(params=["inline", "process"])
+@pytest.fixture(params=["inline", pytest.param("process", marks=pytest.mark.slow)])
 def launcher(request: pytest.FixtureRequest, tmp_path: Path) -> Launcher:
     if request.param == "inline":
         return InlineLauncher(lambda: FakeRunner(inline=True))

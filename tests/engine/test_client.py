@@ -214,7 +214,7 @@ def test_engine_ends_when_the_server_is_gone_even_in_the_middle_of_a_run(
     client.load(spec)
     client.run(job("fake:deaf"))
     engine_process = psutil.Process(client.pid)
-    hang_up(client._life.connection)
+    hang_up(client._engine.connection)
     assert engine_process.wait(TIMEOUT) in (0, None)
 
 

@@ -280,12 +280,12 @@ def test_word_that_the_server_does_not_know_ends_that_engine(spec: LoadSpec, job
 
     class Babbling(FakeRunner):
         def run(self, command: RunJob, report: Report) -> RunResult:
-            life._theirs.send_bytes(b'{"type": "news of tomorrow"}')
+            launched._theirs.send_bytes(b'{"type": "news of tomorrow"}')
             threading.Event().wait(0.2)
             return super().run(command, report)
 
     client = EngineClient(InlineLauncher(lambda: Babbling(inline=True)))
-    life: Any = client._life
+    launched: Any = client._engine
     client.wait_ready(TIMEOUT)
     client.load(spec)
     with pytest.raises(EngineDied):

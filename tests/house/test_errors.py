@@ -129,7 +129,7 @@ def test_a_fault_of_ours_is_a_500_with_an_id_that_the_log_has(
     def broken() -> dict[str, Any]:
         raise ZeroDivisionError("secret detail")
 
-    monkeypatch.setattr(runtime, "health", broken)
+    monkeypatch.setattr(runtime.status, "health", broken)
     answer = create_app(runtime).test_client().get("/health")
     body = assert_error(answer, 500, "internal_error")
     assert body["error"] == "Internal error"
@@ -146,7 +146,7 @@ def test_every_class_of_error_has_its_status_and_code_on_the_wire(
     def refused() -> dict[str, Any]:
         raise kind("told so", field="steps")
 
-    monkeypatch.setattr(runtime, "memory", refused)
+    monkeypatch.setattr(runtime.status, "memory", refused)
     body = assert_error(create_app(runtime).test_client().get("/memory"), kind.status, kind.code)
     assert (body["error"], body["field"]) == ("told so", "steps")
 

@@ -14,8 +14,9 @@ import pytest
 from flask import Flask, Response
 
 from sdcpp_rest.config import LimitsConfig
-from sdcpp_rest.routes.http.answers import AtMost, Wire, answer
+from sdcpp_rest.routes.http.answers import answer
 from sdcpp_rest.routes.http.openapi import Answer, document, operations, url_of
+from sdcpp_rest.routes.http.wire_models import AtMost, Wire
 from sdcpp_rest.web.app import create_app, route_table
 from tests.routes.conftest import CheckedClient
 

@@ -9,26 +9,34 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "sdcpp_rest"
-MAX_LINES = 500
+MAX_LINES = 400
 
 Complaints = Iterator[str]
 Rule = Callable[[str, ast.Module], Complaints]
 
 
+@cache
 def sources() -> dict[str, ast.Module]:
     """Every module of the package by its path from the repository's root."""
     paths = sorted(PACKAGE.rglob("*.py"))
     return {path.relative_to(ROOT).as_posix(): ast.parse(path.read_text(encoding="utf-8")) for path in paths}
 
 
+@cache
+def nodes(tree: ast.Module) -> tuple[ast.AST, ...]:
+    """Everything in a module: walked once, however many rules look at it."""
+    return tuple(ast.walk(tree))
+
+
 def imports(tree: ast.Module) -> Iterator[str]:
-    for node in ast.walk(tree):
+    for node in nodes(tree):
         if isinstance(node, ast.Import):
             yield from (name.name for name in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -90,7 +98,7 @@ _BANNED = re.compile(r"^(task|manager|handler|helper|utils?|common|misc|data|inf
 
 def names_are_words_of_the_house(path: str, tree: ast.Module) -> Complaints:
     """Names that say nothing, or that mean something else here, are not used for what we define."""
-    for node in ast.walk(tree):
+    for node in nodes(tree):
         if isinstance(node, ast.ClassDef | ast.FunctionDef):
             parts = re.findall(r"[A-Z]?[a-z]+", node.name)
             for part in parts:
@@ -126,10 +134,66 @@ def docstrings_speak_for_themselves(path: str, tree: ast.Module) -> Complaints:
                 yield f"{node.name} (line {node.lineno})"
 
 
+ROOMS_OF_PLAIN_WORDS = (
+    *(f"sdcpp_rest/{room}/" for room in ("cli", "config", "core", "engine", "native", "services", "store", "web")),
+    "sdcpp_rest/runtime.py",
+    "sdcpp_rest/service_groups.py",
+    "sdcpp_rest/errors.py",
+)
+_NO_VERB_FIRST = re.compile(
+    r"^(The|An?|This|That|These|It|One|Two|All|Everything|From|See|What|Whatever|Where|Which|Whether|When|Why|How|Who)\b"
+)
+_RECORDS = re.compile(r"^(Frozen|BaseModel|Section|NamedTuple|TypedDict|Protocol|\w*Enum|\w*Error|\w*Exception)$")
+
+
+@cache
+def bases() -> dict[str, tuple[str, ...]]:
+    """The names of every class's own bases, by the class's name."""
+    classes = (node for tree in sources().values() for node in nodes(tree) if isinstance(node, ast.ClassDef))
+    return {node.name: _base_names(node) for node in classes}
+
+
+def _base_names(node: ast.ClassDef) -> tuple[str, ...]:
+    return tuple(ast.unparse(base).partition("[")[0].rpartition(".")[2] for base in node.bases)
+
+
+def _is_record(node: ast.ClassDef) -> bool:
+    """Values, interfaces and errors are things, and a noun says which; all other classes do something."""
+    if any("dataclass" in ast.unparse(mark) for mark in node.decorator_list):
+        return True
+    waiting, seen = list(_base_names(node)), set[str]()
+    while waiting:
+        name = waiting.pop()
+        if _RECORDS.match(name):
+            return True
+        if name not in seen:
+            seen.add(name)
+            waiting += bases().get(name, ())
+    return False
+
+
+def docstrings_of(path: str, tree: ast.Module) -> Iterator[tuple[str, str]]:
+    """Where it stands, and the docstring, of a module and of its classes that do something."""
+    if not path.startswith(ROOMS_OF_PLAIN_WORDS) or path.endswith("__init__.py"):
+        return
+    if docstring := ast.get_docstring(tree):
+        yield "the module", docstring
+    for node in nodes(tree):
+        if isinstance(node, ast.ClassDef) and not _is_record(node) and (docstring := ast.get_docstring(node)):
+            yield f"{node.name} (line {node.lineno})", docstring
+
+
+def docstrings_begin_with_a_verb(path: str, tree: ast.Module) -> Complaints:
+    """``Stores jobs in SQLite`` is found by who looks for it; ``What becomes of a job`` is a riddle."""
+    for where, docstring in docstrings_of(path, tree):
+        if _NO_VERB_FIRST.match(docstring):
+            yield f"{where}: {docstring.splitlines()[0]}"
+
+
 def no_prints_outside_the_command_line(path: str, tree: ast.Module) -> Complaints:
     if path.startswith(("sdcpp_rest/cli", "sdcpp_rest/native/build.py")):
         return
-    for node in ast.walk(tree):
+    for node in nodes(tree):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print":
             yield f"print() in line {node.lineno}"
 
@@ -140,7 +204,7 @@ def nothing_is_pickled(path: str, tree: ast.Module) -> Complaints:
 
 def errors_are_not_told_by_their_text(path: str, tree: ast.Module) -> Complaints:
     """``"..." in str(error)`` decides by a message that anybody may reword."""
-    for node in ast.walk(tree):
+    for node in nodes(tree):
         if isinstance(node, ast.Compare) and any(isinstance(op, ast.In | ast.NotIn) for op in node.ops):
             for side in node.comparators:
                 if isinstance(side, ast.Call) and isinstance(side.func, ast.Name) and side.func.id == "str":
@@ -155,7 +219,7 @@ def routes_spell_their_whole_path(path: str, tree: ast.Module) -> Complaints:
     """Searching for a URL finds its line: no prefix is hidden in a blueprint, no path is put together."""
     if not path.startswith("sdcpp_rest/routes/"):
         return
-    for node in ast.walk(tree):
+    for node in nodes(tree):
         if isinstance(node, ast.keyword) and node.arg == "url_prefix":
             yield f"url_prefix in line {node.value.lineno}"
         if isinstance(node, ast.FunctionDef):
@@ -165,6 +229,34 @@ def routes_spell_their_whole_path(path: str, tree: ast.Module) -> Complaints:
                     first = decorator.args[0] if isinstance(decorator, ast.Call) and decorator.args else None
                     if not (isinstance(first, ast.Constant) and str(first.value).startswith("/")):
                         yield f"{node.name} (line {node.lineno})"
+
+
+def routes_take_what_they_need(path: str, tree: ast.Module) -> Complaints:
+    """A function of routes that takes the whole runtime does not say what it needs; a view has it at hand."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef) and path.startswith("sdcpp_rest/routes/"):
+            for argument in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs):
+                if argument.annotation is not None and "Runtime" in ast.unparse(argument.annotation).split("."):
+                    yield f"{node.name} (line {node.lineno})"
+
+
+DIALECTS = ("a1111", "openai", "sdcn")
+MAX_VIEW_LINES = 15
+
+
+def views_of_dialects_are_short(path: str, tree: ast.Module) -> Complaints:
+    """They read, translate, draw and answer; how that is done is told where it belongs."""
+    if not path.startswith(tuple(f"sdcpp_rest/routes/{name}/" for name in DIALECTS)):
+        return
+    for node in ast.walk(tree):
+        is_view = isinstance(node, ast.FunctionDef) and any(
+            isinstance(mark, ast.Call) and ast.unparse(mark.func) == "documents" for mark in node.decorator_list
+        )
+        if isinstance(node, ast.FunctionDef) and is_view:
+            code = node.body[1:] if ast.get_docstring(node) else node.body
+            lines = (node.end_lineno or 0) - code[0].lineno + 1 if code else 0
+            if lines > MAX_VIEW_LINES:
+                yield f"{node.name} has {lines} lines"
 
 
 BROKEN: dict[Rule, tuple[str, str]] = {
@@ -181,10 +273,16 @@ BROKEN: dict[Rule, tuple[str, str]] = {
         "class Queue:\
     'See the module. Thread-safe.'",
     ),
+    docstrings_begin_with_a_verb: ("sdcpp_rest/store/x.py", "class Rows:\n    'What becomes of a job.'"),
     no_prints_outside_the_command_line: ("sdcpp_rest/core/x.py", "print(1)"),
     nothing_is_pickled: ("sdcpp_rest/engine/x.py", "import pickle"),
     errors_are_not_told_by_their_text: ("sdcpp_rest/web/app.py", "if 'x' in str(error): pass"),
     routes_spell_their_whole_path: ("sdcpp_rest/routes/x.py", "@bp.get(PREFIX + '/x')\ndef view(): ..."),
+    routes_take_what_they_need: ("sdcpp_rest/routes/x.py", "def f(running: Runtime): ..."),
+    views_of_dialects_are_short: (
+        "sdcpp_rest/routes/sdcn/x.py",
+        "@documents({})\ndef view():\n" + "    x = 1\n" * (MAX_VIEW_LINES + 1),
+    ),
 }
 
 
@@ -202,6 +300,36 @@ def test_rule_can_fail(rule: Rule) -> None:
     assert list(rule(path, ast.parse(code)))
 
 
+def test_docstrings_of_modules_and_of_classes_are_looked_at() -> None:
+    assert sum(1 for path, tree in sources().items() for _ in docstrings_of(path, tree)) >= 200
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "'The jobs.'",
+        "class Jobs:\n    'The jobs.'",
+        "class Jobs(Stage):\n    'A stage of its own.'",
+    ],
+)
+def test_docstring_without_a_verb_is_noticed(code: str) -> None:
+    assert list(docstrings_begin_with_a_verb("sdcpp_rest/store/x.py", ast.parse(code)))
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "'Stores jobs.'",
+        "@dataclass(frozen=True)\nclass Row:\n    'A job.'",
+        "class Row(Frozen):\n    'A job.'",
+        "class Broken(SdcppRestError):\n    'The row cannot be read.'",
+        "class Longer(JobNotFound):\n    'The row is gone.'",
+    ],
+)
+def test_docstring_of_a_record_may_be_a_noun(code: str) -> None:
+    assert not list(docstrings_begin_with_a_verb("sdcpp_rest/store/x.py", ast.parse(code)))
+
+
 def test_folder_and_file_name_are_unique() -> None:
     """``folder/name`` alone says which file is meant; the dialects' folders have the same names inside."""
     seen: dict[str, str] = {}
@@ -212,6 +340,13 @@ def test_folder_and_file_name_are_unique() -> None:
         assert name not in seen, f"{path} and {seen[name]}"
         seen[name] = path
     assert len(seen) >= 50
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_dialects_have_the_same_files(dialect: str) -> None:
+    """Who knows one dialect finds the way in all; what else a dialect needs comes beside these."""
+    folder = PACKAGE / "routes" / dialect
+    assert {"errors.py", "translate.py", "views.py", "wire.py"} <= {path.name for path in folder.iterdir()}
 
 
 def test_files_stay_short_enough_to_read() -> None:

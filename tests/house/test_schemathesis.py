@@ -1,12 +1,12 @@
 """A fuzzer reads the OpenAPI document and talks to a real server by it: nothing may break, nothing may be undocumented.
 
-Derandomized and bounded, so that it says the same every time and takes seconds. The engine computes nothing.
+Derandomized and bounded, so that it says the same every time and takes about a minute. The engine computes nothing.
+Every operation is a test of its own, with a server that is brought back to its beginning.
 """
 
 from __future__ import annotations
 
 import copy
-import time
 import warnings
 from collections import Counter
 from collections.abc import Iterator
@@ -19,6 +19,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis.errors import Unsatisfiable
 
 from tests.routes.conftest import House, ServedHouse, make_config
+from tests.routes.documented_answers import whole
 from tests.services.conftest import png_text
 
 with warnings.catch_warnings():
@@ -75,10 +76,17 @@ MEANT = {
     "POST /sdapi/v1/train/hypernetwork": {"NotSupported"},
 }
 
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
-
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning"),
+]
 
 PICTURE_PATHS = ("/txt2img", "/img2img")
+OPERATIONS = {
+    f"{method.upper()} {path}": operation
+    for path, methods in whole()["paths"].items()
+    for method, operation in methods.items()
+}
 
 
 @pytest.fixture(scope="module")
@@ -105,10 +113,11 @@ class Fuzzer:
     def __init__(self, served: ServedHouse) -> None:
         self.count: Counter[tuple[str, int]] = Counter()
         self.faults: list[str] = []
+        self.accepted: list[str] = []
         self._url = served.url
         self._session = requests.Session()
 
-    def try_all(self, document: dict[str, Any], known_paths: dict[str, dict[str, str]], after_each: Any) -> None:
+    def try_all(self, document: dict[str, Any], known_paths: dict[str, dict[str, str]]) -> None:
         """Every operation of ``document`` with bodies and parameters that fit it and with some that do not; also with
         ``known_paths``, path parameters by a part of the path."""
         for found in schemathesis.openapi.from_dict(document).get_all_operations():
@@ -117,7 +126,13 @@ class Fuzzer:
             for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE):
                 for parameters in ({}, *({"path_parameters": one} for one in known)):
                     self._try(operation, mode, parameters)
-            after_each()
+
+    def told(self) -> str:
+        """How many requests were answered with which status."""
+        statuses: Counter[int] = Counter()
+        for (_, status), number in self.count.items():
+            statuses[status] += number
+        return f"{sum(statuses.values())} requests; by status: {dict(sorted(statuses.items()))}"
 
     def _try(self, operation: Any, mode: Any, parameters: dict[str, Any]) -> None:
         name = f"{operation.method.upper()} {operation.path}"
@@ -134,6 +149,8 @@ class Fuzzer:
         def run(case: Any) -> None:
             response = case.call(base_url=self._url, session=self._session, timeout=20)
             self.count[name, response.status_code] += 1
+            if response.status_code == 202 and operation.path in PICTURE_PATHS:
+                self.accepted.append(response.json()["job_id"])
             is_meant = response.status_code >= 500 and code_of(response.json()) in MEANT.get(name, ())
             case.validate_response(response, checks=CHECKS if is_meant else [*CHECKS, not_a_server_error])
 
@@ -145,6 +162,18 @@ class Fuzzer:
         except (Exception, FailureGroup) as error:
             # The groups are no Exception, so that code under test cannot swallow them by accident.
             self.faults.append(f"{name}: {error}"[:2000])
+
+
+def only(document: dict[str, Any], name: str) -> dict[str, Any]:
+    """The document of one operation."""
+    method, path = name.split(" ")
+    return {**document, "paths": {path: {method.lower(): document["paths"][path][method.lower()]}}}
+
+
+def least_requests(name: str) -> int:
+    """How many requests an operation gets at the least. One that takes nothing can only be asked in one way."""
+    takes = OPERATIONS[name]
+    return EXAMPLES if takes.get("requestBody") or takes.get("parameters") else 1
 
 
 def only_what_can_be_drawn(document: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
@@ -166,43 +195,54 @@ def only_what_can_be_drawn(document: dict[str, Any], options: dict[str, Any]) ->
     return narrowed
 
 
-def test_the_server_keeps_its_word_to_a_fuzzer(served: ServedHouse) -> None:
-    began = time.monotonic()
-    document, options = served.get("/openapi.json").json(), served.get("/options").json()
+@pytest.fixture
+def known(served: ServedHouse) -> dict[str, dict[str, str]]:
+    """A server that is as it was before others were fuzzed (a fuzzed unload, pause or default must not make every later
+    picture a refused one), and path parameters of what is really there: a finished job, its picture, a model."""
+    for path in ("/queue/resume", "/settings/reset"):
+        assert served.post(path).status_code == 200
+    body = {"model_name": "demo_dit_q8_0.gguf", "options": {"vae_decode_only": False}}
+    assert served.post("/models/load", json=body).status_code == 200
     job = served.post("/txt2img", json={"prompt": "x", "steps": 1, "width": 8, "height": 8}).json()["job_id"]
-    served.runtime.queue.wait(job, 20)
-    known = {
+    served.runtime.jobs.queue.wait(job, 20)
+    return {
         "{job_id}": {"job_id": job},
         "/output/{path}": {"path": f"{job}/image_0.png"},
         "/v1/images/files": {"ticket": "open", "job_id": job, "name": "image_0.webp"},
         "/models/hash": {"model_type": "diffusion", "model_name": "demo_dit_q8_0.gguf"},
     }
 
-    def load() -> None:
-        # A fuzzed unload, pause or default must not make every later picture a refused one.
-        for path in ("/queue/resume", "/settings/reset"):
-            assert served.post(path).status_code == 200
-        body = {"model_name": "demo_dit_q8_0.gguf", "options": {"vae_decode_only": False}}
-        assert served.post("/models/load", json=body).status_code == 200
 
-    load()
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_the_server_keeps_its_word_to_a_fuzzer(
+    served: ServedHouse, known: dict[str, dict[str, str]], name: str
+) -> None:
     fuzzer = Fuzzer(served)
-    fuzzer.try_all(document, known, load)
-    fuzzer.try_all(only_what_can_be_drawn(document, options), known, load)
-
-    count = fuzzer.count
-    statuses: Counter[int] = Counter()
-    for (_, status), number in count.items():
-        statuses[status] += number
-    seconds = time.monotonic() - began
-    print(f"\n  {sum(count.values())} requests in {seconds:.1f} s; by status: {dict(sorted(statuses.items()))}")
+    fuzzer.try_all(only(served.get("/openapi.json").json(), name), known)
+    print(f"\n  {fuzzer.told()}")
     assert fuzzer.faults == []
-    operations = {f"{method.upper()} {path}" for path, methods in document["paths"].items() for method in methods}
-    assert {name for name, _ in count} == operations
-    assert sum(count.values()) >= LEAST_CASES
-    for path in PICTURE_PATHS:
-        assert count[f"POST {path}", 202] >= 10, "bodies that are accepted must be generated, too"
+    assert {asked for asked, _ in fuzzer.count} == {name}
+    assert sum(fuzzer.count.values()) >= least_requests(name)
     assert served.get("/health").json()["engine"]["restarts"] == 0
+
+
+@pytest.mark.parametrize("path", PICTURE_PATHS)
+def test_pictures_that_can_be_drawn_are_drawn_for_a_fuzzer(
+    served: ServedHouse, known: dict[str, dict[str, str]], path: str
+) -> None:
+    document, options = served.get("/openapi.json").json(), served.get("/options").json()
+    fuzzer = Fuzzer(served)
+    fuzzer.try_all(only(only_what_can_be_drawn(document, options), f"POST {path}"), known)
+    print(f"\n  {fuzzer.told()}")
+    assert fuzzer.faults == []
+    assert fuzzer.count[f"POST {path}", 202] >= 10, "bodies that are accepted must be generated, too"
+    assert served.runtime.jobs.queue.wait(fuzzer.accepted[0], 20).status == "completed"
+    assert (Path(served.runtime.config.paths.output_dir) / fuzzer.accepted[0] / "image_0.png").is_file()
+    assert served.get("/health").json()["engine"]["restarts"] == 0
+
+
+def test_the_floors_of_all_operations_add_up() -> None:
+    assert sum(map(least_requests, OPERATIONS)) >= LEAST_CASES
 
 
 def test_the_fuzzer_would_notice(served: ServedHouse) -> None:
@@ -210,9 +250,5 @@ def test_the_fuzzer_would_notice(served: ServedHouse) -> None:
     document["paths"] = {"/queue/{job_id}": {"get": document["paths"]["/queue/{job_id}"]["get"]}}
     del document["paths"]["/queue/{job_id}"]["get"]["responses"]["404"]
     fuzzer = Fuzzer(served)
-    fuzzer.try_all(document, {}, lambda: None)
+    fuzzer.try_all(document, {})
     assert "Undocumented status code" in "".join(fuzzer.faults)
-
-
-def test_the_folder_of_outputs_was_really_used(served: ServedHouse) -> None:
-    assert any(Path(served.runtime.config.paths.output_dir).glob("*/image_0.png"))

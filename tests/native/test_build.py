@@ -135,3 +135,39 @@ def test_stamp_names_all_that_went_into_the_library(installed: Path) -> None:
     assert stamp["flags"] == ["-DGGML_LLAMAFILE=ON"]
     assert stamp["compiler"] == "c++ 12.2.0"
     assert stamp["key"] == build.current_recipe().key
+
+
+def test_flags_are_no_reason_to_build_where_none_are_given(installed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CMAKE_ARGS", "-DSD_CUDA=ON")
+    build._write_stamp(build.current_recipe())
+    monkeypatch.delenv("CMAKE_ARGS")
+    assert "flags changed" in (build.reason_to_build() or "")
+    assert build.reason_to_build(whatever_flags=True) is None
+    monkeypatch.setattr(build, "_compiler", lambda: "c++ 14.0.0")
+    assert "compiler changed" in (build.reason_to_build(whatever_flags=True) or "")
+
+
+@pytest.mark.parametrize(
+    ("flags", "backends"),
+    [
+        ("", ()),
+        ("-DSD_CUDA=ON", ("CUDA",)),
+        ("-DSD_VULKAN=1 -DSD_HIPBLAS=on -DCMAKE_BUILD_TYPE=Release -G Ninja", ("ROCm", "Vulkan")),
+        ("-DSD_CUDA=ON -DSD_CUDA=OFF", ()),
+    ],
+)
+def test_backends_are_those_of_the_flags(
+    installed: Path, monkeypatch: pytest.MonkeyPatch, flags: str, backends: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("CMAKE_ARGS", flags)
+    build._write_stamp(build.current_recipe())
+    assert build.flagged_backends() == backends
+
+
+@pytest.mark.parametrize("stamp", [None, "not json", "[]", '{"flags": 3}', '{"flags": [3]}'])
+def test_no_backends_are_known_without_a_readable_stamp(installed: Path, stamp: str | None) -> None:
+    path = installed / build.STAMP_NAME
+    path.unlink()
+    if stamp is not None:
+        path.write_text(stamp)
+    assert build.flagged_backends() == ()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sdcpp_rest.native.devices import NativeDevice, list_devices, main_backend, unused_gpu
+from sdcpp_rest.native.devices import NativeDevice, built_backends, list_devices, main_backend, unused_gpu
 from sdcpp_rest.native.library import Library
 
 CPU = NativeDevice("CPU", "a processor", "CPU", 1, 2, is_gpu=False)
@@ -19,6 +19,8 @@ GPU = NativeDevice("CUDA0", "a graphics card", "CUDA", 1, 2, is_gpu=True)
 def bare_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda _name: None)
     monkeypatch.setattr(platform, "system", lambda: "Linux")
+    for name in ("CUDA_VISIBLE_DEVICES", "GGML_VK_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES"):
+        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.mark.native
@@ -28,6 +30,13 @@ def test_cpu_is_listed_with_its_memory(library: Library) -> None:
     assert not cpu.is_gpu
     assert cpu.description
     assert cpu.total_bytes >= cpu.free_bytes > 2**20
+
+
+@pytest.mark.native
+def test_backends_that_were_built_in_are_those_of_the_devices_at_least(library: Library) -> None:
+    built = built_backends(library)
+    assert "CPU" in built
+    assert {device.backend for device in list_devices(library)} <= set(built)
 
 
 def test_main_backend_is_the_first_gpu_else_the_cpu() -> None:
@@ -57,3 +66,45 @@ def test_apple_silicon_is_told_about_metal(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(platform, "system", lambda: "Darwin")
     monkeypatch.setattr(platform, "machine", lambda: "arm64")
     assert "-DSD_METAL=ON" in (unused_gpu((CPU,), root=tmp_path) or "")
+
+
+def show_gpu(root: Path, node: str) -> None:
+    path = root / "dev" / node
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+
+
+@pytest.mark.parametrize(
+    ("node", "backends"),
+    [
+        ("nvidia0", ("CUDA", "CPU")),
+        ("nvidia0", ("Vulkan", "CPU")),
+        ("kfd", ("ROCm", "CPU")),
+        ("dri/renderD128", ("Vulkan", "CPU")),
+    ],
+)
+def test_build_for_the_gpu_that_finds_none_is_not_to_be_built_again(
+    tmp_path: Path, node: str, backends: tuple[str, ...]
+) -> None:
+    show_gpu(tmp_path, node)
+    sentence = unused_gpu((CPU,), backends, root=tmp_path)
+    assert sentence is not None
+    assert f"built for {backends[0]}, finds none that it can use: is its driver installed" in sentence
+    assert "native build" not in sentence
+    assert "hide" not in sentence
+
+
+def test_variable_that_hides_the_gpu_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    show_gpu(tmp_path, "nvidia0")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert "CUDA_VISIBLE_DEVICES='' may hide it?" in (unused_gpu((CPU,), ("CUDA", "CPU"), root=tmp_path) or "")
+    assert "VISIBLE" not in (unused_gpu((CPU,), ("CPU",), root=tmp_path) or "")
+
+
+def test_build_for_another_makers_gpu_is_to_be_built_again(tmp_path: Path) -> None:
+    show_gpu(tmp_path, "kfd")
+    sentence = unused_gpu((CPU,), ("CUDA", "CPU", "BLAS"), root=tmp_path)
+    assert sentence == (
+        "an AMD GPU is in this machine, but the native library was built for CPU and CUDA only: "
+        'rebuild it with CMAKE_ARGS="-DSD_HIPBLAS=ON" sdcpp-rest native build'
+    )

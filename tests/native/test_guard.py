@@ -223,9 +223,35 @@ def test_exception_outside_of_a_guarded_call_leaves_its_last_words(
         library.set_last_words(scratch / "last_words.txt")
         context = Context.load(options)
         params = ImageCall(library, picture("(a:.)"))
-        library.raw.generate_image(context._typed(), ctypes.byref(params.struct))
+        library.raw.generate_image(context._require_handle(), ctypes.byref(params.struct))
         report("survived")
     """)
     assert ended.reported == []
     assert ended.exit_code != 0
     assert (tmp_path / "last_words.txt").read_text() == "uncaught C++ exception: stof"
+
+
+@pytest.mark.parametrize("survives", [True, False])
+def test_weights_without_memory_are_named_by_a_process_that_ends_of_it(
+    own_process: Callable[..., Ended], tmp_path: Path, survives: bool
+) -> None:
+    """The library only logs it, and its loader threads then write to where there is nothing."""
+    ended = own_process(f"""
+        import ctypes
+        library = open_library()
+        library.set_last_words(scratch / "last_words.txt")
+        guard = library.guard._cdll
+        line = b"ggml_extend.hpp:2572 - unet alloc params backend buffer failed, num_tensors = 1680\\n"
+        def load(params):
+            guard.guard_log(3, line, None)
+            report((scratch / "last_words.txt").read_text())
+            return 1 if {survives} else ctypes.string_at(0)
+        load = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p)(load)
+        guard.guard_new_context(load, None, ctypes.byref(ctypes.c_void_p()))
+        report("alive")
+        guard.guard_log(3, line, None)  # outside of a call nothing dies of it
+    """)
+    words = "not enough memory for the weights (unet alloc params backend buffer failed, num_tensors = 1680)"
+    assert ended.reported == [words, "alive"][: 2 if survives else 1]
+    assert (ended.exit_code == 0) == survives
+    assert (tmp_path / "last_words.txt").exists() != survives

@@ -22,10 +22,11 @@ from sdcpp_rest.core.load_spec import LoadSpec
 from sdcpp_rest.engine.fake_runner import FakeRunner
 from sdcpp_rest.engine.protocol import RunJob
 from sdcpp_rest.routes.http.dialect import Dialect
-from sdcpp_rest.runtime import Runtime, inline_launcher
+from sdcpp_rest.runtime import inline_launcher
 from sdcpp_rest.web.app import DIALECTS, create_app
 from sdcpp_rest.web.asgi import Shell
 from sdcpp_rest.web.serving import Server, bind
+from tests.quick_runtime import quick_runtime
 from tests.routes.documented_answers import check_answer
 
 PATIENCE_SECONDS = 20
@@ -50,7 +51,7 @@ class House:
         self.load_gate = threading.Event()
         self.load_gate.set()
         self.config = config
-        self.runtime = Runtime(config, launcher=inline_launcher(self._runner))
+        self.runtime = quick_runtime(config, launcher=inline_launcher(self._runner))
         app = create_app(self.runtime)
         app.test_client_class = CheckedClient
         self.client: FlaskClient = app.test_client()
@@ -71,9 +72,9 @@ class House:
 
     def start(self) -> House:
         """Start, and have the bundled model loaded."""
-        with self.runtime.bus.subscribe() as mailbox:
+        with self.runtime.jobs.bus.subscribe() as mailbox:
             self.runtime.start()
-            while self.runtime.models.resident is None:
+            while self.runtime.models.slot.resident is None:
                 assert mailbox.get(PATIENCE_SECONDS) is not None, "the model was not loaded"
         return self
 
@@ -84,7 +85,7 @@ class House:
 
     def finished(self, job_id: str) -> dict[str, Any]:
         """Wait for the job's end; its wire object."""
-        assert self.runtime.queue.wait(job_id, PATIENCE_SECONDS).status in FINISHED
+        assert self.runtime.jobs.queue.wait(job_id, PATIENCE_SECONDS).status in FINISHED
         return dict(self.client.get(f"/queue/{job_id}").get_json())
 
     def close(self) -> None:
@@ -107,10 +108,10 @@ class ServedHouse:
         self._thread = threading.Thread(target=self.server.run, kwargs={"sockets": self.sockets}, daemon=True)
 
     def start(self) -> ServedHouse:
-        with self.runtime.bus.subscribe() as mailbox:
+        with self.runtime.jobs.bus.subscribe() as mailbox:
             self._thread.start()
             assert self.server.listens.wait(PATIENCE_SECONDS), f"the server did not start: {self.shell.start_error}"
-            while self.runtime.models.resident is None:
+            while self.runtime.models.slot.resident is None:
                 assert mailbox.get(PATIENCE_SECONDS) is not None, "the model was not loaded"
         return self
 

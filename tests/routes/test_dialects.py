@@ -2,17 +2,23 @@ from __future__ import annotations
 
 import inspect
 import json
+import threading
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from flask import Flask
 
 from sdcpp_rest import errors
+from sdcpp_rest.engine.protocol import RunJob
 from sdcpp_rest.errors import NotFound, SdcppRestError
 from sdcpp_rest.routes.dialects import DialectTable
 from sdcpp_rest.routes.http.dialect import NATIVE_ERROR, Dialect, ErrorShape, speak
 from sdcpp_rest.routes.openai.errors import OPENAI_ERROR
 from sdcpp_rest.routes.sdcn.errors import SDCN_API_ERROR, SDCN_ERROR, SDCN_INTERROGATE_ERROR
+from sdcpp_rest.runtime import DEMO_MODEL
 from sdcpp_rest.web.app import DIALECTS
+from tests.routes.conftest import PATIENCE_SECONDS, House
 
 TABLE = DialectTable(DIALECTS)
 CLASSES = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, SdcppRestError)]
@@ -22,6 +28,14 @@ PATHS = {
     SDCN_API_ERROR: "/api/sd/txt2img",
     SDCN_INTERROGATE_ERROR: "/interrogate",
 }
+
+# Calls that wait for pictures, one for each dialect that has such.
+WAITING: list[tuple[str, dict[str, Any]]] = [
+    ("/sdapi/v1/txt2img", {"width": 16, "height": 16, "steps": 2}),
+    ("/v1/images/generations", {"size": "64x64", "steps": 2, "response_format": "b64_json"}),
+    ("/txt2img", {"model": DEMO_MODEL, "width": 64, "height": 64, "steps": 2}),
+    ("/api/sd/txt2img", {"model": DEMO_MODEL, "width": 64, "height": 64, "steps": 2}),
+]
 
 
 @pytest.mark.parametrize(
@@ -86,3 +100,55 @@ def test_the_longest_path_decides() -> None:
     assert table.shape_of("/x/y/z") is SDCN_ERROR
     assert table.shape_of("/x/z") is OPENAI_ERROR
     assert table.dialect_of("/x/y") is below
+
+
+@pytest.mark.parametrize(("path", "body"), WAITING)
+def test_an_engine_that_ends_is_503_in_every_dialect(house: House, path: str, body: dict[str, Any]) -> None:
+    answer = house.client.post(path, json={**body, "prompt": "fake:die"})
+    assert answer.status_code == 503, answer.text
+    (job,) = house.runtime.jobs.queue.list(limit=1)
+    assert job.error_code == "engine_crashed"
+
+
+@pytest.mark.parametrize(("path", "body"), WAITING)
+def test_a_server_that_stops_leaves_the_jobs_of_every_dialect(house: House, path: str, body: dict[str, Any]) -> None:
+    house.runtime.jobs.queue.pause()
+    statuses: list[int] = []
+    caller = threading.Thread(
+        target=lambda: statuses.append(house.client.post(path, json={**body, "prompt": "a cat"}).status_code)
+    )
+    with house.runtime.jobs.bus.subscribe() as mailbox:
+        caller.start()
+        assert mailbox.get(PATIENCE_SECONDS) is not None, "no job was submitted"
+        house.runtime.begin_stop()
+        caller.join(PATIENCE_SECONDS)
+    assert statuses == [503]
+    assert house.runtime.jobs.queue.counts()["pending"] == 1
+
+
+def test_a_stop_of_anybodys_work_keeps_the_finished_pictures(make_house: Callable[..., House]) -> None:
+    house = make_house(interrupt={"scope": "global"}).start()
+    jobs: list[str] = []
+    at_second, go_on = threading.Event(), threading.Event()
+
+    def on_step(command: RunJob, step: int) -> None:
+        if command.job_id not in jobs:
+            jobs.append(command.job_id)
+        if len(jobs) == 2:
+            at_second.set()
+            assert go_on.wait(PATIENCE_SECONDS)
+
+    house._on_step = on_step  # type: ignore[method-assign]
+    path, body = WAITING[1]
+    answers: list[Any] = []
+    asked = {**body, "prompt": "a cat", "n": 3, "seed": 7}
+    caller = threading.Thread(target=lambda: answers.append(house.client.post(path, json=asked)))
+    caller.start()
+    assert at_second.wait(PATIENCE_SECONDS)
+    state = house.client.get("/sdapi/v1/progress").get_json()["state"]
+    assert (state["job"], state["job_count"]) == ("Batch 2 out of 3", 3)
+    house.client.post("/sdapi/v1/interrupt")
+    go_on.set()
+    caller.join(PATIENCE_SECONDS)
+    assert [one["seed"] for one in answers[0].get_json()["data"]] == [7]
+    assert house.runtime.jobs.queue.counts()["pending"] == 0

@@ -217,7 +217,7 @@ def test_picture_is_upscaled_by_the_loaded_upscaler(house: Any) -> None:
     assert job["status"] == "completed", job
     assert job["params"]["upscaler"] == {"model": {"name": "esrgan_x4.safetensors"}, "tile_size": 128, "n_threads": -1}
     for path in job["outputs"]:
-        with Image.open(house.runtime.outputs.path_of(path)) as picture:
+        with Image.open(house.runtime.jobs.outputs.path_of(path)) as picture:
             assert picture.size == (256, 256)
 
 
@@ -250,12 +250,12 @@ def test_img2img_runs_on_a_model_that_was_loaded_without_its_encoder(make_house:
     assert any("it is loaded with the VAE's encoder" in warning for warning in answer.get_json()["warnings"])
     job = house.finished(answer.get_json()["job_id"])
     assert (job["type"], job["status"]) == ("img2img", "completed")
-    assert house.runtime.models.resident == house.runtime.models.selected.with_encoder
+    assert house.runtime.models.slot.resident == house.runtime.models.slot.selected.with_encoder
     # The model with its encoder serves what was asked of the one without.
     job_id = house.submit()
     assert house.finished(job_id)["status"] == "completed"
-    assert house.runtime.queue.get(job_id).load_spec == house.runtime.models.selected
-    assert house.runtime.models.resident == house.runtime.models.selected.with_encoder
+    assert house.runtime.jobs.queue.get(job_id).load_spec == house.runtime.models.slot.selected
+    assert house.runtime.models.slot.resident == house.runtime.models.slot.selected.with_encoder
 
 
 @pytest.mark.parametrize("picture", ["", "not base64!", "AAAA", "data:image/png;base64,AAAA"])

@@ -22,7 +22,8 @@ from sdcpp_rest.core.job import Job
 from sdcpp_rest.core.load_spec import FileRef, LoadSpec
 from sdcpp_rest.engine.fake_runner import FakeRunner
 from sdcpp_rest.engine.protocol import RunJob
-from sdcpp_rest.runtime import DEMO_MODEL, DEMO_ROOT, Runtime, inline_launcher
+from sdcpp_rest.runtime import DEMO_MODEL, DEMO_ROOT, inline_launcher
+from tests.quick_runtime import quick_runtime
 
 PATIENCE_SECONDS = 20
 EngineKind = Literal["inline", "process"]
@@ -55,8 +56,8 @@ class House:
         self.at_step: Callable[[RunJob, int], None] = lambda command, step: None
         self.at_load: Callable[[LoadSpec], None] = lambda spec: None
         self._make_runner = make_runner
-        self.runtime = Runtime(config, launcher=inline_launcher(self._runner) if engine == "inline" else None)
-        self.mailbox = self.runtime.bus.subscribe(maxsize=1_000_000)
+        self.runtime = quick_runtime(config, launcher=inline_launcher(self._runner) if engine == "inline" else None)
+        self.mailbox = self.runtime.jobs.bus.subscribe(maxsize=1_000_000)
 
     def _runner(self) -> FakeRunner:
         return self._make_runner(
@@ -83,10 +84,10 @@ class House:
         named = {name: more.pop(name) for name in ("images", "spec", "title", "origin", "owner") if name in more}
         kind = "img2img" if "images" in named else "txt2img"
         asked = {"prompt": prompt, "width": 8, "height": 8, "steps": 2, **more}
-        return self.runtime.submission.picture(kind, asked, **named)[0].id
+        return self.runtime.submission.pictures.picture(kind, asked, **named)[0].id
 
     def finished(self, job_id: str) -> Job:
-        return self.runtime.queue.wait(job_id, PATIENCE_SECONDS)
+        return self.runtime.jobs.queue.wait(job_id, PATIENCE_SECONDS)
 
     def draw(self, prompt: str = "a red circle", **more: Any) -> Job:
         return self.finished(self.submit(prompt, **more))
@@ -98,7 +99,7 @@ class House:
         return job_id
 
     def output(self, job: Job, index: int = 0) -> Path:
-        return self.runtime.outputs.path_of(job.outputs[index])
+        return self.runtime.jobs.outputs.path_of(job.outputs[index])
 
     def visible(self) -> list[str]:
         """What lies in the output folder, and what is left in the spool."""
@@ -144,7 +145,7 @@ def house(make_house: Callable[..., House]) -> House:
     return started
 
 
-@pytest.fixture(params=["inline", "process"])
+@pytest.fixture(params=["inline", pytest.param("process", marks=pytest.mark.slow)])
 def any_house(request: pytest.FixtureRequest, make_house: Callable[..., House]) -> House:
     """The same over a thread and over a process."""
     started: House = make_house(engine=request.param).start()

@@ -27,88 +27,88 @@ def housekeeping(house: House, clock: Clock | None = None, days_ahead: float = 0
     config = HousekeepingConfig(**settings)
     return Housekeeping(
         config,
-        house.runtime.queue,
-        house.runtime.models,
-        UserSettings(house.runtime.settings, config),
-        house.runtime.recycle_bin,
-        upscalers=house.runtime.upscalers,
+        house.runtime.jobs.queue,
+        house.runtime.models.slot,
+        UserSettings(house.runtime.settings.store, config),
+        house.runtime.jobs.recycle_bin,
+        upscalers=house.runtime.models.upscalers,
         clock=clock or Clock(),
         now=lambda: utc_now() + timedelta(days=days_ahead),
     )
 
 
 def test_idle_model_rests_and_the_next_job_loads_it_again(house: House) -> None:
-    models, clock = house.runtime.models, Clock()
+    models, clock = house.runtime.models.slot, Clock()
     keeper = housekeeping(house, clock, unload_after_idle_minutes=10)
     clock.seconds = 599
-    keeper.look_around()
+    keeper.run_once()
     assert models.resident is not None
     clock.seconds = 601
-    keeper.look_around()
+    keeper.run_once()
     assert models.resident is None
     assert models.selected is not None, "it is still the chosen one"
-    assert house.runtime.health()["model_loaded"] is False
+    assert house.runtime.status.health()["model_loaded"] is False
     assert house.draw().status == "completed"
     assert models.resident is not None
 
 
 def test_what_users_chose_overrides_the_configuration_at_once(house: House) -> None:
-    settings, clock = UserSettings(house.runtime.settings, HousekeepingConfig()), Clock()
+    settings, clock = UserSettings(house.runtime.settings.store, HousekeepingConfig()), Clock()
     keeper = housekeeping(house, clock, unload_after_idle_minutes=1)
     settings.change_auto_unload({"main": {"enabled": False}})
     clock.seconds = 3600
-    keeper.look_around()
-    assert house.runtime.models.resident is not None
+    keeper.run_once()
+    assert house.runtime.models.slot.resident is not None
     settings.change_auto_unload({"main": {"enabled": True, "timeout_minutes": 90}})
-    keeper.look_around()
-    assert house.runtime.models.resident is not None
+    keeper.run_once()
+    assert house.runtime.models.slot.resident is not None
     clock.seconds = 5401
-    keeper.look_around()
-    assert house.runtime.models.resident is None
+    keeper.run_once()
+    assert house.runtime.models.slot.resident is None
 
 
 def test_idle_upscaler_rests_by_its_own_rule(house: House) -> None:
     runtime, clock = house.runtime, Clock()
     keeper = housekeeping(house, clock)
-    runtime.upscalers.load("esrgan_x2.safetensors")
-    runtime.user_settings.change_auto_unload({"upscaler": {"enabled": True, "timeout_minutes": 10}})
+    runtime.models.upscalers.load("esrgan_x2.safetensors")
+    runtime.settings.user.change_auto_unload({"upscaler": {"enabled": True, "timeout_minutes": 10}})
     clock.seconds = 599
-    keeper.look_around()
-    assert runtime.upscalers.resident is not None
+    keeper.run_once()
+    assert runtime.models.upscalers.resident is not None
     clock.seconds = 601
-    keeper.look_around()
-    assert runtime.upscalers.resident is None
-    assert runtime.upscalers.selected is not None, "it is still the chosen one"
-    assert runtime.models.resident is not None, "it has a rule of its own"
+    keeper.run_once()
+    assert runtime.models.upscalers.resident is None
+    assert runtime.models.upscalers.selected is not None, "it is still the chosen one"
+    assert runtime.models.slot.resident is not None, "it has a rule of its own"
 
 
 def test_a_paused_queue_does_not_keep_the_model(house: House) -> None:
     clock = Clock()
     keeper = housekeeping(house, clock, unload_after_idle_minutes=1)
-    house.runtime.queue.pause()
+    house.runtime.jobs.queue.pause()
     job_id = house.submit()
     clock.seconds = 61
-    keeper.look_around()
-    assert house.runtime.models.resident is None
-    house.runtime.queue.resume()
+    keeper.run_once()
+    assert house.runtime.models.slot.resident is None
+    house.runtime.jobs.queue.resume()
     assert house.finished(job_id).status == "completed"
 
 
 def test_deleted_jobs_expire(house: House) -> None:
     job = house.draw()
-    house.runtime.user_settings.change_recycle_bin({"retention_minutes": 1})
-    house.runtime.recycle_bin.delete([job.id])
+    house.runtime.settings.user.change_recycle_bin({"retention_minutes": 1})
+    house.runtime.jobs.recycle_bin.delete([job.id])
     keeper = housekeeping(house)
-    keeper.look_around()
-    assert house.runtime.recycle_bin.count() == 1
-    house.runtime.recycle_bin._now = lambda: utc_now() + timedelta(minutes=2)
-    keeper.look_around()
-    assert house.runtime.recycle_bin.count() == 0
+    keeper.run_once()
+    assert house.runtime.jobs.recycle_bin.count() == 1
+    house.runtime.jobs.recycle_bin._now = lambda: utc_now() + timedelta(minutes=2)
+    keeper.run_once()
+    assert house.runtime.jobs.recycle_bin.count() == 0
 
 
 def test_the_bin_is_settled_when_housekeeping_starts(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     settled = threading.Event()
-    monkeypatch.setattr(house.runtime.recycle_bin, "settle", settled.set)
+    monkeypatch.setattr(house.runtime.jobs.recycle_bin, "settle", settled.set)
     keeper = housekeeping(house)
     keeper.start()
     assert settled.wait(20)
@@ -116,7 +116,7 @@ def test_the_bin_is_settled_when_housekeeping_starts(house: House, monkeypatch: 
 
 
 def test_resting_model_is_not_loaded_by_itself(house: House) -> None:
-    models = house.runtime.models
+    models = house.runtime.models.slot
     models.unload_keeping_selection()
     # A second call goes through the dispatcher's whole turn: had it restored the model, this would show it.
     models.unload_keeping_selection()
@@ -128,32 +128,32 @@ def test_running_job_is_not_idleness(house: House) -> None:
     keeper = housekeeping(house, clock, unload_after_idle_minutes=1)
     job = house.running()
     clock.seconds = 3600
-    keeper.look_around()
-    assert house.runtime.models.resident is not None
-    house.runtime.queue.cancel(job)
+    keeper.run_once()
+    assert house.runtime.models.slot.resident is not None
+    house.runtime.jobs.queue.cancel(job)
     house.finished(job)
     clock.seconds = 3601
-    keeper.look_around()
-    assert house.runtime.models.resident is not None, "the minutes count from the end of the work"
+    keeper.run_once()
+    assert house.runtime.models.slot.resident is not None, "the minutes count from the end of the work"
 
 
 def test_old_jobs_go_with_their_files_and_the_newest_stays(house: House) -> None:
     jobs = [house.draw() for _ in range(3)]
-    housekeeping(house, keep_jobs_days=7).look_around()
-    assert len(house.runtime.queue.list()) == 3, "nothing is old yet"
-    housekeeping(house, days_ahead=8, keep_jobs_days=7).look_around()
-    assert [job.id for job in house.runtime.queue.list()] == [jobs[2].id]
+    housekeeping(house, keep_jobs_days=7).run_once()
+    assert len(house.runtime.jobs.queue.list()) == 3, "nothing is old yet"
+    housekeeping(house, days_ahead=8, keep_jobs_days=7).run_once()
+    assert [job.id for job in house.runtime.jobs.queue.list()] == [jobs[2].id]
     with pytest.raises(JobNotFound):
-        house.runtime.queue.get(jobs[0].id)
-    output = house.runtime.outputs.output_dir
+        house.runtime.jobs.queue.get(jobs[0].id)
+    output = house.runtime.jobs.outputs.output_dir
     assert not (output / jobs[0].id).exists()
     assert (output / jobs[2].id / "image_0.png").exists()
 
 
 def test_surplus_jobs_go_oldest_first(house: House) -> None:
     jobs = [house.draw() for _ in range(4)]
-    housekeeping(house, keep_jobs_count=2).look_around()
-    assert [job.id for job in house.runtime.queue.list()] == [jobs[3].id, jobs[2].id]
+    housekeeping(house, keep_jobs_count=2).run_once()
+    assert [job.id for job in house.runtime.jobs.queue.list()] == [jobs[3].id, jobs[2].id]
 
 
 def test_nothing_is_removed_or_unloaded_by_default(house: House) -> None:
@@ -162,21 +162,21 @@ def test_nothing_is_removed_or_unloaded_by_default(house: House) -> None:
     clock = Clock()
     keeper = housekeeping(house, clock, days_ahead=10_000)
     clock.seconds = 10**9
-    keeper.look_around()
-    assert len(house.runtime.queue.list()) == 2
-    assert house.runtime.models.resident is not None
+    keeper.run_once()
+    assert len(house.runtime.jobs.queue.list()) == 2
+    assert house.runtime.models.slot.resident is not None
 
 
 def test_forced_unload_frees_the_model_once_its_last_job_is_done(house: House) -> None:
     held, bound = house.running(), house.submit()
     called = threading.Event()
-    house.runtime._calls.wake_on_call(called.set)
-    unloading = threading.Thread(target=house.runtime.models.unload, kwargs={"force": True})
+    house.runtime.engine.calls.wake_on_call(called.set)
+    unloading = threading.Thread(target=house.runtime.models.slot.unload, kwargs={"force": True})
     unloading.start()
     assert called.wait(20)
-    house.runtime.queue.cancel(held)
+    house.runtime.jobs.queue.cancel(held)
     unloading.join(20)
     house.until(ModelUnloaded)
     assert house.finished(bound).status == "completed"
     house.until(ModelUnloaded)
-    assert house.runtime.models.resident is None
+    assert house.runtime.models.slot.resident is None

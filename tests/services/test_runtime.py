@@ -80,7 +80,7 @@ def test_stop_puts_the_running_job_back_as_if_it_had_never_run(any_house: House)
     end = any_house.runtime._database.close
 
     def look_and_close() -> None:
-        seen.append(any_house.runtime.queue.get(job_id))
+        seen.append(any_house.runtime.jobs.queue.get(job_id))
         end()
 
     any_house.runtime._database.close = look_and_close  # type: ignore[method-assign]
@@ -103,11 +103,11 @@ def test_stop_waits_for_a_job_that_is_nearly_done(make_house: MakeHouse) -> None
 def test_stop_kills_an_engine_that_does_not_listen(make_house: MakeHouse) -> None:
     first = make_house(engine="process").start()
     job_id = first.running("fake:deaf")
-    pid = first.runtime.health()["engine"]["pid"]
+    pid = first.runtime.status.health()["engine"]["pid"]
     first.stop()
     assert not psutil.pid_exists(pid)
     second = make_house()
-    job = second.runtime.queue.get(job_id)
+    job = second.runtime.jobs.queue.get(job_id)
     assert (job.status, job.attempts) == ("pending", 0)
 
 
@@ -115,9 +115,9 @@ def test_cancelled_job_does_not_come_back_after_a_stop(make_house: MakeHouse) ->
     """The engine has been told, did not listen, and then the server was stopped: the user's word still counts."""
     first = make_house(engine="process").start()
     job_id = first.running("fake:deaf")
-    assert first.runtime.queue.cancel(job_id) == "cancelling"
+    assert first.runtime.jobs.queue.cancel(job_id) == "cancelling"
     first.stop()
-    assert make_house().runtime.queue.get(job_id).status == "cancelled"
+    assert make_house().runtime.jobs.queue.get(job_id).status == "cancelled"
 
 
 def test_stop_refuses_new_work_and_can_be_repeated(house: House) -> None:
@@ -125,9 +125,9 @@ def test_stop_refuses_new_work_and_can_be_repeated(house: House) -> None:
     with pytest.raises(EngineUnavailable, match="stopping"):
         house.submit()
     with pytest.raises(EngineUnavailable, match="stopping"):
-        house.runtime.models.select(spec_named("other.gguf"))
+        house.runtime.models.slot.select(spec_named("other.gguf"))
     with pytest.raises(EngineUnavailable, match="stopping"):
-        house.runtime.models.unload()
+        house.runtime.models.slot.unload()
     began = time.monotonic()
     stoppers = [threading.Thread(target=house.stop) for _ in range(4)]
     for stopper in stoppers:
@@ -158,7 +158,7 @@ def test_nothing_is_left_running_after_stop(make_house: MakeHouse) -> None:
     assert not [engine for engine in engines if engine.is_running() and engine.name() != "python-resource-tracker"
                 and "resource_tracker" not in " ".join(engine.cmdline())]  # fmt: skip
     assert {thread.name for thread in set(threading.enumerate()) - threads} == set()
-    assert house.runtime.health()["engine"]["state"] == "stopped"
+    assert house.runtime.status.health()["engine"]["state"] == "stopped"
 
 
 def test_stop_while_the_engine_is_being_replaced(make_house: MakeHouse) -> None:
@@ -168,7 +168,7 @@ def test_stop_while_the_engine_is_being_replaced(make_house: MakeHouse) -> None:
     began = time.monotonic()
     house.stop()
     assert time.monotonic() - began < 5, "nobody waits for the back-off"
-    assert make_house().runtime.queue.get(job_id).status == "pending"
+    assert make_house().runtime.jobs.queue.get(job_id).status == "pending"
 
 
 # --- two servers ------------------------------------------------------------------------------------------------------
@@ -205,20 +205,20 @@ def test_interrupted_job_runs_again_before_the_others(make_house: MakeHouse, aft
     second.at_step = gate
     second.runtime.start()
     gate.wait()
-    job = second.runtime.queue.get(running)
+    job = second.runtime.jobs.queue.get(running)
     assert (job.status, job.attempts) == ("processing", 2)
-    assert second.runtime.queue.position(waiting[0]) == 1
-    second.runtime.queue.cancel(running)
+    assert second.runtime.jobs.queue.position(waiting[0]) == 1
+    second.runtime.jobs.queue.cancel(running)
     gate.open()
     assert [second.finished(job_id).status for job_id in waiting] == ["completed"] * 2
 
 
 def test_job_with_a_whole_output_folder_is_completed(make_house: MakeHouse, after_crash: Callable[..., House]) -> None:
     house, running, waiting = interrupted(make_house)
-    spooled = house.runtime.outputs.spool_of(running)
+    spooled = house.runtime.jobs.outputs.spool_of(running)
     spooled.mkdir(parents=True, exist_ok=True)
     (spooled / "image_0.png").write_bytes(b"picture")
-    house.runtime.outputs.publish(running, ["image_0.png"], {})
+    house.runtime.jobs.outputs.publish(running, ["image_0.png"], {})
     second = after_crash(house).start()
     job = second.finished(running)
     assert (job.status, job.outputs, job.attempts) == ("completed", (f"{running}/image_0.png",), 1)
@@ -231,7 +231,7 @@ def test_job_with_its_pixels_in_the_spool_is_completed(
 ) -> None:
     house, running, _ = interrupted(make_house)
     pictures = [RawPicture(2, 1, 3, bytes([k] * 6)) for k in (1, 2)]
-    write_pixels(house.runtime.outputs.spool_of(running), pictures, ("a", "b"))
+    write_pixels(house.runtime.jobs.outputs.spool_of(running), pictures, ("a", "b"))
     second = after_crash(house).start()
     job = second.finished(running)
     assert (job.status, len(job.outputs)) == ("completed", 2)
@@ -250,7 +250,7 @@ def test_job_that_was_encoded_but_not_published_is_completed(
     make_house: MakeHouse, after_crash: Callable[..., House]
 ) -> None:
     house, running, _ = interrupted(make_house)
-    folder = house.runtime.outputs.spool_of(running)
+    folder = house.runtime.jobs.outputs.spool_of(running)
     write_pixels(folder, [RawPicture(2, 1, 3, bytes([1] * 6))], ("a",))
     spool.encode_pixels(folder)
     second = after_crash(house).start()
@@ -263,7 +263,7 @@ def test_damaged_spool_costs_its_pictures_only(
     make_house: MakeHouse, after_crash: Callable[..., House], manifest: str
 ) -> None:
     house, running, waiting = interrupted(make_house)
-    folder = house.runtime.outputs.spool_of(running)
+    folder = house.runtime.jobs.outputs.spool_of(running)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "image_0.raw").write_bytes(b"short")
     (folder / "pixels.json").write_text(manifest)
@@ -272,8 +272,8 @@ def test_damaged_spool_costs_its_pictures_only(
     second.at_step = gate
     second.start()
     gate.wait()
-    assert second.runtime.queue.get(running).attempts == 2, "it is drawn again"
-    second.runtime.queue.cancel(running)
+    assert second.runtime.jobs.queue.get(running).attempts == 2, "it is drawn again"
+    second.runtime.jobs.queue.cancel(running)
     gate.open()
     assert second.finished(waiting[1]).status == "completed"
 
@@ -289,7 +289,7 @@ def test_job_that_is_interrupted_again_and_again_is_given_up(make_house: MakeHou
         house.runtime.start()
         if k < 2:
             house.until(JobStatusChanged, job_id=job_id, status="processing")
-            attempts.append(house.runtime.queue.get(job_id).attempts)
+            attempts.append(house.runtime.jobs.queue.get(job_id).attempts)
     job = house.finished(job_id)
     assert attempts == [2, 3]
     assert (job.status, job.error_code, job.attempts) == ("failed", "interrupted", 3)
@@ -298,7 +298,7 @@ def test_job_that_is_interrupted_again_and_again_is_given_up(make_house: MakeHou
 
 def test_spool_is_swept_at_start(make_house: MakeHouse) -> None:
     house = make_house()
-    stray = house.runtime.outputs.spool_of("nobody")
+    stray = house.runtime.jobs.outputs.spool_of("nobody")
     stray.mkdir()
     (stray / "image_0.raw").write_bytes(b"x")
     house.start()
@@ -322,7 +322,7 @@ def test_inputs_of_an_interrupted_job_are_still_there(
     second.runtime.start()
     gate.wait()
     assert seen[0].startswith(b"\x89PNG")
-    second.runtime.queue.cancel(job_id)
+    second.runtime.jobs.queue.cancel(job_id)
     gate.open()
 
 
@@ -334,16 +334,16 @@ from sdcpp_rest.core.events import JobProgress, ModelLoaded
 from sdcpp_rest.runtime import Runtime
 if __name__ == "__main__":
     runtime = Runtime(load_config(overrides=sys.argv[1:]))
-    with runtime.bus.subscribe() as mailbox:
+    with runtime.jobs.bus.subscribe() as mailbox:
         runtime.start()
         while not isinstance(mailbox.get(20), ModelLoaded):
             pass
         asked = {"prompt": "fake:deaf", "width": 8, "height": 8, "steps": 2}
-        jobs = [runtime.submission.picture("txt2img", asked)[0].id]
-        jobs += [runtime.submission.picture("txt2img", {**asked, "prompt": "a"})[0].id for _ in range(3)]
+        jobs = [runtime.submission.pictures.picture("txt2img", asked)[0].id]
+        jobs += [runtime.submission.pictures.picture("txt2img", {**asked, "prompt": "a"})[0].id for _ in range(3)]
         while not isinstance(mailbox.get(20), JobProgress):
             pass
-        print(runtime.health()["engine"]["pid"], *jobs, flush=True)
+        print(runtime.status.health()["engine"]["pid"], *jobs, flush=True)
         while True:
             mailbox.get(20)
 """
@@ -369,8 +369,8 @@ def test_killed_server_takes_its_engine_along_and_loses_no_job(make_house: MakeH
     house.runtime.start()
     event = house.until(JobStatusChanged, status="processing")
     assert event.job_id == deaf, "the interrupted one first"
-    house.runtime.queue.cancel(deaf)
-    house.runtime.supervisor.client.kill()  # type: ignore[union-attr]
+    house.runtime.jobs.queue.cancel(deaf)
+    house.runtime.engine.supervisor.client.kill()  # type: ignore[union-attr]
     held.open()
     assert [house.finished(job_id).status for job_id in others] == ["completed"] * 3
     assert house.finished(deaf).status == "cancelled"
@@ -381,10 +381,10 @@ def test_killed_server_takes_its_engine_along_and_loses_no_job(make_house: MakeH
 
 def test_health_before_and_after_the_start(make_house: MakeHouse) -> None:
     house = make_house()
-    before = house.runtime.health()
+    before = house.runtime.status.health()
     assert (before["model_loaded"], before["engine"]["state"], before["engine"]["pid"]) == (False, "starting", None)
     house.start()
-    after = house.runtime.health()
+    after = house.runtime.status.health()
     assert (after["model_loaded"], after["model_name"], after["model_type"]) == (
         True,
         "demo_dit_q8_0.gguf",
@@ -393,7 +393,7 @@ def test_health_before_and_after_the_start(make_house: MakeHouse) -> None:
     assert after["loaded_components"]["llm"] == "demo_llm_q4_0.gguf"
     assert after["engine"]["library_version"] == "fake"
     assert after["last_error"] is None
-    status = house.runtime.status()
+    status = house.runtime.status.snapshot()
     assert status["queue"]["total_count"] == 0
     assert status["memory"]["server"]["rss_bytes"] > 0
 
@@ -401,22 +401,22 @@ def test_health_before_and_after_the_start(make_house: MakeHouse) -> None:
 def test_memory_of_the_engine_is_reported_while_it_computes(make_house: MakeHouse) -> None:
     house = make_house("engine.memory_interval_seconds=0.02", engine="process").start()
     job_id = house.running("fake:step=0.05", steps=50)
-    client = house.runtime.supervisor.client
+    client = house.runtime.engine.supervisor.client
     assert client is not None
     client.memory = None
     while client.memory is None:
         assert house.mailbox.get(PATIENCE_SECONDS) is not None
-    assert house.runtime.memory()["engine"]["rss_bytes"] > 1_000_000
-    assert house.runtime.queue.get(job_id).status == "processing"
-    house.runtime.queue.cancel(job_id)
+    assert house.runtime.status.memory()["engine"]["rss_bytes"] > 1_000_000
+    assert house.runtime.jobs.queue.get(job_id).status == "processing"
+    house.runtime.jobs.queue.cancel(job_id)
 
 
 def test_options_are_the_engines_own_also_before_it_has_answered(make_house: MakeHouse) -> None:
     house = make_house()
-    assert "res_multistep" in house.runtime.options()["samplers"]
+    assert "res_multistep" in house.runtime.status.options()["samplers"]
     house.start()
-    assert house.runtime.options()["samplers"] == ["euler", "euler_a", "heun", "dpm++2m"]
-    assert house.runtime.options()["quantization_types"][0]["id"] == "q8_0"
+    assert house.runtime.status.options()["samplers"] == ["euler", "euler_a", "heun", "dpm++2m"]
+    assert house.runtime.status.options()["quantization_types"][0]["id"] == "q8_0"
 
 
 def test_default_model_is_loaded_in_the_background(make_house: MakeHouse) -> None:
@@ -425,6 +425,6 @@ def test_default_model_is_loaded_in_the_background(make_house: MakeHouse) -> Non
     house.at_load = gate
     house.runtime.start()
     gate.wait()
-    assert house.runtime.health()["model_loading"] is True
+    assert house.runtime.status.health()["model_loading"] is True
     gate.open()
     house.until(ModelLoaded)

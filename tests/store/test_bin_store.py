@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
-from pathlib import Path
 
 import pytest
 
@@ -15,13 +13,6 @@ from sdcpp_rest.store.database import Database
 from sdcpp_rest.store.job_store import JobStore
 
 NOW = datetime(2024, 5, 1, 12, tzinfo=timezone.utc)
-
-
-@pytest.fixture
-def db(tmp_path: Path) -> Iterator[Database]:
-    db = Database(tmp_path / "rest.db")
-    yield db
-    db.close()
 
 
 @pytest.fixture

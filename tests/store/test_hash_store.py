@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,13 +10,6 @@ from sdcpp_rest.store.database import Database
 from sdcpp_rest.store.hash_store import HashStore
 
 NOT_UTF8 = b"/models/\xff.gguf".decode("utf-8", "surrogateescape")
-
-
-@pytest.fixture
-def db(tmp_path: Path) -> Iterator[Database]:
-    db = Database(tmp_path / "rest.db")
-    yield db
-    db.close()
 
 
 @pytest.fixture

@@ -3,24 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
 
-import pytest
-
-from sdcpp_rest.core.chat import Action, ActionRequest, Enhancement, SaidMessage
+from sdcpp_rest.core.chat import Action, ActionRequest, ConversationMessage, Enhancement
 from sdcpp_rest.store.database import Database
 from sdcpp_rest.store.history_store import Conversation, EnhancementHistory
 
 AT = datetime(2024, 1, 1, 12, 0, 0, 5, tzinfo=timezone.utc)
-
-
-@pytest.fixture
-def db(tmp_path: Path) -> Iterator[Database]:
-    db = Database(tmp_path / "rest.db")
-    yield db
-    db.close()
 
 
 def entry(number: int, **fields: object) -> Enhancement:
@@ -70,13 +60,13 @@ def test_one_entry_or_all_are_forgotten(db: Database) -> None:
 def test_a_message_comes_back_with_its_actions(db: Database) -> None:
     conversation = Conversation(db)
     request = ActionRequest(method="POST", url="/models/load", body={"model_name": "ä"})
-    said = SaidMessage(
+    said = ConversationMessage(
         role="assistant",
         content="I load it",
         created_at=AT,
         actions=(Action(type="load_model", parameters={"model_name": "ä"}, request=request),),
     )
-    asked = SaidMessage(role="user", content="load", created_at=AT)
+    asked = ConversationMessage(role="user", content="load", created_at=AT)
     conversation.add((asked, said), 10)
     assert conversation.newest(10) == [asked, said]
 
@@ -84,7 +74,7 @@ def test_a_message_comes_back_with_its_actions(db: Database) -> None:
 def test_the_newest_messages_stay_in_the_order_in_which_they_were_said(db: Database) -> None:
     conversation = Conversation(db)
     for number in range(4):
-        conversation.add((SaidMessage(role="user", content=str(number)),), 3)
+        conversation.add((ConversationMessage(role="user", content=str(number)),), 3)
     assert [said.content for said in conversation.newest(10)] == ["1", "2", "3"]
     assert [said.content for said in conversation.newest(2)] == ["2", "3"]
     conversation.trim(1)
@@ -98,7 +88,10 @@ def test_messages_that_belong_together_are_not_torn_apart(db: Database) -> None:
 
     def talk(number: int) -> None:
         for _ in range(10):
-            pair = (SaidMessage(role="user", content=str(number)), SaidMessage(role="assistant", content=str(number)))
+            pair = (
+                ConversationMessage(role="user", content=str(number)),
+                ConversationMessage(role="assistant", content=str(number)),
+            )
             conversation.add(pair, 1000)
 
     threads = [threading.Thread(target=talk, args=(number,)) for number in range(6)]
@@ -115,7 +108,7 @@ def test_messages_that_belong_together_are_not_torn_apart(db: Database) -> None:
 def test_histories_survive_reopening(tmp_path: Path) -> None:
     db = Database(tmp_path / "rest.db")
     EnhancementHistory(db).add(entry(1), 10)
-    Conversation(db).add((SaidMessage(role="user", content="x"),), 10)
+    Conversation(db).add((ConversationMessage(role="user", content="x"),), 10)
     db.close()
     db = Database(tmp_path / "rest.db")
     assert EnhancementHistory(db).count() == 1

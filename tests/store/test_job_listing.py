@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,18 +23,6 @@ from tests.store.test_job_store import KINDS, ids, spec, submit
 
 T = TypeVar("T")
 START = datetime(2024, 1, 1, 12, tzinfo=timezone.utc)
-
-
-@pytest.fixture
-def db(tmp_path: Path) -> Iterator[Database]:
-    db = Database(tmp_path / "rest.db")
-    yield db
-    db.close()
-
-
-@pytest.fixture
-def store(db: Database) -> JobStore:
-    return JobStore(db)
 
 
 def add(store: JobStore, job_id: str, **fields: Any) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import threading
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,18 +22,6 @@ from sdcpp_rest.store.job_store import JobStore
 
 T = TypeVar("T")
 KINDS: tuple[JobKind, ...] = ("txt2img", "img2img")
-
-
-@pytest.fixture
-def db(tmp_path: Path) -> Iterator[Database]:
-    db = Database(tmp_path / "rest.db")
-    yield db
-    db.close()
-
-
-@pytest.fixture
-def store(db: Database) -> JobStore:
-    return JobStore(db)
 
 
 def spec(name: str = "demo.gguf") -> LoadSpec:

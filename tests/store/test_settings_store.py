@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +13,8 @@ from sdcpp_rest.store.settings_store import SettingsStore
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Iterator[SettingsStore]:
-    db = Database(tmp_path / "rest.db")
-    yield SettingsStore(db)
-    db.close()
+def settings(db: Database) -> SettingsStore:
+    return SettingsStore(db)
 
 
 @pytest.mark.parametrize("value", [None, True, 0, -1.5, "", "häßlich \ud83d", [1, [2]], {"a": {"b": None}}])

@@ -300,7 +300,7 @@ needs_torch = pytest.mark.skipif(
 
 
 @needs_torch
-@pytest.mark.slow
+@pytest.mark.training
 @pytest.mark.native
 def test_every_step_learns_and_the_result_draws_through_the_library(tmp_path: Path) -> None:
     import torch
@@ -346,7 +346,7 @@ def test_every_step_learns_and_the_result_draws_through_the_library(tmp_path: Pa
 
 
 @needs_torch
-@pytest.mark.slow
+@pytest.mark.training
 def test_an_adopted_model_is_exported_byte_for_byte(tmp_path: Path, demo_folder: Path) -> None:
     from tools.demo_model.steps import adopt, export, upscaler
     from tools.demo_model.workshop import Workshop

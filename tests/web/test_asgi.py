@@ -221,7 +221,7 @@ def test_a_foreign_host_is_refused_with_the_name_of_the_setting(served: Any) -> 
 
 
 def test_a_foreign_page_is_refused_before_anything_happens(served: Any) -> None:
-    before = served.runtime.queue.counts()["total"]
+    before = served.runtime.jobs.queue.counts()["total"]
     for headers in ({"Origin": "https://evil.example"}, {"Origin": "null"}):
         answer = served.post("/txt2img", data='{"prompt":"x"}', headers={**headers, "Content-Type": "text/plain"})
         assert answer.status_code == 403
@@ -233,7 +233,7 @@ def test_a_foreign_page_is_refused_before_anything_happens(served: Any) -> None:
         timeout=20,
     )
     assert preflight.status_code == 403
-    assert served.runtime.queue.counts()["total"] == before
+    assert served.runtime.jobs.queue.counts()["total"] == before
 
 
 def test_an_allowed_page_is_answered_with_cors_also_on_errors(make_served: Any) -> None:

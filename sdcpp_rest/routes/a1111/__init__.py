@@ -1,1 +1,3 @@
-"""The dialect of AUTOMATIC1111: the API below /sdapi/v1 that its tools and their imitators speak."""
+"""AUTOMATIC1111's dialect: the API below /sdapi/v1 that its tools and their imitators speak; must not know another
+dialect.
+"""

@@ -16,11 +16,11 @@ from sdcpp_rest.errors import (
     SdcppRestError,
     WrongKey,
 )
-from sdcpp_rest.routes.http.answers import optional
 from sdcpp_rest.routes.http.dialect import ErrorShape
 from sdcpp_rest.routes.http.openapi import Answer
+from sdcpp_rest.routes.http.wire_models import optional
 
-# The house's names of fields, in this dialect's.
+# Native names of fields, in this dialect's.
 _FIELDS = {
     "batch_count": "batch_size",
     "sampler": "sampler_name",

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from flask import Blueprint, Response
 from PIL import Image
@@ -14,7 +15,7 @@ from sdcpp_rest.routes.a1111 import infotext
 from sdcpp_rest.routes.a1111 import painting as painting
 from sdcpp_rest.routes.a1111 import settings as settings
 from sdcpp_rest.routes.a1111.answers import A1111Caption, A1111Extra, A1111ExtrasMade, A1111PngText
-from sdcpp_rest.routes.a1111.choices import list_options
+from sdcpp_rest.routes.a1111.choices import open_choices
 from sdcpp_rest.routes.a1111.errors import A1111Error, HTTPException, RuntimeFailure
 from sdcpp_rest.routes.a1111.reading import caller, read
 from sdcpp_rest.routes.a1111.wire import (
@@ -24,14 +25,12 @@ from sdcpp_rest.routes.a1111.wire import (
     A1111InterrogateBody,
     A1111PictureBody,
 )
-from sdcpp_rest.routes.http.answers import answer, blocking, runtime
+from sdcpp_rest.routes.http.answers import answer, runtime
 from sdcpp_rest.routes.http.openapi import documents
+from sdcpp_rest.routes.http.pools import blocking
 from sdcpp_rest.services.describing.image_tagger import TagStyle
 from sdcpp_rest.services.pictures import picture_formats
-from sdcpp_rest.services.submission.picture_enlarging import Enlargement, blend
-
-if TYPE_CHECKING:
-    from sdcpp_rest.runtime import Runtime
+from sdcpp_rest.services.submission.picture_enlarging import Enlargement, PictureEnlarging, blend
 
 a1111_extras = Blueprint("a1111_extras", __name__)
 
@@ -45,7 +44,7 @@ _THRESHOLD = "interrogate_deepbooru_score_threshold"
 def a1111_extra_single() -> Response:
     """Make a picture larger. Upscalers that are models wait their turn in the queue."""
     body = read(A1111ExtrasSingle)
-    file, told = _process(runtime(), body, body.image)
+    file, told = _process(runtime().submission.enlarging, open_choices().list_options(), body, body.image)
     return painting.pictures_answer([file], "image", {"html_info": told}, is_list=False)
 
 
@@ -55,9 +54,9 @@ def a1111_extra_single() -> Response:
 def a1111_extra_batch() -> Response:
     """Make pictures larger, one after the other."""
     body = read(A1111ExtrasBatch)
-    house = runtime()
+    enlarging, options = runtime().submission.enlarging, open_choices().list_options()
     painting.refuse_addresses(*(one.data for one in body.imageList))
-    made = [_process(house, body, one.data) for one in body.imageList]
+    made = [_process(enlarging, options, body, one.data) for one in body.imageList]
     return painting.pictures_answer([file for file, _ in made], "images", {"html_info": made[-1][1] if made else ""})
 
 
@@ -84,15 +83,14 @@ def a1111_interrogate() -> Response:
     if body.model not in _DESCRIBERS:
         raise HTTPException(404, "Model not found")
     painting.refuse_addresses(body.image)
-    house = runtime()
+    describer = runtime().language.interrogation
     if body.model == "clip":
-        return answer({"caption": house.interrogation.caption(body.image)})
-    return answer({"caption": house.interrogation.tags(body.image, _tag_style(house))})
+        return answer({"caption": describer.caption(body.image)})
+    return answer({"caption": describer.tags(body.image, _tag_style(describer.style, open_choices().list_options()))})
 
 
-def _tag_style(house: Runtime) -> TagStyle:
+def _tag_style(style: TagStyle, options: Mapping[str, Any]) -> TagStyle:
     """As the options say. The threshold is that of the configuration until somebody chooses another."""
-    options, style = list_options(house), house.interrogation.style
     threshold = options[_THRESHOLD]
     if threshold != settings.DEFAULTS[_THRESHOLD]:
         style = replace(style, general_threshold=threshold, character_threshold=threshold)
@@ -108,7 +106,9 @@ def _tag_style(house: Runtime) -> TagStyle:
     )
 
 
-def _process(house: Runtime, body: A1111Extras, text: str) -> tuple[bytes, str]:
+def _process(
+    enlarging: PictureEnlarging, options: Mapping[str, Any], body: A1111Extras, text: str
+) -> tuple[bytes, str]:
     """A picture's file after the upscalers, and what is told about it."""
     if not text:
         raise HTTPException(500, "Invalid encoded image")
@@ -117,12 +117,12 @@ def _process(house: Runtime, body: A1111Extras, text: str) -> tuple[bytes, str]:
         texts = picture_formats.texts_of(opened)
         picture = painting.load_pixels(opened)
     wanted, facts = _enlargement(body)
-    first = _enlarge(house, picture, body.upscaler_1, wanted)
+    first = _enlarge(enlarging, picture, body.upscaler_1, wanted)
     if first is not None:
         facts["Postprocess upscaler"] = body.upscaler_1
         picture = first
         share = body.extras_upscaler_2_visibility
-        second = _enlarge(house, painting.load_pixels(opened), body.upscaler_2, wanted) if share > 0 else None
+        second = _enlarge(enlarging, painting.load_pixels(opened), body.upscaler_2, wanted) if share > 0 else None
         if second is not None:
             facts["Postprocess upscaler 2"] = body.upscaler_2
             picture = blend(picture, second, share)
@@ -132,7 +132,6 @@ def _process(house: Runtime, body: A1111Extras, text: str) -> tuple[bytes, str]:
     if said:
         before = texts.get(picture_formats.KEY, "")
         texts = {**texts, "postprocessing": said, picture_formats.KEY: f"{before}, {said}" if before else said}
-    options = list_options(house)
     with painting.at_work():
         kept = picture if picture.mode in ("RGB", "RGBA", "L") else picture.convert("RGB")
         form, quality = str(options["samples_format"]), int(options["jpeg_quality"])
@@ -151,11 +150,11 @@ def _enlargement(body: A1111Extras) -> tuple[Enlargement, dict[str, Any]]:
     return Enlargement(width=width, height=height, crops=body.upscaling_crop), facts
 
 
-def _enlarge(house: Runtime, picture: Image.Image, name: str, wanted: Enlargement) -> Image.Image | None:
+def _enlarge(enlarging: PictureEnlarging, picture: Image.Image, name: str, wanted: Enlargement) -> Image.Image | None:
     try:
-        upscaler = house.enlarging.upscaler(name)
+        upscaler = enlarging.upscaler(name)
     except (ModelNotFound, InvalidRequest):
         raise RuntimeFailure(f"could not find upscaler named {name[:100]}") from None
     if upscaler is None:
         return None
-    return house.enlarging.enlarge(picture, upscaler, wanted, origin="a1111", owner=caller())
+    return enlarging.enlarge(picture, upscaler, wanted, origin="a1111", owner=caller())

@@ -30,7 +30,7 @@ def a1111_samplers() -> Response:
             "aliases": list(names.SAMPLER_ALIASES.get(name, (name,))),
             "options": {},
         }
-        for name in runtime().options()["samplers"]
+        for name in runtime().status.options()["samplers"]
     ]
     return answer(rows)
 
@@ -40,7 +40,7 @@ def a1111_samplers() -> Response:
 def a1111_schedulers() -> Response:
     """List the schedules."""
     rows = []
-    for name in runtime().options()["schedulers"]:
+    for name in runtime().status.options()["schedulers"]:
         label = names.scheduler_label(name)
         word = "automatic" if name == "discrete" else name
         aliases = [label.replace(" ", "")] if " " in label else None
@@ -82,7 +82,7 @@ def a1111_models() -> Response:
             "filename": one.file.path,
             "config": None,
         }
-        for one in runtime().titles.all()
+        for one in runtime().submission.titles.all()
     ]
     return answer(rows)
 
@@ -119,14 +119,14 @@ def a1111_realesrgan_models() -> Response:
 @documents({200: told.A1111Styles}, refusals=(A1111Error,))
 def a1111_prompt_styles() -> Response:
     """List the prompt styles, from the file that the configuration names."""
-    return answer([style.model_dump() for style in runtime().prompt_styles.all()])
+    return answer([style.model_dump() for style in runtime().settings.prompt_styles.all()])
 
 
 @a1111_lists.get("/sdapi/v1/embeddings")
 @documents({200: told.A1111Embeddings}, refusals=(A1111Error,))
 def a1111_embeddings() -> Response:
     """List the embeddings that prompts may name: those loaded with the model, and those left out."""
-    spec = runtime().models.selected
+    spec = runtime().models.slot.selected
     loaded = {file.path for file in spec.embeddings} if spec is not None else set()
     shown: dict[str, dict[str, Any]] = {"loaded": {}, "skipped": {}}
     for file in _files("embedding"):
@@ -172,12 +172,12 @@ def a1111_refresh_embeddings() -> Response:
 
 
 def _refresh() -> Response:
-    runtime().library.refresh()
+    runtime().models.library.refresh()
     return answer(None)
 
 
 def _files(kind: str) -> list[ModelFile]:
-    return [file for files in runtime().library.list(kind).values() for file in files]
+    return [file for files in runtime().models.library.list(kind).values() for file in files]
 
 
 def _stem(file: ModelFile) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Collection
 
 from sdcpp_rest.core.frozen import Frozen
 from sdcpp_rest.core.infotext import SAMPLER_LABELS
-from sdcpp_rest.core.sampling_names import sampling_named, scheduler_named
+from sdcpp_rest.core.sampling_names import find_sampling, find_scheduler
 
 AUTOMATIC = "Automatic"
 FALLBACK_SAMPLER = "dpm++2m"
@@ -73,7 +73,7 @@ def sampling(name: str, scheduler: str, samplers: Collection[str], schedulers: C
     ``samplers`` and ``schedulers`` are what the engine has.
     """
     unlike: list[str] = []
-    found = sampling_named(name)
+    found = find_sampling(name)
     chosen = found.sampler if found is not None else FALLBACK_SAMPLER
     if found is None or not found.is_exact or chosen not in samplers:
         unlike.append(name)
@@ -82,7 +82,7 @@ def sampling(name: str, scheduler: str, samplers: Collection[str], schedulers: C
     schedule = found.scheduler if found is not None else None
     said = scheduler.strip().casefold()
     if said and said != AUTOMATIC.casefold():
-        schedule = "discrete" if said in _SAME_AS_DISCRETE else scheduler_named(scheduler)
+        schedule = "discrete" if said in _SAME_AS_DISCRETE else find_scheduler(scheduler)
         if schedule is None or schedule not in schedulers or not is_same(said, schedule):
             unlike.append(scheduler)
     if schedule is not None and schedule not in schedulers:

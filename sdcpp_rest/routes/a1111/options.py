@@ -7,11 +7,13 @@ from typing import Any
 from flask import Blueprint, Response
 
 from sdcpp_rest.routes.a1111.answers import A1111Dict, A1111Null
-from sdcpp_rest.routes.a1111.choices import change_options, list_options
+from sdcpp_rest.routes.a1111.choices import open_choices
 from sdcpp_rest.routes.a1111.errors import A1111Error
 from sdcpp_rest.routes.a1111.wire import A1111OptionsBody
-from sdcpp_rest.routes.http.answers import answer, blocking, read_body, runtime
+from sdcpp_rest.routes.http.answers import answer
 from sdcpp_rest.routes.http.openapi import documents
+from sdcpp_rest.routes.http.pools import blocking
+from sdcpp_rest.routes.http.request_bodies import read_body
 
 a1111_options = Blueprint("a1111_options", __name__)
 
@@ -49,7 +51,7 @@ _FLAGS: dict[str, Any] = {
 @documents({200: A1111Dict}, refusals=(A1111Error,))
 def a1111_show_options() -> Response:
     """Tell all options, with the selected model's title."""
-    return answer(list_options(runtime()))
+    return answer(open_choices().list_options())
 
 
 @a1111_options.post("/sdapi/v1/options")
@@ -57,7 +59,7 @@ def a1111_show_options() -> Response:
 @blocking
 def a1111_change_options() -> Response:
     """Change options, for good. Waits until a model that they choose is loaded."""
-    change_options(runtime(), read_body())
+    open_choices().change_options(read_body())
     return answer(None)
 
 

@@ -18,7 +18,7 @@ from PIL import Image, ImageOps
 
 from sdcpp_rest.core import png_text
 from sdcpp_rest.routes.a1111.errors import HTTPException, RuntimeFailure
-from sdcpp_rest.routes.a1111.translate import Translation, blurs
+from sdcpp_rest.routes.a1111.plans import Plan, blurs
 from sdcpp_rest.routes.a1111.wire import A1111Img2Img
 from sdcpp_rest.routes.http.answers import json_text
 from sdcpp_rest.services.pictures import inpainting, picture_formats
@@ -72,7 +72,7 @@ def decode_picture(role: str, text: str) -> Image.Image:
     return open_picture(role, decode_base64(role, text))
 
 
-def sources(body: A1111Img2Img, plan: Translation, size: tuple[int, int]) -> list[Source]:
+def sources(body: A1111Img2Img, plan: Plan, size: tuple[int, int]) -> list[Source]:
     """One for each init image, brought to ``size``. Raises HTTPException, RuntimeFailure, InvalidRequest."""
     texts = body.init_images or []
     if not texts:
@@ -83,7 +83,7 @@ def sources(body: A1111Img2Img, plan: Translation, size: tuple[int, int]) -> lis
     return [_source(body, plan, text, size) for text in texts]
 
 
-def _source(body: A1111Img2Img, plan: Translation, text: str, size: tuple[int, int]) -> Source:
+def _source(body: A1111Img2Img, plan: Plan, text: str, size: tuple[int, int]) -> Source:
     mode = _RESIZE[body.resize_mode]
     if not body.mask and mode == "stretch":
         # Submission decodes and stretches by itself.
@@ -118,7 +118,7 @@ def finish_picture(drawn: bytes | Path, source: Source, caption: str, options: M
     raw = drawn.read_bytes() if isinstance(drawn, Path) else drawn
     if source.work is None and form == "png" and raw.startswith(png_text.SIGNATURE):
         # The pixels stay as they were encoded: nothing is decoded, whatever their size.
-        return png_text.with_text(raw, picture_formats.KEY, caption or None)
+        return png_text.replace_text(raw, picture_formats.KEY, caption or None)
     with _painting, Image.open(io.BytesIO(raw)) as opened:
         picture = opened.convert("RGB")
         if source.work is not None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import base64
 import io
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from flask import Blueprint, Response
 from PIL import Image
@@ -18,21 +19,21 @@ from sdcpp_rest.routes.a1111.answers import (
     A1111Progress,
     A1111Waiting,
 )
-from sdcpp_rest.routes.a1111.choices import list_options
+from sdcpp_rest.routes.a1111.choices import open_choices
 from sdcpp_rest.routes.a1111.errors import A1111Error
 from sdcpp_rest.routes.a1111.reading import read, scope, text_of
 from sdcpp_rest.routes.a1111.wire import A1111CallBody, A1111ProgressQuery
-from sdcpp_rest.routes.http.answers import answer, read_query, runtime
+from sdcpp_rest.routes.http.answers import answer, runtime
 from sdcpp_rest.routes.http.openapi import documents
-from sdcpp_rest.services.submission.rounds import RoundProgress
-
-if TYPE_CHECKING:
-    from sdcpp_rest.runtime import Runtime
+from sdcpp_rest.routes.http.wire_models import read_query
+from sdcpp_rest.services.submission.picture_rounds import RoundProgress
 
 a1111_progress = Blueprint("a1111_progress", __name__)
 
 # What is added so that work which has begun never looks like none.
 _BEGUN = 0.01
+# What clients call the work at hand.
+_NAMES = {"txt2img": "scripts_txt2img", "img2img": "scripts_img2img", "upscale": "extras"}
 _IDLE: dict[str, Any] = {
     "skipped": False,
     "interrupted": False,
@@ -44,19 +45,29 @@ _IDLE: dict[str, Any] = {
     "sampling_step": 0,
     "sampling_steps": 0,
 }
+_NO_CALL: dict[str, Any] = {
+    "active": False,
+    "queued": False,
+    "paused": False,
+    "completed": False,
+    "progress": None,
+    "eta": None,
+    "live_preview": None,
+    "id_live_preview": -1,
+    "textinfo": "Waiting...",
+}
 
 
 @a1111_progress.get("/sdapi/v1/progress")
 @documents({200: A1111Progress}, errors=(422,), query=A1111ProgressQuery, refusals=(A1111Error,))
 def a1111_work_progress() -> Response:
     """Tell how far the caller's work has come. With nothing of theirs in the queue, all is zero."""
-    house = runtime()
-    query = read_query(A1111ProgressQuery)
-    found = house.rounds.progress_of(scope())
+    running, query = runtime(), read_query(A1111ProgressQuery)
+    found = running.submission.rounds.progress_of(scope())
     if found is None:
-        return answer(_loading(house) if house.models.is_busy else _progress_object(0.0, 0.0, _IDLE))
+        return answer(_loading() if running.models.slot.is_busy else _progress_object(0.0, 0.0, _IDLE))
     state, progress = _state(found)
-    image = None if query.skip_current_image else _current_image(house, found)
+    image = None if query.skip_current_image else _current_image(found, open_choices().list_options())
     return answer(_progress_object(progress, _seconds_left(found, progress), state, image))
 
 
@@ -64,7 +75,7 @@ def a1111_work_progress() -> Response:
 @documents({200: A1111Empty}, refusals=(A1111Error,))
 def a1111_interrupt() -> Response:
     """Stop the caller's work. Their call answers with the pictures that are finished, and the last preview."""
-    runtime().rounds.interrupt(scope())
+    runtime().submission.rounds.interrupt(scope())
     return answer({})
 
 
@@ -72,7 +83,7 @@ def a1111_interrupt() -> Response:
 @documents({200: A1111Null}, refusals=(A1111Error,))
 def a1111_skip() -> Response:
     """Stop the picture that the caller's work is at, and go on with the next."""
-    runtime().rounds.skip(scope())
+    runtime().submission.rounds.skip(scope())
     return answer(None)
 
 
@@ -80,36 +91,16 @@ def a1111_skip() -> Response:
 @documents({200: A1111CallProgress}, errors=(422,), body=A1111CallBody, refusals=(A1111Error,))
 def a1111_call_progress() -> Response:
     """Tell how far one call has come, by the name it was given as force_task_id."""
-    house, body = runtime(), read(A1111CallBody)
+    running, body = runtime(), read(A1111CallBody)
     token = body.id_task or ""
-    found = house.rounds.find(token) if token else None
-    told: dict[str, Any] = {
-        "active": found is not None and found.active is not None,
-        "queued": found is not None and found.active is None,
-        "paused": house.queue.is_paused,
-        "completed": found is None and bool(token) and house.rounds.has_ended(token),
-        "progress": None,
-        "eta": None,
-        "live_preview": None,
-        "id_live_preview": -1,
-        "textinfo": "Waiting...",
-    }
+    found = running.submission.rounds.find(token) if token else None
+    told = {**_NO_CALL, "paused": running.jobs.queue.is_paused}
     if found is None:
-        return answer(told)
-    if found.active is None:
-        waiting = house.rounds.waiting_tokens(None)
-        place = f"In queue: {waiting.index(token) + 1}/{len(waiting)}" if token in waiting else "In queue..."
-        return answer({**told, "textinfo": place})
-    state, progress = _state(found)
-    done = max(0.0, progress - _BEGUN)
-    number = state["sampling_step"] + state["job_no"] * max(1, state["sampling_steps"])
-    told |= {"progress": done, "eta": _seconds_left(found, done) if done else None, "textinfo": None}
-    told["id_live_preview"] = body.id_live_preview
-    if body.live_preview and number != body.id_live_preview and list_options(house)["live_previews_enable"]:
-        jpeg = _preview(found)
-        if jpeg is not None:
-            told["live_preview"] = "data:image/jpeg;base64," + base64.b64encode(jpeg).decode("ascii")
-            told["id_live_preview"] = number
+        told["completed"] = bool(token) and running.submission.rounds.has_ended(token)
+    elif found.active is None:
+        told |= {"queued": True, "textinfo": _place(token, running.submission.rounds.waiting_tokens(None))}
+    else:
+        told |= _call_progress(found, body)
     return answer(told)
 
 
@@ -117,7 +108,7 @@ def a1111_call_progress() -> Response:
 @documents({200: A1111Waiting}, refusals=(A1111Error,))
 def a1111_waiting_calls() -> Response:
     """List the calls that wait, by the names they were given."""
-    tokens = runtime().rounds.waiting_tokens(None)
+    tokens = runtime().submission.rounds.waiting_tokens(None)
     return answer({"size": len(tokens), "tasks": tokens})
 
 
@@ -133,7 +124,7 @@ def _progress_object(progress: float, eta: float, state: dict[str, Any], image: 
     return {**told, "current_image": image, "textinfo": None}
 
 
-def _loading(house: Runtime) -> dict[str, Any]:
+def _loading() -> dict[str, Any]:
     """A model that is being loaded must not look like nothing at all: clients would send their job to the old one."""
     return _progress_object(_BEGUN, 0.0, {**_IDLE, "job": "load-model", "job_count": 1})
 
@@ -145,7 +136,7 @@ def _state(found: RoundProgress) -> tuple[dict[str, Any], float]:
     number = opened.finished if opened is not None else 0
     if opened is not None and active is not None and active.job.id in opened.job_ids:
         number = opened.job_ids.index(active.job.id)
-    name = opened.name if opened is not None else "scripts_txt2img"
+    name = _NAMES.get(opened.kind if opened is not None else "", "scripts_txt2img")
     state = {
         **_IDLE,
         "job": f"Batch {number + 1} out of {count}" if count > 1 else name,
@@ -164,6 +155,27 @@ def _state(found: RoundProgress) -> tuple[dict[str, Any], float]:
             # Both passes count their own steps.
             part = part / 2 if active.engine_phase in ("loading", "conditioning", "sampling") else 0.5 + part / 2
     return state, round(min(1.0, _BEGUN + (number + part) / max(1, count)), 4)
+
+
+def _place(token: str, waiting: list[str]) -> str:
+    return f"In queue: {waiting.index(token) + 1}/{len(waiting)}" if token in waiting else "In queue..."
+
+
+def _call_progress(found: RoundProgress, body: A1111CallBody) -> dict[str, Any]:
+    """What is told about a call whose turn it is, besides where there is nothing to tell."""
+    state, progress = _state(found)
+    done = max(0.0, progress - _BEGUN)
+    told: dict[str, Any] = {"active": True, "progress": done, "textinfo": None}
+    told["eta"] = _seconds_left(found, done) if done else None
+    number = state["sampling_step"] + state["job_no"] * max(1, state["sampling_steps"])
+    told["id_live_preview"] = body.id_live_preview
+    wants_preview = body.live_preview and number != body.id_live_preview
+    if wants_preview and open_choices().list_options()["live_previews_enable"]:
+        jpeg = _preview(found)
+        if jpeg is not None:
+            told["live_preview"] = "data:image/jpeg;base64," + base64.b64encode(jpeg).decode("ascii")
+            told["id_live_preview"] = number
+    return told
 
 
 def _seconds_left(found: RoundProgress, progress: float) -> float:
@@ -185,8 +197,7 @@ def _preview(found: RoundProgress) -> bytes | None:
         return None
 
 
-def _current_image(house: Runtime, found: RoundProgress) -> str | None:
-    options = list_options(house)
+def _current_image(found: RoundProgress, options: Mapping[str, Any]) -> str | None:
     every = int(options["show_progress_every_n_steps"])
     if found.active is None or not options["live_previews_enable"] or every <= 0:
         return None

@@ -13,7 +13,9 @@ from flask import request
 from pydantic import AllowInfNan, BeforeValidator, Field, ValidationError
 
 from sdcpp_rest.routes.a1111.errors import Unreadable
-from sdcpp_rest.routes.http.answers import Wire, read_body, runtime
+from sdcpp_rest.routes.http.answers import runtime
+from sdcpp_rest.routes.http.request_bodies import read_body
+from sdcpp_rest.routes.http.wire_models import Wire
 
 M = TypeVar("M", bound=Wire)
 _LONGEST_NUMBER = 40

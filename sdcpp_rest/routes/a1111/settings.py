@@ -102,7 +102,6 @@ DEFAULTS: dict[str, Any] = {
     "no_dpmpp_sde_batch_determinism": False,
     "use_old_hires_fix_width_height": False,
     "dont_fix_second_order_samplers_schedule": False,
-    "interrogate_keep_models_in_memory": False,
     "interrogate_return_ranks": False,
     "interrogate_clip_num_beams": 1,
     "interrogate_clip_min_length": 24,
@@ -179,11 +178,18 @@ EFFECTIVE = frozenset(
         CHECKPOINT, VAE, "samples_format", "jpeg_quality", "enable_pnginfo", "CLIP_stop_at_last_layers", "tiling",
         "add_model_hash_to_info", "add_model_name_to_info", "add_vae_hash_to_info", "add_vae_name_to_info",
         "add_version_to_infotext", "live_previews_enable", "show_progress_every_n_steps", "lora_add_hashes_to_infotext",
-        "return_grid", "interrogate_deepbooru_score_threshold", "interrogate_return_ranks", "deepbooru_sort_alpha",
+        "return_grid",
+    }
+)  # fmt: skip
+"""Options that change what is drawn. The others are kept and shown."""
+
+EFFECTIVE_INTERROGATING = frozenset(
+    {
+        "interrogate_deepbooru_score_threshold", "interrogate_return_ranks", "deepbooru_sort_alpha",
         "deepbooru_use_spaces", "deepbooru_escape", "deepbooru_filter_tags",
     }
 )  # fmt: skip
-"""Options that change something here. The others are kept and shown."""
+"""Options that change how a picture is described; to a call that draws they mean nothing."""
 
 _RANGES: dict[str, tuple[int, int]] = {
     "jpeg_quality": (1, 100),

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from flask import Blueprint, Response
@@ -11,8 +12,9 @@ from sdcpp_rest.errors import NoModelLoaded, NotSupported
 from sdcpp_rest.routes.a1111 import answers as told
 from sdcpp_rest.routes.a1111.errors import A1111Error
 from sdcpp_rest.routes.a1111.wire import A1111Anything
-from sdcpp_rest.routes.http.answers import answer, blocking, runtime
+from sdcpp_rest.routes.http.answers import answer, runtime
 from sdcpp_rest.routes.http.openapi import documents
+from sdcpp_rest.routes.http.pools import blocking
 
 a1111_system = Blueprint("a1111_system", __name__)
 
@@ -21,25 +23,12 @@ a1111_system = Blueprint("a1111_system", __name__)
 @documents({200: told.A1111Memory}, refusals=(A1111Error,))
 def a1111_memory() -> Response:
     """Tell how much memory there is. What is not known of a GPU is zero."""
-    memory = runtime().memory()
+    memory = runtime().status.memory()
     system = memory["system"]
     used = memory["server"]["rss_bytes"] + (memory["engine"]["rss_bytes"] or 0)
     ram = {"free": system["available_bytes"], "used": used, "total": system["total_bytes"]}
     gpu = next((device for device in memory["devices"] if device["is_gpu"]), None)
-    if gpu is None:
-        return answer({"ram": ram, "cuda": {"error": "no GPU"}})
-    held = gpu["total_bytes"] - gpu["free_bytes"]
-    counted = {"current": held, "peak": held}
-    nothing = {"current": 0, "peak": 0}
-    cuda: dict[str, Any] = {
-        "system": {"free": gpu["free_bytes"], "used": held, "total": gpu["total_bytes"]},
-        "active": counted,
-        "allocated": counted,
-        "reserved": counted,
-        "inactive": nothing,
-        "events": {"retries": 0, "oom": 0},
-    }
-    return answer({"ram": ram, "cuda": cuda})
+    return answer({"ram": ram, "cuda": {"error": "no GPU"} if gpu is None else _cuda_object(gpu)})
 
 
 @a1111_system.post("/sdapi/v1/unload-checkpoint")
@@ -47,7 +36,7 @@ def a1111_memory() -> Response:
 @blocking
 def a1111_unload_checkpoint() -> Response:
     """Free the model. It stays selected: the next picture loads it again."""
-    runtime().models.unload_keeping_selection()
+    runtime().models.slot.unload_keeping_selection()
     return answer({})
 
 
@@ -56,7 +45,7 @@ def a1111_unload_checkpoint() -> Response:
 @blocking
 def a1111_reload_checkpoint() -> Response:
     """Load the selected model, if it is not loaded. Waits until it is."""
-    models = runtime().models
+    models = runtime().models.slot
     if models.selected is None:
         raise NoModelLoaded("No model is selected; choose one with the option sd_model_checkpoint")
     models.select(models.selected).result()
@@ -117,6 +106,19 @@ def a1111_train_embedding() -> Response:
 def a1111_train_hypernetwork() -> Response:
     """Refuse to train a hypernetwork: the library does not train."""
     raise _training_refusal()
+
+
+def _cuda_object(gpu: Mapping[str, Any]) -> dict[str, Any]:
+    held = gpu["total_bytes"] - gpu["free_bytes"]
+    counted = {"current": held, "peak": held}
+    return {
+        "system": {"free": gpu["free_bytes"], "used": held, "total": gpu["total_bytes"]},
+        "active": counted,
+        "allocated": counted,
+        "reserved": counted,
+        "inactive": {"current": 0, "peak": 0},
+        "events": {"retries": 0, "oom": 0},
+    }
 
 
 def _training_refusal() -> NotSupported:

@@ -1,256 +1,183 @@
-"""From a request in AUTOMATIC1111's words to the house's, and what of it cannot be honoured.
-
-Pure functions: what they need to know of the server comes as `TranslationContext`. They decode no picture.
-"""
+"""From a drawing call of AUTOMATIC1111's clients to what its jobs draw: the plan, the model, and the pictures that each
+starts from. Knows what is there to choose from; submits nothing."""
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
-from sdcpp_rest.routes.a1111 import names
-from sdcpp_rest.routes.a1111.errors import HTTPException
-from sdcpp_rest.routes.a1111.prompts import readable
-from sdcpp_rest.routes.a1111.wire import A1111Img2Img, A1111Request, A1111Txt2Img
+from sdcpp_rest.core.load_spec import LoadSpec
+from sdcpp_rest.core.params import ImageParams
+from sdcpp_rest.core.sampling import HIRES_UPSCALERS
+from sdcpp_rest.errors import ModelNotFound
+from sdcpp_rest.routes.a1111 import infotext
+from sdcpp_rest.routes.a1111 import painting as painting
+from sdcpp_rest.routes.a1111.choices import Choices, is_there
+from sdcpp_rest.routes.a1111.errors import HTTPException, Unreadable
+from sdcpp_rest.routes.a1111.painting import Source
+from sdcpp_rest.routes.a1111.plans import Plan, PlanContext, to_plan
+from sdcpp_rest.routes.a1111.reading import reread
+from sdcpp_rest.routes.a1111.wire import A1111Img2Img, A1111Request
+from sdcpp_rest.services.models.model_library import ModelLibrary
+from sdcpp_rest.services.settings.prompt_styles import PromptStyles
+from sdcpp_rest.services.submission.model_titles import ModelTitles
+from sdcpp_rest.services.submission.picture_rounds import PictureKind, PictureRequest
+from sdcpp_rest.services.submission.sampling_intake import SamplingIntake
 
-MASKED_CONTENT = ("fill", "original", "latent noise", "latent nothing")
-IGNORED = "Ignored"
-
-# Always-on scripts that come with that program. Their arguments change nothing here, and clients send them unasked.
-_BUILT_IN_SCRIPTS = frozenset(
-    {
-        "api payload", "comments", "extra options", "hypertile", "refiner", "sampler", "seed", "soft inpainting",
-        "extra networks", "cfg rescale",
-    }
-)  # fmt: skip
-CONTROLNET = "controlnet"
-_SEED_RANGE = 4_294_967_294
-_NONE = frozenset({"", "none"})
-_SAME = frozenset({"", "none", "use same sampler", "use same scheduler", "use same checkpoint", "automatic"})
+_STRONGEST_CONTROL = 10.0
 
 
 @dataclass(frozen=True)
-class TranslationContext:
-    """What a translation has to know.
+class PictureCall:
+    """A call that can be drawn.
 
-    ``house``: what omitted fields become, as far as the model or its users have an opinion. ``options``: the dialect's
-    options in force for this call. ``styled`` adds prompt styles; ``upscaler`` gives the house's name of a hires
-    upscaler, ``None`` for one that is not there.
+    ``body`` is the request as it was read, ``options`` those in force for it. ``images`` are what all jobs look at
+    (role -> base64), ``sources`` what they start from, in turn; each job draws ``batch`` pictures.
     """
 
-    samplers: tuple[str, ...]
-    schedulers: tuple[str, ...]
-    house: Mapping[str, Any]
+    body: A1111Request
+    plan: Plan
     options: Mapping[str, Any]
-    styled: Callable[[str, str, list[str]], tuple[str, str, list[str]]]
-    has_lora: Callable[[str], bool]
-    upscaler: Callable[[str], str | None]
+    spec: LoadSpec
+    images: Mapping[str, str]
+    sources: Sequence[Source]
+    batch: int
+
+    @property
+    def count(self) -> int:
+        """How many jobs it takes."""
+        return self.plan.n_iter * len(self.sources)
+
+    def source(self, index: int) -> Source:
+        """What job ``index`` starts from."""
+        return self.sources[index % len(self.sources)]
+
+    def request(self, index: int) -> PictureRequest:
+        """What job ``index`` draws."""
+        asked = {**self.plan.asked, "seed": self.plan.native_seed(index * self.batch), "batch_count": self.batch}
+        return PictureRequest(self.plan.kind, asked, {**self.images, **self.source(index).images}, self.spec)
 
 
-@dataclass
-class Translation:
-    """A request as it can be done.
+class Translator:
+    """Translates requests, by what the server has and what its users have chosen.
 
-    ``prompt`` and ``negative_prompt`` are what is told about the pictures; ``asked`` holds the parameters of a job but
-    for its seed and batch. ``seed`` and ``subseed`` are real. ``control`` is ControlNet's first unit, ``pairs`` what a
-    picture's text says besides the usual.
+    ``engine`` are the engine's own lists (``samplers``, ``schedulers``); ``most_pictures`` is how many one call may ask
+    for.
     """
 
-    kind: Literal["txt2img", "img2img"]
-    prompt: str
-    negative_prompt: str
-    asked: dict[str, Any]
-    seed: int
-    subseed: int
-    batch_size: int
-    n_iter: int
-    is_variation: bool
-    denoising_strength: float | None
-    clip_skip: int
-    circular: bool | None = None
-    control: Mapping[str, Any] | None = None
-    pairs: dict[str, Any] = field(default_factory=dict)
-    ignored: list[str] = field(default_factory=list)
+    def __init__(
+        self,
+        choices: Choices,
+        intake: SamplingIntake,
+        library: ModelLibrary,
+        titles: ModelTitles,
+        styles: PromptStyles,
+        engine: Mapping[str, Any],
+        most_pictures: int,
+    ) -> None:
+        self._choices = choices
+        self._intake = intake
+        self._library = library
+        self._titles = titles
+        self._styles = styles
+        self._engine = engine
+        self._most_pictures = most_pictures
 
-    def seeds(self, first: int) -> tuple[int, int]:
-        """Seed and subseed that are told about picture ``first``."""
-        return self.seed + (0 if self.is_variation else first), self.subseed + first
+    def translate(self, sent: A1111Request) -> PictureCall:
+        """What a request asks for. Raises Unreadable, HTTPException, RuntimeFailure, NoModelLoaded, InvalidRequest."""
+        body = _with_infotext(sent)
+        self._check_count(body)
+        ignored: list[str] = []
+        options, spec = self._choices.read_overrides(body.override_settings, ignored)
+        kind: PictureKind = "img2img" if isinstance(body, A1111Img2Img) else "txt2img"
+        defaults = self._intake.defaults(ImageParams, kind, spec)
+        plan = to_plan(body, self._context(options, defaults))
+        plan.ignored[:0] = ignored
+        images = _shared_pictures(body, plan)
+        spec = self._with_needs(spec, plan)
+        sources = [Source({})]
+        if isinstance(body, A1111Img2Img):
+            sides = (plan.asked.get(name, defaults.get(name, 512)) for name in ("width", "height"))
+            width, height = (int(side) for side in sides)
+            sources = painting.sources(body, plan, (width, height))
+        if len(sources) > 1:
+            # Several init images are the pictures of one batch there. The library starts a batch from one.
+            plan.batch_size = len(sources)
+        batch = 1 if len(sources) > 1 else plan.batch_size
+        return PictureCall(body, plan, options, spec, images, sources, batch)
 
-    def native_seed(self, first: int) -> int:
-        """The seed that picture ``first`` is drawn with."""
-        return self.subseed + first if self.is_variation else self.seed + first
+    def _check_count(self, body: A1111Request) -> None:
+        count, most = body.n_iter * body.batch_size, self._most_pictures
+        if count > most:
+            message = f"n_iter x batch_size is {count}; at most {most} pictures are drawn by one call (a1111.pictures)"
+            raise Unreadable([{"loc": ["body", "n_iter"], "msg": message, "type": "value_error"}])
 
+    def _context(self, options: Mapping[str, Any], defaults: Mapping[str, Any]) -> PlanContext:
+        return PlanContext(
+            samplers=tuple(self._engine["samplers"]),
+            schedulers=tuple(self._engine["schedulers"]),
+            defaults=defaults,
+            options=options,
+            styled=self._styles.apply,
+            has_lora=lambda name: is_there(self._library, "lora", name),
+            upscaler=self._upscaler_named,
+        )
 
-def to_plan(body: A1111Request, around: TranslationContext) -> Translation:
-    """What ``body`` asks for. Raises HTTPException for scripts that are not there."""
-    ignored: list[str] = []
-    control = _control(body, ignored)
-    prompt, negative, unknown_styles = around.styled(body.prompt, body.negative_prompt, list(body.styles))
-    ignored += [f"style {name}" for name in unknown_styles]
-    for item in body.lora:
-        prompt += f" <lora:{item.path}:{item.multiplier:g}>"
-    sendable, left_out = readable(prompt, (lambda name: False) if body.disable_extra_networks else around.has_lora)
-    if not body.disable_extra_networks:
-        ignored += [f"LoRA {name}" for name in left_out]
-    # The whole of a variation is its own seed's noise; anything in between the library cannot draw.
-    is_variation = body.subseed_strength >= 1
-    if body.subseed_strength and not is_variation:
-        ignored.append("subseed_strength")
-    tiling = around.options.get("tiling") if body.tiling is None else body.tiling
-    clip_skip = body.clip_skip or int(around.options.get("CLIP_stop_at_last_layers") or 1)
-    plan = Translation(
-        kind="img2img" if isinstance(body, A1111Img2Img) else "txt2img",
-        prompt=prompt,
-        negative_prompt=negative,
-        asked={"prompt": sendable, "negative_prompt": negative, **_numbers(body, around)},
-        seed=_draw_seed(body.seed),
-        subseed=_draw_seed(body.subseed),
-        batch_size=body.batch_size,
-        n_iter=body.n_iter,
-        is_variation=is_variation,
-        denoising_strength=body.denoising_strength,
-        clip_skip=max(1, clip_skip),
-        # Only if somebody wants it: a model that was loaded for such pictures goes on drawing them.
-        circular=True if tiling else None,
-        control=control,
-        ignored=ignored,
-    )
-    _choose_sampling(plan, body, around)
-    if clip_skip > 1:
-        plan.asked["clip_skip"] = clip_skip
-    if isinstance(body, A1111Txt2Img) and body.enable_hr:
-        _add_hires(plan, body, around)
-    if isinstance(body, A1111Img2Img):
-        _add_img2img(plan, body)
-    ignored += _not_honoured(body)
-    return plan
+    def _upscaler_named(self, name: str) -> str | None:
+        """The native name of a hires upscaler; ``None`` for one that is not there."""
+        # Doing nothing between the passes is stretching the picture.
+        folded = "lanczos" if name.casefold() in ("none", "") else name.casefold()
+        for known in HIRES_UPSCALERS:
+            if known.casefold() == folded and known != "Model":
+                return known
+        return name if is_there(self._library, "esrgan", name) else None
 
-
-def _draw_seed(seed: int) -> int:
-    return random.randrange(_SEED_RANGE) if seed < 0 else seed
-
-
-def _numbers(body: A1111Request, around: TranslationContext) -> dict[str, Any]:
-    """Of these, what is not sent is the model's own default where it has one, and the dialect's where it has none."""
-    found: dict[str, Any] = {}
-    for name in ("width", "height", "steps", "cfg_scale"):
-        if name in body.model_fields_set or name not in around.house:
-            found[name] = getattr(body, name)
-    if "distilled_cfg_scale" in body.model_fields_set:
-        found["distilled_guidance"] = body.distilled_cfg_scale
-    return found
+    def _with_needs(self, spec: LoadSpec, plan: Plan) -> LoadSpec:
+        """``spec`` with what only some pictures need."""
+        components: dict[str, str | None] = {}
+        name = str((plan.control or {}).get("model") or "").partition(" [")[0].strip()
+        if name and name.casefold() != "none":
+            components["controlnet"] = name
+        if not components and plan.circular is None:
+            return spec
+        try:
+            return self._titles.spec_of(spec, components=components, circular=plan.circular)
+        except ModelNotFound:
+            raise HTTPException(422, f"ControlNet model {name[:100]!r} not found") from None
 
 
-def _choose_sampling(plan: Translation, body: A1111Request, around: TranslationContext) -> None:
-    sent = body.sampler_name or (body.sampler_index if "sampler_index" in body.model_fields_set else None)
-    name = sent or around.house.get("sampler") or body.sampler_index or ""
-    chosen = names.sampling(name, body.scheduler or "", around.samplers, around.schedulers)
-    if sent or body.scheduler:
-        plan.ignored += [f"{'sampler' if one == name else 'scheduler'} {one}" for one in chosen.unlike]
-    plan.asked["sampler"] = chosen.sampler
-    if chosen.scheduler is not None:
-        plan.asked["scheduler"] = chosen.scheduler
-    if body.eta is not None and chosen.sampler in names.USES_ETA:
-        plan.asked["eta"] = body.eta
+def _with_infotext(body: A1111Request) -> A1111Request:
+    """``body`` with the fields that it does not send taken from the text that it does."""
+    if not body.infotext:
+        return body
+    sent = body.sent_fields()
+    found = infotext.request_fields(body.infotext)
+    return reread(type(body), {**{name: value for name, value in found.items() if name not in sent}, **sent})
 
 
-def _add_hires(plan: Translation, body: A1111Txt2Img, around: TranslationContext) -> None:
-    asked, wanted = plan.asked, body.hr_upscaler or "Latent"
-    upscaler = around.upscaler(wanted)
-    if upscaler is None:
-        plan.ignored.append(f"hr_upscaler {wanted}")
-        upscaler = "Latent"
-    strength = 0.75 if body.denoising_strength is None else body.denoising_strength
-    # Nothing at all to draw anew is not a second pass; the library wants some.
-    asked |= {"hires": True, "hires_upscaler": upscaler, "hires_denoising_strength": max(0.01, strength)}
-    asked["hires_steps"] = body.hr_second_pass_steps
-    if body.firstphase_width > 0 or body.firstphase_height > 0:
-        # As clients before 2023 had it: width and height are the finished picture's.
-        asked |= {"hires_width": body.width, "hires_height": body.height}
-        asked |= {"width": body.firstphase_width or body.width, "height": body.firstphase_height or body.height}
-    elif body.hr_resize_x or body.hr_resize_y:
-        asked |= {"hires_width": body.hr_resize_x, "hires_height": body.hr_resize_y}
-    else:
-        asked["hires_scale"] = body.hr_scale
-    for name in ("hr_checkpoint_name", "hr_sampler_name", "hr_scheduler"):
-        if (getattr(body, name) or "").casefold() not in _SAME:
-            plan.ignored.append(name)
-    plan.ignored += [
-        name
-        for name, same in (("hr_prompt", body.prompt), ("hr_negative_prompt", body.negative_prompt))
-        if getattr(body, name) not in ("", same)
-    ]
-    plan.denoising_strength = strength
-    plan.pairs["Denoising strength"] = strength
-    if asked.get("hires_width") or asked.get("hires_height"):
-        plan.pairs["Hires resize"] = f"{asked['hires_width']}x{asked['hires_height']}"
-    else:
-        plan.pairs["Hires upscale"] = body.hr_scale
-    if body.hr_second_pass_steps:
-        plan.pairs["Hires steps"] = body.hr_second_pass_steps
-    plan.pairs["Hires upscaler"] = wanted if plan.asked["hires_upscaler"] == around.upscaler(wanted) else upscaler
-
-
-def _add_img2img(plan: Translation, body: A1111Img2Img) -> None:
-    strength = 0.75 if body.denoising_strength is None else body.denoising_strength
-    plan.asked["strength"] = plan.denoising_strength = min(1.0, max(0.0, strength))
-    plan.pairs["Denoising strength"] = plan.denoising_strength
-    if body.image_cfg_scale is not None:
-        plan.asked["img_cfg_scale"] = body.image_cfg_scale
-    if body.resize_mode == 3:
-        plan.ignored.append("resize_mode 3")
-    if body.initial_noise_multiplier not in (None, 1.0):
-        plan.ignored.append("initial_noise_multiplier")
-    if body.latent_mask:
-        plan.ignored.append("latent_mask")
-    if not body.mask:
-        return
-    blur_x, blur_y = blurs(body)
-    if blur_x or blur_y:
-        plan.pairs["Mask blur"] = blur_x if blur_x == blur_y else f"{blur_x}x{blur_y}"
-    if body.inpainting_mask_invert:
-        plan.pairs["Mask mode"] = "Inpaint not masked"
-    if body.inpaint_full_res:
-        plan.pairs["Inpaint area"] = "Only masked"
-        plan.pairs["Masked area padding"] = body.inpaint_full_res_padding
-    if body.inpainting_fill != 1:
-        plan.pairs["Masked content"] = MASKED_CONTENT[body.inpainting_fill]
-
-
-def blurs(body: A1111Img2Img) -> tuple[int, int]:
-    """Mask blur from left to right and from top to bottom."""
-    both = body.mask_blur
-    return (body.mask_blur_x, body.mask_blur_y) if both is None else (max(0, both), max(0, both))
-
-
-def _not_honoured(body: A1111Request) -> list[str]:
-    found = []
-    if body.restore_faces:
-        found.append("restore_faces")
-    if body.seed_resize_from_h > 0 and body.seed_resize_from_w > 0:
-        found.append("seed_resize_from")
-    if (body.refiner_checkpoint or "").casefold() not in _NONE:
-        found.append("refiner_checkpoint")
-    for name, nothing in (("s_min_uncond", 0), ("s_churn", 0), ("s_tmax", 0), ("s_tmin", 0), ("s_noise", 1)):
-        if getattr(body, name) not in (None, nothing):
-            found.append(name)
-    return found
-
-
-def _control(body: A1111Request, ignored: list[str]) -> Mapping[str, Any] | None:
-    """ControlNet's first unit that is switched on. Raises HTTPException for scripts that are not there."""
-    if body.script_name and body.script_name.casefold() not in _NONE:
-        raise HTTPException(422, f"Script '{body.script_name[:100]}' not found")
-    units: list[Mapping[str, Any]] = []
-    for name, given in body.alwayson_scripts.items():
-        if name.casefold() == CONTROLNET:
-            args = given.get("args") if isinstance(given, dict) else given
-            units += [one for one in args if isinstance(one, dict)] if isinstance(args, list) else []
-        elif name.casefold() not in _BUILT_IN_SCRIPTS:
-            raise HTTPException(422, f"always on script {name[:100]} not found")
-    used = [one for one in units if one.get("enabled", True) and (one.get("image") or one.get("input_image"))]
-    if len(used) > 1:
-        ignored.append("further ControlNet units")
-    return used[0] if used else None
+def _shared_pictures(body: A1111Request, plan: Plan) -> dict[str, str]:
+    """Pictures that all jobs of the call look at."""
+    images = {f"ref_images.{k}": text for k, text in enumerate(body.extra_images)}
+    unit = plan.control
+    if unit is not None:
+        picture = unit.get("image") or unit.get("input_image")
+        text = picture.get("image") if isinstance(picture, dict) else picture
+        if not isinstance(text, str):
+            raise HTTPException(500, "Invalid encoded image")
+        # Under a name of its own: what else is said about a control image is not that it cannot be decoded.
+        with painting.at_work():
+            painting.decode_picture("image", text)
+        images["control_image"] = text
+        try:
+            weight = float(unit.get("weight", 1.0))
+        except (TypeError, ValueError):
+            weight = 1.0
+        plan.asked["control_strength"] = min(_STRONGEST_CONTROL, max(0.0, weight))
+        module = str(unit.get("module") or "none").casefold()
+        if module == "canny":
+            plan.asked["preprocess"] = "canny"
+        elif module != "none":
+            plan.ignored.append(f"ControlNet module {module[:60]}")
+    painting.refuse_addresses(*images.values())
+    return images

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ConfigDict, Field, JsonValue, field_validator
 
 from sdcpp_rest.routes.a1111.reading import Real, Seed, Switch, Whole, Words, maybe
-from sdcpp_rest.routes.http.answers import Wire
+from sdcpp_rest.routes.http.wire_models import Wire
 
 RED_PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR42mO4IycHAALyARlNudhnAAAAAElFTkSuQmCC"
 MAX_STYLES = 100

@@ -1,0 +1,1 @@
+"""What every view needs: bodies, wire models, answers, OpenAPI, thread pools; must not know any single route."""

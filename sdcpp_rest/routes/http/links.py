@@ -1,4 +1,4 @@
-"""Where something of this server is, for whoever called: as a URL, as a path, as a link in a page.
+"""Links to what is on this server, for whoever called: as a URL, as a path, as a link in a page.
 
 What lies between the caller and us (proxies, TLS, a path before ours) was settled by whoever holds the sockets; here it
 is read from the request.

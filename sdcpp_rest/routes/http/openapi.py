@@ -19,7 +19,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import models_json_schema
 from werkzeug.routing import Rule
 
-from sdcpp_rest.routes.http.answers import LIMIT_KEYWORD, View, optional, pool_of
+from sdcpp_rest.routes.http.pools import View, pool_of
+from sdcpp_rest.routes.http.wire_models import LIMIT_KEYWORD, optional
 
 HTML = "text/html"
 MARKDOWN = "text/markdown"

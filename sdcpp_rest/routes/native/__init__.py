@@ -1,0 +1,1 @@
+"""The native API; must not know another dialect."""

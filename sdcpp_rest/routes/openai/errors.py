@@ -10,7 +10,7 @@ from sdcpp_rest.errors import SdcppRestError
 from sdcpp_rest.routes.http.dialect import ErrorShape
 from sdcpp_rest.routes.http.openapi import Answer
 
-# Its own words for what clients look at; everything else keeps the house's.
+# Its own words for what clients look at; everything else keeps the server's.
 _CODES = {
     "invalid_request": "invalid_value",
     "not_authenticated": "invalid_api_key",

@@ -5,6 +5,7 @@ Runs outside of the request, which Flask has ended by then. Knows jobs, events a
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import time
 from collections.abc import Generator
@@ -12,15 +13,18 @@ from typing import Any
 
 from sdcpp_rest.core.events import JobPreview
 from sdcpp_rest.core.job import Job
-from sdcpp_rest.errors import Conflict, EngineUnavailable, SdcppRestError
+from sdcpp_rest.errors import SdcppRestError
 from sdcpp_rest.routes.http.answers import internal_error, json_text
 from sdcpp_rest.routes.http.pools import Departure
-from sdcpp_rest.routes.openai import translate as words
+from sdcpp_rest.routes.openai.answering import b64, encode_pictures, encode_preview, quality_word, usage
+from sdcpp_rest.routes.openai.drawing import open_round
 from sdcpp_rest.routes.openai.errors import openai_error
-from sdcpp_rest.routes.openai.pictures import Asked, begin, encode_pictures, encode_preview
+from sdcpp_rest.routes.openai.translate import Asked
 from sdcpp_rest.routes.openai.wire import EditWishes, MadeWishes
-from sdcpp_rest.runtime import Runtime
-from sdcpp_rest.services.submission.picture_runs import job_with_pictures
+from sdcpp_rest.services.jobs.event_bus import EventBus
+from sdcpp_rest.services.path_redaction import PathRedaction
+from sdcpp_rest.services.pictures.outputs import Outputs
+from sdcpp_rest.services.submission.picture_rounds import PictureRounds, RoundResult, select_completed
 
 # Only previews count here, and only the newest ones.
 _MAILBOX_EVENTS = 200
@@ -29,25 +33,33 @@ _MAILBOX_EVENTS = 200
 class PictureStream:
     """The events of one request, an iterator of text. Its jobs are in the queue when it is built.
 
-    A client that leaves takes the jobs that are not finished with it: nobody else knows of them. Raises what
-    `openai_pictures.begin` raises.
+    A client that leaves takes the jobs that are not finished with it, as `PictureRounds` does it. Raises what
+    `open_round` raises.
     """
 
-    def __init__(self, house: Runtime, asked: Asked, leaving: Departure) -> None:
-        self._house = house
+    def __init__(
+        self,
+        asked: Asked,
+        leaving: Departure,
+        rounds: PictureRounds,
+        bus: EventBus,
+        outputs: Outputs,
+        redact_paths: PathRedaction,
+    ) -> None:
         self._asked = asked
         self._leaving = leaving
-        self._is_stopping = False
+        self._rounds = rounds
+        self._outputs = outputs
+        self._redact_paths = redact_paths
         self._news: queue.SimpleQueue[None] = queue.SimpleQueue()
-        # Before the jobs begin: no preview may be missed.
-        self._mailbox = house.bus.subscribe(_MAILBOX_EVENTS)
-        self._mailbox.on_ready(self._wake)
-        leaving.on_leaving(self._wake)
-        try:
-            self.jobs = begin(house, asked)
-        except BaseException:
-            self._mailbox.close()
-            raise
+        with contextlib.ExitStack() as resources:
+            # Before the jobs begin: no preview may be missed.
+            self._mailbox = resources.enter_context(bus.subscribe(_MAILBOX_EVENTS))
+            self._mailbox.on_ready(self._wake)
+            leaving.on_leaving(self._wake)
+            self._round = resources.enter_context(open_round(rounds, asked))
+            self._resources = resources.pop_all()
+        self.jobs = tuple(self._round.jobs)
         self._kept: dict[str, list[JobPreview]] = {job.id: [] for job in self.jobs}
         self._events = self._all()
 
@@ -57,36 +69,30 @@ class PictureStream:
     def close(self) -> None:
         """The answer has ended, wholly or not, or was never begun."""
         self._events.close()
-        self._mailbox.close()
-        if not self._is_stopping:
-            self._house.picture_runs.cancel(self.jobs)
+        self._resources.close()
 
     def _wake(self) -> None:
         self._news.put(None)
 
     def _all(self) -> Generator[str, None, None]:
-        count = 0
+        drawn: list[RoundResult] = []
         try:
-            for job in self.jobs:
-                done = yield from self._one(job)
-                if self._leaving.has_left:
+            for index in range(len(self.jobs)):
+                one = yield from self._one(index)
+                if one is None:
                     return
-                count += done
-            if not count:
-                raise Conflict("The job was cancelled before a picture was finished")
+                drawn.append(one)
+            select_completed(drawn)
         except Exception as error:
-            # The server stops: its jobs go on when it is back, as everybody's.
-            self._is_stopping = type(error) is EngineUnavailable
+            self._resources.close()
             fault = error if isinstance(error, SdcppRestError) else internal_error(error, "a stream of pictures")
-            fault.message, fault.detail = (
-                self._house.redact_paths(fault.message),
-                self._house.redact_paths.in_values(fault.detail),
-            )
+            fault.message = self._redact_paths(fault.message)
+            fault.detail = self._redact_paths.in_values(fault.detail)
             yield _event("error", {"type": "error", **openai_error(fault)})
 
-    def _one(self, job: Job) -> Generator[str, None, int]:
-        """The events of one picture; says how many pictures it became."""
-        ending = self._house.queue.ending(job.id)
+    def _one(self, index: int) -> Generator[str, None, RoundResult | None]:
+        """The events of one picture; its end, or ``None`` when the client has left."""
+        job, ending = self.jobs[index], self._rounds.ending(self._round, index)
         ending.add_done_callback(lambda _: self._wake())
         shown = 0
         while True:
@@ -99,14 +105,13 @@ class PictureStream:
                 break
             self._news.get()
         if self._leaving.has_left:
-            return 0
-        done = job_with_pictures(ending.result())
-        if done is None:
-            return 0
-        for file in encode_pictures(self._house, self._asked, [done]):
-            usage = words.usage([done], self._asked.given)
-            yield self._event_text("completed", done, b64_json=words.b64(file), usage=usage)
-        return 1
+            return None
+        drawn = self._rounds.take(self._round, index)
+        # One that was cancelled has none.
+        for file in encode_pictures(self._outputs, self._asked, [drawn.job]):
+            counted = usage([drawn.job], self._asked.given)
+            yield self._event_text("completed", drawn.job, b64_json=b64(file), usage=counted)
+        return drawn
 
     @property
     def _previews_left(self) -> int:
@@ -126,7 +131,7 @@ class PictureStream:
 
     def _partial(self, preview: JobPreview, job: Job, index: int) -> str:
         file = encode_preview(self._asked, preview.jpeg, (job.params["width"], job.params["height"]))
-        return self._event_text("partial_image", job, b64_json=words.b64(file), partial_image_index=index)
+        return self._event_text("partial_image", job, b64_json=b64(file), partial_image_index=index)
 
     def _event_text(self, what: str, job: Job, *, b64_json: str, **more: Any) -> str:
         verb = "image_edit" if isinstance(self._asked.wishes, EditWishes) else "image_generation"
@@ -138,7 +143,7 @@ class PictureStream:
                 "b64_json": b64_json,
                 "created_at": int(time.time()),
                 "size": f"{job.params['width']}x{job.params['height']}",
-                "quality": words.quality_word(self._asked.wishes),
+                "quality": quality_word(self._asked.wishes),
                 "background": "opaque",
                 "output_format": self._asked.output_format,
                 **more,

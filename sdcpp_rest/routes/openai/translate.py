@@ -1,29 +1,56 @@
-"""From OpenAI's words to the house's, and back. Pure: no request, no service, no file."""
+"""From OpenAI's words to native ones: what is to be drawn, with which model, from which pictures.
+
+What it has to know of the server comes as `TranslationContext`. Submits nothing, and knows no HTTP.
+"""
 
 from __future__ import annotations
 
-import base64
-import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from sdcpp_rest.core.job import Job
+from sdcpp_rest.config import LimitsConfig
+from sdcpp_rest.core.load_spec import LoadSpec
 from sdcpp_rest.core.params import ImageParams
-from sdcpp_rest.core.sampling_names import sampling_named, scheduler_named
-from sdcpp_rest.errors import InvalidRequest
-from sdcpp_rest.routes.http.answers import Wire, examine, shorten
+from sdcpp_rest.core.sampling_names import find_sampling, find_scheduler
+from sdcpp_rest.errors import InvalidRequest, ModelNotFound, NoModelLoaded
+from sdcpp_rest.routes.http.answers import shorten
+from sdcpp_rest.routes.http.wire_models import examine
 from sdcpp_rest.routes.openai.wire import (
     EditWishes,
     GenerationWishes,
     LoraWish,
     MadeWishes,
+    OutputFormat,
     Quality,
     SharedWishes,
-    ShownQuality,
     VariationWishes,
 )
+from sdcpp_rest.services.models.architecture_presets import preset_of
+from sdcpp_rest.services.pictures import edit_pictures
+from sdcpp_rest.services.pictures.input_images import decode_base64
+from sdcpp_rest.services.submission.model_choice import PICTURE_MODELS, ModelChoice
+from sdcpp_rest.services.submission.picture_rounds import PictureKind, PictureRequest
 
+Wishes = GenerationWishes | EditWishes | VariationWishes
+
+# Models of OpenAI's for which a picture's own transparency is the mask.
+_MASKED_BY_THEMSELVES = "dall-e-2"
+# Presets of models that were trained to change the pictures they are shown; others look past them.
+_EDITORS = frozenset(
+    {
+        "SD1-Pix2Pix",
+        "SDXL-Pix2Pix",
+        "Flux-Kontext",
+        "Flux.2",
+        "Flux.2-Klein",
+        "Flux.2-Klein-Base",
+        "Qwen-Image-Edit",
+        "Qwen-Image-Edit-2511",
+    }
+)
+_FIELDS = {"init_image": "image", "mask_image": "mask"}
 _SIZE = re.compile(r"^(\d{1,5})x(\d{1,5})$")
 # Of the model's own steps.
 _STEP_SHARES: Mapping[Quality, float] = {
@@ -36,25 +63,124 @@ _STEP_SHARES: Mapping[Quality, float] = {
     "xhigh": 2.0,
     "max": 3.0,
 }
-_SHOWN_QUALITIES: Mapping[Quality, ShownQuality] = {
-    "low": "low",
-    "auto": "medium",
-    "standard": "medium",
-    "medium": "medium",
-    "high": "high",
-    "hd": "high",
-    "xhigh": "xhigh",
-    "max": "max",
-}
-_BASE64_MODELS = ("gpt-image", "chatgpt-image")
 _SAME_NAMES = ("negative_prompt", "seed", "steps", "cfg_scale", "strength")
-_TEXT_TOKEN_BYTES = 4
-_IMAGE_TOKEN_SIDE = 16
 _MASKED_STRENGTH = 1.0
 
 
+@dataclass(frozen=True)
+class TranslationContext:
+    """What a translation has to know.
+
+    ``aliases``: names of models in the configuration. ``usual``: what a model draws when nothing is said.
+    """
+
+    limits: LimitsConfig
+    aliases: Mapping[str, str]
+    choice: ModelChoice
+    selected: LoadSpec | None
+    usual: Callable[[PictureKind, LoadSpec], ImageParams]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request, understood: what each of ``count`` jobs draws, and what the answer has to look like.
+
+    ``given``: sizes in pixels of the pictures that came with it.
+    """
+
+    wishes: Wishes
+    request: PictureRequest
+    given: tuple[tuple[int, int], ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def count(self) -> int:
+        return self.wishes.n
+
+    @property
+    def output_format(self) -> OutputFormat:
+        return self.wishes.output_format if isinstance(self.wishes, MadeWishes) else "png"
+
+    @property
+    def output_compression(self) -> int:
+        return self.wishes.output_compression if isinstance(self.wishes, MadeWishes) else 100
+
+
+def to_request(wishes: Wishes, context: TranslationContext, warnings: Sequence[str] = ()) -> Asked:
+    """What is to be drawn, with which model; ``warnings`` are passed on. Raises InvalidRequest, NoModelLoaded."""
+    spec = model_for(wishes.model, context)
+    usual = context.usual("txt2img" if isinstance(wishes, GenerationWishes) else "img2img", spec)
+    params = to_params(wishes, usual, context.limits.steps)
+    told = [*warnings, *notes(wishes)]
+    if isinstance(wishes, GenerationWishes):
+        return Asked(wishes, PictureRequest("txt2img", params, spec=spec), notes=tuple(told))
+    files = [decode_base64(_place(index), text) for index, text in enumerate(wishes.image)]
+    given = tuple(edit_pictures.size_of(_place(index), file) for index, file in enumerate(files))
+    if "width" not in params:
+        size = edit_pictures.fit_size(given[0], (usual.width, usual.height), context.limits.side)
+        params["width"], params["height"] = size
+    mask = _mask(wishes, files[0])
+    if mask is not None and isinstance(wishes, EditWishes):
+        params.setdefault("strength", _MASKED_STRENGTH)
+    kind, images = _roles(wishes, spec, mask, told)
+    return Asked(wishes, PictureRequest(kind, params, images, spec), given, tuple(told))
+
+
+def _roles(
+    wishes: EditWishes | VariationWishes, spec: LoadSpec, mask: str | None, told: list[str]
+) -> tuple[PictureKind, dict[str, str]]:
+    """The kind of job, and its pictures by what they are for; what is left out is told."""
+    preset = preset_of(spec)
+    looks = preset is not None and preset.id in _EDITORS and isinstance(wishes, EditWishes)
+    if looks and mask is None:
+        return "txt2img", {f"ref_images.{index}": text for index, text in enumerate(wishes.image)}
+    images = {"init_image": wishes.image[0]} if mask is None else {"init_image": wishes.image[0], "mask_image": mask}
+    if len(wishes.image) > 1 and looks:
+        images |= {f"ref_images.{index}": text for index, text in enumerate(wishes.image[1:])}
+    elif len(wishes.image) > 1:
+        told.append(f"Only the first of {len(wishes.image)} images was used: {spec.model.name} looks at one.")
+    return "img2img", images
+
+
+def model_for(name: str, context: TranslationContext) -> LoadSpec:
+    """The model of that name, or of that alias, or else the selected one.
+
+    Raises NoModelLoaded, ModelNotFound for an alias that leads nowhere, InvalidRequest.
+    """
+    alias = context.aliases.get(name)
+    if alias is not None:
+        try:
+            return context.choice.spec_named(alias)
+        except ModelNotFound:
+            raise ModelNotFound(
+                f"The model {name!r} is to be {alias!r} (openai.model_aliases), which is not there", field="model"
+            ) from None
+    if name:
+        try:
+            return context.choice.spec_named(name)
+        except ModelNotFound:
+            pass
+        except InvalidRequest:
+            # A path, say: other servers' names are no business of our folders. A model of ours that cannot be loaded
+            # must not be taken for one.
+            if _is_ours(name, context.choice):
+                raise
+    if context.selected is None:
+        raise NoModelLoaded("No model loaded")
+    return context.selected
+
+
+def in_client_words(error: InvalidRequest) -> InvalidRequest:
+    """The same refusal with the field called as on the wire."""
+    role = str(error.detail.get("field") or "")
+    wire = _FIELDS.get(role) or ("image" if role.startswith("ref_images") else None)
+    if wire is None:
+        return error
+    return type(error)(error.message.replace(role, wire, 1), **{**error.detail, "field": wire})
+
+
 def to_params(wishes: SharedWishes, usual: ImageParams, max_steps: int) -> dict[str, Any]:
-    """What was asked for in the house's words; sizes that depend on a picture are left out.
+    """What was asked for in native words; sizes that depend on a picture are left out.
 
     Args:
         usual: what the model does when nothing is said.
@@ -86,12 +212,6 @@ def size_of(text: str) -> tuple[int, int] | None:
     return int(match[1]), int(match[2])
 
 
-def wants_base64(wishes: SharedWishes) -> bool:
-    """Whether the pictures come in the answer itself."""
-    asked = wishes.sent_fields().get("response_format")
-    return asked == "b64_json" or (asked is None and wishes.model.lower().startswith(_BASE64_MODELS))
-
-
 def notes(wishes: SharedWishes) -> list[str]:
     """About what was asked for and is not done."""
     found = []
@@ -104,83 +224,26 @@ def notes(wishes: SharedWishes) -> list[str]:
     return found
 
 
-def quality_word(wishes: SharedWishes) -> ShownQuality:
-    return _SHOWN_QUALITIES[wishes.quality] if isinstance(wishes, MadeWishes) else "medium"
+def _place(index: int) -> str:
+    return "image" if index == 0 else f"image[{index}]"
 
 
-def usage(jobs: Iterable[Job], given: Iterable[tuple[int, int]] = ()) -> dict[str, Any]:
-    """How much went in and came out: four bytes of text are a token, and so are 16 x 16 pixels.
-
-    ``given``: sizes of the pictures that came with the request.
-    """
-    made = [job.params for job in jobs]
-    words = len(str(made[0]["prompt"]).encode()) + len(str(made[0]["negative_prompt"]).encode()) if made else 0
-    text = -(-words // _TEXT_TOKEN_BYTES)
-    seen = sum(_image_tokens(*size) for size in given)
-    drawn = sum(_image_tokens(params["width"], params["height"]) for params in made)
-    return {
-        "input_tokens": text + seen,
-        "input_tokens_details": {"text_tokens": text, "image_tokens": seen},
-        "output_tokens": drawn,
-        "output_tokens_details": {"text_tokens": 0, "image_tokens": drawn},
-        "total_tokens": text + seen + drawn,
-    }
+def _mask(wishes: EditWishes | VariationWishes, first: bytes) -> str | None:
+    if not isinstance(wishes, EditWishes):
+        return None
+    if wishes.mask:
+        return edit_pictures.mask_of("mask", decode_base64("mask", wishes.mask))
+    if wishes.model == _MASKED_BY_THEMSELVES:
+        return edit_pictures.mask_of("image", first, only_alpha=True)
+    return None
 
 
-def b64(file: bytes) -> str:
-    return base64.b64encode(file).decode("ascii")
-
-
-# --- bodies ---------------------------------------------------------------------------------------------------------
-
-
-def check_required(body: Mapping[str, Any], *names: str) -> None:
-    """Refuse a body without them, in the words OpenAI has for that."""
-    for name in names:
-        if body.get(name) is None:
-            raise InvalidRequest(f"Missing required parameter: '{name}'", field=name, missing=True)
-
-
-def from_json(body: Mapping[str, Any]) -> dict[str, Any]:
-    """A JSON body with its pictures in one list, whichever way they were named."""
-    found = dict(body)
-    pictures = []
-    for name in ("image", "image[]", "images"):
-        value = found.pop(name, None)
-        pictures += value if isinstance(value, list) else [] if value is None else [value]
-    if pictures:
-        found["image"] = [_url_of(picture) for picture in pictures]
-    if "mask" in found:
-        found["mask"] = _url_of(found["mask"])
-    return found
-
-
-def from_form(model: type[Wire], fields: Mapping[str, str]) -> dict[str, Any]:
-    """A form's texts in the types of ``model``; left as text, for the check to refuse, where they cannot be."""
-    found: dict[str, Any] = {}
-    for name, text in fields.items():
-        field = model.model_fields.get(name)
-        is_text = field is None or field.annotation not in (int, float, bool, list[Any])
-        # What stays empty in a page's form was not given.
-        if text or field is None or field.is_required():
-            found[name] = text if is_text else _value(text)
-    return found
-
-
-def _value(text: str) -> Any:
+def _is_ours(name: str, choice: ModelChoice) -> bool:
     try:
-        return json.loads(text.lower() if text in ("True", "False") else text)
-    except (ValueError, RecursionError):
-        return text
-
-
-def _url_of(picture: Any) -> Any:
-    """OpenAI's JSON names pictures by URLs; those that hold the picture itself are understood."""
-    return picture.get("image_url", picture) if isinstance(picture, dict) else picture
-
-
-def _image_tokens(width: int, height: int) -> int:
-    return -(-width // _IMAGE_TOKEN_SIDE) * -(-height // _IMAGE_TOKEN_SIDE)
+        choice.find(PICTURE_MODELS, name)
+    except (ModelNotFound, InvalidRequest):
+        return False
+    return True
 
 
 def _sampling(sent: Mapping[str, Any]) -> dict[str, str]:
@@ -188,12 +251,12 @@ def _sampling(sent: Mapping[str, Any]) -> dict[str, str]:
     to refuse."""
     asked: dict[str, str] = {}
     if sent.get("sampler"):
-        named = sampling_named(sent["sampler"])
+        named = find_sampling(sent["sampler"])
         asked["sampler"] = named.sampler if named and named.is_exact else sent["sampler"]
         if named is not None and named.scheduler is not None:
             asked["scheduler"] = named.scheduler
     if sent.get("scheduler"):
-        asked["scheduler"] = scheduler_named(sent["scheduler"]) or sent["scheduler"]
+        asked["scheduler"] = find_scheduler(sent["scheduler"]) or sent["scheduler"]
     return asked
 
 

@@ -1,16 +1,19 @@
 """The wire models of OpenAI's images API, with what this server takes besides.
 
-Only types and fixed ranges are told here; what depends on the model or the files is the submission's business.
+Types and words are told here; limits are those of the parameters. What depends on the model or the files is the
+submission's business.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from pydantic import ConfigDict, Field, JsonValue
 
-from sdcpp_rest.routes.http.answers import AtMost, Flag, Integer, Number, Text, Wire, optional
+from sdcpp_rest.core.params import ImageParams
+from sdcpp_rest.routes.http.mirrored_fields import mirror
 from sdcpp_rest.routes.http.openapi import Answer
+from sdcpp_rest.routes.http.wire_models import Flag, Integer, Number, Text, Wire, optional
 
 Quality = Literal["auto", "low", "medium", "high", "xhigh", "max", "standard", "hd"]
 OutputFormat = Literal["png", "jpeg", "webp"]
@@ -53,17 +56,20 @@ class SharedWishes(Wire):
         "How the pictures come. Left out: `b64_json` where `model` is one of OpenAI's gpt-image models, else `url`."
     )
     user: Text = optional("Ignored.")
-    seed: Integer = Field(
-        -1, ge=-1, le=2**63 - 1, description="Beyond OpenAI's API. Of the first picture; -1: drawn anew."
+    seed: Integer = mirror(
+        ImageParams, "seed", "Beyond OpenAI's API. Of the first picture; -1: drawn anew.", default=-1
     )
-    steps: Annotated[Integer, AtMost("steps")] = optional(
-        "Beyond OpenAI's API. Sampling steps; left out: as `quality` says.", ge=1
+    steps: Integer = mirror(
+        ImageParams, "steps", "Beyond OpenAI's API. Sampling steps; left out: as `quality` says.", default=None
     )
-    cfg_scale: Number = optional(
-        "Beyond OpenAI's API. How closely the prompt is followed; left out: the model's own.", ge=0, le=1000
+    cfg_scale: Number = mirror(
+        ImageParams,
+        "cfg_scale",
+        "Beyond OpenAI's API. How closely the prompt is followed; left out: the model's own.",
+        default=None,
     )
-    negative_prompt: Annotated[Text, AtMost("prompt_characters")] = Field(
-        "", description="Beyond OpenAI's API. What the picture must not show."
+    negative_prompt: Text = mirror(
+        ImageParams, "negative_prompt", "Beyond OpenAI's API. What the picture must not show."
     )
     sampler: Text = optional("Beyond OpenAI's API. A sampler of `GET /options`, or another program's name for one.")
     scheduler: Text = optional("Beyond OpenAI's API. A scheduler of `GET /options`.")
@@ -77,8 +83,10 @@ class SharedWishes(Wire):
 class MadeWishes(SharedWishes):
     """What generations and edits have in common."""
 
-    prompt: Annotated[Text, AtMost("prompt_characters")] = Field(
-        description="What the picture shows. `<lora:name:weight>` applies a LoRA.",
+    prompt: Text = mirror(
+        ImageParams,
+        "prompt",
+        "What the picture shows. `<lora:name:weight>` applies a LoRA.",
         examples=["a red circle on a blue background"],
     )
     quality: Quality = Field(
@@ -118,11 +126,12 @@ class EditWishes(MadeWishes):
     mask: Text = optional(
         "What to draw anew: transparent is, opaque is kept. Without transparency: white is, black is kept."
     )
-    strength: Number = optional(
+    strength: Number = mirror(
+        ImageParams,
+        "strength",
         "Beyond OpenAI's API. How much is drawn anew: 0 nothing, 1 everything. Left out: 1 with a mask, else the "
         "model's own.",
-        ge=0,
-        le=1,
+        default=None,
     )
     input_fidelity: Text = optional("Ignored, with a warning: `strength` says it.")
 
@@ -131,10 +140,8 @@ class VariationWishes(SharedWishes):
     """Of which picture to make variations, as JSON."""
 
     image: list[Text] = Field(min_length=1, max_length=1, description="The picture, base64 or a data URL.")
-    prompt: Annotated[Text, AtMost("prompt_characters")] = Field(
-        "", description="Beyond OpenAI's API. What the picture shows."
-    )
-    strength: Number = Field(0.6, ge=0, le=1, description="Beyond OpenAI's API. How much is drawn anew.")
+    prompt: Text = mirror(ImageParams, "prompt", "Beyond OpenAI's API. What the picture shows.", default="")
+    strength: Number = mirror(ImageParams, "strength", "Beyond OpenAI's API. How much is drawn anew.", default=0.6)
 
 
 class EditForm(MadeWishes):
@@ -148,15 +155,17 @@ class EditForm(MadeWishes):
         "What to draw anew: transparent is, opaque is kept. Without transparency: white is, black is kept.",
         json_schema_extra={"format": "binary"},
     )
-    strength: Number = optional("Beyond OpenAI's API. How much is drawn anew: 0 nothing, 1 everything.", ge=0, le=1)
+    strength: Number = mirror(
+        ImageParams, "strength", "Beyond OpenAI's API. How much is drawn anew: 0 nothing, 1 everything.", default=None
+    )
 
 
 class VariationForm(SharedWishes):
     """Of which picture to make variations, as a form."""
 
     image: str = Field(description="The picture.", json_schema_extra={"format": "binary"})
-    prompt: Text = Field("", description="Beyond OpenAI's API. What the picture shows.")
-    strength: Number = Field(0.6, ge=0, le=1, description="Beyond OpenAI's API. How much is drawn anew.")
+    prompt: Text = mirror(ImageParams, "prompt", "Beyond OpenAI's API. What the picture shows.", default="")
+    strength: Number = mirror(ImageParams, "strength", "Beyond OpenAI's API. How much is drawn anew.", default=0.6)
 
 
 # --- answers --------------------------------------------------------------------------------------------------------

@@ -1,29 +1,28 @@
-"""From SDCN's words to the house's, and jobs from them.
+"""From SDCN's words to native ones.
 
 Lenient as SDCN is: numbers are brought into their range, what is of another type counts as not given. Only a model, a
-LoRA and a picture that are not there are refused.
+LoRA and a picture that are not there are refused. What it has to know of the server comes as `TranslationContext`.
 """
 
 from __future__ import annotations
 
-import base64
+import contextlib
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
-from sdcpp_rest.core.job import Job
+from sdcpp_rest.config import LimitsConfig
 from sdcpp_rest.core.load_spec import FileRef, LoadSpec
 from sdcpp_rest.core.sampling import HIRES_UPSCALERS
-from sdcpp_rest.core.sampling_names import sampling_named
+from sdcpp_rest.core.sampling_names import find_sampling
 from sdcpp_rest.errors import InvalidRequest, ModelNotFound
 from sdcpp_rest.routes.http.answers import shorten
 from sdcpp_rest.routes.sdcn.errors import InvalidLora, InvalidModel
-from sdcpp_rest.runtime import Runtime
 from sdcpp_rest.services.models.load_checks import check_loadable
-
-ORIGIN = "sdcn"
-Kind = Literal["txt2img", "img2img"]
+from sdcpp_rest.services.models.model_library import ModelLibrary
+from sdcpp_rest.services.submission.model_choice import ModelChoice
+from sdcpp_rest.services.submission.picture_rounds import PictureKind, PictureRequest
 
 # The first of SDCN's own list, which an unknown name becomes.
 _FIRST_SAMPLER = "DPM++ SDE Karras"
@@ -33,30 +32,36 @@ _FIELDS = {"control_image": "control_net[0].image"}
 
 
 @dataclass(frozen=True)
-class SdcnAsked:
-    """A request, understood."""
+class TranslationContext:
+    """What a translation has to know.
 
-    kind: Kind
-    params: dict[str, Any]
-    spec: LoadSpec
-    images: Mapping[str, str] = field(default_factory=dict)
+    ``samplers`` and ``schedulers`` are the engine's.
+    """
+
+    limits: LimitsConfig
+    choice: ModelChoice
+    samplers: Sequence[str]
+    schedulers: Sequence[str]
+    library: ModelLibrary
 
 
-def to_submission(house: Runtime, kind: Kind, body: Mapping[str, Any], *, is_api: bool = False) -> SdcnAsked:
+def to_request(
+    kind: PictureKind, body: Mapping[str, Any], context: TranslationContext, *, is_api: bool = False
+) -> PictureRequest:
     """What is to be drawn, with which model. Below /api/sd (``is_api``) prompt and sampler are looked at more closely,
     and a ControlNet may be named.
 
     Raises InvalidModel, InvalidLora, InvalidRequest.
     """
-    spec = _model(house, body.get("model"))
+    spec = _model(body.get("model"), context.choice)
     if is_api and not isinstance(body.get("prompt"), str):
         raise InvalidRequest("Invalid prompt", field="prompt")
     params = {
-        "prompt": _text(body, "prompt") + _lora_tags(house, body.get("loras")),
+        "prompt": _text(body, "prompt") + _lora_tags(body.get("loras"), context.choice),
         "negative_prompt": _text(body, "negative_prompt"),
         "seed": int(max(-1, min(_LARGEST_SEED, _number(body.get("seed"), -1)))),
-        **_numbers(house, body),
-        **_sampling(house, body, is_strict=is_api),
+        **_numbers(body, context.limits),
+        **_sampling(body, context, is_strict=is_api),
     }
     images = {}
     if kind == "img2img":
@@ -66,37 +71,32 @@ def to_submission(house: Runtime, kind: Kind, body: Mapping[str, Any], *, is_api
         images["init_image"] = image
         params["strength"] = _clamp(body.get("denoising_strength"), 0.0, 1.0, 0.5)
     if isinstance(body.get("upscale"), Mapping):
-        params |= _hires(house, body["upscale"])
+        params |= _hires(body["upscale"], context)
     if is_api and body.get("control_net"):
-        spec, control = _control(house, spec, body["control_net"])
+        spec, control = _control(spec, body["control_net"], context.choice)
         images["control_image"] = control.pop("control_image")
         params |= control
-    return SdcnAsked(kind, params, spec, images)
+    return PictureRequest(kind, params, images, spec)
 
 
-def begin(house: Runtime, asked: SdcnAsked) -> Job:
-    """The job, in the queue. Raises what `Submission.picture` raises."""
+@contextlib.contextmanager
+def in_client_words() -> Iterator[None]:
+    """Refusals of the block, with the field called as on the wire."""
     try:
-        (job,) = house.picture_runs.begin(asked.kind, asked.params, images=asked.images, spec=asked.spec, origin=ORIGIN)
+        yield
     except InvalidRequest as error:
         role = str(error.detail.get("field") or "")
         if role not in _FIELDS:
             raise
         message = error.message.replace(role, _FIELDS[role], 1)
         raise type(error)(message, **{**error.detail, "field": _FIELDS[role]}) from None
-    return job
 
 
-def pictures(house: Runtime, job: Job) -> list[str]:
-    """A finished job's files, base64."""
-    return [base64.b64encode(house.outputs.path_of(path).read_bytes()).decode("ascii") for path in job.outputs]
-
-
-def _model(house: Runtime, name: object) -> LoadSpec:
+def _model(name: object, choice: ModelChoice) -> LoadSpec:
     if not isinstance(name, str) or not name.strip():
         raise InvalidModel("model is required: the SHA-256 of a model's file, or its name", field="model")
     try:
-        return house.model_choice.spec_named(name)
+        return choice.spec_named(name)
     except ModelNotFound as error:
         nearest = error.detail.get("nearest") or []
         hint = f"; did you mean {', '.join(nearest)}?" if nearest else ""
@@ -105,7 +105,7 @@ def _model(house: Runtime, name: object) -> LoadSpec:
         raise InvalidModel(error.message, field="model") from None
 
 
-def _lora_tags(house: Runtime, loras: object) -> str:
+def _lora_tags(loras: object, choice: ModelChoice) -> str:
     if loras in (None, "", {}):
         return ""
     if not isinstance(loras, list) or len(loras) > 64:
@@ -119,7 +119,7 @@ def _lora_tags(house: Runtime, loras: object) -> str:
         if not math.isfinite(weight):
             raise InvalidLora(f"{place}: the weight must be a number", field=place)
         try:
-            name = house.model_choice.find(("lora",), pair[0]).name
+            name = choice.find(("lora",), pair[0]).name
         except (ModelNotFound, InvalidRequest) as error:
             raise InvalidLora(f"{place}: {error.message}", field=place) from None
         if any(character in name for character in "<>:"):
@@ -128,8 +128,7 @@ def _lora_tags(house: Runtime, loras: object) -> str:
     return "".join(tags)
 
 
-def _numbers(house: Runtime, body: Mapping[str, Any]) -> dict[str, Any]:
-    limits = house.config.limits
+def _numbers(body: Mapping[str, Any], limits: LimitsConfig) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name in ("width", "height"):
         side = _number(body.get(name), math.nan)
@@ -144,49 +143,48 @@ def _numbers(house: Runtime, body: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _sampling(house: Runtime, body: Mapping[str, Any], *, is_strict: bool) -> dict[str, str]:
+def _sampling(body: Mapping[str, Any], context: TranslationContext, *, is_strict: bool) -> dict[str, str]:
     asked = body.get("sampler_name")
     if not isinstance(asked, str) or not asked.strip():
         return {}
-    named = sampling_named(asked)
+    named = find_sampling(asked)
     if named is None and is_strict:
         raise InvalidRequest(f"Invalid sampler_name: {shorten(asked)!r}", field="sampler_name")
-    named = named or sampling_named(_FIRST_SAMPLER)
-    options = house.options()
+    named = named or find_sampling(_FIRST_SAMPLER)
     found = {}
-    if named is not None and named.sampler in options["samplers"]:
+    if named is not None and named.sampler in context.samplers:
         found["sampler"] = named.sampler
-    if named is not None and named.scheduler in options["schedulers"]:
+    if named is not None and named.scheduler in context.schedulers:
         found["scheduler"] = str(named.scheduler)
     return found
 
 
-def _hires(house: Runtime, upscale: Mapping[str, Any]) -> dict[str, Any]:
+def _hires(upscale: Mapping[str, Any], context: TranslationContext) -> dict[str, Any]:
     name = upscale.get("upscaler")
     return {
         "hires": True,
         "hires_scale": _clamp(upscale.get("scale"), 1.0, 2.0, 2.0),
         "hires_denoising_strength": _clamp(upscale.get("denoising_strength"), 0.01, 0.99, 0.5),
-        "hires_upscaler": _upscaler(house, name if isinstance(name, str) and name.strip() else "Latent"),
+        "hires_upscaler": _upscaler(name if isinstance(name, str) and name.strip() else "Latent", context.library),
     }
 
 
-def _upscaler(house: Runtime, name: str) -> str:
+def _upscaler(name: str, library: ModelLibrary) -> str:
     """ "ESRGAN 4x" is one of SDCN's two upscalers: where no file is called so, any ESRGAN model is meant."""
     if name.casefold() in {one.casefold() for one in HIRES_UPSCALERS}:
         return name
     for wanted in (name, name.replace(" ", "_")):
         try:
-            return house.library.find("esrgan", wanted).name
+            return library.find("esrgan", wanted).name
         except (ModelNotFound, InvalidRequest):
             continue
-    files = house.library.list("esrgan")["esrgan"]
+    files = library.list("esrgan")["esrgan"]
     if name.casefold().startswith("esrgan") and files:
         return files[0].name
     raise InvalidRequest(f"Invalid upscaler: there is no {shorten(name)!r} here", field="upscale.upscaler")
 
 
-def _control(house: Runtime, spec: LoadSpec, control_net: object) -> tuple[LoadSpec, dict[str, Any]]:
+def _control(spec: LoadSpec, control_net: object, choice: ModelChoice) -> tuple[LoadSpec, dict[str, Any]]:
     first = control_net[0] if isinstance(control_net, list) else None
     if not isinstance(first, Mapping) or not isinstance(first.get("image"), str) or not first["image"]:
         raise InvalidRequest("Control net requires an input image", field="control_net[0].image")
@@ -196,7 +194,7 @@ def _control(house: Runtime, spec: LoadSpec, control_net: object) -> tuple[LoadS
             "Invalid control net preprocess; here there are canny and none", field="control_net[0].preprocess"
         )
     try:
-        file = house.model_choice.find(("controlnet",), _text(first, "model"))
+        file = choice.find(("controlnet",), _text(first, "model"))
     except (ModelNotFound, InvalidRequest) as error:
         raise InvalidRequest(f"Invalid control net model: {error.message}", field="control_net[0].model") from None
     components = {**spec.components, "controlnet": FileRef(name=file.name, path=file.path)}

@@ -5,17 +5,20 @@ The pictures come out of the same queue as everybody's.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+import base64
+from typing import Any
 
 from flask import Blueprint, Response
 
-from sdcpp_rest.core.job import FINISHED
+from sdcpp_rest.core.job import FINISHED, Job
 from sdcpp_rest.errors import JobNotFound, NotFound
-from sdcpp_rest.routes.http.answers import answer, blocking, read_body, runtime
+from sdcpp_rest.routes.http.answers import answer, runtime
 from sdcpp_rest.routes.http.dialect import speak
 from sdcpp_rest.routes.http.openapi import documents
+from sdcpp_rest.routes.http.pools import blocking
+from sdcpp_rest.routes.http.request_bodies import read_body
 from sdcpp_rest.routes.sdcn.errors import SDCN_ERROR, SdcnApiError, SdcnInterrogateError
-from sdcpp_rest.routes.sdcn.translate import begin, pictures, to_submission
+from sdcpp_rest.routes.sdcn.translate import TranslationContext, in_client_words, to_request
 from sdcpp_rest.routes.sdcn.wire import (
     SdcnApiCaption,
     SdcnApiImg2ImgBody,
@@ -26,10 +29,11 @@ from sdcpp_rest.routes.sdcn.wire import (
     SdcnInterrogateBody,
     SdcnStatusBody,
 )
+from sdcpp_rest.services.submission.picture_rounds import PictureKind, select_completed
 
 sdcn = Blueprint("sdcn", __name__)
 
-Kind = Literal["txt2img", "img2img"]
+ORIGIN = "sdcn"
 
 _REFUSALS = (SdcnApiError,)
 _FAILURES = (404, 409, 429, 501, 503)
@@ -38,7 +42,7 @@ _STATUSES = {"pending": 0, "processing": 1, "completed": 2, "failed": 3, "cancel
 INTERROGATORS = ("clip", "deepdanbooru")
 
 
-def sdcn_picture(kind: Kind, body: dict[str, Any]) -> Response:
+def sdcn_picture(kind: PictureKind, body: dict[str, Any]) -> Response:
     """SDCN's answer to a body at the root that is its own; waits for the picture."""
     speak(SDCN_ERROR)
     return answer({"images": _draw(kind, body, is_api=False)})
@@ -90,17 +94,17 @@ def sdcn_api_img2img_later() -> Response:
 @blocking
 def sdcn_api_status() -> Response:
     """Tell where a submitted picture stands, as SDCN's later API does. With the picture, when it is there."""
-    wanted = read_body().get("taskId")
+    running, wanted = runtime(), read_body().get("taskId")
     try:
-        job = runtime().queue.get(wanted if isinstance(wanted, str) else "")
+        job = running.jobs.queue.get(wanted if isinstance(wanted, str) else "")
     except JobNotFound:
         return _wrap(None)
     shown = {
         "taskId": job.id,
         "status": _STATUSES[job.status],
-        "queuePosition": runtime().queue.position(job.id) or 0,
+        "queuePosition": running.jobs.queue.position(job.id) or 0,
     }
-    return _wrap({**shown, "images": pictures(runtime(), job)} if job.status in FINISHED else shown)
+    return _wrap({**shown, "images": _read_pictures(job)} if job.status in FINISHED else shown)
 
 
 @sdcn.post("/api/sd/interrogate")
@@ -117,21 +121,45 @@ def _describe_picture(body: dict[str, Any]) -> str:
         raise NotFound("Image not found", field="image")
     if model not in INTERROGATORS:
         raise NotFound("Model not found: model must be clip or deepdanbooru", field="model")
-    describer = runtime().interrogation
+    describer = runtime().language.interrogation
     return describer.caption(image) if model == "clip" else describer.tags(image, describer.style)
 
 
-def _draw(kind: Kind, body: dict[str, Any], *, is_api: bool) -> list[str]:
-    house = runtime()
-    job = begin(house, to_submission(house, kind, body, is_api=is_api))
-    (done,) = house.picture_runs.results([job])
-    return pictures(house, done)
+def _draw(kind: PictureKind, body: dict[str, Any], *, is_api: bool) -> list[str]:
+    rounds = runtime().submission.rounds
+    request = to_request(kind, body, _make_context(), is_api=is_api)
+    with in_client_words(), rounds.open(None, kind, 1) as opened:
+        rounds.submit_series(opened, request, origin=ORIGIN)
+        (done,) = select_completed(rounds.take_all(opened))
+    return _read_pictures(done)
 
 
-def _submit(kind: Kind, body: dict[str, Any]) -> Response:
-    house = runtime()
-    job = begin(house, to_submission(house, kind, body, is_api=True))
-    return _wrap({"taskId": job.id, "status": 0, "queuePosition": house.queue.position(job.id) or 0})
+def _submit(kind: PictureKind, body: dict[str, Any]) -> Response:
+    running = runtime()
+    request = to_request(kind, body, _make_context(), is_api=True)
+    with in_client_words():
+        job, _ = running.submission.pictures.picture(
+            kind, request.asked, images=request.images, spec=request.spec, origin=ORIGIN
+        )
+    return _wrap({"taskId": job.id, "status": 0, "queuePosition": running.jobs.queue.position(job.id) or 0})
+
+
+def _make_context() -> TranslationContext:
+    running = runtime()
+    options = running.status.options()
+    return TranslationContext(
+        limits=running.config.limits,
+        choice=running.submission.model_choice,
+        samplers=options["samplers"],
+        schedulers=options["schedulers"],
+        library=running.models.library,
+    )
+
+
+def _read_pictures(job: Job) -> list[str]:
+    """A finished job's files, base64."""
+    outputs = runtime().jobs.outputs
+    return [base64.b64encode(outputs.path_of(path).read_bytes()).decode("ascii") for path in job.outputs]
 
 
 def _wrap(content: Any) -> Response:

@@ -11,8 +11,8 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from sdcpp_rest.routes.http.answers import Wire, optional
 from sdcpp_rest.routes.http.openapi import Answer
+from sdcpp_rest.routes.http.wire_models import Wire, optional
 from sdcpp_rest.routes.native.wire.generation_bodies import Img2ImgBody
 
 _EXAMPLE: dict[str, Any] = {

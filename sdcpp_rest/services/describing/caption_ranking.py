@@ -1,4 +1,4 @@
-"""Which of many phrases fit a picture best, by CLIP: the picture's embedding against those of the phrases.
+"""Ranks many phrases by how well they fit a picture, by CLIP: the picture's embedding against those of the phrases.
 
 A folder holds the image encoder (image.onnx) and phrases.npz, which was made by the text encoder that belongs to it.
 """
@@ -27,7 +27,8 @@ _TOLD = {"flavors": 3}
 
 
 class CaptionRanking:
-    """The CLIP model in ``folder``. Raises NotSupported where there is none, or no onnxruntime; LoadFailed.
+    """Captions pictures with the CLIP model in ``folder``. Raises NotSupported where there is none, or no onnxruntime;
+    LoadFailed.
 
     phrases.npz: ``phrases`` (n texts), ``embeddings`` (n x d numbers), and, if they are of several kinds,
     ``categories`` (n texts), which are told in the order in which they first appear.

@@ -1,4 +1,4 @@
-"""Tags for a picture, by a model that was trained on tagged pictures: a WD tagger, or DeepDanbooru.
+"""Tags a picture with a model that was trained on tagged pictures: a WD tagger, or DeepDanbooru.
 
 A folder holds model.onnx and the names of its outputs; which file has them tells how the model wants its pictures.
 """
@@ -65,7 +65,8 @@ class TagStyle:
 
 
 class ImageTagger:
-    """The tagger in ``folder``. Raises NotSupported where there is none, or no onnxruntime; LoadFailed."""
+    """Tags pictures with the tagger in ``folder``. Raises NotSupported where there is none, or no onnxruntime;
+    LoadFailed."""
 
     def __init__(self, folder: Path, threads: int) -> None:
         names = [name for name in _SIDES if (folder / name).is_file()]

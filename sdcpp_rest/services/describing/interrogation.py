@@ -1,4 +1,4 @@
-"""Pictures described in words: as tags, by a tagger, or as a caption, by a vision model or CLIP.
+"""Describes pictures in words: as tags, by a tagger, or as a caption, by a vision model or CLIP.
 
 Decides who describes, and brings pictures to a size that all of them can take. Knows no dialect.
 """
@@ -17,8 +17,8 @@ from sdcpp_rest.config import InterrogateConfig
 from sdcpp_rest.core.chat import ChatMessage, ThoughtFilter
 from sdcpp_rest.services.describing.caption_ranking import CaptionRanking
 from sdcpp_rest.services.describing.image_tagger import ImageTagger, TagStyle, write_tags
-from sdcpp_rest.services.describing.onnx_models import KeptModel
-from sdcpp_rest.services.language.llm_client import ChatAsked, LlmClient
+from sdcpp_rest.services.describing.onnx_models import CachedModel
+from sdcpp_rest.services.language.llm_client import ChatRequest, LlmClient
 from sdcpp_rest.services.language.llm_connection import OpenLines
 from sdcpp_rest.services.language.llm_errors import LlmDisabled, LlmFailed
 from sdcpp_rest.services.language.llm_settings import LlmSettings
@@ -50,8 +50,8 @@ class Interrogation:
         self._lines = lines
         folder = models_dir / "interrogate"
         tagger, clip = _folder(config.tagger_dir, folder / "tagger"), _folder(config.clip_dir, folder / "clip")
-        self._tagger = KeptModel(tagger, partial(ImageTagger, threads=config.threads))
-        self._ranking = KeptModel(clip, partial(CaptionRanking, threads=config.threads))
+        self._tagger = CachedModel(tagger, partial(ImageTagger, threads=config.threads))
+        self._ranking = CachedModel(clip, partial(CaptionRanking, threads=config.threads))
         # The largest picture allowed takes some hundred megabytes while it is decoded.
         self._decoding = threading.BoundedSemaphore(2)
 
@@ -97,10 +97,10 @@ class Interrogation:
         endpoint = replace(self._llm.endpoint(), model=model)
         thoughts, said = ThoughtFilter(), ""
         with self._lines.open() as line, line.limit_time(choice.timeout_seconds):
-            for piece in LlmClient(endpoint, line).chat(ChatAsked(messages=(message,))):
+            for piece in LlmClient(endpoint, line).chat(ChatRequest(messages=(message,))):
                 if isinstance(piece, str):
                     said += thoughts.feed(piece)
-        caption = " ".join(clean_answer(said + thoughts.rest()).split())[:_MAX_CHARACTERS]
+        caption = " ".join(clean_answer(said + thoughts.flush()).split())[:_MAX_CHARACTERS]
         if not caption:
             raise LlmFailed(f"The vision model {model!r} answered nothing")
         return caption

@@ -1,4 +1,4 @@
-"""Models in ONNX files: loaded at their first use, kept, and loaded anew when something in their folder changed.
+"""Loads models in ONNX files at their first use, keeps them, and loads them anew when their folder changed.
 
 They run on the CPU by onnxruntime, which is optional and imported here alone. Knows nothing of pictures.
 """
@@ -28,7 +28,7 @@ _ERRORS_ONLY = 3
 
 
 class OnnxModel:
-    """A model with one input of 32-bit floats.
+    """Runs a model with one input of 32-bit floats.
 
     ``shape``: of the input; ``None`` for a side that is not fixed.
     Raises NotSupported without onnxruntime, LoadFailed for a file that is no such model.
@@ -55,8 +55,8 @@ class OnnxModel:
             raise GenerationFailed(f"{self._path.name} failed: {_explain(error, self._path)}") from error
 
 
-class KeptModel(Generic[T]):
-    """The model in ``folder``, in memory since its first use. Thread-safe.
+class CachedModel(Generic[T]):
+    """Keeps the model in ``folder`` in memory since its first use. Thread-safe.
 
     Args:
         load: reads it; it raises what it cannot do, and is tried again at the next use.

@@ -1,5 +1,4 @@
-"""The dispatcher: one thread that takes loads and jobs in turn, has the right model loaded, and runs each job on the
-engine, whatever the engine does.
+"""Runs jobs and loads one at a time on the engine, each with the right model loaded, whatever the engine does.
 
 What becomes of a job after its compute is `job_finishing`'s business.
 """
@@ -277,13 +276,13 @@ class Dispatcher:
             log.warning("the engine died when it was tidied up after job %s", job.id)
 
     def _command(self, number: int, active: ActiveJob) -> RunJob:
-        # Known before it is sent: the engine's first event may arrive before the call that sent it has returned.
-        self._by_run[number] = active
         job = active.job
         params = params_of(job.kind, job.params)
         captions = job_record.captions(job, params, self._version)
         if isinstance(params, ConvertParams):
             params = model_conversion.partial(params, job.id)
+        # Known before it is sent: the engine's first event may arrive before the call that sent it has returned.
+        self._by_run[number] = active
         return RunJob(
             run=number,
             job_id=job.id,

@@ -1,5 +1,5 @@
-"""Loads and unloads on their way to the dispatcher: they take their turn between jobs, before pending ones, and who
-asked for one blocks until it is done. Not jobs: there is no row of them.
+"""Queues loads and unloads for the dispatcher: they take their turn between jobs, before pending ones, and who asked
+for one blocks until it is done. Not jobs: there is no row of them.
 
 Knows nothing of what a call does.
 """
@@ -40,7 +40,7 @@ EngineCall = ModelCall | UpscalerCall
 
 
 class EngineCalls:
-    """The calls that wait, oldest first. Thread-safe.
+    """Queues the calls that wait, oldest first. Thread-safe.
 
     ``lock`` also guards what the slots change together with a call: "chosen" and "on its way" are one step.
     """

@@ -1,4 +1,4 @@
-"""The ends a job can come to: completed with its files in place, failed, cancelled, or pending again.
+"""Ends jobs: completed with their files in place, failed, cancelled, or pending again.
 
 Files first, row second, event last. Waiting for the encoder and moving files happens on a thread of its own, so that
 the next job computes meanwhile. Never talks to the engine.
@@ -123,7 +123,7 @@ class JobFinishing:
             return None
 
     def end_cancelled(self, active: ActiveJob) -> None:
-        """The engine has stopped it, because a user wanted so or because the server stops."""
+        """End a job that the engine has stopped, because a user wanted so or because the server stops."""
         self._discard(active.job)
         if active.cancel_requested:
             self._queue.mark_cancelled(active, self._timings(active, 0.0))
@@ -131,7 +131,7 @@ class JobFinishing:
             self.put_back(active)
 
     def put_back(self, active: ActiveJob) -> None:
-        """The job keeps its turn: it is pending again."""
+        """Make the job pending again; it keeps its turn."""
         self._queue.requeue(active, self._timings(active, 0.0))
 
     def _discard(self, job: Job) -> None:
@@ -140,7 +140,7 @@ class JobFinishing:
             model_conversion.discard(ConvertParams.model_validate(job.params), job.id)
 
     def end_badly(self, active: ActiveJob, code: str, message: str, timings: Timings | None = None) -> None:
-        """The job failed, unless it was to be cancelled or to be put back anyway."""
+        """End the job as failed, unless it was to be cancelled or to be put back anyway."""
         self._discard(active.job)
         if active.cancel_requested:
             self._queue.mark_cancelled(active, timings or self._timings(active, 0.0))

@@ -1,4 +1,4 @@
-"""Two words for models: what the user chose (``selected``, kept across restarts), what the engine holds (``resident``).
+"""Keeps which model the user chose (``selected``, kept across restarts) and which one the engine holds (``resident``).
 
 Loading and unloading are calls to the dispatcher, not jobs: they take their turn between jobs, before pending ones, and
 block until done. Never touches the engine: the dispatcher does what the calls say.
@@ -13,10 +13,10 @@ from concurrent.futures import TimeoutError as FutureTimeoutError  # the builtin
 from dataclasses import dataclass
 
 from sdcpp_rest.core.load_spec import LoadSpec
-from sdcpp_rest.engine.protocol import Loaded
+from sdcpp_rest.engine.protocol import Loaded, Ready, gpu_backend
 from sdcpp_rest.errors import Conflict, WaitTimeout
 from sdcpp_rest.services.dispatch.engine_calls import EngineCalls, ModelCall
-from sdcpp_rest.services.models.load_checks import check_loadable
+from sdcpp_rest.services.models.load_checks import check_computable, check_loadable
 from sdcpp_rest.services.models.load_specs import LoadRequest, build_spec
 from sdcpp_rest.services.models.model_library import ModelLibrary
 from sdcpp_rest.store.settings_store import SettingsStore
@@ -57,6 +57,7 @@ class PendingLoad:
 class ModelSlot:
     """Holds which model is selected and which one is resident, and queues loads and unloads.
 
+    ``ready``: what the engine said of this machine, once there was one.
     Thread-safe; ``resident``, ``loaded`` and ``loading`` are written by the dispatcher alone.
     """
 
@@ -66,11 +67,13 @@ class ModelSlot:
         settings: SettingsStore,
         calls: EngineCalls,
         pending_bound_to: Callable[[LoadSpec], int],
+        ready: Callable[[], Ready | None],
     ) -> None:
         self._library = library
         self._settings = settings
         self._calls = calls
         self._pending_bound_to = pending_bound_to
+        self._ready = ready
         self.selected: LoadSpec | None = None
         self.resident: LoadSpec | None = None
         self.loaded: Loaded | None = None
@@ -92,6 +95,7 @@ class ModelSlot:
         EngineUnavailable.
         """
         spec, warnings = build_spec(self._library, request)
+        check_computable(spec, gpu_backend(self._ready()))
         return PendingLoad(spec, tuple(warnings), self.select(spec))
 
     def select(self, spec: LoadSpec, *, is_choice: bool = True) -> Future[Loaded | None]:
@@ -159,7 +163,7 @@ class ModelSlot:
             self.select(spec, is_choice=False)
 
     def deselect(self, spec: LoadSpec, *, forget: bool) -> None:
-        """``spec`` turned out to be unusable: new jobs must not bind to it.
+        """Deselect ``spec``, which turned out to be unusable: new jobs must not bind to it.
 
         ``forget`` it for the next start too, or let that try again: what is wrong may be the machine's state today.
         """

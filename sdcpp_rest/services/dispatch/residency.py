@@ -1,5 +1,5 @@
-"""What the engine holds, brought to what a job or a call needs: models, upscalers, and which of them are not to be
-tried again.
+"""Loads into the engine what a job or a call needs: models, upscalers; and decides which of them are not to be tried
+again.
 
 Used by the dispatcher's thread alone. Knows no queue; tells everybody through the bus and the slots what has become of
 a load.
@@ -20,13 +20,14 @@ from sdcpp_rest.core.events import (
 )
 from sdcpp_rest.core.load_spec import LoadSpec, UpscalerSpec
 from sdcpp_rest.engine.client import EngineClient
-from sdcpp_rest.engine.protocol import Loaded, UpscalerReady
+from sdcpp_rest.engine.protocol import Loaded, UpscalerReady, gpu_backend
 from sdcpp_rest.engine.supervisor import EngineSupervisor
 from sdcpp_rest.errors import EngineDied, LoadFailed, SdcppRestError
 from sdcpp_rest.services.dispatch.engine_calls import EngineCall, ModelCall, UpscalerCall
 from sdcpp_rest.services.dispatch.model_slot import ModelSlot
 from sdcpp_rest.services.dispatch.upscaler_slot import UpscalerSlot, check_upscaler
 from sdcpp_rest.services.jobs.event_bus import EventBus
+from sdcpp_rest.services.models.load_checks import check_computable
 
 log = logging.getLogger(__name__)
 
@@ -127,6 +128,7 @@ class Residency:
             raise LoadFailed(f"{spec.model.name} is not loaded again by itself: it ended the engine process repeatedly")
         try:
             self._check_spec(spec)
+            check_computable(spec, gpu_backend(self._supervisor.ready))
         except SdcppRestError as error:
             self._models.last_error = self._redact_paths(f"Failed to load model: {spec.model.name}: {error.message}")
             raise LoadFailed(self._models.last_error) from error
@@ -175,7 +177,7 @@ class Residency:
         self._bus.publish(ModelUnloaded(model_name=previous.model.name))
 
     def after_run(self, spec: LoadSpec | None) -> None:
-        """A model whose parameters are freed by its first run is of no further use: the next job loads it anew."""
+        """Take out a model whose parameters are freed by its first run: the next job loads it anew."""
         if spec is not None and spec.options.free_params_immediately and self._models.resident is not None:
             self._not_restored.add(self._models.resident.key)
             if self._models.selected is not None:

@@ -1,4 +1,4 @@
-"""The upscaler beside the model: which one was chosen (``selected``), which one the engine holds (``resident``).
+"""Keeps which upscaler was chosen (``selected``) and which one the engine holds (``resident``), beside the model.
 
 A job that upscales binds to the selected one when it is submitted. Never touches the engine: the dispatcher does what
 the calls say.
@@ -9,9 +9,9 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
+from sdcpp_rest.core.bounds import check_value
 from sdcpp_rest.core.load_spec import FileRef, UpscalerSpec
 from sdcpp_rest.engine.protocol import UpscalerReady
-from sdcpp_rest.errors import InvalidRequest
 from sdcpp_rest.services.dispatch.engine_calls import EngineCalls, UpscalerCall
 from sdcpp_rest.services.model_headers.inspection import NotAModel, inspect_file
 from sdcpp_rest.services.models.model_library import ModelLibrary
@@ -20,8 +20,6 @@ from sdcpp_rest.store.settings_store import SettingsStore
 log = logging.getLogger(__name__)
 
 _SELECTED = "upscaler.selected"
-TILE_SIZES = (16, 4_096)
-MAX_THREADS = 256
 
 
 @dataclass(frozen=True)
@@ -99,7 +97,7 @@ class UpscalerSlot:
         self.selected = spec
 
     def deselect(self, spec: UpscalerSpec) -> None:
-        """``spec`` turned out to be unusable: new jobs must not bind to it."""
+        """Deselect ``spec``, which turned out to be unusable: new jobs must not bind to it."""
         with self._calls.lock:
             if self.selected == spec:
                 self.selected = None
@@ -107,21 +105,8 @@ class UpscalerSlot:
 
     def build_spec(self, model_name: str, n_threads: int = -1, tile_size: int = 128) -> UpscalerSpec:
         """The spec for an upscaler of the ``esrgan`` folder. Raises ModelNotFound, InvalidRequest."""
-        low, high = TILE_SIZES
-        if not low <= tile_size <= high:
-            raise InvalidRequest(
-                f"tile_size must be from {low} to {high}, got {tile_size}",
-                field="tile_size",
-                value=tile_size,
-                allowed=f"from {low} to {high}",
-            )
-        if n_threads != -1 and not 1 <= n_threads <= MAX_THREADS:
-            raise InvalidRequest(
-                f"n_threads must be -1 (automatic) or from 1 to {MAX_THREADS}, got {n_threads}",
-                field="n_threads",
-                value=n_threads,
-                allowed=f"-1, or from 1 to {MAX_THREADS}",
-            )
+        check_value(UpscalerSpec, "tile_size", tile_size)
+        check_value(UpscalerSpec, "n_threads", n_threads)
         file = self._library.find("esrgan", model_name)
         reference = FileRef(name=file.name, path=file.path)
         check_upscaler(reference)

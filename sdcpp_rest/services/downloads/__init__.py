@@ -1,4 +1,4 @@
-"""Model files from the internet: where they come from, how they are fetched, the lane of jobs that does it.
+"""Model files from the internet: sources, resumed transfers, the lane of jobs that does it; must not know the engine.
 
-Nothing here knows the engine; nothing outside opens a connection for a client.
+Nothing outside this room opens a connection for a client.
 """

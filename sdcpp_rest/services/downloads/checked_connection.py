@@ -1,4 +1,4 @@
-"""HTTP connections that go only to addresses which were checked: `requests`, with the look-up of names taken over.
+"""Connects over HTTP only to addresses which were checked: `requests`, with the look-up of names taken over.
 
 The check and the connection are one step, for the first address as for each redirect and each retry, so that a name
 cannot mean another machine in between. A connection can be cut from another thread.
@@ -22,7 +22,7 @@ from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError, ReadTimeoutError
 
-from sdcpp_rest.core.download_source import check_address, without_secrets
+from sdcpp_rest.core.download_source import check_address, hide_secrets
 from sdcpp_rest.errors import InvalidRequest
 from sdcpp_rest.services.downloads.source_errors import (
     DownloadStopped,
@@ -44,7 +44,7 @@ AddressRule = Callable[[str, int], list[str]]
 
 
 class StopSwitch:
-    """Ends a transfer from another thread: open connections are cut, new ones are not made."""
+    """Stops a transfer from another thread: open connections are cut, new ones are not made."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -63,7 +63,7 @@ class StopSwitch:
                     connection.shutdown(socket.SHUT_RDWR)
 
     def wait(self, seconds: float) -> bool:
-        """Whether it was set within that time."""
+        """Wait ``seconds`` for the switch; whether it was set within that time."""
         return self._stopped.wait(seconds)
 
     def check(self) -> None:
@@ -72,13 +72,13 @@ class StopSwitch:
             raise DownloadStopped
 
     def watch(self, connection: socket.socket) -> None:
-        """A second grip on the same connection: encryption takes the first one's away."""
+        """Keep a second grip on the same connection: encryption takes the first one's away."""
         with self._lock:
             self._sockets.append(connection.dup())
         self.check()
 
     def forget(self) -> None:
-        """The connections are over."""
+        """Let go of the connections, which are over."""
         with self._lock:
             for connection in self._sockets:
                 connection.close()
@@ -86,7 +86,7 @@ class StopSwitch:
 
 
 class CheckedSession:
-    """HTTP for one transfer. Not thread-safe but for its `StopSwitch`.
+    """Makes the HTTP requests of one transfer. Not thread-safe but for its `StopSwitch`.
 
     Args:
         rule: which addresses may be called.
@@ -195,7 +195,7 @@ class CheckedSession:
             self.stop.check()
             raise SourceTimeout(f"{_host(url)} does not answer within {self._timeout[1]:g} s") from None
         except (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema, UnicodeError):
-            raise SourceWrong(f"{without_secrets(url)[:120]!r} is not an address") from None
+            raise SourceWrong(f"{hide_secrets(url)[:120]!r} is not an address") from None
         except (requests.RequestException, HTTPError, OSError, ValueError) as error:
             self.stop.check()
             raise SourceUnavailable(f"The connection to {_host(url)} failed: {_first_words(error)}") from None

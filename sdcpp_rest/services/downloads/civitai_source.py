@@ -1,4 +1,4 @@
-"""Files of CivitAI: which file a model's or a version's number means, its sum, and where it is fetched from.
+"""Finds files of CivitAI: which file a model's or a version's number means, its sum, and where it is fetched from.
 
 Asks the public API over checked connections. Knows nothing of jobs.
 """

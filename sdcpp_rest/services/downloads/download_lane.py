@@ -1,4 +1,4 @@
-"""The second lane: threads that fetch model files, and one that reads them again, beside what the engine does.
+"""Runs download and hash jobs on threads of their own, beside what the engine does.
 
 Takes its jobs off the same queue, sees each to its end, and puts back what a stopping server interrupts: the next one
 goes on where this one was. Never touches the engine.
@@ -22,8 +22,8 @@ from sdcpp_rest.core.job import Job, Phase, Timings, Transfer, utc_now
 from sdcpp_rest.errors import Conflict, EngineUnavailable, JobNotFound, ModelNotFound, SdcppRestError
 from sdcpp_rest.services.downloads.checked_connection import StopSwitch
 from sdcpp_rest.services.downloads.download_places import DownloadPlaces, read_params, wish_of
-from sdcpp_rest.services.downloads.download_submission import ADDRESS_FILE, Downloads, Sources
-from sdcpp_rest.services.downloads.range_download import Patience, RangeDownload, Wanted
+from sdcpp_rest.services.downloads.download_submission import ADDRESS_FILE, Downloads, DownloadSources
+from sdcpp_rest.services.downloads.range_download import FileToFetch, RangeDownload, TransferLimits
 from sdcpp_rest.services.downloads.source_errors import (
     ContentMismatch,
     DownloadStopped,
@@ -62,7 +62,7 @@ class DownloadLane:
     def __init__(
         self,
         config: DownloadsConfig,
-        sources: Sources,
+        sources: DownloadSources,
         downloads: Downloads,
         places: DownloadPlaces,
         queue: JobQueue,
@@ -86,7 +86,7 @@ class DownloadLane:
         self._bus = bus
         self._redact_paths = redact_paths
         self._is_server = is_server
-        self._patience = Patience(
+        self._patience = TransferLimits(
             connect_seconds=config.connect_timeout_seconds,
             read_seconds=config.read_timeout_seconds,
             retries=config.retries,
@@ -116,13 +116,14 @@ class DownloadLane:
                 thread.start()
 
     def wake(self) -> None:
-        """Something may have to be done: a job came, one ended, the queue goes on."""
+        """Look for work again: a job came, one ended, the queue goes on."""
         with self._changed:
             self._calls += 1
             self._changed.notify_all()
 
     def job_finished(self, job: Job) -> None:
-        """Any job has ended. What has come of a cancelled download goes, also when it waited to be gone on with."""
+        """Clean up after any job that has ended. What has come of a cancelled download goes, also when it waited to be
+        gone on with."""
         params = read_params(job) if job.kind == "model_download" and job.status == "cancelled" else None
         if params is not None:
             self._places.discard(params)
@@ -291,7 +292,7 @@ class DownloadLane:
 
     def _resolve(
         self, job: Job, params: DownloadParams
-    ) -> tuple[Wanted, Callable[[str, int], list[str]], Callable[[SourceForbidden], SourceForbidden]]:
+    ) -> tuple[FileToFetch, Callable[[str, int], list[str]], Callable[[SourceForbidden], SourceForbidden]]:
         """What to fetch, whom to call for it, and what a refusal means."""
         sources, url, token = self._sources, params.url, None
         rule = sources.rule
@@ -306,7 +307,7 @@ class DownloadLane:
             kept = self._outputs.inputs_of(job.id) / ADDRESS_FILE
             if kept.is_file():
                 url = kept.read_text(encoding="utf-8")
-        return Wanted(url, token, params.size_bytes, params.sha256), rule, refused
+        return FileToFetch(url, token, params.size_bytes, params.sha256), rule, refused
 
     def _hash(self, active: ActiveJob, stop: StopSwitch) -> tuple[str, ...]:
         params = HashParams.model_validate(active.job.params)

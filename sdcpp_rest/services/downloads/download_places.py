@@ -1,4 +1,4 @@
-"""Where the bytes of a download lie until it is whole: hidden beside its place, under a name that the next try finds.
+"""Chooses where a download lies until it is whole: hidden beside its place, under a name that the next try finds.
 
 Knows the model folders through `ModelUploads`, whose checks every file passes.
 """

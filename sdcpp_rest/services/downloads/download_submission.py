@@ -1,5 +1,5 @@
-"""From what was asked for to a job: asks the source what it has, checks the place and the disk, puts two jobs into the
-queue (the download, and the one that checks what was downloaded).
+"""Checks a request for a download and submits its jobs: asks the source what it has, checks the place and the disk,
+puts two jobs into the queue (the download, and the one that checks what was downloaded).
 
 Does not fetch any file.
 """
@@ -21,10 +21,10 @@ from sdcpp_rest.core.download_source import (
     DownloadParams,
     DownloadSource,
     HashParams,
-    model_and_version,
+    hide_secrets,
+    parse_model_and_version,
     recognise_source,
     repo_id_of,
-    without_secrets,
 )
 from sdcpp_rest.core.frozen import Frozen
 from sdcpp_rest.core.job import Job
@@ -61,7 +61,7 @@ class DownloadRequest(Frozen):
     title: str = ""
 
 
-class Submitted(Frozen):
+class SubmittedDownload(Frozen):
     """Two jobs in the queue. ``position`` is the download's."""
 
     job: Job
@@ -70,8 +70,8 @@ class Submitted(Frozen):
     params: DownloadParams
 
 
-class Sources:
-    """The three of them, and who may be called for which."""
+class DownloadSources:
+    """Asks the source of a download what it has, and knows who may be called for which."""
 
     def __init__(self, config: DownloadsConfig) -> None:
         allowed = tuple(config.allow_private_hosts)
@@ -103,7 +103,7 @@ class Downloads:
 
     def __init__(
         self,
-        sources: Sources,
+        sources: DownloadSources,
         queue: JobQueue,
         uploads: ModelUploads,
         places: DownloadPlaces,
@@ -124,7 +124,7 @@ class Downloads:
         origin: str = "native",
         owner: str | None = None,
         warnings: Collection[str] = (),
-    ) -> Submitted:
+    ) -> SubmittedDownload:
         """Submit a download; blocks while the source is asked what it has.
 
         Raises InvalidRequest naming the field, Conflict when the name is taken or being downloaded, DiskFull,
@@ -137,7 +137,7 @@ class Downloads:
         offered = self._sources.offer(wanted)
         name = asked.name or offered.name
         self._place(kind, name, asked)
-        address, subfolder = without_secrets(offered.url), asked.subfolder.strip().replace("\\", "/")
+        address, subfolder = hide_secrets(offered.url), asked.subfolder.strip().replace("\\", "/")
         params = DownloadParams(
             source=wanted.source,
             model_type=kind,
@@ -161,11 +161,11 @@ class Downloads:
             self._refuse_twice(params)
             job, position = self._submit_both(params, offered.url, asked.title, origin, owner, said)
         self._queue.wake_workers()
-        return Submitted(job=job, hash_job_id=params.hash_job_id, position=position, params=params)
+        return SubmittedDownload(job=job, hash_job_id=params.hash_job_id, position=position, params=params)
 
     def civitai(self, model_id: str) -> OfferedFile:
         """What CivitAI says about ``123456`` or ``123456:789012``. Raises as the source does."""
-        model, version = model_and_version(model_id, "id")
+        model, version = parse_model_and_version(model_id, "id")
         return self._sources.civitai.offer(DownloadSource(source="civitai", model_id=model, version_id=version))
 
     def huggingface(self, repo_id: str, filename: str, revision: str) -> tuple[OfferedFile, str]:

@@ -1,4 +1,7 @@
-"""The first bytes of what comes, told from those of a model file: a web page should not fill a disk. Pure."""
+"""Recognises by its first bytes what is no model file: a web page should not fill a disk.
+
+Pure: opens nothing, and does not say whether a model is whole.
+"""
 
 from __future__ import annotations
 

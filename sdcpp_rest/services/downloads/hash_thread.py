@@ -1,4 +1,7 @@
-"""A SHA-256 sum that is computed on a thread of its own while the next bytes come. Knows nothing of files."""
+"""Computes a SHA-256 sum on a thread of its own while the next bytes come.
+
+Knows nothing of files.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ _PARTS_WAITING = 16
 
 
 class HashThread:
-    """Takes bytes in order. At most a few parts wait: whoever is faster than the sum waits for it.
+    """Hashes bytes in order on its own thread. At most a few parts wait: whoever is faster than the sum waits for it.
 
     A context manager; the thread ends with it.
     """

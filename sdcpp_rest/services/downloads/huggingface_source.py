@@ -1,4 +1,5 @@
-"""Files of Hugging Face repositories: their sizes, sums, commits and licences, and what stands in the way of them.
+"""Finds files of Hugging Face repositories: their sizes, sums, commits and licences, and what stands in the way of
+them.
 
 Asks through `huggingface_hub`, with the token of the configuration and no other; the files themselves are fetched by
 others. Knows nothing of jobs.

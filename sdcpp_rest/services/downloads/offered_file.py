@@ -1,4 +1,7 @@
-"""What a source says about one file before it is fetched. Pure; made by the sources, used by the submission."""
+"""Describes one file as its source announces it, before it is fetched.
+
+Pure; made by the sources, used by the submission.
+"""
 
 from __future__ import annotations
 

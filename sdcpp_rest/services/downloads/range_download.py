@@ -1,4 +1,5 @@
-"""One file over HTTP, in as many attempts as it takes: resumed where it was cut, hashed as it comes, stopped at once.
+"""Downloads one file over HTTP, in as many attempts as it takes: resumed where it was cut, hashed as it comes, stopped
+at once.
 
 Bytes lie in a partial file, and what they are part of in a small note beside it; both outlive the process. Knows
 nothing of where the address came from, nor of what becomes of the file.
@@ -49,7 +50,7 @@ _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)")
 
 
 @dataclass(frozen=True)
-class Wanted:
+class FileToFetch:
     """What to fetch. ``token`` goes to the address's own host only. ``size_bytes`` and ``sha256`` are what the source
     promises, where it does."""
 
@@ -60,7 +61,7 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class Fetched:
+class FetchedFile:
     """The file is whole, and lies in the partial file."""
 
     size_bytes: int
@@ -68,7 +69,7 @@ class Fetched:
 
 
 @dataclass(frozen=True)
-class Patience:
+class TransferLimits:
     """How long to wait for what. ``retries``: attempts in a row that bring nothing."""
 
     connect_seconds: float = 15.0
@@ -92,11 +93,11 @@ class RangeDownload:
 
     def __init__(
         self,
-        wanted: Wanted,
+        wanted: FileToFetch,
         part: Path,
         note: Path,
         rule: AddressRule,
-        patience: Patience,
+        patience: TransferLimits,
         stop: StopSwitch,
         on_progress: Callable[[Transfer], None] = lambda transfer: None,
     ) -> None:
@@ -113,7 +114,7 @@ class RangeDownload:
         self._validator = ""
         self._is_joined = False
 
-    def fetch(self) -> Fetched:
+    def fetch(self) -> FetchedFile:
         """Fetch the file, or what is missing of it.
 
         Raises DownloadStopped, and SourceUnavailable when retrying did not help (part and note stay); SourceForbidden,
@@ -137,8 +138,8 @@ class RangeDownload:
             self._note.unlink(missing_ok=True)
         return fetched
 
-    def keep_whole(self, fetched: Fetched) -> None:
-        """The file could not be taken: note that it is whole, for the next try. Raises DiskFull."""
+    def keep_whole(self, fetched: FetchedFile) -> None:
+        """Note for the next try that the file is whole, though it could not be taken. Raises DiskFull."""
         self._done = self._total = fetched.size_bytes
         self._save_note()
 
@@ -150,11 +151,11 @@ class RangeDownload:
 
     # --- attempts ---------------------------------------------------------------------------------------------------
 
-    def _fetch_all(self, file: BinaryIO, digest: HashThread) -> Fetched:
+    def _fetch_all(self, file: BinaryIO, digest: HashThread) -> FetchedFile:
         began_anew = False
         while True:
             self._attempts(file, digest)
-            fetched = Fetched(self._done, digest.hexdigest())
+            fetched = FetchedFile(self._done, digest.hexdigest())
             wanted = self._wanted
             fault = None
             if wanted.size_bytes is not None and fetched.size_bytes != wanted.size_bytes:

@@ -1,4 +1,7 @@
-"""What can go wrong between us and a source of models, each with its own status. Knows nothing of the sources."""
+"""Defines what can go wrong between us and a source of models, each error with its own status.
+
+Knows nothing of the sources.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""How fast bytes come, over the last seconds. Knows nothing of where they come from."""
+"""Measures how fast bytes come, over the last seconds.
+
+Knows nothing of where they come from.
+"""
 
 from __future__ import annotations
 
@@ -12,13 +15,13 @@ _MIN_GAP_SECONDS = 0.1
 
 
 class SpeedMeter:
-    """Fed with the number of bytes that are there; bytes that were there before the first call do not count."""
+    """Measures from the number of bytes that are there; bytes that were there before the first call do not count."""
 
     def __init__(self) -> None:
         self._points: deque[tuple[float, int]] = deque()
 
     def restart(self) -> None:
-        """The count begins anew, somewhere else."""
+        """Begin to count anew, from another number of bytes."""
         self._points.clear()
 
     def at(self, done_bytes: int, total_bytes: int | None) -> Transfer:

@@ -1,4 +1,7 @@
-"""Files at plain addresses: the name, size and mark that the server tells before the body. Knows nothing of jobs."""
+"""Looks up files at plain addresses: the name, size and mark that the server tells before the body.
+
+Knows nothing of jobs.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The jobs that have left the queue and are not finished: their live state, in memory only.
+"""Tracks the jobs that have left the queue and are not finished: their live state, in memory only.
 
 The dispatcher moves them on, the queue cancels them, routes read their progress. The races between those are settled
 here.
@@ -15,7 +15,7 @@ from sdcpp_rest.engine.client import EngineClient, RunHandle
 
 
 class ActiveJob:
-    """One job between its claim and its end.
+    """Tracks one job between its claim and its end.
 
     ``computed`` and ``cancel_requested`` exclude each other: whichever comes first under the lock decides whether a
     cancel still has to stop the engine (`request_cancel` is true) or only has to win the row (it is false).
@@ -74,7 +74,7 @@ class ActiveJob:
         return True
 
     def attach(self, client: EngineClient, run: RunHandle) -> None:
-        """The engine has the job now, as ``run``."""
+        """Note that the engine has the job now, as ``run``."""
         with self._changed:
             self._client, self._run = client, run
             late = self.stop_requested_at is not None
@@ -83,7 +83,7 @@ class ActiveJob:
         run.computed.add_done_callback(lambda _: self._notify())
 
     def mark_computed(self) -> bool:
-        """The pixels are in the spool; false when a cancel was faster, and they are to be thrown away."""
+        """Note that the pixels are in the spool; false when a cancel was faster, and they are to be thrown away."""
         with self._changed:
             if self.cancel_requested:
                 return False
@@ -126,7 +126,7 @@ class ActiveJob:
 
 
 class ActiveJobs:
-    """All of them, by id.
+    """Keeps all active jobs, by id.
 
     ``claim_lock`` makes "the row is claimed" and "the job is listed here" one step for those who cancel, and "the row
     is inserted" and "its job_added is published" one step for those who claim.

@@ -1,4 +1,4 @@
-"""Who wants to know gets told: events go from the services to WebSockets and waiters, in memory only.
+"""Publishes events from the services to WebSockets and waiters, in memory only.
 
 Publishing never blocks: a slow listener loses droppable events (progress, previews); if even an event that must arrive
 does not fit any more, the subscription is marked overflowed and its owner has to hang up.
@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 
 class Subscription:
-    """One listener's bounded mailbox. A context manager; leaving it unsubscribes."""
+    """Queues events for one listener, a bounded number of them. A context manager; leaving it unsubscribes."""
 
     def __init__(self, bus: EventBus, maxsize: int) -> None:
         self._bus = bus

@@ -1,4 +1,7 @@
-"""The last step of every submission: input pictures into the job's folder, the job into the queue, or neither."""
+"""Puts a checked job into the queue, with its input pictures in its folder: both, or neither.
+
+Every submission ends here. It must not know what a parameter means.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,7 @@ class InputsNotStored(SdcppRestError):
     code = "inputs_not_stored"
 
 
-class About(TypedDict, total=False):
+class JobDetails(TypedDict, total=False):
     """What is told about a job beside its parameters; see `JobQueue.submit`."""
 
     title: str | None
@@ -48,7 +51,7 @@ class JobEntry:
         size: tuple[int, int],
         spec: LoadSpec | None,
         resizes_references: bool = True,
-        **more: Unpack[About],
+        **more: Unpack[JobDetails],
     ) -> tuple[Job, int]:
         """Submit a job whose parameters have been checked; returns it with its position.
 
@@ -68,7 +71,7 @@ class JobEntry:
         *,
         save: Callable[[Path], dict[str, str]],
         spec: LoadSpec | None,
-        **more: Unpack[About],
+        **more: Unpack[JobDetails],
     ) -> tuple[Job, int]:
         """The same for pictures that are decoded already: ``save`` puts them into a folder and tells role -> file name.
 

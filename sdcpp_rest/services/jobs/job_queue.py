@@ -1,4 +1,4 @@
-"""The queue as everybody sees it: submit, cancel, wait; and, for the dispatcher, the ends a job can come to.
+"""Queues jobs: submits, cancels and waits for them, and moves them to their ends for the dispatcher.
 
 The row is written first, the event published after it, and nothing of a job is published after its end. Never touches
 the engine itself: a running job is cancelled through its `ActiveJob`.
@@ -159,7 +159,7 @@ class JobQueue(JobReader):
         return self._set_paused(True)
 
     def resume(self) -> bool:
-        """Says whether it changed anything."""
+        """Take jobs off the queue again; says whether that changed anything."""
         changed = self._set_paused(False)
         self.wake_workers()
         return changed
@@ -214,7 +214,7 @@ class JobQueue(JobReader):
             self._remove_waiter(job_id, future)
 
     def ending(self, job_id: str) -> Future[Job]:
-        """What `wait` waits for, for those who have other things to wait for besides: the finished job, or
+        """The future that `wait` waits for, for those who have other things to wait for besides: the finished job, or
         EngineUnavailable when the server stops meanwhile. Raises JobNotFound."""
         future: Future[Job] = Future()
         try:
@@ -257,7 +257,8 @@ class JobQueue(JobReader):
     def complete(
         self, active: ActiveJob, outputs: tuple[str, ...], timings: Timings, warnings: tuple[str, ...]
     ) -> bool:
-        """The files are in place; false when a cancel won the row first, and the files have to go."""
+        """Mark the job completed, whose files are in place; false when a cancel won the row first, and the files have
+        to go."""
         job = self._settle(
             active.job.id, "completed", {"processing"}, outputs=outputs, timings=timings, warnings=warnings
         )
@@ -268,12 +269,12 @@ class JobQueue(JobReader):
         self._end(active, job)
 
     def mark_cancelled(self, active: ActiveJob, timings: Timings) -> None:
-        """The engine has stopped a job that was to be cancelled."""
+        """Mark a job cancelled that the engine has stopped on request."""
         job = self._settle(active.job.id, "cancelled", {"processing"}, timings=timings)
         self._end(active, job)
 
     def requeue(self, active: ActiveJob, timings: Timings) -> None:
-        """The job could not end (the server stops, there is no engine): it is pending again, and this attempt does not
+        """Make a job pending again that could not end (the server stops, there is no engine); this attempt does not
         count. Only if somebody has cancelled it meanwhile, it is cancelled, with ``timings``."""
         with self._active.claim_lock:
             if not active.cancel_requested:

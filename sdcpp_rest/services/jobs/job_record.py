@@ -1,4 +1,6 @@
-"""What is written down about a finished job: the caption inside each picture, the record beside them.
+"""Writes down how a finished job was made: the caption inside each picture, the record beside them.
+
+Pure: makes values, touches no file.
 
 Pure: makes values, writes nothing.
 """
@@ -34,9 +36,9 @@ def record(job: Job, timings: Timings, warnings: tuple[str, ...], version: str, 
         "created_at": job.created_at.isoformat(),
         "title": job.title,
         "origin": job.origin,
-        "params": without_paths(job.params),
+        "params": strip_paths(job.params),
         "inputs": job.inputs,
-        "model": without_paths(job.load_spec.model_dump(mode="json")) if job.load_spec else None,
+        "model": strip_paths(job.load_spec.model_dump(mode="json")) if job.load_spec else None,
         "warnings": list(warnings),
         "timings": timings.model_dump(),
         "version": version,
@@ -45,8 +47,8 @@ def record(job: Job, timings: Timings, warnings: tuple[str, ...], version: str, 
     }
 
 
-def without_paths(value: Any) -> Any:
+def strip_paths(value: Any) -> Any:
     """Files by the names that ``GET /models`` shows: the record lies in a folder that is served."""
     if isinstance(value, dict):
-        return {name: without_paths(inner) for name, inner in value.items() if name != "path"}
-    return [without_paths(inner) for inner in value] if isinstance(value, (list, tuple)) else value
+        return {name: strip_paths(inner) for name, inner in value.items() if name != "path"}
+    return [strip_paths(inner) for inner in value] if isinstance(value, (list, tuple)) else value

@@ -1,4 +1,4 @@
-"""Finished jobs that somebody deleted: kept for a while, brought back, or gone for good.
+"""Keeps finished jobs that somebody deleted, until they are restored or removed for good.
 
 A job is shown in the queue only while its files are in the output folder. So the row leaves first and comes back last,
 and whatever a crash interrupts leaves a job in the bin whose files are still in sight: `settle` moves those at the next
@@ -76,7 +76,7 @@ class RecycleBin:
         return deleted, refused
 
     def items(self, limit: int, offset: int = 0) -> list[BinItem]:
-        """What was deleted last comes first."""
+        """List the jobs in the bin: what was deleted last comes first."""
         kept = timedelta(minutes=self._settings.recycle_bin().retention_minutes)
         found: Sequence[BinnedJob] = self._store.list(limit, offset)
         return [BinItem(item.job, item.deleted_at, item.deleted_at + kept) for item in found]

@@ -1,0 +1,1 @@
+"""Language models: connections, prompt enhancement, the assistant; must not know HTTP routes or do what it proposes."""

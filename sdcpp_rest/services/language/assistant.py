@@ -1,4 +1,4 @@
-"""The assistant: a conversation with a language model that knows how the server stands and proposes actions.
+"""Answers questions about the server with a language model, and proposes actions.
 
 It proposes only; whoever asked carries them out. Knows neither HTTP nor what an action does: the kinds of action come
 with each question. Blocks while the model thinks.
@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from sdcpp_rest.core.chat import Action, SaidMessage, ThoughtFilter, ToolCall
+from sdcpp_rest.core.chat import Action, ConversationMessage, ThoughtFilter, ToolCall
 from sdcpp_rest.core.frozen import Frozen
 from sdcpp_rest.services.language.assistant_actions import (
     ActionKind,
@@ -22,7 +22,7 @@ from sdcpp_rest.services.language.assistant_actions import (
     tools_of,
 )
 from sdcpp_rest.services.language.assistant_prompt import Mode, messages_for
-from sdcpp_rest.services.language.llm_client import ChatAsked, LlmClient, ModelFacts
+from sdcpp_rest.services.language.llm_client import ChatRequest, LlmClient, ModelFacts
 from sdcpp_rest.services.language.llm_connection import Line, OpenLines
 from sdcpp_rest.services.language.llm_errors import LlmDisabled, LlmFailed
 from sdcpp_rest.services.language.llm_settings import LlmChoice, LlmSettings
@@ -108,7 +108,7 @@ class Assistant:
         choice = self.settings.current()
         if not choice.enabled:
             raise LlmDisabled('The assistant is switched off (PUT /assistant/settings {"enabled": true})')
-        asked_at = SaidMessage(role="user", content=question.message)
+        asked_at = ConversationMessage(role="user", content=question.message)
         history = self._conversation.newest(min(choice.max_history, _TOLD_MESSAGES))
         with self._lines.open(line):
             answer = _Answer()
@@ -116,11 +116,11 @@ class Assistant:
         reply = answer.reply(question.kinds, choice.model)
         if not answer.shown:
             yield Delta(text=reply.message)
-        said = SaidMessage(role="assistant", content=reply.message, actions=reply.actions)
+        said = ConversationMessage(role="assistant", content=reply.message, actions=reply.actions)
         self._conversation.add((asked_at, said), choice.max_history)
         yield reply
 
-    def history(self) -> list[SaidMessage]:
+    def history(self) -> list[ConversationMessage]:
         """All that is remembered, oldest first."""
         return self._conversation.newest(self.settings.current().max_history)
 
@@ -155,7 +155,7 @@ class Assistant:
             return LlmClient(self.settings.endpoint(), line).facts()
 
     def _first_that_works(
-        self, question: Question, choice: LlmChoice, history: Sequence[SaidMessage], line: Line, answer: _Answer
+        self, question: Question, choice: LlmChoice, history: Sequence[ConversationMessage], line: Line, answer: _Answer
     ) -> Iterator[Delta]:
         """Ask with tools; a server that refuses those is asked again without. What works is remembered."""
         endpoint = self.settings.endpoint()
@@ -163,7 +163,7 @@ class Assistant:
         facts = self._situation()
         first = self._modes.get(key, MODES[0])
         for mode in MODES[MODES.index(first) :]:
-            asked = ChatAsked(
+            asked = ChatRequest(
                 messages=messages_for(
                     mode,
                     question.message,
@@ -191,7 +191,7 @@ class Assistant:
             yield from answer.take(first_piece)
             for piece in pieces:
                 yield from answer.take(piece)
-            yield from answer.rest()
+            yield from answer.flush()
             return
 
     def _remember(self, key: Key, mode: Mode) -> None:
@@ -202,7 +202,7 @@ class Assistant:
 
 
 class _Answer:
-    """A model's answer while it comes. ``shown``: what was told already, piece by piece."""
+    """Collects a model's answer while it comes. ``shown``: what was told already, piece by piece."""
 
     def __init__(self) -> None:
         self.mode: Mode = "tools"
@@ -217,8 +217,8 @@ class _Answer:
             return
         yield from self._say(self._thoughts.feed(piece))
 
-    def rest(self) -> Iterator[Delta]:
-        yield from self._say(self._thoughts.rest())
+    def flush(self) -> Iterator[Delta]:
+        yield from self._say(self._thoughts.flush())
 
     def reply(self, kinds: Sequence[ActionKind], model: str) -> Reply:
         """The whole answer; only for an answer that is complete. Raises LlmFailed for an empty one."""

@@ -1,4 +1,4 @@
-"""What the assistant may propose: kinds of action, their JSON schemas for the model, and the check of what it said.
+"""Checks the actions that the assistant proposes: their kinds, their JSON schemas for the model, what it said.
 
 A proposal leaves this room only when it can be carried out as it stands. Which kinds there are, and what their
 parameters must be, comes from outside: the wire models of the API know that.

@@ -1,4 +1,5 @@
-"""The words that the assistant's model reads: who it is, what it may do, how things stand, what was said before.
+"""Writes the messages that the assistant's model reads: who it is, what it may do, how things stand, what was said
+before.
 
 Pure: everything comes as arguments, and what does not fit into the model's window is cut, the oldest and least
 important first.
@@ -10,7 +11,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
-from sdcpp_rest.core.chat import ChatMessage, SaidMessage
+from sdcpp_rest.core.chat import ChatMessage, ConversationMessage
 from sdcpp_rest.services.language.assistant_actions import ActionKind, tools_of
 
 Mode: TypeAlias = Literal["tools", "json", "plain"]
@@ -43,7 +44,7 @@ def messages_for(
     kinds: Sequence[ActionKind],
     facts: Mapping[str, Any],
     context: Mapping[str, Any],
-    history: Sequence[SaidMessage],
+    history: Sequence[ConversationMessage],
     context_tokens: int,
 ) -> list[ChatMessage]:
     """Everything that the model is told, oldest first.
@@ -102,7 +103,7 @@ def _type(schema: Mapping[str, Any]) -> str:
     return f": {schema['type']}" if isinstance(schema.get("type"), str) else ""
 
 
-def _recent(history: Sequence[SaidMessage], characters: int) -> list[ChatMessage]:
+def _recent(history: Sequence[ConversationMessage], characters: int) -> list[ChatMessage]:
     kept: list[ChatMessage] = []
     for said in reversed(history):
         content = said.content

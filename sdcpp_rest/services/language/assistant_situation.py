@@ -1,4 +1,4 @@
-"""How the server stands, in the few facts that the assistant's model needs. Bounded, whatever lies in the folders.
+"""Collects the facts about the server that the assistant's model needs: few and bounded, whatever lies in the folders.
 
 Reads other services; changes nothing.
 """
@@ -23,7 +23,7 @@ _HEALTH = (
 
 
 class Situation:
-    """Calling it looks around.
+    """Looks up the facts of this moment, when it is called.
 
     Args:
         health: the body of ``GET /health``.

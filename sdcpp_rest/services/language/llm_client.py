@@ -1,4 +1,4 @@
-"""Talking to a language model: chats that come in pieces, the list of models, what a model is. Two protocols, one face.
+"""Calls a language model server, by either of two protocols: chats that come in pieces, its models, their facts.
 
 Ollama's is spoken by its own client library, OpenAI's chat completions by httpx. Knows nothing of prompts and actions;
 every failure is one of `llm_errors`.
@@ -31,7 +31,7 @@ _PROBE_SECONDS = 5.0
 
 Piece: TypeAlias = "str | ToolCall"
 """What a chat is made of: text as it comes (empty while the model thinks), and calls of tools, each whole."""
-Transported: TypeAlias = dict[str, Any]
+HttpOptions: TypeAlias = dict[str, Any]
 """Arguments for an httpx client, or a library's client that passes them on."""
 
 
@@ -48,7 +48,7 @@ class LlmEndpoint:
 
 
 @dataclass(frozen=True)
-class ChatAsked:
+class ChatRequest:
     """What a model is asked.
 
     Args:
@@ -82,14 +82,15 @@ class ModelFacts:
 
 
 class LlmClient:
-    """One call after the other to one server; not for several threads at a time, but ``line`` may be hung up by any."""
+    """Makes one call after the other to one server; not for several threads at a time, but ``line`` may be hung up by
+    any."""
 
     def __init__(self, endpoint: LlmEndpoint, line: Line) -> None:
         self._endpoint = endpoint
         self._line = line
         self._speaks: _Protocol = _Ollama(endpoint) if endpoint.api == "ollama" else _OpenAi(endpoint)
 
-    def chat(self, asked: ChatAsked) -> Iterator[Piece]:
+    def chat(self, asked: ChatRequest) -> Iterator[Piece]:
         """The model's answer, piece by piece, until it is complete. Closing the iterator ends the call.
 
         Raises the errors of `llm_errors`, also after some pieces.
@@ -117,7 +118,7 @@ class LlmClient:
             return self._speaks.facts(http, self._endpoint.model)
 
     @contextlib.contextmanager
-    def _connect(self, timeout_seconds: float) -> Iterator[Transported]:
+    def _connect(self, timeout_seconds: float) -> Iterator[HttpOptions]:
         # Here, because loading them takes longer than most calls, and most starts of the server make none.
         import httpx
 
@@ -129,7 +130,7 @@ class LlmClient:
         )
         timeout = httpx.Timeout(timeout_seconds, connect=min(endpoint.connect_timeout_seconds, timeout_seconds))
         # No redirects: the address that was allowed is the one that is called.
-        options = Transported(transport=transport, timeout=timeout, follow_redirects=False, trust_env=False)
+        options = HttpOptions(transport=transport, timeout=timeout, follow_redirects=False, trust_env=False)
         with explain_failures(endpoint.base_url, timeout_seconds, self._line, endpoint.api_key):
             try:
                 yield options
@@ -138,20 +139,20 @@ class LlmClient:
 
 
 class _Protocol(Protocol):
-    def chat(self, http: Transported, asked: ChatAsked) -> Iterator[Piece]: ...
+    def chat(self, http: HttpOptions, asked: ChatRequest) -> Iterator[Piece]: ...
 
-    def models(self, http: Transported) -> list[str]: ...
+    def models(self, http: HttpOptions) -> list[str]: ...
 
-    def facts(self, http: Transported, model: str) -> ModelFacts: ...
+    def facts(self, http: HttpOptions, model: str) -> ModelFacts: ...
 
 
 class _Ollama:
-    """Ollama's own protocol, spoken by its own library."""
+    """Speaks Ollama's own protocol, by its own library."""
 
     def __init__(self, endpoint: LlmEndpoint) -> None:
         self._endpoint = endpoint
 
-    def chat(self, http: Transported, asked: ChatAsked) -> Iterator[Piece]:
+    def chat(self, http: HttpOptions, asked: ChatRequest) -> Iterator[Piece]:
         chosen = {
             "temperature": asked.temperature,
             "top_p": asked.top_p,
@@ -180,11 +181,11 @@ class _Ollama:
         if not is_done:
             raise LlmFailed(f"The language model server at {self._endpoint.base_url} broke off")
 
-    def models(self, http: Transported) -> list[str]:
+    def models(self, http: HttpOptions) -> list[str]:
         with self._client(http) as client:
             return [entry.model for entry in client.list().models if entry.model]
 
-    def facts(self, http: Transported, model: str) -> ModelFacts:
+    def facts(self, http: HttpOptions, model: str) -> ModelFacts:
         with self._client(http) as client:
             shown = client.show(model)
         details, lengths = shown.details, (shown.modelinfo or {}).items()
@@ -199,7 +200,7 @@ class _Ollama:
         )
 
     @contextlib.contextmanager
-    def _client(self, http: Transported) -> Iterator[ollama.Client]:
+    def _client(self, http: HttpOptions) -> Iterator[ollama.Client]:
         import ollama
 
         try:
@@ -210,14 +211,14 @@ class _Ollama:
 
 
 class _OpenAi:
-    """OpenAI's chat completions, as llama.cpp, LM Studio, vLLM and many others offer them."""
+    """Speaks OpenAI's chat completions, as llama.cpp, LM Studio, vLLM and many others offer them."""
 
     def __init__(self, endpoint: LlmEndpoint) -> None:
         self._endpoint = endpoint
         has_path = bool(urlsplit(endpoint.base_url).path)
         self._url = endpoint.base_url if has_path else endpoint.base_url + "/v1"
 
-    def chat(self, http: Transported, asked: ChatAsked) -> Iterator[Piece]:
+    def chat(self, http: HttpOptions, asked: ChatRequest) -> Iterator[Piece]:
         body: dict[str, Any] = {
             "model": self._endpoint.model,
             "messages": [_openai_message(message) for message in asked.messages],
@@ -246,7 +247,7 @@ class _OpenAi:
             yield from self._stream_pieces(response)
 
     def _stream_pieces(self, response: httpx.Response) -> Iterator[Piece]:
-        calls: dict[int, _HalfCall] = {}
+        calls: dict[int, _PartialCall] = {}
         is_done = has_begun = False
         for line in response.iter_lines():
             if not line.startswith("data:"):
@@ -267,7 +268,7 @@ class _OpenAi:
             # An empty one too: it says that the model is at work (thinking, maybe).
             yield str(delta.get("content") or "")
             for place, fragment in enumerate(delta.get("tool_calls") or ()):
-                calls.setdefault(int(fragment.get("index", place)), _HalfCall()).take(fragment)
+                calls.setdefault(int(fragment.get("index", place)), _PartialCall()).take(fragment)
             is_done = is_done or choice.get("finish_reason") is not None
         if not has_begun:
             raise TypeError("not an event stream")
@@ -276,10 +277,10 @@ class _OpenAi:
         for _, call in sorted(calls.items()):
             yield call.whole()
 
-    def models(self, http: Transported) -> list[str]:
+    def models(self, http: HttpOptions) -> list[str]:
         return [str(entry["id"]) for entry in self._list_models(http)]
 
-    def facts(self, http: Transported, model: str) -> ModelFacts:
+    def facts(self, http: HttpOptions, model: str) -> ModelFacts:
         entries = self._list_models(http)
         entry = next((entry for entry in entries if entry["id"] == model), None)
         if entry is None:
@@ -292,7 +293,7 @@ class _OpenAi:
         lengths = (meta.get("n_ctx_train"), entry.get("max_model_len"), entry.get("max_context_length"))
         return ModelFacts(model=model, context_length=next((one for one in lengths if isinstance(one, int)), None))
 
-    def _list_models(self, http: Transported) -> list[dict[str, Any]]:
+    def _list_models(self, http: HttpOptions) -> list[dict[str, Any]]:
         import httpx
 
         with httpx.Client(**http) as client, client.stream("GET", f"{self._url}/models") as response:
@@ -309,8 +310,8 @@ class _OpenAi:
         raise refusal(response.status_code, text, self._endpoint.base_url, self._endpoint.api_key)
 
 
-class _HalfCall:
-    """A tool call whose arguments come as JSON text in pieces."""
+class _PartialCall:
+    """Collects a tool call whose arguments come as JSON text in pieces."""
 
     def __init__(self) -> None:
         self._name = ""
@@ -348,7 +349,7 @@ def _text_and_calls(message: Mapping[str, Any]) -> Iterator[Piece]:
     if message.get("content"):
         yield str(message["content"])
     for call in message.get("tool_calls") or ():
-        half = _HalfCall()
+        half = _PartialCall()
         half.take(call)
         yield half.whole()
 

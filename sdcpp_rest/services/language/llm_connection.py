@@ -1,4 +1,4 @@
-"""Calls to language model servers that any thread can end: by hand, by the clock, or all of them when the server stops.
+"""Ends calls to language model servers from any thread: by hand, by the clock, or all of them when the server stops.
 
 Knows sockets. Knows no protocol, and nothing of what is said.
 """
@@ -15,7 +15,7 @@ from sdcpp_rest.errors import EngineUnavailable, SdcppRestError
 
 
 class Line:
-    """One call, and the way to end it from another thread: reads that wait for the server fail at once.
+    """Ends one call from another thread: reads that wait for the server fail at once.
 
     ``has_ended``: `hang_up` was called; ``has_expired``: by the clock; ``because``: what the call fails with then.
     """
@@ -63,7 +63,7 @@ class Line:
 
 
 class OpenLines:
-    """All calls in progress. ``close`` ends them: nobody waits for a language model while the server stops."""
+    """Tracks all calls in progress. ``close`` ends them: nobody waits for a language model while the server stops."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

@@ -1,4 +1,4 @@
-"""How a call to a language model server can fail, each way with its own status and code.
+"""Defines how a call to a language model server can fail, each way with its own status and code.
 
 A fault of that server is never told with its own status: a 401 of Ollama must not look like a 401 of ours.
 """

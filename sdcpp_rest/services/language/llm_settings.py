@@ -1,4 +1,5 @@
-"""Which language model is used and how: what the configuration says, and what users changed since. One per user of one.
+"""Keeps which language model is used and how: what the configuration says, and what users changed since. The prompt
+enhancer and the assistant have one each.
 
 Decides which hosts may be named, and which of them gets the key. Calls nobody.
 """

@@ -1,4 +1,4 @@
-"""The wire to a language model server: bounded answers, keys that go nowhere else, a `Line` that ends it.
+"""Sends HTTP requests to a language model server: answers bounded, keys sent nowhere else, ended by a `Line`.
 
 Imported when the first call is made: the HTTP library takes a tenth of a second to load. Knows no protocol of such
 servers, and does not decide which of them may be called.
@@ -26,7 +26,7 @@ class AnswerTooLarge(httpx.HTTPError):
 
 
 class LlmTransport(httpx.BaseTransport):
-    """What both protocols' clients send through.
+    """Sends what both protocols' clients ask for.
 
     Args:
         line: may end what is sent here.

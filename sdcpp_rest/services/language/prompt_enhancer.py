@@ -1,4 +1,4 @@
-"""Better prompts: a language model rewrites what a user typed. Remembers every attempt, also the ones that failed.
+"""Rewrites prompts with a language model, and remembers every attempt, also the ones that failed.
 
 Knows what a prompt for pictures looks like. Knows neither HTTP nor the queue.
 """
@@ -15,7 +15,7 @@ from typing import Any
 from sdcpp_rest.core.chat import ChatMessage, Enhancement, ThoughtFilter
 from sdcpp_rest.core.prompts import MAX_BYTES
 from sdcpp_rest.errors import NotFound, SdcppRestError
-from sdcpp_rest.services.language.llm_client import ChatAsked, LlmClient
+from sdcpp_rest.services.language.llm_client import ChatRequest, LlmClient
 from sdcpp_rest.services.language.llm_connection import Line, OpenLines
 from sdcpp_rest.services.language.llm_errors import LlmDisabled, LlmFailed
 from sdcpp_rest.services.language.llm_settings import LlmChoice, LlmSettings
@@ -80,7 +80,7 @@ class PromptEnhancer:
             raise LlmDisabled('The prompt enhancer is switched off (PUT /ollama/settings {"enabled": true})')
         model = options.model or choice.model
         entry = Enhancement(id=str(uuid.uuid4()), original_prompt=prompt, model_used=model, success=False)
-        asked = ChatAsked(
+        asked = ChatRequest(
             messages=(
                 ChatMessage(role="system", content=system_prompt or choice.system_prompt or SYSTEM_PROMPT),
                 ChatMessage(role="user", content=prompt),
@@ -146,14 +146,14 @@ class PromptEnhancer:
             "history_count": self._history.count(),
         }
 
-    def _ask(self, asked: ChatAsked, model: str, timeout_seconds: float) -> str:
+    def _ask(self, asked: ChatRequest, model: str, timeout_seconds: float) -> str:
         endpoint = replace(self.settings.endpoint(), model=model)
         thoughts, said = ThoughtFilter(), ""
         with self._lines.open() as line, line.limit_time(timeout_seconds):
             for piece in LlmClient(endpoint, line).chat(asked):
                 if isinstance(piece, str):
                     said += thoughts.feed(piece)
-        return said + thoughts.rest()
+        return said + thoughts.flush()
 
 
 def is_connected(settings: LlmSettings, lines: OpenLines) -> bool:

@@ -1,5 +1,5 @@
-"""What the headers of model files tell about pixels: whether an autoencoder can read pictures, and how much larger an
-upscaler makes them."""
+"""Tells from the headers of model files whether an autoencoder can read pictures, and how much larger an upscaler makes
+them."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import struct
+from collections.abc import Mapping
 from typing import IO, NoReturn
 
 from sdcpp_rest.core import quantization
@@ -31,12 +32,18 @@ _u32 = struct.Struct("<I").unpack_from
 _u64 = struct.Struct("<Q").unpack_from
 
 
+def split_count(metadata: Mapping[str, object]) -> int:
+    """The number of files that the model was split into, by the ``metadata`` of one of them; 0 where it is silent."""
+    count = metadata.get("split.count", 0)
+    return count if isinstance(count, int) else 0
+
+
 class _NeedMore(Exception):
     """The header goes on beyond what has been read so far."""
 
 
 class GgufReader:
-    """One pass over a GGUF header. The library's own reader aborts or divides by zero on much of what is refused
+    """Reads a GGUF header in one pass. The library's own reader aborts or divides by zero on much of what is refused
     here."""
 
     def __init__(self, path: str, shown: str, file: IO[bytes], size: int) -> None:
@@ -101,8 +108,6 @@ class GgufReader:
         key_count = self._number64()
         if tensor_count > min(MAX_TENSORS, self._size // 24) or key_count > min(MAX_KEYS, self._size // 13):
             self._refuse(f"is damaged: its header claims {tensor_count} tensors and {key_count} entries")
-        if tensor_count == 0:
-            self._refuse("holds no tensors")
         metadata: Metadata = {}
         alignment = 32
         for _ in range(key_count):
@@ -117,6 +122,9 @@ class GgufReader:
                 alignment = value
             if value is not None:
                 metadata[key] = value
+        if tensor_count == 0 and split_count(metadata) < 2:
+            # The first part of a split model may hold the metadata alone.
+            self._refuse("holds no tensors")
         return self._tensors(tensor_count, alignment, metadata)
 
     def _value(self, key: str, kind: int) -> str | int | float | bool | None:
@@ -169,18 +177,18 @@ class GgufReader:
             entry = quantization.BY_ID.get(number)
             if entry is None or not entry.readable:
                 self._refuse(f"stores the tensor {name[:80]!r} as type {number}, which cannot be read")
-            row = entry.row_bytes(shape[0])
-            if row is None:
+            size = entry.tensor_bytes(shape)
+            if size is None:
                 self._refuse(f"is damaged: {shape[0]} is no row length for {entry.name} (tensor {name[:80]!r})")
             offset = self._number64()
-            ends.append((offset + row * (elements // shape[0]), name))
+            ends.append((offset + size, name))
             if name in tensors:
                 self._refuse(f"is damaged: it holds the tensor {name[:80]!r} twice")
             tensors[name] = shape
             types[name] = entry.name
             parameters += elements
         data = -(-self._position // alignment) * alignment
-        end, last = max(ends)
+        end, last = max(ends, default=(0, ""))
         if data + end > self._size:
             self._refuse(f"is truncated: it has {self._size} bytes, the tensor {last[:80]!r} ends at byte {data + end}")
         declared = metadata.get("general.architecture")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import stat
 import threading
 from collections import Counter, OrderedDict
@@ -18,7 +19,7 @@ from typing import IO
 from sdcpp_rest.core import family_signs, quantization
 from sdcpp_rest.core.architectures import Architecture, Contents, Shapes
 from sdcpp_rest.core.catalog import INDEX_ENDING, part_name
-from sdcpp_rest.services.model_headers.gguf_header import GgufReader
+from sdcpp_rest.services.model_headers.gguf_header import GgufReader, split_count
 from sdcpp_rest.services.model_headers.model_header import (
     MAX_HEADER_BYTES,
     MAX_KEYS,
@@ -37,6 +38,7 @@ __all__ = [
     "Format",
     "Inspection",
     "NotAModel",
+    "advise_merging",
     "inspect_file",
     "inspect_parts",
 ]
@@ -93,12 +95,15 @@ def inspect_file(path: str | os.PathLike[str]) -> Inspection:
     """
     shown = os.path.basename(os.fspath(path))
     if shown.lower().endswith(INDEX_ENDING):
-        raise NotAModel(f"{shown} is the index of a split model; {_MERGE['safetensors']}", path=os.fspath(path))
+        raise NotAModel(
+            f"{shown} is the index of a split model; {advise_merging('safetensors', shown)}", path=os.fspath(path)
+        )
     inspected = _inspect_one(path)
     part = _part_count(inspected)
     if part > 1:
         raise NotAModel(
-            f"{shown} is one of {part} parts of a split model; {_MERGE[inspected.format]}", path=os.fspath(path)
+            f"{shown} is one of {part} parts of a split model; {advise_merging(inspected.format, shown)}",
+            path=os.fspath(path),
         )
     return inspected
 
@@ -110,6 +115,7 @@ def inspect_parts(paths: Sequence[str]) -> Inspection:
     first = parts[0]
     if len(parts) == 1:
         return first
+    shown = os.path.basename(first.path)
     tensors = {name: shape for part in parts for name, shape in part.tensors.items()}
     whole = replace(
         first,
@@ -118,24 +124,33 @@ def inspect_parts(paths: Sequence[str]) -> Inspection:
         tensor_types={name: kind for part in parts for name, kind in part.tensor_types.items()},
         parameter_count=sum(part.parameter_count for part in parts),
         types=dict(sum((Counter(part.types) for part in parts), Counter())),
-        warnings=(f"This model is split into {len(parts)} files; {_MERGE[first.format]}.",),
+        warnings=(f"This model is split into {len(parts)} files; {advise_merging(first.format, shown)}.",),
     )
     return _recognise(whole)
 
 
-_MERGE: dict[Format, str] = {
-    "gguf": "the library loads whole files only: merge them first (llama-gguf-split --merge FIRST_PART WHOLE.gguf)",
-    "safetensors": "the library loads whole files only: merge them first (load every part with the safetensors package "
-    "and save all tensors into one file)",
-    "torch": "the library loads whole files only",
-}
+def advise_merging(format: Format, shown: str) -> str:
+    """Say what to do with a model in parts, the first of which is the file ``shown``."""
+    whole = "the library loads whole files only"
+    if format == "torch":
+        return whole
+    if format == "safetensors":
+        return (
+            f"{whole}: merge them first (load every part with the safetensors package and save all tensors into one "
+            "file)"
+        )
+    merge = (
+        f"merge them first, with `sdcpp-rest convert {shlex.quote(shown)} keep` or POST /convert and output_type keep"
+    )
+    if part_name(shown) is None:
+        return f"{whole}: give all parts names such as x-00001-of-00003.gguf, then {merge}"
+    return f"{whole}: {merge}"
 
 
 def _part_count(inspected: Inspection) -> int:
     """Of how many files this one is a part, by its own word (GGUF) or by its name."""
     if inspected.format == "gguf":
-        count = inspected.metadata.get("split.count", 0)
-        return count if isinstance(count, int) else 0
+        return split_count(inspected.metadata)
     part = part_name(os.path.basename(inspected.path))
     return part.total if part else 0
 

@@ -1,4 +1,4 @@
-"""What every reader of model headers shares: the bounds within which a header is believed, and what it finds.
+"""Defines what every reader of model headers shares: the bounds within which a header is believed, and what it finds.
 
 Knows no format.
 """

@@ -1,4 +1,4 @@
-"""Which preset a model has: the settings of its family and variant, found by its file's header and name.
+"""Finds the preset of a model, the settings of its family and variant, by its file's header and name.
 
 Knows files only through their inspection; it must not know the model folders, nor what is loaded.
 """

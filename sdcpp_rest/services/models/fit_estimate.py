@@ -1,4 +1,4 @@
-"""Whether a model and what it computes fit into this machine's memory, and which options would make them.
+"""Estimates whether a model and what it computes fit into this machine's memory, and which options would make them.
 
 Reads file headers only; the arithmetic is core.fit's. Knows devices as numbers; must not know the engine.
 """
@@ -13,6 +13,7 @@ from sdcpp_rest.core import family_needs, family_signs, fit, quantization
 from sdcpp_rest.core.architectures import Shapes
 from sdcpp_rest.core.catalog import COMPONENT_TYPES, Sidecar
 from sdcpp_rest.core.fit import Autoencoder, Part, Size
+from sdcpp_rest.core.flash_attention import choose_flash_attention
 from sdcpp_rest.core.load_spec import Component, LoadOptions, LoadSpec
 from sdcpp_rest.errors import InvalidRequest, ModelNotFound
 from sdcpp_rest.services.model_headers.inspection import Inspection, inspect_parts
@@ -70,7 +71,8 @@ class Needs:
 
 @dataclass(frozen=True)
 class Advice:
-    """An option of ``POST /models/load`` (or of a job), and the bytes that it would save."""
+    """An option of ``POST /models/load`` (or of a job), and the bytes that it would save; negative: those that it would
+    take more, to be quicker."""
 
     option: str
     value: bool | float | str
@@ -134,7 +136,7 @@ def memory_needed(spec: LoadSpec, width: int, height: int, video_frames: int = 1
 
 
 class FitEstimates:
-    """Estimates for the models of a library.
+    """Estimates the memory of a library's models.
 
     Args:
         memory: the body of ``GET /memory``: devices and the system's own memory.
@@ -224,7 +226,10 @@ class FitEstimates:
             # A processor's free memory is the system's, and what the engine holds is given back by the next load.
             free = int(device["free_bytes"]) if is_gpu else int(system["available_bytes"]) + held
             total = int(device["total_bytes"]) if is_gpu else int(system["total_bytes"])
-            needed = _on_device(load, is_gpu)
+            kept = fit.backend_bytes(device.get("backend", ""))
+            needed = _on_device(load, is_gpu) + kept
+            room = int(free * _TIGHT_SHARE) - needed
+            advice = _quicker(load, is_gpu, room) if room >= 0 else _smaller(load, is_gpu, free - kept)
             shown.append(
                 DeviceFit(
                     name=device["name"],
@@ -233,8 +238,8 @@ class FitEstimates:
                     free_bytes=min(free, total),
                     total_bytes=total,
                     needed_bytes=needed,
-                    verdict="no" if needed > free else "tight" if needed > free * _TIGHT_SHARE else "fits",
-                    advice=tuple(_advice(load, is_gpu, needed, free)) if needed > free * _TIGHT_SHARE else (),
+                    verdict="no" if needed > free else "tight" if room < 0 else "fits",
+                    advice=tuple(advice),
                 )
             )
         return shown
@@ -254,11 +259,11 @@ def _needs(load: _Load, is_gpu: bool) -> Needs:
         for part, count in fit.weight_bytes(tensors, file.tensor_types, default, wanted, rules).items():
             weights[part] += count
     architecture = load.model.architecture
-    flash = options.diffusion_flash_attn if options.diffusion_flash_attn is not None else options.flash_attn
+    flash = choose_flash_attention(options, architecture.name if architecture else None, has_gpu=is_gpu)
     buffers: dict[Part, int] = {
         "text_encoders": fit.encoder_buffer(frozenset(load.files)),
         "diffusion_model": fit.diffusion_buffer(
-            architecture, load.model.tensors, load.size, flash=is_gpu if flash is None else flash
+            architecture, load.model.tensors, load.size, flash=flash.in_diffusion_model
         ),
     }
     autoencoder = load.autoencoder()
@@ -266,6 +271,10 @@ def _needs(load: _Load, is_gpu: bool) -> Needs:
         autoencoder = Autoencoder()
         weights["vae"] += fit.USUAL_VAE_BYTES
     if autoencoder is not None:
+        # The library scales the convolutions of an SDXL model's own autoencoder, not of one that was named.
+        is_own = "vae" not in load.files or options.force_sdxl_vae_conv_scale
+        if is_own and architecture is not None and architecture.id.startswith("sdxl"):
+            autoencoder = autoencoder._replace(is_scaled=True)
         buffers["vae"] = fit.vae_buffer(autoencoder, load.size, options.vae_tiling, options.vae_conv_direct)
     return Needs(weights, buffers)
 
@@ -302,9 +311,10 @@ def _on_device(load: _Load, is_gpu: bool) -> int:
     return max(weights[part] + buffers.get(part, 0) for part in weights)
 
 
-def _advice(load: _Load, is_gpu: bool, needed: int, free: int) -> list[Advice]:
+def _smaller(load: _Load, is_gpu: bool, free: int) -> list[Advice]:
     """Options that would take less, the largest saving first."""
     found: list[Advice] = []
+    needed = _on_device(load, is_gpu)
 
     def offer(option: str, value: bool | str, text: str) -> None:
         changed = load.options.model_copy(update={option: value})
@@ -330,6 +340,19 @@ def _advice(load: _Load, is_gpu: bool, needed: int, free: int) -> list[Advice]:
             text = "The diffusion model is computed in pieces that fit into so many GiB; slower."
             found.append(Advice("max_vram", gib, needed - int(gib * (1 << 30)), text))
     return found
+
+
+def _quicker(load: _Load, is_gpu: bool, room: int) -> list[Advice]:
+    """On a GPU with ``room`` bytes for the text encoders too: to have them there, not in main memory as by default."""
+    options = load.options
+    if not is_gpu or not options.keep_clip_on_cpu or options.offload_to_cpu:
+        return []
+    moved = _Load(load.files, options.model_copy(update={"keep_clip_on_cpu": False}), load.size)
+    extra = _on_device(moved, is_gpu) - _on_device(load, is_gpu)
+    if not 0 < extra <= room:
+        return []
+    text = "The text encoders fit into the GPU's memory too; prompts are read quicker there."
+    return [Advice("keep_clip_on_cpu", False, -extra, text)]
 
 
 def _gaps(load: _Load) -> list[str]:

@@ -1,4 +1,4 @@
-"""SHA-256 sums of model files: computed once per file, remembered, and never in anybody's way.
+"""Computes SHA-256 sums of model files: once per file, remembered, and never in anybody's way.
 
 Callers wait on their own threads; the reading is done in pieces so large that the interpreter's lock is free meanwhile.
 Knows the catalogue and the store of sums; must not know the engine.

@@ -1,16 +1,19 @@
-"""What can be known about a load before the library is asked: files, components, options.
+"""Checks a load before the library is asked: its files, components and options.
 
 Everything that is known to end the library's process while it loads, and is decided by a request, is refused here.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
-from sdcpp_rest.core import family_needs, quantization
+from sdcpp_rest.core import family_needs, fit, quantization
 from sdcpp_rest.core.architectures import Contents
 from sdcpp_rest.core.catalog import ModelFile
-from sdcpp_rest.core.load_spec import FileRef, LoadSpec
+from sdcpp_rest.core.flash_attention import flash_attention_warning
+from sdcpp_rest.core.load_spec import FileRef, LoadOptions, LoadSpec
+from sdcpp_rest.core.quantization import WeightType
 from sdcpp_rest.errors import InvalidRequest
 from sdcpp_rest.services.model_headers import autoencoders
 from sdcpp_rest.services.model_headers.inspection import Inspection, NotAModel, inspect_file
@@ -18,6 +21,12 @@ from sdcpp_rest.services.models.load_options import check_options
 
 _MAX_EMBEDDING_BYTES = 16 << 20
 
+# The library's CLIP vision encoder and PhotoMaker compute where the diffusion model does.
+_PARTS: dict[str, fit.Part] = {
+    **dict.fromkeys(("clip_l", "clip_g", "t5xxl", "llm", "llm_vision"), "text_encoders"),
+    **dict.fromkeys(("vae", "taesd"), "vae"),
+    "controlnet": "controlnet",
+}
 _NEVER_A_COMPONENT: frozenset[Contents] = frozenset({"LoRA", "upscaler", "embedding", "picture model"})
 _ARTICLE = {"upscaler": "an upscaler", "embedding": "an embedding"}
 
@@ -42,6 +51,8 @@ def check_loadable(spec: LoadSpec) -> list[str]:
         if main.format == "torch":
             warnings.append(f"{spec.model.name} is a torch file, which is not looked into before it is loaded.")
         return warnings
+    if (text := flash_attention_warning(spec.options, architecture.name)) is not None:
+        warnings.append(text)
     faults = family_needs.structural_faults(architecture, main.tensors)
     if "llm" in components:
         faults += family_needs.language_model_faults(architecture, main.tensors, components["llm"].tensors)
@@ -70,6 +81,66 @@ def check_loadable(spec: LoadSpec) -> list[str]:
             faults=faults,
         )
     return warnings + family_needs.component_advice(architecture, main.tensors, components, kind=spec.kind)
+
+
+def check_computable(spec: LoadSpec, gpu_backend: str | None) -> None:
+    """Refuse weights that the GPU's backend has no code for: the first picture would end the process. ``None`` for a
+    machine that computes on its CPU.
+
+    Raises InvalidRequest, naming the format, where it comes from and what to do.
+    """
+    if gpu_backend is None:
+        return
+    options = spec.options
+    asked = quantization.weight_type("options.weight_type", options.weight_type)
+    rules = quantization.tensor_type_rules("options.tensor_type_rules", options.tensor_type_rules)
+    if asked is not None and asked.name in quantization.CPU_ONLY:
+        raise _not_computable("options.weight_type", asked.name, gpu_backend, "choose another one, such as q4_0")
+    for pattern, entry in rules:
+        if entry.name in quantization.CPU_ONLY:
+            rule = f"{pattern}={entry.name}"
+            raise _not_computable(
+                "options.tensor_type_rules", rule, gpu_backend, "choose another type there, such as q4_0"
+            )
+    for role, file in {"model_name": spec.model, **spec.components}.items():
+        kind = _uncomputable_type(inspect_file(file.path), role, options, asked, rules)
+        if kind is not None:
+            advice = "set options.weight_type to another one, such as q4_0, or convert the file"
+            raise _not_computable(role, kind, gpu_backend, advice, file=file.name)
+
+
+def _uncomputable_type(
+    file: Inspection,
+    role: str,
+    options: LoadOptions,
+    asked: WeightType | None,
+    rules: tuple[tuple[str, WeightType], ...],
+) -> str | None:
+    """A format in which the GPU would be given weights of ``file`` and cannot compute with; ``None`` for none."""
+    if not quantization.CPU_ONLY & file.types.keys():
+        return None
+    on_cpu = {
+        "text_encoders": options.keep_clip_on_cpu,
+        "vae": options.keep_vae_on_cpu,
+        "controlnet": options.keep_controlnet_on_cpu,
+    }
+    compiled = [(re.compile(pattern), entry) for pattern, entry in rules]
+    for name, kind in file.tensor_types.items():
+        if kind in quantization.CPU_ONLY and not on_cpu.get(fit.part_of(name, _PARTS.get(role, "diffusion_model"))):
+            wanted = next((entry for pattern, entry in compiled if pattern.search(name)), asked)
+            if fit.held_type(name, file.tensors[name], kind, wanted).name in quantization.CPU_ONLY:
+                return kind
+    return None
+
+
+def _not_computable(field: str, value: str, backend: str, advice: str, file: str = "") -> InvalidRequest:
+    where = f"{field}: {file} holds {value}" if file else f"{field}: {value!r}"
+    return InvalidRequest(
+        f"{where}, which {backend} cannot compute with, only the CPU; {advice}",
+        field=field,
+        value=file or value,
+        type=value.rpartition("=")[2],
+    )
 
 
 def _check_main(file: FileRef, inspected: Inspection) -> None:

@@ -1,4 +1,5 @@
-"""The options of a load: defaults, a sidecar's, a request's; in the library's spelling, and none that it dies of."""
+"""Merges the options of a load: defaults, a sidecar's, a request's; in the library's spelling, and none that it dies
+of."""
 
 from __future__ import annotations
 
@@ -10,16 +11,20 @@ from typing import Any
 from pydantic import ValidationError
 
 from sdcpp_rest.core import quantization
+from sdcpp_rest.core.bounds import Bounds, marks_of
 from sdcpp_rest.core.catalog import Sidecar
 from sdcpp_rest.core.load_spec import LoadOptions
 from sdcpp_rest.errors import InvalidRequest
 
-RNG_TYPES = ("std_default", "cuda", "cpu")
-PREDICTIONS = ("eps", "v", "edm_v", "sd3_flow", "flux_flow", "flux2_flow")
-LORA_APPLY_MODES = ("auto", "immediately", "at_runtime")
-MAX_THREADS = 256
-MAX_TILE = 4_096
 _LEFT_OPEN = frozenset({"qwen_image_zero_cond_t", "force_sdxl_vae_conv_scale", "diffusion_flash_attn", "max_vram"})
+_OTHERWISE = {
+    "n_threads": " or -1 for all cores",
+    "vae_tile_size_x": " (0 = the library's choice)",
+    "vae_tile_size_y": " (0 = the library's choice)",
+    "max_vram": " GiB (0 = no limit)",
+    "flow_shift": " or null for the model's own",
+}
+"""What a refusal says after the range of an option."""
 
 
 def load_options(
@@ -74,37 +79,30 @@ def check_options(options: LoadOptions) -> None:
     """Refuse option values that the library mistakes for others, hangs on or dies of. Raises InvalidRequest."""
     quantization.weight_type("options.weight_type", options.weight_type)
     quantization.tensor_type_rules("options.tensor_type_rules", options.tensor_type_rules)
-    _one_of("rng_type", options.rng_type, RNG_TYPES)
-    _one_of("sampler_rng_type", options.sampler_rng_type, ("", *RNG_TYPES))
-    _one_of("prediction", options.prediction, ("", *PREDICTIONS))
-    _one_of("lora_apply_mode", options.lora_apply_mode, LORA_APPLY_MODES)
-    if options.n_threads != -1:
-        _within("n_threads", options.n_threads, 1, MAX_THREADS, " or -1 for all cores")
-    _within("vae_tile_size_x", options.vae_tile_size_x, 0, MAX_TILE, " (0 = the library's choice)")
-    _within("vae_tile_size_y", options.vae_tile_size_y, 0, MAX_TILE, " (0 = the library's choice)")
-    _within("vae_tile_overlap", options.vae_tile_overlap, 0.0, 1.0)
-    _within("chroma_t5_mask_pad", options.chroma_t5_mask_pad, 0, 512)
-    _within("max_vram", options.max_vram, 0.0, 1_048_576.0, " GiB (0 = no limit)")
-    if options.flow_shift is not None and options.flow_shift != math.inf:
-        _within("flow_shift", options.flow_shift, 0.0, 1_000.0, " or null for the model's own")
+    for name, marks in marks_of(LoadOptions).items():
+        value = getattr(options, name)
+        if marks.words is not None and value not in marks.words.allowed:
+            raise _unknown_word(name, value, marks.words.allowed)
+        if marks.bounds is not None and value is not None and not marks.bounds.allow(value):
+            raise _out_of_range(name, value, marks.bounds)
 
 
-def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        words = ", ".join(repr(word) for word in allowed)
-        raise InvalidRequest(
-            f"options.{name}: {value[:80]!r} is unknown; allowed: {words}",
-            field=f"options.{name}",
-            value=value[:200],
-            allowed=list(allowed),
-        )
+def _unknown_word(name: str, value: str, allowed: tuple[str, ...]) -> InvalidRequest:
+    words = ", ".join(repr(word) for word in allowed)
+    return InvalidRequest(
+        f"options.{name}: {value[:80]!r} is unknown; allowed: {words}",
+        field=f"options.{name}",
+        value=value[:200],
+        allowed=list(allowed),
+    )
 
 
-def _within(name: str, value: float, least: float, most: float, note: str = "") -> None:
-    if not least <= value <= most:  # also false for NaN
-        raise InvalidRequest(
-            f"options.{name}: {value} is out of range; allowed: {least} to {most}{note}",
-            field=f"options.{name}",
-            value=str(value),
-            allowed=f"{least} to {most}",
-        )
+def _out_of_range(name: str, value: float, bounds: Bounds) -> InvalidRequest:
+    # In the value's own spelling: 0 to 256, but 0.0 to 1.0.
+    allowed = f"{type(value)(bounds.low)} to {type(value)(bounds.highest())}"
+    return InvalidRequest(
+        f"options.{name}: {value} is out of range; allowed: {allowed}{_OTHERWISE.get(name, '')}",
+        field=f"options.{name}",
+        value=str(value),
+        allowed=allowed,
+    )

@@ -1,4 +1,4 @@
-"""Conversions: from what was asked for to a job, and the result's way into the model folders.
+"""Submits conversions, and puts their results into the model folders.
 
 A converter writes to a hidden file beside the result's place; only a whole result gets its name. Never calls the
 library: the dispatcher has an engine of its own do that.
@@ -17,23 +17,25 @@ from pathlib import Path
 import psutil
 
 from sdcpp_rest.core import quantization
-from sdcpp_rest.core.catalog import ModelFile, ModelType
+from sdcpp_rest.core.catalog import ModelFile, ModelType, part_name
 from sdcpp_rest.core.frozen import Frozen
 from sdcpp_rest.core.job import Job
 from sdcpp_rest.core.load_spec import FileRef
-from sdcpp_rest.core.params import ConvertParams
+from sdcpp_rest.core.params import KEEP, ConvertParams
 from sdcpp_rest.core.quantization import WeightType
+from sdcpp_rest.engine.conversion_input import merged_path_of
 from sdcpp_rest.errors import Conflict, InvalidRequest, JobNotFound, ModelNotFound
 from sdcpp_rest.services.jobs.job_queue import JobQueue
 from sdcpp_rest.services.model_headers.inspection import Inspection, inspect_file
 from sdcpp_rest.services.models.model_library import ModelLibrary
+from sdcpp_rest.services.models.split_models import inspect_split
 
 ENDINGS = (".gguf", ".safetensors")
 _SAFETENSORS_TYPES = ("f32", "f16", "bf16")
 _INPUT_TYPES: tuple[ModelType, ...] = (
     "checkpoint", "diffusion", "vae", "clip", "t5", "llm", "controlnet", "lora", "taesd", "embedding", "esrgan",
 )  # fmt: skip
-_PARTIAL = re.compile(r"\..+\.(?P<job_id>[0-9a-f-]{36})\.part\.(gguf|safetensors)")
+_PARTIAL = re.compile(r"\..+\.(?P<job_id>[0-9a-f-]{36})\.part(\.merged)?\.(gguf|safetensors)")
 # While it is written it has a hidden name, some fifty bytes longer; most file systems allow 255.
 _MAX_NAME_BYTES = 200
 # A result and what the file system keeps for itself.
@@ -42,7 +44,8 @@ _SPARE_BYTES = 64 << 20
 
 class ConvertRequest(Frozen):
     """What a client asks for. Paths are names as ``GET /models`` shows them, with or without their type's folder, or
-    absolute paths inside the model folders; an empty ``output_path``: a name made of the input's and the type's."""
+    absolute paths inside the model folders; an empty ``output_path``: a name made of the input's and the type's.
+    ``output_type`` of KEEP: the parts of a split model become one file and stay as they are otherwise."""
 
     input_path: str
     output_type: str
@@ -53,7 +56,7 @@ class ConvertRequest(Frozen):
 
 
 class Conversions:
-    """From a request to a job. Thread-safe."""
+    """Checks a request for a conversion and submits it as a job. Thread-safe."""
 
     def __init__(self, queue: JobQueue, library: ModelLibrary) -> None:
         self._queue = queue
@@ -77,21 +80,28 @@ class Conversions:
         quantization.tensor_type_rules("tensor_type_rules", asked.tensor_type_rules)
         file = self._find("input_path", asked.input_path, _INPUT_TYPES)
         vae = self._find("vae_path", asked.vae_path, ("vae", "taesd")) if asked.vae_path else None
-        inspected = inspect_file(file.path)
+        inspected = inspect_split(file.parts) if file.parts else inspect_file(file.path)
+        if kind is None:
+            _check_merge(asked, file)
         target = self._target(asked, file, kind)
         _check_ending(target, kind, asked.tensor_type_rules)
         _check_source(target, inspected)
-        _check_free(target, asked.overwrite, file, vae)
-        expected = _expected_size(inspected, kind) + (_expected_size(inspect_file(vae.path), kind) if vae else 0)
-        _check_disk(target, expected)
-        warnings = [*warnings, *_memory_warnings(expected)]
+        _check_free(target, asked.overwrite, [file.path, *file.parts, *([vae.path] if vae else [])])
+        if kind is None:
+            expected = file.size_bytes
+        else:
+            expected = _expected_size(inspected, kind) + (_expected_size(inspect_file(vae.path), kind) if vae else 0)
+            warnings = [*warnings, *_memory_warnings(expected)]
+        merged_first = file.size_bytes if file.parts and kind is not None else 0
+        _check_disk(target, expected + merged_first)
         params = ConvertParams(
             input=_reference(file),
             output=FileRef(name=_path_text(target, self._library.folders()[file.type]), path=str(target)),
-            output_type=kind.name,
+            output_type=kind.name if kind is not None else KEEP,
             vae=_reference(vae) if vae else None,
             tensor_type_rules=asked.tensor_type_rules,
             expected_bytes=expected,
+            parts=tuple(FileRef(name=os.path.basename(path), path=path) for path in file.parts),
         )
         job, position = self._queue.submit(
             "convert",
@@ -149,7 +159,7 @@ class Conversions:
                 return given.relative_to(folder.name).as_posix()
         return name
 
-    def _target(self, asked: ConvertRequest, file: ModelFile, kind: WeightType) -> Path:
+    def _target(self, asked: ConvertRequest, file: ModelFile, kind: WeightType | None) -> Path:
         """Where the result goes: inside the user's folder of the input's type, whatever links lead where."""
         folder = self._library.folders()[file.type]
         if asked.output_path:
@@ -159,8 +169,9 @@ class Conversions:
             wanted = Path(self._below(file.type, given))
             target = wanted if wanted.is_absolute() else folder / wanted
         else:
-            stem = Path(file.name).with_suffix("")
-            target = folder / stem.with_name(f"{stem.name}.{kind.name}.gguf")
+            part = part_name(Path(file.name).name)
+            stem = Path(part.base if part else file.name).stem
+            target = folder / Path(file.name).with_name(f"{stem}.gguf" if kind is None else f"{stem}.{kind.name}.gguf")
         roots = self._library.allowed_roots(file.type)
         try:
             parent = target.parent.resolve()
@@ -168,12 +179,17 @@ class Conversions:
             raise _outside(asked.output_path) from None
         if target.name.startswith(".") or not any(root == parent or root in parent.parents for root in roots):
             raise _outside(asked.output_path)
-        _check_parts(target, folder)
+        _check_path(target, folder)
         return parent / target.name
 
 
 def partial(params: ConvertParams, job_id: str) -> ConvertParams:
-    """The same conversion, to the hidden file that the converter writes to. Makes the result's folder; OSError."""
+    """The same conversion, to the hidden file that the converter writes to. Makes the result's folder; OSError.
+
+    Parts are looked at once more, because it is their turn only now: NotAModel.
+    """
+    if params.parts:
+        inspect_split([part.path for part in params.parts])
     hidden = _partial(params, job_id)
     hidden.parent.mkdir(parents=True, exist_ok=True)
     return params.model_copy(update={"output": FileRef(name=params.output.name, path=str(hidden))})
@@ -194,8 +210,10 @@ def settle(params: ConvertParams, job_id: str) -> None:
 
 def discard(params: ConvertParams, job_id: str) -> None:
     """Remove what an unfinished conversion has left. Never raises."""
-    with contextlib.suppress(OSError):
-        _partial(params, job_id).unlink(missing_ok=True)
+    hidden = _partial(params, job_id)
+    for left in (hidden, Path(merged_path_of(str(hidden)))):
+        with contextlib.suppress(OSError):
+            left.unlink(missing_ok=True)
 
 
 def _partial(params: ConvertParams, job_id: str) -> Path:
@@ -215,10 +233,13 @@ def _path_text(path: Path, folder: Path) -> str:
         return path.name
 
 
-def _output_type(value: str) -> WeightType:
+def _output_type(value: str) -> WeightType | None:
+    """The weight type to write; ``None`` for KEEP."""
+    if value.lower() == KEEP:
+        return None
     found = quantization.BY_NAME.get(value.lower())
     if found is None or not found.writable:
-        allowed = [entry.name for entry in quantization.WRITABLE]
+        allowed = [*(entry.name for entry in quantization.WRITABLE), KEEP]
         why = "is not a weight type" if found is None else "cannot hold a model's weights"
         raise InvalidRequest(
             f"output_type: {value[:80]!r} {why}; allowed: {', '.join(allowed)}",
@@ -229,7 +250,26 @@ def _output_type(value: str) -> WeightType:
     return found
 
 
-def _check_parts(target: Path, folder: Path) -> None:
+def _check_merge(asked: ConvertRequest, file: ModelFile) -> None:
+    """KEEP merges and does nothing else: what it would not do is refused."""
+    if not file.parts:
+        raise InvalidRequest(
+            f"output_type: {KEEP!r} merges the parts of a split model, and {file.name} is one file; give a weight type",
+            field="output_type",
+            value=KEEP,
+            allowed=[entry.name for entry in quantization.WRITABLE],
+        )
+    for field, value in (("vae_path", asked.vae_path), ("tensor_type_rules", asked.tensor_type_rules)):
+        if value:
+            raise InvalidRequest(
+                f"{field}: {value[:80]!r} changes the model, and output_type {KEEP!r} only merges its parts; give a "
+                "weight type, or leave it out",
+                field=field,
+                value=value[:200],
+            )
+
+
+def _check_path(target: Path, folder: Path) -> None:
     """Refuse names that file systems have no room for, or that no list can show."""
     for part in target.relative_to(folder).parts if target.is_relative_to(folder) else (target.name,):
         if not part.isprintable():
@@ -247,7 +287,7 @@ def _check_parts(target: Path, folder: Path) -> None:
             )
 
 
-def _check_ending(target: Path, kind: WeightType, rules: str) -> None:
+def _check_ending(target: Path, kind: WeightType | None, rules: str) -> None:
     if target.suffix not in ENDINGS:
         raise InvalidRequest(
             f"output_path: {target.name!r} must end in {' or '.join(ENDINGS)}",
@@ -257,6 +297,13 @@ def _check_ending(target: Path, kind: WeightType, rules: str) -> None:
         )
     if target.suffix != ".safetensors":
         return
+    if kind is None:
+        raise InvalidRequest(
+            f"output_path: parts are merged into a GGUF file, and {target.name!r} does not end in .gguf",
+            field="output_path",
+            value=target.name,
+            allowed=[".gguf"],
+        )
     ruled = [entry for _, entry in quantization.tensor_type_rules("tensor_type_rules", rules)]
     for entry in (kind, *ruled):
         if entry.name not in _SAFETENSORS_TYPES:
@@ -280,12 +327,12 @@ def _check_source(target: Path, inspected: Inspection) -> None:
         )
 
 
-def _check_free(target: Path, overwrite: bool, file: ModelFile, vae: ModelFile | None) -> None:
+def _check_free(target: Path, overwrite: bool, read: Collection[str]) -> None:
     if not target.exists():
         return
     if target.is_dir():
         raise InvalidRequest(f"output_path: {target.name} is a folder", field="output_path", value=target.name)
-    if any(given is not None and os.path.samefile(target, given.path) for given in (file, vae)):
+    if any(os.path.samefile(target, path) for path in read):
         raise InvalidRequest(
             f"output_path: {target.name} is the file to convert; give another name",
             field="output_path",

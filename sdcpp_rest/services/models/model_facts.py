@@ -1,10 +1,11 @@
-"""Everything that a model's header and its sidecar tell, put together for showing.
+"""Collects everything that a model's header and its sidecar tell, for showing.
 
 Reads headers only; must not know who asks.
 """
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import dataclass
 
@@ -82,12 +83,9 @@ def _shares(inspected: Inspection) -> tuple[FormatShare, ...]:
     sizes: Counter[str] = Counter()
     for name, shape in inspected.tensors.items():
         kind = inspected.tensor_types[name]
-        elements = 1
-        for side in shape:
-            elements *= side
         entry = quantization.BY_NAME.get(kind)
-        row = entry.row_bytes(shape[0]) if entry is not None else None
-        sizes[kind] += row * (elements // shape[0]) if row is not None else elements
+        size = entry.tensor_bytes(shape) if entry is not None else None
+        sizes[kind] += math.prod(shape) if size is None else size
     total = sum(sizes.values()) or 1
     return tuple(
         FormatShare(kind, inspected.types[kind], count, round(count / total, 6)) for kind, count in sizes.most_common()

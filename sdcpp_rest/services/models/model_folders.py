@@ -1,4 +1,4 @@
-"""Finding model files: walks one type folder, follows links only inside the allowed roots, sees the parts of a split
+"""Finds model files: walks one type folder, follows links only inside the allowed roots, sees the parts of a split
 model as one, notices changes.
 
 Knows nothing of what is in the files.

@@ -46,7 +46,7 @@ _SUM = re.compile(r"^[0-9a-fA-F]{10,64}$")
 
 
 class ModelLibrary:
-    """The catalogue of both roots. All methods may be called from any thread."""
+    """Lists and finds the model files of both roots. All methods may be called from any thread."""
 
     def __init__(
         self,

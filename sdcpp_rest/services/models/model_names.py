@@ -1,4 +1,4 @@
-"""The names under which a model is asked for, from the whole relative path down to its bare stem.
+"""Resolves the names under which a model is asked for, from the whole relative path down to its bare stem.
 
 Knows nothing of folders: it is given the files of one type, and answers which of them a name means.
 """
@@ -18,7 +18,8 @@ _NEAREST_POOL = 2_000
 
 
 class Shelf:
-    """The files of one type, sorted by name, and an index of their names that is built when it is first needed."""
+    """Finds files of one type by name; sorted by name, with an index of their names that is built when it is first
+    needed."""
 
     def __init__(self, files: Iterable[ModelFile]) -> None:
         self.files: list[ModelFile] = sorted(files, key=lambda file: (file.name.casefold(), file.name))

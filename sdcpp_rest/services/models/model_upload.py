@@ -1,4 +1,4 @@
-"""Model files that clients send: received under a hidden name, looked into, and given their own name when whole.
+"""Receives model files that clients send: under a hidden name, looked into, and given their own name when whole.
 
 Whatever goes wrong, no half file stays behind. Knows the catalogue and the disk; must not know how the bytes came.
 """
@@ -198,7 +198,7 @@ class ModelUploads:
 
 
 class Upload:
-    """A file that is being received; a context manager, at whose end nothing is left but what was finished."""
+    """Receives one file; a context manager, at whose end nothing is left but what was finished."""
 
     def __init__(self, uploads: ModelUploads, path: Path, file: BinaryIO) -> None:
         self._uploads = uploads

@@ -1,4 +1,4 @@
-"""What a picture that is to be edited says besides its colours: its size, and what of it is to be drawn anew.
+"""Reads the size and the mask of a picture that is to be edited.
 
 Pure: bytes in, numbers and base64 out. The house's masks are white where a picture is drawn anew; others' are
 transparent there.

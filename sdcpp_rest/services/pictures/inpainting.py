@@ -1,4 +1,4 @@
-"""Pictures and masks made ready for a model that repaints, and the result put back where it belongs.
+"""Prepares pictures and masks for a model that repaints, and puts the result back where it belongs.
 
 Pure functions over Pillow images: resize modes, mask blur, what the masked part is filled with, working on the masked
 part alone. Knows no request and no engine. Sizes are (width, height) in pixels; boxes are (left, top, right, bottom).

@@ -1,4 +1,4 @@
-"""Pictures that clients send: decoded, bounded and brought to the size the library needs, before a job exists.
+"""Decodes pictures that clients send, bounds them and brings them to the size the library needs, before a job exists.
 
 They are kept as PNG files in the job's input folder; rows and events only carry the file names. Whatever Pillow cannot
 read is refused here, so that nothing undecoded ever reaches the engine.

@@ -1,4 +1,5 @@
-"""Where pictures live: the spool of running jobs, the output folder of finished ones, the bin, the input images.
+"""Moves pictures between their folders: the spool of running jobs, the output folder of finished ones, the bin, the
+input images.
 
 A job's folder appears in the output folder in one rename, with ``config.json`` (written last) already in it: a folder
 with that file is whole, and nothing else is ever listed. It leaves in one rename, too: nobody sees half of one. Knows
@@ -40,7 +41,7 @@ class Entry:
 
 
 class Outputs:
-    """The output folder and its neighbours.
+    """Publishes, lists, restores and removes files in the output folder and its neighbours.
 
     Args:
         output_dir: finished jobs, one folder each, named by job id. The spool and the bin lie inside, hidden, on the

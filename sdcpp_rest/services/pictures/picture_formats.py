@@ -1,4 +1,4 @@
-"""Pictures as the bytes of a file, with the text about them inside: PNG, JPEG and WebP, written and read.
+"""Encodes pictures as PNG, JPEG and WebP files with the text about them inside, and reads that text.
 
 Knows Pillow and EXIF; knows no job and no request.
 """

@@ -1,4 +1,4 @@
-"""Links to single pictures that work for an hour and for everybody who has one.
+"""Signs links to single pictures, which work for an hour and for everybody who has one.
 
 A URL in an answer is opened by a browser or a bare HTTP client, which have no key to show. Pure: reads the
 configuration, touches nothing.

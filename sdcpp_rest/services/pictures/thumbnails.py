@@ -1,4 +1,4 @@
-"""Small pictures of large ones: 120x120 JPEGs of pictures and of the first frame of videos, kept beside their files.
+"""Draws thumbnails: 120x120 JPEGs of pictures and of the first frame of videos, kept beside their files.
 
 Decoding is bounded in pixels, in bytes and in how many go on at once: the files may be anybody's. What cannot be drawn
 gets a placeholder instead. Knows files only; what may be looked at is decided by the outputs service.

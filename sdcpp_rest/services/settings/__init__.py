@@ -1,0 +1,1 @@
+"""What users change while the server runs; must not know who asks."""

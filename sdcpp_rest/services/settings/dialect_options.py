@@ -1,4 +1,4 @@
-"""What a dialect's clients have set and expect to find again after a restart: JSON values by name, one set per dialect.
+"""Keeps what a dialect's clients have set, across restarts: JSON values by name, one set per dialect.
 
 Which names there are and what they mean is the dialect's business.
 """
@@ -28,7 +28,7 @@ class DialectOptions:
         self._lock = threading.Lock()
 
     def get(self) -> dict[str, Any]:
-        """Only what was set."""
+        """The options that were set, by name; no defaults."""
         stored = self._store.get(self._key)
         return stored if isinstance(stored, dict) else {}
 

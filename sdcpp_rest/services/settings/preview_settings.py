@@ -1,4 +1,7 @@
-"""How previews are made while a job runs: what users chose, kept across restarts and told to the engine at once."""
+"""Keeps the preview settings that users chose, across restarts, and tells the engine at once.
+
+Knows nothing of how a preview is made or sent.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,8 @@ _KEY = "preview"
 
 
 class PreviewChoice:
-    """The settings in force. Thread-safe; the engine gets them when this is built and whenever they change.
+    """Keeps the preview settings in force. Thread-safe; the engine gets them when this is built and whenever they
+    change.
 
     Args:
         initial: the configuration's values, in force until somebody chooses others.

@@ -1,4 +1,4 @@
-"""Named additions to prompts, read from a CSV file (``name,prompt,negative_prompt``) that users write themselves.
+"""Reads named additions to prompts from a CSV file (``name,prompt,negative_prompt``) that users write themselves.
 
 The file is read again when it has changed. It must not know who asks.
 """
@@ -42,7 +42,7 @@ class PromptStyles:
         self._styles: dict[str, PromptStyle] = {}
 
     def all(self) -> list[PromptStyle]:
-        """In the file's order."""
+        """Every style, in the file's order."""
         return [*self._current().values()]
 
     def apply(self, prompt: str, negative_prompt: str, names: Iterable[str]) -> tuple[str, str, list[str]]:

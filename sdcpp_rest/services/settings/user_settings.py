@@ -1,4 +1,4 @@
-"""What users choose while the server runs and what outlives it, section by section, each with its own type and default.
+"""Keeps what users choose while the server runs, section by section, each with its own type and default.
 
 Values were checked against the API's ranges by whoever takes them from a client; here they get their defaults, are
 merged, kept and read back. A stored value that a later version cannot read is its default again.
@@ -35,7 +35,7 @@ _RETENTION_MINUTES = 7 * 24 * 60
 S = TypeVar("S", bound=Frozen)
 
 
-class IdleRest(Frozen):
+class IdleUnload(Frozen):
     """Whether something is freed when it was not used for ``timeout_minutes``."""
 
     enabled: bool
@@ -45,8 +45,8 @@ class IdleRest(Frozen):
 class AutoUnload(Frozen):
     """The same for the model and for the upscaler."""
 
-    main: IdleRest
-    upscaler: IdleRest
+    main: IdleUnload
+    upscaler: IdleUnload
 
 
 class BinRules(Frozen):
@@ -75,7 +75,7 @@ class UserSettings:
         self._store = store
         self._lock = threading.Lock()
         minutes = defaults.unload_after_idle_minutes
-        model = IdleRest(enabled=minutes > 0, timeout_minutes=minutes or _IDLE_MINUTES)
+        model = IdleUnload(enabled=minutes > 0, timeout_minutes=minutes or _IDLE_MINUTES)
         self._auto_unload = AutoUnload(main=model, upscaler=model)
 
     # --- what a picture's omitted fields become ---------------------------------------------------------------------
@@ -85,7 +85,7 @@ class UserSettings:
         return self.generation()[mode]
 
     def generation(self) -> dict[Mode, dict[str, Any]]:
-        """The same for every mode."""
+        """What users chose as `generation_defaults`, for every mode."""
         stored = self._store.get(_key("generation"))
         chosen = stored if isinstance(stored, dict) else {}
         return {mode: dict(found) if isinstance(found := chosen.get(mode), dict) else {} for mode in MODES}

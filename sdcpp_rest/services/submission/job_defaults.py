@@ -1,4 +1,4 @@
-"""What the omitted fields of a request become: the model's sidecar, the user's choice, the preset of the model's
+"""Fills the fields that a request leaves out: from the model's sidecar, the user's choice, the preset of the model's
 variant, and last the API's own table.
 
 Nobody is refused for what they did not ask for: values out of the configured limits are cut to them.
@@ -13,19 +13,14 @@ from typing import Any, cast
 from pydantic import TypeAdapter, ValidationError
 
 from sdcpp_rest.config import LimitsConfig
+from sdcpp_rest.core.bounds import marks_of
 from sdcpp_rest.core.load_spec import LoadSpec
 from sdcpp_rest.core.params import SamplingParams
 from sdcpp_rest.engine.protocol import Ready
 from sdcpp_rest.services.models.architecture_presets import preset_of
 from sdcpp_rest.services.models.model_library import ModelLibrary
 from sdcpp_rest.services.settings.user_settings import Mode, UserSettings
-from sdcpp_rest.services.submission.submission_checks import (
-    FOUND_HERE,
-    known_names,
-    picture_bounds,
-    sampling_bounds,
-    video_bounds,
-)
+from sdcpp_rest.services.submission.submission_checks import FOUND_HERE, list_names
 
 # Never a default: they are what a request is about.
 _ASKED_FOR = frozenset({"prompt"}) | FOUND_HERE
@@ -54,19 +49,17 @@ class JobDefaults:
         for layer in layers:
             chosen.update(_readable(kind, layer))
         for name in ("sampler", "scheduler"):
-            if name in chosen and chosen[name] not in known_names(name, ready):
+            if name in chosen and chosen[name] not in list_names(name, ready):
                 del chosen[name]
         if (chosen.get("img_cfg_scale") or 0.0) < 0:
             chosen["img_cfg_scale"] = None  # the API's way of saying "the same as cfg_scale"
         return self._cut(kind, chosen)
 
     def _cut(self, kind: type[SamplingParams], chosen: dict[str, Any]) -> dict[str, Any]:
-        limits = self._limits
-        for name, (low, high) in {**sampling_bounds(limits), **picture_bounds(limits), **video_bounds(limits)}.items():
-            if name in kind.model_fields:
-                wanted = chosen.get(name, kind.model_fields[name].default)
-                if wanted is not None and not low <= wanted <= high:
-                    chosen[name] = type(wanted)(min(max(wanted, low), high))
+        for name, marks in marks_of(kind).items():
+            wanted, bounds = chosen.get(name, kind.model_fields[name].default), marks.bounds
+            if wanted is not None and bounds is not None and not bounds.allow(wanted, self._limits):
+                chosen[name] = type(wanted)(min(max(wanted, bounds.low), bounds.highest(self._limits)))
         return chosen
 
 

@@ -1,4 +1,4 @@
-"""The model that a request names itself, as a load spec its job can bind to.
+"""Finds the model that a request names, and makes the load spec that its job binds to.
 
 Names are what other programs send: a title, a file name, a path, a stem, a SHA-256 or its beginning. Knows the library,
 the sums and the selection; must not know who asks.

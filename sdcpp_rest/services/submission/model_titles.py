@@ -1,5 +1,5 @@
-"""Models as dialects of picture tools name them: by a title with the beginning of the file's SHA-256, in one list with
-checkpoints and diffusion models together; and load specs made from such choices.
+"""Lists models as dialects of picture tools name them: by a title with the beginning of the file's SHA-256, checkpoints
+and diffusion models together; and makes load specs from such choices.
 
 Sums are computed beside the work, never in anybody's way. Knows the library and what is selected; loads nothing itself.
 """
@@ -31,7 +31,7 @@ _TITLE = re.compile(r"^(?P<name>.*?)\s*\[(?P<sum>[0-9a-fA-F]{8,64})\]$")
 
 
 @dataclass(frozen=True)
-class Titled:
+class TitledModel:
     """A model and the title it goes by. ``sha256`` is ``None`` until it has been computed."""
 
     file: ModelFile
@@ -62,18 +62,18 @@ class ModelTitles:
 
     # --- names ------------------------------------------------------------------------------------------------------
 
-    def all(self) -> list[Titled]:
+    def all(self) -> list[TitledModel]:
         """Every model that can be chosen, by name."""
         listed, known = self._library.list(), self._hashes.known_sums()
         files = [*listed["checkpoints"], *listed["diffusion_models"]]
-        return [Titled(file, known.get(file.path, file.size_bytes, file.mtime_ns)) for file in files]
+        return [TitledModel(file, known.get(file.path, file.size_bytes, file.mtime_ns)) for file in files]
 
-    def selected_model(self) -> Titled | None:
+    def selected_model(self) -> TitledModel | None:
         """The model that is chosen now; ``None`` for none, or for one whose file is gone."""
         spec = self._models.selected
         return self.of(spec.model) if spec is not None else None
 
-    def of(self, model: FileRef, *kinds: str) -> Titled | None:
+    def of(self, model: FileRef, *kinds: str) -> TitledModel | None:
         """The title of a file of a load spec: its main one, or one of ``kinds`` (``vae``, ``lora``)."""
         for kind in kinds or PICTURE_MODELS:
             try:
@@ -81,7 +81,7 @@ class ModelTitles:
             except (ModelNotFound, InvalidRequest):
                 continue
             if file.path == model.path:
-                return Titled(file, self._hashes.known_sum(file))
+                return TitledModel(file, self._hashes.known_sum(file))
         return None
 
     def find(self, name: str) -> ModelFile | None:

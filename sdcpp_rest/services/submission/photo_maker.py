@@ -1,5 +1,5 @@
-"""What PhotoMaker asks of a request, and dies of where it does not get it: pictures of a face, a trigger word that
-follows a word in the prompt, and, for its second version, a file about the face that was made for those pictures.
+"""Checks what PhotoMaker dies without: pictures of a face, a trigger word that follows a word in the prompt, and, for
+its second version, a file about the face that was made for those pictures.
 
 Reads the header of that file and nothing else.
 """

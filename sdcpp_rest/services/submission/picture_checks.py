@@ -1,8 +1,8 @@
-"""What only pictures have: hires fix, ControlNet, PhotoMaker, reference pictures, upscaling, and whether the model must
-be able to read pictures for them.
+"""Checks what only pictures have: hires fix, ControlNet, PhotoMaker, reference pictures, upscaling, and whether the
+model must be able to read pictures for them.
 
-Brings a request to what can be drawn, with warnings, or refuses it. Nothing that is known to end the library's process
-goes past it. It must not know the queue, nor decode a picture.
+Brings a request, whose numbers are in their bounds, to what can be drawn, with warnings, or refuses it. Nothing that is
+known to end the library's process goes past it. It must not know the queue, nor decode a picture.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from sdcpp_rest.config import LimitsConfig
 from sdcpp_rest.core import architectures
 from sdcpp_rest.core.architectures import Architecture
 from sdcpp_rest.core.load_spec import FileRef, LoadSpec
-from sdcpp_rest.core.params import ImageParams
+from sdcpp_rest.core.params import SMALLEST_SIDE, ImageParams
 from sdcpp_rest.core.sampling import HIRES_UPSCALERS
 from sdcpp_rest.errors import InvalidRequest, ModelNotFound, NoUpscalerLoaded
 from sdcpp_rest.services.dispatch.upscaler_slot import UpscalerSlot, check_upscaler
@@ -25,12 +25,9 @@ from sdcpp_rest.services.models.fit_estimate import memory_needed
 from sdcpp_rest.services.models.model_library import ModelLibrary
 from sdcpp_rest.services.submission import photo_maker
 from sdcpp_rest.services.submission.submission_checks import (
-    SMALLEST_SIDE,
     cache_warnings,
-    check_bounds,
     check_steps_of,
     check_work,
-    picture_bounds,
     step_count,
 )
 
@@ -47,7 +44,7 @@ _EMBEDDING = re.compile(r"\bembedding:\s*([\w.+-]+)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
-class Settled:
+class CheckedPicture:
     """A request that can be drawn: with which parameters, by which load spec, from which pictures (role -> base64)."""
 
     params: ImageParams
@@ -74,14 +71,13 @@ class PictureChecks:
         self._upscalers = upscalers
         self._memory = memory
 
-    def settle(
+    def check(
         self, params: ImageParams, spec: LoadSpec, images: Mapping[str, str], *, embedding_name: str = ""
-    ) -> Settled:
+    ) -> CheckedPicture:
         """``params`` with files found for the names in it, and the spec that can draw it from ``images``.
 
         ``embedding_name`` is PhotoMaker's file about the face. Raises InvalidRequest, NoUpscalerLoaded.
         """
-        check_bounds(params, picture_bounds(self._limits))
         family = architectures.architecture_named(spec.architecture)
         if family is not None and not family.makes_images:
             raise InvalidRequest(f"{spec.model.name} ({family.name}) makes videos, not pictures")
@@ -98,7 +94,7 @@ class PictureChecks:
         if _reads_pictures(params, images):
             spec = autoencoders.with_encoder(spec, warnings)
         self._check_memory(params, spec, warnings)
-        return Settled(params, spec, images, tuple(warnings))
+        return CheckedPicture(params, spec, images, tuple(warnings))
 
     def _check_work(self, params: ImageParams) -> None:
         work = params.width * params.height * step_count(params)

@@ -1,4 +1,4 @@
-"""Pictures made larger by any factor or to any size: with an ESRGAN model through the queue, or by resampling here.
+"""Enlarges pictures by any factor or to any size: with an ESRGAN model through the queue, or by resampling here.
 
 For calls that answer with the picture. Knows the upscaling submission and rounds, and no dialect.
 """
@@ -20,7 +20,7 @@ from sdcpp_rest.services.dispatch.upscaler_slot import UpscalerSlot
 from sdcpp_rest.services.model_headers.autoencoders import upscale_factor
 from sdcpp_rest.services.pictures.input_images import to_rgb
 from sdcpp_rest.services.pictures.outputs import Outputs
-from sdcpp_rest.services.submission.rounds import Rounds
+from sdcpp_rest.services.submission.picture_rounds import PictureRounds
 from sdcpp_rest.services.submission.upscale_submission import UpscaleRequest, UpscaleSubmission
 
 Resampler = Literal["Lanczos", "Nearest"]
@@ -55,7 +55,7 @@ class PictureEnlarging:
         self,
         submission: UpscaleSubmission,
         upscalers: UpscalerSlot,
-        rounds: Rounds,
+        rounds: PictureRounds,
         outputs: Outputs,
         largest_side: int,
     ) -> None:
@@ -79,7 +79,7 @@ class PictureEnlarging:
         self, picture: Image.Image, upscaler: UpscalerSpec | Resampler, wanted: Enlargement, *, origin: str, owner: str
     ) -> Image.Image:
         """``picture`` made larger; blocks. Raises InvalidRequest (too large), GenerationFailed (also when it was
-        cancelled), QueueFull, EngineUnavailable."""
+        cancelled), EngineDied, QueueFull, EngineUnavailable."""
         factor = wanted.factor_for(picture.size)
         target = (_cut(picture.width * factor), _cut(picture.height * factor))
         if max(target) > self._largest_side:
@@ -114,11 +114,12 @@ class PictureEnlarging:
         def submit(k: int) -> Job:
             return self._submission.submit(asked, spec=upscaler, origin=origin, owner=owner)[0]
 
-        with self._rounds.open(owner, "extras", 1) as opened:
-            drawn = self._rounds.draw(opened, submit)
-        if not drawn or drawn[0].job.status != "completed":
+        with self._rounds.open(owner, "upscale", 1) as opened:
+            self._rounds.submit(opened, submit)
+            drawn = self._rounds.take(opened, 0)
+        if drawn.job.status != "completed":
             raise GenerationFailed("The upscaling was stopped")
-        with Image.open(self._outputs.path_of(drawn[0].job.outputs[0])) as made:
+        with Image.open(self._outputs.path_of(drawn.job.outputs[0])) as made:
             result: Image.Image = made.convert("RGB")
             return result
 

@@ -1,5 +1,4 @@
-"""From what a client asked for to a picture job: defaults filled in, names resolved, every number checked, pictures
-decoded.
+"""Turns a request for pictures into a job: defaults filled in, names resolved, every number checked, pictures decoded.
 
 All dialects come through here, and nothing that is known to end the library's process goes past it. Values are judged
 by the limits of the configuration; types were settled by the dialect that parsed the body.
@@ -58,16 +57,16 @@ class Submission:
         fields = dict(asked)
         embedding_name = fields.pop("pm_id_embed_path", None) or ""
         params, found = self._intake.params(ImageParams, kind, fields, spec)
-        settled = self._checks.settle(params, spec, images or {}, embedding_name=embedding_name)
+        checked = self._checks.check(params, spec, images or {}, embedding_name=embedding_name)
         return self._entry.enter(
             kind,
-            settled.params,
-            images=settled.images,
+            checked.params,
+            images=checked.images,
             size=(params.width, params.height),
-            spec=settled.spec,
+            spec=checked.spec,
             resizes_references=params.auto_resize_ref_image,
             title=title,
             origin=origin,
             owner=owner,
-            warnings=(*warnings, *found, *settled.warnings),
+            warnings=(*warnings, *found, *checked.warnings),
         )

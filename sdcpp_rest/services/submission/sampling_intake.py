@@ -1,5 +1,5 @@
-"""From what a client asked for to checked parameters, as far as pictures and videos go the same way: defaults filled
-in, prompts examined, LoRAs found, the seed drawn, shared numbers and names judged.
+"""Turns a request into checked parameters, as far as pictures and videos go the same way: defaults filled in, prompts
+examined, LoRAs found, the seed drawn, shared numbers and names judged.
 
 What only pictures or only videos have is left to the caller. It must not know the queue.
 """

@@ -1,4 +1,4 @@
-"""From "make this picture larger" to a job: the picture decoded, the upscaler bound, the result's size bounded.
+"""Turns a request to enlarge a picture into a job: the picture decoded, the upscaler bound, the result's size bounded.
 
 The picture is sent along, or is one of a finished job's.
 """
@@ -11,6 +11,7 @@ from pathlib import Path
 from PIL import Image
 
 from sdcpp_rest.config import Config
+from sdcpp_rest.core.bounds import check_value
 from sdcpp_rest.core.frozen import Frozen
 from sdcpp_rest.core.job import Job
 from sdcpp_rest.core.load_spec import UpscalerSpec
@@ -22,8 +23,6 @@ from sdcpp_rest.services.jobs.job_queue import JobQueue
 from sdcpp_rest.services.pictures.input_images import decode_base64, open_picture, to_rgb
 from sdcpp_rest.services.pictures.outputs import Outputs
 
-MAX_FACTOR = 16
-MAX_REPEATS = 16
 _ROLE = "image"
 _LONGEST_CAPTION = 65_536
 
@@ -72,8 +71,8 @@ class UpscaleSubmission:
         spec = spec or self._upscalers.selected
         if spec is None:
             raise NoUpscalerLoaded("No upscaler loaded; load one with POST /upscaler/load")
-        _within("upscale_factor", asked.upscale_factor or 1, MAX_FACTOR)
-        _within("repeats", asked.repeats, MAX_REPEATS)
+        check_value(UpscaleParams, "upscale_factor", asked.upscale_factor)
+        check_value(UpscaleParams, "repeats", asked.repeats)
         if asked.tile_size is not None and asked.tile_size != spec.tile_size:
             spec = self._upscalers.build_spec(spec.model.name, spec.n_threads, asked.tile_size)
         data = self._read_picture(asked)
@@ -135,10 +134,3 @@ class UpscaleSubmission:
 def _caption(picture: Image.Image) -> str:
     text = picture.info.get("parameters", "")
     return text[:_LONGEST_CAPTION] if isinstance(text, str) else ""
-
-
-def _within(field: str, value: int, largest: int) -> None:
-    if not 1 <= value <= largest:
-        raise InvalidRequest(
-            f"{field} must be from 1 to {largest}, got {value}", field=field, value=value, allowed=f"1 to {largest}"
-        )

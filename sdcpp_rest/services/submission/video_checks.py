@@ -1,7 +1,8 @@
-"""What only videos have: frames, control frames, a second expert, and which pictures the model looks at.
+"""Checks what only videos have: frames, control frames, a second expert, and which pictures the model looks at.
 
-Brings a request to what can be made, with warnings about everything that the library would leave out without a word,
-or refuses it. Nothing that is known to end the library's process goes past it. It must not know the queue.
+Brings a request, whose numbers are in their bounds, to what can be made, with warnings about everything that the
+library would leave out without a word, or refuses it. Nothing that is known to end the library's process goes past it.
+It must not know the queue.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any
 
 from sdcpp_rest.config import LimitsConfig
 from sdcpp_rest.core import architectures
+from sdcpp_rest.core.bounds import out_of_range
 from sdcpp_rest.core.load_spec import LoadSpec
 from sdcpp_rest.core.params import VideoParams
 from sdcpp_rest.core.presets import Preset
@@ -23,12 +25,8 @@ from sdcpp_rest.services.models.architecture_presets import preset_of
 from sdcpp_rest.services.models.fit_estimate import memory_needed
 from sdcpp_rest.services.submission.submission_checks import (
     cache_warnings,
-    check_bounds,
-    check_layers,
     check_names,
     check_work,
-    out_of_range,
-    video_bounds,
 )
 
 _SECOND_EXPERT = "high_noise_diffusion_model"
@@ -60,7 +58,7 @@ _OF_SECOND_EXPERT = (
 
 
 @dataclass(frozen=True)
-class SettledVideo:
+class CheckedVideo:
     """A request that can be made: by which load spec, from which pictures (role -> base64)."""
 
     spec: LoadSpec
@@ -75,7 +73,7 @@ def check_makes_video(spec: LoadSpec) -> None:
         raise InvalidRequest(f"{spec.model.name} ({family.name}) makes pictures, not videos")
 
 
-def settle_video(
+def check_video(
     params: VideoParams,
     spec: LoadSpec,
     images: Mapping[str, str],
@@ -83,13 +81,13 @@ def settle_video(
     limits: LimitsConfig,
     ready: Ready | None,
     memory: int | None = None,
-) -> SettledVideo:
+) -> CheckedVideo:
     """The spec that can make ``params`` from ``images``.
 
     ``asked`` is what the client sent: only that is warned about. ``ready`` tells which names the engine knows;
     ``memory`` is all there is of it in bytes, ``None`` where nobody should care. Raises InvalidRequest.
     """
-    _check_numbers(params, spec, limits)
+    _check_work(params, spec, limits)
     second = {"high_noise_sampler": params.high_noise_sampler, "high_noise_scheduler": params.high_noise_scheduler}
     check_names({field: name for field, name in second.items() if name}, ready)
     _check_frames(params, images)
@@ -106,12 +104,10 @@ def settle_video(
         spec = autoencoders.with_encoder(spec, warnings)
     if memory is not None and params.width * params.height * params.frame_count > _USUAL_PIXELS:
         _check_memory(params, spec, memory, warnings)
-    return SettledVideo(spec, images, tuple(warnings))
+    return CheckedVideo(spec, images, tuple(warnings))
 
 
-def _check_numbers(params: VideoParams, spec: LoadSpec, limits: LimitsConfig) -> None:
-    check_bounds(params, video_bounds(limits))
-    check_layers("high_noise_skip_layers", params.high_noise_skip_layers)
+def _check_work(params: VideoParams, spec: LoadSpec, limits: LimitsConfig) -> None:
     pixels = params.width * params.height * params.video_frames
     if pixels > limits.video_pixels:
         raise InvalidRequest(

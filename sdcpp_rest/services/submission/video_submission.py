@@ -1,5 +1,4 @@
-"""From what a client asked for to a video job: defaults filled in, names resolved, every number checked, pictures
-decoded.
+"""Turns a request for a video into a job: defaults filled in, names resolved, every number checked, pictures decoded.
 
 All dialects come through here, and nothing that is known to end the library's process goes past it.
 """
@@ -16,7 +15,7 @@ from sdcpp_rest.errors import NoModelLoaded
 from sdcpp_rest.services.dispatch.model_slot import ModelSlot
 from sdcpp_rest.services.jobs.job_entry import JobEntry
 from sdcpp_rest.services.submission.sampling_intake import SamplingIntake
-from sdcpp_rest.services.submission.video_checks import check_makes_video, settle_video
+from sdcpp_rest.services.submission.video_checks import check_makes_video, check_video
 
 
 class VideoSubmission:
@@ -63,17 +62,17 @@ class VideoSubmission:
             raise NoModelLoaded("No model loaded")
         check_makes_video(spec)
         params, found = self._intake.params(VideoParams, "txt2vid", asked, spec)
-        settled = settle_video(
+        checked = check_video(
             params, spec, images or {}, asked, self._intake.limits, self._intake.ready(), self._memory()
         )
         return self._entry.enter(
             "txt2vid",
             params,
-            images=settled.images,
+            images=checked.images,
             size=(params.width, params.height),
-            spec=settled.spec,
+            spec=checked.spec,
             title=title,
             origin=origin,
             owner=owner,
-            warnings=(*warnings, *found, *settled.warnings),
+            warnings=(*warnings, *found, *checked.warnings),
         )

@@ -79,7 +79,7 @@ def test_several_pictures(client: FlaskClient) -> None:
 
 def test_the_upscaled_picture_is_a_job_like_others(client: FlaskClient, house: House) -> None:
     larger(client, upscaler_1="esrgan_x2")
-    (job,) = house.runtime.queue.list()
+    (job,) = house.runtime.jobs.queue.list()
     assert (job.kind, job.origin, job.status) == ("upscale", "a1111", "completed")
 
 

@@ -46,7 +46,7 @@ def test_everything_can_be_sent_back_and_nothing_is_loaded_again(client: FlaskCl
     assert client.post("/sdapi/v1/options", json=before).status_code == 200
     assert shown(client) == before
     assert loaded == []
-    assert house.runtime.a1111_options.get() == {}, "what is a default is not stored"
+    assert house.runtime.settings.a1111_options.get() == {}, "what is a default is not stored"
 
 
 @pytest.mark.parametrize("name", ["other", "other.gguf", "OTHER", "other.gguf [0123456789]"])
@@ -54,7 +54,7 @@ def test_choosing_a_model_waits_until_it_is_loaded(client: FlaskClient, house: H
     copy_demo(house.config, "other.gguf")
     answer = client.post("/sdapi/v1/options", json={"sd_model_checkpoint": name})
     assert (answer.status_code, answer.text) == (200, "null")
-    resident = house.runtime.models.resident
+    resident = house.runtime.models.slot.resident
     assert resident is not None
     assert resident.model.name == "other.gguf"
     title = str(shown(client)["sd_model_checkpoint"])
@@ -101,7 +101,7 @@ def test_options_that_nobody_knows_and_nulls_are_left_alone(client: FlaskClient)
 def test_clip_skip_is_an_option(client: FlaskClient, house: House) -> None:
     client.post("/sdapi/v1/options", json={"CLIP_stop_at_last_layers": 2})
     client.post("/sdapi/v1/txt2img", json={"prompt": "x", **SMALL})
-    assert house.runtime.queue.list()[0].params["clip_skip"] == 2
+    assert house.runtime.jobs.queue.list()[0].params["clip_skip"] == 2
 
 
 def test_the_switches_that_clients_look_for(client: FlaskClient) -> None:

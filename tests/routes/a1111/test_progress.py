@@ -63,7 +63,7 @@ class Working:
 
     def until_seen(self, client: FlaskClient, look: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
         """Ask for progress until ``look`` is satisfied; the engine's reports come on another thread."""
-        with self.house.runtime.bus.subscribe() as mailbox:
+        with self.house.runtime.jobs.bus.subscribe() as mailbox:
             for _ in range(500):
                 seen = dict(client.get("/sdapi/v1/progress").get_json())
                 if look(seen):
@@ -201,7 +201,7 @@ def test_one_call_is_followed_by_its_name(working: Working, client: FlaskClient)
     future = working.begin(at=(1, 7), force_task_id="task(mine)")
     working.until_seen(client, lambda one: one["state"]["sampling_step"] == 6)
     ask = {"id_task": "task(mine)", "id_live_preview": -1}
-    with working.house.runtime.bus.subscribe() as mailbox:
+    with working.house.runtime.jobs.bus.subscribe() as mailbox:
         for _ in range(500):
             seen = client.post("/internal/progress", json=ask).get_json()
             if seen["live_preview"]:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from sdcpp_rest.routes.a1111.settings import DEFAULTS, EFFECTIVE, check_option
+from sdcpp_rest.routes.a1111.settings import DEFAULTS, EFFECTIVE, EFFECTIVE_INTERROGATING, check_option
 
 
 def test_options_that_clients_look_for_are_there() -> None:
@@ -13,7 +13,8 @@ def test_options_that_clients_look_for_are_there() -> None:
         "send_seed", "show_progress_every_n_steps", "live_previews_enable", "enable_pnginfo", "jpeg_quality",
     }  # fmt: skip
     assert wanted <= DEFAULTS.keys()
-    assert DEFAULTS.keys() >= EFFECTIVE
+    assert DEFAULTS.keys() >= EFFECTIVE | EFFECTIVE_INTERROGATING
+    assert not EFFECTIVE & EFFECTIVE_INTERROGATING
     assert (DEFAULTS["show_progress_every_n_steps"], DEFAULTS["jpeg_quality"]) == (10, 80)
     assert "forge_preset" not in DEFAULTS, "clients take a server with it for another program"
 

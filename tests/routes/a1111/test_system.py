@@ -15,16 +15,16 @@ def test_memory_is_told_in_bytes(shared_client: FlaskClient) -> None:
 
 
 def test_memory_of_a_gpu(house: House, client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    memory = house.runtime.memory()
+    memory = house.runtime.status.memory()
     device = {"name": "CUDA0", "is_gpu": True, "free_bytes": 3, "total_bytes": 10}
-    monkeypatch.setattr(house.runtime, "memory", lambda: {**memory, "devices": [device]})
+    monkeypatch.setattr(house.runtime.status, "memory", lambda: {**memory, "devices": [device]})
     cuda = client.get("/sdapi/v1/memory").get_json()["cuda"]
     assert cuda["system"] == {"free": 3, "used": 7, "total": 10}
     assert {"active", "allocated", "reserved", "inactive", "events"} <= cuda.keys()
 
 
 def test_an_unloaded_model_comes_back_when_it_is_needed(house: House, client: FlaskClient) -> None:
-    models = house.runtime.models
+    models = house.runtime.models.slot
     assert client.post("/sdapi/v1/unload-checkpoint").get_json() == {}
     assert models.resident is None
     assert models.selected is not None
@@ -35,7 +35,7 @@ def test_an_unloaded_model_comes_back_when_it_is_needed(house: House, client: Fl
 
 
 def test_without_a_model_there_is_nothing_to_reload(house: House, client: FlaskClient) -> None:
-    house.runtime.models.unload()
+    house.runtime.models.slot.unload()
     answer = client.post("/sdapi/v1/reload-checkpoint")
     assert (answer.status_code, answer.get_json()["error"]) == (400, "NoModelLoaded")
     assert client.post("/sdapi/v1/unload-checkpoint").status_code == 200

@@ -122,10 +122,17 @@ def test_what_is_ignored_is_named_in_the_answer_and_the_text(client: FlaskClient
     assert info["prompt"] == "a <lora:nope:1> cat"
 
 
+def test_options_for_describing_pictures_are_told_as_ignored_when_drawing(client: FlaskClient) -> None:
+    changed = {"deepbooru_sort_alpha": False, "interrogate_return_ranks": True}
+    info = told(post(client, override_settings=changed))
+    ignored = info["extra_generation_params"]["Ignored"]
+    assert ignored == "override_settings.deepbooru_sort_alpha, override_settings.interrogate_return_ranks"
+
+
 def test_a_known_lora_is_applied_and_its_hash_told(house: House, client: FlaskClient) -> None:
     info = told(post(client, prompt="a cat <lora:demo_lora:0.5>"))
     assert info["extra_generation_params"]["Lora hashes"].startswith("demo_lora: ")
-    (job,) = house.runtime.queue.list()
+    (job,) = house.runtime.jobs.queue.list()
     assert [use["weight"] for use in job.params["loras"]] == [0.5]
     assert job.origin == "a1111"
 
@@ -144,21 +151,21 @@ def test_a_checkpoint_for_one_call_leaves_the_selected_one(house: House, client:
     copy_demo(house.config, "other.gguf")
     info = told(post(client, override_settings={"sd_model_checkpoint": "other"}))
     assert info["sd_model_name"] == "other"
-    assert house.runtime.models.selected is not None
-    assert house.runtime.models.selected.model.name == DEMO_MODEL
+    assert house.runtime.models.slot.selected is not None
+    assert house.runtime.models.slot.selected.model.name == DEMO_MODEL
     post(client, override_settings={"sd_model_checkpoint": "other"}, override_settings_restore_afterwards=False)
-    assert house.runtime.models.selected.model.name == "other.gguf"
+    assert house.runtime.models.slot.selected.model.name == "other.gguf"
 
 
 def test_hires_fix_draws_larger_and_tells_it(client: FlaskClient, house: House) -> None:
     body = post(client, enable_hr=True, hr_scale=1.5, denoising_strength=0.4, hr_upscaler="Latent (bicubic)")
     assert "Denoising strength: 0.4, Hires upscale: 1.5, Hires upscaler: Latent (bicubic)" in told(body)["infotexts"][0]
-    assert house.runtime.queue.list()[0].params["hires_denoising_strength"] == 0.4
+    assert house.runtime.jobs.queue.list()[0].params["hires_denoising_strength"] == 0.4
 
 
 def test_tiling_draws_with_a_model_that_is_loaded_for_it(client: FlaskClient, house: House) -> None:
     body = post(client, tiling=True)
-    spec = house.runtime.queue.list()[0].load_spec
+    spec = house.runtime.jobs.queue.list()[0].load_spec
     assert spec is not None
     assert spec.options.circular_x
     assert "Tiling: True" in told(body)["infotexts"][0]
@@ -215,7 +222,7 @@ def test_a_picture_is_drawn_from_a_picture(client: FlaskClient, house: House) ->
     assert told(body)["denoising_strength"] == 0.5
     assert body["parameters"]["init_images"] is None
     assert body["parameters"]["mask"] is None
-    assert house.runtime.queue.list()[0].params["strength"] == 0.5
+    assert house.runtime.jobs.queue.list()[0].params["strength"] == 0.5
     again = post(client, "img2img", init_images=[plain()], include_init_images=True)
     assert again["parameters"]["init_images"] == [plain()]
 
@@ -243,8 +250,8 @@ def test_addresses_are_not_fetched(shared_client: FlaskClient) -> None:
 def test_every_resize_mode_brings_the_picture_to_size(client: FlaskClient, house: House, mode: int) -> None:
     body = post(client, "img2img", init_images=[plain(size=(50, 20))], resize_mode=mode)
     assert got(body["images"][0]).size == (16, 16)
-    (job,) = house.runtime.queue.list()
-    with Image.open(house.runtime.outputs.inputs_of(job.id) / job.inputs["init_image"]) as given:
+    (job,) = house.runtime.jobs.queue.list()
+    with Image.open(house.runtime.jobs.outputs.inputs_of(job.id) / job.inputs["init_image"]) as given:
         assert given.size == (16, 16)
 
 

@@ -11,21 +11,10 @@ from hypothesis import strategies as st
 from pydantic import Field
 
 from sdcpp_rest.errors import InvalidRequest, NotAuthenticated
-from sdcpp_rest.routes.http.answers import (
-    AtMost,
-    Flag,
-    Integer,
-    Number,
-    Text,
-    Wire,
-    blocking,
-    examine,
-    json_text,
-    parse_body,
-    pool_of,
-    render_native_error,
-    transfer,
-)
+from sdcpp_rest.routes.http.answers import json_text, render_native_error
+from sdcpp_rest.routes.http.pools import blocking, pool_of, transfer
+from sdcpp_rest.routes.http.request_bodies import parse_body
+from sdcpp_rest.routes.http.wire_models import AtMost, Flag, Integer, Number, Text, Wire, examine
 
 
 class Inner(Wire):

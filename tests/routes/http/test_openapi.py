@@ -9,8 +9,9 @@ import pytest
 from flask import Blueprint, Flask
 from pydantic import Field
 
-from sdcpp_rest.routes.http.answers import AtMost, Integer, Text, Wire, blocking, optional
 from sdcpp_rest.routes.http.openapi import HTML, Answer, document, documents
+from sdcpp_rest.routes.http.pools import blocking
+from sdcpp_rest.routes.http.wire_models import AtMost, Integer, Text, Wire, optional
 
 small = Blueprint("small", __name__)
 

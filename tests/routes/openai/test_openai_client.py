@@ -202,7 +202,7 @@ def test_what_is_not_allowed_is_a_bad_request_that_names_the_field(ai: OpenAI, m
 def test_a_picture_that_fails_is_an_error_that_is_not_tried_again(
     shared_served: ServedHouse,
 ) -> None:
-    before = shared_served.runtime.queue.counts()["total"]
+    before = shared_served.runtime.jobs.queue.counts()["total"]
     with (
         OpenAI(base_url=f"{shared_served.url}/v1", api_key="none", max_retries=3) as client,
         pytest.raises(openai.InternalServerError) as caught,
@@ -210,7 +210,7 @@ def test_a_picture_that_fails_is_an_error_that_is_not_tried_again(
         client.images.generate(prompt="fake:fail", n=3)
     assert caught.value.code == "generation_failed"
     assert "asked to fail" in caught.value.message
-    assert shared_served.runtime.queue.counts()["total"] == before + 3
+    assert shared_served.runtime.jobs.queue.counts()["total"] == before + 3
 
 
 def test_a_stream_that_fails_midway_ends_with_an_error(ai: OpenAI) -> None:

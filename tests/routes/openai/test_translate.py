@@ -6,8 +6,8 @@ import pytest
 
 from sdcpp_rest.core.params import ImageParams
 from sdcpp_rest.errors import InvalidRequest
-from sdcpp_rest.routes.openai.translate import from_form, from_json, size_of, to_params, wants_base64
-from sdcpp_rest.routes.openai.wire import EditWishes, GenerationWishes, SharedWishes, VariationWishes
+from sdcpp_rest.routes.openai.translate import size_of, to_params
+from sdcpp_rest.routes.openai.wire import EditWishes, GenerationWishes, VariationWishes
 
 USUAL = ImageParams(prompt="", steps=20)
 
@@ -39,7 +39,7 @@ USUAL = ImageParams(prompt="", steps=20)
         ),
     ],
 )
-def test_wishes_become_the_houses_words(fields: dict[str, Any], expected: dict[str, Any]) -> None:
+def test_wishes_become_native_words(fields: dict[str, Any], expected: dict[str, Any]) -> None:
     assert to_params(GenerationWishes(prompt="a", **fields), USUAL, 50) == expected
 
 
@@ -58,45 +58,9 @@ def test_what_is_no_size_is_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fields", "expected"),
-    [
-        ({}, False),
-        ({"model": "dall-e-3"}, False),
-        ({"model": "gpt-image-1.5"}, True),
-        ({"model": "chatgpt-image-latest"}, True),
-        ({"model": "my-model"}, False),
-        ({"model": "gpt-image-1", "response_format": "url"}, False),
-        ({"response_format": "b64_json"}, True),
-    ],
-)
-def test_the_model_says_how_pictures_come_unless_the_request_does(fields: dict[str, Any], expected: bool) -> None:
-    assert wants_base64(SharedWishes(**fields)) is expected
-
-
-@pytest.mark.parametrize(
     "lora", [5, [], ["a", 1, 2], {"weight": 1}, {"name": 5}, {"name": "a:b"}, ["<x>", 1], ["a", "b"]]
 )
 def test_what_is_no_lora_is_refused_by_its_place(lora: Any) -> None:
     with pytest.raises(InvalidRequest) as caught:
         to_params(GenerationWishes(prompt="a", loras=["fine", lora]), USUAL, 50)
     assert str(caught.value.detail["field"]).startswith("loras[1]")
-
-
-def test_a_forms_texts_get_their_types() -> None:
-    texts = {
-        "n": "2",
-        "cfg_scale": "2.5",
-        "stream": "True",
-        "loras": '["x"]',
-        "prompt": "5",
-        "size": "",
-        "seed": "many",
-    }
-    assert from_form(EditWishes, texts) == {
-        "n": 2, "cfg_scale": 2.5, "stream": True, "loras": ["x"], "prompt": "5", "seed": "many",
-    }  # fmt: skip
-
-
-def test_pictures_in_json_are_found_under_every_name() -> None:
-    body = {"image": "a", "image[]": ["b"], "images": [{"image_url": "c"}], "mask": {"image_url": "d"}, "n": 1}
-    assert from_json(body) == {"image": ["a", "b", "c"], "mask": "d", "n": 1}

@@ -16,8 +16,9 @@ from PIL import Image
 
 from sdcpp_rest.core.events import JobCancelled
 from sdcpp_rest.core.presets import PRESETS
-from sdcpp_rest.routes.openai import pictures
-from sdcpp_rest.routes.openai.pictures import model_for, to_submission
+from sdcpp_rest.routes.openai import translate
+from sdcpp_rest.routes.openai.translate import TranslationContext, model_for, to_request
+from sdcpp_rest.routes.openai.views import make_context
 from sdcpp_rest.routes.openai.wire import EditWishes
 from tests.routes.conftest import PATIENCE_SECONDS, House, ServedHouse
 from tests.services.conftest import copy_demo
@@ -30,6 +31,11 @@ def without_files(shown: dict[str, Any]) -> dict[str, Any]:
     """What can be compared: files and times left out."""
     pictures = [{name: value for name, value in one.items() if name != "b64_json"} for one in shown["data"]]
     return {**shown, "created": 0, "data": pictures}
+
+
+def context_of(house: House) -> TranslationContext:
+    with house.client.application.app_context():
+        return make_context()
 
 
 def form(picture: bytes, **fields: Any) -> dict[str, Any]:
@@ -173,9 +179,9 @@ def test_transparent_parts_of_a_mask_are_drawn_anew(house: House, picture: Calla
     half.save(mask, "PNG")
     body = {**SMALL, "image": base64.b64encode(picture()).decode(), "mask": base64.b64encode(mask.getvalue()).decode()}
     assert house.client.post(EDITS, json=body).status_code == 200
-    (job,) = house.runtime.queue.list(limit=1)
+    (job,) = house.runtime.jobs.queue.list(limit=1)
     assert (job.kind, job.params["strength"]) == ("img2img", 1.0)
-    kept = Image.open(house.runtime.outputs.inputs_of(job.id) / job.inputs["mask_image"])
+    kept = Image.open(house.runtime.jobs.outputs.inputs_of(job.id) / job.inputs["mask_image"])
     assert (kept.getpixel((5, 5)), kept.getpixel((60, 5))) == (255, 0)
 
 
@@ -183,19 +189,19 @@ def test_the_first_models_take_a_picture_for_its_own_mask(house: House, picture:
     image = base64.b64encode(picture(colour=(255, 0, 0, 0))).decode()
     for model, roles in (("dall-e-2", {"init_image", "mask_image"}), ("gpt-image-1", {"init_image"})):
         assert house.client.post(EDITS, json={**SMALL, "image": image, "model": model}).status_code == 200
-        (job,) = house.runtime.queue.list(limit=1)
+        (job,) = house.runtime.jobs.queue.list(limit=1)
         assert job.inputs.keys() == roles
 
 
 def test_models_that_edit_are_shown_the_pictures(
     house: House, picture: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert PRESETS.keys() >= pictures._EDITORS
-    monkeypatch.setattr(pictures, "_EDITORS", frozenset({"Ovis-Image"}))
+    assert PRESETS.keys() >= translate._EDITORS
+    monkeypatch.setattr(translate, "_EDITORS", frozenset({"Ovis-Image"}))
     text = base64.b64encode(picture()).decode()
-    asked = to_submission(house.runtime, EditWishes(prompt="x", image=[text, text]))
+    asked = to_request(EditWishes(prompt="x", image=[text, text]), context_of(house)).request
     assert (asked.kind, sorted(asked.images)) == ("txt2img", ["ref_images.0", "ref_images.1"])
-    masked = to_submission(house.runtime, EditWishes(prompt="x", image=[text, text], mask=text))
+    masked = to_request(EditWishes(prompt="x", image=[text, text], mask=text), context_of(house)).request
     assert (masked.kind, sorted(masked.images)) == ("img2img", ["init_image", "mask_image", "ref_images.0"])
 
 
@@ -203,11 +209,11 @@ def test_a_name_that_nobody_knows_is_the_selected_model(make_house: Callable[...
     house = make_house(openai={"model_aliases": {"dall-e-3": "other", "dall-e-2": "nowhere"}})
     copy_demo(house.config, "other.gguf")
     house.start()
-    selected = house.runtime.models.selected
+    selected = house.runtime.models.slot.selected
     for name in ("", "gpt-image-1", "../../etc/passwd", "a/b:c", "demo_dit_q8_0"):
-        assert model_for(house.runtime, name) == selected, name
+        assert model_for(name, context_of(house)) == selected, name
     for name in ("other", "other.gguf", "dall-e-3"):
-        assert model_for(house.runtime, name).model.name == "other.gguf"
+        assert model_for(name, context_of(house)).model.name == "other.gguf"
     answer = house.client.post(GENERATIONS, json={**SMALL, "model": "dall-e-2"})
     assert answer.status_code == 404
     assert answer.get_json()["error"]["param"] == "model"
@@ -225,7 +231,7 @@ def test_the_model_that_is_named_draws_and_the_selected_one_stays(make_house: Ca
     copy_demo(house.config, "other.gguf")
     house.start()
     assert house.client.post(GENERATIONS, json={**SMALL, "model": "other"}).status_code == 200
-    (job,) = house.runtime.queue.list(limit=1)
+    (job,) = house.runtime.jobs.queue.list(limit=1)
     assert (job.model_name, job.origin) == ("other.gguf", "openai")
     assert house.client.get("/health").get_json()["selected_model_name"] == "demo_dit_q8_0.gguf"
 
@@ -246,7 +252,7 @@ def test_a_full_queue_takes_none_of_several_pictures(make_house: Callable[..., H
     answer = house.client.post(GENERATIONS, json={**SMALL, "n": 3})
     assert (answer.status_code, answer.get_json()["error"]["code"]) == (429, "rate_limit_exceeded")
     assert "x-should-retry" not in answer.headers
-    assert house.runtime.queue.counts()["pending"] == 0
+    assert house.runtime.jobs.queue.counts()["pending"] == 0
 
 
 def test_who_cancels_the_rest_leaves_the_finished_pictures(house: House) -> None:
@@ -257,8 +263,8 @@ def test_who_cancels_the_rest_leaves_the_finished_pictures(house: House) -> None
     assert house.running.wait(PATIENCE_SECONDS)
     pending: list[Any] = []
     while not pending:
-        pending = house.runtime.queue.list(status={"pending"})
-    house.runtime.queue.cancel(pending[0].id)
+        pending = house.runtime.jobs.queue.list(status={"pending"})
+    house.runtime.jobs.queue.cancel(pending[0].id)
     house.gate.set()
     caller.join(PATIENCE_SECONDS)
     assert [one["seed"] for one in answers[0].get_json()["data"]] == [7]
@@ -270,8 +276,8 @@ def test_pictures_that_were_all_cancelled_are_a_conflict(house: House) -> None:
     caller = threading.Thread(target=lambda: answers.append(house.client.post(GENERATIONS, json=SMALL)))
     caller.start()
     assert house.running.wait(PATIENCE_SECONDS)
-    (job,) = house.runtime.queue.list(limit=1)
-    house.runtime.queue.cancel(job.id)
+    (job,) = house.runtime.jobs.queue.list(limit=1)
+    house.runtime.jobs.queue.cancel(job.id)
     house.gate.set()
     caller.join(PATIENCE_SECONDS)
     assert answers[0].status_code == 409
@@ -331,9 +337,11 @@ def test_a_stream_that_fails_says_why_and_ends(served: ServedHouse) -> None:
     }
 
 
-def test_who_leaves_a_stream_takes_the_jobs_along(served: ServedHouse) -> None:
+def test_who_leaves_a_stream_takes_the_jobs_along(make_served: Callable[..., ServedHouse]) -> None:
+    # Nothing moves while the gate is closed: the next thing the stream hears of is the heartbeat.
+    served = make_served(events={"heartbeat_seconds": 0.05})
     served.house.gate.clear()
-    with served.runtime.bus.subscribe() as mailbox:
+    with served.runtime.jobs.bus.subscribe() as mailbox:
         body = {**SMALL, "stream": True, "n": 2}
         answer = requests.post(served.url + GENERATIONS, json=body, stream=True, timeout=PATIENCE_SECONDS)
         assert served.house.running.wait(PATIENCE_SECONDS)
@@ -345,7 +353,7 @@ def test_who_leaves_a_stream_takes_the_jobs_along(served: ServedHouse) -> None:
             served.house.gate.set() if cancelled else None
             if isinstance(event, JobCancelled):
                 cancelled.add(event.job_id)
-    assert served.runtime.queue.counts()["cancelled"] == 2
+    assert served.runtime.jobs.queue.counts()["cancelled"] == 2
 
 
 def test_a_server_that_stops_ends_its_streams_with_a_reason(make_served: Callable[..., ServedHouse]) -> None:

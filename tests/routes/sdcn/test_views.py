@@ -175,7 +175,7 @@ def test_callers_that_wait_do_not_keep_the_native_route_waiting(make_served: Cal
         threading.Thread(target=lambda: statuses.append(served.post("/txt2img", json=SMALL).status_code))
         for _ in range(3)
     ]
-    with served.runtime.bus.subscribe() as mailbox:
+    with served.runtime.jobs.bus.subscribe() as mailbox:
         for caller in callers:
             caller.start()
         for _ in callers:
@@ -193,7 +193,7 @@ def test_the_model_that_is_named_draws(make_house: Callable[..., House]) -> None
     copy_demo(house.config, "other.gguf")
     house.start()
     assert "Model: other" in caption(house.client.post("/txt2img", json={**SMALL, "model": "other"}))
-    (job,) = house.runtime.queue.list(limit=1)
+    (job,) = house.runtime.jobs.queue.list(limit=1)
     assert (job.origin, job.status) == ("sdcn", "completed")
 
 
@@ -299,12 +299,12 @@ def test_a_submitted_picture_is_asked_for_later(house: House) -> None:
     wanted = {"taskId": told["taskId"]}
     assert house.client.post("/api/sd/task/status", json=wanted).get_json()["data"] == {**wanted, **told}
     house.gate.set()
-    house.runtime.queue.wait(told["taskId"], PATIENCE_SECONDS)
+    house.runtime.jobs.queue.wait(told["taskId"], PATIENCE_SECONDS)
     done = house.client.post("/api/sd/task/status", json=wanted).get_json()["data"]
     assert (done["status"], done["queuePosition"], len(done["images"])) == (2, 0, 1)
     failing = {**SMALL, "prompt": "fake:fail", "init_image": png_text()}
     told = house.client.post("/api/sd/img2img/async", json=failing).get_json()["data"]
-    house.runtime.queue.wait(told["taskId"], PATIENCE_SECONDS)
+    house.runtime.jobs.queue.wait(told["taskId"], PATIENCE_SECONDS)
     failed = house.client.post("/api/sd/task/status", json={"taskId": told["taskId"]}).get_json()["data"]
     assert (failed["status"], failed["images"]) == (3, [])
     assert house.client.post("/api/sd/task/status", json={"taskId": "nobody"}).get_json()["data"] is None

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from sdcpp_rest.errors import GenerationFailed, LoadFailed, NotSupported
-from sdcpp_rest.services.describing.onnx_models import KeptModel, OnnxModel
+from sdcpp_rest.services.describing.onnx_models import CachedModel, OnnxModel
 from tests.onnx_files import write_colour_model
 
 PATIENCE_SECONDS = 20
@@ -54,7 +54,7 @@ def loads() -> list[str]:
 
 
 @pytest.fixture
-def kept(tmp_path: Path, loads: list[str]) -> KeptModel[str]:
+def kept(tmp_path: Path, loads: list[str]) -> CachedModel[str]:
     def load(folder: Path) -> str:
         text = (folder / "file").read_text()
         loads.append(text)
@@ -63,21 +63,21 @@ def kept(tmp_path: Path, loads: list[str]) -> KeptModel[str]:
         return text
 
     (tmp_path / "file").write_text("one")
-    return KeptModel(tmp_path, load)
+    return CachedModel(tmp_path, load)
 
 
-def used(kept: KeptModel[str]) -> str:
+def used(kept: CachedModel[str]) -> str:
     with kept.in_use() as model:
         return model
 
 
-def test_a_model_is_loaded_once(kept: KeptModel[str], loads: list[str]) -> None:
+def test_a_model_is_loaded_once(kept: CachedModel[str], loads: list[str]) -> None:
     assert [used(kept), used(kept)] == ["one", "one"]
     assert loads == ["one"]
 
 
 @pytest.mark.parametrize("change", ["written", "replaced", "touched", "joined"])
-def test_a_changed_folder_is_loaded_anew(kept: KeptModel[str], loads: list[str], tmp_path: Path, change: str) -> None:
+def test_a_changed_folder_is_loaded_anew(kept: CachedModel[str], loads: list[str], tmp_path: Path, change: str) -> None:
     used(kept)
     changes: dict[str, Callable[[], object]] = {
         "written": lambda: (tmp_path / "file").write_text("two!"),
@@ -92,7 +92,7 @@ def test_a_changed_folder_is_loaded_anew(kept: KeptModel[str], loads: list[str],
 
 
 def test_a_model_that_is_gone_or_broken_is_not_used_any_more(
-    kept: KeptModel[str], loads: list[str], tmp_path: Path
+    kept: CachedModel[str], loads: list[str], tmp_path: Path
 ) -> None:
     used(kept)
     (tmp_path / "file").write_text("broken")
@@ -119,7 +119,7 @@ def test_two_are_never_in_memory(tmp_path: Path) -> None:
         before.append(weakref.ref(loaded))
         return loaded
 
-    kept = KeptModel(tmp_path, load)
+    kept = CachedModel(tmp_path, load)
     for name in ("one", "two"):
         (tmp_path / name).touch()
         with kept.in_use() as model:
@@ -128,7 +128,7 @@ def test_two_are_never_in_memory(tmp_path: Path) -> None:
     assert len(before) == 2
 
 
-def test_one_caller_at_a_time(kept: KeptModel[str], loads: list[str]) -> None:
+def test_one_caller_at_a_time(kept: CachedModel[str], loads: list[str]) -> None:
     second, done = threading.Event(), threading.Event()
 
     def call() -> None:

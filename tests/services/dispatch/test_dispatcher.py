@@ -38,11 +38,11 @@ def assert_cancelled_without_a_trace(house: House, job_id: str) -> Job:
 
 def test_cancel_of_a_running_job_keeps_the_model_loaded(any_house: House) -> None:
     job_id = any_house.running()
-    assert any_house.runtime.queue.cancel(job_id) == "cancelling"
+    assert any_house.runtime.jobs.queue.cancel(job_id) == "cancelling"
     assert_cancelled_without_a_trace(any_house, job_id)
     assert any_house.draw().status == "completed"
     assert not any(isinstance(event, ModelLoading) for event in any_house.mailbox.drain()), "nothing was loaded again"
-    assert any_house.runtime.supervisor.restarts == 0
+    assert any_house.runtime.engine.supervisor.restarts == 0
 
 
 def test_cancelling_shows_as_a_phase(house: House) -> None:
@@ -50,7 +50,7 @@ def test_cancelling_shows_as_a_phase(house: House) -> None:
     house.at_step = gate
     job_id = house.submit()
     gate.wait()
-    queue = house.runtime.queue
+    queue = house.runtime.jobs.queue
     queue.cancel(job_id)
     assert queue.progress(queue.get(job_id)).phase == "cancelling"
     assert queue.get(job_id).status == "processing", "the engine still has it"
@@ -63,12 +63,12 @@ def test_many_cancels_leave_nothing_and_the_next_picture_is_the_same(house: Hous
     before = house.output(house.draw(seed=3)).read_bytes()
     for _ in range(50):
         job_id = house.running()
-        house.runtime.queue.cancel(job_id)
+        house.runtime.jobs.queue.cancel(job_id)
         assert house.finished(job_id).status == "cancelled"
     assert house.output(house.draw(seed=3)).read_bytes() == before
     assert len(house.visible()) == 2
-    assert house.runtime.dispatcher._by_run == {}
-    assert house.runtime.dispatcher._active.all() == []
+    assert house.runtime.engine.dispatcher._by_run == {}
+    assert house.runtime.engine.dispatcher._active.all() == []
 
 
 def test_late_cancel_never_hits_the_next_job(house: House) -> None:
@@ -79,8 +79,8 @@ def test_late_cancel_never_hits_the_next_job(house: House) -> None:
     second = house.submit("second")
     gate.wait()
     with pytest.raises(Conflict):
-        house.runtime.queue.cancel(first)
-    house.runtime.supervisor.client.cancel(1)  # type: ignore[union-attr]
+        house.runtime.jobs.queue.cancel(first)
+    house.runtime.engine.supervisor.client.cancel(1)  # type: ignore[union-attr]
     gate.open()
     assert house.finished(second).status == "completed"
 
@@ -91,7 +91,7 @@ def test_late_cancel_never_hits_the_next_job(house: House) -> None:
 def test_cancel_between_the_claim_and_the_run(house: House) -> None:
     """The job has left the queue, but the engine has not been told of it."""
     gate = Gate()
-    outputs = house.runtime.outputs
+    outputs = house.runtime.jobs.outputs
     spool_of = outputs.spool_of
 
     def slow_spool_of(job_id: str) -> Any:
@@ -101,7 +101,7 @@ def test_cancel_between_the_claim_and_the_run(house: House) -> None:
     outputs.spool_of = slow_spool_of  # type: ignore[method-assign]
     job_id = house.submit()
     gate.wait()
-    assert house.runtime.queue.cancel(job_id) == "cancelling"
+    assert house.runtime.jobs.queue.cancel(job_id) == "cancelling"
     gate.open()
     assert_cancelled_without_a_trace(house, job_id)
     assert house.draw().status == "completed"
@@ -112,7 +112,7 @@ def test_cancel_during_a_model_swap(house: House) -> None:
     house.at_load = gate
     job_id = house.submit(spec=spec_named("other.gguf"))
     gate.wait()
-    assert house.runtime.queue.cancel(job_id) == "cancelling"
+    assert house.runtime.jobs.queue.cancel(job_id) == "cancelling"
     gate.open()
     job = assert_cancelled_without_a_trace(house, job_id)
     assert job.timings.native_seconds == 0
@@ -125,7 +125,7 @@ def test_cancel_while_a_load_fails_is_a_cancel(house: House) -> None:
     house.at_load = gate
     job_id = house.submit(spec=spec_named("refuse.gguf"))
     gate.wait()
-    house.runtime.queue.cancel(job_id)
+    house.runtime.jobs.queue.cancel(job_id)
     gate.open()
     assert_cancelled_without_a_trace(house, job_id)
 
@@ -143,7 +143,7 @@ def test_cancel_while_encoding(house: House, monkeypatch: pytest.MonkeyPatch) ->
     job_id = house.submit()
     gate.wait()
     house.until(JobProgress, job_id=job_id, phase="encoding")
-    queue = house.runtime.queue
+    queue = house.runtime.jobs.queue
     assert queue.cancel(job_id) == "cancelled"
     assert queue.get(job_id).status == "cancelled", "nothing is left to stop: the row is won at once"
     gate.open()
@@ -156,7 +156,7 @@ def test_cancel_while_encoding(house: House, monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.parametrize("moved", [False, True], ids=["before the files are moved", "after they are moved"])
 def test_cancel_between_finished_and_complete(house: House, moved: bool) -> None:
     gate = Gate()
-    outputs, publish = house.runtime.outputs, house.runtime.outputs.publish
+    outputs, publish = house.runtime.jobs.outputs, house.runtime.jobs.outputs.publish
 
     def slow_publish(*args: Any) -> tuple[str, ...]:
         if not moved:
@@ -169,7 +169,7 @@ def test_cancel_between_finished_and_complete(house: House, moved: bool) -> None
     outputs.publish = slow_publish  # type: ignore[method-assign]
     job_id = house.submit()
     gate.wait()
-    assert house.runtime.queue.cancel(job_id) == "cancelled"
+    assert house.runtime.jobs.queue.cancel(job_id) == "cancelled"
     gate.open()
     assert house.draw().status == "completed"
     assert_cancelled_without_a_trace(house, job_id)
@@ -178,13 +178,13 @@ def test_cancel_between_finished_and_complete(house: House, moved: bool) -> None
 def test_cancel_right_after_the_compute_is_followed_by_nothing(house: House) -> None:
     """A cancel that wins the row the moment the pixels are there must not be followed by a progress event."""
     job_ids: list[str] = []
-    dispatcher, active_jobs = house.runtime.dispatcher, house.runtime.dispatcher._active
+    dispatcher, active_jobs = house.runtime.engine.dispatcher, house.runtime.engine.dispatcher._active
     publish = dispatcher._publish_progress
 
     def publish_after_a_cancel(active: Any) -> None:
         if active.progress.phase == "encoding":
             job_ids.append(active.job.id)
-            house.runtime.queue.cancel(active.job.id)
+            house.runtime.jobs.queue.cancel(active.job.id)
         publish(active)
 
     dispatcher._publish_progress = publish_after_a_cancel  # type: ignore[method-assign]
@@ -202,13 +202,13 @@ def test_cancel_right_after_the_compute_is_followed_by_nothing(house: House) -> 
 def test_deaf_run_costs_the_engine_and_is_cancelled_not_failed(make_house: Callable[..., House]) -> None:
     house = make_house("engine.cancel_timeout_seconds=0.01", engine="process").start()
     job_id = house.running("fake:deaf")
-    pid = house.runtime.health()["engine"]["pid"]
+    pid = house.runtime.status.health()["engine"]["pid"]
     next_id = house.submit()
-    assert house.runtime.queue.cancel(job_id) == "cancelling"
+    assert house.runtime.jobs.queue.cancel(job_id) == "cancelling"
     assert house.finished(job_id).status == "cancelled"
     assert house.finished(job_id).error is None
     assert house.finished(next_id).status == "completed"
-    engine = house.runtime.health()["engine"]
+    engine = house.runtime.status.health()["engine"]
     assert engine["pid"] != pid
     assert engine["restarts"] == 1
     assert not psutil.pid_exists(pid)
@@ -233,12 +233,12 @@ def test_cancel_in_a_vae_pass_is_waited_for_longer(make_house: Callable[..., Hou
     house = make_house("engine.cancel_timeout_seconds=0.1", make_runner=SlowToStop).start()
     job_id = house.submit("slow vae")
     house.until(JobProgress, job_id=job_id, phase="decoding")
-    house.runtime.queue.cancel(job_id)
+    house.runtime.jobs.queue.cancel(job_id)
     assert not threading.Event().wait(0.4), "four times what a cancel may take while sampling"
     SlowToStop.decoded.set()
     assert house.finished(job_id).status == "cancelled"
     assert house.draw().status == "completed"
-    assert house.runtime.supervisor.restarts == 0
+    assert house.runtime.engine.supervisor.restarts == 0
 
 
 def test_patience_is_shortened_when_sampling_begins(make_house: Callable[..., House]) -> None:
@@ -258,9 +258,9 @@ def test_patience_is_shortened_when_sampling_begins(make_house: Callable[..., Ho
     house = make_house("engine.cancel_timeout_seconds=0.5", make_runner=DeafWhileSampling).start()
     job_id = house.submit("deaf")
     gate.wait()
-    house.runtime.queue.cancel(job_id)
+    house.runtime.jobs.queue.cancel(job_id)
     gate.open()
-    assert house.runtime.queue.wait(job_id, 5).status == "cancelled", "not after 20 times the timeout"
+    assert house.runtime.jobs.queue.wait(job_id, 5).status == "cancelled", "not after 20 times the timeout"
 
 
 # --- failures ---------------------------------------------------------------------------------------------------------
@@ -271,12 +271,12 @@ def test_failed_run_costs_its_job_only(any_house: House) -> None:
     assert (job.status, job.error_code, job.error) == ("failed", "generation_failed", "asked to fail")
     assert any_house.until(JobStatusChanged, job_id=job.id, status="failed").error == "asked to fail"
     assert any_house.draw().status == "completed"
-    assert any_house.runtime.supervisor.restarts == 0
+    assert any_house.runtime.engine.supervisor.restarts == 0
     assert len(any_house.visible()) == 1
 
 
 def test_disk_that_cannot_take_the_picture_fails_the_job_and_shows_nothing(any_house: House) -> None:
-    outputs = any_house.runtime.outputs
+    outputs = any_house.runtime.jobs.outputs
     spool_of = outputs.spool_of
 
     def blocked(job_id: str) -> Any:
@@ -312,7 +312,7 @@ def test_encoder_that_fails_fails_the_job(house: House, monkeypatch: pytest.Monk
 def test_row_that_cannot_be_written_is_logged_and_the_queue_goes_on(
     house: House, caplog: pytest.LogCaptureFixture
 ) -> None:
-    queue, tried = house.runtime.queue, threading.Event()
+    queue, tried = house.runtime.jobs.queue, threading.Event()
 
     def broken(*_: Any) -> bool:
         tried.set()
@@ -324,11 +324,11 @@ def test_row_that_cannot_be_written_is_logged_and_the_queue_goes_on(
     queue.complete = complete  # type: ignore[method-assign]
     assert house.draw().status == "completed"
     assert "the end of a job was not written down" in caplog.text
-    assert house.runtime.outputs.find_published(job_id) is not None, "the next start finds the picture"
+    assert house.runtime.jobs.outputs.find_published(job_id) is not None, "the next start finds the picture"
 
 
 def test_end_of_a_job_is_written_when_the_disk_has_room_again(house: House, caplog: pytest.LogCaptureFixture) -> None:
-    store, refusals = house.runtime.queue._store, threading.Semaphore(0)
+    store, refusals = house.runtime.jobs.queue._store, threading.Semaphore(0)
     transition = store.transition
 
     def full_twice(job_id: str, to: str, *rest: Any, **fields: Any) -> Any:
@@ -343,14 +343,14 @@ def test_end_of_a_job_is_written_when_the_disk_has_room_again(house: House, capl
     assert refusals.acquire(timeout=1)
     assert refusals.acquire(timeout=1)
     assert sum("cannot be written down yet" in message for message in caplog.messages) == 2
-    assert house.runtime.queue.is_busy is False
+    assert house.runtime.jobs.queue.is_busy is False
 
 
 # --- deaths -----------------------------------------------------------------------------------------------------------
 
 
 def test_death_in_a_run_fails_the_job_and_the_queue_goes_on(any_house: House) -> None:
-    health = any_house.runtime.health
+    health = any_house.runtime.status.health
     pid = health()["engine"]["pid"]
     dying, after = any_house.submit("fake:die"), any_house.submit()
     job = any_house.finished(dying)
@@ -374,12 +374,12 @@ def test_five_crashes_among_successes_do_not_stop_the_service(any_house: House) 
     jobs = [any_house.submit("fake:die" if k % 2 else f"number {k}") for k in range(11)]
     statuses = [any_house.finished(job_id).status for job_id in jobs]
     assert statuses == ["failed" if k % 2 else "completed" for k in range(11)]
-    assert any_house.runtime.supervisor.restarts == 5
+    assert any_house.runtime.engine.supervisor.restarts == 5
 
 
 def test_killed_run_is_a_failed_job(process_house: House) -> None:
     job_id = process_house.running("fake:deaf")
-    os.kill(process_house.runtime.health()["engine"]["pid"], signal.SIGKILL)
+    os.kill(process_house.runtime.status.health()["engine"]["pid"], signal.SIGKILL)
     job = process_house.finished(job_id)
     assert (job.status, job.error_code) == ("failed", "engine_crashed")
     assert "SIGKILL" in str(job.error)
@@ -387,10 +387,10 @@ def test_killed_run_is_a_failed_job(process_house: House) -> None:
 
 
 def test_death_of_an_idle_engine_heals_by_itself(process_house: House) -> None:
-    pid = process_house.runtime.health()["engine"]["pid"]
+    pid = process_house.runtime.status.health()["engine"]["pid"]
     os.kill(pid, signal.SIGKILL)
     process_house.until(ModelLoaded, model_name="demo_dit_q8_0.gguf")
-    health = process_house.runtime.health()
+    health = process_house.runtime.status.health()
     assert health["engine"]["pid"] not in (pid, None)
     assert health["model_loaded"]
     assert health["engine"]["state"] in ("idle", "loading")
@@ -450,7 +450,7 @@ def test_death_after_the_last_file_but_before_the_word_of_it_loses_no_picture(
 def test_cancel_is_not_lost_when_the_engine_dies_before_the_run(process_house: House) -> None:
     """Between the claim and the run the job is cancelled and the engine dies: the job must not come back."""
     gate = Gate()
-    dispatcher = process_house.runtime.dispatcher
+    dispatcher = process_house.runtime.engine.dispatcher
     prepare = dispatcher._prepare
 
     def slow_prepare(active: Any) -> Any:
@@ -461,11 +461,11 @@ def test_cancel_is_not_lost_when_the_engine_dies_before_the_run(process_house: H
     dispatcher._prepare = slow_prepare  # type: ignore[method-assign]
     job_id = process_house.submit()
     gate.wait()
-    client = process_house.runtime.supervisor.client
+    client = process_house.runtime.engine.supervisor.client
     assert client is not None
     client.kill()
     client._reader.join(PATIENCE_SECONDS)
-    assert process_house.runtime.queue.cancel(job_id) == "cancelling"
+    assert process_house.runtime.jobs.queue.cancel(job_id) == "cancelling"
     gate.open()
     assert process_house.finished(job_id).status == "cancelled"
     assert process_house.draw().status == "completed"
@@ -473,7 +473,7 @@ def test_cancel_is_not_lost_when_the_engine_dies_before_the_run(process_house: H
 
 def test_job_that_was_not_told_to_a_dead_engine_keeps_its_turn(process_house: House) -> None:
     gate = Gate()
-    dispatcher = process_house.runtime.dispatcher
+    dispatcher = process_house.runtime.engine.dispatcher
     prepare = dispatcher._prepare
 
     def slow_prepare(active: Any) -> Any:
@@ -485,7 +485,7 @@ def test_job_that_was_not_told_to_a_dead_engine_keeps_its_turn(process_house: Ho
     dispatcher._prepare = slow_prepare  # type: ignore[method-assign]
     job_id, later = process_house.submit(), process_house.submit()
     gate.wait()
-    client = process_house.runtime.supervisor.client
+    client = process_house.runtime.engine.supervisor.client
     assert client is not None
     client.kill()
     client._reader.join(PATIENCE_SECONDS)
@@ -501,7 +501,7 @@ def test_job_that_was_not_told_to_a_dead_engine_keeps_its_turn(process_house: Ho
 
 
 def test_stop_that_comes_while_the_loop_turns_is_not_overlooked(house: House) -> None:
-    dispatcher = house.runtime.dispatcher
+    dispatcher = house.runtime.engine.dispatcher
     wake = dispatcher._wake
     clear = wake.clear
 
@@ -519,7 +519,7 @@ def test_stop_that_comes_while_the_loop_turns_is_not_overlooked(house: House) ->
 def test_trouble_that_stays_does_not_spin(house: House) -> None:
     """A full disk makes every claim fail: the loop must wait between its tries."""
     tries = threading.Semaphore(0)
-    queue = house.runtime.queue
+    queue = house.runtime.jobs.queue
 
     def broken() -> None:
         tries.release()

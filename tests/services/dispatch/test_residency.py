@@ -12,7 +12,7 @@ from tests.services.conftest import House
 
 
 def choose(house: House, **options: object) -> LoadSpec:
-    outcome = house.runtime.models.load(LoadRequest(model_name=house.runtime.default_model, options=options))
+    outcome = house.runtime.models.slot.load(LoadRequest(model_name=house.runtime.default_model, options=options))
     house.mailbox.drain()
     return outcome.spec
 
@@ -30,8 +30,8 @@ def test_a_job_that_needs_the_encoder_brings_it_in_and_it_stays(any_house: House
     assert any_house.draw().status == "completed"
     assert any_house.draw(images={"init_image": png}).status == "completed"
     assert loads(any_house) == ["unloaded", "loaded"]
-    assert any_house.runtime.models.selected == spec
-    assert any_house.runtime.models.resident == spec.with_encoder
+    assert any_house.runtime.models.slot.selected == spec
+    assert any_house.runtime.models.slot.resident == spec.with_encoder
 
 
 def test_a_spec_with_the_encoder_serves_one_without_and_not_the_other_way(house: House) -> None:
@@ -48,7 +48,7 @@ def test_a_model_whose_weights_are_freed_is_loaded_anew_for_each_job(any_house: 
     assert any_house.finished(first).status == "completed"
     assert any_house.finished(second).status == "completed"
     any_house.until(ModelUnloaded)
-    assert any_house.runtime.models.selected is not None
+    assert any_house.runtime.models.slot.selected is not None
     assert any_house.draw().status == "completed"
 
 
@@ -57,9 +57,9 @@ def test_it_rests_between_jobs_instead_of_being_loaded_for_nothing(house: House)
     assert house.draw().status == "completed"
     house.until(ModelUnloaded)
     # A call of its own takes its turn after whatever the dispatcher would do by itself.
-    house.runtime.upscalers.unload()
+    house.runtime.models.upscalers.unload()
     assert loads(house) == []
-    assert house.runtime.models.resident is None
+    assert house.runtime.models.slot.resident is None
 
 
 def test_an_upscaler_that_was_replaced_is_not_given_to_the_engine(house: House, tmp_path: Path) -> None:
@@ -67,7 +67,7 @@ def test_an_upscaler_that_was_replaced_is_not_given_to_the_engine(house: House, 
     file.write_bytes(b"something else")
     spec = UpscalerSpec(model=FileRef(name=file.name, path=str(file)))
     params = UpscaleParams(upscaler=spec)
-    job, _ = house.runtime.job_entry.enter("upscale", params, images={}, size=(1, 1), spec=None)
+    job, _ = house.runtime.submission.entry.enter("upscale", params, images={}, size=(1, 1), spec=None)
     failed = house.finished(job.id)
     assert (failed.status, failed.error_code) == ("failed", "load_failed")
     assert "up.safetensors is not a model file" in (failed.error or "")

@@ -12,7 +12,7 @@ import pytest
 
 from sdcpp_rest.core.download_source import HashParams
 from sdcpp_rest.core.job import Job
-from sdcpp_rest.services.downloads.download_submission import DownloadRequest, Submitted
+from sdcpp_rest.services.downloads.download_submission import DownloadRequest, SubmittedDownload
 from sdcpp_rest.store.database import DatabaseUnusable
 from tests.servers.fault_server import FaultServer
 from tests.services.conftest import PATIENCE_SECONDS, Gate, House
@@ -30,8 +30,8 @@ def ready(make_house: MakeHouse, server: FaultServer) -> House:
     return started
 
 
-def submit(house: House, server: FaultServer, path: str = "/x.safetensors", **more: Any) -> Submitted:
-    return house.runtime.downloads.submit(
+def submit(house: House, server: FaultServer, path: str = "/x.safetensors", **more: Any) -> SubmittedDownload:
+    return house.runtime.downloads.submission.submit(
         DownloadRequest.model_validate({"model_type": "lora", "url": f"{server.url}{path}", **more})
     )
 
@@ -41,14 +41,14 @@ def loras(house: House) -> list[str]:
     return sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
 
 
-def ended(house: House, told: Submitted) -> tuple[Job, Job]:
+def ended(house: House, told: SubmittedDownload) -> tuple[Job, Job]:
     return house.finished(told.job.id), house.finished(told.hash_job_id)
 
 
 def test_one_more_than_fit_waits_for_its_turn(make_house: MakeHouse, server: FaultServer) -> None:
     house = make_house(*SETTINGS, "downloads.concurrent=1").start()
     gates = [Gate(), Gate()]
-    take = house.runtime.uploads.take
+    take = house.runtime.models.uploads.take
     taken: list[str] = []
 
     def held(temporary: Path, wish: Any) -> Any:
@@ -56,12 +56,12 @@ def test_one_more_than_fit_waits_for_its_turn(make_house: MakeHouse, server: Fau
         gates[len(taken) - 1]()
         return take(temporary, wish)
 
-    house.runtime.uploads.take = held  # type: ignore[method-assign]
+    house.runtime.models.uploads.take = held  # type: ignore[method-assign]
     for name in ("a", "b"):
         server.add(f"/{name}.safetensors", MODEL)
     first, second = submit(house, server, "/a.safetensors"), submit(house, server, "/b.safetensors")
     gates[0].wait()
-    assert house.runtime.queue.get(second.job.id).status == "pending"
+    assert house.runtime.jobs.queue.get(second.job.id).status == "pending"
     assert house.draw().status == "completed", "the engine does not wait for the lane"
     gates[0].open()
     gates[1].wait()
@@ -72,31 +72,31 @@ def test_one_more_than_fit_waits_for_its_turn(make_house: MakeHouse, server: Fau
 
 def test_a_cancel_when_the_file_has_its_place_takes_it_back(ready: House, server: FaultServer) -> None:
     """The bytes are whole, the row is not written yet: the cancel wins the row, and the file has to go."""
-    gate, take = Gate(), ready.runtime.uploads.take
+    gate, take = Gate(), ready.runtime.models.uploads.take
 
     def held(temporary: Path, wish: Any) -> Any:
         stored = take(temporary, wish)
         gate()
         return stored
 
-    ready.runtime.uploads.take = held  # type: ignore[method-assign]
+    ready.runtime.models.uploads.take = held  # type: ignore[method-assign]
     told = submit(ready, server)
     gate.wait()
-    assert ready.runtime.queue.cancel(told.job.id) == "cancelled"
+    assert ready.runtime.jobs.queue.cancel(told.job.id) == "cancelled"
     gate.open()
     assert [job.status for job in ended(ready, told)] == ["cancelled", "cancelled"]
-    ready.runtime.download_lane.stop()
+    ready.runtime.downloads.lane.stop()
     assert loras(ready) == []
 
 
 def test_a_name_that_was_taken_meanwhile_keeps_the_bytes_for_the_next_try(ready: House, server: FaultServer) -> None:
-    gate, take = Gate(), ready.runtime.uploads.take
+    gate, take = Gate(), ready.runtime.models.uploads.take
 
     def held(temporary: Path, wish: Any) -> Any:
         gate()
         return take(temporary, wish)
 
-    ready.runtime.uploads.take = held  # type: ignore[method-assign]
+    ready.runtime.models.uploads.take = held  # type: ignore[method-assign]
     told = submit(ready, server)
     gate.wait()
     (ready.config.paths.models_dir / "loras" / "x.safetensors").write_bytes(b"somebody else's")
@@ -113,7 +113,7 @@ def test_a_name_that_was_taken_meanwhile_keeps_the_bytes_for_the_next_try(ready:
 
 def test_a_check_whose_download_is_unknown_fails(ready: House) -> None:
     params = HashParams(model_type="lora", model_name="x.gguf", download_job_id=str(uuid.uuid4()))
-    job, _ = ready.runtime.queue.submit("model_hash", params.model_dump())
+    job, _ = ready.runtime.jobs.queue.submit("model_hash", params.model_dump())
     ended_job = ready.finished(job.id)
     assert (ended_job.status, ended_job.error_code) == ("failed", "download_failed")
 
@@ -130,16 +130,16 @@ def test_a_check_of_its_own_reads_the_file(ready: House) -> None:
         ("y.safetensors", None, "model_not_found"),
     ):
         params = HashParams(model_type="lora", model_name=name, sha256=sha256)
-        job, _ = ready.runtime.queue.submit("model_hash", params.model_dump())
+        job, _ = ready.runtime.jobs.queue.submit("model_hash", params.model_dump())
         assert ready.finished(job.id).error_code == code
 
 
 def test_rows_of_another_version_end_and_hold_nobody_up(ready: House, server: FaultServer) -> None:
-    download, _ = ready.runtime.queue.submit("model_download", {"colour": "red"})
-    check, _ = ready.runtime.queue.submit("model_hash", {"colour": "red", "download_job_id": download.id})
+    download, _ = ready.runtime.jobs.queue.submit("model_download", {"colour": "red"})
+    check, _ = ready.runtime.jobs.queue.submit("model_hash", {"colour": "red", "download_job_id": download.id})
     assert ready.finished(download.id).status == "failed"
     assert ready.finished(check.id).error_code == "download_failed"
-    alone, _ = ready.runtime.queue.submit("model_hash", {"colour": "red"})
+    alone, _ = ready.runtime.jobs.queue.submit("model_hash", {"colour": "red"})
     assert ready.finished(alone.id).status == "failed"
     told = submit(ready, server)
     assert {job.status for job in ended(ready, told)} == {"completed"}
@@ -149,17 +149,17 @@ def test_a_check_can_be_cancelled(ready: House) -> None:
     folder = ready.config.paths.models_dir / "loras"
     folder.mkdir(parents=True)
     (folder / "x.safetensors").write_bytes(MODEL)
-    gate, read = Gate(), ready.runtime.hashes._read
+    gate, read = Gate(), ready.runtime.models.hashes._read
 
     def held(file: Any, watch: Callable[[int], None]) -> str:
         gate()
         return read(file, watch)
 
-    ready.runtime.hashes._read = held  # type: ignore[method-assign]
+    ready.runtime.models.hashes._read = held  # type: ignore[method-assign]
     params = HashParams(model_type="lora", model_name="x.safetensors")
-    job, _ = ready.runtime.queue.submit("model_hash", params.model_dump())
+    job, _ = ready.runtime.jobs.queue.submit("model_hash", params.model_dump())
     gate.wait()
-    assert ready.runtime.queue.cancel(job.id) == "cancelling"
+    assert ready.runtime.jobs.queue.cancel(job.id) == "cancelling"
     gate.open()
     assert ready.finished(job.id).status == "cancelled"
 
@@ -173,7 +173,7 @@ def test_parts_of_a_split_model_are_checked_although_they_are_not_listed(ready: 
 
 def test_a_disk_that_is_full_for_a_moment_loses_no_job(ready: House, server: FaultServer) -> None:
     """The claim cannot be written down: the lane tries again."""
-    store = ready.runtime.queue._store
+    store = ready.runtime.jobs.queue._store
     claim, failures = store.claim_next, iter([True])
 
     def fails_once(kinds: Any) -> Job | None:
@@ -182,7 +182,7 @@ def test_a_disk_that_is_full_for_a_moment_loses_no_job(ready: House, server: Fau
         return claim(kinds)
 
     store.claim_next = fails_once  # type: ignore[method-assign]
-    ready.runtime.download_lane.wake()
+    ready.runtime.downloads.lane.wake()
     told = submit(ready, server)
     assert {job.status for job in ended(ready, told)} == {"completed"}
 
@@ -202,7 +202,7 @@ def test_a_stopped_lane_puts_its_job_back_and_the_next_house_ends_it(
     file.release.set()
     second = make_house(*SETTINGS).start()
     assert {job.status for job in ended(second, told)} == {"completed"}
-    assert second.runtime.queue.get(told.job.id).attempts == 1, "a stop of the server is not the job's fault"
+    assert second.runtime.jobs.queue.get(told.job.id).attempts == 1, "a stop of the server is not the job's fault"
 
 
 def test_a_waiting_download_that_is_cancelled_takes_its_bytes_along(make_house: MakeHouse, server: FaultServer) -> None:
@@ -210,33 +210,33 @@ def test_a_waiting_download_that_is_cancelled_takes_its_bytes_along(make_house: 
     first = make_house(*SETTINGS).start()
     file.hold_after = HALF
     told = submit(first, server)
-    with first.runtime.bus.subscribe(maxsize=10_000) as mailbox:
-        while (active := first.runtime.active.get(told.job.id)) is None or active.transfer is None:
+    with first.runtime.jobs.bus.subscribe(maxsize=10_000) as mailbox:
+        while (active := first.runtime.jobs.active.get(told.job.id)) is None or active.transfer is None:
             mailbox.get(0.02)
-    first.runtime.queue.pause()
+    first.runtime.jobs.queue.pause()
     first.stop()
     file.release.set()
     second = make_house(*SETTINGS).start()
     assert len(loras(second)) == 2, "the partial file and its note"
-    assert second.runtime.queue.cancel(told.job.id) == "cancelled"
+    assert second.runtime.jobs.queue.cancel(told.job.id) == "cancelled"
     assert loras(second) == []
 
 
 def test_downloads_do_not_count_as_what_the_engine_does(ready: House, server: FaultServer) -> None:
-    gate, take = Gate(), ready.runtime.uploads.take
+    gate, take = Gate(), ready.runtime.models.uploads.take
 
     def held(temporary: Path, wish: Any) -> Any:
         gate()
         return take(temporary, wish)
 
-    ready.runtime.uploads.take = held  # type: ignore[method-assign]
+    ready.runtime.models.uploads.take = held  # type: ignore[method-assign]
     told = submit(ready, server)
     gate.wait()
-    assert ready.runtime.queue.counts()["processing"] == 0
-    assert not ready.runtime.queue.is_busy, "an idle model may rest while a file comes"
+    assert ready.runtime.jobs.queue.counts()["processing"] == 0
+    assert not ready.runtime.jobs.queue.is_busy, "an idle model may rest while a file comes"
     running = ready.running()
-    assert ready.runtime.queue.counts()["processing"] == 1
-    assert ready.runtime.queue.is_busy
-    ready.runtime.queue.cancel(running)
+    assert ready.runtime.jobs.queue.counts()["processing"] == 1
+    assert ready.runtime.jobs.queue.is_busy
+    ready.runtime.jobs.queue.cancel(running)
     gate.open()
     ended(ready, told)

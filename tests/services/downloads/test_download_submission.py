@@ -19,7 +19,7 @@ from tests.services.downloads.conftest import MODEL
 def paused(make_house: Callable[..., House], server: FaultServer) -> House:
     """A house that begins nothing."""
     house = make_house('downloads.allow_private_hosts=["127.0.0.1"]', "limits.pending_jobs=3").start()
-    house.runtime.queue.pause()
+    house.runtime.jobs.queue.pause()
     server.add("/x.safetensors", MODEL)
     return house
 
@@ -29,8 +29,10 @@ def asked(server: FaultServer, path: str = "/x.safetensors", **more: object) -> 
 
 
 def test_two_jobs_know_each_other(paused: House, server: FaultServer) -> None:
-    told = paused.runtime.downloads.submit(asked(server, subfolder="a\\b", title="mine"), origin="test", owner="me")
-    download, check = told.job, paused.runtime.queue.get(told.hash_job_id)
+    told = paused.runtime.downloads.submission.submit(
+        asked(server, subfolder="a\\b", title="mine"), origin="test", owner="me"
+    )
+    download, check = told.job, paused.runtime.jobs.queue.get(told.hash_job_id)
     params, check_params = DownloadParams.model_validate(download.params), HashParams.model_validate(check.params)
     assert (download.kind, check.kind) == ("model_download", "model_hash")
     assert told.position == 1
@@ -44,37 +46,37 @@ def test_the_last_place_in_the_queue_is_not_enough_for_two(paused: House, server
     paused.submit()
     paused.submit()
     with pytest.raises(QueueFull):
-        paused.runtime.downloads.submit(asked(server))
-    statuses = [job.status for job in paused.runtime.queue.list(kind="model_download")]
+        paused.runtime.downloads.submission.submit(asked(server))
+    statuses = [job.status for job in paused.runtime.jobs.queue.list(kind="model_download")]
     assert statuses == ["cancelled"]
-    assert paused.runtime.queue.counts()["pending"] == 2
+    assert paused.runtime.jobs.queue.counts()["pending"] == 2
 
 
 def test_an_address_with_secrets_is_kept_apart_for_this_user_only(paused: House, server: FaultServer) -> None:
-    told = paused.runtime.downloads.submit(asked(server, "/x.safetensors?token=s3cret"))
-    kept = paused.runtime.outputs.inputs_of(told.job.id) / ADDRESS_FILE
+    told = paused.runtime.downloads.submission.submit(asked(server, "/x.safetensors?token=s3cret"))
+    kept = paused.runtime.jobs.outputs.inputs_of(told.job.id) / ADDRESS_FILE
     assert kept.read_text() == f"{server.url}/x.safetensors?token=s3cret"
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
-    assert "s3cret" not in str(paused.runtime.queue.get(told.job.id))
-    paused.runtime.queue.cancel(told.job.id)
+    assert "s3cret" not in str(paused.runtime.jobs.queue.get(told.job.id))
+    paused.runtime.jobs.queue.cancel(told.job.id)
     assert not kept.exists()
 
 
 def test_the_name_is_checked_before_anybody_is_asked(paused: House, server: FaultServer) -> None:
     with pytest.raises(InvalidRequest):
-        paused.runtime.downloads.submit(asked(server, name="x.exe"))
+        paused.runtime.downloads.submission.submit(asked(server, name="x.exe"))
     assert server.asked == []
 
 
 def test_a_name_that_is_being_downloaded_is_taken(paused: House, server: FaultServer) -> None:
     server.add("/y/X.safetensors", MODEL)
-    first = paused.runtime.downloads.submit(asked(server))
+    first = paused.runtime.downloads.submission.submit(asked(server))
     with pytest.raises(Conflict, match="is being downloaded already") as caught:
-        paused.runtime.downloads.submit(asked(server, "/y/X.safetensors"))
+        paused.runtime.downloads.submission.submit(asked(server, "/y/X.safetensors"))
     assert caught.value.detail["job_id"] == first.job.id
 
 
 def test_a_stopping_server_takes_no_downloads(paused: House, server: FaultServer) -> None:
     paused.runtime.begin_stop()
     with pytest.raises(EngineUnavailable):
-        paused.runtime.downloads.submit(asked(server))
+        paused.runtime.downloads.submission.submit(asked(server))

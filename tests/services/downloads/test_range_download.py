@@ -14,7 +14,7 @@ import pytest
 
 from sdcpp_rest.core.job import Transfer
 from sdcpp_rest.services.downloads.checked_connection import StopSwitch
-from sdcpp_rest.services.downloads.range_download import Fetched, RangeDownload
+from sdcpp_rest.services.downloads.range_download import FetchedFile, RangeDownload
 from sdcpp_rest.services.downloads.source_errors import (
     ContentMismatch,
     DownloadStopped,
@@ -34,10 +34,10 @@ SUM = hashlib.sha256(MODEL).hexdigest()
 HALF = len(MODEL) // 2
 
 
-def is_whole(fetched: Fetched, folder: Path) -> bool:
+def is_whole(fetched: FetchedFile, folder: Path) -> bool:
     return (
         (folder / "part").read_bytes() == MODEL
-        and fetched == Fetched(len(MODEL), SUM)
+        and fetched == FetchedFile(len(MODEL), SUM)
         and not (folder / "note").exists()
     )
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from sdcpp_rest.services.address_check import HostRefused, check_host
-from sdcpp_rest.services.downloads.range_download import Fetched, RangeDownload
+from sdcpp_rest.services.downloads.range_download import FetchedFile, RangeDownload
 from sdcpp_rest.services.downloads.source_errors import SourceForbidden, SourceWrong
 from tests.servers.fault_server import FaultServer
 from tests.services.downloads.conftest import MODEL
@@ -19,10 +19,10 @@ SUM = hashlib.sha256(MODEL).hexdigest()
 HALF = len(MODEL) // 2
 
 
-def is_whole(fetched: Fetched, folder: Path) -> bool:
+def is_whole(fetched: FetchedFile, folder: Path) -> bool:
     return (
         (folder / "part").read_bytes() == MODEL
-        and fetched == Fetched(len(MODEL), SUM)
+        and fetched == FetchedFile(len(MODEL), SUM)
         and not (folder / "note").exists()
     )
 

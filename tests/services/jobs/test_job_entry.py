@@ -23,7 +23,7 @@ def idle(make_house: Callable[..., House]) -> House:
 
 
 def entry(house: House) -> JobEntry:
-    return house.runtime.job_entry
+    return house.runtime.submission.entry
 
 
 def folders(house: House) -> list[str]:
@@ -43,12 +43,12 @@ def test_job_is_kept_with_everything_that_was_said_about_it(idle: House) -> None
         warnings=["careful"],
     )
     assert position == 1
-    kept = idle.runtime.queue.get(job.id)
+    kept = idle.runtime.jobs.queue.get(job.id)
     assert (kept.kind, kept.title, kept.origin, kept.owner, kept.warnings) == (
         "img2img", "mine", "here", "me", ("careful",),
     )  # fmt: skip
     assert (kept.load_spec, kept.params) == (spec_named("x.gguf"), PARAMS.model_dump(mode="json"))
-    with Image.open(idle.runtime.outputs.inputs_of(job.id) / kept.inputs["mask_image"]) as mask:
+    with Image.open(idle.runtime.jobs.outputs.inputs_of(job.id) / kept.inputs["mask_image"]) as mask:
         assert (mask.mode, mask.size) == ("L", (16, 8))
     assert folders(idle) == [job.id]
 
@@ -56,7 +56,7 @@ def test_job_is_kept_with_everything_that_was_said_about_it(idle: House) -> None
 def test_job_without_a_model_and_without_pictures_has_no_folder(idle: House) -> None:
     params = UpscaleParams(upscaler=UpscalerSpec(model=FileRef(name="x", path="/x")))
     job, _ = entry(idle).enter("upscale", params, images={}, size=(0, 0), spec=None)
-    assert idle.runtime.queue.get(job.id).load_spec is None
+    assert idle.runtime.jobs.queue.get(job.id).load_spec is None
     assert folders(idle) == []
 
 
@@ -64,7 +64,7 @@ def test_refused_picture_leaves_no_job_and_no_folder(idle: House) -> None:
     images = {"init_image": png_text(), "mask_image": "AAAA"}
     with pytest.raises(InvalidRequest, match="mask_image"):
         entry(idle).enter("img2img", PARAMS, images=images, size=(16, 8), spec=None)
-    assert (folders(idle), idle.runtime.queue.counts()["total"]) == ([], 0)
+    assert (folders(idle), idle.runtime.jobs.queue.counts()["total"]) == ([], 0)
 
 
 def test_refused_job_leaves_no_folder(idle: House) -> None:
@@ -84,4 +84,4 @@ def test_folder_that_takes_no_pictures_is_told_of(idle: House) -> None:
     folder.write_bytes(b"in the way")
     with pytest.raises(InputsNotStored, match=r"^The input pictures could not be stored: Not a directory$"):
         entry(idle).enter("img2img", PARAMS, images={"init_image": png_text()}, size=(16, 8), spec=None)
-    assert idle.runtime.queue.counts()["total"] == 0
+    assert idle.runtime.jobs.queue.counts()["total"] == 0

@@ -21,7 +21,7 @@ from tests.services.conftest import PATIENCE_SECONDS, Gate, House, of_job, shown
 def test_jobs_run_in_the_order_of_submission(any_house: House) -> None:
     first = any_house.running()
     others = [any_house.submit(f"number {k}") for k in range(4)]
-    queue = any_house.runtime.queue
+    queue = any_house.runtime.jobs.queue
     assert queue.position(first) is None, "a running job has left the queue"
     assert [queue.position(job_id) for job_id in others] == [1, 2, 3, 4]
     queue.cancel(first)
@@ -34,14 +34,14 @@ def test_jobs_run_in_the_order_of_submission(any_house: House) -> None:
 
 def test_a_submission_is_told_its_place(house: House) -> None:
     house.running()
-    submission = house.runtime.submission
+    submission = house.runtime.submission.pictures
     places = [submission.picture("txt2img", {"prompt": "a", "width": 8, "height": 8})[1] for _ in range(3)]
     assert places == [1, 2, 3]
 
 
 def test_cancelled_job_makes_room_in_the_queue(house: House) -> None:
     house.running()
-    queue = house.runtime.queue
+    queue = house.runtime.jobs.queue
     first, second = house.submit(), house.submit()
     queue.cancel(first)
     assert queue.position(second) == 1
@@ -55,14 +55,14 @@ def test_a_job_that_finds_no_room_is_refused_and_leaves_nothing(make_house: Call
     with pytest.raises(QueueFull, match=r"2 jobs are pending and limits.pending_jobs is 2") as caught:
         house.submit(images={"init_image": png})
     assert caught.value.detail == {"limit": 2, "pending": 2}
-    assert house.runtime.queue.counts()["total"] == 3
+    assert house.runtime.jobs.queue.counts()["total"] == 3
     assert list((house.config.paths.data_dir / "inputs").iterdir()) == []
 
 
 def test_a_job_moved_to_the_front_is_the_next_one(house: House) -> None:
     running = house.running()
     first, second, third = house.submit(), house.submit(), house.submit()
-    queue = house.runtime.queue
+    queue = house.runtime.jobs.queue
     assert queue.to_front(third).id == third
     assert queue.positions() == {third: 1, first: 2, second: 3}
     queue.cancel(running)
@@ -74,16 +74,16 @@ def test_only_a_waiting_job_can_be_moved_to_the_front(house: House) -> None:
     done, running = house.draw().id, house.running()
     for job_id, status in ((done, "completed"), (running, "processing")):
         with pytest.raises(Conflict, match=status):
-            house.runtime.queue.to_front(job_id)
+            house.runtime.jobs.queue.to_front(job_id)
     with pytest.raises(JobNotFound):
-        house.runtime.queue.to_front("nobody")
+        house.runtime.jobs.queue.to_front("nobody")
 
 
 # --- pausing ----------------------------------------------------------------------------------------------------------
 
 
 def test_a_paused_queue_finishes_what_runs_and_begins_nothing(house: House) -> None:
-    gate, queue = Gate(), house.runtime.queue
+    gate, queue = Gate(), house.runtime.jobs.queue
     house.at_step = lambda command, step: gate() if step == 1 else None
     running, waiting = house.submit(), house.submit()
     gate.wait()
@@ -93,7 +93,7 @@ def test_a_paused_queue_finishes_what_runs_and_begins_nothing(house: House) -> N
     assert house.finished(running).status == "completed"
     later = house.submit()
     # A call goes through the dispatcher's whole turn: had it taken a job, this would show it.
-    house.runtime.models.unload_keeping_selection()
+    house.runtime.models.slot.unload_keeping_selection()
     assert [queue.get(job_id).status for job_id in (waiting, later)] == ["pending", "pending"]
     assert queue.is_busy is False, "the model may rest while nothing is going to need it"
     assert queue.resume()
@@ -102,7 +102,7 @@ def test_a_paused_queue_finishes_what_runs_and_begins_nothing(house: House) -> N
 
 
 def test_a_pause_is_told_once_and_so_is_its_end(house: House) -> None:
-    queue = house.runtime.queue
+    queue = house.runtime.jobs.queue
     for verb in (queue.pause, queue.pause, queue.resume, queue.resume):
         verb()
     told = [event.name for event in house.mailbox.drain() if isinstance(event, (QueuePaused, QueueResumed))]
@@ -111,30 +111,30 @@ def test_a_pause_is_told_once_and_so_is_its_end(house: House) -> None:
 
 def test_a_pause_outlives_the_server(make_house: Callable[..., House]) -> None:
     house = make_house().start()
-    house.runtime.queue.pause()
+    house.runtime.jobs.queue.pause()
     job_id = house.submit()
     house.stop()
     again = make_house().start()
-    assert again.runtime.queue.is_paused
-    again.runtime.models.unload_keeping_selection()
-    assert again.runtime.queue.get(job_id).status == "pending"
-    again.runtime.queue.resume()
+    assert again.runtime.jobs.queue.is_paused
+    again.runtime.models.slot.unload_keeping_selection()
+    assert again.runtime.jobs.queue.get(job_id).status == "pending"
+    again.runtime.jobs.queue.resume()
     assert again.finished(job_id).status == "completed"
     again.stop()
-    assert not make_house().runtime.queue.is_paused
+    assert not make_house().runtime.jobs.queue.is_paused
 
 
 def test_a_cancel_works_while_the_queue_is_paused(house: House) -> None:
-    house.runtime.queue.pause()
+    house.runtime.jobs.queue.pause()
     job_id = house.submit()
-    assert house.runtime.queue.cancel(job_id) == "cancelled"
+    assert house.runtime.jobs.queue.cancel(job_id) == "cancelled"
 
 
 # --- events -----------------------------------------------------------------------------------------------------------
 
 
 def test_every_listener_hears_of_a_job_in_its_natural_order(any_house: House) -> None:
-    bus = any_house.runtime.bus
+    bus = any_house.runtime.jobs.bus
     with bus.subscribe() as one, bus.subscribe() as two:
         job_ids = [any_house.submit(f"number {k}", steps=3) for k in range(3)]
         for job_id in job_ids:
@@ -161,14 +161,14 @@ def test_nothing_of_a_job_is_heard_after_its_end(any_house: House) -> None:
 
 def test_files_are_there_when_the_end_is_told(any_house: House) -> None:
     found: list[bool] = []
-    with any_house.runtime.bus.subscribe() as mailbox:
+    with any_house.runtime.jobs.bus.subscribe() as mailbox:
 
         def look() -> None:
             for event in mailbox.drain():
                 if isinstance(event, JobStatusChanged) and event.status == "completed":
                     outputs = any_house.config.paths.output_dir
                     files = [outputs / path for path in event.outputs] + [outputs / event.job_id / "config.json"]
-                    row = any_house.runtime.queue.get(event.job_id)
+                    row = any_house.runtime.jobs.queue.get(event.job_id)
                     found.append(all(file.is_file() for file in files) and row.status == "completed")
 
         mailbox.on_ready(look)
@@ -181,7 +181,7 @@ def test_an_event_that_a_listener_chokes_on_does_not_stop_the_queue(house: House
     def choke() -> None:
         raise RuntimeError("the event loop is closed")
 
-    with house.runtime.bus.subscribe() as mailbox:
+    with house.runtime.jobs.bus.subscribe() as mailbox:
         mailbox.on_ready(choke)
         assert house.draw().status == "completed"
 
@@ -198,7 +198,7 @@ def test_record_is_enough_to_draw_the_picture_again(any_house: House) -> None:
     assert (record["title"], record["origin"]) == (" t", "test")
     assert record["library_version"] == "fake"
     assert record["timings"]["native_seconds"] == first.timings.native_seconds
-    spec, params = any_house.runtime.models.selected, ImageParams.model_validate(record["params"])
+    spec, params = any_house.runtime.models.slot.selected, ImageParams.model_validate(record["params"])
     assert spec is not None
     assert record["model"]["model"] == {"name": spec.model.name}
     assert record["model"]["components"] == {role: {"name": file.name} for role, file in spec.components.items()}
@@ -259,10 +259,10 @@ def test_timings_are_filled(any_house: House) -> None:
 def test_cancel_of_a_pending_job(house: House, png: str) -> None:
     house.running()
     job_id = house.submit(images={"init_image": png})
-    inputs = house.runtime.outputs.inputs_of(job_id)
+    inputs = house.runtime.jobs.outputs.inputs_of(job_id)
     assert inputs.is_dir()
-    assert house.runtime.queue.cancel(job_id) == "cancelled"
-    assert house.runtime.queue.get(job_id).status == "cancelled"
+    assert house.runtime.jobs.queue.cancel(job_id) == "cancelled"
+    assert house.runtime.jobs.queue.get(job_id).status == "cancelled"
     assert not inputs.exists()
     words = [shown(event) for event in of_job(house.mailbox.drain(), job_id)]
     assert words == ["added", "cancelled", "cancelled_event"]
@@ -272,21 +272,21 @@ def test_cancel_of_a_pending_job(house: House, png: str) -> None:
 def test_cancel_of_a_finished_job_is_refused(house: House, prompt: str) -> None:
     job = house.draw(prompt)
     with pytest.raises(Conflict, match="Cannot cancel job"):
-        house.runtime.queue.cancel(job.id)
-    assert house.runtime.queue.get(job.id) == job
+        house.runtime.jobs.queue.cancel(job.id)
+    assert house.runtime.jobs.queue.get(job.id) == job
 
 
 def test_cancel_of_an_unknown_job_is_refused(house: House) -> None:
     with pytest.raises(Conflict, match="not found"):
-        house.runtime.queue.cancel("nobody")
+        house.runtime.jobs.queue.cancel("nobody")
 
 
 def test_second_cancel_is_refused(house: House) -> None:
     house.running()
     job_id = house.submit()
-    house.runtime.queue.cancel(job_id)
+    house.runtime.jobs.queue.cancel(job_id)
     with pytest.raises(Conflict):
-        house.runtime.queue.cancel(job_id)
+        house.runtime.jobs.queue.cancel(job_id)
 
 
 # --- looking and waiting ----------------------------------------------------------------------------------------------
@@ -297,7 +297,7 @@ def test_progress_is_live_and_complete_at_the_end(house: House) -> None:
     house.at_step = lambda command, step: gate() if step == 3 else None
     job_id = house.submit(steps=4)
     gate.wait()
-    queue = house.runtime.queue
+    queue = house.runtime.jobs.queue
     late = threading.Event()
     for _ in range(PATIENCE_SECONDS * 100):
         progress = queue.progress(queue.get(job_id))
@@ -317,7 +317,7 @@ def test_progress_is_live_and_complete_at_the_end(house: House) -> None:
 
 def test_progress_of_a_failed_job_claims_nothing(house: House) -> None:
     job = house.draw("fake:fail")
-    progress = house.runtime.queue.progress(job)
+    progress = house.runtime.jobs.queue.progress(job)
     assert (progress.step, progress.phase) == (0, "done")
 
 
@@ -326,7 +326,7 @@ def test_list_shows_active_jobs_first_and_can_be_filtered(house: House) -> None:
     failed = house.draw("fake:fail").id
     running = house.running()
     waiting = house.submit()
-    queue = house.runtime.queue
+    queue = house.runtime.jobs.queue
     assert [job.id for job in queue.list()] == [running, waiting, failed, done]
     assert [job.id for job in queue.list(status=["failed"])] == [failed]
     assert [job.id for job in queue.list(search="RED circle", status=["completed"])] == [done]
@@ -335,13 +335,13 @@ def test_list_shows_active_jobs_first_and_can_be_filtered(house: House) -> None:
 def test_wait_gives_up_in_time_and_the_job_goes_on(house: House) -> None:
     job_id = house.running()
     with pytest.raises(WaitTimeout, match=r"not finished within 0.05 s"):
-        house.runtime.queue.wait(job_id, 0.05)
-    assert house.runtime.queue.get(job_id).status == "processing"
+        house.runtime.jobs.queue.wait(job_id, 0.05)
+    assert house.runtime.jobs.queue.get(job_id).status == "processing"
 
 
 def test_wait_for_an_unknown_job(house: House) -> None:
     with pytest.raises(JobNotFound):
-        house.runtime.queue.wait("nobody", 1)
+        house.runtime.jobs.queue.wait("nobody", 1)
 
 
 def test_everybody_who_waits_is_told(house: House) -> None:
@@ -350,7 +350,7 @@ def test_everybody_who_waits_is_told(house: House) -> None:
     waiters = [threading.Thread(target=lambda: seen.append(house.finished(job_id).status)) for _ in range(8)]
     for waiter in waiters:
         waiter.start()
-    house.runtime.queue.cancel(job_id)
+    house.runtime.jobs.queue.cancel(job_id)
     for waiter in waiters:
         waiter.join(PATIENCE_SECONDS)
     assert seen == ["cancelled"] * 8
@@ -363,8 +363,8 @@ def test_nothing_is_taken_after_closing(house: House) -> None:
     with pytest.raises(EngineUnavailable, match="takes no new jobs"):
         house.submit()
     with pytest.raises(EngineUnavailable, match="goes on when it is back"):
-        house.runtime.queue.wait(running, PATIENCE_SECONDS)
-    assert house.runtime.queue.wait(done.id, 0).status == "completed", "what is finished can still be had"
+        house.runtime.jobs.queue.wait(running, PATIENCE_SECONDS)
+    assert house.runtime.jobs.queue.wait(done.id, 0).status == "completed", "what is finished can still be had"
 
 
 def test_recovered_job_releases_who_waits_for_it(house: House) -> None:
@@ -373,7 +373,7 @@ def test_recovered_job_releases_who_waits_for_it(house: House) -> None:
     waiting: list[str] = []
     waiter = threading.Thread(target=lambda: waiting.append(house.finished(job_id).status))
     waiter.start()
-    queue = house.runtime.queue
+    queue = house.runtime.jobs.queue
     while not queue._waiting.get(job_id):
         assert waiter.is_alive()
     queue.recover(lambda job: (f"{job.id}/image_0.png",))
@@ -384,20 +384,20 @@ def test_recovered_job_releases_who_waits_for_it(house: House) -> None:
 def test_an_ending_is_waited_for_beside_other_things(house: House) -> None:
     gate = house.at_step = Gate()
     job_id = house.submit()
-    ending = house.runtime.queue.ending(job_id)
+    ending = house.runtime.jobs.queue.ending(job_id)
     gate.wait()
     assert not ending.done()
     gate.open()
     assert ending.result(PATIENCE_SECONDS).status == "completed"
-    assert house.runtime.queue.ending(job_id).result(0).id == job_id
+    assert house.runtime.jobs.queue.ending(job_id).result(0).id == job_id
     with pytest.raises(JobNotFound):
-        house.runtime.queue.ending("nobody")
+        house.runtime.jobs.queue.ending("nobody")
 
 
 def test_an_ending_that_nobody_will_see_is_an_error(house: House) -> None:
-    house.runtime.queue.pause()
-    ending = house.runtime.queue.ending(house.submit())
-    house.runtime.queue.close()
-    for one in (ending, house.runtime.queue.ending(house.runtime.queue.list(limit=1)[0].id)):
+    house.runtime.jobs.queue.pause()
+    ending = house.runtime.jobs.queue.ending(house.submit())
+    house.runtime.jobs.queue.close()
+    for one in (ending, house.runtime.jobs.queue.ending(house.runtime.jobs.queue.list(limit=1)[0].id)):
         with pytest.raises(EngineUnavailable):
             one.result(PATIENCE_SECONDS)

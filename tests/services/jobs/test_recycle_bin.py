@@ -35,18 +35,18 @@ def clock() -> Clock:
 def recycle_bin(house: House, clock: Clock) -> RecycleBin:
     runtime = house.runtime
     database = runtime._database
-    return RecycleBin(JobStore(database), BinStore(database), runtime.outputs, runtime.user_settings, now=clock)
+    return RecycleBin(JobStore(database), BinStore(database), runtime.jobs.outputs, runtime.settings.user, now=clock)
 
 
 def listed(house: House) -> list[str]:
-    return [job.id for job in house.runtime.queue.list(order="asc")]
+    return [job.id for job in house.runtime.jobs.queue.list(order="asc")]
 
 
 def keep_files_from(monkeypatch: pytest.MonkeyPatch, house: House, verb: str, error: BaseException) -> None:
     def refuse(job_id: str) -> bool:
         raise error
 
-    monkeypatch.setattr(house.runtime.outputs, verb, refuse)
+    monkeypatch.setattr(house.runtime.jobs.outputs, verb, refuse)
 
 
 def test_a_deleted_job_is_out_of_sight_and_comes_back_whole(house: House, recycle_bin: RecycleBin) -> None:
@@ -54,10 +54,10 @@ def test_a_deleted_job_is_out_of_sight_and_comes_back_whole(house: House, recycl
     picture = house.output(first).read_bytes()
     assert recycle_bin.delete([first.id]) == ([first.id], {})
     assert listed(house) == [second.id]
-    assert house.runtime.queue.counts()["total"] == 1
+    assert house.runtime.jobs.queue.counts()["total"] == 1
     assert first.id not in house.visible()
     with pytest.raises(JobNotFound):
-        house.runtime.queue.get(first.id)
+        house.runtime.jobs.queue.get(first.id)
     (item,) = recycle_bin.items(10)
     assert item.job == first
     assert item.expires_at - item.deleted_at == timedelta(days=7)
@@ -69,17 +69,17 @@ def test_a_deleted_job_is_out_of_sight_and_comes_back_whole(house: House, recycl
 
 def test_with_the_bin_off_a_deleted_job_is_gone(house: House, recycle_bin: RecycleBin, png: str) -> None:
     job = house.draw(images={"init_image": png})
-    house.runtime.user_settings.change_recycle_bin({"enabled": False})
+    house.runtime.settings.user.change_recycle_bin({"enabled": False})
     assert recycle_bin.delete([job.id]) == ([job.id], {})
     assert (recycle_bin.count(), listed(house), house.visible()) == (0, [], [])
-    assert not house.runtime.outputs.inputs_of(job.id).exists()
+    assert not house.runtime.jobs.outputs.inputs_of(job.id).exists()
 
 
 @pytest.mark.parametrize("enabled", [True, False])
 def test_what_waits_or_runs_or_is_not_there_is_refused_one_by_one(
     house: House, recycle_bin: RecycleBin, enabled: bool
 ) -> None:
-    house.runtime.user_settings.change_recycle_bin({"enabled": enabled})
+    house.runtime.settings.user.change_recycle_bin({"enabled": enabled})
     done, running, waiting = house.draw().id, house.running(), house.submit()
     deleted, refused = recycle_bin.delete([running, done, "nobody", waiting, done])
     assert deleted == [done]
@@ -115,7 +115,7 @@ def test_only_what_is_in_the_bin_is_purged_or_restored(house: House, recycle_bin
 
 
 def test_jobs_expire_when_their_time_is_over(house: House, recycle_bin: RecycleBin, clock: Clock) -> None:
-    house.runtime.user_settings.change_recycle_bin({"retention_minutes": 60})
+    house.runtime.settings.user.change_recycle_bin({"retention_minutes": 60})
     old, young = house.draw(), house.draw()
     recycle_bin.delete([old.id])
     clock.ahead = timedelta(minutes=50)
@@ -124,7 +124,7 @@ def test_jobs_expire_when_their_time_is_over(house: House, recycle_bin: RecycleB
     clock.ahead = timedelta(minutes=61)
     assert recycle_bin.purge_expired() == 1
     assert [item.job.id for item in recycle_bin.items(10)] == [young.id]
-    house.runtime.user_settings.change_recycle_bin({"enabled": False, "retention_minutes": 5})
+    house.runtime.settings.user.change_recycle_bin({"enabled": False, "retention_minutes": 5})
     assert recycle_bin.purge_expired() == 1, "what is in the bin follows the new rules"
 
 
@@ -208,9 +208,9 @@ def test_a_crash_while_purging_leaves_a_row_that_can_be_purged_again(
 def test_the_bin_outlives_the_server(make_house: Callable[..., House]) -> None:
     house = make_house().start()
     job: Job = house.draw()
-    house.runtime.recycle_bin.delete([job.id])
+    house.runtime.jobs.recycle_bin.delete([job.id])
     house.stop()
     again = make_house().start()
     assert listed(again) == []
-    assert again.runtime.recycle_bin.restore(job.id) == job
+    assert again.runtime.jobs.recycle_bin.restore(job.id) == job
     assert again.output(job).is_file()

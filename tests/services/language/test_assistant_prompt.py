@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sdcpp_rest.core.chat import Action, SaidMessage
+from sdcpp_rest.core.chat import Action, ConversationMessage
 from sdcpp_rest.services.language.assistant_actions import ActionKind
 from sdcpp_rest.services.language.assistant_prompt import INSTRUCTIONS, cut_facts, messages_for
 
@@ -17,7 +17,7 @@ SCHEMA = {
 KIND = ActionKind("load_model", "Load a model.", SCHEMA, lambda given: (dict(given), []))
 
 
-def told(mode: Any = "tools", history: tuple[SaidMessage, ...] = (), **more: Any) -> list[Any]:
+def told(mode: Any = "tools", history: tuple[ConversationMessage, ...] = (), **more: Any) -> list[Any]:
     arguments: dict[str, Any] = {
         "instructions": "",
         "kinds": [KIND],
@@ -29,8 +29,8 @@ def told(mode: Any = "tools", history: tuple[SaidMessage, ...] = (), **more: Any
     return messages_for(mode, "load it", history=history, **arguments)
 
 
-def said(role: Any, content: str, *actions: str) -> SaidMessage:
-    return SaidMessage(role=role, content=content, actions=tuple(Action(type=name) for name in actions))
+def said(role: Any, content: str, *actions: str) -> ConversationMessage:
+    return ConversationMessage(role=role, content=content, actions=tuple(Action(type=name) for name in actions))
 
 
 def test_a_model_learns_who_it_is_how_things_stand_and_what_is_asked() -> None:

@@ -12,7 +12,7 @@ import pytest
 from sdcpp_rest.core.chat import ChatMessage, ToolCall
 from sdcpp_rest.errors import EngineUnavailable, SdcppRestError
 from sdcpp_rest.services.language import llm_client
-from sdcpp_rest.services.language.llm_client import ChatAsked, LlmClient, LlmEndpoint
+from sdcpp_rest.services.language.llm_client import ChatRequest, LlmClient, LlmEndpoint
 from sdcpp_rest.services.language.llm_connection import Line, OpenLines
 from sdcpp_rest.services.language.llm_errors import (
     CallEnded,
@@ -28,7 +28,7 @@ from tests.servers.ollama_server import OllamaServer
 from tests.servers.openai_server import OpenAiServer
 
 SERVERS: dict[Any, type[LanguageModelServer]] = {"ollama": OllamaServer, "openai": OpenAiServer}
-ASKED = ChatAsked(messages=(ChatMessage(role="user", content="a cat"),))
+ASKED = ChatRequest(messages=(ChatMessage(role="user", content="a cat"),))
 TOOL = {"type": "function", "function": {"name": "load_model", "description": "Load.", "parameters": {}}}
 
 
@@ -50,7 +50,7 @@ def endpoint(server: LanguageModelServer, timeout_seconds: float = 20, **fields:
     )
 
 
-def chat(server: LanguageModelServer, asked: ChatAsked = ASKED, **fields: Any) -> list[Any]:
+def chat(server: LanguageModelServer, asked: ChatRequest = ASKED, **fields: Any) -> list[Any]:
     return [piece for piece in LlmClient(endpoint(server, **fields), Line()).chat(asked) if piece != ""]
 
 
@@ -61,7 +61,7 @@ def test_text_comes_in_pieces_and_calls_come_whole(server: Any) -> None:
 
 
 def test_what_is_asked_arrives(server: Any, api: str) -> None:
-    asked = ChatAsked(ASKED.messages, tools=[TOOL], temperature=0.5, seed=7, max_tokens=9, context_tokens=4096)
+    asked = ChatRequest(ASKED.messages, tools=[TOOL], temperature=0.5, seed=7, max_tokens=9, context_tokens=4096)
     chat(server, asked)
     body = server.chats[0]
     assert body["messages"] == [{"role": "user", "content": "a cat"}]
@@ -77,7 +77,7 @@ def test_pictures_arrive_in_each_protocols_own_place(server: Any, api: str) -> N
         ChatMessage(role="system", content="look"),
         ChatMessage(role="user", content="?", pictures=(b"a", b"b")),
     )
-    chat(server, ChatAsked(messages))
+    chat(server, ChatRequest(messages))
     system, user = server.chats[0]["messages"]
     assert system == {"role": "system", "content": "look"}
     if api == "ollama":
@@ -90,7 +90,7 @@ def test_pictures_arrive_in_each_protocols_own_place(server: Any, api: str) -> N
 
 def test_a_schema_arrives_in_each_protocols_own_place(server: Any, api: str) -> None:
     schema = {"type": "object"}
-    chat(server, ChatAsked(ASKED.messages, schema=schema))
+    chat(server, ChatRequest(ASKED.messages, schema=schema))
     body = server.chats[0]
     assert (body["format"] if api == "ollama" else body["response_format"]["json_schema"]["schema"]) == schema
 

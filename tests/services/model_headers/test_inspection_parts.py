@@ -37,11 +37,27 @@ def test_one_part_alone_is_not_loaded_and_the_way_out_is_told(tmp_path: Path) ->
 
 
 def test_a_gguf_part_is_told_by_its_own_word_whatever_its_name(tmp_path: Path) -> None:
-    renamed = write(tmp_path / "renamed.gguf", gguf_bytes(halves()[0], metadata={"split.count": 3, "split.no": 0}))
-    with pytest.raises(NotAModel, match=r"one of 3 parts .*llama-gguf-split --merge"):
+    content = gguf_bytes(halves()[0], metadata={"split.count": 3, "split.no": 0})
+    renamed = write(tmp_path / "renamed.gguf", content)
+    with pytest.raises(NotAModel, match=r"one of 3 parts .*give all parts names such as x-00001-of-00003\.gguf, then"):
         inspect_file(renamed)
+    named = write(tmp_path / "my x-00001-of-00003.gguf", content)
+    with pytest.raises(NotAModel, match=r"one of 3 parts .*merge them first.*") as caught:
+        inspect_file(named)
+    assert "`sdcpp-rest convert 'my x-00001-of-00003.gguf' keep`" in caught.value.message
+    assert "POST /convert and output_type keep" in caught.value.message
     merged = write(tmp_path / "m-00001-of-00002.gguf", gguf_bytes(unet(), metadata={"split.count": 0}))
     assert inspect_file(merged).contents == "picture model"
+
+
+def test_the_first_part_may_hold_the_metadata_alone(tmp_path: Path) -> None:
+    bare = gguf_bytes({}, metadata={"split.count": 3, "split.no": 0, "general.architecture": "sd"})
+    part = write(tmp_path / "m-00001-of-00003.gguf", bare)
+    assert inspect_parts([str(part)]).tensor_count == 0
+    with pytest.raises(NotAModel, match="one of 3 parts of a split model"):
+        inspect_file(part)
+    with pytest.raises(NotAModel, match="holds no tensors"):
+        inspect_file(write(tmp_path / "whole.gguf", gguf_bytes({}, metadata={"split.count": 1})))
 
 
 def test_an_index_is_not_loaded_either(tmp_path: Path) -> None:

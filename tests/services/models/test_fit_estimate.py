@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 
+from sdcpp_rest.core.architectures import ARCHITECTURES
+from sdcpp_rest.core.fit import Autoencoder, Size, diffusion_buffer, vae_buffer
 from sdcpp_rest.core.load_spec import FileRef, LoadSpec
 from sdcpp_rest.errors import InvalidRequest, ModelNotFound
 from sdcpp_rest.services.models.fit_estimate import Ask, Fit, FitEstimates, memory_needed
 from sdcpp_rest.services.models.load_specs import LoadRequest, build_spec
 from sdcpp_rest.services.models.model_library import ModelLibrary
-from tests.model_files import FLUX, LLAMA, VAE, gguf_bytes, reversed_shapes, safetensors_bytes, write
+from tests.model_files import CHROMA, FLUX, LLAMA, VAE, gguf_bytes, reversed_shapes, safetensors_bytes, unet, write
 
 MIB = 1 << 20
 GIB = 1 << 30
@@ -174,3 +176,73 @@ def test_without_a_device_list_there_is_the_processor(machine: Machine) -> None:
     machine.memory = memory()
     (device,) = machine.of().devices
     assert (device.name, device.is_gpu, device.verdict) == ("CPU", False, "fits")
+
+
+@pytest.mark.parametrize(("options", "is_flash"), [({}, False), ({"chroma_use_dit_mask": False}, True)])
+def test_chroma_with_its_mask_is_estimated_without_flash_attention(
+    machine: Machine, tmp_path: Path, options: dict[str, Any], is_flash: bool
+) -> None:
+    write(tmp_path / "diffusion_models" / "c.gguf", gguf_bytes(CHROMA, "f16"))
+    write(tmp_path / "diffusion_models" / "c.json", json.dumps({"load_options": options}).encode())
+    machine.memory = memory({**GPU, "free_bytes": 1}, CPU)
+    fit = machine.of("c", Ask(1536, 1536))
+    expected = diffusion_buffer(ARCHITECTURES["chroma"], CHROMA, Size(1536, 1536), flash=is_flash)
+    assert fit.needs.buffers["diffusion_model"] == expected
+    assert "diffusion_flash_attn" not in {advice.option for advice in fit.devices[0].advice}
+
+
+@pytest.mark.parametrize(
+    ("options", "components", "scaled"),
+    [({}, {}, True), ({}, {"vae": "v"}, False), ({"force_sdxl_vae_conv_scale": True}, {"vae": "v"}, True)],
+)
+def test_sdxls_own_autoencoder_takes_more_than_one_that_is_named(
+    machine: Machine, tmp_path: Path, options: dict[str, Any], components: dict[str, str], scaled: bool
+) -> None:
+    vae = {**VAE, "decoder.conv_out.weight": (3, 3, 32, 3)}
+    inside = {f"first_stage_model.{name}": shape for name, shape in vae.items()}
+    write(tmp_path / "checkpoints" / "xl.gguf", gguf_bytes({**unet(second_encoder=True), **inside}))
+    write(tmp_path / "checkpoints" / "xl.json", json.dumps({"load_options": options}).encode())
+    write(tmp_path / "vae" / "v.gguf", gguf_bytes(vae))
+    fit = machine.fits.of("checkpoint", "xl", Ask(1024, 1024, components=components))
+    assert fit.architecture == "SDXL"
+    assert fit.needs.buffers["vae"] == vae_buffer(Autoencoder(32, is_scaled=scaled), Size(1024, 1024))
+
+
+def test_what_a_cuda_backend_keeps_for_itself_is_counted(machine: Machine) -> None:
+    size = Ask(2048, 2048)
+    machine.memory = memory({**GPU, "backend": "Vulkan", "free_bytes": 2 * GIB}, CPU)
+    plain, processor = machine.of(ask=size).devices
+    machine.memory = memory({**GPU, "backend": "CUDA", "free_bytes": 2 * GIB}, {**CPU, "backend": "CPU"})
+    cuda, beside = machine.of(ask=size).devices
+    assert cuda.needed_bytes - plain.needed_bytes == 400 * MIB
+    assert beside == processor
+    # Options save what they save on any card; only the pieces of max_vram are smaller.
+    saved = [{one.option: one.saves_bytes for one in device.advice} for device in (plain, cuda)]
+    assert "vae_tiling" in saved[0]
+    assert saved[0].pop("max_vram") < saved[1].pop("max_vram")
+    assert saved[0] == saved[1]
+
+
+def test_a_card_with_room_is_told_to_take_the_text_encoders(machine: Machine, tmp_path: Path) -> None:
+    machine.memory = memory(GPU, CPU)
+    card, processor = machine.of().devices
+    (advice,) = card.advice
+    assert (advice.option, advice.value) == ("keep_clip_on_cpu", False)
+    assert -advice.saves_bytes >= machine.of().needs.weights["text_encoders"] > 0
+    assert processor.advice == ()
+    assert machine.of(ask=replace(BIG, components={"llm": ""})).devices[0].advice == ()  # there are none
+
+    more = -advice.saves_bytes
+    just_enough = -(-(card.needed_bytes + more) * 10 // 9)
+    for free, verdict, options in ((just_enough, "fits", {"keep_clip_on_cpu"}), (just_enough - 2, "fits", set())):
+        machine.memory = memory({**GPU, "free_bytes": free}, CPU)
+        device = machine.of().devices[0]
+        assert (device.verdict, {one.option for one in device.advice}) == (verdict, options)
+
+    machine.memory = memory(GPU, CPU)
+    write(tmp_path / "diffusion_models" / "f.gguf", gguf_bytes(FLUX, "f16"))
+    write(tmp_path / "llm" / "e.gguf", gguf_bytes({**LLAMA, "y.weight": (1024, 1024)}, "q8_0"))
+    ask = replace(BIG, components={"llm": "e.gguf"})
+    for options, count in (({}, 1), ({"keep_clip_on_cpu": False}, 0), ({"offload_to_cpu": True}, 0)):
+        write(tmp_path / "diffusion_models" / "f.json", json.dumps({"load_options": options}).encode())
+        assert len(machine.of("f", ask).devices[0].advice) == count

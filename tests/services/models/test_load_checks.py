@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,6 +11,7 @@ from sdcpp_rest.core.catalog import Sidecar
 from sdcpp_rest.core.load_spec import LoadSpec
 from sdcpp_rest.errors import InvalidRequest, ModelNotFound
 from sdcpp_rest.services.model_headers.inspection import NotAModel
+from sdcpp_rest.services.models.load_checks import check_computable
 from sdcpp_rest.services.models.load_options import load_options
 from sdcpp_rest.services.models.load_specs import LoadRequest, build_spec
 from sdcpp_rest.services.models.model_library import ModelLibrary
@@ -142,3 +144,123 @@ def test_presets_fill_in_only_what_the_contract_leaves_open() -> None:
     options = load_options({}, Sidecar(), preset, [])
     assert (options.qwen_image_zero_cond_t, options.chroma_use_dit_mask, options.vae_decode_only) == (True, True, True)
     assert load_options({"qwen_image_zero_cond_t": False}, Sidecar(), preset, []).qwen_image_zero_cond_t is False
+
+
+def test_flash_attention_that_is_not_followed_is_a_warning(library: ModelLibrary, models_dir: Path) -> None:
+    write(models_dir / "diffusion_models/chroma.gguf", gguf_bytes(model_files.CHROMA))
+    write(models_dir / "vae/vae.gguf", gguf_bytes(model_files.VAE))
+    request = {"model_name": "chroma", "components": {"vae": "vae"}}
+
+    def warnings(**options: bool) -> list[str]:
+        told = build_spec(library, LoadRequest.model_validate({**request, "options": options}))[1]
+        return [text for text in told if "flash" in text]
+
+    assert warnings() == warnings(flash_attn=True, chroma_use_dit_mask=False) == []
+    (told,) = warnings(flash_attn=True)
+    assert told.startswith("options.flash_attn: true was not followed: with its mask, Chroma draws one flat colour")
+
+
+# --- number formats that GPUs cannot compute with ---------------------------------------------------------------------
+
+
+# With rows of whole blocks. Tensors called img_in and txt_in are never converted.
+CONVERTED = {
+    "double_blocks.0.img_attn.qkv.weight": (256, 768),
+    "distilled_guidance_layer.in_proj.weight": (256, 512),
+    "double_blocks.0.txt_attn.norm.key_norm.scale": (256,),
+    "single_blocks.0.norm.key_norm.scale": (256,),
+}
+WHOLE = {**CONVERTED, "img_in.weight": (256, 256), "txt_in.weight": (256, 256)}
+ENCODER = {"encoder.block.0.layer.0.SelfAttention.q.weight": (256, 64), "shared.weight": (256, 64)}
+
+
+@pytest.fixture
+def ternary(models_dir: Path) -> LoadRequest:
+    write(models_dir / "diffusion_models/plain.gguf", gguf_bytes(WHOLE, "q8_0"))
+    write(models_dir / "diffusion_models/ternary.gguf", gguf_bytes(CONVERTED, "tq1_0"))
+    write(models_dir / "t5/plain.gguf", gguf_bytes(ENCODER, "q8_0"))
+    write(models_dir / "t5/ternary.gguf", gguf_bytes(ENCODER, "tq2_0"))
+    write(models_dir / "taesd/taef1.gguf", gguf_bytes(model_files.TAE))
+    return LoadRequest(model_name="plain", components={"t5xxl": "plain", "taesd": "taef1"})
+
+
+def refusal(library: ModelLibrary, request: LoadRequest, backend: str | None, **changes: Any) -> InvalidRequest | None:
+    components = {**request.components, **changes.pop("components", {})}
+    asked = request.model_copy(update={"components": components, **changes})
+    spec = build_spec(library, asked)[0]
+    try:
+        check_computable(spec, backend)
+    except InvalidRequest as error:
+        return error
+    return None
+
+
+CONVERT = "set options.weight_type to another one, such as q4_0, or convert the file"
+
+
+@pytest.mark.parametrize("backend", ["CUDA", "ROCm", "MUSA", "Vulkan"])
+@pytest.mark.parametrize(
+    ("changes", "field", "value", "advice"),
+    [
+        ({"model_name": "ternary"}, "model_name", "ternary.gguf holds tq1_0", CONVERT),
+        (
+            {"options": {"weight_type": "TQ2_0"}},
+            "options.weight_type",
+            "'tq2_0'",
+            "choose another one, such as q4_0",
+        ),
+        (
+            {"options": {"tensor_type_rules": "^double=q8_0,single=tq1_0"}},
+            "options.tensor_type_rules",
+            "'single=tq1_0'",
+            "choose another type there, such as q4_0",
+        ),
+        (
+            {"components": {"t5xxl": "ternary"}, "options": {"keep_clip_on_cpu": False}},
+            "t5xxl",
+            "ternary.gguf holds tq2_0",
+            CONVERT,
+        ),
+    ],
+)
+def test_ternary_weights_are_refused_where_a_gpu_computes(
+    library: ModelLibrary,
+    ternary: LoadRequest,
+    backend: str,
+    changes: dict[str, Any],
+    field: str,
+    value: str,
+    advice: str,
+) -> None:
+    error = refusal(library, ternary, backend, **changes)
+    assert error is not None
+    assert error.message == f"{field}: {value}, which {backend} cannot compute with, only the CPU; {advice}"
+    assert error.detail["field"] == field
+    assert error.detail["type"] in ("tq1_0", "tq2_0")
+    assert error.status == 400
+    assert refusal(library, ternary, None, **changes) is None
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"options": {"weight_type": "q4_0"}},
+        {"components": {"t5xxl": "ternary"}},  # stays on the CPU
+        {"model_name": "ternary", "options": {"weight_type": "q8_0"}},
+        {"model_name": "ternary", "options": {"tensor_type_rules": "single=q8_0,.*=f16"}},
+    ],
+)
+def test_ternary_weights_that_no_gpu_sees_are_loaded(
+    library: ModelLibrary, ternary: LoadRequest, changes: dict[str, Any]
+) -> None:
+    assert refusal(library, ternary, "CUDA", **changes) is None
+
+
+def test_ternary_weights_that_are_not_converted_are_refused(
+    library: ModelLibrary, ternary: LoadRequest, models_dir: Path
+) -> None:
+    write(models_dir / "diffusion_models/stays.gguf", gguf_bytes(WHOLE, "tq1_0"))
+    error = refusal(library, ternary, "CUDA", model_name="stays", options={"weight_type": "q8_0"})
+    assert error is not None
+    assert error.detail["field"] == "model_name"

@@ -12,16 +12,19 @@ import pytest
 from sdcpp_rest.core.events import JobProgress
 from sdcpp_rest.errors import Conflict, InvalidRequest, ModelNotFound
 from sdcpp_rest.runtime import DEMO_MODEL, DEMO_ROOT
+from sdcpp_rest.services.model_headers.inspection import NotAModel
 from sdcpp_rest.services.models.load_specs import LoadRequest, build_spec
 from sdcpp_rest.services.models.model_conversion import ConvertRequest
+from tests.model_files import write
 from tests.services.conftest import House, copy_demo
+from tests.split_models import contents_of, split_gguf
 
 LLM = "demo_llm_q4_0.gguf"
 
 
 def convert(house: House, input_path: str = DEMO_MODEL, output_type: str = "q4_0", **more: object) -> tuple[str, Path]:
     asked = {"input_path": input_path, "output_type": output_type, **more}
-    job, _, target = house.runtime.conversions.submit(ConvertRequest.model_validate(asked))
+    job, _, target = house.runtime.models.conversions.submit(ConvertRequest.model_validate(asked))
     return job.id, target
 
 
@@ -35,7 +38,7 @@ def diffusion_models(house: House) -> Path:
 
 def own_model(house: House, name: str) -> str:
     copy_demo(house.config, name)
-    house.runtime.library.refresh()
+    house.runtime.models.library.refresh()
     return name
 
 
@@ -44,23 +47,23 @@ def test_the_result_gets_a_name_of_its_own_and_is_listed_at_once(any_house: Hous
     assert target == diffusion_models(any_house).resolve() / "demo_dit_q8_0.q4_0.gguf"
     job = any_house.finished(job_id)
     assert (job.status, job.outputs, job.error) == ("completed", (), None)
-    assert any_house.runtime.queue.progress(job).percentage == 100.0
-    listed = any_house.runtime.library.find("diffusion", "demo_dit_q8_0.q4_0.gguf")
+    assert any_house.runtime.jobs.queue.progress(job).percentage == 100.0
+    listed = any_house.runtime.models.library.find("diffusion", "demo_dit_q8_0.q4_0.gguf")
     assert listed.size_bytes == (DEMO_ROOT / "diffusion_models" / DEMO_MODEL).stat().st_size
     assert names_in(diffusion_models(any_house)) == ["demo_dit_q8_0.q4_0.gguf", "demo_dit_q8_0.q4_0.json"]
-    spec, _ = build_spec(any_house.runtime.library, LoadRequest(model_name="demo_dit_q8_0.q4_0"))
+    spec, _ = build_spec(any_house.runtime.models.library, LoadRequest(model_name="demo_dit_q8_0.q4_0"))
     assert spec.components.keys() == {"llm", "taesd"}
 
 
 def test_the_model_stays_loaded_and_the_queue_keeps_its_order(any_house: House) -> None:
-    engine = any_house.runtime.supervisor.client
+    engine = any_house.runtime.engine.supervisor.client
     first, (second, _), third = any_house.submit(), convert(any_house), any_house.submit()
     jobs = [any_house.finished(job_id) for job_id in (first, second, third)]
     assert [job.status for job in jobs] == ["completed"] * 3
     ends = [job.completed_at for job in jobs]
     assert ends == sorted(ends)  # type: ignore[type-var]
-    assert any_house.runtime.supervisor.client is engine
-    assert any_house.runtime.supervisor.restarts == 0
+    assert any_house.runtime.engine.supervisor.client is engine
+    assert any_house.runtime.engine.supervisor.restarts == 0
 
 
 @pytest.mark.parametrize(
@@ -120,7 +123,7 @@ def test_a_language_model_stays_in_its_folder(house: House) -> None:
 def test_bad_requests_are_refused(house: House, asked: dict[str, str], error: type[Exception], words: str) -> None:
     with pytest.raises(error, match=words):
         convert(house, **{"input_path": DEMO_MODEL, "output_type": "q4_0", **asked})  # type: ignore[arg-type]
-    assert house.runtime.queue.counts()["total"] == 0
+    assert house.runtime.jobs.queue.counts()["total"] == 0
 
 
 def test_a_link_out_of_the_folders_is_no_way_out(house: House, tmp_path: Path) -> None:
@@ -161,12 +164,12 @@ def test_a_full_disk_is_seen_before(house: House, monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize(("name", "code"), [("fake~fail", "generation_failed"), ("fake~die", "engine_crashed")])
 def test_a_failed_conversion_leaves_nothing_and_costs_nothing(process_house: House, name: str, code: str) -> None:
     own = own_model(process_house, f"{name}.gguf")
-    engine = process_house.runtime.supervisor.client
+    engine = process_house.runtime.engine.supervisor.client
     job_id, _ = convert(process_house, own)
     job = process_house.finished(job_id)
     assert (job.status, job.error_code) == ("failed", code)
     assert names_in(diffusion_models(process_house)) == [f"{name}.gguf", f"{name}.json"]
-    assert process_house.runtime.supervisor.client is engine
+    assert process_house.runtime.engine.supervisor.client is engine
     assert process_house.draw().status == "completed"
 
 
@@ -176,7 +179,7 @@ def test_a_cancelled_conversion_ends_at_once_and_leaves_nothing(process_house: H
     process_house.until(JobProgress, job_id=job_id, phase="converting")
     hidden = diffusion_models(process_house) / f".{target.stem}.{job_id}.part.gguf"
     hidden.write_bytes(b"half")
-    process_house.runtime.queue.cancel(job_id)
+    process_house.runtime.jobs.queue.cancel(job_id)
     assert process_house.finished(job_id).status == "cancelled"
     assert names_in(diffusion_models(process_house)) == ["fake~deaf.gguf", "fake~deaf.json"]
     assert process_house.draw().status == "completed"
@@ -190,11 +193,13 @@ def test_what_a_killed_server_left_is_swept_at_the_next_start(make_house: Callab
     first.stop()
     folder = diffusion_models(first)
     left = folder / f".x.{job_id}.part.gguf"
+    merged = folder / f".x.{job_id}.part.merged.gguf"
     kept = [folder / ".x.550e8400-e29b-41d4-a716-446655440000.part.gguf", folder / ".hidden.gguf"]
-    for path in (left, *kept):
+    for path in (left, merged, *kept):
         path.write_bytes(b"half")
     make_house().start().draw()
     assert not left.exists()
+    assert not merged.exists()
     assert all(path.exists() for path in kept)
 
 
@@ -204,6 +209,129 @@ def test_progress_counts_the_bytes_of_the_result(house: House) -> None:
     parameters_at_two_bytes = 2 * 7_000_000
     assert job.params["expected_bytes"] > parameters_at_two_bytes / 4
     assert job.params["output"]["name"] == "demo_dit_q8_0.f16.gguf"
+
+
+# --- split models ----------------------------------------------------------------------------------------------------
+
+
+def split_demo(house: House, stem: str = "mine") -> str:
+    """The bundled model in three parts, with a sidecar; the name under which they are listed."""
+    parts = split_gguf(DEMO_ROOT / "diffusion_models" / DEMO_MODEL, diffusion_models(house), 3, stem=stem)
+    shutil.copy((DEMO_ROOT / "diffusion_models" / DEMO_MODEL).with_suffix(".json"), parts[0].with_suffix(".json"))
+    house.runtime.models.library.refresh()
+    return parts[0].name
+
+
+@pytest.mark.parametrize("name", ["mine-00001-of-00003.gguf", "mine.gguf", "mine"])
+def test_parts_are_merged_into_a_file_that_can_be_loaded(any_house: House, name: str) -> None:
+    listed, before = split_demo(any_house), names_in(diffusion_models(any_house))
+    with pytest.raises(NotAModel, match="merge them first"):
+        build_spec(any_house.runtime.models.library, LoadRequest(model_name=listed))
+    job_id, target = convert(any_house, name, "KEEP")
+    job = any_house.finished(job_id)
+    assert (job.status, job.error, job.params["output_type"]) == ("completed", None, "keep")
+    assert target == diffusion_models(any_house).resolve() / "mine.gguf"
+    assert contents_of(target) == contents_of(DEMO_ROOT / "diffusion_models" / DEMO_MODEL)
+    assert names_in(diffusion_models(any_house)) == sorted([*before, "mine.gguf", "mine.json"])
+    spec, _ = build_spec(any_house.runtime.models.library, LoadRequest(model_name="mine.gguf"))
+    assert spec.components.keys() == {"llm", "taesd"}
+
+
+def test_parts_that_get_another_type_are_merged_on_the_way(any_house: House) -> None:
+    listed = split_demo(any_house)
+    job_id, target = convert(any_house, listed, "q4_0")
+    job = any_house.finished(job_id)
+    assert (job.status, target.name) == ("completed", "mine.q4_0.gguf")
+    # The fake converter copies what it is given.
+    assert contents_of(target) == contents_of(DEMO_ROOT / "diffusion_models" / DEMO_MODEL)
+    left = {name for name in names_in(diffusion_models(any_house)) if "-of-00003" not in name}
+    assert left == {"mine.q4_0.gguf", "mine.q4_0.json"}
+
+
+@pytest.mark.parametrize(
+    ("asked", "error", "words"),
+    [
+        ({"input_path": DEMO_MODEL}, InvalidRequest, "output_type: 'keep' merges the parts .* is one file"),
+        ({"vae_path": "demo_tae"}, InvalidRequest, "vae_path: 'demo_tae' changes the model"),
+        ({"tensor_type_rules": "x=f16"}, InvalidRequest, "tensor_type_rules: 'x=f16' changes the model"),
+        ({"output_path": "x.safetensors"}, InvalidRequest, "output_path: parts are merged into a GGUF file"),
+        ({"output_path": "mine-00002-of-00003.gguf", "overwrite": True}, InvalidRequest, "is the file to convert"),
+        ({"output_path": "mine-00002-of-00003.gguf"}, InvalidRequest, "is the file to convert"),
+        ({"input_path": "mine-00002-of-00003.gguf"}, ModelNotFound, "Model not found"),
+    ],
+)
+def test_bad_merges_are_refused(house: House, asked: dict[str, object], error: type[Exception], words: str) -> None:
+    wanted = {"input_path": split_demo(house), "output_type": "keep", **asked}
+    before = names_in(diffusion_models(house))
+    with pytest.raises(error, match=words):
+        convert(house, **wanted)  # type: ignore[arg-type]
+    assert house.runtime.jobs.queue.counts()["total"] == 0
+    assert names_in(diffusion_models(house)) == before
+
+
+def test_a_merge_replaces_a_file_only_when_asked(house: House) -> None:
+    listed = split_demo(house)
+    taken = write(diffusion_models(house) / "mine.gguf", b"precious")
+    with pytest.raises(Conflict, match=r"mine\.gguf exists already"):
+        convert(house, listed, "keep")
+    assert taken.read_bytes() == b"precious"
+    job_id, _ = convert(house, listed, "keep", overwrite=True)
+    assert house.finished(job_id).status == "completed"
+    assert contents_of(taken) == contents_of(DEMO_ROOT / "diffusion_models" / DEMO_MODEL)
+
+
+def test_a_merge_on_the_way_to_another_type_needs_room_for_both(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    listed = split_demo(house)
+    (size,) = {
+        file.size_bytes for file in house.runtime.models.library.list()["diffusion_models"] if file.name == listed
+    }
+    spare = 64 << 20
+    free = shutil.disk_usage(house.config.paths.models_dir.parent)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: free._replace(free=spare + size - 1))
+    with pytest.raises(InvalidRequest, match="GB are free on its disk"):
+        convert(house, listed, "keep")
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: free._replace(free=spare + size))
+    convert(house, listed, "keep")
+    with pytest.raises(InvalidRequest, match="GB are free on its disk") as caught:
+        convert(house, listed, "q4_0")
+    assert caught.value.detail["needed_bytes"] > size * 1.3
+
+
+def test_parts_that_do_not_fit_together_are_refused_before_anything_is_written(house: House) -> None:
+    split_demo(house)
+    split_gguf(DEMO_ROOT / "llm" / LLM, diffusion_models(house), 3, stem="other")
+    shutil.copy(
+        diffusion_models(house) / "other-00002-of-00003.gguf", diffusion_models(house) / "mine-00003-of-00003.gguf"
+    )
+    before = names_in(diffusion_models(house))
+    with pytest.raises(NotAModel, match=r"mine-00003-of-00003\.gguf is part 3 of 3 by its name"):
+        convert(house, "mine", "keep")
+    assert names_in(diffusion_models(house)) == before
+
+
+def test_parts_that_changed_while_the_job_waited_fail_it(house: House) -> None:
+    listed = split_demo(house)
+    house.runtime.jobs.queue.pause()
+    job_id, _ = convert(house, listed, "keep")
+    second = diffusion_models(house) / "mine-00002-of-00003.gguf"
+    second.write_bytes(second.read_bytes()[:-100])
+    house.runtime.jobs.queue.resume()
+    job = house.finished(job_id)
+    assert (job.status, job.error_code) == ("failed", "not_a_model")
+    assert "mine-00002-of-00003.gguf is truncated" in (job.error or "")
+    assert not (diffusion_models(house) / "mine.gguf").exists()
+
+
+def test_a_cancelled_merge_leaves_nothing(process_house: House) -> None:
+    listed = split_demo(process_house, "fake~deaf")
+    before = names_in(diffusion_models(process_house))
+    job_id, target = convert(process_house, listed, "q4_0")
+    process_house.until(JobProgress, job_id=job_id, phase="converting")
+    for ending in (".part.gguf", ".part.merged.gguf"):
+        write(diffusion_models(process_house) / f".{target.stem}.{job_id}{ending}", b"half")
+    process_house.runtime.jobs.queue.cancel(job_id)
+    assert process_house.finished(job_id).status == "cancelled"
+    assert names_in(diffusion_models(process_house)) == before
 
 
 def test_a_folder_that_cannot_be_written_to_is_refused(house: House, monkeypatch: pytest.MonkeyPatch) -> None:

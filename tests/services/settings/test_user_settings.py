@@ -11,7 +11,7 @@ import pytest
 
 from sdcpp_rest.config import HousekeepingConfig
 from sdcpp_rest.errors import PayloadTooLarge
-from sdcpp_rest.services.settings.user_settings import SECTIONS, BinRules, IdleRest, UserSettings
+from sdcpp_rest.services.settings.user_settings import SECTIONS, BinRules, IdleUnload, UserSettings
 from sdcpp_rest.store.database import Database
 from sdcpp_rest.store.settings_store import SettingsStore
 
@@ -41,7 +41,7 @@ def test_nothing_is_chosen_at_first(settings: UserSettings) -> None:
     assert settings.preferences() == {}
     assert settings.output().group_by == "none"
     assert settings.recycle_bin() == BinRules(enabled=True, retention_minutes=7 * 24 * 60)
-    assert settings.auto_unload().main == IdleRest(enabled=False, timeout_minutes=30)
+    assert settings.auto_unload().main == IdleUnload(enabled=False, timeout_minutes=30)
 
 
 def test_defaults_of_a_mode_are_replaced_and_other_modes_stay(settings: UserSettings, store: SettingsStore) -> None:
@@ -83,10 +83,10 @@ def test_two_who_store_different_names_both_have_their_way(settings: UserSetting
 
 def test_the_configuration_is_the_default_of_idle_rest_and_choices_win(store: SettingsStore) -> None:
     settings = UserSettings(store, HousekeepingConfig(unload_after_idle_minutes=0.5))
-    assert settings.auto_unload().main == IdleRest(enabled=True, timeout_minutes=0.5)
+    assert settings.auto_unload().main == IdleUnload(enabled=True, timeout_minutes=0.5)
     changed = settings.change_auto_unload({"main": {"enabled": False}})
-    assert changed.main == IdleRest(enabled=False, timeout_minutes=0.5)
-    assert changed.upscaler == IdleRest(enabled=True, timeout_minutes=0.5)
+    assert changed.main == IdleUnload(enabled=False, timeout_minutes=0.5)
+    assert changed.upscaler == IdleUnload(enabled=True, timeout_minutes=0.5)
     other = UserSettings(store, HousekeepingConfig(unload_after_idle_minutes=99))
     assert other.auto_unload() == changed
 

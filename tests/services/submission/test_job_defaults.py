@@ -23,7 +23,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
 
 
 def defaults(house: House, **limits: int) -> JobDefaults:
-    return JobDefaults(LimitsConfig(**limits), house.runtime.library, house.runtime.user_settings)
+    return JobDefaults(LimitsConfig(**limits), house.runtime.models.library, house.runtime.settings.user)
 
 
 def with_sidecar(house: House, text: str) -> LoadSpec:
@@ -34,7 +34,7 @@ def with_sidecar(house: House, text: str) -> LoadSpec:
 
 def test_sidecar_outweighs_the_user_who_outweighs_the_preset(house: House) -> None:
     spec = with_sidecar(house, '{"generation_defaults": {"steps": 7}}')
-    settings = house.runtime.user_settings
+    settings = house.runtime.settings.user
     preset = defaults(house).of(ImageParams, "txt2img", spec, None)
     assert preset["steps"] == 7
     assert preset["cfg_scale"] != ImageParams.model_fields["cfg_scale"].default, "the family's preset has its own"

@@ -25,8 +25,8 @@ DEMO_SUM = sum_of(DEMO_ROOT / "diffusion_models" / DEMO_MODEL)
 )
 def test_the_selected_model_keeps_the_options_it_was_loaded_with(house: House, name: str) -> None:
     request = LoadRequest(model_name=DEMO_MODEL, options={"vae_decode_only": False})
-    house.runtime.models.load(request)
-    assert house.runtime.model_choice.spec_named(name) == house.runtime.models.selected
+    house.runtime.models.slot.load(request)
+    assert house.runtime.submission.model_choice.spec_named(name) == house.runtime.models.slot.selected
 
 
 def test_another_model_is_found_by_name_and_by_a_sum_that_nobody_computed(make_house: Callable[..., House]) -> None:
@@ -36,25 +36,25 @@ def test_another_model_is_found_by_name_and_by_a_sum_that_nobody_computed(make_h
     file.write_bytes(file.read_bytes() + bytes(32))
     house.start()
     for name in ("other", sum_of(file), sum_of(file).upper(), f"other.gguf [{sum_of(file)[:10]}]"):
-        assert house.runtime.model_choice.spec_named(name).model.path == str(file)
-    assert house.runtime.hashes.known_sums().get(str(file), file.stat().st_size, file.stat().st_mtime_ns) == sum_of(
-        file
-    )
+        assert house.runtime.submission.model_choice.spec_named(name).model.path == str(file)
+    assert house.runtime.models.hashes.known_sums().get(
+        str(file), file.stat().st_size, file.stat().st_mtime_ns
+    ) == sum_of(file)
 
 
 @pytest.mark.parametrize("name", ["nowhere", "0" * 64, "x [0123456789]"])
 def test_what_is_not_there_is_told(house: House, name: str) -> None:
     with pytest.raises(ModelNotFound):
-        house.runtime.model_choice.spec_named(name)
+        house.runtime.submission.model_choice.spec_named(name)
 
 
 @pytest.mark.parametrize("name", ["", "../x", "/etc/passwd", "a\0b"])
 def test_what_is_no_name_is_refused(house: House, name: str) -> None:
     with pytest.raises(InvalidRequest):
-        house.runtime.model_choice.find(PICTURE_MODELS, name)
+        house.runtime.submission.model_choice.find(PICTURE_MODELS, name)
 
 
 def test_loras_are_found_too(house: House) -> None:
     file = DEMO_ROOT / "loras" / "demo_lora.safetensors"
     for name in ("demo_lora", sum_of(file)):
-        assert house.runtime.model_choice.find(("lora",), name).path == str(file)
+        assert house.runtime.submission.model_choice.find(("lora",), name).path == str(file)

@@ -12,7 +12,7 @@ from tests.services.conftest import PATIENCE_SECONDS, House, copy_demo
 
 @pytest.fixture
 def titles(house: House) -> ModelTitles:
-    return house.runtime.titles
+    return house.runtime.submission.titles
 
 
 def test_a_title_gets_the_beginning_of_the_sum_when_that_is_known(titles: ModelTitles) -> None:
@@ -50,7 +50,7 @@ def test_names_that_nobody_knows_find_nothing(titles: ModelTitles, name: str) ->
 def test_the_selected_models_spec_is_the_selected_one(house: House, titles: ModelTitles) -> None:
     selected = titles.selected_model()
     assert selected is not None
-    assert titles.spec() == titles.spec(selected.file) == house.runtime.models.selected
+    assert titles.spec() == titles.spec(selected.file) == house.runtime.models.slot.selected
 
 
 def test_another_models_spec_is_built(house: House, titles: ModelTitles) -> None:
@@ -84,8 +84,8 @@ def test_components_are_taken_out_put_in_and_left_to_the_model(titles: ModelTitl
 
 def test_without_a_selected_model_there_is_no_spec(make_house: Callable[..., House]) -> None:
     house = make_house("models.include_demo=false")
-    assert house.runtime.titles.selected_model() is None
-    assert house.runtime.titles.spec() is None
+    assert house.runtime.submission.titles.selected_model() is None
+    assert house.runtime.submission.titles.spec() is None
 
 
 def test_a_file_that_is_gone_has_no_sum(house: House, titles: ModelTitles) -> None:

@@ -87,9 +87,9 @@ def test_embedding_is_found_by_name_and_by_path_below_the_folders(house: House) 
     for path in (models / "embeddings" / "anna.bin", beside / "id_embeds.bin", models / "vae" / "sub" / "x.dat"):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(face())
-    house.runtime.library.refresh()
+    house.runtime.models.library.refresh()
     spec = with_photo_maker(str(beside / "photomaker-v2.safetensors"))
-    library = house.runtime.library
+    library = house.runtime.models.library
     assert find_embedding(library, "anna", spec).path == str(models / "embeddings" / "anna.bin")
     assert find_embedding(library, "id_embeds.bin", spec).path == str(beside / "id_embeds.bin")
     assert find_embedding(library, "sub/x.dat", spec).path == str(models / "vae" / "sub" / "x.dat")
@@ -109,7 +109,7 @@ def test_file_outside_the_folders_is_not_there(house: House, tmp_path: Path, nam
     if not link.is_symlink():
         os.symlink(outside, link)
     with pytest.raises(InvalidRequest, match="pm_id_embed_path: there is no file") as caught:
-        find_embedding(house.runtime.library, name, with_photo_maker(str(tmp_path / "photomaker-v2.bin")))
+        find_embedding(house.runtime.models.library, name, with_photo_maker(str(tmp_path / "photomaker-v2.bin")))
     assert caught.value.detail["field"] == "pm_id_embed_path"
     assert len(caught.value.message) < 400
 

@@ -16,7 +16,8 @@ from sdcpp_rest.core.params import ImageParams
 from sdcpp_rest.errors import InvalidRequest, NoUpscalerLoaded
 from sdcpp_rest.runtime import DEMO_ROOT
 from sdcpp_rest.services.models.load_specs import LoadRequest, build_spec
-from sdcpp_rest.services.submission.picture_checks import PictureChecks, Settled
+from sdcpp_rest.services.submission.picture_checks import CheckedPicture, PictureChecks
+from sdcpp_rest.services.submission.submission_checks import check_sampling
 from tests import model_files
 from tests.services.conftest import House, config_below, spec_named
 
@@ -45,17 +46,18 @@ def settle(
     *,
     embedding_name: str = "",
     **fields: Any,
-) -> Settled:
-    checks = PictureChecks(house.config.limits, house.runtime.library, house.runtime.upscalers)
+) -> CheckedPicture:
+    checks = PictureChecks(house.config.limits, house.runtime.models.library, house.runtime.models.upscalers)
     params = ImageParams(**{"prompt": "a man img on a beach", "width": 64, "height": 64, **fields})
-    return checks.settle(params, spec or model(), images or {}, embedding_name=embedding_name)
+    check_sampling(params, house.config.limits)
+    return checks.check(params, spec or model(), images or {}, embedding_name=embedding_name)
 
 
 @pytest.fixture
 def upscaler(house: House) -> Iterator[None]:
-    house.runtime.upscalers.selected = house.runtime.upscalers.build_spec(X4)
+    house.runtime.models.upscalers.selected = house.runtime.models.upscalers.build_spec(X4)
     yield
-    house.runtime.upscalers.selected = None
+    house.runtime.models.upscalers.selected = None
 
 
 V1 = {"photo_maker": "/nowhere/photomaker.safetensors"}
@@ -147,7 +149,7 @@ def test_file_that_is_no_upscaler_is_refused(house: House) -> None:
     folder = house.config.paths.models_dir / "esrgan"
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copy(DEMO_ROOT / "loras" / "demo_lora.safetensors", folder / "false.safetensors")
-    house.runtime.library.refresh()
+    house.runtime.models.library.refresh()
     with pytest.raises(InvalidRequest, match=r"hires_upscaler: false\.safetensors is no ESRGAN upscaler") as caught:
         settle(house, hires=True, hires_upscaler="false")
     assert caught.value.detail["field"] == "hires_upscaler"
@@ -300,15 +302,15 @@ def test_picture_that_no_memory_can_hold_is_refused(
 ) -> None:
     memory = None if memory_gib is None else memory_gib << 30
     runtime = house.runtime
-    checks = PictureChecks(house.config.limits, runtime.library, runtime.upscalers, lambda: memory)
-    spec, _ = build_spec(runtime.library, LoadRequest(model_name=runtime.default_model))
+    checks = PictureChecks(house.config.limits, runtime.models.library, runtime.models.upscalers, lambda: memory)
+    spec, _ = build_spec(runtime.models.library, LoadRequest(model_name=runtime.default_model))
     spec = spec.model_copy(update={"options": spec.options.model_copy(update={"flash_attn": False})})
     params = ImageParams(prompt="a", steps=1, **fields)
     if refused:
         with pytest.raises(InvalidRequest, match=r"4096x4096 takes about \d+\.\d GiB with demo.*8\.0 GiB; vae_tiling"):
-            checks.settle(params, spec, {})
+            checks.check(params, spec, {})
     else:
-        assert any("GiB" in text for text in checks.settle(params, spec, {}).warnings) == warned
+        assert any("GiB" in text for text in checks.check(params, spec, {}).warnings) == warned
 
 
 # --- upscaling --------------------------------------------------------------------------------------------------------
@@ -317,7 +319,7 @@ def test_picture_that_no_memory_can_hold_is_refused(
 @pytest.mark.usefixtures("upscaler")
 def test_chosen_upscaler_is_bound(house: House) -> None:
     params = settle(house, upscale=True, upscale_repeats=2, upscale_auto_unload=False, hires=True).params
-    assert params.upscaler == house.runtime.upscalers.selected
+    assert params.upscaler == house.runtime.models.upscalers.selected
     assert settle(house).params.upscaler is None
 
 

@@ -15,7 +15,7 @@ RED = (255, 0, 0)
 
 @pytest.fixture
 def enlarging(house: House) -> PictureEnlarging:
-    return house.runtime.enlarging
+    return house.runtime.submission.enlarging
 
 
 def made(enlarging: PictureEnlarging, name: str, wanted: Enlargement, size: tuple[int, int] = (16, 24)) -> Image.Image:
@@ -54,27 +54,27 @@ def test_names_of_nothing_and_names_that_are_none(enlarging: PictureEnlarging) -
 def test_a_result_that_is_too_large_is_refused(make_house: Callable[..., House], name: str) -> None:
     house = make_house("limits.upscaled_side=64").start()
     with pytest.raises(InvalidRequest, match=r"limits\.upscaled_side"):
-        made(house.runtime.enlarging, name, Enlargement(factor=4))
+        made(house.runtime.submission.enlarging, name, Enlargement(factor=4))
 
 
 def test_the_chosen_upscaler_stays_chosen(house: House, enlarging: PictureEnlarging) -> None:
-    house.runtime.upscalers.load("esrgan_x4")
+    house.runtime.models.upscalers.load("esrgan_x4")
     made(enlarging, "esrgan_x2", Enlargement(factor=2))
-    selected = house.runtime.upscalers.selected
+    selected = house.runtime.models.upscalers.selected
     assert selected is not None
     assert selected.model.name == "esrgan_x4.safetensors"
 
 
 def test_a_stopped_job_is_told(house: House, enlarging: PictureEnlarging, monkeypatch: pytest.MonkeyPatch) -> None:
-    submission = house.runtime.upscale_submission
+    submission = house.runtime.submission.upscales
     submit = submission.submit
 
     def cancelled(*arguments: object, **more: object) -> object:
         job, position = submit(*arguments, **more)  # type: ignore[arg-type]
-        house.runtime.queue.cancel(job.id)
+        house.runtime.jobs.queue.cancel(job.id)
         return job, position
 
-    house.runtime.queue.pause()
+    house.runtime.jobs.queue.pause()
     monkeypatch.setattr(submission, "submit", cancelled)
     with pytest.raises(GenerationFailed, match="stopped"):
         made(enlarging, "esrgan_x2", Enlargement(factor=2))

@@ -27,7 +27,7 @@ PNG = png_text()
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     """One for all, not started: nothing here needs an engine, and jobs stay pending. The bundled model is selected."""
     made = House(config_below(tmp_path_factory.mktemp("house")), "inline")
-    made.runtime.models.restore(LoadRequest(model_name=made.runtime.default_model))
+    made.runtime.models.slot.restore(LoadRequest(model_name=made.runtime.default_model))
     yield made
     made.stop()
 
@@ -36,13 +36,13 @@ def ask(house: House, **more: Any) -> dict[str, Any]:
     """The params of a job; ``more``: fields of the request, or what `Submission.picture` takes beside them."""
     named = {name: more.pop(name) for name in ("images", "spec") if name in more}
     asked = {"prompt": "a red circle", **more}
-    job, _ = house.runtime.submission.picture("img2img" if "images" in named else "txt2img", asked, **named)
-    return house.runtime.queue.get(job.id).params
+    job, _ = house.runtime.submission.pictures.picture("img2img" if "images" in named else "txt2img", asked, **named)
+    return house.runtime.jobs.queue.get(job.id).params
 
 
 def traces(house: House) -> tuple[int, int]:
     """The number of jobs and of input folders: a refused request adds to neither."""
-    return house.runtime.queue.counts()["total"], len(list((house.config.paths.data_dir / "inputs").iterdir()))
+    return house.runtime.jobs.queue.counts()["total"], len(list((house.config.paths.data_dir / "inputs").iterdir()))
 
 
 # --- numbers ----------------------------------------------------------------------------------------------------------
@@ -291,7 +291,7 @@ def test_text_that_ends_the_library_is_refused(house: House, field: str, text: s
 
 def test_prompt_is_required_but_may_be_empty(house: House) -> None:
     with pytest.raises(InvalidRequest, match="prompt is required"):
-        house.runtime.submission.picture("txt2img", {})
+        house.runtime.submission.pictures.picture("txt2img", {})
     assert ask(house, prompt="")["prompt"] == ""
 
 
@@ -343,21 +343,21 @@ def test_without_a_model_there_is_no_job(make_house: Callable[..., House]) -> No
 
 
 def test_job_is_bound_to_the_selected_model_or_to_its_own(house: House) -> None:
-    queue, submission = house.runtime.queue, house.runtime.submission
+    queue, submission = house.runtime.jobs.queue, house.runtime.submission.pictures
     selected, _ = submission.picture("txt2img", {"prompt": "a"})
     own, _ = submission.picture("txt2img", {"prompt": "a"}, spec=spec_named("other.gguf"))
-    assert queue.get(selected.id).load_spec == house.runtime.models.selected
+    assert queue.get(selected.id).load_spec == house.runtime.models.slot.selected
     assert queue.get(own.id).load_spec == spec_named("other.gguf")
 
 
 def test_size_that_the_demo_model_cannot_draw_is_accepted_with_a_warning(house: House) -> None:
-    job, _ = house.runtime.submission.picture(
+    job, _ = house.runtime.submission.pictures.picture(
         "txt2img", {"prompt": "a", "width": 512, "height": 512}, warnings=["mine"]
     )
-    assert house.runtime.queue.get(job.id).warnings == job.warnings
+    assert house.runtime.jobs.queue.get(job.id).warnings == job.warnings
     assert job.warnings[0] == "mine"
     assert "64-128 pixels a side; 512x512" in job.warnings[1]
-    assert house.runtime.submission.picture("txt2img", {"prompt": "a"})[0].warnings == ()
+    assert house.runtime.submission.pictures.picture("txt2img", {"prompt": "a"})[0].warnings == ()
 
 
 def test_loras_of_the_prompt_are_resolved(house: House) -> None:
@@ -393,11 +393,11 @@ def test_input_pictures_are_stored_in_the_size_of_the_job(house: House) -> None:
         "ref_images.0": png_text(30, 20),
     }
     asked = {"prompt": "a", "width": 48, "height": 24}
-    job, _ = house.runtime.submission.picture("img2img", asked, images=images)
+    job, _ = house.runtime.submission.pictures.picture("img2img", asked, images=images)
     assert job.kind == "img2img"
-    stored = house.runtime.queue.get(job.id).inputs
+    stored = house.runtime.jobs.queue.get(job.id).inputs
     assert stored == {role: f"{role}.png" for role in images}
-    folder = house.runtime.outputs.inputs_of(job.id)
+    folder = house.runtime.jobs.outputs.inputs_of(job.id)
     shapes = {}
     for role, name in stored.items():
         with Image.open(folder / name) as picture:
@@ -444,14 +444,16 @@ def test_disk_that_cannot_take_the_pictures_is_left_clean(house: House, monkeypa
 def test_model_without_its_encoder_is_bound_with_it_when_pictures_are_to_be_read(house: House) -> None:
     spec = spec_named("other.gguf")
     assert spec.options.vae_decode_only
-    job, _ = house.runtime.submission.picture("img2img", {"prompt": "a"}, images={"init_image": PNG}, spec=spec)
-    assert house.runtime.queue.get(job.id).load_spec == spec.with_encoder
+    job, _ = house.runtime.submission.pictures.picture(
+        "img2img", {"prompt": "a"}, images={"init_image": PNG}, spec=spec
+    )
+    assert house.runtime.jobs.queue.get(job.id).load_spec == spec.with_encoder
     assert any("it is loaded with the VAE's encoder" in warning for warning in job.warnings)
 
 
 def test_pictures_of_a_refused_job_are_removed(make_house: Callable[..., House]) -> None:
     house = make_house("limits.pending_jobs=1")
-    house.runtime.models.restore(LoadRequest(model_name=house.runtime.default_model))
+    house.runtime.models.slot.restore(LoadRequest(model_name=house.runtime.default_model))
     house.submit()
     with pytest.raises(QueueFull):
         house.submit(images={"init_image": PNG})

@@ -26,7 +26,7 @@ def taken(
     house: House, kind: type[SamplingParams], mode: Any, architecture: str | None = None, **asked: Any
 ) -> tuple[SamplingParams, list[str]]:
     spec = spec_named("x.gguf").model_copy(update={"architecture": architecture})
-    intake: SamplingIntake = house.runtime.sampling_intake
+    intake: SamplingIntake = house.runtime.submission.intake
     return intake.params(kind, mode, {"prompt": "a cat", **asked}, spec)
 
 

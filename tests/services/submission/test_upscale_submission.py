@@ -24,12 +24,12 @@ X2 = "esrgan_x2.safetensors"
 @pytest.fixture
 def ready_house(house: House) -> House:
     """With an upscaler loaded, which makes everything four times larger."""
-    house.runtime.upscalers.load(X2)
+    house.runtime.models.upscalers.load(X2)
     return house
 
 
 def upscaled(house: House, **asked: object) -> Job:
-    job, _ = house.runtime.upscale_submission.submit(UpscaleRequest.model_validate(asked))
+    job, _ = house.runtime.submission.upscales.submit(UpscaleRequest.model_validate(asked))
     return house.finished(job.id)
 
 
@@ -43,7 +43,7 @@ def test_a_picture_becomes_as_much_larger_as_the_upscaler_makes_it(ready_house: 
     assert job.status == "completed"
     assert job.outputs == (f"{job.id}/image_0.png",)
     assert size_of(ready_house, job) == (20, 12)
-    progress = ready_house.runtime.queue.progress(job)
+    progress = ready_house.runtime.jobs.queue.progress(job)
     assert (progress.percentage, progress.phase) == (100.0, "done")
 
 
@@ -81,16 +81,16 @@ def test_how_the_picture_was_made_stays_with_it(ready_house: House) -> None:
 
 def test_without_an_upscaler_it_is_refused(house: House) -> None:
     with pytest.raises(NoUpscalerLoaded, match="No upscaler loaded"):
-        house.runtime.upscale_submission.submit(UpscaleRequest(image_base64=png_text()))
+        house.runtime.submission.upscales.submit(UpscaleRequest(image_base64=png_text()))
 
 
 def test_the_job_keeps_its_upscaler_when_another_is_chosen(ready_house: House) -> None:
     running = ready_house.running()
-    job, _ = ready_house.runtime.upscale_submission.submit(UpscaleRequest(image_base64=png_text(), tile_size=64))
-    ready_house.runtime.queue.cancel(running)
+    job, _ = ready_house.runtime.submission.upscales.submit(UpscaleRequest(image_base64=png_text(), tile_size=64))
+    ready_house.runtime.jobs.queue.cancel(running)
     assert ready_house.finished(job.id).params["upscaler"]["tile_size"] == 64
-    assert ready_house.runtime.upscalers.resident is not None
-    assert ready_house.runtime.upscalers.resident.tile_size == 64
+    assert ready_house.runtime.models.upscalers.resident is not None
+    assert ready_house.runtime.models.upscalers.resident.tile_size == 64
 
 
 def test_the_upscaler_is_loaded_again_after_the_engine_died(ready_house: House) -> None:
@@ -101,16 +101,16 @@ def test_the_upscaler_is_loaded_again_after_the_engine_died(ready_house: House) 
 
 
 def test_it_is_taken_out_after_a_job_that_wants_so_and_stays_chosen(ready_house: House) -> None:
-    spec = ready_house.runtime.upscalers.selected
+    spec = ready_house.runtime.models.upscalers.selected
     assert spec is not None
-    job, _ = ready_house.runtime.queue.submit(
+    job, _ = ready_house.runtime.jobs.queue.submit(
         "txt2img",
         ImageParams(prompt="a", width=8, height=8, steps=1, upscale=True, upscaler=spec).model_dump(mode="json"),
-        load_spec=ready_house.runtime.models.selected,
+        load_spec=ready_house.runtime.models.slot.selected,
     )
     assert size_of(ready_house, ready_house.finished(job.id)) == (32, 32)
     assert ready_house.until(UpscalerUnloaded).model_name == X2
-    assert ready_house.runtime.upscalers.selected == spec
+    assert ready_house.runtime.models.upscalers.selected == spec
 
 
 @pytest.mark.parametrize(
@@ -131,13 +131,13 @@ def test_bad_requests_are_refused_and_leave_nothing(
     ready_house: House, asked: dict[str, object], error: type[Exception], words: str
 ) -> None:
     with pytest.raises(error, match=words):
-        ready_house.runtime.upscale_submission.submit(UpscaleRequest.model_validate(asked))
+        ready_house.runtime.submission.upscales.submit(UpscaleRequest.model_validate(asked))
     inputs = ready_house.config.paths.data_dir / "inputs"
     assert not inputs.exists() or not list(inputs.iterdir())
-    assert ready_house.runtime.queue.counts()["total"] == 0
+    assert ready_house.runtime.jobs.queue.counts()["total"] == 0
 
 
 def test_a_picture_that_the_job_does_not_have_is_refused(ready_house: House) -> None:
     drawn = ready_house.draw()
     with pytest.raises(InvalidRequest, match="image_index must be from 0 to 0, got 1"):
-        ready_house.runtime.upscale_submission.submit(UpscaleRequest(job_id=drawn.id, image_index=1))
+        ready_house.runtime.submission.upscales.submit(UpscaleRequest(job_id=drawn.id, image_index=1))

@@ -13,8 +13,8 @@ from sdcpp_rest.config import LimitsConfig
 from sdcpp_rest.core.load_spec import FileRef, LoadOptions, LoadSpec
 from sdcpp_rest.core.params import LoraUse, VideoParams
 from sdcpp_rest.errors import InvalidRequest
-from sdcpp_rest.services.submission import video_checks
-from sdcpp_rest.services.submission.video_checks import SettledVideo, settle_video
+from sdcpp_rest.services.submission import submission_checks, video_checks
+from sdcpp_rest.services.submission.video_checks import CheckedVideo, check_video
 from tests import model_files
 
 PICTURE = "(not decoded here)"
@@ -61,9 +61,11 @@ def spec_of(
     )
 
 
-def settle(spec: LoadSpec, *roles: str, limits: Any = None, **asked: Any) -> SettledVideo:
+def settle(spec: LoadSpec, *roles: str, limits: Any = None, **asked: Any) -> CheckedVideo:
     params = VideoParams.model_validate({"prompt": "a cat", **asked})
-    return settle_video(params, spec, dict.fromkeys(roles, PICTURE), asked, limits or LimitsConfig(), None)
+    limits = limits or LimitsConfig()
+    submission_checks.check_sampling(params, limits)
+    return check_video(params, spec, dict.fromkeys(roles, PICTURE), asked, limits, None)
 
 
 # --- numbers ----------------------------------------------------------------------------------------------------------
@@ -232,7 +234,7 @@ def test_video_that_is_too_large_for_the_machine_is_told_or_refused(
     monkeypatch.setattr(video_checks, "memory_needed", estimate)
     params = VideoParams(prompt="a cat", video_frames=36, vae_tiling=True)
     spec = spec_of(tmp_path)
-    ask = functools.partial(settle_video, params, spec, {}, {}, LimitsConfig(), None, memory_gib << 30)
+    ask = functools.partial(check_video, params, spec, {}, {}, LimitsConfig(), None, memory_gib << 30)
     if refused:
         with pytest.raises(InvalidRequest, match=r"33 frames of 832x480 take about 100\.0 GiB with t2v.*24\.0 GiB"):
             ask()
@@ -243,7 +245,7 @@ def test_video_that_is_too_large_for_the_machine_is_told_or_refused(
 
 def test_small_video_is_not_estimated(tmp_path: Path) -> None:
     params = VideoParams(prompt="a cat", width=64, height=64, video_frames=5)
-    assert settle_video(params, spec_of(tmp_path), {}, {}, LimitsConfig(), None, 1).warnings == ()
+    assert check_video(params, spec_of(tmp_path), {}, {}, LimitsConfig(), None, 1).warnings == ()
 
 
 # --- what has no effect -----------------------------------------------------------------------------------------------

@@ -48,7 +48,7 @@ def wan_spec(folder: Path, *components: str) -> LoadSpec:
 
 def film(house: House, spec: LoadSpec, **more: Any) -> Job:
     """Submit a video and wait for its end."""
-    job, _ = house.runtime.video_submission.video({**SMALL, **more}, spec=spec)
+    job, _ = house.runtime.submission.videos.video({**SMALL, **more}, spec=spec)
     return house.finished(job.id)
 
 
@@ -65,8 +65,8 @@ def frames_of(path: Path) -> tuple[int, tuple[int, int], float]:
 
 
 def test_omitted_fields_are_the_tables(house: House, wan: LoadSpec) -> None:
-    job, position = house.runtime.video_submission.video({"prompt": "a cat"}, spec=wan, title="cat")
-    params = house.runtime.queue.get(job.id).params
+    job, position = house.runtime.submission.videos.video({"prompt": "a cat"}, spec=wan, title="cat")
+    params = house.runtime.jobs.queue.get(job.id).params
     assert (job.kind, job.title, position) == ("txt2vid", "cat", 1)
     expected = {
         "width": 832, "height": 480, "video_frames": 33, "fps": 16, "steps": 30, "cfg_scale": 6.0, "flow_shift": 3.0,
@@ -81,32 +81,32 @@ def test_omitted_fields_are_the_tables(house: House, wan: LoadSpec) -> None:
 
 def test_users_choice_for_videos_is_a_default_of_videos_alone(make_house: Callable[..., House], wan: LoadSpec) -> None:
     house = make_house("limits.video_frames=9")
-    house.runtime.user_settings.choose_generation({"txt2vid": {"fps": 24, "steps": 4}, "txt2img": {"steps": 7}})
-    job, _ = house.runtime.video_submission.video({"prompt": "a cat"}, spec=wan)
-    params = house.runtime.queue.get(job.id).params
+    house.runtime.settings.user.choose_generation({"txt2vid": {"fps": 24, "steps": 4}, "txt2img": {"steps": 7}})
+    job, _ = house.runtime.submission.videos.video({"prompt": "a cat"}, spec=wan)
+    params = house.runtime.jobs.queue.get(job.id).params
     assert (params["fps"], params["steps"]) == (24, 4)
     assert params["video_frames"] == 9, "a default is cut to the limit, not refused"
 
 
 def test_without_a_model_there_is_no_video(make_house: Callable[..., House]) -> None:
     with pytest.raises(NoModelLoaded, match="No model loaded"):
-        make_house().runtime.video_submission.video(SMALL)
+        make_house().runtime.submission.videos.video(SMALL)
 
 
 def test_model_of_pictures_is_refused_for_videos(house: House) -> None:
     spec = spec_named("flux.gguf").model_copy(update={"architecture": "Flux"})
     with pytest.raises(InvalidRequest, match=r"flux\.gguf \(Flux\) makes pictures, not videos"):
-        house.runtime.video_submission.video(SMALL, spec=spec)
+        house.runtime.submission.videos.video(SMALL, spec=spec)
 
 
 def test_loras_of_the_prompt_are_told_apart_by_expert(house: House, tmp_path: Path) -> None:
     model_files.write(
         house.config.paths.models_dir / "loras" / "slow.safetensors", model_files.safetensors_bytes(model_files.LORA)
     )
-    house.runtime.library.refresh()
+    house.runtime.models.library.refresh()
     asked = {**SMALL, "prompt": "a cat <lora:|high_noise|slow:0.5> <lora:slow:0.25>"}
-    job, _ = house.runtime.video_submission.video(asked, spec=wan_spec(tmp_path, "high_noise_diffusion_model"))
-    found = house.runtime.queue.get(job.id).params["loras"]
+    job, _ = house.runtime.submission.videos.video(asked, spec=wan_spec(tmp_path, "high_noise_diffusion_model"))
+    found = house.runtime.jobs.queue.get(job.id).params["loras"]
     assert [(lora["name"], lora["weight"], lora["is_high_noise"]) for lora in found] == [
         ("slow.safetensors", 0.5, True),
         ("slow.safetensors", 0.25, False),
@@ -118,21 +118,21 @@ def test_pictures_are_stored_in_the_size_of_the_video(house: House) -> None:
     unknown = spec_named("new.gguf")  # of which nobody knows what it looks at
     images = {"init_image": png_text(100, 50), "end_image": png_text(9, 9)}
     images |= {f"control_frames.{k}": png_text(8 + k, 8) for k in range(3)}
-    job, _ = house.runtime.video_submission.video({**SMALL, "width": 48, "height": 24}, images=images, spec=unknown)
-    assert house.runtime.queue.get(job.id).inputs == {role: f"{role}.png" for role in images}
-    folder = house.runtime.outputs.inputs_of(job.id)
+    job, _ = house.runtime.submission.videos.video({**SMALL, "width": 48, "height": 24}, images=images, spec=unknown)
+    assert house.runtime.jobs.queue.get(job.id).inputs == {role: f"{role}.png" for role in images}
+    folder = house.runtime.jobs.outputs.inputs_of(job.id)
     for role in images:
         with Image.open(folder / f"{role}.png") as picture:
             assert (picture.mode, picture.size) == ("RGB", (48, 24))
 
 
 def test_damaged_frame_is_refused_by_its_number_and_leaves_nothing(house: House) -> None:
-    before = house.runtime.queue.counts()["total"], len(list((house.config.paths.data_dir / "inputs").iterdir()))
+    before = house.runtime.jobs.queue.counts()["total"], len(list((house.config.paths.data_dir / "inputs").iterdir()))
     images = {"control_frames.0": png_text(), "control_frames.1": "bm9wZQ=="}
     with pytest.raises(InvalidRequest, match=r"control_frames\.1"):
-        house.runtime.video_submission.video(SMALL, images=images, spec=spec_named("new.gguf"))
+        house.runtime.submission.videos.video(SMALL, images=images, spec=spec_named("new.gguf"))
     assert (
-        house.runtime.queue.counts()["total"],
+        house.runtime.jobs.queue.counts()["total"],
         len(list((house.config.paths.data_dir / "inputs").iterdir())),
     ) == before
 
@@ -177,19 +177,19 @@ def test_both_experts_count_as_one_run(make_house: Callable[..., House], tmp_pat
     assert [phase for phase, _, _ in seen if phase != "sampling"] == ["conditioning", "decoding", "encoding"]
     assert ("sampling", 5, 5) in seen
     assert {total for _, _, total in seen} == {5}
-    shown = house.runtime.queue.progress(job)
+    shown = house.runtime.jobs.queue.progress(job)
     assert (shown.step, shown.total_steps, shown.percentage) == (5, 5, 100.0)
 
 
 def test_cancelled_video_stops_and_leaves_no_file(make_house: Callable[..., House], wan: LoadSpec) -> None:
     house = make_house(engine="process").start()
-    job, _ = house.runtime.video_submission.video({**SMALL, "prompt": "fake:hold"}, spec=wan)
+    job, _ = house.runtime.submission.videos.video({**SMALL, "prompt": "fake:hold"}, spec=wan)
     house.until(JobProgress, job_id=job.id, phase="conditioning")
-    assert house.runtime.queue.cancel(job.id) == "cancelling"
+    assert house.runtime.jobs.queue.cancel(job.id) == "cancelling"
     assert house.finished(job.id).status == "cancelled"
     assert house.visible() == []
     assert film(house, wan).status == "completed"
-    assert house.runtime.supervisor.restarts == 0
+    assert house.runtime.engine.supervisor.restarts == 0
 
 
 def test_cancel_while_encoding_wins_at_once(
@@ -203,10 +203,10 @@ def test_cancel_while_encoding_wins_at_once(
 
     house = make_house().start()
     monkeypatch.setattr(spool, "encode_pixels", slow_encode)
-    job, _ = house.runtime.video_submission.video(SMALL, spec=wan)
+    job, _ = house.runtime.submission.videos.video(SMALL, spec=wan)
     gate.wait()
     house.until(JobProgress, job_id=job.id, phase="encoding")
-    assert house.runtime.queue.cancel(job.id) == "cancelled"
+    assert house.runtime.jobs.queue.cancel(job.id) == "cancelled"
     gate.open()
     assert house.finished(job.id).status == "cancelled"
     assert film(house, wan).status == "completed"
@@ -226,10 +226,10 @@ def test_engine_killed_while_encoding_loses_no_video(
 
     # In this process alone: the engine's own encoder is another one's.
     monkeypatch.setattr(spool, "encode_pixels", noticed)
-    client = house.runtime.supervisor.client
+    client = house.runtime.engine.supervisor.client
     assert client is not None
     size = {"width": 480, "height": 272, "video_frames": 161, "output_format": "webm"}
-    job, _ = house.runtime.video_submission.video({**SMALL, **size}, spec=wan)
+    job, _ = house.runtime.submission.videos.video({**SMALL, **size}, spec=wan)
     house.until(JobProgress, job_id=job.id, phase="encoding")
     os.kill(client.pid, signal.SIGKILL)
     done = house.finished(job.id)

@@ -1,0 +1,1 @@
+"""Native views about finished files and their thumbnails; must not know other rooms of views."""

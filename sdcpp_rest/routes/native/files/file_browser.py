@@ -21,9 +21,10 @@ from markupsafe import Markup
 from pydantic import Field
 
 from sdcpp_rest.errors import OutputNotFound
-from sdcpp_rest.routes.http.answers import Integer, Wire, answer, optional, read_query, runtime
+from sdcpp_rest.routes.http.answers import answer, runtime
 from sdcpp_rest.routes.http.links import page_link, url_path
 from sdcpp_rest.routes.http.openapi import HTML, Answer
+from sdcpp_rest.routes.http.wire_models import Integer, Wire, optional, read_query
 from sdcpp_rest.services.pictures.outputs import Entry
 from sdcpp_rest.services.pictures.thumbnails import IMAGE_ENDINGS, VIDEO_ENDINGS
 
@@ -109,7 +110,7 @@ def listing(relative: str, folder: Path, *, as_json: bool) -> Response:
 
 
 def _part_of(relative: str, folder: Path, query: OutputQuery, link: Link) -> _Part:
-    entries = runtime().outputs.entries(folder)
+    entries = runtime().jobs.outputs.entries(folder)
     folders, others = ([entry for entry in entries if entry.is_folder is wanted] for wanted in (True, False))
     for group in (folders, others):
         group.sort(key=lambda entry: _sort_key(entry, query.sort), reverse=query.order == "desc")
@@ -133,7 +134,7 @@ def _entry_shown(relative: str, folder: Path, entry: Entry, link: Link) -> Entry
         more["thumb_url"] = link(thumb)
     if not entry.is_folder:
         more["size_bytes"] = entry.size_bytes
-    elif (title := runtime().outputs.title_of(folder / entry.name)) is not None:
+    elif (title := runtime().jobs.outputs.title_of(folder / entry.name)) is not None:
         more["title"] = title[:_TITLE_CHARACTERS]
     modified = datetime.fromtimestamp(entry.modified_at, timezone.utc)
     return EntryShown(
@@ -154,7 +155,7 @@ def _thumb(path: str, entry: Entry) -> str | None:
 def _cover(path: str, folder: Path) -> str | None:
     """The thumbnail that stands for a folder: of the first picture or video in it."""
     try:
-        entries = runtime().outputs.entries(folder)
+        entries = runtime().jobs.outputs.entries(folder)
     except OutputNotFound:
         return None
     first = min((entry for entry in entries if _kind(entry) in ("image", "video")), key=lambda e: e.name, default=None)

@@ -15,8 +15,10 @@ from flask import Blueprint, Response, request, send_file
 from pydantic import Field
 
 from sdcpp_rest.errors import Conflict, JobNotFound
-from sdcpp_rest.routes.http.answers import Wire, answer, runtime, transfer
+from sdcpp_rest.routes.http.answers import answer, runtime
 from sdcpp_rest.routes.http.openapi import ANY_FILE, HTML, Answer, documents
+from sdcpp_rest.routes.http.pools import transfer
+from sdcpp_rest.routes.http.wire_models import Wire
 from sdcpp_rest.routes.native.files.file_browser import TEMPLATES, Listing, OutputQuery, listing
 
 log = logging.getLogger(__name__)
@@ -61,7 +63,7 @@ class Removed(Answer):
 @transfer
 def output_root() -> Response:
     """Browse the output folder. A page for browsers; JSON for who accepts that rather than HTML."""
-    return listing("", runtime().outputs.path_of(""), as_json=_wants_json())
+    return listing("", runtime().jobs.outputs.path_of(""), as_json=_wants_json())
 
 
 @files.get("/output/<path:path>")
@@ -78,7 +80,7 @@ def output(path: str) -> Response:
     A 400 for a path that tries to leave the output folder, a 404 for one that is not there. Parts of files can be asked
     for."""
     relative = path.rstrip("/")
-    found = runtime().outputs.path_of(relative)
+    found = runtime().jobs.outputs.path_of(relative)
     return listing(relative, found, as_json=_wants_json()) if found.is_dir() else _file(found)
 
 
@@ -88,12 +90,12 @@ def output(path: str) -> Response:
 def remove_output(path: str) -> Response:
     """Remove a file or a folder. The folder of a job takes the job with it, into the recycle bin if that is on;
     anything else is gone for good. A 409 where the disk refuses it."""
-    found = runtime().outputs.path_of(path.rstrip("/"))
+    found = runtime().jobs.outputs.path_of(path.rstrip("/"))
     # By another name it is a link, which goes alone.
     is_itself = Path(path.replace("\\", "/")).name == found.name
     try:
         if not (is_itself and _delete_job(found)):
-            runtime().outputs.remove(path.rstrip("/"))
+            runtime().jobs.outputs.remove(path.rstrip("/"))
     except OSError as error:
         log.warning("an output could not be removed: %s", error)
         raise Conflict(f"It cannot be removed: {error.strerror or 'the disk refuses'}") from None
@@ -106,13 +108,13 @@ def _delete_job(found: Path) -> bool:
     Raises Conflict when the job has not ended.
     """
     job_id = found.name
-    if found != runtime().outputs.path_of("") / job_id:
+    if found != runtime().jobs.outputs.path_of("") / job_id:
         return False
     try:
-        runtime().queue.get(job_id)
+        runtime().jobs.queue.get(job_id)
     except JobNotFound:
         return False
-    _, refused = runtime().recycle_bin.delete([job_id])
+    _, refused = runtime().jobs.recycle_bin.delete([job_id])
     if refused:
         raise Conflict(refused[job_id])
     return True

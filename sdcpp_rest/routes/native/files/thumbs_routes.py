@@ -7,8 +7,10 @@ from __future__ import annotations
 from flask import Blueprint, Response, request
 from pydantic import Field
 
-from sdcpp_rest.routes.http.answers import Wire, drawing, runtime
+from sdcpp_rest.routes.http.answers import runtime
 from sdcpp_rest.routes.http.openapi import documents
+from sdcpp_rest.routes.http.pools import drawing
+from sdcpp_rest.routes.http.wire_models import Wire
 from sdcpp_rest.services.pictures.thumbnails import stamp_of, thumbnail
 
 thumbs = Blueprint("thumbs", __name__)
@@ -31,7 +33,7 @@ def thumb(path: str) -> Response:
     """Get the thumbnail of a picture or a video. A JPEG of 120x120 pixels: the middle of a picture or of a video's
     first frame. An SVG where the file cannot be drawn: it is damaged, or has more pixels than 8192x8192 (a WebP
     4096x4096, a video 8192x4096)."""
-    found = runtime().outputs.path_of(path.rstrip("/"))
+    found = runtime().jobs.outputs.path_of(path.rstrip("/"))
     stamp = stamp_of(found)
     # The same file as the client has seen: nothing is opened.
     if request.if_none_match.contains(stamp):

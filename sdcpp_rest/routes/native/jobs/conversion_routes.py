@@ -1,4 +1,4 @@
-"""Conversion of model files over HTTP: other weight types, baked-in VAEs. The job does the work."""
+"""Conversion of model files over HTTP: other weight types, baked-in VAEs, merged parts. The job does the work."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ from typing import Any, Literal
 from flask import Blueprint, Response
 from pydantic import Field
 
-from sdcpp_rest.routes.http.answers import answer, optional, read_body, runtime, transfer, validate
+from sdcpp_rest.routes.http.answers import answer, runtime
 from sdcpp_rest.routes.http.openapi import Answer, documents
+from sdcpp_rest.routes.http.pools import transfer
+from sdcpp_rest.routes.http.request_bodies import read_body
+from sdcpp_rest.routes.http.wire_models import optional, validate
 from sdcpp_rest.routes.native.wire.conversion_bodies import ConvertBody
 from sdcpp_rest.services.models.model_conversion import ConvertRequest
 
@@ -30,11 +33,11 @@ class ConversionAccepted(Answer):
 @transfer
 def convert() -> Response:
     """Write a model file anew with another weight type. Answers with a job id at once; the result is listed when it is
-    whole."""
+    whole. A model that is split into GGUF files becomes one file, with `output_type` `keep` as it is."""
     body, warnings = validate(ConvertBody, read_body())
     sent = body.sent_fields()
     asked = ConvertRequest(**{name: sent[name] for name in sent.keys() & ConvertRequest.model_fields.keys()})
-    job, position, target = runtime().conversions.submit(
+    job, position, target = runtime().models.conversions.submit(
         asked, title=body.title or None, origin="native", warnings=warnings
     )
     shown: dict[str, Any] = {

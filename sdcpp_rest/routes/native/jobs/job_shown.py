@@ -11,10 +11,11 @@ from pydantic import Field
 from sdcpp_rest.core.events import preview_url
 from sdcpp_rest.core.job import Job, JobKind, JobStatus, Phase, Progress, Timings
 from sdcpp_rest.core.job_filter import JobHead
-from sdcpp_rest.routes.http.answers import Wire, json_text, optional, runtime
+from sdcpp_rest.routes.http.answers import json_text, runtime
 from sdcpp_rest.routes.http.links import url_path
 from sdcpp_rest.routes.http.openapi import Answer
-from sdcpp_rest.services.jobs.job_record import without_paths
+from sdcpp_rest.routes.http.wire_models import Wire, optional
+from sdcpp_rest.services.jobs.job_record import strip_paths
 
 _KEPT_TEXTS = 4096
 _KEPT_CHARACTERS = 4096
@@ -73,10 +74,10 @@ class JobShown(Answer):
 
 def live_job_object(job: Job, position: int | None) -> dict[str, Any]:
     """The job as it is now: with live progress, where it has any."""
-    active = runtime().active.get(job.id) if job.status == "processing" else None
+    active = runtime().jobs.active.get(job.id) if job.status == "processing" else None
     has_preview = active is not None and active.preview_path is not None
-    sizes = runtime().outputs.input_sizes(job.id, job.inputs)
-    shown = job_object(job, runtime().queue.progress(job), position, has_preview=has_preview, input_sizes=sizes)
+    sizes = runtime().jobs.outputs.input_sizes(job.id, job.inputs)
+    shown = job_object(job, runtime().jobs.queue.progress(job), position, has_preview=has_preview, input_sizes=sizes)
     if has_preview:
         shown["preview_url"] = url_path(shown["preview_url"])
     if active is not None and active.transfer is not None:
@@ -91,9 +92,9 @@ def job_texts(heads: Sequence[JobHead]) -> list[tuple[JobHead, str]]:
     changes all the time, its text is not kept.
     """
     waits = any(head.status == "pending" for head in heads)
-    positions = runtime().queue.positions() if waits else {}
+    positions = runtime().jobs.queue.positions() if waits else {}
     kept = {head: _texts.get(head) for head in heads}
-    jobs = runtime().queue.get_many([head.id for head, text in kept.items() if text is None])
+    jobs = runtime().jobs.queue.get_many([head.id for head, text in kept.items() if text is None])
     texts: list[tuple[JobHead, str]] = []
     for head in heads:
         text = kept[head]
@@ -148,7 +149,7 @@ def job_object(
     if job.completed_at is not None:
         shown["completed_at"] = _iso(job.completed_at)
     shown["outputs"] = list(job.outputs)
-    shown["params"] = without_paths(job.params) | _input_sizes(job.inputs, input_sizes or {})
+    shown["params"] = strip_paths(job.params) | _input_sizes(job.inputs, input_sizes or {})
     if job.status == "failed":
         shown["error"] = job.error or "unknown error"
         if job.error_code:

@@ -7,8 +7,10 @@ from typing import Any, Literal
 from flask import Blueprint, Response
 from pydantic import ConfigDict, Field
 
-from sdcpp_rest.routes.http.answers import Flag, Integer, Wire, answer, optional, read_body, runtime, validate
+from sdcpp_rest.routes.http.answers import answer, runtime
 from sdcpp_rest.routes.http.openapi import Answer, documents
+from sdcpp_rest.routes.http.request_bodies import read_body
+from sdcpp_rest.routes.http.wire_models import Flag, Integer, Wire, optional, validate
 
 previews = Blueprint("previews", __name__)
 
@@ -50,7 +52,7 @@ class PreviewChanged(Answer):
 @documents({200: PreviewShown})
 def show_preview_settings() -> Response:
     """Tell how previews are made."""
-    return answer(runtime().previews.get())
+    return answer(runtime().engine.previews.get())
 
 
 @previews.put("/preview/settings")
@@ -58,5 +60,5 @@ def show_preview_settings() -> Response:
 def change_preview_settings() -> Response:
     """Change how previews are made. At once, also for the job that runs, and for good."""
     body, warnings = validate(PreviewBody, read_body())
-    shown: dict[str, Any] = {"success": True, "settings": runtime().previews.change(body.sent_fields())}
+    shown: dict[str, Any] = {"success": True, "settings": runtime().engine.previews.change(body.sent_fields())}
     return answer({**shown, **({"warnings": warnings} if warnings else {})})

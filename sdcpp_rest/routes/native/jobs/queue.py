@@ -10,8 +10,10 @@ from pydantic import ConfigDict, Field
 
 from sdcpp_rest.core.job import Job
 from sdcpp_rest.errors import Conflict, InvalidRequest, JobNotFound, NotFound
-from sdcpp_rest.routes.http.answers import Text, Wire, answer, optional, read_body, runtime, validate
+from sdcpp_rest.routes.http.answers import answer, runtime
 from sdcpp_rest.routes.http.openapi import Answer, documents
+from sdcpp_rest.routes.http.request_bodies import read_body
+from sdcpp_rest.routes.http.wire_models import Text, Wire, optional, validate
 from sdcpp_rest.routes.native.jobs.job_shown import JobPath, JobShown, live_job_object
 
 queue = Blueprint("queue", __name__)
@@ -68,7 +70,7 @@ def cancel_job(job_id: str) -> Response:
 @documents({200: "image/jpeg"}, errors=(404,), path=JobPath)
 def show_preview(job_id: str) -> Response:
     """Get the latest preview of a running job. A 404 before the first one, and when the job is over."""
-    active = runtime().active.get(job_id)
+    active = runtime().jobs.active.get(job_id)
     if active is None:
         status = _find_job(job_id).status
         raise NotFound(f"There is no preview: the job is {status}", status=status)
@@ -88,14 +90,14 @@ def rename_job(job_id: str) -> Response:
     """Give a job another title. Whatever its status."""
     _find_job(job_id)
     body, _ = validate(RenameBody, read_body())
-    return answer(_job_object(runtime().queue.retitle(job_id, body.title or None)))
+    return answer(_job_object(runtime().jobs.queue.retitle(job_id, body.title or None)))
 
 
 @queue.post("/queue/<job_id>/front")
 @documents({200: JobShown}, errors=(404, 409), path=JobPath)
 def move_job_to_front(job_id: str) -> Response:
     """Make a waiting job the next one. A 409 for one that does not wait."""
-    return answer(_job_object(runtime().queue.to_front(job_id)))
+    return answer(_job_object(runtime().jobs.queue.to_front(job_id)))
 
 
 @queue.post("/queue/pause")
@@ -103,30 +105,30 @@ def move_job_to_front(job_id: str) -> Response:
 def pause_queue() -> Response:
     """Let no further job begin. What runs goes on, jobs can be submitted and models loaded; a restart changes
     nothing."""
-    return answer({"success": True, "paused": True, "changed": runtime().queue.pause()})
+    return answer({"success": True, "paused": True, "changed": runtime().jobs.queue.pause()})
 
 
 @queue.post("/queue/resume")
 @documents({200: QueueState})
 def resume_queue() -> Response:
     """Let jobs begin again."""
-    return answer({"success": True, "paused": False, "changed": runtime().queue.resume()})
+    return answer({"success": True, "paused": False, "changed": runtime().jobs.queue.resume()})
 
 
 def _job_object(job: Job) -> dict[str, Any]:
-    return live_job_object(job, runtime().queue.position(job.id) if job.status == "pending" else None)
+    return live_job_object(job, runtime().jobs.queue.position(job.id) if job.status == "pending" else None)
 
 
 def _find_job(job_id: str) -> Job:
     try:
-        return runtime().queue.get(job_id)
+        return runtime().jobs.queue.get(job_id)
     except JobNotFound:
         raise JobNotFound("Job not found") from None
 
 
 def _cancel(job_id: str) -> Response:
-    was_running = runtime().queue.get(job_id).status == "processing"
-    outcome = runtime().queue.cancel(job_id)
+    was_running = runtime().jobs.queue.get(job_id).status == "processing"
+    outcome = runtime().jobs.queue.cancel(job_id)
     body: dict[str, Any] = {"success": True, "message": "Job cancelled"}
     if was_running or outcome != "cancelled":
         body["status"] = outcome

@@ -12,8 +12,9 @@ from pydantic import Field
 from sdcpp_rest.core.job import FINISHED, JobKind, JobStatus, utc_now
 from sdcpp_rest.core.job_filter import ALL_STATUSES, JobFilter, JobHead, SortKey
 from sdcpp_rest.errors import InvalidRequest
-from sdcpp_rest.routes.http.answers import Integer, Text, Wire, json_text, optional, read_query, runtime, shorten
+from sdcpp_rest.routes.http.answers import json_text, runtime, shorten
 from sdcpp_rest.routes.http.openapi import Answer, documents
+from sdcpp_rest.routes.http.wire_models import Integer, Text, Wire, optional, read_query
 from sdcpp_rest.routes.native.jobs.job_shown import JobShown, job_texts
 
 queue_listing = Blueprint("queue_listing", __name__)
@@ -95,7 +96,7 @@ def list_jobs() -> Response:
     limit = sent.get("limit", runtime().config.queue.listed_finished)
     limit = max(1, limit) if one_list else limit
     offset = _offset(query, limit)
-    queue = runtime().queue
+    queue = runtime().jobs.queue
     heads = queue.heads(
         wanted,
         limit=limit,
@@ -139,7 +140,7 @@ def _offset(query: QueueQuery, limit: int) -> int:
 
 
 def _pages(wanted: JobFilter, limit: int, offset: int, one_list: bool) -> dict[str, Any]:
-    found = runtime().queue.count_by_status(wanted)
+    found = runtime().jobs.queue.count_by_status(wanted)
     paged = found["total"] if one_list else sum(found[status] for status in FINISHED)
     per_page = max(1, limit)
     return {
@@ -150,7 +151,7 @@ def _pages(wanted: JobFilter, limit: int, offset: int, one_list: bool) -> dict[s
         "total_pages": max(1, -(-paged // per_page)),
         "has_more": offset + limit < paged,
         "has_prev": offset > 0,
-        "all_titles": list(runtime().queue.titles()),
+        "all_titles": list(runtime().jobs.queue.titles()),
     }
 
 
@@ -159,7 +160,7 @@ def _groups(wanted: JobFilter, shown: Sequence[tuple[JobHead, str]]) -> str:
     days: dict[str, list[str]] = {}
     for head, text in shown:
         days.setdefault(head.created_at[:_DATE_CHARACTERS], []).append(text)
-    counts = runtime().queue.days(wanted, list(days))
+    counts = runtime().jobs.queue.days(wanted, list(days))
     today = utc_now().date()
     groups = []
     for name, items in days.items():

@@ -8,18 +8,11 @@ from typing import Any, Literal
 from flask import Blueprint, Response
 from pydantic import ConfigDict, Field
 
-from sdcpp_rest.routes.http.answers import (
-    Integer,
-    Text,
-    Wire,
-    answer,
-    blocking,
-    read_body,
-    read_query,
-    runtime,
-    validate,
-)
+from sdcpp_rest.routes.http.answers import answer, runtime
 from sdcpp_rest.routes.http.openapi import Answer, documents
+from sdcpp_rest.routes.http.pools import blocking
+from sdcpp_rest.routes.http.request_bodies import read_body
+from sdcpp_rest.routes.http.wire_models import Integer, Text, Wire, read_query, validate
 from sdcpp_rest.routes.native.jobs.job_shown import JobPath, JobShown, live_job_object
 from sdcpp_rest.services.jobs.recycle_bin import BinItem
 
@@ -91,7 +84,7 @@ def delete_jobs() -> Response:
     """Delete finished jobs with their pictures, into the recycle bin or, where that is off, for good. Those that wait
     or run, and unknown ones, are named in the answer and left alone."""
     body, _ = validate(DeleteJobsBody, read_body())
-    deleted, refused = runtime().recycle_bin.delete(body.job_ids)
+    deleted, refused = runtime().jobs.recycle_bin.delete(body.job_ids)
     return answer(
         {
             "success": not refused,
@@ -109,10 +102,10 @@ def delete_jobs() -> Response:
 def show_recycle_bin() -> Response:
     """List deleted jobs. What was deleted last comes first."""
     query = read_query(BinQuery)
-    rules = runtime().user_settings.recycle_bin()
-    items = runtime().recycle_bin.items(query.limit, query.offset)
+    rules = runtime().settings.user.recycle_bin()
+    items = runtime().jobs.recycle_bin.items(query.limit, query.offset)
     shown_items = [_bin_object(item) for item in items]
-    count = runtime().recycle_bin.count()
+    count = runtime().jobs.recycle_bin.count()
     return answer({"success": True, **rules.model_dump(), "count": count, "items": shown_items})
 
 
@@ -121,7 +114,7 @@ def show_recycle_bin() -> Response:
 @blocking
 def empty_recycle_bin() -> Response:
     """Remove everything in the recycle bin for good."""
-    purged = runtime().recycle_bin.empty()
+    purged = runtime().jobs.recycle_bin.empty()
     return answer({"success": True, "purged": purged, "message": f"{purged} job(s) removed for good"})
 
 
@@ -130,7 +123,7 @@ def empty_recycle_bin() -> Response:
 @blocking
 def restore_job(job_id: str) -> Response:
     """Bring a deleted job back, with its pictures."""
-    runtime().recycle_bin.restore(job_id)
+    runtime().jobs.recycle_bin.restore(job_id)
     return answer({"success": True, "message": "Job restored"})
 
 
@@ -139,7 +132,7 @@ def restore_job(job_id: str) -> Response:
 @blocking
 def purge_job(job_id: str) -> Response:
     """Remove a deleted job for good. Only one that is in the recycle bin."""
-    runtime().recycle_bin.purge(job_id)
+    runtime().jobs.recycle_bin.purge(job_id)
     return answer({"success": True, "message": "Job removed for good"})
 
 

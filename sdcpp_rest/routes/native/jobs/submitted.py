@@ -23,7 +23,7 @@ def answer_accepted(job: Job, position: int) -> Response:
 
 
 def in_client_words(error: InvalidRequest) -> InvalidRequest:
-    """The same refusal with the field called as on the wire: the house speaks of roles."""
+    """The same refusal with the field called as on the wire: the services speak of roles."""
     role = error.detail.get("field")
     if role not in BASE64_ROLES:
         return error

@@ -8,17 +8,11 @@ from flask import Blueprint, Response
 from pydantic import Field
 
 from sdcpp_rest.errors import EngineDied, LoadFailed, ModelNotFound
-from sdcpp_rest.routes.http.answers import (
-    Wire,
-    answer,
-    blocking,
-    optional,
-    read_body,
-    runtime,
-    transfer,
-    validate,
-)
+from sdcpp_rest.routes.http.answers import answer, runtime
 from sdcpp_rest.routes.http.openapi import Answer, documents
+from sdcpp_rest.routes.http.pools import blocking, transfer
+from sdcpp_rest.routes.http.request_bodies import read_body
+from sdcpp_rest.routes.http.wire_models import Wire, optional, validate
 from sdcpp_rest.routes.native.jobs.submitted import answer_accepted
 from sdcpp_rest.routes.native.wire.generation_bodies import Accepted
 from sdcpp_rest.routes.native.wire.model_wire import ModelNotThere
@@ -55,7 +49,7 @@ def load_upscaler() -> Response:
     """Load an upscaler beside the model, and choose it for the jobs to come. Answers when it is loaded."""
     body, warnings = validate(UpscalerBody, read_body())
     try:
-        outcome = runtime().upscalers.load(body.model_name, body.n_threads, body.tile_size)
+        outcome = runtime().models.upscalers.load(body.model_name, body.n_threads, body.tile_size)
     except ModelNotFound as error:
         raise ModelNotThere(f"Internal error: {error.message}", **error.detail) from None
     except EngineDied as error:
@@ -75,7 +69,7 @@ def load_upscaler() -> Response:
 def unload_upscaler() -> Response:
     """Free the upscaler. The same answer when there was none."""
     _, warnings = validate(NoBody, read_body())
-    runtime().upscalers.unload()
+    runtime().models.upscalers.unload()
     return answer({"success": True, "message": "Upscaler unloaded", **({"warnings": warnings} if warnings else {})})
 
 
@@ -87,7 +81,7 @@ def upscale() -> Response:
     body, warnings = validate(UpscaleBody, read_body())
     sent = body.sent_fields()
     asked = UpscaleRequest(**{name: sent[name] for name in sent.keys() & UpscaleRequest.model_fields.keys()})
-    job, position = runtime().upscale_submission.submit(
+    job, position = runtime().submission.upscales.submit(
         asked, title=body.title or None, origin="native", warnings=warnings
     )
     return answer_accepted(job, position)

@@ -8,8 +8,11 @@ from flask import Blueprint, Response
 
 from sdcpp_rest.core.params import VideoParams
 from sdcpp_rest.errors import InvalidRequest
-from sdcpp_rest.routes.http.answers import read_body, runtime, transfer, validate
+from sdcpp_rest.routes.http.answers import runtime
 from sdcpp_rest.routes.http.openapi import documents
+from sdcpp_rest.routes.http.pools import transfer
+from sdcpp_rest.routes.http.request_bodies import read_body
+from sdcpp_rest.routes.http.wire_models import validate
 from sdcpp_rest.routes.native.jobs.submitted import answer_accepted, in_client_words
 from sdcpp_rest.routes.native.wire.generation_bodies import Accepted
 from sdcpp_rest.routes.native.wire.video_bodies import Txt2VidBody
@@ -28,7 +31,7 @@ def txt2vid() -> Response:
     body, warnings = validate(Txt2VidBody, read_body())
     asked, images = to_video_params(body)
     try:
-        job, position = runtime().video_submission.video(
+        job, position = runtime().submission.videos.video(
             asked, images=images, title=body.title or None, origin="native", warnings=warnings
         )
     except InvalidRequest as error:
@@ -37,7 +40,7 @@ def txt2vid() -> Response:
 
 
 def to_video_params(body: Txt2VidBody) -> tuple[dict[str, Any], dict[str, str]]:
-    """What was asked in the house's words, and the images by role."""
+    """What was asked in native words, and the images by role."""
     asked = {name: value for name, value in body.sent_fields().items() if name in VideoParams.model_fields}
     images = {role: image for role in _BASE64_ROLES if (image := getattr(body, f"{role}_base64"))}
     images |= {f"control_frames.{index}": image for index, image in enumerate(body.control_frames)}

@@ -5,29 +5,18 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from flask import Blueprint, Response
 from pydantic import ConfigDict, Field
 
-from sdcpp_rest.core.chat import Action, SaidMessage
+from sdcpp_rest.core.chat import Action, ConversationMessage
 from sdcpp_rest.errors import InvalidRequest, SdcppRestError
-from sdcpp_rest.routes.http.answers import (
-    Text,
-    Wire,
-    answer,
-    blocking,
-    departure,
-    internal_error,
-    json_text,
-    optional,
-    read_body,
-    render_native_error,
-    runtime,
-    streaming,
-    validate,
-)
+from sdcpp_rest.routes.http.answers import answer, internal_error, json_text, render_native_error, runtime
 from sdcpp_rest.routes.http.openapi import EVENT_STREAM, Answer, documents
+from sdcpp_rest.routes.http.pools import blocking, departure, streaming
+from sdcpp_rest.routes.http.request_bodies import read_body
+from sdcpp_rest.routes.http.wire_models import Text, Wire, optional, validate
 from sdcpp_rest.routes.native.language.assistant_tools import action_kinds
 from sdcpp_rest.routes.native.wire.llm_wire import (
     FAILURES,
@@ -43,9 +32,7 @@ from sdcpp_rest.routes.native.wire.llm_wire import (
 from sdcpp_rest.services.language.assistant import Delta, Question, Reply
 from sdcpp_rest.services.language.llm_connection import Line
 from sdcpp_rest.services.language.llm_errors import CallEnded, LlmModelNotFound
-
-if TYPE_CHECKING:
-    from sdcpp_rest.runtime import Runtime
+from sdcpp_rest.services.path_redaction import PathRedaction
 
 log = logging.getLogger(__name__)
 
@@ -139,7 +126,8 @@ def chat() -> Response:
     """Say something to the assistant. Its actions were checked and can be carried out as they stand; what it proposed
     wrongly is left out, with a warning."""
     question, warnings = _question()
-    return answer(_reply(runtime(), runtime().assistant.chat(question), warnings))
+    running = runtime()
+    return answer(_reply(running.language.assistant.chat(question), warnings, running.redact_paths))
 
 
 @assistant.post("/assistant/chat/stream")
@@ -151,13 +139,13 @@ def chat_as_it_comes() -> Response:
     `error` with an `Error`, where it fails midway. What fails before the model begins is answered as usual. Closing
     the connection stops the model."""
     question, warnings = _question()
-    line, house = Line(), runtime()
+    line, running = Line(), runtime()
     departure().on_leaving(line.hang_up)
-    pieces = house.assistant.stream(question, line)
+    pieces = running.language.assistant.stream(question, line)
     # The first one now: whoever cannot be answered at all gets a status that says so.
     first = next(pieces)
     return Response(
-        _events(house, first, pieces, warnings),
+        _events(first, pieces, warnings, running.redact_paths),
         mimetype=EVENT_STREAM,
         # Proxies collect what they think is a page.
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
@@ -168,7 +156,7 @@ def chat_as_it_comes() -> Response:
 @documents({200: ConversationShown})
 def show_conversation() -> Response:
     """Show the conversation with the assistant, oldest message first."""
-    said = runtime().assistant.history()
+    said = runtime().language.assistant.history()
     return answer({"messages": [_message_object(message) for message in said], "count": len(said)})
 
 
@@ -176,7 +164,7 @@ def show_conversation() -> Response:
 @documents({200: Done})
 def clear_conversation() -> Response:
     """Forget the conversation with the assistant."""
-    runtime().assistant.clear()
+    runtime().language.assistant.clear()
     return answer({"success": True})
 
 
@@ -185,7 +173,7 @@ def clear_conversation() -> Response:
 @blocking
 def show_assistant_status() -> Response:
     """Tell whether the assistant can answer now: asks the language model server whether it is there."""
-    return answer(runtime().assistant.status())
+    return answer(runtime().language.assistant.status())
 
 
 @assistant.get("/assistant/model-info")
@@ -193,11 +181,11 @@ def show_assistant_status() -> Response:
 @blocking
 def show_assistant_model() -> Response:
     """Tell what the assistant's language model is and can do, as far as its server knows."""
-    choice = runtime().assistant.settings.current()
+    choice = runtime().language.assistant.settings.current()
     shown: dict[str, Any] = dict.fromkeys(AssistantModel.model_fields)
     shown |= {"model": choice.model, "api": choice.api, "available": True}
     try:
-        facts = runtime().assistant.model_facts()
+        facts = runtime().language.assistant.model_facts()
     except LlmModelNotFound:
         return answer({**shown, "available": False})
     shown |= {
@@ -219,14 +207,14 @@ def show_assistant_model() -> Response:
 @documents({200: LlmSettingsShown})
 def show_assistant_settings() -> Response:
     """Show which language model the assistant uses, and how."""
-    return answer(settings_object(runtime().assistant.settings))
+    return answer(settings_object(runtime().language.assistant.settings))
 
 
 @assistant.put("/assistant/settings")
 @documents({200: LlmSettingsChanged}, body=LlmSettingsBody)
 def change_assistant_settings() -> Response:
     """Choose which language model the assistant uses, and how. Kept over restarts."""
-    return answer(change_settings(runtime().assistant.change))
+    return answer(change_settings(runtime().language.assistant.change))
 
 
 def _question() -> tuple[Question, list[str]]:
@@ -242,10 +230,14 @@ def _question() -> tuple[Question, list[str]]:
             value=size,
             allowed=f"at most {MAX_CONTEXT_BYTES} bytes",
         )
-    return Question(message=body.message, context=context, kinds=action_kinds(runtime())), warnings
+    running = runtime()
+    kinds = action_kinds(running.config.limits, running.status.options(), running.models.library, running.jobs.queue)
+    return Question(message=body.message, context=context, kinds=kinds), warnings
 
 
-def _events(house: Runtime, first: Delta | Reply, rest: Iterator[Delta | Reply], warnings: list[str]) -> Iterator[str]:
+def _events(
+    first: Delta | Reply, rest: Iterator[Delta | Reply], warnings: list[str], redact_paths: PathRedaction
+) -> Iterator[str]:
     """The stream's text, event by event; runs outside of the request, which Flask has ended by then."""
     try:
         said: Delta | Reply | None = first
@@ -254,7 +246,7 @@ def _events(house: Runtime, first: Delta | Reply, rest: Iterator[Delta | Reply],
                 # Nothing is said yet, but the answer's head can leave.
                 yield _event("delta", {"text": said.text}) if said.text else ": thinking\n\n"
             else:
-                whole = _reply(house, said, warnings)
+                whole = _reply(said, warnings, redact_paths)
                 told = {name: whole[name] for name in ("actions", "warnings") if whole.get(name)}
                 if told:
                     yield _event("actions", {"actions": [], **told})
@@ -264,7 +256,7 @@ def _events(house: Runtime, first: Delta | Reply, rest: Iterator[Delta | Reply],
         if isinstance(error, CallEnded):
             return  # the client left: nobody reads this
         fault = error if isinstance(error, SdcppRestError) else internal_error(error, "POST '/assistant/chat/stream'")
-        fault.message, fault.detail = house.redact_paths(fault.message), house.redact_paths.in_values(fault.detail)
+        fault.message, fault.detail = redact_paths(fault.message), redact_paths.in_values(fault.detail)
         yield _event("error", json.loads(render_native_error("/assistant/chat/stream", fault)[2]))
 
 
@@ -273,8 +265,8 @@ def _event(name: str, value: Any) -> str:
     return f"event: {name}\ndata: {json_text(value)}\n\n"
 
 
-def _reply(house: Runtime, reply: Reply, warnings: list[str]) -> dict[str, Any]:
-    told = [*warnings, *(house.redact_paths(text) for text in reply.warnings)]
+def _reply(reply: Reply, warnings: list[str], redact_paths: PathRedaction) -> dict[str, Any]:
+    told = [*warnings, *(redact_paths(text) for text in reply.warnings)]
     return {
         "success": True,
         "message": reply.message,
@@ -283,7 +275,7 @@ def _reply(house: Runtime, reply: Reply, warnings: list[str]) -> dict[str, Any]:
     }
 
 
-def _message_object(message: SaidMessage) -> dict[str, Any]:
+def _message_object(message: ConversationMessage) -> dict[str, Any]:
     shown: dict[str, Any] = {
         "role": message.role,
         "content": message.content,

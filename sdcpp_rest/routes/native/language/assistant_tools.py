@@ -9,19 +9,21 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 from urllib.parse import quote, urlencode
 
 from pydantic import Field, create_model
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from sdcpp_rest.config import LimitsConfig
 from sdcpp_rest.core.chat import ActionRequest
 from sdcpp_rest.core.download_source import recognise_source
 from sdcpp_rest.core.job import ACTIVE
+from sdcpp_rest.core.params import KEEP
 from sdcpp_rest.core.prompts import check_prompt
 from sdcpp_rest.errors import Conflict, InvalidRequest, ModelNotFound
-from sdcpp_rest.routes.http.answers import LIMIT_KEYWORD, Text, Wire, examine
+from sdcpp_rest.routes.http.wire_models import LIMIT_KEYWORD, Text, Wire, examine
 from sdcpp_rest.routes.native.wire.conversion_bodies import ConvertBody
 from sdcpp_rest.routes.native.wire.download_bodies import DownloadBody
 from sdcpp_rest.routes.native.wire.generation_bodies import Img2ImgBody, Txt2ImgBody
@@ -29,11 +31,10 @@ from sdcpp_rest.routes.native.wire.generation_defaults import check_names
 from sdcpp_rest.routes.native.wire.load_bodies import LoadBody, ModelsQuery, UnloadBody, to_request
 from sdcpp_rest.routes.native.wire.upscaling_bodies import UpscaleBody, UpscalerBody
 from sdcpp_rest.routes.native.wire.video_bodies import Txt2VidBody
+from sdcpp_rest.services.jobs.job_queue import JobQueue
 from sdcpp_rest.services.language.assistant_actions import ActionKind, Checked
 from sdcpp_rest.services.models.load_specs import build_spec, resolve_loras
-
-if TYPE_CHECKING:
-    from sdcpp_rest.runtime import Runtime
+from sdcpp_rest.services.models.model_library import ModelLibrary
 
 View = Literal[
     "dashboard", "txt2img", "img2img", "txt2vid", "upscale", "models", "downloads", "convert", "queue", "gallery",
@@ -59,9 +60,14 @@ class CancelBody(Wire):
     job_id: Text = Field(min_length=1, max_length=200, description="The job_id of a pending or processing job.")
 
 
-def action_kinds(house: Runtime) -> list[ActionKind]:
-    """Every kind of action, checked against ``house`` as it is when the model answers."""
-    tools = _Tools(house)
+def action_kinds(
+    limits: LimitsConfig, engine: Mapping[str, Any], library: ModelLibrary, queue: JobQueue
+) -> list[ActionKind]:
+    """Every kind of action, checked against the files and jobs that are there when the model answers.
+
+    ``engine`` are the engine's own lists (``samplers``, ``schedulers``, ``quantization_types``).
+    """
+    tools = _Tools(limits, engine, library, queue)
     return [
         tools.of(
             "load_model", "Load a model, so that pictures are made with it.", LoadBody,
@@ -132,11 +138,13 @@ def action_kinds(house: Runtime) -> list[ActionKind]:
 
 
 class _Tools:
-    """The checks, over one house. What is there is looked up when the model has answered, not before."""
+    """The checks. What is there is looked up when the model has answered, not before."""
 
-    def __init__(self, house: Runtime) -> None:
-        self._house = house
-        self._options = house.options()
+    def __init__(self, limits: LimitsConfig, engine: Mapping[str, Any], library: ModelLibrary, queue: JobQueue) -> None:
+        self._limits = limits
+        self._engine = engine
+        self._library = library
+        self._queue = queue
 
     def of(
         self,
@@ -148,17 +156,17 @@ class _Tools:
         request: Callable[[Mapping[str, Any]], ActionRequest] | None,
         said: Callable[[Mapping[str, Any]], str],
     ) -> ActionKind:
-        schema = _schema(body, tuple(fields), self._house.config.limits)
+        schema = _schema(body, tuple(fields), self._limits)
         for kind in ("sampler", "scheduler"):
             if kind in schema["properties"]:
-                schema["properties"][kind]["enum"] = self._options[f"{kind}s"]
+                schema["properties"][kind]["enum"] = self._engine[f"{kind}s"]
         return ActionKind(name, description, schema, check, request, said)
 
     def plain(self, body: type[Wire]) -> Callable[[Mapping[str, Any]], Checked]:
         """The wire model's own rules and nothing else."""
 
         def check(given: Mapping[str, Any]) -> Checked:
-            read, notes = examine(body, given, limits=self._house.config.limits)
+            read, notes = examine(body, given, limits=self._limits)
             return read.sent_fields(), notes
 
         return check
@@ -169,14 +177,14 @@ class _Tools:
 
         def check(given: Mapping[str, Any]) -> Checked:
             parameters, notes = plain(given)
-            check_names(parameters, self._options)
+            check_names(parameters, self._engine)
             for name in ("prompt", "negative_prompt"):
                 if name in parameters:
-                    check_prompt(name, parameters[name], self._house.config.limits.prompt_characters)
+                    check_prompt(name, parameters[name], self._limits.prompt_characters)
             if "prompt" in parameters:
                 if not parameters["prompt"].strip():
                     raise InvalidRequest("prompt must not be blank", field="prompt")
-                resolve_loras(self._house.library, parameters["prompt"])
+                resolve_loras(self._library, parameters["prompt"])
             return parameters, notes
 
         return check
@@ -189,9 +197,9 @@ class _Tools:
 
     def load(self, given: Mapping[str, Any]) -> Checked:
         """The same look at the files as a load takes; names come back as they are on the disk."""
-        body, notes = examine(LoadBody, given, limits=self._house.config.limits)
+        body, notes = examine(LoadBody, given, limits=self._limits)
         try:
-            spec, told = build_spec(self._house.library, to_request(body))
+            spec, told = build_spec(self._library, to_request(body))
         except ModelNotFound as error:
             raise _with_nearest(error) from None
         found = {role: spec.components[role].name for role in body.sent_fields().keys() & spec.components.keys()}
@@ -206,16 +214,16 @@ class _Tools:
         job_id = parameters.get("job_id", "")
         if not job_id:
             raise InvalidRequest("job_id is required", field="job_id")
-        count, index = len(self._house.queue.get(job_id).outputs), parameters.get("image_index", 0)
+        count, index = len(self._queue.get(job_id).outputs), parameters.get("image_index", 0)
         if index >= count:
             raise InvalidRequest(f"image_index is {index}, and the job has {count} pictures", field="image_index")
         return parameters, notes
 
     def convert(self, given: Mapping[str, Any]) -> Checked:
         parameters, notes = self.plain(ConvertBody)({**given, "overwrite": None})
-        types = [entry["id"] for entry in self._options["quantization_types"]]
+        types = [*(entry["id"] for entry in self._engine["quantization_types"]), KEEP]
         wanted = parameters["output_type"]
-        if types and wanted not in types:
+        if len(types) > 1 and wanted not in types:
             raise InvalidRequest(f'output_type must be one of {", ".join(types)}, got "{wanted}"', field="output_type")
         kinds = ("checkpoint", "diffusion", "vae", "lora", "clip", "t5", "controlnet", "llm", "taesd")
         return {**parameters, "input_path": self._file(kinds, parameters["input_path"])}, notes
@@ -224,7 +232,7 @@ class _Tools:
         """What can be known without asking the source. Never over a file that is there."""
         parameters, notes = self.plain(DownloadBody)({**given, "overwrite": None})
         parameters = {name: value for name, value in parameters.items() if value != ""}
-        self._house.library.list(type=parameters["model_type"])  # refuses a type that there is not
+        self._library.list(type=parameters["model_type"])  # refuses a type that there is not
         named = [name for name in ("url", "model_id", "repo_id") if name in parameters]
         if len(named) != 1:
             raise InvalidRequest(f"one of url, model_id and repo_id must be given, got {', '.join(named) or 'none'}")
@@ -234,12 +242,12 @@ class _Tools:
     def search(self, given: Mapping[str, Any]) -> Checked:
         parameters, notes = self.plain(ModelsQuery)(given)
         if parameters.get("type"):
-            self._house.library.list(type=parameters["type"])  # refuses a type that there is not
+            self._library.list(type=parameters["type"])  # refuses a type that there is not
         return {name: value for name, value in parameters.items() if value}, notes
 
     def cancel(self, given: Mapping[str, Any]) -> Checked:
         parameters, notes = self.plain(CancelBody)(given)
-        job = self._house.queue.get(parameters["job_id"])
+        job = self._queue.get(parameters["job_id"])
         if job.status not in ACTIVE:
             raise Conflict(f"the job {job.id} is {job.status}")
         return parameters, notes
@@ -248,7 +256,7 @@ class _Tools:
         missing: ModelNotFound | None = None
         for kind in types:
             try:
-                return self._house.library.find(kind, name).name
+                return self._library.find(kind, name).name
             except ModelNotFound as error:
                 missing = missing or error
         assert missing is not None

@@ -9,21 +9,11 @@ from pydantic import ConfigDict, Field
 
 from sdcpp_rest.core.chat import Enhancement
 from sdcpp_rest.errors import InvalidRequest
-from sdcpp_rest.routes.http.answers import (
-    AtMost,
-    Integer,
-    Number,
-    Text,
-    Wire,
-    answer,
-    blocking,
-    optional,
-    read_body,
-    read_query,
-    runtime,
-    validate,
-)
+from sdcpp_rest.routes.http.answers import answer, runtime
 from sdcpp_rest.routes.http.openapi import Answer, documents
+from sdcpp_rest.routes.http.pools import blocking
+from sdcpp_rest.routes.http.request_bodies import read_body
+from sdcpp_rest.routes.http.wire_models import AtMost, Integer, Number, Text, Wire, optional, read_query, validate
 from sdcpp_rest.routes.native.wire.llm_wire import (
     FAILURES,
     Done,
@@ -124,7 +114,7 @@ def enhance_prompt() -> Response:
     if not body.prompt.strip():
         raise InvalidRequest("prompt must not be blank", field="prompt", value=body.prompt[:80])
     sent = body.sent_fields()
-    entry = runtime().prompt_enhancer.enhance(
+    entry = runtime().language.prompt_enhancer.enhance(
         body.prompt, sent.get("system_prompt"), EnhanceOptions(**sent.get("options", {}))
     )
     shown = {name: value for name, value in _enhancement_object(entry).items() if name != "error_message"}
@@ -136,7 +126,7 @@ def enhance_prompt() -> Response:
 def show_enhancements() -> Response:
     """List the attempts to make prompts better, newest first."""
     query = read_query(HistoryQuery)
-    total, entries = runtime().prompt_enhancer.history(query.limit, query.offset)
+    total, entries = runtime().language.prompt_enhancer.history(query.limit, query.offset)
     return answer({"total_count": total, "items": [_enhancement_object(entry) for entry in entries]})
 
 
@@ -144,7 +134,7 @@ def show_enhancements() -> Response:
 @documents({200: Done})
 def clear_enhancements() -> Response:
     """Forget all attempts to make prompts better."""
-    runtime().prompt_enhancer.clear()
+    runtime().language.prompt_enhancer.clear()
     return answer({"success": True})
 
 
@@ -152,14 +142,14 @@ def clear_enhancements() -> Response:
 @documents({200: EnhancementShown}, errors=(404,), path=HistoryPath)
 def show_enhancement(entry_id: str) -> Response:
     """Show one attempt to make a prompt better."""
-    return answer(_enhancement_object(runtime().prompt_enhancer.entry(entry_id)))
+    return answer(_enhancement_object(runtime().language.prompt_enhancer.entry(entry_id)))
 
 
 @ollama.delete("/ollama/history/<entry_id>")
 @documents({200: Done}, errors=(404,), path=HistoryPath)
 def delete_enhancement(entry_id: str) -> Response:
     """Forget one attempt to make a prompt better."""
-    runtime().prompt_enhancer.delete(entry_id)
+    runtime().language.prompt_enhancer.delete(entry_id)
     return answer({"success": True})
 
 
@@ -168,7 +158,7 @@ def delete_enhancement(entry_id: str) -> Response:
 @blocking
 def show_enhancer_status() -> Response:
     """Tell whether prompts can be made better now: asks the language model server whether it is there."""
-    return answer(runtime().prompt_enhancer.status())
+    return answer(runtime().language.prompt_enhancer.status())
 
 
 @ollama.get("/ollama/models")
@@ -176,21 +166,21 @@ def show_enhancer_status() -> Response:
 @blocking
 def list_language_models() -> Response:
     """List the models that the language model server has."""
-    return answer({"models": runtime().prompt_enhancer.models()})
+    return answer({"models": runtime().language.prompt_enhancer.models()})
 
 
 @ollama.get("/ollama/settings")
 @documents({200: LlmSettingsShown})
 def show_enhancer_settings() -> Response:
     """Show which language model makes prompts better, and how."""
-    return answer(settings_object(runtime().prompt_enhancer.settings))
+    return answer(settings_object(runtime().language.prompt_enhancer.settings))
 
 
 @ollama.put("/ollama/settings")
 @documents({200: LlmSettingsChanged}, body=LlmSettingsBody)
 def change_enhancer_settings() -> Response:
     """Choose which language model makes prompts better, and how. Kept over restarts."""
-    return answer(change_settings(runtime().prompt_enhancer.change))
+    return answer(change_settings(runtime().language.prompt_enhancer.change))
 
 
 def _enhancement_object(entry: Enhancement) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""Native views about model files: listing, loading, uploading, downloading; must not know other rooms of views."""

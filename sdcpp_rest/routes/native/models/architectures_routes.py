@@ -10,8 +10,10 @@ from pydantic import ConfigDict, Field
 
 from sdcpp_rest.core.catalog import ModelType
 from sdcpp_rest.core.presets import PRESETS, Preset
-from sdcpp_rest.routes.http.answers import Text, Wire, answer, blocking, optional, read_query, runtime
+from sdcpp_rest.routes.http.answers import answer, runtime
 from sdcpp_rest.routes.http.openapi import Answer, documents
+from sdcpp_rest.routes.http.pools import blocking
+from sdcpp_rest.routes.http.wire_models import Text, Wire, optional, read_query
 from sdcpp_rest.services.models.architecture_presets import preset_of
 from sdcpp_rest.services.models.model_detection import Detection, Suggestion
 
@@ -104,7 +106,7 @@ class DetectionShown(Answer):
 @documents({200: ArchitecturesShown})
 def list_architectures() -> Response:
     """List families of models with their needs and defaults, and tell the current model's."""
-    models = runtime().models
+    models = runtime().models.slot
     # A model that rests, or waits for the engine's start, is selected and not resident: the next job gets it.
     spec = models.loading or models.resident or models.selected
     current = shown = None
@@ -112,7 +114,7 @@ def list_architectures() -> Response:
         loaded = models.loaded if models.resident == spec else None
         current = preset_of(spec, loaded.architecture if loaded else None)
     if spec is not None and current is not None:
-        shown = _preset(current, {**current.generation, **runtime().library.generation_defaults(spec)})
+        shown = _preset(current, {**current.generation, **runtime().models.library.generation_defaults(spec)})
     return answer(
         {
             "architectures": {name: _preset(preset) for name, preset in PRESETS.items()},
@@ -128,7 +130,7 @@ def list_architectures() -> Response:
 def detect_architecture() -> Response:
     """Tell what one of your model files is, and which of your other files would go with it. Only headers are read."""
     asked = read_query(DetectQuery).sent_fields()
-    return answer(_detection(runtime().detection.detect(asked["model"], asked.get("type"))))
+    return answer(_detection(runtime().models.detection.detect(asked["model"], asked.get("type"))))
 
 
 def _preset(preset: Preset, generation: Mapping[str, Any] | None = None) -> dict[str, Any]:

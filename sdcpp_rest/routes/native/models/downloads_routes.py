@@ -11,20 +11,11 @@ from sdcpp_rest.core.bundles import BUNDLES, Bundle
 from sdcpp_rest.core.catalog import ModelType
 from sdcpp_rest.core.download_source import SourceName
 from sdcpp_rest.errors import InvalidRequest
-from sdcpp_rest.routes.http.answers import (
-    Flag,
-    Integer,
-    Text,
-    Wire,
-    answer,
-    blocking,
-    optional,
-    read_body,
-    read_query,
-    runtime,
-    validate,
-)
+from sdcpp_rest.routes.http.answers import answer, runtime
 from sdcpp_rest.routes.http.openapi import Answer, documents
+from sdcpp_rest.routes.http.pools import blocking
+from sdcpp_rest.routes.http.request_bodies import read_body
+from sdcpp_rest.routes.http.wire_models import Flag, Integer, Text, Wire, optional, read_query, validate
 from sdcpp_rest.routes.native.wire.download_bodies import DownloadBody
 from sdcpp_rest.services.downloads.download_submission import DownloadRequest
 
@@ -135,7 +126,7 @@ def download_model() -> Response:
     """Download a model from Hugging Face, CivitAI or any address. Answers with two job ids when the source has said
     what it has; the model is listed when it is whole and checked."""
     body, warnings = validate(DownloadBody, read_body())
-    submitted = runtime().downloads.submit(DownloadRequest(**body.sent_fields()), warnings=warnings)
+    submitted = runtime().downloads.submission.submit(DownloadRequest(**body.sent_fields()), warnings=warnings)
     params = submitted.params
     shown: dict[str, Any] = {
         "success": True,
@@ -161,7 +152,7 @@ def download_model() -> Response:
 @blocking
 def show_civitai_model(model_id: str) -> Response:
     """Ask CivitAI about a model: its newest version's main file, or that of the version given."""
-    return answer({"success": True, **runtime().downloads.civitai(model_id).shown})
+    return answer({"success": True, **runtime().downloads.submission.civitai(model_id).shown})
 
 
 @downloads.get("/models/huggingface")
@@ -173,7 +164,7 @@ def show_huggingface_file() -> Response:
     for name in ("repo_id", "filename"):
         if not getattr(query, name):
             raise InvalidRequest(f"{name} is required", field=name)
-    offered, licence = runtime().downloads.huggingface(query.repo_id, query.filename, query.revision)
+    offered, licence = runtime().downloads.submission.huggingface(query.repo_id, query.filename, query.revision)
     return answer(
         {
             "success": True,

@@ -11,21 +11,11 @@ from pydantic import Field
 
 from sdcpp_rest.core.catalog import LIST_NAMES, ModelType
 from sdcpp_rest.errors import InvalidRequest
-from sdcpp_rest.routes.http.answers import (
-    Flag,
-    Integer,
-    Text,
-    Wire,
-    answer,
-    blocking,
-    examine,
-    optional,
-    read_query,
-    runtime,
-    uploading,
-)
+from sdcpp_rest.routes.http.answers import answer, runtime
 from sdcpp_rest.routes.http.multipart import FormFile, chunks_of, parts_of
 from sdcpp_rest.routes.http.openapi import Answer, documents
+from sdcpp_rest.routes.http.pools import blocking, uploading
+from sdcpp_rest.routes.http.wire_models import Flag, Integer, Text, Wire, examine, optional, read_query
 from sdcpp_rest.routes.native.wire.model_wire import ModelShown, model_object
 from sdcpp_rest.services.models.fit_estimate import Ask, Fit, Verdict
 from sdcpp_rest.services.models.model_facts import facts_of
@@ -147,11 +137,11 @@ class BuffersShown(Answer):
 
 
 class AdviceShown(Answer):
-    """An option that would take less memory."""
+    """An option that would take less memory; where there is enough, one that would be quicker."""
 
     option: str = Field(examples=["vae_tiling"])
     value: bool | float | str
-    saves_bytes: int
+    saves_bytes: int = Field(description="Negative: so many more are taken.")
     text: str
 
 
@@ -163,13 +153,13 @@ class DeviceFitShown(Answer):
     is_gpu: bool
     free_bytes: int
     total_bytes: int
-    needed_bytes: int
+    needed_bytes: int = Field(description="With what a CUDA or ROCm backend keeps for itself while it computes.")
     verdict: Verdict
     advice: list[AdviceShown]
 
 
 class FitShown(Answer):
-    """An estimate; a driver's own memory is not in it."""
+    """An estimate; what a driver takes for the engine's process is not free any more, and not in it."""
 
     model_name: str
     model_architecture: str | None
@@ -222,11 +212,11 @@ class InspectedShown(Answer):
 @blocking
 def refresh_models() -> Response:
     """Scan the model folders again. Changes are seen by themselves; this is for file systems that do not tell."""
-    runtime().library.refresh()
-    counts = {name: len(files) for name, files in runtime().library.list().items()}
+    runtime().models.library.refresh()
+    counts = {name: len(files) for name, files in runtime().models.library.list().items()}
     total = sum(counts.values())
     shown = {"success": True, "message": f"{total} models found", "counts": counts, "total": total}
-    incomplete = runtime().library.incomplete()
+    incomplete = runtime().models.library.incomplete()
     return answer({**shown, "warnings": incomplete} if incomplete else shown)
 
 
@@ -234,7 +224,7 @@ def refresh_models() -> Response:
 @documents({200: ModelPaths})
 def model_paths() -> Response:
     """Tell the folder of each type of model. A folder need not exist yet."""
-    folders = runtime().library.folders()
+    folders = runtime().models.library.folders()
     return answer({key: str(folders[kind]) for kind, key in _PATH_KEYS.items()})
 
 
@@ -258,13 +248,13 @@ def upload_model() -> Response:
                     if upload is not None:
                         raise InvalidRequest("file: one file at a time", field="file")
                     asked.setdefault("name", part.filename)
-                    upload = opened.enter_context(runtime().uploads.begin(_wish(asked), request.content_length))
+                    upload = opened.enter_context(runtime().models.uploads.begin(_wish(asked), request.content_length))
                     for chunk in part.chunks:
                         upload.write(chunk)
                 else:
                     asked[part.name] = _flag(part.value) if part.name == "overwrite" else part.value
         else:
-            upload = opened.enter_context(runtime().uploads.begin(_read_wish(asked), request.content_length))
+            upload = opened.enter_context(runtime().models.uploads.begin(_read_wish(asked), request.content_length))
             for chunk in chunks_of(request.stream):
                 upload.write(chunk)
         if upload is None:
@@ -285,13 +275,13 @@ def upload_model() -> Response:
 def inspect_model(model_type: str, model_name: str) -> Response:
     """Tell what is in a model file: family, number formats, metadata, trained words, and whether it fits. Reads its
     header only."""
-    facts = facts_of(runtime().library, model_type, model_name)
+    facts = facts_of(runtime().models.library, model_type, model_name)
     shown = asdict(facts)
     shown["sidecar"] = facts.sidecar.model_dump(include=set(SidecarShown.model_fields)) if facts.sidecar else None
     shown["fit"] = None
     if facts.contents in ("picture model", "unknown") and facts.model_type in ("checkpoint", "diffusion"):
         ask = _ask(FitQuery.model_validate({}), model_type, model_name)
-        shown["fit"] = _fit_shown(runtime().fits.of(model_type, model_name, ask), ask)
+        shown["fit"] = _fit_shown(runtime().models.fits.of(model_type, model_name, ask), ask)
     return answer(shown)
 
 
@@ -302,7 +292,7 @@ def fit_model(model_type: str, model_name: str) -> Response:
     """Estimate the memory that a model and a picture of some size take. Says for each device whether that fits, and
     which options would make it."""
     ask = _ask(read_query(FitQuery), model_type, model_name)
-    return answer(_fit_shown(runtime().fits.of(model_type, model_name, ask), ask))
+    return answer(_fit_shown(runtime().models.fits.of(model_type, model_name, ask), ask))
 
 
 def _ask(query: FitQuery, model_type: str, model_name: str) -> Ask:
@@ -315,7 +305,7 @@ def _ask(query: FitQuery, model_type: str, model_name: str) -> Ask:
                 f"component: {text[:80]!r} is not of the form role:name", field="component", value=text[:200]
             )
         components[role] = name
-    usual = runtime().fits.usual_size(model_type, model_name)
+    usual = runtime().models.fits.usual_size(model_type, model_name)
     return Ask(
         width=query.width or usual[0],
         height=query.height or usual[1],

@@ -3,32 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 from weakref import WeakKeyDictionary
 
 from flask import Blueprint, Response
 from pydantic import Field
 
 from sdcpp_rest.core.catalog import ModelType
-from sdcpp_rest.core.load_spec import ModelKind
+from sdcpp_rest.core.load_spec import LoadSpec, ModelKind
 from sdcpp_rest.errors import EngineDied, LoadFailed, ModelNotFound
-from sdcpp_rest.routes.http.answers import (
-    Wire,
-    answer,
-    blocking,
-    json_text,
-    optional,
-    read_body,
-    read_query,
-    runtime,
-    validate,
-)
+from sdcpp_rest.routes.http.answers import answer, json_text, runtime
 from sdcpp_rest.routes.http.openapi import Answer, documents
+from sdcpp_rest.routes.http.pools import blocking
+from sdcpp_rest.routes.http.request_bodies import read_body
+from sdcpp_rest.routes.http.wire_models import Wire, optional, read_query, validate
 from sdcpp_rest.routes.native.wire.load_bodies import LoadBody, LoadQuery, ModelsQuery, UnloadBody, to_request
 from sdcpp_rest.routes.native.wire.model_wire import ModelNotThere, ModelShown, model_object
-
-if TYPE_CHECKING:
-    from sdcpp_rest.runtime import Runtime
+from sdcpp_rest.services.models.hashing import ModelHashes
+from sdcpp_rest.services.models.model_library import ModelLibrary
 
 models = Blueprint("models", __name__)
 
@@ -112,9 +104,11 @@ class HashShown(Answer):
 def list_models() -> Response:
     """List model files by type. Filters narrow the lists down; all of them must fit."""
     applied = read_query(ModelsQuery).sent_fields()
+    running = runtime()
+    library, hashes, resident = running.models.library, running.models.hashes, running.models.slot.resident
     if not applied:
-        return Response(_whole_list(runtime()), mimetype="application/json")
-    return answer({**_lists(runtime(), applied), "applied_filters": applied})
+        return Response(_whole_list(library, hashes, resident), mimetype="application/json")
+    return answer({**_lists(library, hashes, resident, applied), "applied_filters": applied})
 
 
 @models.post("/models/load")
@@ -126,7 +120,7 @@ def load_model() -> Response:
     query = read_query(LoadQuery)
     body, ignored = validate(LoadBody, read_body())
     try:
-        pending = runtime().models.begin_load(to_request(body))
+        pending = runtime().models.slot.begin_load(to_request(body))
         shown: dict[str, Any] = {"success": True}
         if query.wait:
             loaded = pending.outcome(query.sent_fields().get("timeout")).loaded
@@ -156,7 +150,7 @@ def load_model() -> Response:
 def unload_model() -> Response:
     """Free the loaded model. The same answer when there was none; 409 while pending jobs need it, unless ``force``."""
     body, warnings = validate(UnloadBody, read_body())
-    runtime().models.unload(force=body.force)
+    runtime().models.slot.unload(force=body.force)
     return answer({"success": True, "message": "Model unloaded", **({"warnings": warnings} if warnings else {})})
 
 
@@ -166,35 +160,37 @@ def unload_model() -> Response:
 def hash_model(model_type: str, model_name: str) -> Response:
     """Tell a model file's SHA-256. Computed at the first call, which takes seconds for large files, then remembered
     until the file changes."""
-    file = runtime().hashes.hash_of(model_type, model_name)
+    file = runtime().models.hashes.hash_of(model_type, model_name)
     return answer({"model_name": file.name, "model_type": file.type, "hash": file.hash})
 
 
 # Thousands of files take tens of milliseconds to be written as JSON: the last text is kept until something changes.
-_texts: WeakKeyDictionary[Runtime, tuple[tuple[object, ...], str]] = WeakKeyDictionary()
+_texts: WeakKeyDictionary[ModelLibrary, tuple[tuple[object, ...], str]] = WeakKeyDictionary()
 
 
-def _whole_list(house: Runtime) -> str:
-    revision = house.library.revision
-    house.library.list()  # looks whether anything has changed
-    key = (house.library.revision, house.hashes.revision, house.models.resident)
-    kept = _texts.get(house)
+def _whole_list(library: ModelLibrary, hashes: ModelHashes, resident: LoadSpec | None) -> str:
+    revision = library.revision
+    library.list()  # looks whether anything has changed
+    key = (library.revision, hashes.revision, resident)
+    kept = _texts.get(library)
     if kept is not None and kept[0] == key:
         return kept[1]
-    text = json_text(_lists(house, {}))
+    text = json_text(_lists(library, hashes, resident, {}))
     # What was changed meanwhile may be in the text or not: such a text is not kept.
-    if revision == house.library.revision:
-        _texts[house] = (key, text)
+    if revision == library.revision:
+        _texts[library] = (key, text)
     return text
 
 
-def _lists(house: Runtime, applied: Mapping[str, str]) -> dict[str, Any]:
-    found = house.library.list(
+def _lists(
+    library: ModelLibrary, hashes: ModelHashes, resident: LoadSpec | None, applied: Mapping[str, str]
+) -> dict[str, Any]:
+    found = library.list(
         type=applied.get("type"),
         extension=applied.get("extension"),
         search=applied.get("search") or applied.get("name"),
     )
-    sums, resident = house.hashes.known_sums(), house.models.resident
+    sums = hashes.known_sums()
     shown: dict[str, Any] = {
         name: [model_object(file, sums.get(file.path, file.size_bytes, file.mtime_ns), resident) for file in files]
         for name, files in found.items()

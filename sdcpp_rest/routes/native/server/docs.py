@@ -13,10 +13,12 @@ from flask import Blueprint, Response, current_app, send_file
 from pydantic import Field
 
 from sdcpp_rest.errors import NotFound
-from sdcpp_rest.routes.http.answers import Wire, json_text, runtime, transfer
+from sdcpp_rest.routes.http.answers import json_text, runtime
 from sdcpp_rest.routes.http.links import absolute_url, page_link, url_path
 from sdcpp_rest.routes.http.openapi import HTML, MARKDOWN, documents, page_files
 from sdcpp_rest.routes.http.openapi import document as document_of
+from sdcpp_rest.routes.http.pools import transfer
+from sdcpp_rest.routes.http.wire_models import Wire
 
 docs = Blueprint("docs", __name__)
 

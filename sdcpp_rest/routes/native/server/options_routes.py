@@ -7,8 +7,9 @@ from typing import Any, Literal
 from flask import Blueprint, Response
 from pydantic import Field
 
-from sdcpp_rest.routes.http.answers import Wire, answer, optional, runtime
+from sdcpp_rest.routes.http.answers import answer, runtime
 from sdcpp_rest.routes.http.openapi import Answer, documents
+from sdcpp_rest.routes.http.wire_models import Wire, optional
 from sdcpp_rest.routes.native.wire.generation_defaults import MODE_BODIES, describe_fields, notes
 from sdcpp_rest.routes.native.wire.load_bodies import LoadOptionsBody
 from sdcpp_rest.routes.native.wire.upscaling_bodies import UpscaleBody
@@ -58,7 +59,7 @@ class LoadOptions(Answer):
 @documents({200: GenerationOptions})
 def describe_generation() -> Response:
     """Describe every field of a generation request: its label, meaning, default and range."""
-    limits, found = runtime().config.limits, runtime().options()
+    limits, found = runtime().config.limits, runtime().status.options()
     shown: dict[str, dict[str, Any]] = {}
     bodies: list[tuple[str, type[Wire]]] = [*MODE_BODIES.items(), ("upscale", UpscaleBody)]
     for mode, body in bodies:
@@ -77,7 +78,7 @@ def describe_generation() -> Response:
 @documents({200: LoadOptions})
 def describe_loading() -> Response:
     """Describe every option of loading a model, and each sampler and scheduler."""
-    found = runtime().options()
+    found = runtime().status.options()
     return answer(
         {
             "options": describe_fields(LoadOptionsBody, runtime().config.limits),

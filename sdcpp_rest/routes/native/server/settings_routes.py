@@ -8,19 +8,10 @@ from flask import Blueprint, Response
 from pydantic import ConfigDict, Field
 
 from sdcpp_rest.errors import NotFound, NotSupported
-from sdcpp_rest.routes.http.answers import (
-    Flag,
-    Integer,
-    Text,
-    Wire,
-    answer,
-    optional,
-    read_body,
-    runtime,
-    shorten,
-    validate,
-)
+from sdcpp_rest.routes.http.answers import answer, runtime, shorten
 from sdcpp_rest.routes.http.openapi import Answer, documents
+from sdcpp_rest.routes.http.request_bodies import read_body
+from sdcpp_rest.routes.http.wire_models import Flag, Integer, Text, Wire, optional, validate
 from sdcpp_rest.routes.native.wire.generation_defaults import DEFAULTS_MODELS, all_defaults_model, check_names
 from sdcpp_rest.services.settings.user_settings import MAX_IDLE_MINUTES, MAX_RETENTION_MINUTES, MODES, Mode, Section
 
@@ -163,7 +154,7 @@ class ResetDone(Answer):
 @documents({200: AllDefaultsShown})
 def show_generation_defaults() -> Response:
     """Show which defaults users have chosen for the fields of generation requests."""
-    return answer(runtime().user_settings.generation())
+    return answer(runtime().settings.user.generation())
 
 
 @settings.put("/settings/generation")
@@ -175,8 +166,8 @@ def change_generation_defaults() -> Response:
         mode: sent for mode in MODES if (sent := body.sent_fields().get(mode)) is not None
     }
     for mode, values in chosen.items():
-        check_names(values, runtime().options(), f"{mode}.")
-    changed = runtime().user_settings.choose_generation(chosen)
+        check_names(values, runtime().status.options(), f"{mode}.")
+    changed = runtime().settings.user.choose_generation(chosen)
     return answer({"success": True, "settings": changed, **_answer_saved(warnings)})
 
 
@@ -184,7 +175,7 @@ def change_generation_defaults() -> Response:
 @documents({200: DefaultsShown}, errors=(404,), path=ModePath)
 def show_defaults_of_mode(mode: str) -> Response:
     """Show which defaults users have chosen for one kind of request."""
-    return answer(runtime().user_settings.generation_defaults(_mode(mode)))
+    return answer(runtime().settings.user.generation_defaults(_mode(mode)))
 
 
 @settings.put("/settings/generation/<mode>")
@@ -193,8 +184,8 @@ def change_defaults_of_mode(mode: str) -> Response:
     """Choose the defaults of one kind of request, instead of all that were chosen before."""
     named = _mode(mode)
     body, warnings = validate(DEFAULTS_MODELS[named], read_body())
-    check_names(body.sent_fields(), runtime().options())
-    changed = runtime().user_settings.choose_generation({named: body.sent_fields()})
+    check_names(body.sent_fields(), runtime().status.options())
+    changed = runtime().settings.user.choose_generation({named: body.sent_fields()})
     return answer({"success": True, "mode": named, "preferences": changed[named], **_answer_saved(warnings)})
 
 
@@ -202,14 +193,14 @@ def change_defaults_of_mode(mode: str) -> Response:
 @documents({200: Preferences})
 def show_preferences() -> Response:
     """Show what user interfaces have stored here."""
-    return answer(runtime().user_settings.preferences())
+    return answer(runtime().settings.user.preferences())
 
 
 @settings.put("/settings/preferences")
 @documents({200: PreferencesChanged}, body=PreferencesBody)
 def change_preferences() -> Response:
     """Store what a user interface wants to remember. At most 64 KiB in all."""
-    return answer({"success": True, "settings": runtime().user_settings.merge_preferences(read_body())})
+    return answer({"success": True, "settings": runtime().settings.user.merge_preferences(read_body())})
 
 
 @settings.get("/settings/output")
@@ -242,7 +233,7 @@ def change_output_settings() -> Response:
 def show_auto_unload() -> Response:
     """Show when the model and the upscaler are freed because nobody uses them. What users did not choose is the
     configuration's."""
-    return answer(runtime().user_settings.auto_unload().model_dump())
+    return answer(runtime().settings.user.auto_unload().model_dump())
 
 
 @settings.put("/settings/auto-unload")
@@ -250,7 +241,7 @@ def show_auto_unload() -> Response:
 def change_auto_unload() -> Response:
     """Choose when the model and the upscaler are freed because nobody uses them."""
     body, warnings = validate(AutoUnloadBody, read_body())
-    changed = runtime().user_settings.change_auto_unload(body.sent_fields())
+    changed = runtime().settings.user.change_auto_unload(body.sent_fields())
     return answer({**changed.model_dump(), **_answer_saved(warnings)})
 
 
@@ -258,7 +249,7 @@ def change_auto_unload() -> Response:
 @documents({200: BinRulesShown})
 def show_recycle_bin_settings() -> Response:
     """Show what becomes of deleted jobs."""
-    return answer(runtime().user_settings.recycle_bin().model_dump())
+    return answer(runtime().settings.user.recycle_bin().model_dump())
 
 
 @settings.put("/settings/recycle-bin")
@@ -268,7 +259,7 @@ def change_recycle_bin_settings() -> Response:
     it."""
     body, warnings = validate(BinRulesBody, read_body())
     return answer(
-        {**runtime().user_settings.change_recycle_bin(body.sent_fields()).model_dump(), **_answer_saved(warnings)}
+        {**runtime().settings.user.change_recycle_bin(body.sent_fields()).model_dump(), **_answer_saved(warnings)}
     )
 
 
@@ -277,7 +268,7 @@ def change_recycle_bin_settings() -> Response:
 def reset_settings() -> Response:
     """Forget what users chose, in one section or in all."""
     body, _ = validate(ResetBody, read_body())
-    reset = runtime().user_settings.reset(body.sent_fields().get("section"))
+    reset = runtime().settings.user.reset(body.sent_fields().get("section"))
     return answer({"success": True, "message": f"Settings reset: {', '.join(reset)}", "reset": list(reset)})
 
 
@@ -294,7 +285,7 @@ def _mode(name: str) -> Mode:
 
 
 def _output() -> dict[str, Any]:
-    return {**runtime().user_settings.output().model_dump(), "output_group_folders": False}
+    return {**runtime().settings.user.output().model_dump(), "output_group_folders": False}
 
 
 def _answer_saved(warnings: list[str]) -> dict[str, Any]:

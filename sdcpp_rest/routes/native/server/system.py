@@ -9,9 +9,10 @@ from markupsafe import Markup
 from pydantic import Field
 
 from sdcpp_rest.core.load_spec import ModelKind
-from sdcpp_rest.routes.http.answers import answer, optional, runtime
+from sdcpp_rest.routes.http.answers import answer, runtime
 from sdcpp_rest.routes.http.links import page_link, url_path
 from sdcpp_rest.routes.http.openapi import HTML, Answer, documents, page_files
+from sdcpp_rest.routes.http.wire_models import optional
 from sdcpp_rest.services.metrics import CONTENT_TYPE as METRICS_TYPE
 
 system = Blueprint("system", __name__)
@@ -163,7 +164,7 @@ def index() -> Response:
     if accepted.quality("text/html") <= accepted.quality("application/json"):
         shown = {name: url_path(path) for name, path in links.items()}
         return answer({"name": "sdcpp-rest", "version": version, "links": shown})
-    health = runtime().health()
+    health = runtime().status.health()
     loading = health["loading_model_name"]
     model = health["model_name"] or (f"loading {loading}" if loading else "none")
     page = _PAGE.format(
@@ -183,7 +184,7 @@ def health() -> Response:
     more than that."""
     if not _is_known_caller():
         return answer({"status": "ok"})
-    return answer(runtime().health())
+    return answer(runtime().status.health())
 
 
 @system.get("/options")
@@ -191,14 +192,14 @@ def health() -> Response:
 def options() -> Response:
     """List samplers, schedulers and quantization types. As the engine named them when it last started; also while it is
     down."""
-    return answer(runtime().options())
+    return answer(runtime().status.options())
 
 
 @system.get("/memory")
 @documents({200: Memory})
 def memory() -> Response:
     """Tell who holds how much memory. Never waits for the engine."""
-    return answer(runtime().memory())
+    return answer(runtime().status.memory())
 
 
 @system.get("/metrics")

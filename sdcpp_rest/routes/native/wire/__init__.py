@@ -1,0 +1,1 @@
+"""Wire models that several native views share; must not know a view."""

@@ -7,12 +7,7 @@ from typing import Literal
 from pydantic import ConfigDict, Field
 
 from sdcpp_rest.core.download_source import MAX_ADDRESS_CHARACTERS
-from sdcpp_rest.routes.http.answers import (
-    Flag,
-    Text,
-    Wire,
-    optional,
-)
+from sdcpp_rest.routes.http.wire_models import Flag, Text, Wire, optional
 
 
 class DownloadBody(Wire):

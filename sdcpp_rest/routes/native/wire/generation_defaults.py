@@ -15,7 +15,7 @@ from pydantic_core import PydanticUndefined
 
 from sdcpp_rest.core.sampling_notes import SAMPLER_NOTES, SCHEDULER_NOTES
 from sdcpp_rest.errors import InvalidRequest
-from sdcpp_rest.routes.http.answers import LIMIT_KEYWORD, Text, Wire
+from sdcpp_rest.routes.http.wire_models import LIMIT_KEYWORD, Text, Wire
 from sdcpp_rest.routes.native.wire.generation_bodies import Img2ImgBody, Txt2ImgBody
 from sdcpp_rest.routes.native.wire.video_bodies import Txt2VidBody
 from sdcpp_rest.services.settings.user_settings import Mode

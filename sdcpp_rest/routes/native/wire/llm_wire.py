@@ -8,8 +8,10 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from sdcpp_rest.routes.http.answers import Flag, Integer, Text, Wire, optional, read_body, runtime, validate
+from sdcpp_rest.routes.http.answers import runtime
 from sdcpp_rest.routes.http.openapi import Answer
+from sdcpp_rest.routes.http.request_bodies import read_body
+from sdcpp_rest.routes.http.wire_models import Flag, Integer, Text, Wire, optional, validate
 from sdcpp_rest.services.language.llm_settings import MASK, LlmChoice, LlmSettings
 
 FAILURES = (502, 503, 504)

@@ -6,14 +6,16 @@ from typing import Literal
 
 from pydantic import ConfigDict, Field
 
-from sdcpp_rest.routes.http.answers import Flag, Integer, Number, Text, Wire, optional
+from sdcpp_rest.core.load_spec import LoadOptions
+from sdcpp_rest.routes.http.mirrored_fields import mirror
+from sdcpp_rest.routes.http.wire_models import Flag, Integer, Number, Text, Wire, optional
 from sdcpp_rest.services.models.load_specs import LoadRequest
 
 
 class LoadOptionsBody(Wire):
     """How to load. What is left out is the model's own choice (its sidecar file), else the default."""
 
-    n_threads: Integer = Field(-1, ge=-1, le=1024, description="CPU threads; -1: as many as physical cores.")
+    n_threads: Integer = mirror(LoadOptions, "n_threads", "CPU threads; -1: as many as physical cores.")
     keep_clip_on_cpu: Flag = Field(True, description="Keep text encoders in main memory.")
     keep_vae_on_cpu: Flag = Field(False, description="Keep the VAE in main memory.")
     keep_controlnet_on_cpu: Flag = Field(False, description="Keep the ControlNet in main memory.")
@@ -29,24 +31,26 @@ class LoadOptionsBody(Wire):
     vae_conv_direct: Flag = Field(False, description="Direct convolutions in the VAE.")
     diffusion_conv_direct: Flag = Field(False, description="Direct convolutions in the diffusion model.")
     force_sdxl_vae_conv_scale: Flag = Field(False, description="For SDXL VAEs that overflow half precision.")
-    flow_shift: Number = Field(0.0, ge=0, le=1000, description="Shift of flow models. Default: the model decides.")
+    flow_shift: Number = mirror(
+        LoadOptions, "flow_shift", "Shift of flow models. Default: the model decides.", default=0.0
+    )
     weight_type: Text = Field("", description="Convert weights while loading (q8_0, say); empty: as in the file.")
-    tensor_type_rules: Text = Field("", max_length=10_000, description="The same by tensor: `^vae\\.=f16`, say.")
-    rng_type: Text = Field("cuda", description="Where noise comes from: std_default, cuda or cpu.")
-    sampler_rng_type: Text = Field("", description="The same for samplers; empty: as rng_type.")
-    prediction: Text = Field("", description="What the model predicts (eps, v, ...); empty: found out.")
-    lora_apply_mode: Text = Field("auto", description="auto, immediately or at_runtime.")
+    tensor_type_rules: Text = mirror(LoadOptions, "tensor_type_rules", "The same by tensor: `^vae\\.=f16`, say.")
+    rng_type: Text = mirror(LoadOptions, "rng_type", "Where noise comes from: std_default, cuda or cpu.")
+    sampler_rng_type: Text = mirror(LoadOptions, "sampler_rng_type", "The same for samplers; empty: as rng_type.")
+    prediction: Text = mirror(LoadOptions, "prediction", "What the model predicts (eps, v, ...); empty: found out.")
+    lora_apply_mode: Text = mirror(LoadOptions, "lora_apply_mode", "auto, immediately or at_runtime.")
     vae_tiling: Flag = Field(False, description="The default of later jobs' vae_tiling.")
-    vae_tile_size_x: Integer = Field(0, ge=0, le=65536, description="The default of later jobs' vae_tile_size_x.")
-    vae_tile_size_y: Integer = Field(0, ge=0, le=65536, description="The default of later jobs' vae_tile_size_y.")
-    vae_tile_overlap: Number = Field(0.5, ge=0, le=1, description="The default of later jobs' vae_tile_overlap.")
+    vae_tile_size_x: Integer = mirror(LoadOptions, "vae_tile_size_x", "The default of later jobs' vae_tile_size_x.")
+    vae_tile_size_y: Integer = mirror(LoadOptions, "vae_tile_size_y", "The default of later jobs' vae_tile_size_y.")
+    vae_tile_overlap: Number = mirror(LoadOptions, "vae_tile_overlap", "The default of later jobs' vae_tile_overlap.")
     circular_x: Flag = Field(False, description="Pictures whose left and right edges fit together.")
     circular_y: Flag = Field(False, description="Pictures whose upper and lower edges fit together.")
     chroma_use_dit_mask: Flag = Field(True, description="Chroma: mask the diffusion model's padding.")
     chroma_use_t5_mask: Flag = Field(False, description="Chroma: mask the T5's padding.")
-    chroma_t5_mask_pad: Integer = Field(1, ge=0, le=1024, description="Chroma: padding that is not masked.")
+    chroma_t5_mask_pad: Integer = mirror(LoadOptions, "chroma_t5_mask_pad", "Chroma: padding that is not masked.")
     qwen_image_zero_cond_t: Flag = Field(False, description="Qwen Image: zero the timestep of the condition.")
-    max_vram: Number = Field(0.0, ge=0, description="GPU memory to use, in GiB; 0: all of it.")
+    max_vram: Number = mirror(LoadOptions, "max_vram", "GPU memory to use, in GiB; 0: all of it.")
 
 
 class LoadBody(Wire):

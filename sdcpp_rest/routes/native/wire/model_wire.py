@@ -9,8 +9,8 @@ from pydantic import Field
 from sdcpp_rest.core.catalog import ModelFile, ModelType
 from sdcpp_rest.core.load_spec import LoadSpec
 from sdcpp_rest.errors import SdcppRestError
-from sdcpp_rest.routes.http.answers import optional
 from sdcpp_rest.routes.http.openapi import Answer
+from sdcpp_rest.routes.http.wire_models import optional
 
 
 class ModelShown(Answer):

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from pydantic import ConfigDict, Field
 
-from sdcpp_rest.routes.http.answers import Integer, Text, Wire
+from sdcpp_rest.core.load_spec import UpscalerSpec
+from sdcpp_rest.core.params import UpscaleParams
+from sdcpp_rest.routes.http.mirrored_fields import mirror
+from sdcpp_rest.routes.http.wire_models import Integer, Text, Wire
 
 _RED_PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR42mO4IycHAALyARlNudhnAAAAAElFTkSuQmCC"
 
@@ -17,8 +20,8 @@ class UpscalerBody(Wire):
     model_name: Text = Field(
         min_length=1, description="An ESRGAN file as `GET /models` names it.", examples=["esrgan_x2.safetensors"]
     )
-    n_threads: Integer = Field(-1, ge=-1, le=256, description="CPU threads; -1: as many as physical cores.")
-    tile_size: Integer = Field(128, ge=16, le=4096, description="Pixels of the input that are worked on at a time.")
+    n_threads: Integer = mirror(UpscalerSpec, "n_threads", "CPU threads; -1: as many as physical cores.")
+    tile_size: Integer = mirror(UpscalerSpec, "tile_size", "Pixels of the input that are worked on at a time.")
 
 
 class UpscaleBody(Wire):
@@ -29,11 +32,14 @@ class UpscaleBody(Wire):
     image_base64: Text = Field("", description="The picture, as base64 or a data URL. This, or `job_id`.")
     job_id: Text = Field("", max_length=200, description="A finished job whose picture is meant instead.")
     image_index: Integer = Field(0, ge=0, le=100_000, description="Which of that job's pictures; the first is 0.")
-    upscale_factor: Integer = Field(
-        4, ge=1, le=16, description="How many times wider and higher. Left out: what the upscaler is made for."
+    upscale_factor: Integer = mirror(
+        UpscaleParams,
+        "upscale_factor",
+        "How many times wider and higher. Left out: what the upscaler is made for.",
+        default=4,
     )
-    tile_size: Integer = Field(
-        128, ge=16, le=4096, description="Pixels worked on at a time. Left out: as the upscaler was loaded."
+    tile_size: Integer = mirror(
+        UpscalerSpec, "tile_size", "Pixels worked on at a time. Left out: as the upscaler was loaded."
     )
-    repeats: Integer = Field(1, ge=1, le=16, description="How often; each time by the whole factor.")
+    repeats: Integer = mirror(UpscaleParams, "repeats", "How often; each time by the whole factor.")
     title: Text = Field("", max_length=200, description="A name for lists; found by their search.")

@@ -1,12 +1,12 @@
-"""The wire model of video jobs. Only types and fixed ranges are told here, as for pictures."""
+"""The wire model of video jobs. Types and words are told here, as for pictures."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
-
 from pydantic import ConfigDict, Field
 
-from sdcpp_rest.routes.http.answers import AtMost, Integer, Number, Text, optional
+from sdcpp_rest.core.params import VideoFormat, VideoParams
+from sdcpp_rest.routes.http.mirrored_fields import mirror
+from sdcpp_rest.routes.http.wire_models import Integer, Number, Text
 from sdcpp_rest.routes.native.wire.generation_bodies import SamplingBody
 
 
@@ -31,26 +31,26 @@ class Txt2VidBody(SamplingBody):
         }
     )
 
-    width: Annotated[Integer, AtMost("side")] = Field(832, ge=8, description="In pixels.", examples=[832])
-    height: Annotated[Integer, AtMost("side")] = Field(480, ge=8, description="In pixels.", examples=[480])
-    steps: Annotated[Integer, AtMost("steps")] = Field(30, ge=1, description="Sampling steps.", examples=[30])
-    cfg_scale: Number = Field(6.0, ge=0, le=1000, description="How closely the prompt is followed.")
+    width: Integer = mirror(VideoParams, "width", "In pixels.", examples=[832])
+    height: Integer = mirror(VideoParams, "height", "In pixels.", examples=[480])
+    steps: Integer = mirror(VideoParams, "steps", "Sampling steps.", examples=[30])
+    cfg_scale: Number = mirror(VideoParams, "cfg_scale", "How closely the prompt is followed.")
     sampler: Text = Field("euler", description="One of the samplers of `GET /options`.")
-    flow_shift: Number = Field(3.0, ge=0, le=1000, description="Shift of the model's schedule.")
-    seed: Integer = Field(-1, ge=-1, le=2**63 - 1, description="Of the whole video; -1: drawn.")
-    video_frames: Annotated[Integer, AtMost("video_frames")] = Field(
-        33, ge=1, description="How many frames; models make 4n+1, and the next lower such number is made."
+    flow_shift: Number = mirror(VideoParams, "flow_shift", "Shift of the model's schedule.")
+    seed: Integer = mirror(VideoParams, "seed", "Of the whole video; -1: drawn.", default=-1)
+    video_frames: Integer = mirror(
+        VideoParams, "video_frames", "How many frames; models make 4n+1, and the next lower such number is made."
     )
-    fps: Integer = Field(16, ge=1, le=120, description="Frames shown in a second; it changes nothing else.")
-    output_format: Literal["mp4", "webm", "webp", "frames"] = Field(
-        "mp4", description="H.264, VP9, animated WebP, or one PNG per frame."
+    fps: Integer = mirror(VideoParams, "fps", "Frames shown in a second; it changes nothing else.")
+    output_format: VideoFormat = mirror(
+        VideoParams, "output_format", "H.264, VP9, animated WebP, or one PNG per frame."
     )
     init_image_base64: Text = Field(
         "", description="The first frame (VACE: a reference picture), as base64 or a data URL; resized to the video."
     )
     end_image_base64: Text = Field("", description="The last frame, for models that know both ends.")
-    strength: Number = Field(
-        0.75, ge=0, le=1, description="Denoising strength. The library does not use it for videos so far."
+    strength: Number = mirror(
+        VideoParams, "strength", "Denoising strength. The library does not use it for videos so far."
     )
     control_image_base64: Text = Field("", description="VACE: the control picture of all frames.")
     control_frames: list[Text] = Field(
@@ -59,28 +59,28 @@ class Txt2VidBody(SamplingBody):
         description="VACE: control pictures frame by frame, each base64 or a data URL; at most video_frames. Frames "
         "beyond them are free.",
     )
-    high_noise_steps: Annotated[Integer, AtMost("steps")] = Field(
-        -1,
-        ge=-1,
-        description="Of a model with two experts: steps of the first one, besides steps. -1: as many of steps as "
+    high_noise_steps: Integer = mirror(
+        VideoParams,
+        "high_noise_steps",
+        "Of a model with two experts: steps of the first one, besides steps. -1: as many of steps as "
         "moe_boundary says; 0: none.",
     )
-    high_noise_cfg_scale: Number = Field(7.0, ge=0, le=1000, description="cfg_scale of the first expert.")
+    high_noise_cfg_scale: Number = mirror(VideoParams, "high_noise_cfg_scale", "cfg_scale of the first expert.")
     high_noise_sampler: Text = Field("", description="Sampler of the first expert; empty: as sampler.")
     high_noise_scheduler: Text = Field(
         "", description="Scheduler of the first expert. The library has one for both so far: scheduler."
     )
-    high_noise_eta: Number = optional("eta of the first expert; left out: as eta.", ge=0, le=1000)
-    high_noise_distilled_guidance: Number = Field(
-        3.5, ge=0, le=1000, description="distilled_guidance of the first expert."
+    high_noise_eta: Number = mirror(VideoParams, "high_noise_eta", "eta of the first expert; left out: as eta.")
+    high_noise_distilled_guidance: Number = mirror(
+        VideoParams, "high_noise_distilled_guidance", "distilled_guidance of the first expert."
     )
-    high_noise_slg_scale: Number = Field(0.0, ge=0, le=1000, description="slg_scale of the first expert.")
-    high_noise_skip_layers: list[Integer] = Field(
-        [7, 8, 9], max_length=256, description="skip_layers of the first expert."
+    high_noise_slg_scale: Number = mirror(VideoParams, "high_noise_slg_scale", "slg_scale of the first expert.")
+    high_noise_skip_layers: list[Integer] = mirror(
+        VideoParams, "high_noise_skip_layers", "skip_layers of the first expert."
     )
-    high_noise_slg_start: Number = Field(0.01, ge=0, le=1, description="slg_start of the first expert.")
-    high_noise_slg_end: Number = Field(0.2, ge=0, le=1, description="slg_end of the first expert.")
-    moe_boundary: Number = Field(
-        0.875, ge=0, le=1, description="Noise level from which on the first expert is relieved by the second."
+    high_noise_slg_start: Number = mirror(VideoParams, "high_noise_slg_start", "slg_start of the first expert.")
+    high_noise_slg_end: Number = mirror(VideoParams, "high_noise_slg_end", "slg_end of the first expert.")
+    moe_boundary: Number = mirror(
+        VideoParams, "moe_boundary", "Noise level from which on the first expert is relieved by the second."
     )
-    vace_strength: Number = Field(1.0, ge=0, le=10, description="How much VACE's control pictures have to say.")
+    vace_strength: Number = mirror(VideoParams, "vace_strength", "How much VACE's control pictures have to say.")

@@ -188,7 +188,7 @@ def test_a_removal_that_the_disk_refuses_says_so(house: Any, picture: str, monke
     def refuse(relative: str) -> None:
         raise PermissionError(13, "Permission denied", "/somewhere/secret")
 
-    monkeypatch.setattr(house.runtime.outputs, "remove", refuse)
+    monkeypatch.setattr(house.runtime.jobs.outputs, "remove", refuse)
     answer = house.client.delete(picture)
     assert (answer.status_code, answer.get_json()["error"]) == (409, "It cannot be removed: Permission denied")
 

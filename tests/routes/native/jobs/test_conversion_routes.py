@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from flask.testing import FlaskClient
 
+from tests.model_files import safetensors_bytes, write
 from tests.routes.conftest import House
+from tests.split_models import split_gguf
 
 DEMO = "demo_dit_q8_0.gguf"
 
@@ -46,3 +50,43 @@ def test_a_taken_name_is_a_409(house: House) -> None:
     answer = house.client.post("/convert", json=body)
     assert answer.status_code == 409
     assert "overwrite=true" in answer.get_json()["error"]
+
+
+def test_a_split_model_cannot_be_loaded_until_its_parts_are_merged(house: House, demo_folder: Path) -> None:
+    folder = house.config.paths.models_dir / "diffusion_models"
+    (name, *_) = (path.name for path in split_gguf(demo_folder / "diffusion_models" / DEMO, folder, 3, stem="big"))
+    listed = {file["name"]: file.get("parts") for file in house.client.get("/models").get_json()["diffusion_models"]}
+    assert listed == {name: 3, DEMO: None}
+    refused = house.client.post("/models/load", json={"model_name": name})
+    assert refused.status_code == 400
+    assert f"`sdcpp-rest convert {name} keep` or POST /convert and output_type keep" in refused.get_json()["error"]
+    answer = house.client.post("/convert", json={"input_path": name, "output_type": "keep"})
+    assert (answer.status_code, answer.get_json()["output_path"]) == (202, str(folder.resolve() / "big.gguf"))
+    job = house.finished(answer.get_json()["job_id"])
+    assert (job["status"], job["params"]["output_type"]) == ("completed", "keep")
+    assert job["params"]["parts"][2] == {"name": "big-00003-of-00003.gguf"}
+    body = {"model_name": "big.gguf", "llm": "demo_llm_q4_0.gguf", "taesd": "demo_tae.safetensors"}
+    assert house.client.post("/models/load", json=body).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ({"input_path": DEMO, "output_type": "keep"}, "output_type: 'keep' merges the parts of a split model"),
+        ({"input_path": DEMO, "output_type": "none"}, "nvfp4, keep"),
+    ],
+)
+def test_only_split_models_are_kept_as_they_are(client: FlaskClient, body: dict[str, str], words: str) -> None:
+    answer = client.post("/convert", json=body)
+    assert answer.status_code == 400
+    assert words in answer.get_json()["error"]
+
+
+def test_split_safetensors_are_told_what_merges_them(house: House) -> None:
+    for number in (1, 2):
+        content = safetensors_bytes({f"t{number}": (2,)})
+        write(house.config.paths.models_dir / "checkpoints" / f"x-0000{number}-of-00002.safetensors", content)
+    for kind in ("keep", "q8_0"):
+        answer = house.client.post("/convert", json={"input_path": "x.safetensors", "output_type": kind})
+        assert answer.status_code == 400
+        assert "only GGUF files are merged here; the library loads whole files only" in answer.get_json()["error"]

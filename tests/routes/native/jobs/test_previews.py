@@ -30,7 +30,7 @@ def test_the_whole_body_of_the_contract_is_taken(client: FlaskClient) -> None:
 
 def test_the_engine_is_told_at_once(house: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[PreviewSettings] = []
-    monkeypatch.setattr(house.runtime.supervisor.client, "set_preview", told.append)
+    monkeypatch.setattr(house.runtime.engine.supervisor.client, "set_preview", told.append)
     house.client.put("/preview/settings", json={"interval": 7})
     assert [settings.interval for settings in told] == [7]
 

@@ -203,7 +203,7 @@ class OneStep:
 def previewed(house: Any) -> Iterator[tuple[Any, str, JobPreview]]:
     """A house whose engine has made a preview of a job and holds it: house, job id, the event."""
     house.gate = OneStep()
-    with house.runtime.bus.subscribe() as mailbox:
+    with house.runtime.jobs.bus.subscribe() as mailbox:
         job = house.submit(steps=3)
         while not isinstance(event := mailbox.get(20), JobPreview):
             assert event is not None, "no preview came"

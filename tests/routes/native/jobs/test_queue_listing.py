@@ -118,8 +118,8 @@ def test_days_are_groups_with_labels_and_whole_counts(house: Any) -> None:
     names = []
     for number, moment in enumerate([*moments, moments[2] - timedelta(hours=1)]):
         job = Job(id=f"job-{number}", kind="txt2img", created_at=moment, params={"prompt": "x"})
-        house.runtime.queue._store.insert(job, max_pending=10)
-        house.runtime.queue._store.transition(job.id, "cancelled", ["pending"])
+        house.runtime.jobs.queue._store.insert(job, max_pending=10)
+        house.runtime.jobs.queue._store.transition(job.id, "cancelled", ["pending"])
         names.append(job.id)
     queue = queue_of(house, "group_by=date&limit=3&sort=created_at&order=asc")
     assert (queue["items"], queue["group_by"], queue["filtered_count"]) == ([], "date", 4)
@@ -146,8 +146,8 @@ def test_days_are_groups_with_labels_and_whole_counts(house: Any) -> None:
 def test_moments_are_dates_times_or_seconds(house: Any, query: str, found: str) -> None:
     for name, moment in (("a", datetime(2024, 1, 31)), ("b", datetime(2024, 2, 1, 12))):
         job = Job(id=name, kind="txt2img", created_at=moment.replace(tzinfo=timezone.utc))
-        house.runtime.queue._store.insert(job, max_pending=10)
-        house.runtime.queue._store.transition(name, "cancelled", ["pending"])
+        house.runtime.jobs.queue._store.insert(job, max_pending=10)
+        house.runtime.jobs.queue._store.transition(name, "cancelled", ["pending"])
     assert "".join(ids(queue_of(house, query))) == found
 
 
@@ -181,14 +181,14 @@ def test_a_listing_tells_every_place_and_asks_for_them_once(house: Any, monkeypa
     assert house.running.wait(20)
     waiting = [house.submit() for _ in range(5)]
     house.client.delete(f"/queue/{waiting.pop(1)}")
-    places = {job: house.runtime.queue.position(job) for job in waiting}
+    places = {job: house.runtime.jobs.queue.position(job) for job in waiting}
     assert list(places.values()) == [1, 2, 3, 4]
-    assert house.runtime.queue.positions() == places
+    assert house.runtime.jobs.queue.positions() == places
 
     def asked(job_id: str) -> int:
         raise AssertionError("a listing must not ask once per job")
 
-    monkeypatch.setattr(house.runtime.queue, "position", asked)
+    monkeypatch.setattr(house.runtime.jobs.queue, "position", asked)
     for _ in range(2):
         items = house.client.get("/queue?status=pending").get_json()["items"]
         assert {job["job_id"]: job["position"] for job in items} == places
@@ -198,8 +198,8 @@ def test_a_second_listing_reads_only_what_has_changed(busy: Any, monkeypatch: py
     house, running, pending = busy
     first = queue_of(house)
     read: list[list[str]] = []
-    get_many = house.runtime.queue.get_many
-    monkeypatch.setattr(house.runtime.queue, "get_many", lambda names: read.append(list(names)) or get_many(names))
+    get_many = house.runtime.jobs.queue.get_many
+    monkeypatch.setattr(house.runtime.jobs.queue, "get_many", lambda names: read.append(list(names)) or get_many(names))
     assert queue_of(house)["items"][1] == first["items"][1]
     house.client.delete(f"/queue/{pending}")
     assert queue_of(house)["items"][1]["status"] == "cancelled"
@@ -208,8 +208,8 @@ def test_a_second_listing_reads_only_what_has_changed(busy: Any, monkeypatch: py
 
 def test_a_job_deleted_between_two_looks_is_left_out(busy: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     house, running, _ = busy
-    get_many = house.runtime.queue.get_many
-    monkeypatch.setattr(house.runtime.queue, "get_many", lambda names: get_many([running]))
+    get_many = house.runtime.jobs.queue.get_many
+    monkeypatch.setattr(house.runtime.jobs.queue, "get_many", lambda names: get_many([running]))
     assert ids(queue_of(house)) == [running]
 
 

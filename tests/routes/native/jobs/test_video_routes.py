@@ -33,7 +33,7 @@ def choose_wan(house: House, *extra_tensors: str) -> LoadSpec:
         architecture="Wan 2.x",
         components={"taesd": FileRef(name="tae.gguf", path=str(tae))},
     )
-    house.runtime.models.selected = spec
+    house.runtime.models.slot.selected = spec
     return spec
 
 
@@ -118,7 +118,7 @@ def test_pictures_reach_the_job_by_their_roles(house: House) -> None:
     answer = house.client.post("/txt2vid", json=body)
     assert answer.status_code == 202, answer.text
     job_id = answer.get_json()["job_id"]
-    assert house.runtime.queue.get(job_id).inputs.keys() == {"init_image", "control_frames.0", "control_frames.1"}
+    assert house.runtime.jobs.queue.get(job_id).inputs.keys() == {"init_image", "control_frames.0", "control_frames.1"}
     assert house.finished(job_id)["status"] == "completed"
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from sdcpp_rest.core.chat import Action, ToolCall
 from sdcpp_rest.routes.native.language.assistant_tools import action_kinds
-from sdcpp_rest.services.language.assistant_actions import check_actions
+from sdcpp_rest.services.language.assistant_actions import ActionKind, check_actions
 from tests.routes.conftest import House, make_config
 
 DEMO = "demo_dit_q8_0.gguf"
@@ -21,8 +21,13 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Any:
     house.close()
 
 
+def kinds_of(house: House) -> list[ActionKind]:
+    running = house.runtime
+    return action_kinds(house.config.limits, running.status.options(), running.models.library, running.jobs.queue)
+
+
 def propose(house: House, name: str, /, **arguments: Any) -> tuple[Action | None, str]:
-    actions, notes = check_actions([ToolCall(name=name, arguments=arguments)], action_kinds(house.runtime))
+    actions, notes = check_actions([ToolCall(name=name, arguments=arguments)], kinds_of(house))
     return actions[0] if actions else None, " ".join(notes)
 
 
@@ -35,7 +40,7 @@ def carried_out(house: House, name: str, /, **arguments: Any) -> Any:
 
 
 def test_every_kind_is_described_with_fields_of_the_wire(house: House) -> None:
-    kinds = {kind.name: kind for kind in action_kinds(house.runtime)}
+    kinds = {kind.name: kind for kind in kinds_of(house)}
     assert kinds.keys() >= {
         "load_model", "unload_model", "set_parameters", "generate", "img2img", "txt2vid", "load_upscaler",
         "unload_upscaler", "upscale", "convert", "download", "search_models", "cancel_job", "switch_view",
@@ -57,7 +62,7 @@ def test_the_tools_are_short_enough_for_small_models(house: House) -> None:
 
     from sdcpp_rest.services.language.assistant_actions import tools_of
 
-    assert len(json.dumps(tools_of(action_kinds(house.runtime)))) < 12_000
+    assert len(json.dumps(tools_of(kinds_of(house)))) < 12_000
 
 
 @pytest.mark.parametrize("name", [DEMO, "demo_dit_q8_0", DEMO.upper()])
@@ -156,10 +161,12 @@ def test_models_are_searched(house: House) -> None:
 
 
 def test_a_conversion_names_a_file_and_a_type_that_there_are(house: House) -> None:
-    types = [entry["id"] for entry in house.runtime.options()["quantization_types"]]
+    types = [entry["id"] for entry in house.runtime.status.options()["quantization_types"]]
     action, notes = propose(house, "convert", input_path="demo_dit_q8_0", output_type=types[0] if types else "q4_0")
     assert action is not None, notes
     assert action.parameters["input_path"] == DEMO
+    action, notes = propose(house, "convert", input_path="demo_dit_q8_0", output_type="keep")
+    assert action is not None, notes
     for arguments in ({"input_path": "nothing", "output_type": "q4_0"}, {"input_path": DEMO, "output_type": ""}):
         assert propose(house, "convert", **arguments)[0] is None
 

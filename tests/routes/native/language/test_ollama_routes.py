@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from sdcpp_rest.routes.http.answers import pool_of
+from sdcpp_rest.routes.http.pools import pool_of
 from sdcpp_rest.web.app import create_app
 from tests.routes.conftest import House
 from tests.servers.language_model import Said

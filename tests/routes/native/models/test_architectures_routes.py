@@ -7,7 +7,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from sdcpp_rest.core.presets import PRESETS
-from sdcpp_rest.routes.http.answers import pool_of
+from sdcpp_rest.routes.http.pools import pool_of
 from sdcpp_rest.web.app import create_app
 from tests import model_files
 from tests.model_files import gguf_bytes, write

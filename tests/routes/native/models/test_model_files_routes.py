@@ -12,7 +12,7 @@ import pytest
 import requests
 from flask.testing import FlaskClient
 
-from sdcpp_rest.routes.http.answers import pool_of
+from sdcpp_rest.routes.http.pools import pool_of
 from sdcpp_rest.web.app import create_app
 from tests.model_files import FLUX, LORA, VAE, gguf_bytes, reversed_shapes, safetensors_bytes, write
 

@@ -10,7 +10,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from sdcpp_rest.core.load_spec import LoadOptions
-from sdcpp_rest.routes.http.answers import pool_of
+from sdcpp_rest.routes.http.pools import pool_of
 from sdcpp_rest.routes.native.wire.load_bodies import LoadBody, LoadOptionsBody, to_request
 from sdcpp_rest.services.models.hashing import ModelHashes
 from sdcpp_rest.web.app import create_app
@@ -106,7 +106,9 @@ def test_a_load_that_fails_says_why_and_leaves_the_server_usable(make_house: Any
     folder = Path(house.config.paths.models_dir) / "diffusion_models"
     folder.mkdir(parents=True)
     house.start()
-    demo = next(Path(file.path) for file in house.runtime.library.list()["diffusion_models"] if file.name == DEMO)
+    demo = next(
+        Path(file.path) for file in house.runtime.models.library.list()["diffusion_models"] if file.name == DEMO
+    )
     for ending in (".gguf", ".json"):
         (folder / f"refuse{ending}").write_bytes(demo.with_suffix(ending).read_bytes())
     answer = house.client.post("/models/load", json={"model_name": "refuse.gguf"})

@@ -77,7 +77,7 @@ def test_metrics_count_jobs_and_requests(house: Any) -> None:
 
 def test_metrics_make_nobody_believe_that_somebody_watches(house: Any) -> None:
     house.client.get("/metrics")
-    assert house.runtime.bus.subscriber_count == 0
+    assert house.runtime.jobs.bus.subscriber_count == 0
 
 
 def test_memory_is_told(client: FlaskClient) -> None:
@@ -99,8 +99,8 @@ def test_the_root_gives_a_page_to_browsers(client: FlaskClient) -> None:
 
 
 def test_names_of_models_cannot_write_into_the_page(client: FlaskClient, house: Any, monkeypatch: Any) -> None:
-    health = {**house.runtime.health(), "model_name": "<script>alert(1)</script>"}
-    monkeypatch.setattr(house.runtime, "health", lambda: health)
+    health = {**house.runtime.status.health(), "model_name": "<script>alert(1)</script>"}
+    monkeypatch.setattr(house.runtime.status, "health", lambda: health)
     assert "<script>" not in client.get("/", headers={"Accept": "text/html"}).text
 
 

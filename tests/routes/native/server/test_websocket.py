@@ -146,7 +146,7 @@ def test_an_unknown_path_is_refused_in_json(served: Any, path: str) -> None:
 @pytest.mark.parametrize("origin", ["https://evil.example", "null"])
 def test_a_foreign_page_cannot_listen(served: Any, origin: str) -> None:
     assert _refused(served, "/ws", origin=origin) == (403, "not_allowed")
-    assert served.runtime.bus.subscriber_count == 0
+    assert served.runtime.jobs.bus.subscriber_count == 0
 
 
 def test_a_page_of_this_machine_can_listen(served: Any, next_event: Any) -> None:
@@ -173,21 +173,21 @@ def test_with_keys_a_listener_needs_one(make_served: Any, next_event: Any) -> No
 def test_a_client_that_left_is_noticed(served: Any, next_event: Any) -> None:
     with served.listen() as connection:
         next_event(connection, "server_status")
-        assert served.runtime.bus.subscriber_count == 1
-    _until(lambda: served.runtime.bus.subscriber_count == 0, served)
+        assert served.runtime.jobs.bus.subscriber_count == 1
+    _until(lambda: served.runtime.jobs.bus.subscriber_count == 0, served)
     # Gone without a word: the connection is reset.
     with served.connection() as rude:
         rude.sendall(_handshake("localhost"))
         assert rude.recv(65536).startswith(b"HTTP/1.1 101")
-        _until(lambda: served.runtime.bus.subscriber_count == 1, served)
+        _until(lambda: served.runtime.jobs.bus.subscriber_count == 1, served)
         rude.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    _until(lambda: served.runtime.bus.subscriber_count == 0, served)
+    _until(lambda: served.runtime.jobs.bus.subscriber_count == 0, served)
 
 
 def test_a_slow_client_loses_progress_but_no_change_of_status(served: Any, next_event: Any) -> None:
     with _slow_listener(served) as connection:
         next_event(connection, "server_status")
-        bus = served.runtime.bus
+        bus = served.runtime.jobs.bus
         for step in range(20_000):
             bus.publish(_progress(step))
             if step % 1000 == 0:
@@ -207,7 +207,7 @@ def test_a_client_too_slow_for_what_it_must_not_miss_is_cut_off_and_others_are_n
     with served.listen() as good, _slow_listener(served) as slow:
         next_event(good, "server_status")
         next_event(slow, "server_status")
-        bus = served.runtime.bus
+        bus = served.runtime.jobs.bus
         for number in range(30_000):
             bus.publish(_changed(f"job{number}"))
             if number % 100 == 0:
@@ -227,14 +227,14 @@ def test_a_client_too_slow_for_what_it_must_not_miss_is_cut_off_and_others_are_n
 
 
 def test_the_reason_for_hanging_up_is_told(make_served: Any, next_event: Any, monkeypatch: Any) -> None:
-    from sdcpp_rest.web import asgi
+    from sdcpp_rest.web import native_stream
 
-    monkeypatch.setattr(asgi, "_MAILBOX_EVENTS", 1)
+    monkeypatch.setattr(native_stream, "_MAILBOX_EVENTS", 1)
     served = make_served()
     with served.listen() as connection:
         next_event(connection, "server_status")
         for number in range(1000):
-            served.runtime.bus.publish(_changed(f"job{number}"))
+            served.runtime.jobs.bus.publish(_changed(f"job{number}"))
         with pytest.raises(ConnectionClosed) as closed:
             _read_to_the_end(connection)
     assert closed.value.rcvd is not None

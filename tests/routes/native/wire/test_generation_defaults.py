@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from sdcpp_rest.errors import InvalidRequest
-from sdcpp_rest.routes.http.answers import examine
+from sdcpp_rest.routes.http.wire_models import examine
 from sdcpp_rest.routes.native.wire.generation_defaults import (
     DEFAULTS_MODELS,
     MODE_BODIES,

@@ -55,15 +55,15 @@ def ask(house: House, **fields: Any) -> dict[str, Any]:
 def refused(house: House, status: int, **fields: Any) -> dict[str, Any]:
     answer = house.client.post("/models/download", json={"model_type": "lora", **fields})
     assert answer.status_code == status, answer.text
-    assert house.runtime.queue.list() == []
+    assert house.runtime.jobs.queue.list() == []
     return dict(answer.get_json())
 
 
 def until_half(house: House, job_id: str) -> None:
     """Wait until half of the file has come."""
-    with house.runtime.bus.subscribe(maxsize=10_000) as mailbox:
+    with house.runtime.jobs.bus.subscribe(maxsize=10_000) as mailbox:
         for _ in range(PATIENCE_SECONDS * 50):
-            active = house.runtime.active.get(job_id)
+            active = house.runtime.jobs.active.get(job_id)
             if active is not None and active.transfer is not None and active.transfer.downloaded_bytes >= HALF:
                 return
             mailbox.get(0.02)

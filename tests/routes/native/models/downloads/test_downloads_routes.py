@@ -20,7 +20,7 @@ from tests.services.downloads.conftest import MODEL
 
 def test_an_address_becomes_a_checked_model(ready: House, web: FaultServer) -> None:
     web.add("/files/style.safetensors", MODEL)
-    with ready.runtime.bus.subscribe(maxsize=10_000) as mailbox:
+    with ready.runtime.jobs.bus.subscribe(maxsize=10_000) as mailbox:
         told = ask(ready, url=f"{web.url}/files/style.safetensors")
         download = ready.finished(told["download_job_id"])
         check = ready.finished(told["hash_job_id"])
@@ -325,7 +325,7 @@ def test_a_file_that_is_damaged_on_the_disk_is_found(make_ready: Houses, web: Fa
     """Between the last byte and the check: what is read back is not what came."""
     house = make_ready()
     web.add("/style.safetensors", MODEL)
-    take = house.runtime.uploads.take
+    take = house.runtime.models.uploads.take
 
     def take_and_damage(*given: Any) -> Any:
         stored = take(*given)
@@ -333,7 +333,7 @@ def test_a_file_that_is_damaged_on_the_disk_is_found(make_ready: Houses, web: Fa
         path.write_bytes(path.read_bytes()[:-1] + b"!")
         return stored
 
-    house.runtime.uploads.take = take_and_damage  # type: ignore[method-assign]
+    house.runtime.models.uploads.take = take_and_damage  # type: ignore[method-assign]
     told = ask(house, url=f"{web.url}/style.safetensors")
     check = house.finished(told["hash_job_id"])
     assert check["status"] == "failed"

@@ -1,18 +1,20 @@
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
 from sdcpp_rest.core.events import JobPreview, JobProgress, JobStatusChanged
 from sdcpp_rest.core.job import Job
-from sdcpp_rest.errors import GenerationFailed, InvalidRequest
-from sdcpp_rest.services.submission.rounds import Drawn, Round
-from tests.services.conftest import PATIENCE_SECONDS, House
+from sdcpp_rest.errors import Conflict, EngineDied, EngineUnavailable, GenerationFailed, InvalidRequest, QueueFull
+from sdcpp_rest.services.submission.picture_rounds import PictureRequest, Round, RoundResult, select_completed
+from tests.services.conftest import PATIENCE_SECONDS, Gate, House
 
 ME = "client:me"
+SMALL = {"prompt": "a cat", "width": 8, "height": 8, "steps": 2}
 
 
 class Caller:
@@ -20,22 +22,23 @@ class Caller:
 
     def __init__(self, house: House) -> None:
         self.house = house
-        self.rounds = house.runtime.rounds
+        self.rounds = house.runtime.submission.rounds
         self._pool = ThreadPoolExecutor(4)
         self.opened: Round | None = None
 
-    def draw(self, *prompts: str, owner: str = ME, token: str | None = None) -> Future[list[Drawn]]:
+    def draw(self, *prompts: str, owner: str = ME, token: str | None = None) -> Future[list[RoundResult]]:
         is_open = threading.Event()
 
         def submit(k: int) -> Job:
             asked = {"prompt": prompts[k], "width": 8, "height": 8, "steps": 2, "seed": 10 + k}
-            return self.house.runtime.submission.picture("txt2img", asked, owner=owner)[0]
+            return self.house.runtime.submission.pictures.picture("txt2img", asked, owner=owner)[0]
 
-        def work() -> list[Drawn]:
-            with self.rounds.open(owner, "pictures", len(prompts), token) as opened:
+        def work() -> list[RoundResult]:
+            with self.rounds.open(owner, "txt2img", len(prompts), token) as opened:
                 self.opened = opened
                 is_open.set()
-                return self.rounds.draw(opened, submit)
+                self.rounds.submit(opened, submit)
+                return self.rounds.take_all(opened)
 
         future = self._pool.submit(work)
         assert is_open.wait(PATIENCE_SECONDS)
@@ -47,7 +50,16 @@ def caller(house: House) -> Caller:
     return Caller(house)
 
 
-def ends(future: Future[list[Drawn]]) -> list[str]:
+@contextlib.contextmanager
+def series(house: House, count: int, owner: str | None = None, **asked: object) -> Iterator[Round]:
+    """An open round of pictures that differ in their seeds, submitted."""
+    with house.runtime.submission.rounds.open(owner, "txt2img", count) as opened:
+        request = PictureRequest("txt2img", {**SMALL, **asked})
+        house.runtime.submission.rounds.submit_series(opened, request, origin="test")
+        yield opened
+
+
+def ends(future: Future[list[RoundResult]]) -> list[str]:
     return [one.job.status for one in future.result(PATIENCE_SECONDS)]
 
 
@@ -139,15 +151,15 @@ def test_so_is_one_that_waits(caller: Caller) -> None:
     job_id = caller.house.submit(owner=ME)
     assert caller.rounds.interrupt(ME)
     assert caller.house.finished(job_id).status == "cancelled"
-    assert caller.house.runtime.queue.get(held).status == "processing"
-    caller.house.runtime.queue.cancel(held)
+    assert caller.house.runtime.jobs.queue.get(held).status == "processing"
+    caller.house.runtime.jobs.queue.cancel(held)
 
 
 def test_a_failure_ends_the_round_and_what_was_to_follow(caller: Caller) -> None:
     future = caller.draw("a", "fake:fail", "fake:hold")
     with pytest.raises(GenerationFailed, match="asked to fail"):
         future.result(PATIENCE_SECONDS)
-    assert caller.house.runtime.queue.counts()["pending"] == 0
+    assert caller.house.runtime.jobs.queue.counts()["pending"] == 0
 
 
 def test_a_refused_submission_takes_the_others_along(caller: Caller) -> None:
@@ -155,8 +167,8 @@ def test_a_refused_submission_takes_the_others_along(caller: Caller) -> None:
     future = caller.draw("a", "b", "c (x:.)")
     with pytest.raises(InvalidRequest):
         future.result(PATIENCE_SECONDS)
-    assert caller.house.runtime.queue.counts()["pending"] == 0
-    caller.house.runtime.queue.cancel(held)
+    assert caller.house.runtime.jobs.queue.counts()["pending"] == 0
+    caller.house.runtime.jobs.queue.cancel(held)
 
 
 def test_a_round_is_found_by_its_token_while_it_lasts(caller: Caller) -> None:
@@ -167,7 +179,7 @@ def test_a_round_is_found_by_its_token_while_it_lasts(caller: Caller) -> None:
     found = caller.rounds.find("mine")
     assert found is not None
     assert found.active is None
-    caller.house.runtime.queue.cancel(held)
+    caller.house.runtime.jobs.queue.cancel(held)
     caller.house.until(JobProgress, phase="conditioning")
     found = caller.rounds.find("mine")
     assert found is not None
@@ -188,7 +200,7 @@ def test_with_nothing_to_stop_nothing_happens(caller: Caller) -> None:
 def test_a_picture_whose_file_is_being_written_is_not_thrown_away(
     caller: Caller, monkeypatch: pytest.MonkeyPatch, make_house: Callable[..., House]
 ) -> None:
-    outputs = caller.house.runtime.outputs
+    outputs = caller.house.runtime.jobs.outputs
     publish, writing, go_on = outputs.publish, threading.Event(), threading.Event()
 
     def slow(*arguments: object) -> tuple[str, ...]:
@@ -202,3 +214,124 @@ def test_a_picture_whose_file_is_being_written_is_not_thrown_away(
     caller.rounds.interrupt(ME)
     go_on.set()
     assert ends(future) == ["completed"]
+
+
+# --- pictures that differ in their seeds ----------------------------------------------------------------------------
+
+
+def test_runs_differ_in_their_seeds_alone(house: House) -> None:
+    with series(house, 3, owner="me", seed=7) as opened:
+        done = select_completed(house.runtime.submission.rounds.take_all(opened))
+    assert [job.params["seed"] for job in done] == [7, 8, 9]
+    assert {(job.origin, job.owner, job.status) for job in done} == {("test", "me", "completed")}
+    assert len({str({**job.params, "seed": 0}) for job in done}) == 1
+
+
+def test_a_drawn_seed_counts_on(house: House) -> None:
+    with series(house, 3) as opened:
+        first = opened.jobs[0].params["seed"]
+        assert [job.params["seed"] for job in opened.jobs] == [first, first + 1, first + 2]
+
+
+def test_all_are_taken_or_none(make_house: Callable[..., House]) -> None:
+    house = make_house("limits.pending_jobs=2").start()
+    gate = house.at_step = Gate()
+    house.submit()
+    gate.wait()
+    with pytest.raises(QueueFull), series(house, 3):
+        pass
+    assert house.runtime.jobs.queue.counts()["pending"] == 0
+    gate.open()
+    with pytest.raises(InvalidRequest), series(house, 3, steps=0):
+        pass
+
+
+# --- when not all goes well -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("prompt", "kind"), [("fake:fail", GenerationFailed), ("fake:die", EngineDied)])
+def test_the_first_failure_ends_the_rest(house: House, prompt: str, kind: type[Exception]) -> None:
+    with pytest.raises(kind), series(house, 3, prompt=prompt) as opened:  # noqa: PT012
+        # Paused any earlier, the queue would never start the one that is to fail.
+        house.until(JobStatusChanged, job_id=opened.jobs[0].id, status="processing")
+        house.runtime.jobs.queue.pause()
+        house.runtime.submission.rounds.take_all(opened)
+    assert house.runtime.jobs.queue.counts()["pending"] == 0
+
+
+def test_pictures_that_were_finished_before_a_failure_stay_in_the_queues_list(caller: Caller) -> None:
+    future = caller.draw("a", "fake:fail")
+    with pytest.raises(GenerationFailed):
+        future.result(PATIENCE_SECONDS)
+    (done,) = caller.house.runtime.jobs.queue.list(status={"completed"})
+    assert caller.house.output(done).exists()
+
+
+def test_what_was_cancelled_is_left_out(house: House) -> None:
+    gate = house.at_step = Gate()
+    with series(house, 3, seed=1) as opened:
+        gate.wait()
+        house.runtime.jobs.queue.cancel(opened.jobs[1].id)
+        gate.open()
+        done = select_completed(house.runtime.submission.rounds.take_all(opened))
+    assert [job.params["seed"] for job in done] == [1, 3]
+
+
+def test_nothing_left_is_a_conflict(house: House) -> None:
+    house.runtime.jobs.queue.pause()
+    with series(house, 2) as opened:
+        for job in opened.jobs:
+            house.runtime.jobs.queue.cancel(job.id)
+        with pytest.raises(Conflict):
+            select_completed(house.runtime.submission.rounds.take_all(opened))
+
+
+def test_a_server_that_stops_releases_who_waits_and_keeps_the_jobs(house: House) -> None:
+    house.runtime.jobs.queue.pause()
+
+    def work() -> None:
+        with series(house, 2) as opened:
+            submitted.set()
+            house.runtime.submission.rounds.take_all(opened)
+
+    submitted = threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(work)
+        assert submitted.wait(PATIENCE_SECONDS)
+        house.runtime.jobs.queue.close()
+        with pytest.raises(EngineUnavailable):
+            waiting.result(PATIENCE_SECONDS)
+    assert house.runtime.jobs.queue.counts()["pending"] == 2
+
+
+def test_who_leaves_takes_what_is_not_finished_along(house: House) -> None:
+    gate = house.at_step = Gate()
+    with series(house, 3) as opened:
+        gate.wait()
+    gate.open()
+    assert {house.finished(job_id).status for job_id in opened.job_ids} == {"cancelled"}
+
+
+def test_who_leaves_while_a_file_is_written_does_not_throw_the_picture_away(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish, gate = house.runtime.jobs.outputs.publish, Gate()
+
+    def slow(*arguments: object) -> tuple[str, ...]:
+        gate()
+        return publish(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(house.runtime.jobs.outputs, "publish", slow)
+    with series(house, 1) as opened:
+        gate.wait()
+    gate.open()
+    assert house.finished(opened.job_ids[0]).status == "completed"
+
+
+def test_who_waits_for_other_things_too_is_told_of_an_end(house: House) -> None:
+    with series(house, 2) as opened:
+        rounds, is_over = house.runtime.submission.rounds, threading.Event()
+        rounds.ending(opened, 1).add_done_callback(lambda _: is_over.set())
+        assert is_over.wait(PATIENCE_SECONDS)
+        assert rounds.take(opened, 1).job.status == "completed"
+        assert opened.finished == 1, "the first has not been looked at"

@@ -1,5 +1,7 @@
-"""Finding the model file that a person means: one of the model folders by its name or path, or any file on this
-machine."""
+"""Finds the model file that a person means: by its name or path in the model folders, or any file on this machine.
+
+Reads no header: what is in the file is for its callers to find out.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +16,8 @@ from sdcpp_rest.runtime import DEMO_ROOT
 from sdcpp_rest.services.models.model_library import ModelLibrary
 
 
-class LibraryOfOne(ModelLibrary):
-    """The model library of ``config``, where every type and name mean the one file that ``given`` named.
+class LibraryWithFile(ModelLibrary):
+    """Finds models as the library of ``config`` does, and the file that ``given`` names wherever it lies.
 
     ``given``: a path, or a name of the library. Raises ModelNotFound, InvalidRequest.
     """
@@ -26,7 +28,9 @@ class LibraryOfOne(ModelLibrary):
         )
         self.is_listed = True
         path = Path(given).expanduser()
-        self.chosen = (self._find_by_path(path) or self._apart(path)) if path.is_file() else self._find_by_name(given)
+        self.chosen = (
+            (self._find_by_path(path) or self._unlisted_file(path)) if path.is_file() else self._find_by_name(given)
+        )
         self._chosen_key = (self.chosen.type, self.chosen.name)
 
     def find(self, type: str, name: str) -> ModelFile:
@@ -53,7 +57,7 @@ class LibraryOfOne(ModelLibrary):
         hint = f"; the nearest names are {', '.join(nearest[:3])}" if nearest else ""
         raise ModelNotFound(f"{name} is neither a file nor a model of {self._models_dir}{hint}", nearest=nearest)
 
-    def _apart(self, path: Path) -> ModelFile:
+    def _unlisted_file(self, path: Path) -> ModelFile:
         self.is_listed = False
         status = path.stat()
         return ModelFile(

@@ -8,16 +8,16 @@ import pytest
 from sdcpp_rest.core.params import ImageParams
 from sdcpp_rest.core.sampling import SAMPLERS, SCHEDULERS
 from sdcpp_rest.routes.a1111.errors import HTTPException
+from sdcpp_rest.routes.a1111.plans import Plan, PlanContext, to_plan
 from sdcpp_rest.routes.a1111.reading import reread
-from sdcpp_rest.routes.a1111.translate import Translation, TranslationContext, to_plan
 from sdcpp_rest.routes.a1111.wire import A1111Img2Img, A1111Txt2Img
 
 
-def context(house: Mapping[str, Any] | None = None, **options: Any) -> TranslationContext:
-    return TranslationContext(
+def context(defaults: Mapping[str, Any] | None = None, **options: Any) -> PlanContext:
+    return PlanContext(
         samplers=SAMPLERS,
         schedulers=SCHEDULERS,
-        house=house or {},
+        defaults=defaults or {},
         options=options,
         styled=lambda prompt, negative, names: (", ".join([prompt, *names]), negative, ["missing"] if names else []),
         has_lora=lambda name: name == "demo",
@@ -25,11 +25,11 @@ def context(house: Mapping[str, Any] | None = None, **options: Any) -> Translati
     )
 
 
-def plan_of(around: TranslationContext | None = None, **fields: Any) -> Translation:
+def plan_of(around: PlanContext | None = None, **fields: Any) -> Plan:
     return to_plan(reread(A1111Txt2Img, fields), around or context())
 
 
-def img_plan(**fields: Any) -> Translation:
+def img_plan(**fields: Any) -> Plan:
     return to_plan(reread(A1111Img2Img, {"init_images": ["x"], **fields}), context())
 
 

@@ -1,0 +1,348 @@
+"""Builds the services, in the groups that `Runtime` offers as ``jobs``, ``models``, ``engine`` ...
+
+A builder gets what it needs and returns a frozen group; none of them starts anything. Knows no Flask and no sockets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sdcpp_rest.config import Config
+from sdcpp_rest.engine.client import RunEvent
+from sdcpp_rest.engine.launchers import Launcher
+from sdcpp_rest.engine.protocol import Ready
+from sdcpp_rest.engine.supervisor import EngineSupervisor
+from sdcpp_rest.errors import EngineDied
+from sdcpp_rest.services.describing.interrogation import Interrogation
+from sdcpp_rest.services.dispatch.dispatcher import Dispatcher
+from sdcpp_rest.services.dispatch.engine_calls import EngineCalls
+from sdcpp_rest.services.dispatch.job_finishing import JobFinishing
+from sdcpp_rest.services.dispatch.model_slot import ModelSlot
+from sdcpp_rest.services.dispatch.residency import Residency
+from sdcpp_rest.services.dispatch.upscaler_slot import UpscalerSlot
+from sdcpp_rest.services.downloads.download_lane import DownloadLane
+from sdcpp_rest.services.downloads.download_places import DownloadPlaces
+from sdcpp_rest.services.downloads.download_submission import Downloads, DownloadSources
+from sdcpp_rest.services.jobs.active_jobs import ActiveJobs
+from sdcpp_rest.services.jobs.event_bus import EventBus
+from sdcpp_rest.services.jobs.job_entry import JobEntry
+from sdcpp_rest.services.jobs.job_queue import JobQueue
+from sdcpp_rest.services.jobs.recycle_bin import RecycleBin
+from sdcpp_rest.services.language.assistant import Assistant
+from sdcpp_rest.services.language.assistant_situation import Situation
+from sdcpp_rest.services.language.llm_connection import OpenLines
+from sdcpp_rest.services.language.llm_settings import LlmSettings
+from sdcpp_rest.services.language.prompt_enhancer import PromptEnhancer
+from sdcpp_rest.services.models.fit_estimate import FitEstimates
+from sdcpp_rest.services.models.hashing import ModelHashes
+from sdcpp_rest.services.models.load_checks import check_loadable
+from sdcpp_rest.services.models.model_conversion import Conversions
+from sdcpp_rest.services.models.model_detection import ModelDetection
+from sdcpp_rest.services.models.model_library import ModelLibrary
+from sdcpp_rest.services.models.model_upload import ModelUploads
+from sdcpp_rest.services.pictures.outputs import Outputs
+from sdcpp_rest.services.server_status import ServerStatus
+from sdcpp_rest.services.settings.dialect_options import DialectOptions
+from sdcpp_rest.services.settings.preview_settings import PreviewChoice
+from sdcpp_rest.services.settings.prompt_styles import PromptStyles
+from sdcpp_rest.services.settings.user_settings import UserSettings
+from sdcpp_rest.services.submission.job_defaults import JobDefaults
+from sdcpp_rest.services.submission.model_choice import ModelChoice
+from sdcpp_rest.services.submission.model_titles import ModelTitles
+from sdcpp_rest.services.submission.picture_checks import PictureChecks
+from sdcpp_rest.services.submission.picture_enlarging import PictureEnlarging
+from sdcpp_rest.services.submission.picture_rounds import PictureRounds
+from sdcpp_rest.services.submission.picture_submission import Submission
+from sdcpp_rest.services.submission.sampling_intake import SamplingIntake
+from sdcpp_rest.services.submission.upscale_submission import UpscaleSubmission
+from sdcpp_rest.services.submission.video_submission import VideoSubmission
+from sdcpp_rest.store.bin_store import BinStore
+from sdcpp_rest.store.database import Database
+from sdcpp_rest.store.hash_store import HashStore
+from sdcpp_rest.store.history_store import Conversation, EnhancementHistory
+from sdcpp_rest.store.job_store import JobStore
+from sdcpp_rest.store.settings_store import SettingsStore
+
+Redact = Callable[[str], str]
+
+
+@dataclass(frozen=True)
+class SettingsServices:
+    """What users change while the server runs."""
+
+    store: SettingsStore
+    user: UserSettings
+    a1111_options: DialectOptions
+    prompt_styles: PromptStyles
+
+
+def build_settings(config: Config, database: Database) -> SettingsServices:
+    """Build the settings that outlive a restart, by who changes them."""
+    store = SettingsStore(database)
+    styles = config.a1111.styles_file or config.paths.data_dir / "styles.csv"
+    return SettingsServices(
+        store=store,
+        user=UserSettings(store, config.housekeeping),
+        a1111_options=DialectOptions(store, "a1111"),
+        prompt_styles=PromptStyles(Path(styles).expanduser()),
+    )
+
+
+@dataclass(frozen=True)
+class JobServices:
+    """The queue, and what comes of its jobs."""
+
+    bus: EventBus
+    active: ActiveJobs
+    outputs: Outputs
+    queue: JobQueue
+    recycle_bin: RecycleBin
+
+
+def build_jobs(config: Config, database: Database, settings: SettingsServices) -> JobServices:
+    """Build the queue over the database, the bus, and the folder of outputs."""
+    bus, active, store = EventBus(), ActiveJobs(), JobStore(database)
+    outputs = Outputs(config.paths.output_dir, config.paths.data_dir / "inputs")
+    queue = JobQueue(
+        store,
+        settings.store,
+        bus,
+        outputs,
+        active,
+        max_pending=config.limits.pending_jobs,
+        max_requeues=config.queue.max_requeues,
+    )
+    return JobServices(bus, active, outputs, queue, RecycleBin(store, BinStore(database), outputs, settings.user))
+
+
+@dataclass(frozen=True)
+class ModelServices:
+    """The catalogue of model files. ``slot`` and ``upscalers``: what is selected, and what the engine holds."""
+
+    library: ModelLibrary
+    slot: ModelSlot
+    upscalers: UpscalerSlot
+    detection: ModelDetection
+    hashes: ModelHashes
+    uploads: ModelUploads
+    conversions: Conversions
+    fits: FitEstimates
+
+
+def build_models(
+    config: Config,
+    library: ModelLibrary,
+    sums: HashStore,
+    settings: SettingsServices,
+    jobs: JobServices,
+    calls: EngineCalls,
+    memory: Callable[[], dict[str, Any]],
+    ready: Callable[[], Ready | None],
+) -> ModelServices:
+    """Build the catalogue of model files; ``memory`` is `ServerStatus.memory`; ``ready`` is what the engine said of
+    this machine, once there was one."""
+    slot = ModelSlot(library, settings.store, calls, jobs.queue.pending_bound_to, ready)
+    return ModelServices(
+        library=library,
+        slot=slot,
+        upscalers=UpscalerSlot(library, settings.store, calls),
+        detection=ModelDetection(library),
+        hashes=ModelHashes(library, sums),
+        uploads=ModelUploads(library, config.paths.models_dir),
+        conversions=Conversions(jobs.queue, library),
+        fits=FitEstimates(library, memory, lambda: slot.resident),
+    )
+
+
+@dataclass(frozen=True)
+class EngineServices:
+    """The engine process and who keeps it busy."""
+
+    calls: EngineCalls
+    supervisor: EngineSupervisor
+    finishing: JobFinishing
+    dispatcher: Dispatcher
+    previews: PreviewChoice
+
+
+def build_engine(
+    config: Config,
+    launcher: Launcher,
+    settings: SettingsServices,
+    jobs: JobServices,
+    models: ModelServices,
+    calls: EngineCalls,
+    *,
+    version: str,
+    redact_paths: Redact,
+    on_start: Callable[[], None],
+) -> EngineServices:
+    """Build the engine's supervisor and its dispatcher; ``on_start`` runs first on the dispatcher's thread."""
+
+    def note_trouble(message: str) -> None:
+        models.slot.last_error = message
+
+    # The supervisor and the dispatcher know each other: its events begin only when the dispatcher has started it.
+    def take_run_event(event: RunEvent) -> None:
+        dispatcher.take_run_event(event)
+
+    def note_death(error: EngineDied) -> None:
+        dispatcher.engine_died(error)
+
+    supervisor = EngineSupervisor(
+        launcher,
+        on_run_event=take_run_event,
+        on_death=note_death,
+        start_timeout_seconds=config.engine.start_timeout_seconds,
+        backoff_initial_seconds=config.engine.backoff_initial_seconds,
+        backoff_max_seconds=config.engine.backoff_max_seconds,
+    )
+    residency = Residency(
+        supervisor,
+        models.slot,
+        models.upscalers,
+        jobs.bus,
+        check_spec=check_loadable if config.engine.runner == "native" else lambda spec: None,
+        redact_paths=redact_paths,
+    )
+    finishing = JobFinishing(
+        jobs.queue,
+        jobs.outputs,
+        lambda: supervisor.ready,
+        version=version,
+        redact_paths=redact_paths,
+        on_converted=models.library.refresh,
+    )
+    dispatcher = Dispatcher(
+        supervisor,
+        jobs.queue,
+        jobs.active,
+        calls,
+        residency,
+        finishing,
+        jobs.outputs,
+        jobs.bus,
+        version=version,
+        cancel_timeout_seconds=config.engine.cancel_timeout_seconds,
+        on_engine_trouble=note_trouble,
+        on_start=on_start,
+    )
+    previews = PreviewChoice(settings.store, supervisor, config.preview)
+    return EngineServices(calls, supervisor, finishing, dispatcher, previews)
+
+
+@dataclass(frozen=True)
+class SubmissionServices:
+    """What turns requests into jobs, for every dialect."""
+
+    entry: JobEntry
+    intake: SamplingIntake
+    pictures: Submission
+    videos: VideoSubmission
+    upscales: UpscaleSubmission
+    rounds: PictureRounds
+    enlarging: PictureEnlarging
+    model_choice: ModelChoice
+    titles: ModelTitles
+
+
+def build_submission(
+    config: Config,
+    settings: SettingsServices,
+    jobs: JobServices,
+    models: ModelServices,
+    engine: EngineServices,
+    status: ServerStatus,
+) -> SubmissionServices:
+    """Build one submission per kind of job, and what dialects find models and rounds by."""
+    limits = config.limits
+    entry = JobEntry(jobs.queue, jobs.outputs)
+    defaults = JobDefaults(limits, models.library, settings.user)
+    intake = SamplingIntake(limits, models.library, defaults, lambda: engine.supervisor.ready)
+    checks = PictureChecks(limits, models.library, models.upscalers, status.all_memory_bytes)
+    pictures = Submission(models.slot, intake, checks, entry)
+    upscales = UpscaleSubmission(config, jobs.queue, models.upscalers, jobs.outputs, entry)
+    rounds = PictureRounds(pictures, jobs.queue, jobs.active)
+    choice = ModelChoice(models.library, models.slot, models.hashes)
+    return SubmissionServices(
+        entry=entry,
+        intake=intake,
+        pictures=pictures,
+        videos=VideoSubmission(models.slot, intake, entry, status.all_memory_bytes),
+        upscales=upscales,
+        rounds=rounds,
+        enlarging=PictureEnlarging(upscales, models.upscalers, rounds, jobs.outputs, limits.upscaled_side),
+        model_choice=choice,
+        titles=ModelTitles(models.library, models.hashes, models.slot, choice),
+    )
+
+
+@dataclass(frozen=True)
+class LanguageServices:
+    """Language models, and what describes pictures. ``lines``: their connections, to be cut when the server stops."""
+
+    lines: OpenLines
+    prompt_enhancer: PromptEnhancer
+    assistant: Assistant
+    interrogation: Interrogation
+
+
+def build_language(
+    config: Config,
+    database: Database,
+    settings: SettingsServices,
+    jobs: JobServices,
+    models: ModelServices,
+    status: ServerStatus,
+) -> LanguageServices:
+    """Build the prompt enhancer, the assistant and the interrogation, over one set of connections."""
+    lines = OpenLines()
+    enhancer = PromptEnhancer(
+        LlmSettings(settings.store, "llm.ollama", config.ollama, config.llm),
+        EnhancementHistory(database),
+        lines,
+        max_characters=config.limits.prompt_characters,
+    )
+    assistant = Assistant(
+        LlmSettings(settings.store, "llm.assistant", config.assistant, config.llm),
+        Conversation(database),
+        lines,
+        Situation(status.health, status.options, models.library, jobs.queue),
+        context_tokens=config.assistant.context_tokens,
+    )
+    interrogation = Interrogation(config.interrogate, config.paths.models_dir, enhancer.settings, lines)
+    return LanguageServices(lines, enhancer, assistant, interrogation)
+
+
+@dataclass(frozen=True)
+class DownloadServices:
+    """Model files from the internet: asking for them, and the lane of jobs that fetches them."""
+
+    submission: Downloads
+    lane: DownloadLane
+
+
+def build_downloads(
+    config: Config, jobs: JobServices, models: ModelServices, *, redact_paths: Redact, is_server: bool
+) -> DownloadServices:
+    """Build downloads as jobs, and the lane that runs them beside the engine."""
+    sources, places = DownloadSources(config.downloads), DownloadPlaces(models.uploads)
+    submission = Downloads(sources, jobs.queue, models.uploads, places, jobs.outputs)
+    lane = DownloadLane(
+        config.downloads,
+        sources,
+        submission,
+        places,
+        jobs.queue,
+        models.library,
+        models.uploads,
+        models.hashes,
+        jobs.outputs,
+        jobs.bus,
+        redact_paths=redact_paths,
+        is_server=is_server,
+    )
+    return DownloadServices(submission, lane)

@@ -1,0 +1,24 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from sdcpp_rest.routes.openai.answering import wants_base64
+from sdcpp_rest.routes.openai.wire import SharedWishes
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({}, False),
+        ({"model": "dall-e-3"}, False),
+        ({"model": "gpt-image-1.5"}, True),
+        ({"model": "chatgpt-image-latest"}, True),
+        ({"model": "my-model"}, False),
+        ({"model": "gpt-image-1", "response_format": "url"}, False),
+        ({"response_format": "b64_json"}, True),
+    ],
+)
+def test_the_model_says_how_pictures_come_unless_the_request_does(fields: dict[str, Any], expected: bool) -> None:
+    assert wants_base64(SharedWishes(**fields)) is expected

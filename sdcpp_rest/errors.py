@@ -8,9 +8,9 @@ message text.
     |- InvalidRequest 400   |- NotAuthenticated 401 -- WrongKey   |- NotAllowed 403
     |- NotFound 404 -- JobNotFound, ModelNotFound, OutputNotFound
     |- MethodNotAllowed 405 |- Conflict 409           |- NoModelLoaded, NoUpscalerLoaded 400
-    |- PayloadTooLarge 413  |- QueueFull 429          |- GenerationFailed 500 -- LoadFailed,
-    |- NotSupported 501     |  PictureIsBlank, OutOfMemory 507
-    |- EngineUnavailable 503 -- EngineDied -- EngineOutOfMemory
+    |- PayloadTooLarge 413  |- UnsupportedBody 415    |- QueueFull 429
+    |- GenerationFailed 500 -- LoadFailed, PictureIsBlank, OutOfMemory 507
+    |- NotSupported 501     |- EngineUnavailable 503 -- EngineDied -- EngineOutOfMemory
     `- WaitTimeout 504
 """
 
@@ -93,6 +93,13 @@ class Conflict(SdcppRestError):
 class PayloadTooLarge(SdcppRestError):
     code = "payload_too_large"
     status = 413
+
+
+class UnsupportedBody(SdcppRestError):
+    """A body in a coding or a charset that is not read here."""
+
+    code = "unsupported_media_type"
+    status = 415
 
 
 class QueueFull(SdcppRestError):

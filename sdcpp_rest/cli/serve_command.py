@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,15 +36,18 @@ def serve(config_file: Path | None, overrides: tuple[str, ...], verbose: bool, q
     """
     from sdcpp_rest.config import load_config
     from sdcpp_rest.runtime import Runtime
+    from sdcpp_rest.web.log_file import log_to_file, log_to_stderr
     from sdcpp_rest.web.serving import serve as serve_runtime
 
     if verbose and quiet:
         raise click.UsageError("--verbose and --quiet contradict each other.")
     config = load_config(config_file, overrides, **options)
-    _log_to_stderr(logging.WARNING if quiet else logging.INFO)
+    log_to_stderr(logging.WARNING if quiet else logging.INFO)
     if verbose:
         logging.getLogger("sdcpp_rest").setLevel(logging.DEBUG)
     runtime = Runtime(config)
+    # Only now is the data folder ours: another server's log is not written into.
+    log_to_file(config)
     code = serve_runtime(runtime, None if quiet else lambda url: click.echo(describe_start(runtime, url), err=True))
     # Everything is stopped and closed. Only a view that is stuck (a download nobody reads) may still hold its thread,
     # and the interpreter would wait for it for ever.
@@ -65,9 +67,3 @@ def describe_start(runtime: Runtime, url: str) -> str:
         "model": model,
     }
     return "\n".join([f"sdcpp-rest {runtime.version} serves", *(f"  {name:7} {text}" for name, text in lines.items())])
-
-
-def _log_to_stderr(level: int) -> None:
-    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
-    if os.environ.get("SDCPP_REST_DEBUG"):
-        logging.getLogger().setLevel(logging.DEBUG)

@@ -37,8 +37,8 @@ from sdcpp_rest.config.sections import (
     PreviewConfig,
     QueueConfig,
     Section,
-    ServerConfig,
 )
+from sdcpp_rest.config.server_section import ServerConfig
 
 file_values: ContextVar[Mapping[str, Any] | None] = ContextVar("file_values", default=None)
 

@@ -5,7 +5,6 @@ Knows nothing of where values come from.
 
 from __future__ import annotations
 
-import ipaddress
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -55,7 +54,8 @@ class ConfigError(SdcppRestError):
 # --- values -----------------------------------------------------------------------------------------------------------
 
 
-def _not_bool(value: Any) -> Any:
+def refuse_bool(value: Any) -> Any:
+    """Keeps truth values out of numbers. Raises ValueError."""
     if isinstance(value, bool):  # Python counts True as 1: a port of `true` would be port 1.
         raise ValueError("Input should be a number")
     return value
@@ -84,13 +84,6 @@ def _folder_name(name: str) -> str:
     return name
 
 
-def _host(host: str) -> str:
-    host = host.strip().removeprefix("[").removesuffix("]")
-    if not host or any(character in host for character in " /\t\n@") or host.count(":") == 1:
-        raise ValueError("Input should be an address or a host name, without scheme and port")
-    return host
-
-
 def _api_key(key: SecretStr) -> SecretStr:
     text = key.get_secret_value()
     if not text.rpartition(":")[2].strip() or text != text.strip():
@@ -98,12 +91,10 @@ def _api_key(key: SecretStr) -> SecretStr:
     return key
 
 
-Integer = Annotated[int, BeforeValidator(_not_bool)]
-Number = Annotated[float, BeforeValidator(_not_bool)]
-Port = Annotated[int, BeforeValidator(_not_bool), Field(ge=0, le=65535)]
+Integer = Annotated[int, BeforeValidator(refuse_bool)]
+Number = Annotated[float, BeforeValidator(refuse_bool)]
 Folder = Annotated[Path, BeforeValidator(_not_empty), AfterValidator(absolute)]
 FolderName = Annotated[str, AfterValidator(_folder_name)]
-Host = Annotated[str, AfterValidator(_host)]
 ApiKey = Annotated[SecretStr, AfterValidator(_api_key)]
 
 
@@ -129,58 +120,6 @@ class Section(BaseModel):
     model_config = ConfigDict(
         frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True, protected_namespaces=()
     )
-
-
-class ServerConfig(Section):
-    """Where and how the server listens."""
-
-    host: Host = Field(
-        default="127.0.0.1",
-        description="Address to listen on. One that others can reach needs auth.api_keys or allow_public_without_auth.",
-    )
-    port: Port = Field(default=8080, description="Port for HTTP, and for WebSockets under /ws. 0: a free one.")
-    ws_port: Port = Field(default=8081, description="A second port, for clients that expect WebSockets apart. 0: none.")
-    allowed_hosts: tuple[str, ...] = Field(
-        default=(),
-        description="Host names, besides loopback and the bound address, under which the server may be called.",
-        examples=[["pictures.example.org"]],
-    )
-    cors_origins: tuple[str, ...] = Field(
-        default=(),
-        description="Web origins, besides loopback, whose pages may call the server.",
-        examples=[["https://pictures.example.org"]],
-    )
-    keep_alive_seconds: Integer = Field(
-        default=75, ge=1, le=3600, description="How long an idle connection stays open."
-    )
-    blocking_threads: Integer = Field(
-        default=128,
-        ge=1,
-        le=4096,
-        description="Calls that may wait for a picture or a model at the same time; more get a 503.",
-    )
-    short_threads: Integer = Field(default=16, ge=1, le=1024, description="Threads for all calls that do not wait.")
-    allow_public_without_auth: bool = Field(
-        default=False, description="Listen on a public address without API keys: everyone who can reach it may use it."
-    )
-
-    @property
-    def is_public(self) -> bool:
-        """Whether ``host`` can be reached from other machines."""
-        if self.host.lower() == "localhost":
-            return False
-        try:
-            return not ipaddress.ip_address(self.host.partition("%")[0]).is_loopback
-        except ValueError:
-            return True
-
-    @model_validator(mode="after")
-    def _two_ports(self) -> ServerConfig:
-        if self.ws_port and self.ws_port == self.port:
-            raise ValueError(
-                f"ws_port is {self.ws_port}, as is port: choose another one, or 0 for WebSockets under /ws of port only"
-            )
-        return self
 
 
 class AuthConfig(Section):
@@ -218,7 +157,7 @@ class PathsConfig(Section):
     )
     log_dir: Folder = Field(
         default_factory=lambda fields: fields["data_dir"] / "logs",
-        description="The server's and the engine's logs. Default: logs/ inside data_dir.",
+        description="The server's and the engine's logs: server.log and engine.log. Default: logs/ inside data_dir.",
         examples=["~/sdcpp-rest/logs"],
     )
     follow_links: bool = Field(

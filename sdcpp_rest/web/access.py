@@ -10,26 +10,39 @@ from __future__ import annotations
 import base64
 import binascii
 import hmac
-import ipaddress
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 from sdcpp_rest.config import Config
+from sdcpp_rest.config.web_names import (
+    NULL_ORIGIN,
+    address_of,
+    host_pattern,
+    origin_pattern,
+    public_url,
+    split_host,
+    split_origin,
+)
 from sdcpp_rest.errors import NotAllowed, NotAuthenticated, WrongKey
 from sdcpp_rest.services.pictures import picture_links
+from sdcpp_rest.web.caller import Caller
 
 OPEN_PATHS = frozenset({"/health"})
 """Answered without a key, in a minimal form, so that a container's health probe needs no secret."""
 
-
-_DEFAULT_PORTS = {"http": 80, "ws": 80, "https": 443, "wss": 443}
+_HOSTS, _ORIGINS = "server.allowed_hosts", "server.cors_origins"
+_LOCAL_SUFFIXES = (".localhost", ".local", ".internal")
+"""Names that no public DNS server can hand to a page's owner: RFC 6761, RFC 6762, and ICANN's private-use name.
+Docker's ``host.docker.internal`` is one of them."""
 
 
 @dataclass(frozen=True)
 class Asking:
-    """What the rules look at. ``hosts``, ``origins``, ``authorizations``: every header of that name, in order."""
+    """What the rules look at. ``origins``, ``authorizations``: every header of that name, in order. ``hosts``: every
+    name under which the request claims to reach this server, a trusted proxy's words included. ``own_host``: the one
+    that the caller sees."""
 
     path: str
     is_websocket: bool = False
@@ -37,23 +50,25 @@ class Asking:
     origins: tuple[str, ...] = ()
     authorizations: tuple[str, ...] = ()
     token: str = ""
+    own_host: str = ""
 
     @classmethod
-    def of(cls, scope: Mapping[str, Any]) -> Asking:
-        """From an ASGI scope of type http or websocket."""
-        named: dict[bytes, list[str]] = {b"host": [], b"origin": [], b"authorization": []}
+    def of(cls, scope: Mapping[str, Any], caller: Caller) -> Asking:
+        """From an ASGI scope of type http or websocket, and its caller."""
+        named: dict[bytes, list[str]] = {b"origin": [], b"authorization": []}
         for name, value in scope.get("headers", ()):
             if name in named:
                 named[name].append(value.decode("latin-1").strip())
         is_websocket = scope["type"] == "websocket"
         query = scope.get("query_string", b"").decode("latin-1") if is_websocket else ""
         return cls(
-            path=scope["path"],
+            path=caller.path,
             is_websocket=is_websocket,
-            hosts=tuple(named[b"host"]),
+            hosts=caller.hosts,
             origins=tuple(named[b"origin"]),
             authorizations=tuple(named[b"authorization"]),
             token=parse_qs(query).get("token", [""])[0],
+            own_host=caller.host,
         )
 
 
@@ -70,15 +85,24 @@ def check_source(config: Config, asking: Asking) -> None:
     """
     for host in asking.hosts:
         if not host_allowed(config, host):
-            raise NotAllowed(
-                f"host '{_header(host)}' is not allowed; add it to server.allowed_hosts", setting="server.allowed_hosts"
-            )
+            if split_host(host)[0] is None:
+                raise NotAllowed(f"'{_header(host)}' is not a host name (server.allowed_hosts)", setting=_HOSTS)
+            raise NotAllowed(f"host '{_header(host)}' is not allowed; add it to server.allowed_hosts", setting=_HOSTS)
     for origin in asking.origins:
-        if not origin_allowed(config, origin, asking.hosts):
-            raise NotAllowed(
-                f"origin '{_header(origin)}' is not allowed; add it to server.cors_origins",
-                setting="server.cors_origins",
-            )
+        if not origin_allowed(config, origin, (*asking.hosts, asking.own_host)):
+            raise NotAllowed(_origin_refusal(origin), setting=_ORIGINS)
+
+
+def _origin_refusal(origin: str) -> str:
+    """Advice that helps when it is followed."""
+    if origin.lower() == NULL_ORIGIN:
+        return (
+            "pages without an origin (files, sandboxed frames) are not allowed; serve the page over http, or list "
+            '"null" in server.cors_origins, which lets in every such page, those of strangers too'
+        )
+    if split_origin(origin) is None:
+        return f"'{_header(origin)}' is not a web origin (server.cors_origins)"
+    return f"origin '{_header(origin)}' is not allowed; add it to server.cors_origins"
 
 
 def check_key(config: Config, asking: Asking) -> bool:
@@ -111,56 +135,52 @@ def check_key(config: Config, asking: Asking) -> bool:
 
 
 def host_allowed(config: Config, host: str) -> bool:
-    """Loopback names, the bound address, and ``server.allowed_hosts`` (``name``, ``name:port``, ``*.domain``, ``*``).
+    """Loopback and other local names, the bound address, the public one, and ``server.allowed_hosts``.
 
     A server bound to every address is called by any of them, or through a container's port by yet another one: then
     every IP address is "the bound address". That is safe, because DNS rebinding needs a name.
     """
-    name, port = _split_host(host)
+    server = config.server
+    name, port = split_host(host)
     if name is None:
         return False
-    if _is_loopback(name):
+    if _is_loopback(name) or _is_local_name(name):
         return True
-    address = _address(name)
-    bound = config.server.host.lower()
-    bound_address = _address(bound)
+    address = address_of(name)
+    bound = server.host.lower()
+    bound_address = address_of(bound)
     if bound_address is not None and bound_address.is_unspecified:
         if address is not None:
             return True
     elif name == bound or (address is not None and address == bound_address):
         return True
-    return any(_host_matches(allowed, name, port) for allowed in config.server.allowed_hosts)
+    if server.public_url and split_host(public_url(server.public_url).host)[0] == name:
+        return True
+    return any(host_pattern(allowed).matches(name, port) for allowed in server.allowed_hosts)
 
 
 def origin_allowed(config: Config, origin: str, hosts: Iterable[str] = ()) -> bool:
     """Loopback pages on any port, pages of this very server (``hosts``, already checked), and ``server.cors_origins``.
 
-    ``null`` (sandboxed frames, local files) is never allowed: anyone can make a browser send it.
+    ``null`` (sandboxed frames, files) only where it is listed, or every origin is: anyone can make a browser send it.
     """
-    if origin == "" or origin.lower() == "null":
+    read = split_origin(origin)
+    if read is None and origin.lower() != NULL_ORIGIN:
         return False
-    normal = _normal_origin(origin)
-    if any(allowed == "*" or _normal_origin(allowed) == normal for allowed in config.server.cors_origins):
+    if any(origin_pattern(allowed).matches(read) for allowed in config.server.cors_origins):
         return True
-    try:
-        parts = urlsplit(origin)
-        name, port = (parts.hostname or "").rstrip("."), parts.port
-    except ValueError:
+    if read is None or read.scheme not in ("http", "https"):
         return False
-    if (
-        parts.scheme.lower() not in ("http", "https")
-        or not name
-        or parts.username is not None
-        or parts.path not in ("", "/")
-    ):
-        return False
-    if _is_loopback(name):
+    if _is_loopback(read.name):
         return True
-    port = port or _DEFAULT_PORTS[parts.scheme.lower()]
+    if config.server.public_url:
+        public = public_url(config.server.public_url)
+        if read == split_origin(f"{public.scheme}://{public.host}"):
+            return True
     for host in hosts:
-        own_name, own_port = _split_host(host)
+        own_name, own_port = split_host(host)
         # Behind a proxy that ends TLS the page's scheme is not ours: without a port, either default is the same page.
-        if own_name == name and (own_port == port if own_port else port in (80, 443)):
+        if own_name == read.name and (own_port == read.port if own_port else read.port in (80, 443)):
             return True
     return False
 
@@ -193,55 +213,13 @@ def _equal(offer: str, key: str) -> bool:
     return hmac.compare_digest(offer.encode("utf-8", "surrogateescape"), key.encode("utf-8", "surrogateescape"))
 
 
-def _split_host(host: str) -> tuple[str | None, int | None]:
-    """Name (lower case, no brackets, no final dot) and port of a Host header; ``(None, None)`` for what is neither."""
-    name, port = host.strip().lower(), ""
-    if name.startswith("["):
-        name, closed, port = name[1:].partition("]")
-        if not closed or (port and not port.startswith(":")):
-            return None, None
-        port = port[1:]
-    elif name.count(":") == 1:
-        name, _, port = name.partition(":")
-    name = name.rstrip(".")
-    if (
-        not name
-        or any(character in name for character in "/\\@?# ")
-        or (port and not (port.isascii() and port.isdigit()))
-    ):
-        return None, None
-    return name, int(port) if port and len(port) <= 5 else None
-
-
-def _host_matches(allowed: str, name: str, port: int | None) -> bool:
-    if allowed == "*":
-        return True
-    if allowed.startswith("*."):
-        return name.endswith(allowed[1:].lower())
-    allowed_name, allowed_port = _split_host(allowed)
-    return name == allowed_name and (allowed_port is None or allowed_port == port)
-
-
-def _normal_origin(origin: str) -> str:
-    origin = origin.strip().rstrip("/").lower()
-    for scheme, port in (("http:", ":80"), ("https:", ":443")):
-        if origin.startswith(scheme):
-            origin = origin.removesuffix(port)
-    return origin
-
-
-def _address(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    try:
-        address = ipaddress.ip_address(name)
-    except ValueError:
-        return None
-    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    return mapped or address
-
-
 def _is_loopback(name: str) -> bool:
-    address = _address(name)
-    return address.is_loopback if address is not None else name.lower() == "localhost"
+    address = address_of(name)
+    return address.is_loopback if address is not None else name == "localhost" or name.endswith(".localhost")
+
+
+def _is_local_name(name: str) -> bool:
+    return name.endswith(_LOCAL_SUFFIXES) and not name.startswith(".")
 
 
 def _header(header: str) -> str:

@@ -1,8 +1,8 @@
 """Serves the Flask application over ASGI: sockets, WebSockets, body bounds, thread pools, start and stop.
 
 One ASGI application serves both ports. It lets in whom `access` lets in, reads bodies, and hands each request to the
-thread pool its view belongs to, so that views which wait never keep the others from answering. Knows no route by name
-except through the marks on its view.
+thread pool its view belongs to, so that views which wait never keep the others from answering. What is behind it sees
+each request as its caller sent it, whatever proxies are between. Knows no route by name, only its view's marks.
 """
 
 from __future__ import annotations
@@ -11,8 +11,11 @@ import asyncio
 import io
 import logging
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from email.utils import formatdate
 from typing import Any, cast
+from urllib.parse import quote
 
 from a2wsgi import WSGIMiddleware
 from starlette.middleware.cors import CORSMiddleware
@@ -20,7 +23,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from werkzeug.exceptions import HTTPException
 
 from sdcpp_rest.core.events import ServerStatus
-from sdcpp_rest.errors import EngineUnavailable, NotFound, SdcppRestError
+from sdcpp_rest.errors import (
+    EngineUnavailable,
+    InvalidRequest,
+    NotAllowed,
+    NotAuthenticated,
+    NotFound,
+    SdcppRestError,
+)
 from sdcpp_rest.routes.dialects import find_below
 from sdcpp_rest.routes.http.answers import internal_error, shorten
 from sdcpp_rest.routes.http.dialect import Dialect
@@ -29,7 +39,10 @@ from sdcpp_rest.runtime import Runtime
 from sdcpp_rest.web.access import Asking, check_key, check_source, origin_allowed
 from sdcpp_rest.web.app import DIALECTS, create_app, dialects_of
 from sdcpp_rest.web.bodies import ClientLeft, StreamedBody, check_announced, read_body
+from sdcpp_rest.web.caller import CALLER, Caller, apply_caller, see_caller
+from sdcpp_rest.web.encodings import ACCEPTED, decompressor_for
 from sdcpp_rest.web.event_stream import EventStream, WsgiPool
+from sdcpp_rest.web.request_log import AccessLog, RefusalLog
 
 log = logging.getLogger(__name__)
 
@@ -73,20 +86,30 @@ class Shell:
         self.blocking_in_flight = 0
         self.uploads_in_flight = 0
         self._http_app: ASGIApp = _Cors(self._http, runtime)
+        self._refusals = RefusalLog()
+        self._access_log = AccessLog() if server.access_log else None
         self.start_error: BaseException | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)
             return
+        began = time.perf_counter()
+        answer, seen = _Answer(send), scope
         try:
-            check_source(self._config, Asking.of(scope))
+            caller = see_caller(self._config, scope)
+            seen = apply_caller(scope, caller)
+            check_source(self._config, Asking.of(seen, caller))
             if scope["type"] == "websocket":
-                await self._serve_socket(scope, receive, send)
+                await self._serve_socket(seen, receive, answer)
             else:
-                await self._http_app(scope, receive, send)
+                await self._http_app(seen, receive, answer)
         except SdcppRestError as error:
-            await self._send_error(scope, send, error)
+            await self._send_error(seen, answer, error)
+        finally:
+            if self._access_log is not None:
+                seconds = time.perf_counter() - began
+                self._access_log.note(_method(seen), seen["path"], answer.status, seconds, _address(seen))
 
     # --- start and stop ---------------------------------------------------------------------------------------------
 
@@ -103,6 +126,8 @@ class Shell:
         await receive()
         heartbeat.cancel()
         await asyncio.to_thread(self._runtime.stop)
+        if self._access_log is not None:
+            self._access_log.close()
         for pool in self._pools.values():
             pool.executor.shutdown(wait=False, cancel_futures=True)
         await send({"type": "lifespan.shutdown.complete"})
@@ -147,11 +172,18 @@ class Shell:
             await self._send_error(scope, send, fault)
 
     async def _dispatch(self, scope: Scope, receive: Receive, send: Send) -> None:
-        known = check_key(self._config, Asking.of(scope))
+        caller: Caller = scope[CALLER]
+        if caller.is_bare_prefix and scope["method"] in ("GET", "HEAD") and _wants_html(scope):
+            await _redirect_to_slash(scope, send)
+            return
+        known = check_key(self._config, Asking.of(scope, caller))
+        if scope["path"] == "*":
+            await _answer_for_all(scope, send)
+            return
         mounted = find_below(self._mounts, scope["path"])
         if mounted is not None:
             body = await read_body(scope, receive, self._config.limits.body_bytes)
-            await mounted(scope, _replay(body, receive), send)
+            await mounted(_below_prefix(scope, body), _replay(body, receive), send)
             return
         view = self._view_for(scope)
         pool = pool_of(view)
@@ -181,9 +213,13 @@ class Shell:
         """A view that reads its body as it comes in, on a thread of its own: gigabytes fit into no memory."""
         limit, setting = self._config.limits.upload_bytes, "limits.upload_bytes"
         check_announced(scope, limit, setting)
+        decompressor = decompressor_for(scope["headers"])
         if self.uploads_in_flight >= _UPLOAD_THREADS:
             raise EngineUnavailable(f"{self.uploads_in_flight} uploads are coming in already; try again later")
-        body = StreamedBody(receive, asyncio.get_running_loop(), limit, setting)
+        body = StreamedBody(receive, asyncio.get_running_loop(), limit, setting, decompressor)
+        if decompressor is not None:
+            # Of the body that the view reads, nobody knows the length yet.
+            scope = {**scope, "headers": _without(scope["headers"], b"content-length", b"content-encoding")}
         self.uploads_in_flight += 1
         try:
             await self._pools["upload"]({**scope, _BODY: body}, receive, send)
@@ -204,19 +240,21 @@ class Shell:
             )
 
     def _wsgi(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        body = environ["asgi.scope"][_BODY]
+        scope = environ["asgi.scope"]
+        body = scope[_BODY]
+        environ["SCRIPT_NAME"] = scope[CALLER].prefix.encode("utf-8").decode("latin-1")
         environ["wsgi.input"] = io.BytesIO(body) if isinstance(body, bytes) else body
         # The body knows its own end: one that comes in chunks has not announced it.
         environ["wsgi.input_terminated"] = True
         environ["wsgi.errors"] = sys.stderr
         answer = self._flask.wsgi_app(environ, start_response)
-        return answer if DEPARTURE in environ["asgi.scope"] else _in_chunks(answer)
+        return answer if DEPARTURE in scope else _in_chunks(answer)
 
     # --- WebSockets -------------------------------------------------------------------------------------------------
 
     async def _serve_socket(self, scope: Scope, receive: Receive, send: Send) -> None:
-        check_key(self._config, Asking.of(scope))
-        handler = self._dialects.sockets.get(scope["path"])
+        check_key(self._config, Asking.of(scope, scope[CALLER]))
+        handler = self._dialects.sockets.get(scope["path"].removesuffix("/") or "/")
         if handler is None:
             raise NotFound(f"No WebSocket here: {shorten(scope['path'])}")
         await handler(self._runtime, scope, receive, send)
@@ -225,15 +263,39 @@ class Shell:
 
     async def _send_error(self, scope: Scope, send: Send, error: SdcppRestError) -> None:
         """An error that Flask never saw, in the same shape; to a WebSocket as the answer to its handshake."""
+        if isinstance(error, NotAllowed | NotAuthenticated):
+            setting = " (auth.api_keys)" if isinstance(error, NotAuthenticated) else ""
+            self._refusals.note(_method(scope), scope["path"], _address(scope), error.message + setting)
         status, named, body = self._dialects.render_error(scope["path"], error)
         headers = [(name.lower().encode(), value.encode("latin-1", "replace")) for name, value in named]
         if status == 401 and _wants_html(scope):
             # Makes a browser ask for user and key; not offered to programs, or pages' own calls would pop that up too.
             headers.append((b"www-authenticate", b'Basic realm="sdcpp-rest", charset="UTF-8"'))
+        if error.status == 415:
+            headers.append((b"accept-encoding", ACCEPTED.encode()))
         headers.append((b"content-length", str(len(body)).encode()))
         kind = "websocket.http.response" if scope["type"] == "websocket" else "http.response"
         await send({"type": f"{kind}.start", "status": status, "headers": headers})
         await send({"type": f"{kind}.body", "body": b"" if scope.get("method") == "HEAD" else body})
+
+
+class _Answer:
+    """Sends an answer with exactly one Date. ``status``: 0 until it has begun; 101 of a WebSocket that is accepted."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.status = 0
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "websocket.accept":
+            self.status = 101
+        elif message["type"].endswith("response.start"):
+            self.status = message["status"]
+            headers = list(message.get("headers", ()))
+            if not any(name.lower() == b"date" for name, _ in headers):
+                headers.append((b"date", formatdate(usegmt=True).encode()))
+            message = {**message, "headers": headers}
+        await self._send(message)
 
 
 class _Cors(CORSMiddleware):
@@ -254,11 +316,47 @@ class _Cors(CORSMiddleware):
 
 
 def _headers_for(scope: Scope, body: bytes) -> list[tuple[bytes, bytes]]:
-    """The request's headers with the true length: a chunked body is not chunked any more."""
-    headers = [
-        (name, value) for name, value in scope["headers"] if name not in (b"content-length", b"transfer-encoding")
-    ]
+    """The request's headers for the body as it is now: of true length, and neither chunked nor compressed any more."""
+    headers = _without(scope["headers"], b"content-length", b"transfer-encoding", b"content-encoding")
     return [*headers, (b"content-length", str(len(body)).encode())]
+
+
+def _without(headers: Iterable[tuple[bytes, bytes]], *names: bytes) -> list[tuple[bytes, bytes]]:
+    return [(name, value) for name, value in headers if name not in names]
+
+
+def _below_prefix(scope: Scope, body: bytes) -> Scope:
+    """``scope`` for an ASGI application below the caller's prefix: to ASGI, ``path`` has it, too."""
+    prefix = scope[CALLER].prefix
+    raw_path = quote(prefix).encode() + scope["raw_path"]
+    path = prefix + scope["path"]
+    return {**scope, "root_path": prefix, "path": path, "raw_path": raw_path, "headers": _headers_for(scope, body)}
+
+
+async def _redirect_to_slash(scope: Scope, send: Send) -> None:
+    """Lead a browser from ``/sd`` to ``/sd/``, or the page's relative links would lead beside the server."""
+    query = b"?" + scope["query_string"] if scope["query_string"] else b""
+    location = quote(scope[CALLER].prefix).encode() + b"/" + query
+    headers = [(b"location", location), (b"content-length", b"0")]
+    await send({"type": "http.response.start", "status": 307, "headers": headers})
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def _answer_for_all(scope: Scope, send: Send) -> None:
+    """``OPTIONS *``: about the server, not about one of its URLs. Raises InvalidRequest for any other method."""
+    if scope["method"] != "OPTIONS":
+        raise InvalidRequest("the target * goes with OPTIONS only")
+    allow = b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
+    await send({"type": "http.response.start", "status": 204, "headers": [(b"allow", allow)]})
+    await send({"type": "http.response.body", "body": b""})
+
+
+def _method(scope: Scope) -> str:
+    return "WebSocket" if scope["type"] == "websocket" else str(scope["method"])
+
+
+def _address(scope: Scope) -> str:
+    return str(scope["client"][0]) if scope.get("client") else ""
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

@@ -1,6 +1,7 @@
-"""Reads request bodies: into memory within a bound, or as a stream that a view reads as it comes in.
+"""Reads request bodies: into memory within a bound, or as a stream that a view reads as it comes in; decompressed
+either way.
 
-Knows sockets' messages and nothing of what a body means.
+Knows sockets' messages and nothing of what a body means. The bounds hold for what is read and for what comes out.
 """
 
 from __future__ import annotations
@@ -8,10 +9,12 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import io
+from collections.abc import Iterator
 
 from starlette.types import Receive, Scope
 
 from sdcpp_rest.errors import EngineUnavailable, InvalidRequest, PayloadTooLarge
+from sdcpp_rest.web.encodings import Decompressor, decompressor_for, to_utf8
 
 SILENCE_SECONDS = 60.0
 
@@ -21,18 +24,26 @@ class ClientLeft(Exception):
 
 
 async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
-    """The whole request body. Raises PayloadTooLarge (announced or counted), ClientLeft."""
+    """The whole request body, decompressed, and text in UTF-8. Raises PayloadTooLarge (announced or counted),
+    UnsupportedBody, InvalidRequest, ClientLeft."""
     check_announced(scope, limit, "limits.body_bytes")
+    decompressor = decompressor_for(scope["headers"])
     parts, size = [], 0
     while True:
         part, is_last = await _next_part(receive)
-        size += len(part)
-        if size > limit:
-            raise _too_large(limit, "limits.body_bytes")
-        if part:
-            parts.append(part)
+        for piece in decompressor.feed(part) if decompressor is not None else (part,):
+            size += len(piece)
+            if size > limit:
+                raise _too_large(limit, "limits.body_bytes")
+            if piece:
+                parts.append(piece)
+            if decompressor is not None:
+                # A small part may come out a thousand times as large, and others want the loop, too.
+                await asyncio.sleep(0)
         if is_last:
-            return b"".join(parts)
+            if decompressor is not None:
+                decompressor.finish()
+            return to_utf8(scope["headers"], b"".join(parts))
 
 
 def check_announced(scope: Scope, limit: int, setting: str) -> None:
@@ -53,29 +64,47 @@ class StreamedBody(io.RawIOBase):
     EngineUnavailable when the server stops: a view that reads to the end knows that the body is whole.
     """
 
-    def __init__(self, receive: Receive, loop: asyncio.AbstractEventLoop, limit: int, setting: str) -> None:
+    def __init__(
+        self,
+        receive: Receive,
+        loop: asyncio.AbstractEventLoop,
+        limit: int,
+        setting: str,
+        decompressor: Decompressor | None = None,
+    ) -> None:
         super().__init__()
+        self._decompressor = decompressor
         self._receive = receive
         self._loop = loop
         self._limit = limit
         self._setting = setting
         self._size = 0
         self._part = memoryview(b"")
+        self._pieces: Iterator[bytes] = iter(())
         self._is_last = False
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
-        while not self._part and not self._is_last:
-            self._part, self._is_last = self._next()
+        while not self._part:
+            piece = next(self._pieces, None)
+            if piece is None:
+                if self._is_last:
+                    break
+                self._pieces, self._is_last = self._next()
+                continue
+            self._size += len(piece)
+            if self._size > self._limit:
+                raise _too_large(self._limit, self._setting)
+            self._part = memoryview(piece)
         wanted = memoryview(buffer)
         count = min(len(wanted), len(self._part))
         wanted[:count] = self._part[:count]
         self._part = self._part[count:]
         return count
 
-    def _next(self) -> tuple[memoryview, bool]:
+    def _next(self) -> tuple[Iterator[bytes], bool]:
         try:
             part, is_last = asyncio.run_coroutine_threadsafe(_next_part(self._receive), self._loop).result()
         except ClientLeft:
@@ -83,10 +112,15 @@ class StreamedBody(io.RawIOBase):
         except (concurrent.futures.CancelledError, RuntimeError):
             # The loop ends, and with it all that was received on it.
             raise EngineUnavailable("The server is stopping") from None
-        self._size += len(part)
-        if self._size > self._limit:
-            raise _too_large(self._limit, self._setting)
-        return memoryview(part), is_last
+        return self._decompress(part, is_last), is_last
+
+    def _decompress(self, part: bytes, is_last: bool) -> Iterator[bytes]:
+        if self._decompressor is None:
+            yield part
+            return
+        yield from self._decompressor.feed(part)
+        if is_last:
+            self._decompressor.finish()
 
 
 async def _next_part(receive: Receive) -> tuple[bytes, bool]:

@@ -18,6 +18,7 @@ from sdcpp_rest.routes.http.dialect import ABORT
 from sdcpp_rest.routes.native.server import websocket as stream
 from sdcpp_rest.runtime import Runtime
 from sdcpp_rest.services.jobs.event_bus import Subscription
+from sdcpp_rest.web.caller import CALLER
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +31,7 @@ async def serve_native_stream(runtime: Runtime, scope: Scope, receive: Receive, 
     socket_ = WebSocket(scope, receive, send)
     await socket_.accept()
     with runtime.jobs.bus.subscribe(_MAILBOX_EVENTS) as mailbox:
-        client = _StreamClient(socket_, mailbox, scope.get("extensions", {}).get(ABORT))
+        client = _StreamClient(socket_, mailbox, scope.get("extensions", {}).get(ABORT), scope[CALLER].prefix)
         status = await asyncio.to_thread(runtime.status.snapshot)
         await client.run(stream.message_text(ServerStatus(status=status)))
 
@@ -38,10 +39,13 @@ async def serve_native_stream(runtime: Runtime, scope: Scope, receive: Receive, 
 class _StreamClient:
     """Serves one listener of the native stream: a task that sends, one that hears, and a watch over the mailbox."""
 
-    def __init__(self, socket_: WebSocket, mailbox: Subscription, abort: Callable[[], None] | None) -> None:
+    def __init__(
+        self, socket_: WebSocket, mailbox: Subscription, abort: Callable[[], None] | None, prefix: str
+    ) -> None:
         self._socket = socket_
         self._mailbox = mailbox
         self._abort = abort
+        self._prefix = prefix
         self._arrived = asyncio.Event()
         self._overflowed = asyncio.Event()
 
@@ -83,7 +87,7 @@ class _StreamClient:
             self._arrived.clear()
             # One at a time, not all at once: what is still in the mailbox may be replaced by something newer.
             while (event := self._mailbox.get(0)) is not None:
-                await self._socket.send_text(stream.message_text(event))
+                await self._socket.send_text(stream.message_text(event, prefix=self._prefix))
             await self._arrived.wait()
 
     async def _hear(self) -> None:

@@ -6,12 +6,14 @@ Knows uvicorn; knows nothing of what a request means.
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import logging
 import os
 import socket
 import sys
 from collections.abc import Callable, Iterable
+from email.utils import formatdate
 from pathlib import Path
 from types import FrameType
 from typing import Any, cast
@@ -21,6 +23,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.http11 import Request as HandshakeRequest
 
+from sdcpp_rest.config.web_names import origin_pattern
 from sdcpp_rest.core.job import utc_now
 from sdcpp_rest.errors import SdcppRestError
 from sdcpp_rest.routes.http.answers import json_text
@@ -71,7 +74,11 @@ class _JsonHttp(H11Protocol):
         import h11
 
         body = json_text({"error": msg, "code": "invalid_request"}).encode()
-        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+        headers = [
+            (b"content-type", b"application/json"),
+            (b"content-length", str(len(body)).encode()),
+            (b"date", formatdate(usegmt=True).encode()),
+        ]
         try:
             parts = [
                 self.conn.send(h11.Response(status_code=400, headers=[*headers, (b"connection", b"close")])),
@@ -86,12 +93,19 @@ class _JsonHttp(H11Protocol):
 
 
 class _AbortableWebSocket(WebSocketsSansIOProtocol):
-    """Lets the application cut off a client that does not read: closing would wait for what is buffered, for ever."""
+    """Lets the application cut off a client that does not read: closing would wait for what is buffered, for ever. A
+    refused handshake is no fault."""
 
     def handle_connect(self, event: HandshakeRequest) -> None:
         super().handle_connect(event)
         if self.response.status_code == 101:
             cast(dict[str, Any], self.scope["extensions"])[ABORT] = self.transport.abort
+
+    async def send(self, message: Any) -> None:
+        await super().send(message)
+        if message["type"] == "websocket.http.response.body" and not message.get("more_body"):
+            # The handshake has been answered, if with a refusal; without this word that is logged as a fault.
+            self.handshake_complete = True
 
 
 class Server(uvicorn.Server):
@@ -120,6 +134,8 @@ class Server(uvicorn.Server):
                 access_log=False,
                 proxy_headers=False,
                 server_header=False,
+                # The shell sees to it that there is one: uvicorn's would come beside those of the views.
+                date_header=False,
                 backlog=_ACCEPTED_AT_ONCE,
                 timeout_keep_alive=server.keep_alive_seconds,
                 timeout_graceful_shutdown=max(1, int(runtime.config.engine.stop_timeout_seconds)),
@@ -172,7 +188,11 @@ def serve(runtime: Runtime, on_listening: Callable[[str], None] | None = None) -
     Raises SystemExit with one sentence when a port is taken or the runtime cannot start.
     """
     _JsonHttp.max_connections = max(50, _raise_file_limit() - _RESERVED_FILES)
-    sockets = bind(runtime.config.server.host, (runtime.config.server.port, runtime.config.server.ws_port))
+    settings = runtime.config.server
+    sockets = bind(settings.host, (settings.port, settings.ws_port))
+    if settings.ipv6_loopback and settings.host.lower() in ("127.0.0.1", "localhost"):
+        sockets += bind_ipv6_loopback(sockets)
+    warn_of_open_origins(settings.cors_origins)
     shell = Shell(runtime)
     server = Server(shell, runtime)
     if on_listening is not None:
@@ -209,6 +229,33 @@ def bind(host: str, ports: Iterable[int]) -> list[socket.socket]:
                 opened.close()
             raise SystemExit(_bind_refusal(error, host, port, setting)) from None
     return sockets
+
+
+def bind_ipv6_loopback(sockets: Iterable[socket.socket]) -> list[socket.socket]:
+    """The ports of ``sockets`` on ``::1`` as well: where a name means both, clients try that first. A port that is
+    taken there is a warning, and a machine without IPv6 is none."""
+    more: list[socket.socket] = []
+    for port in [bound.getsockname()[1] for bound in sockets if bound.family == socket.AF_INET]:
+        try:
+            more.append(_listening("::1", port))
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                log.warning("port %d of ::1 belongs to another program, and so may http://localhost:%d", port, port)
+            else:
+                log.debug("not listening on ::1 port %d: %s", port, error)
+    return more
+
+
+def warn_of_open_origins(cors_origins: Iterable[str]) -> None:
+    """Say at the start what a careless ``server.cors_origins`` means."""
+    patterns = [origin_pattern(text) for text in cors_origins]
+    if any(pattern.is_any for pattern in patterns):
+        log.warning('server.cors_origins has "*": any web page that is visited on this machine may call the server')
+    elif any(pattern.is_null for pattern in patterns):
+        log.warning(
+            'server.cors_origins has "null": any web page that is visited on this machine can make itself such a page '
+            "and call the server"
+        )
 
 
 def _raise_file_limit() -> int:
@@ -252,8 +299,6 @@ def _listening(host: str, port: int) -> socket.socket:
 
 
 def _bind_refusal(error: OSError, host: str, port: int, setting: str) -> str:
-    import errno
-
     if error.errno in (errno.EADDRINUSE, getattr(errno, "WSAEADDRINUSE", None)):
         return f"sdcpp-rest: port {port} on {host} is in use by another program; choose another one with {setting}"
     if error.errno in (errno.EACCES, getattr(errno, "WSAEACCES", None)):
@@ -263,7 +308,9 @@ def _bind_refusal(error: OSError, host: str, port: int, setting: str) -> str:
 
 def _write_server_file(runtime: Runtime, sockets: list[socket.socket]) -> Path:
     """Tell command-line tools of this machine where the server of this data folder listens."""
-    ports = [bound.getsockname()[1] for bound in sockets]
+    # The same ports on another address are nothing to tell.
+    own = sockets[0].getsockname()[0]
+    ports = [bound.getsockname()[1] for bound in sockets if bound.getsockname()[0] == own]
     path = runtime.config.paths.data_dir / SERVER_FILE
     temporary = path.with_suffix(".json.part")
     record = {

@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 import base64
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from sdcpp_rest.config import Config
+from sdcpp_rest.config import Config, ConfigError, load_config
 from sdcpp_rest.errors import NotAllowed, NotAuthenticated
 from sdcpp_rest.web.access import Asking, check, check_key, check_source
+from sdcpp_rest.web.caller import see_caller
 
 
 def config_with(tmp_path: Path, **sections: Any) -> Config:
@@ -108,11 +110,135 @@ def test_other_origins_are_refused_and_the_setting_is_named(config: Config, orig
         check_source(config, Asking("/", is_websocket, hosts=("pictures.example.org:8080",), origins=(origin,)))
 
 
-def test_a_null_origin_stays_refused_when_every_origin_is_allowed(tmp_path: Path) -> None:
-    everyone = config_with(tmp_path, server={"cors_origins": ["*"]})
-    check_source(everyone, Asking("/", origins=("https://any.example",)))
+@pytest.mark.parametrize("listed", ["null", "*"])
+def test_a_null_origin_may_call_where_it_is_listed_or_every_page_is(tmp_path: Path, listed: str) -> None:
+    config = config_with(tmp_path, server={"cors_origins": [listed]})
+    check_source(config, Asking("/", origins=("null",)))
+    if listed == "*":
+        check_source(config, Asking("/", origins=("https://any.example",)))
+    else:
+        with pytest.raises(NotAllowed):
+            check_source(config, Asking("/", origins=("https://any.example",)))
+
+
+def test_the_refusal_of_a_null_origin_gives_advice_that_helps(config: Config) -> None:
+    with pytest.raises(NotAllowed, match=r'list "null" in server\.cors_origins') as refused:
+        check_source(config, Asking("/", origins=("null",)))
+    assert "add it" not in refused.value.message
+
+
+@pytest.mark.parametrize("origin", ["http://localhost:x", "nonsense", "https://", "http://a b"])
+def test_what_could_not_be_listed_is_not_advised_to_be(config: Config, origin: str) -> None:
+    with pytest.raises(NotAllowed) as refused:
+        check_source(config, Asking("/", origins=(origin,)))
+    assert "add it" not in refused.value.message
+
+
+@pytest.mark.parametrize("name", ["pc.lan:8080", "[::2]", "x--y.example.", "UPPER.example:1"])
+def test_a_refused_host_that_is_listed_as_advised_may_call(tmp_path: Path, name: str) -> None:
+    with pytest.raises(NotAllowed, match=r"add it to server\.allowed_hosts"):
+        check_source(config_with(tmp_path), Asking("/", hosts=(name,)))
+    check_source(config_with(tmp_path, server={"allowed_hosts": [name]}), Asking("/", hosts=(name,)))
+
+
+@pytest.mark.parametrize(
+    "origin",
+    ["https://app.example.org:444", "http://[2001:db8::1]:3000", "chrome-extension://abc", "app://obsidian.md",
+     "file://", "HTTPS://UPPER.example"],
+)  # fmt: skip
+def test_a_refused_origin_that_is_listed_as_advised_may_call(tmp_path: Path, origin: str) -> None:
+    with pytest.raises(NotAllowed, match=r"add it to server\.cors_origins"):
+        check_source(config_with(tmp_path), Asking("/", origins=(origin,)))
+    check_source(config_with(tmp_path, server={"cors_origins": [origin]}), Asking("/", origins=(origin,)))
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "host.docker.internal", "host.docker.internal:8080", "gateway.docker.internal", "HOST.Containers.Internal:1",
+        "pc.local:8080", "pc.local.:8080", "app.localhost", "a.b.localhost:8080",
+    ],
+)  # fmt: skip
+def test_names_that_the_public_dns_cannot_give_away_are_this_server(tmp_path: Path, host: str) -> None:
+    check_source(config_with(tmp_path), Asking("/", hosts=(host,)))
+
+
+@pytest.mark.parametrize(
+    "host", ["local", "internal", ".local", "xlocal", "notinternal", "pc.local.evil.example", "internal.example"]
+)
+def test_names_that_only_look_local_are_refused(tmp_path: Path, host: str) -> None:
     with pytest.raises(NotAllowed):
-        check_source(everyone, Asking("/", origins=("null",)))
+        check_source(config_with(tmp_path), Asking("/", hosts=(host,)))
+
+
+def test_pages_of_localhost_names_may_call_and_pages_of_other_local_names_may_not(tmp_path: Path) -> None:
+    check_source(config_with(tmp_path), Asking("/", hosts=("localhost:8080",), origins=("http://app.localhost:5173",)))
+    for origin in ("http://pc.local:5173", "http://x.internal"):
+        with pytest.raises(NotAllowed):
+            check_source(config_with(tmp_path), Asking("/", hosts=("localhost:8080",), origins=(origin,)))
+    check_source(config_with(tmp_path), Asking("/", hosts=("pc.local:8080",), origins=("http://pc.local:8080",)))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "fits", "others"),
+    [
+        ("https://*.example.org", ["https://a.example.org", "https://a.b.example.org:443"],
+         ["https://example.org", "http://a.example.org", "https://a.example.org:8443", "https://aexample.org",
+          "https://a.example.org.evil.example", "null"]),
+        ("https://*.example.org:8443/", ["https://a.example.org:8443"], ["https://a.example.org"]),
+        ("http://192.168.1.5:*", ["http://192.168.1.5", "http://192.168.1.5:3000"], ["http://192.168.1.6:3000"]),
+        ("chrome-extension://*", ["chrome-extension://abc"], ["moz-extension://abc", "https://abc"]),
+        ("null", ["null", "NULL"], ["file://", "https://null"]),
+    ],
+)  # fmt: skip
+def test_patterns_of_origins(tmp_path: Path, pattern: str, fits: list[str], others: list[str]) -> None:
+    config = config_with(tmp_path, server={"cors_origins": [pattern]})
+    for origin in fits:
+        check_source(config, Asking("/", origins=(origin,)))
+    for origin in others:
+        with pytest.raises(NotAllowed):
+            check_source(config, Asking("/", origins=(origin,)))
+
+
+def test_a_pattern_of_hosts_may_have_a_port(tmp_path: Path) -> None:
+    config = config_with(tmp_path, server={"allowed_hosts": ["*.lan:8080"]})
+    check_source(config, Asking("/", hosts=("pc.lan:8080",)))
+    for host in ("pc.lan", "pc.lan:8081", "lan:8080"):
+        with pytest.raises(NotAllowed):
+            check_source(config, Asking("/", hosts=(host,)))
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("cors_origins", "example.org"), ("cors_origins", "https://ex*mple.org"), ("cors_origins", "https://a/b"),
+        ("cors_origins", ""), ("cors_origins", "https://u@a"), ("cors_origins", "*://a"), ("cors_origins", "https://a:x"),
+        ("allowed_hosts", "http://pc.lan"), ("allowed_hosts", "pc.lan/x"), ("allowed_hosts", "p*.lan"),
+        ("allowed_hosts", ""), ("trusted_proxies", "traefik"), ("trusted_proxies", "*"),
+        ("trusted_proxies", "10.0.0.0/99"),
+        ("public_url", "pictures.example.org"), ("public_url", "ftp://a"), ("public_url", "https://u@a"),
+        ("public_url", "https://a/b?c"), ("public_url", "https://a/../b"), ("public_url", "https://a//b"),
+    ],
+)  # fmt: skip
+def test_a_setting_that_could_mean_nothing_is_refused_at_the_start(tmp_path: Path, setting: str, value: str) -> None:
+    with pytest.raises(ConfigError, match=rf"server\.{setting}.*should be"):
+        load_config(
+            overrides=[
+                f"paths.data_dir={tmp_path}",
+                f"server.{setting}=" + (json.dumps(value) if setting == "public_url" else json.dumps([value])),
+            ]
+        )
+
+
+def test_a_proxys_host_is_checked_beside_the_requests_own(tmp_path: Path) -> None:
+    config = config_with(tmp_path, server={"public_url": "https://pictures.example.org/sd"})
+    check_source(config, Asking("/", hosts=("127.0.0.1:8080", "pictures.example.org")))
+    with pytest.raises(NotAllowed):
+        check_source(config, Asking("/", hosts=("rebound.example:8080", "localhost")))
+    page = "https://pictures.example.org"
+    check_source(config, Asking("/", hosts=("127.0.0.1:8080",), origins=(page,), own_host="pictures.example.org"))
+    with pytest.raises(NotAllowed):
+        check_source(config, Asking("/", hosts=("127.0.0.1:8080",), origins=(page + ":444",)))
 
 
 @pytest.mark.parametrize(
@@ -159,9 +285,10 @@ def test_no_key_at_all_does_not_open(locked: Config) -> None:
 def test_a_token_in_the_url_opens_websockets_only() -> None:
     locked = Config(auth={"api_keys": ["k1"]})
     scope = {"path": "/ws", "query_string": b"token=k1&x=1", "headers": []}
-    assert check_key(locked, Asking.of({"type": "websocket", **scope})) is True
+    caller = see_caller(locked, scope)
+    assert check_key(locked, Asking.of({"type": "websocket", **scope}, caller)) is True
     with pytest.raises(NotAuthenticated):
-        check_key(locked, Asking.of({"type": "http", **scope}))
+        check_key(locked, Asking.of({"type": "http", **scope}, caller))
     with pytest.raises(NotAuthenticated):
         check_key(locked, Asking("/ws", True, token="k2"))
 

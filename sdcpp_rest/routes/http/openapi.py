@@ -97,7 +97,7 @@ def documents(
 
     Args:
         answers: status -> body, or several where the request decides; an empty tuple for none.
-        errors: statuses answered with an `Error`. Not named: 401 and 403 (every route), 413 and 400 (bodies), 400
+        errors: statuses answered with an `Error`. Not named: 401 and 403 (every route), 400, 413 and 415 (bodies), 400
             (queries), 503 (views marked `blocking`), 500.
         body, query, path: the models of the request's three parts.
         form: the model of a form with a file, which may also come bare, as application/octet-stream; with a ``body``,
@@ -196,7 +196,7 @@ def errors_of(view: Callable[..., Any], operation: Operation) -> tuple[int, ...]
     if operation.query is not None or operation.body is not None:
         statuses.add(400)
     if operation.body is not None:
-        statuses.add(413)
+        statuses |= {413, 415}
     if pool_of(view) in ("blocking", "stream"):
         statuses.add(503)
     return tuple(sorted(statuses))
@@ -296,6 +296,7 @@ _MEANINGS = {
     404: "There is no such thing.",
     409: "Not now: the state of things forbids it.",
     413: "The body is larger than limits.body_bytes; a model file: than limits.upload_bytes.",
+    415: "The body is compressed in a way, or in a charset, that is not read here; `allowed` names those that are.",
     416: "The file has no such part.",
     429: "As many jobs are waiting as limits.pending_jobs allows.",
     500: "It failed, or the server has a fault (then there is an `error_id`).",

@@ -36,14 +36,14 @@ _TEXT_TOKEN_BYTES = 4
 _IMAGE_TOKEN_SIDE = 16
 
 
-def answer_object(asked: Asked, jobs: Sequence[Job], outputs: Outputs, config: Config, host_url: str) -> dict[str, Any]:
-    """The answer to a call that waited for ``jobs``. Links are absolute, by ``host_url``, the name under which this
-    server was called."""
+def answer_object(asked: Asked, jobs: Sequence[Job], outputs: Outputs, config: Config, root_url: str) -> dict[str, Any]:
+    """The answer to a call that waited for ``jobs``. Links are absolute, by ``root_url``, where the caller sees
+    this server, without a slash at its end."""
     first, wishes = jobs[0], asked.wishes
     if wants_base64(wishes):
         pictures = [{"b64_json": b64(file)} for file in encode_pictures(outputs, asked, jobs)]
     else:
-        pictures = [{"url": _url(asked, path, config, host_url)} for job in jobs for path in job.outputs]
+        pictures = [{"url": _url(asked, path, config, root_url)} for job in jobs for path in job.outputs]
     warnings = list(dict.fromkeys([*asked.notes, *(warning for job in jobs for warning in job.warnings)]))
     return {
         "created": int(time.time()),
@@ -106,13 +106,13 @@ def b64(file: bytes) -> str:
     return base64.b64encode(file).decode("ascii")
 
 
-def _url(asked: Asked, path: str, config: Config, host_url: str) -> str:
+def _url(asked: Asked, path: str, config: Config, root_url: str) -> str:
     wanted = asked.output_format
     if wanted == "png" and not config.auth.is_on:
-        return f"{host_url}output/{path}"
+        return f"{root_url}/output/{path}"
     place = link_path(config, f"{path.removesuffix('.png')}.{wanted}")
     quality = "" if wanted == "png" else f"?output_compression={asked.output_compression}"
-    return f"{host_url.rstrip('/')}{place}{quality}"
+    return f"{root_url}{place}{quality}"
 
 
 def _image_tokens(width: int, height: int) -> int:

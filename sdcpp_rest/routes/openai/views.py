@@ -8,12 +8,13 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response
 from pydantic import Field
 
 from sdcpp_rest.core.params import ImageParams
 from sdcpp_rest.errors import InvalidRequest, ModelNotFound, OutputNotFound
 from sdcpp_rest.routes.http.answers import answer, runtime
+from sdcpp_rest.routes.http.links import absolute_url
 from sdcpp_rest.routes.http.openapi import ANY_FILE, EVENT_STREAM, documents
 from sdcpp_rest.routes.http.pools import blocking, departure, streaming, transfer
 from sdcpp_rest.routes.http.wire_models import Integer, Wire, read_query
@@ -142,7 +143,7 @@ def _generate(model: type[GenerationWishes | EditWishes | VariationWishes], *req
     if isinstance(wishes, MadeWishes) and wishes.stream:
         return _stream(asked)
     jobs = draw(running.submission.rounds, asked)
-    response = answer(answer_object(asked, jobs, running.jobs.outputs, running.config, request.host_url))
+    response = answer(answer_object(asked, jobs, running.jobs.outputs, running.config, absolute_url("")))
     response.headers["X-Request-Id"] = jobs[0].id
     return response
 

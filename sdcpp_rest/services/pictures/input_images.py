@@ -14,6 +14,7 @@ import shutil
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from urllib.parse import unquote, unquote_to_bytes
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 
@@ -35,18 +36,25 @@ _LIBRARY_GRID = 32
 
 
 def decode_base64(field: str, text: str) -> bytes:
-    """Bytes of a base64 string or a ``data:`` URL; spaces and missing padding are forgiven. Raises InvalidRequest."""
-    if not text.strip():
-        raise InvalidRequest(f"{field} must be a base64-encoded picture, got nothing", field=field)
+    """Bytes of a base64 string or a ``data:`` URL (RFC 2397), percent-encoded or not; spaces, line breaks and missing
+    padding are forgiven. Raises InvalidRequest."""
     body = text.strip()
-    if body.startswith("data:"):
-        _, comma, body = body.partition(",")
+    if not body:
+        raise InvalidRequest(f"{field} must be a base64-encoded picture, got nothing", field=field)
+    is_bare = False
+    if body[:5].lower() == "data:":
+        head, comma, body = body[5:].partition(",")
         if not comma:
             raise InvalidRequest(f"{field} is a data URL without content", field=field)
-    body = "".join(body.split()).rstrip("=").replace("-", "+").replace("_", "/")
+        # Many leave the word away and send base64 all the same.
+        is_bare = not head.replace(" ", "").lower().endswith(";base64")
+    packed = unquote(body, "latin-1") if "%" in body else body
+    packed = "".join(packed.split()).rstrip("=").replace("-", "+").replace("_", "/")
     try:
-        return base64.b64decode(body + "=" * (-len(body) % 4), validate=True)
+        return base64.b64decode(packed + "=" * (-len(packed) % 4), validate=True)
     except (binascii.Error, ValueError):
+        if is_bare:
+            return unquote_to_bytes(body.encode("utf-8", "surrogatepass"))
         raise InvalidRequest(f"{field} is not valid base64", field=field) from None
 
 

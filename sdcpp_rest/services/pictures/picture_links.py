@@ -40,6 +40,14 @@ def is_open(config: Config, path: str, now: float | None = None) -> bool:
     )
 
 
+def hide_ticket(path: str) -> str:
+    """``path`` without what makes it open for whoever reads it."""
+    if not path.startswith(PREFIX):
+        return path
+    ticket, slash, name = path.removeprefix(PREFIX).partition("/")
+    return path if ticket == _OPEN else f"{PREFIX}...{slash}{name}"
+
+
 def _ticket(config: Config, name: str, expires: int) -> str:
     if not config.auth.is_on:
         return _OPEN

@@ -98,7 +98,7 @@ def test_answers_are_told_by_status_and_type(made: dict[str, Any]) -> None:
 
 def test_bodies_and_waiting_bring_their_own_errors(made: dict[str, Any]) -> None:
     shown = made["paths"]["/small"]["post"]
-    assert list(shown["responses"]) == ["202", "400", "401", "403", "413", "500", "503"]
+    assert list(shown["responses"]) == ["202", "400", "401", "403", "413", "415", "500", "503"]
     assert shown["requestBody"]["required"] is True
 
 

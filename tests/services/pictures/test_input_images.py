@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from PIL import Image
@@ -73,16 +74,53 @@ def rgb_of(content: bytes, size: tuple[int, int] | None = None) -> Image.Image:
         lambda text: "  \n" + "\n".join(text[k : k + 4] for k in range(0, len(text), 4)),
         lambda text: text.rstrip("="),
         lambda text: text.replace("+", "-").replace("/", "_"),
+        lambda text: "DATA:image/PNG;Base64," + text,
+        lambda text: "data:image/png;charset=utf-8; base64," + text,
+        lambda text: "data:," + text,
+        lambda text: "data:image/png;base64," + quote(text, safe=""),
+        lambda text: "data:image/png;base64," + "%0D%0A".join(text[k : k + 76] for k in range(0, len(text), 76)),
+        lambda text: "data:image/png;base64,\n " + text + "\r\n",
+        lambda text: "data:image/png," + quote(base64.b64decode(text), safe=""),
     ],
-    ids=["plain", "data URL", "white space", "no padding", "URL alphabet"],
+    ids=[
+        "plain",
+        "data URL",
+        "white space",
+        "no padding",
+        "URL alphabet",
+        "capitals",
+        "parameters",
+        "no base64 said",
+        "percent-encoded",
+        "encoded line breaks",
+        "spaces in a data URL",
+        "percent-encoded bytes",
+    ],
 )
-@pytest.mark.parametrize("content", [b"\xfb\xff\xfe", b"\xfb\xff\xfe\x01", b"a" * 1000])
+@pytest.mark.parametrize("content", [b"\xfb\xff\xfe", b"\xfb\xff\xfe\x01", b"\x89PNG \xfb" + b"a" * 1000])
 def test_base64_is_read_in_every_common_dress(content: bytes, dress: Callable[[str], str]) -> None:
     assert decode_base64("init_image", dress(base64.b64encode(content).decode())) == content
 
 
 @pytest.mark.parametrize(
-    "text", ["", "   ", "!!!", "a", "äöü", "data:", "data:image/png", "a\0bc", "http://host/a.png", "\ud800"]
+    "text",
+    [
+        "",
+        "   ",
+        "!!!",
+        "a",
+        "äöü",
+        "data:",
+        "data:image/png",
+        "a\0bc",
+        "http://host/a.png",
+        "\ud800",
+        "data:image/png;base64,!",
+        "data:image/png;base64,%",
+        "DATA:image/png",
+        "%",
+        "%ZZ",
+    ],
 )
 def test_what_is_no_base64_is_refused(text: str) -> None:
     with pytest.raises(InvalidRequest, match=r"^init_image ") as caught:

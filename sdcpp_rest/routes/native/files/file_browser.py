@@ -7,7 +7,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import lru_cache
@@ -22,6 +22,7 @@ from pydantic import Field
 
 from sdcpp_rest.errors import OutputNotFound
 from sdcpp_rest.routes.http.answers import answer, runtime
+from sdcpp_rest.routes.http.links import page_link, url_path
 from sdcpp_rest.routes.http.openapi import HTML, Answer
 from sdcpp_rest.routes.http.wire_models import Integer, Wire, optional, read_query
 from sdcpp_rest.services.pictures.outputs import Entry
@@ -30,6 +31,8 @@ from sdcpp_rest.services.pictures.thumbnails import IMAGE_ENDINGS, VIDEO_ENDINGS
 Column: TypeAlias = Literal["name", "size", "date"]
 Order: TypeAlias = Literal["asc", "desc"]
 Kind: TypeAlias = Literal["folder", "image", "video", "text", "file"]
+Link: TypeAlias = Callable[[str], str]
+"""Makes of a path of this server what the answer says."""
 
 TEMPLATES = Path(__file__).parent / "templates"
 MAX_LIMIT = 1000
@@ -97,7 +100,8 @@ class _Part:
 def listing(relative: str, folder: Path, *, as_json: bool) -> Response:
     """The answer for a folder that the outputs service gave. Raises OutputNotFound when it is gone meanwhile."""
     query = read_query(OutputQuery)
-    part = _part_of(relative, folder, query)
+    # A program resolves a path against the host it called; a page's links lead below any path that a proxy has put it.
+    part = _part_of(relative, folder, query, url_path if as_json else page_link)
     response = _json(part) if as_json else _page(part)
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Cache-Control"] = "private, no-cache"
@@ -105,13 +109,14 @@ def listing(relative: str, folder: Path, *, as_json: bool) -> Response:
     return response
 
 
-def _part_of(relative: str, folder: Path, query: OutputQuery) -> _Part:
+def _part_of(relative: str, folder: Path, query: OutputQuery, link: Link) -> _Part:
     entries = runtime().jobs.outputs.entries(folder)
     folders, others = ([entry for entry in entries if entry.is_folder is wanted] for wanted in (True, False))
     for group in (folders, others):
         group.sort(key=lambda entry: _sort_key(entry, query.sort), reverse=query.order == "desc")
     start = (query.page - 1) * query.limit
-    shown = [_entry_shown(relative, folder, entry) for entry in [*folders, *others][start : start + query.limit]]
+    on_page = [*folders, *others][start : start + query.limit]
+    shown = [_entry_shown(relative, folder, entry, link) for entry in on_page]
     total = sum(entry.size_bytes for entry in others)
     return _Part(relative, query, len(folders), len(others), total, tuple(shown))
 
@@ -121,12 +126,12 @@ def _sort_key(entry: Entry, column: Column) -> tuple[Any, ...]:
     return (value, entry.name.lower(), entry.name)
 
 
-def _entry_shown(relative: str, folder: Path, entry: Entry) -> EntryShown:
+def _entry_shown(relative: str, folder: Path, entry: Entry, link: Link) -> EntryShown:
     path = f"{relative}/{entry.name}" if relative else entry.name
     more: dict[str, Any] = {}
     thumb = _cover(path, folder / entry.name) if entry.is_folder else _thumb(path, entry)
     if thumb is not None:
-        more["thumb_url"] = thumb
+        more["thumb_url"] = link(thumb)
     if not entry.is_folder:
         more["size_bytes"] = entry.size_bytes
     elif (title := runtime().jobs.outputs.title_of(folder / entry.name)) is not None:
@@ -135,7 +140,7 @@ def _entry_shown(relative: str, folder: Path, entry: Entry) -> EntryShown:
     return EntryShown(
         name=_readable(entry.name),
         kind=_kind(entry),
-        url=url_of("/output", path),
+        url=link(url_of("/output", path)),
         modified_at=modified.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         **more,
     )
@@ -227,10 +232,10 @@ def _inline_assets() -> tuple[Markup, Markup, str]:
 
 def _crumbs(relative: str) -> Iterator[dict[str, str]]:
     """The way from the output folder to here."""
-    yield {"name": "output", "url": "/output"}
+    yield {"name": "output", "url": page_link("/output")}
     parts = relative.split("/") if relative else []
     for end, part in enumerate(parts, start=1):
-        yield {"name": _readable(part), "url": url_of("/output", "/".join(parts[:end]))}
+        yield {"name": _readable(part), "url": page_link(url_of("/output", "/".join(parts[:end])))}
 
 
 def _head(column: Column, query: OutputQuery) -> dict[str, str]:

@@ -12,6 +12,7 @@ from sdcpp_rest.core.events import preview_url
 from sdcpp_rest.core.job import Job, JobKind, JobStatus, Phase, Progress, Timings
 from sdcpp_rest.core.job_filter import JobHead
 from sdcpp_rest.routes.http.answers import json_text, runtime
+from sdcpp_rest.routes.http.links import url_path
 from sdcpp_rest.routes.http.openapi import Answer
 from sdcpp_rest.routes.http.wire_models import Wire, optional
 from sdcpp_rest.services.jobs.job_record import strip_paths
@@ -77,6 +78,8 @@ def live_job_object(job: Job, position: int | None) -> dict[str, Any]:
     has_preview = active is not None and active.preview_path is not None
     sizes = runtime().jobs.outputs.input_sizes(job.id, job.inputs)
     shown = job_object(job, runtime().jobs.queue.progress(job), position, has_preview=has_preview, input_sizes=sizes)
+    if has_preview:
+        shown["preview_url"] = url_path(shown["preview_url"])
     if active is not None and active.transfer is not None:
         shown["progress"] |= active.transfer.model_dump(exclude_none=True)
     return shown

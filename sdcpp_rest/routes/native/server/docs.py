@@ -14,6 +14,7 @@ from pydantic import Field
 
 from sdcpp_rest.errors import NotFound
 from sdcpp_rest.routes.http.answers import json_text, runtime
+from sdcpp_rest.routes.http.links import absolute_url, page_link, url_path
 from sdcpp_rest.routes.http.openapi import HTML, MARKDOWN, documents, page_files
 from sdcpp_rest.routes.http.openapi import document as document_of
 from sdcpp_rest.routes.http.pools import transfer
@@ -28,16 +29,22 @@ _ASSETS = {
     "favicon-32x32.png": "image/png",
 }
 _START_NAME = "start.js"
+# The page's calls go where the page came from: a proxy may have put it below a path and told nobody.
 _START = """\
-window.ui = SwaggerUIBundle({
-  url: "/openapi.json",
-  dom_id: "#ui",
-  deepLinking: true,
-  displayRequestDuration: true,
-  docExpansion: "list",
-  tagsSorter: "alpha",
-  tryItOutEnabled: true,
-  validatorUrl: null,
+const base = new URL("../..", document.currentScript.src).href.replace(/\\/$/, "");
+fetch(base + "/openapi.json").then((answer) => answer.json()).then((openapi) => {
+  window.ui = SwaggerUIBundle({
+    spec: { ...openapi, servers: [{ url: base }] },
+    dom_id: "#ui",
+    deepLinking: true,
+    displayRequestDuration: true,
+    docExpansion: "list",
+    tagsSorter: "alpha",
+    tryItOutEnabled: true,
+    validatorUrl: null,
+  });
+}, (reason) => {
+  document.getElementById("ui").textContent = "The API's description could not be loaded: " + reason;
 });
 """
 _PAGE = """\
@@ -47,13 +54,13 @@ _PAGE = """\
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>sdcpp-rest: the API</title>
-<link rel="icon" href="/docs/assets/favicon-32x32.png">
-<link rel="stylesheet" href="/docs/assets/swagger-ui.css">
+<link rel="icon" href="{assets}/favicon-32x32.png">
+<link rel="stylesheet" href="{assets}/swagger-ui.css">
 </head>
 <body>
 <div id="ui"></div>
-<script src="/docs/assets/swagger-ui-bundle.js"></script>
-<script src="/docs/assets/start.js"></script>
+<script src="{assets}/swagger-ui-bundle.js"></script>
+<script src="{assets}/start.js"></script>
 </body>
 </html>
 """
@@ -75,15 +82,20 @@ class AssetPath(Wire):
 @docs.get("/openapi.json")
 @documents({200: "application/json"})
 def openapi() -> Response:
-    """Get this document. The bounds in it are those of this server's configuration."""
-    return Response(_document_text(), mimetype="application/json")
+    """Get this document. The bounds in it are those of this server's configuration, and its server is the one that was
+    called."""
+    text = _document_text()
+    root = absolute_url("") if runtime().config.server.public_url else url_path("")
+    if root:
+        text = text.replace('"servers":[{"url":"/"}]', f'"servers":{json_text([{"url": root}])}', 1)
+    return Response(text, mimetype="application/json")
 
 
 @docs.get("/docs")
 @documents({200: HTML})
 def try_out() -> Response:
     """Read the API's documentation, and try it. A page for browsers."""
-    response = Response(_PAGE, mimetype="text/html")
+    response = Response(_PAGE.format(assets=page_link("/docs/assets")), mimetype="text/html")
     response.headers["Content-Security-Policy"] = _POLICY
     response.headers["X-Content-Type-Options"] = "nosniff"
     return response

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from sdcpp_rest.core.load_spec import ModelKind
 from sdcpp_rest.routes.http.answers import answer, runtime
+from sdcpp_rest.routes.http.links import page_link, url_path
 from sdcpp_rest.routes.http.openapi import HTML, Answer, documents, page_files
 from sdcpp_rest.routes.http.wire_models import optional
 from sdcpp_rest.services.metrics import CONTENT_TYPE as METRICS_TYPE
@@ -161,7 +162,8 @@ def index() -> Response:
     links = {**_LINKS, **{name: f"/docs/{name}.md" for name in page_files()}}
     accepted = request.accept_mimetypes
     if accepted.quality("text/html") <= accepted.quality("application/json"):
-        return answer({"name": "sdcpp-rest", "version": version, "links": links})
+        shown = {name: url_path(path) for name, path in links.items()}
+        return answer({"name": "sdcpp-rest", "version": version, "links": shown})
     health = runtime().status.health()
     loading = health["loading_model_name"]
     model = health["model_name"] or (f"loading {loading}" if loading else "none")
@@ -170,7 +172,7 @@ def index() -> Response:
         status=health["status"],
         model=model,
         engine=health["engine"]["state"],
-        links=Markup(" &middot; ").join(_LINK.format(url=url, name=name) for name, url in links.items()),
+        links=Markup(" &middot; ").join(_LINK.format(url=page_link(path), name=name) for name, path in links.items()),
     )
     return Response(str(page), mimetype="text/html")
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from datetime import datetime, timezone
 from typing import Any
+from urllib.parse import quote
 
 from sdcpp_rest.core.events import Event
 from sdcpp_rest.routes.http.answers import json_text
@@ -19,9 +20,13 @@ TRY_AGAIN_LATER = 1013
 MAX_HEARD_CHARACTERS = 4096
 
 
-def message_text(event: Event, at: datetime | None = None) -> str:
-    """``{"event", "timestamp", "data"}`` as one line of JSON; ``timestamp`` in UTC with milliseconds."""
-    return _message(event.name, event.data(), at)
+def message_text(event: Event, at: datetime | None = None, prefix: str = "") -> str:
+    """``{"event", "timestamp", "data"}`` as one line of JSON; ``timestamp`` in UTC with milliseconds. ``prefix``: the
+    path below which the listener called, for what it may fetch."""
+    payload = event.data()
+    if prefix and "preview_url" in payload:
+        payload["preview_url"] = quote(prefix) + payload["preview_url"]
+    return _message(event.name, payload, at)
 
 
 def answer_to(heard: str, at: datetime | None = None) -> str | None:

@@ -228,6 +228,12 @@ def test_a_job_and_its_event_say_where_the_preview_is(previewed: tuple[Any, str,
     assert listed["preview_url"] == url
 
 
+def test_where_the_preview_is_has_the_path_before_the_server(previewed: tuple[Any, str, JobPreview]) -> None:
+    house, job_id, _ = previewed
+    shown = house.client.get(f"/queue/{job_id}", environ_overrides={"SCRIPT_NAME": "/sd"}).get_json()
+    assert shown["preview_url"] == f"/sd/jobs/{job_id}/preview"
+
+
 def test_a_finished_job_has_no_preview(previewed: tuple[Any, str, JobPreview]) -> None:
     house, job, _ = previewed
     house.gate.set()

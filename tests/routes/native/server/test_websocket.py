@@ -42,6 +42,14 @@ def test_a_changed_status_is_shaped_as_the_contract_has_it() -> None:
     assert (data["job_id"], data["status"], data["previous_status"]) == ("j", "completed", "processing")
 
 
+def test_the_place_of_a_preview_is_below_the_path_that_the_listener_called() -> None:
+    event = JobPreview(job_id="j", step=1, frame_count=1, width=8, height=8, is_noisy=False, jpeg=b"x")
+    assert json.loads(message_text(event, AT))["data"]["preview_url"] == "/jobs/j/preview"
+    assert json.loads(message_text(event, AT, "/my sd"))["data"]["preview_url"] == "/my%20sd/jobs/j/preview"
+    status = ServerStatus(status={"model_name": None})
+    assert message_text(status, AT, "/sd") == message_text(status, AT)
+
+
 def test_messages_are_utf8_whatever_is_in_them() -> None:
     text = message_text(ServerStatus(status={"model_name": "half \ud83d", "x": float("nan")}), AT)
     assert json.loads(text.encode())["data"]["x"] is None

@@ -40,7 +40,7 @@ def answer_object(asked: Asked, jobs: Sequence[Job], outputs: Outputs, config: C
     """The answer to a call that waited for ``jobs``. Links are absolute, by ``host_url``, the name under which this
     server was called."""
     first, wishes = jobs[0], asked.wishes
-    if wants_base64(wishes):
+    if wants_base64(wishes, config.openai.response_format):
         pictures = [{"b64_json": b64(file)} for file in encode_pictures(outputs, asked, jobs)]
     else:
         pictures = [{"url": _url(asked, path, config, host_url)} for job in jobs for path in job.outputs]
@@ -83,10 +83,10 @@ def recode(png: bytes, wanted: OutputFormat, quality: int) -> bytes:
         return encode(picture, wanted, max(1, quality), texts_of(picture))
 
 
-def wants_base64(wishes: SharedWishes) -> bool:
-    """Whether the pictures come in the answer itself."""
-    asked = wishes.sent_fields().get("response_format")
-    return asked == "b64_json" or (asked is None and wishes.model.lower().startswith(_BASE64_MODELS))
+def wants_base64(wishes: SharedWishes, usual: str = "auto") -> bool:
+    """Whether the pictures come in the answer itself; ``usual`` is `openai.response_format` of the configuration."""
+    asked = wishes.sent_fields().get("response_format", usual)
+    return asked == "b64_json" or (asked == "auto" and wishes.model.lower().startswith(_BASE64_MODELS))
 
 
 def quality_word(wishes: SharedWishes) -> ShownQuality:

@@ -5,7 +5,6 @@ What it has to know of the server comes as `TranslationContext`. Submits nothing
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +16,7 @@ from sdcpp_rest.core.sampling_names import sampling_named, scheduler_named
 from sdcpp_rest.errors import InvalidRequest, ModelNotFound, NoModelLoaded
 from sdcpp_rest.routes.http.answers import shorten
 from sdcpp_rest.routes.http.wire_models import examine
+from sdcpp_rest.routes.openai.neighbours import sides_of
 from sdcpp_rest.routes.openai.wire import (
     EditWishes,
     GenerationWishes,
@@ -51,7 +51,6 @@ _EDITORS = frozenset(
     }
 )
 _FIELDS = {"init_image": "image", "mask_image": "mask"}
-_SIZE = re.compile(r"^(\d{1,5})x(\d{1,5})$")
 # Of the model's own steps.
 _STEP_SHARES: Mapping[Quality, float] = {
     "low": 0.5,
@@ -206,10 +205,10 @@ def size_of(text: str) -> tuple[int, int] | None:
     """Width and height, ``None`` for ``auto``. Raises InvalidRequest."""
     if text.strip().lower() in ("", "auto"):
         return None
-    match = _SIZE.match(text.strip().lower())
-    if match is None:
+    size = sides_of(text)
+    if size is None:
         raise InvalidRequest(f"size must be WIDTHxHEIGHT or auto, got {shorten(text)!r}", field="size", value=text)
-    return int(match[1]), int(match[2])
+    return size
 
 
 def notes(wishes: SharedWishes) -> list[str]:

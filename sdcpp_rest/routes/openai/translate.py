@@ -15,6 +15,7 @@ from sdcpp_rest.core.params import ImageParams
 from sdcpp_rest.core.sampling_names import sampling_named, scheduler_named
 from sdcpp_rest.errors import InvalidRequest, ModelNotFound, NoModelLoaded
 from sdcpp_rest.routes.http.answers import shorten
+from sdcpp_rest.routes.http.extra_args import read_extra_args
 from sdcpp_rest.routes.http.wire_models import examine
 from sdcpp_rest.routes.openai.neighbours import sides_of
 from sdcpp_rest.routes.openai.wire import (
@@ -110,14 +111,18 @@ def to_request(wishes: Wishes, context: TranslationContext, warnings: Sequence[s
     spec = model_for(wishes.model, context)
     usual = context.usual("txt2img" if isinstance(wishes, GenerationWishes) else "img2img", spec)
     params = to_params(wishes, usual, context.limits.steps)
-    told = [*warnings, *notes(wishes)]
+    extra = read_extra_args(params["prompt"], context.limits)
+    params |= {"prompt": extra.prompt, **extra.params}
+    if not extra.prompt and not isinstance(wishes, VariationWishes):
+        raise InvalidRequest("prompt must not be empty", field="prompt")
+    told = [*warnings, *notes(wishes), *(f"{name} was ignored." for name in extra.ignored)]
     if isinstance(wishes, GenerationWishes):
         return Asked(wishes, PictureRequest("txt2img", params, spec=spec), notes=tuple(told))
     files = [decode_base64(_place(index), text) for index, text in enumerate(wishes.image)]
     given = tuple(edit_pictures.size_of(_place(index), file) for index, file in enumerate(files))
-    if "width" not in params:
-        size = edit_pictures.fit_size(given[0], (usual.width, usual.height), context.limits.side)
-        params["width"], params["height"] = size
+    if "width" not in params or "height" not in params:
+        width, height = edit_pictures.fit_size(given[0], (usual.width, usual.height), context.limits.side)
+        params = {"width": width, "height": height, **params}
     mask = _mask(wishes, files[0])
     if mask is not None and isinstance(wishes, EditWishes):
         params.setdefault("strength", _MASKED_STRENGTH)

@@ -420,3 +420,20 @@ def test_a_server_that_stops_ends_its_streams_with_a_reason(make_served: Callabl
     caller.join(PATIENCE_SECONDS)
     ((name, shown),) = events_of(texts[0])
     assert (name, shown["error"]["code"]) == ("error", "engine_unavailable")
+
+
+def test_arguments_in_the_prompt_are_fields_and_no_words(
+    shared_client: FlaskClient, picture: Callable[..., bytes]
+) -> None:
+    tag = '<sd_cpp_extra_args>{"seed": 42, "sample_params": {"sample_steps": 3}, "x": 1}</sd_cpp_extra_args>'
+    image = base64.b64encode(picture()).decode()
+    for url in (GENERATIONS, EDITS, VARIATIONS):
+        more = {} if url == GENERATIONS else {"image": image}
+        wanted = shared_client.post(url, json={**SMALL, **more, "seed": 42, "steps": 3}).get_json()
+        made = shared_client.post(url, json={**SMALL, **more, "prompt": f"{SMALL['prompt']} {tag}"}).get_json()
+        assert made["data"] == wanted["data"]
+        assert made["data"][0]["seed"] == 42
+        assert "sd_cpp_extra_args.x was ignored." in made["warnings"]
+    for prompt in (tag, "x <sd_cpp_extra_args>{</sd_cpp_extra_args>"):
+        answer = shared_client.post(GENERATIONS, json={**SMALL, "prompt": prompt})
+        assert (answer.status_code, answer.get_json()["error"]["param"]) == (400, "prompt")

@@ -123,7 +123,7 @@ def vary_image() -> Response:
 @documents({200: (MadePictures, EVENT_STREAM)}, errors=(*_FAILURES, 501), body=GenerationWishes, refusals=_REFUSALS)
 @streaming
 def generate_images_unversioned() -> Response:
-    """Draw pictures from words: `/v1/images/generations`, for clients whose base URL lacks the `/v1`."""
+    """Draw pictures from words: `/v1/images/generations` for base URLs that lack the `/v1`."""
     return _generate(GenerationWishes, "prompt")
 
 
@@ -137,7 +137,7 @@ def generate_images_unversioned() -> Response:
 )
 @streaming
 def edit_images_unversioned() -> Response:
-    """Draw pictures from a picture and words: `/v1/images/edits`, for clients whose base URL lacks the `/v1`."""
+    """Draw pictures from a picture and words: `/v1/images/edits` for base URLs that lack the `/v1`."""
     return _generate(EditWishes, "image", "prompt")
 
 
@@ -145,7 +145,7 @@ def edit_images_unversioned() -> Response:
 @documents({200: MadePictures}, errors=(*_FAILURES, 501), body=VariationWishes, form=VariationForm, refusals=_REFUSALS)
 @blocking
 def vary_image_unversioned() -> Response:
-    """Draw variations of a picture: `/v1/images/variations`, for clients whose base URL lacks the `/v1`."""
+    """Draw variations of a picture: `/v1/images/variations` for base URLs that lack the `/v1`."""
     return _generate(VariationWishes, "image")
 
 

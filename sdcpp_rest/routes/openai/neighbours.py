@@ -9,6 +9,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from pydantic import Field
+
 from sdcpp_rest.routes.http.wire_models import Integer, Wire, examine
 
 _SYNONYMS = {
@@ -34,8 +36,8 @@ _SIZE = re.compile(r"\s*(\d{1,5})\s*[x*\u00d7\u2715]\s*(\d{1,5})\s*", re.ASCII |
 class _Sides(Wire):
     """Fields beside `size`; not published."""
 
-    width: Integer
-    height: Integer
+    width: Integer = Field(description="In pixels.")
+    height: Integer = Field(description="In pixels.")
 
 
 def rename_fields(body: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:

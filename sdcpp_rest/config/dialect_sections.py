@@ -22,6 +22,11 @@ class OpenAiConfig(Section):
         "selected model.",
         examples=[{"gpt-image-1": "demo_dit_q8_0.gguf"}],
     )
+    response_format: Literal["auto", "url", "b64_json"] = Field(
+        default="auto",
+        description="How pictures come where a request does not say. auto: b64_json where it names one of OpenAI's "
+        "gpt-image models, else url.",
+    )
 
 
 class InterruptConfig(Section):

@@ -131,25 +131,39 @@ _KEY = re.compile(r"\s*(\w[\w \-/]*):\s*")
 _VALUE = re.compile(r'("(?:\\.|[^\\"])*"|[^,]*)(?:,|$)')
 _SIZE = re.compile(r"(\d{1,9})x(\d{1,9})")
 _FEWEST_PAIRS = 3
+_FIRST_KEY = "Steps:"
 
 
 def parse(text: str) -> dict[str, str]:
     """The words of such a text: ``Prompt``, ``Negative prompt`` and one entry per pair, all text; sizes come apart as
-    ``Size-1`` and ``Size-2``. A text without a line of pairs is all prompt.
+    ``Size-1`` and ``Size-2``. A text without a line of pairs is all prompt. Lines may end as on any system; what
+    extensions write below the line of pairs (``Template: ...``) is one pair a line.
     """
-    body, _, last = text.strip().rpartition("\n")
-    pairs = _pairs(last)
-    if len(pairs) < _FEWEST_PAIRS:
-        body, pairs = text.strip(), {}
+    lines = [line.strip() for line in text.replace("\r\n", "\n").replace("\r", "\n").strip().split("\n")]
+    lines, pairs = _split_pairs(lines)
     prompt: list[str] = []
     negative: list[str] = []
     in_negative = False
-    for line in body.split("\n") if body else []:
+    for line in lines:
         if not in_negative and line.startswith(_NEGATIVE):
             in_negative = True
-            line = line[len(_NEGATIVE) :].removeprefix(" ")
+            line = line[len(_NEGATIVE) :].strip()
         (negative if in_negative else prompt).append(line)
-    return {"Prompt": "\n".join(prompt), "Negative prompt": "\n".join(negative), **pairs}
+    return {"Prompt": "\n".join(prompt).strip(), "Negative prompt": "\n".join(negative).strip(), **pairs}
+
+
+def _split_pairs(lines: list[str]) -> tuple[list[str], dict[str, str]]:
+    """The lines above the line of pairs, and the pairs of that and of the lines below it."""
+    marked = [index for index, line in enumerate(lines) if line.startswith(_FIRST_KEY)]
+    for index in (*marked[:-4:-1], len(lines) - 1):
+        pairs = _pairs(lines[index])
+        if len(pairs) >= _FEWEST_PAIRS:
+            for line in lines[index + 1 :]:
+                key = _KEY.match(line)
+                if key is not None and line[key.end() :]:
+                    pairs.setdefault(key.group(1), line[key.end() :])
+            return lines[:index], pairs
+    return lines, {}
 
 
 def _pairs(line: str) -> dict[str, str]:

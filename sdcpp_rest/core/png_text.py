@@ -16,7 +16,8 @@ _TEXT_CHUNKS = frozenset({b"tEXt", b"zTXt", b"iTXt"})
 def replace_text(png: bytes, key: str, text: str | None) -> bytes:
     """``png`` with one text chunk ``key``, in place of all of that name; ``None`` takes them out.
 
-    Latin-1 text is written as ``tEXt``, other text as ``iTXt``. Anything that is no whole PNG file comes back as it is.
+    Latin-1 text is written as ``tEXt``, other text, and Latin-1 that could be taken for UTF-8, as ``iTXt``. Anything
+    that is no whole PNG file comes back as it is.
     """
     pieces = list(_chunks(png))
     if not pieces or pieces[-1][0] != b"IEND":
@@ -30,6 +31,17 @@ def replace_text(png: bytes, key: str, text: str | None) -> bytes:
         if position == 0 and text is not None:
             kept.append(_text_chunk(name, text))
     return b"".join(kept)
+
+
+def read_text(text: str) -> str:
+    """The words of a ``tEXt`` or ``zTXt`` chunk that was read as Latin-1, as the standard has it: many programs write
+    UTF-8, and bytes are hardly ever both by accident."""
+    if text.isascii():
+        return text
+    try:
+        return text.encode("latin-1").decode("utf-8")
+    except UnicodeError:
+        return text
 
 
 def _chunks(png: bytes) -> Iterator[tuple[bytes, int, int]]:
@@ -50,5 +62,7 @@ def _text_chunk(name: bytes, text: str) -> bytes:
     try:
         kind, body = b"tEXt", name + b"\0" + text.encode("latin-1")
     except UnicodeEncodeError:
+        kind = b"iTXt"
+    if kind == b"iTXt" or read_text(text) != text:
         kind, body = b"iTXt", name + b"\0\0\0\0\0" + text.encode("utf-8", "replace")
     return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))

@@ -109,6 +109,36 @@ def test_a1111s_own_text_is_read() -> None:
     assert read["Version"] == "v1.10.1"
 
 
+PAIRS = "Steps: 20, Sampler: Euler a, CFG scale: 7, Seed: 5, Size: 64x64"
+
+
+@pytest.mark.parametrize("end", ["\r\n", "\r", "\n", " \n"])
+def test_lines_may_end_as_on_any_system(end: str) -> None:
+    read = infotext.parse(end.join(["a cat", "in a hat", "Negative prompt: bad", "worse", PAIRS, ""]))
+    assert (read["Prompt"], read["Negative prompt"], read["Seed"]) == ("a cat\nin a hat", "bad\nworse", "5")
+
+
+@pytest.mark.parametrize(
+    "below",
+    [
+        "Template: a {cat|dog}",
+        "Template: a {cat|dog}, b: 1, c: 2, d: 3",
+        "Template: x\n\nNegative Template: y",
+        "words",
+    ],
+)
+def test_what_stands_below_the_line_of_pairs_is_no_prompt(below: str) -> None:
+    read = infotext.parse(f"a cat\nNegative prompt: bad\n{PAIRS}\n{below}")
+    assert (read["Prompt"], read["Negative prompt"], read["Seed"]) == ("a cat", "bad", "5")
+    if below.startswith("Template: a"):
+        assert read["Template"] == below.removeprefix("Template: ")
+
+
+def test_the_last_line_of_pairs_counts() -> None:
+    read = infotext.parse(f"{PAIRS}\n{PAIRS.replace('5', '6')}")
+    assert (read["Prompt"], read["Seed"]) == (PAIRS, "6")
+
+
 words = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=80).map(str.strip)
 
 

@@ -93,7 +93,8 @@ class Choices:
     def read_overrides(self, overrides: Mapping[str, Any], ignored: list[str]) -> tuple[dict[str, Any], LoadSpec]:
         """The options and the load spec of one call with ``overrides``; what they cannot do is added to ``ignored``.
 
-        A model that nobody knows is passed over, as those programs do. Raises NoModelLoaded, InvalidRequest.
+        A model that nobody knows is passed over, as those programs do. Raises NoModelLoaded, InvalidRequest, Unreadable
+        for a format that cannot be written.
         """
         stored = {name: value for name, value in self._stored.get().items() if name in settings.DEFAULTS}
         options = {**settings.DEFAULTS, **stored}
@@ -102,7 +103,11 @@ class Choices:
             try:
                 if name in settings.DEFAULTS and value is not None:
                     changes[name] = settings.check_option(name, value)
-            except ValueError:
+            except ValueError as error:
+                if name == settings.FORMAT:
+                    # Pictures in another format than was asked for are of no use.
+                    place = ["body", "override_settings", name]
+                    raise Unreadable([{"loc": place, "msg": str(error), "type": "value_error"}]) from None
                 ignored.append(f"override_settings.{name}")
                 continue
             if name not in settings.EFFECTIVE and options.get(name) != value:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from flask import Response
-from PIL import Image, ImageOps
+from PIL import Image
 
 from sdcpp_rest.core import png_text
 from sdcpp_rest.routes.a1111.errors import HTTPException, RuntimeFailure
@@ -22,7 +22,13 @@ from sdcpp_rest.routes.a1111.plans import Plan, blurs
 from sdcpp_rest.routes.a1111.wire import A1111Img2Img
 from sdcpp_rest.routes.http.answers import json_text
 from sdcpp_rest.services.pictures import inpainting, picture_formats
-from sdcpp_rest.services.pictures.input_images import decode_base64, open_picture, to_rgb
+from sdcpp_rest.services.pictures.input_images import (
+    decode_base64,
+    load_picture,
+    open_picture,
+    to_rgb,
+    turn_upright,
+)
 
 _RESIZE: tuple[inpainting.Resize, ...] = ("stretch", "crop", "fill", "stretch")
 _FILLING: tuple[inpainting.Filling, ...] = ("fill", "original", "noise", "nothing")
@@ -56,14 +62,12 @@ def at_work() -> Iterator[None]:
 def open_input(text: str) -> Image.Image:
     """A picture with the texts of its file; see `load_pixels`. Raises InvalidRequest, HTTPException for an address."""
     refuse_addresses(text)
-    data = decode_base64("image", text)
-    open_picture("image", data)
-    return Image.open(io.BytesIO(data))
+    return load_picture("image", decode_base64("image", text))
 
 
 def load_pixels(picture: Image.Image) -> Image.Image:
     """The pixels of `open_input`'s picture, turned as its EXIF says."""
-    return ImageOps.exif_transpose(picture)
+    return turn_upright("image", picture)
 
 
 def decode_picture(role: str, text: str) -> Image.Image:

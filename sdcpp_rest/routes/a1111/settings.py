@@ -8,8 +8,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from sdcpp_rest.services.pictures.picture_formats import FORMATS
+
 CHECKPOINT, CHECKPOINT_HASH, VAE = "sd_model_checkpoint", "sd_checkpoint_hash", "sd_vae"
 """What these say is read off the server's state; they are never stored."""
+
+FORMAT = "samples_format"
+"""The format of pictures in answers."""
 
 DEFAULTS: dict[str, Any] = {
     "samples_save": True,
@@ -196,7 +201,7 @@ _RANGES: dict[str, tuple[int, int]] = {
     "CLIP_stop_at_last_layers": (1, 12),
     "show_progress_every_n_steps": (-1, 1000),
 }
-_CHOICES: dict[str, tuple[str, ...]] = {"samples_format": ("png", "jpg", "jpeg", "webp")}
+_CHOICES: dict[str, tuple[str, ...]] = {"samples_format": FORMATS}
 _SWITCHES = {"true": True, "1": True, "on": True, "false": False, "0": False, "off": False}
 
 

@@ -19,6 +19,7 @@ from sdcpp_rest.routes.a1111.painting import Source
 from sdcpp_rest.routes.a1111.plans import Plan, PlanContext, to_plan
 from sdcpp_rest.routes.a1111.reading import reread
 from sdcpp_rest.routes.a1111.wire import A1111Img2Img, A1111Request
+from sdcpp_rest.routes.http.extra_args import ExtraArgs, read_extra_args
 from sdcpp_rest.services.models.model_library import ModelLibrary
 from sdcpp_rest.services.settings.prompt_styles import PromptStyles
 from sdcpp_rest.services.submission.model_titles import ModelTitles
@@ -26,6 +27,9 @@ from sdcpp_rest.services.submission.picture_rounds import PictureKind, PictureRe
 from sdcpp_rest.services.submission.sampling_intake import SamplingIntake
 
 _STRONGEST_CONTROL = 10.0
+# Of the arguments in a prompt, what this dialect has fields for.
+_EXTRA_FIELDS = {name: name for name in ("negative_prompt", "seed", "steps", "cfg_scale", "width", "height")}
+_EXTRA_FIELDS["strength"] = "denoising_strength"
 
 
 @dataclass(frozen=True)
@@ -87,13 +91,16 @@ class Translator:
     def translate(self, sent: A1111Request) -> PictureCall:
         """What a request asks for. Raises Unreadable, HTTPException, RuntimeFailure, NoModelLoaded, InvalidRequest."""
         body = _with_infotext(sent)
+        extra = read_extra_args(body.prompt)
+        body = _with_extra_args(body, extra)
         self._check_count(body)
         ignored: list[str] = []
         options, spec = self._choices.read_overrides(body.override_settings, ignored)
         kind: PictureKind = "img2img" if isinstance(body, A1111Img2Img) else "txt2img"
         defaults = self._intake.defaults(ImageParams, kind, spec)
         plan = to_plan(body, self._context(options, defaults))
-        plan.ignored[:0] = ignored
+        plan.ignored[:0] = [*ignored, *extra.ignored]
+        plan.asked |= {name: value for name, value in extra.params.items() if name not in _EXTRA_FIELDS}
         images = _shared_pictures(body, plan)
         spec = self._with_needs(spec, plan)
         sources = [Source({})]
@@ -145,6 +152,12 @@ class Translator:
             return self._titles.spec_of(spec, components=components, circular=plan.circular)
         except ModelNotFound:
             raise HTTPException(422, f"ControlNet model {name[:100]!r} not found") from None
+
+
+def _with_extra_args(body: A1111Request, extra: ExtraArgs) -> A1111Request:
+    """``body`` with what its prompt holds besides words, as far as this dialect has fields for it."""
+    fields = {_EXTRA_FIELDS[name]: value for name, value in extra.params.items() if name in _EXTRA_FIELDS}
+    return body.model_copy(update={"prompt": extra.prompt, **fields}) if extra.prompt != body.prompt else body
 
 
 def _with_infotext(body: A1111Request) -> A1111Request:

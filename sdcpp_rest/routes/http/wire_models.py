@@ -1,12 +1,13 @@
 """Checks bodies and queries against wire models, and words what is wrong with them.
 
-The manners of every dialect's bodies: ``null`` means "not given", unknown fields are told, a refusal names the field,
-its value and what is allowed. Knows no single route.
+The manners of every dialect's bodies: ``null`` means "not given", numbers and switches may come as text, unknown fields
+are told, a refusal names the field, its value and what is allowed. Knows no single route.
 """
 
 from __future__ import annotations
 
 import difflib
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -72,15 +73,39 @@ def optional(description: str, **more: Any) -> Any:
     return Field(default_factory=lambda: None, description=description, **more)
 
 
-def _integral(value: Any) -> Any:
-    """JSON has one kind of number: 20.0 is the integer 20. Anything else is left for the strict check to refuse."""
-    return int(value) if isinstance(value, float) and value.is_integer() else value
+_LONGEST_NUMBER = 40
+_WHOLE = re.compile(r"[+-]?\d+(\.0*)?", re.ASCII)
+_DECIMAL = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+_SWITCHES = {"true": True, "false": False}
 
 
-Integer = Annotated[int, Strict(), BeforeValidator(_integral)]
-Number = Annotated[float, Strict(), AllowInfNan(False)]
+def _read_integer(value: Any) -> Any:
+    """JSON has one kind of number: 20.0 is the integer 20, and so are the texts "20" and "20.0", which forms and
+    loosely typed languages send. Anything else is left for the strict check to refuse."""
+    if isinstance(value, float):
+        return int(value) if value.is_integer() else value
+    if isinstance(value, str) and len(value) <= _LONGEST_NUMBER and _WHOLE.fullmatch(value.strip()):
+        return int(value.strip().partition(".")[0])
+    return value
+
+
+def _read_number(value: Any) -> Any:
+    """The text "7.5" is the number 7.5. Anything else, "inf" too, is left for the strict check to refuse."""
+    if isinstance(value, str) and len(value) <= _LONGEST_NUMBER and _DECIMAL.fullmatch(value.strip()):
+        number = float(value)
+        return number if math.isfinite(number) else value
+    return value
+
+
+def _read_flag(value: Any) -> Any:
+    """The texts "true" and "false", in any case. Anything else is left for the strict check to refuse."""
+    return _SWITCHES.get(value.strip().lower(), value) if isinstance(value, str) else value
+
+
+Integer = Annotated[int, Strict(), BeforeValidator(_read_integer)]
+Number = Annotated[float, Strict(), AllowInfNan(False), BeforeValidator(_read_number)]
+Flag = Annotated[bool, Strict(), BeforeValidator(_read_flag)]
 Text = Annotated[str, Strict()]
-Flag = Annotated[bool, Strict()]
 
 
 class Wire(BaseModel):
@@ -153,21 +178,11 @@ def _is_list(field: FieldInfo) -> bool:
 
 
 def _from_text(text: str, field: FieldInfo) -> Any:
-    """What a query parameter says, in the type of ``field``; left as text, for the check to refuse, where it cannot."""
+    """What a query parameter says where its spelling is a query's own; all else is text, as in bodies."""
     if _is_list(field):
         return list(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
-    if field.annotation is int and len(text) <= 20:
-        try:
-            return int(text)
-        except ValueError:
-            return text
-    if field.annotation is float and len(text) <= 40:
-        try:
-            return float(text)
-        except ValueError:
-            return text
     if field.annotation is bool:
-        return {"true": True, "1": True, "false": False, "0": False}.get(text.lower(), text)
+        return {"1": True, "0": False}.get(text, text)
     return text
 
 

@@ -40,7 +40,7 @@ def answer_object(asked: Asked, jobs: Sequence[Job], outputs: Outputs, config: C
     """The answer to a call that waited for ``jobs``. Links are absolute, by ``root_url``, where the caller sees
     this server, without a slash at its end."""
     first, wishes = jobs[0], asked.wishes
-    if wants_base64(wishes):
+    if wants_base64(wishes, config.openai.response_format):
         pictures = [{"b64_json": b64(file)} for file in encode_pictures(outputs, asked, jobs)]
     else:
         pictures = [{"url": _url(asked, path, config, root_url)} for job in jobs for path in job.outputs]
@@ -73,10 +73,10 @@ def encode_preview(asked: Asked, jpeg: bytes, size: tuple[int, int]) -> bytes:
     return encode(larger, asked.output_format, max(1, asked.output_compression), {})
 
 
-def wants_base64(wishes: SharedWishes) -> bool:
-    """Whether the pictures come in the answer itself."""
-    asked = wishes.sent_fields().get("response_format")
-    return asked == "b64_json" or (asked is None and wishes.model.lower().startswith(_BASE64_MODELS))
+def wants_base64(wishes: SharedWishes, usual: str = "auto") -> bool:
+    """Whether the pictures come in the answer itself; ``usual`` is `openai.response_format` of the configuration."""
+    asked = wishes.sent_fields().get("response_format", usual)
+    return asked == "b64_json" or (asked == "auto" and wishes.model.lower().startswith(_BASE64_MODELS))
 
 
 def quality_word(wishes: SharedWishes) -> ShownQuality:

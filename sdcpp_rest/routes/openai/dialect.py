@@ -6,4 +6,4 @@ from sdcpp_rest.routes.http.dialect import Dialect
 from sdcpp_rest.routes.openai.errors import OPENAI_ERROR
 from sdcpp_rest.routes.openai.views import openai
 
-OPENAI = Dialect("openai", blueprints=(openai,), error_shapes={"/v1": OPENAI_ERROR})
+OPENAI = Dialect("openai", blueprints=(openai,), error_shapes={"/v1": OPENAI_ERROR, "/images": OPENAI_ERROR})

@@ -18,6 +18,7 @@ from sdcpp_rest.errors import InvalidRequest
 from sdcpp_rest.routes.http.multipart import FormFile, parts_of
 from sdcpp_rest.routes.http.request_bodies import parse_body
 from sdcpp_rest.routes.http.wire_models import Wire, examine
+from sdcpp_rest.routes.openai.neighbours import rename_fields
 from sdcpp_rest.routes.openai.wire import MAX_IMAGES
 
 Model = TypeVar("Model", bound=Wire)
@@ -38,15 +39,20 @@ def read(model: type[Model], limits: LimitsConfig, *required: str) -> tuple[Mode
         body = _read_form(model, raw, request.headers.get("Content-Type", ""))
     else:
         body = from_json(parse_body(raw))
-    check_required(body, *required)
-    return examine(model, body, limits=limits)
+    named, warnings = rename_fields(body)
+    check_required(named, *required)
+    wishes, unknown = examine(model, named, limits=limits)
+    return wishes, [*warnings, *unknown]
 
 
 def check_required(body: Mapping[str, Any], *names: str) -> None:
-    """Refuse a body without them, in the words OpenAI has for that."""
+    """Refuse a body without them, in the words OpenAI has for that, and one whose words are empty."""
     for name in names:
-        if body.get(name) is None:
+        value = body.get(name)
+        if value is None:
             raise InvalidRequest(f"Missing required parameter: '{name}'", field=name, missing=True)
+        if isinstance(value, str) and not value.strip():
+            raise InvalidRequest(f"{name} must not be empty", field=name)
 
 
 def from_json(body: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,6 @@ What it has to know of the server comes as `TranslationContext`. Submits nothing
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +15,9 @@ from sdcpp_rest.core.params import ImageParams
 from sdcpp_rest.core.sampling_names import find_sampling, find_scheduler
 from sdcpp_rest.errors import InvalidRequest, ModelNotFound, NoModelLoaded
 from sdcpp_rest.routes.http.answers import shorten
+from sdcpp_rest.routes.http.extra_args import read_extra_args
 from sdcpp_rest.routes.http.wire_models import examine
+from sdcpp_rest.routes.openai.neighbours import sides_of
 from sdcpp_rest.routes.openai.wire import (
     EditWishes,
     GenerationWishes,
@@ -51,7 +52,6 @@ _EDITORS = frozenset(
     }
 )
 _FIELDS = {"init_image": "image", "mask_image": "mask"}
-_SIZE = re.compile(r"^(\d{1,5})x(\d{1,5})$")
 # Of the model's own steps.
 _STEP_SHARES: Mapping[Quality, float] = {
     "low": 0.5,
@@ -111,14 +111,18 @@ def to_request(wishes: Wishes, context: TranslationContext, warnings: Sequence[s
     spec = model_for(wishes.model, context)
     usual = context.usual("txt2img" if isinstance(wishes, GenerationWishes) else "img2img", spec)
     params = to_params(wishes, usual, context.limits.steps)
-    told = [*warnings, *notes(wishes)]
+    extra = read_extra_args(params["prompt"], context.limits)
+    params |= {"prompt": extra.prompt, **extra.params}
+    if not extra.prompt and not isinstance(wishes, VariationWishes):
+        raise InvalidRequest("prompt must not be empty", field="prompt")
+    told = [*warnings, *notes(wishes), *(f"{name} was ignored." for name in extra.ignored)]
     if isinstance(wishes, GenerationWishes):
         return Asked(wishes, PictureRequest("txt2img", params, spec=spec), notes=tuple(told))
     files = [decode_base64(_place(index), text) for index, text in enumerate(wishes.image)]
     given = tuple(edit_pictures.size_of(_place(index), file) for index, file in enumerate(files))
-    if "width" not in params:
-        size = edit_pictures.fit_size(given[0], (usual.width, usual.height), context.limits.side)
-        params["width"], params["height"] = size
+    if "width" not in params or "height" not in params:
+        width, height = edit_pictures.fit_size(given[0], (usual.width, usual.height), context.limits.side)
+        params = {"width": width, "height": height, **params}
     mask = _mask(wishes, files[0])
     if mask is not None and isinstance(wishes, EditWishes):
         params.setdefault("strength", _MASKED_STRENGTH)
@@ -206,10 +210,10 @@ def size_of(text: str) -> tuple[int, int] | None:
     """Width and height, ``None`` for ``auto``. Raises InvalidRequest."""
     if text.strip().lower() in ("", "auto"):
         return None
-    match = _SIZE.match(text.strip().lower())
-    if match is None:
+    size = sides_of(text)
+    if size is None:
         raise InvalidRequest(f"size must be WIDTHxHEIGHT or auto, got {shorten(text)!r}", field="size", value=text)
-    return int(match[1]), int(match[2])
+    return size
 
 
 def notes(wishes: SharedWishes) -> list[str]:

@@ -121,6 +121,36 @@ def vary_image() -> Response:
     return _generate(VariationWishes, "image")
 
 
+@openai.post("/images/generations")
+@documents({200: (MadePictures, EVENT_STREAM)}, errors=(*_FAILURES, 501), body=GenerationWishes, refusals=_REFUSALS)
+@streaming
+def generate_images_unversioned() -> Response:
+    """Draw pictures from words: `/v1/images/generations` for base URLs that lack the `/v1`."""
+    return _generate(GenerationWishes, "prompt")
+
+
+@openai.post("/images/edits")
+@documents(
+    {200: (MadePictures, EVENT_STREAM)},
+    errors=(*_FAILURES, 501),
+    body=EditWishes,
+    form=EditForm,
+    refusals=_REFUSALS,
+)
+@streaming
+def edit_images_unversioned() -> Response:
+    """Draw pictures from a picture and words: `/v1/images/edits` for base URLs that lack the `/v1`."""
+    return _generate(EditWishes, "image", "prompt")
+
+
+@openai.post("/images/variations")
+@documents({200: MadePictures}, errors=(*_FAILURES, 501), body=VariationWishes, form=VariationForm, refusals=_REFUSALS)
+@blocking
+def vary_image_unversioned() -> Response:
+    """Draw variations of a picture: `/v1/images/variations` for base URLs that lack the `/v1`."""
+    return _generate(VariationWishes, "image")
+
+
 @openai.get("/v1/images/files/<ticket>/<job_id>/<name>")
 @documents({200: ANY_FILE}, errors=(404,), path=FilePlace, query=FileQuery, refusals=_REFUSALS)
 @transfer

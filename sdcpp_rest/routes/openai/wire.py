@@ -53,7 +53,8 @@ class SharedWishes(Wire):
         "auto", max_length=20, description="`WIDTHxHEIGHT` in pixels, or `auto`: the model's own.", examples=["64x64"]
     )
     response_format: Literal["url", "b64_json"] = optional(
-        "How the pictures come. Left out: `b64_json` where `model` is one of OpenAI's gpt-image models, else `url`."
+        "How the pictures come. Left out: as the configuration's `openai.response_format` says, by default `b64_json` "
+        "where `model` is one of OpenAI's gpt-image models, else `url`."
     )
     user: Text = optional("Ignored.")
     seed: Integer = mirror(

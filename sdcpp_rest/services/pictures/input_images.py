@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import base64
 import binascii
+import importlib
+import importlib.util
 import io
 import math
 import shutil
@@ -19,10 +21,25 @@ from urllib.parse import unquote, unquote_to_bytes
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from sdcpp_rest.errors import InvalidRequest
+from sdcpp_rest.services.pictures.picture_formats import CAN_AVIF
 
 # Decoded pixels of one input picture: 8192 x 8192. A "decompression bomb" is refused by its header, before decoding.
 MAX_PIXELS = 67_108_864
-_FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
+_HEIF_PLUGIN = "pillow_heif"
+
+
+def _readable_formats() -> tuple[str, ...]:
+    """Pillow's names of what may come in: AVIF where its build has the codec, HEIC where its plugin is installed."""
+    formats = ["PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF"]
+    if CAN_AVIF:
+        formats.append("AVIF")
+    if importlib.util.find_spec(_HEIF_PLUGIN) is not None:
+        importlib.import_module(_HEIF_PLUGIN).register_heif_opener()
+        formats.append("HEIF")
+    return tuple(formats)
+
+
+_FORMATS = _readable_formats()
 # Ours is the limit that counts, and it is checked before any pixel is decoded. Pillow's own only warns, process-wide.
 Image.MAX_IMAGE_PIXELS = None
 # The largest picture allowed needs some hundred megabytes while it is converted: a few at a time are enough.
@@ -59,14 +76,28 @@ def decode_base64(field: str, text: str) -> bytes:
 
 
 def open_picture(field: str, data: bytes) -> Image.Image:
-    """The first frame of a PNG, JPEG, WebP, GIF, BMP or TIFF, turned as its EXIF says. Raises InvalidRequest."""
+    """The first frame of a picture in one of the formats that are read, turned as its EXIF says. Raises
+    InvalidRequest."""
+    return turn_upright(field, load_picture(field, data))
+
+
+def turn_upright(field: str, picture: Image.Image) -> Image.Image:
+    """``picture`` turned as its EXIF says. Raises InvalidRequest."""
+    try:
+        return ImageOps.exif_transpose(picture)
+    except Exception as error:  # Pillow raises whatever it likes on broken EXIF
+        raise InvalidRequest(f"{field} is damaged and cannot be decoded: {error}", field=field) from None
+
+
+def load_picture(field: str, data: bytes) -> Image.Image:
+    """The same as its file has it: not turned, with all texts of the file. Raises InvalidRequest."""
     try:
         picture = Image.open(io.BytesIO(data), formats=_FORMATS)
         if picture.width * picture.height > MAX_PIXELS:
             size = f"{picture.width}x{picture.height}"
             raise InvalidRequest(f"{field} is {size} pixels; at most {MAX_PIXELS} pixels are allowed", field=field)
         picture.load()
-        return ImageOps.exif_transpose(picture)
+        return picture
     except InvalidRequest:
         raise
     except UnidentifiedImageError:

@@ -106,3 +106,9 @@ def test_clip_skip_is_an_option(client: FlaskClient, house: House) -> None:
 
 def test_the_switches_that_clients_look_for(client: FlaskClient) -> None:
     assert client.get("/sdapi/v1/cmd-flags").get_json()["api"] is True
+
+
+def test_an_unknown_format_of_one_call_is_refused(client: FlaskClient) -> None:
+    answer = client.post("/sdapi/v1/txt2img", json={"prompt": "x", "override_settings": {"samples_format": "gif"}})
+    assert answer.status_code == 422
+    assert answer.get_json()["detail"][0]["loc"] == ["body", "override_settings", "samples_format"]

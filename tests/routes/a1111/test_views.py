@@ -320,3 +320,16 @@ def test_callers_wait_for_each_other_and_all_are_served(house: House) -> None:
     with ThreadPoolExecutor(4) as pool:
         seeds = [*pool.map(one, range(10, 50, 10), timeout=PATIENCE_SECONDS)]
     assert seeds == [[10, 11], [20, 21], [30, 31], [40, 41]]
+
+
+def test_arguments_in_the_prompt_are_fields_and_no_words(client: FlaskClient) -> None:
+    held = {"seed": 42, "negative_prompt": "bad", "sample_params": {"sample_steps": 3, "scheduler": "karras"}, "x": 1}
+    tag = f" <sd_cpp_extra_args>{json.dumps(held)}</sd_cpp_extra_args>"
+    info = told(post(client, prompt=f"a cat{tag}"))
+    assert (info["prompt"], info["negative_prompt"], info["all_seeds"]) == ("a cat", "bad", [42])
+    text = info["infotexts"][0]
+    assert text.startswith("a cat\nNegative prompt: bad\nSteps: 3, ")
+    assert "Schedule type: Karras" in text
+    assert "sd_cpp_extra_args.x" in text
+    status, answer = refused(client, prompt="a cat <sd_cpp_extra_args>{</sd_cpp_extra_args>")
+    assert (status, answer["detail"][0]["loc"]) == (422, ["body", "prompt"])

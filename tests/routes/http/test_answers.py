@@ -137,20 +137,55 @@ def test_only_what_was_sent_is_passed_on() -> None:
 
 
 @pytest.mark.parametrize(
+    ("sent", "read"),
+    [
+        ({"steps": "20"}, 20),
+        ({"steps": " 20 "}, 20),
+        ({"steps": "20.0"}, 20),
+        ({"scale": "7.0"}, 7.0),
+        ({"scale": "-7"}, -7.0),
+        ({"scale": "1e-1"}, 0.1),
+        ({"scale": ".5"}, 0.5),
+        ({"hires": "true"}, True),
+        ({"hires": "False"}, False),
+        ({"layers": ["1", 2]}, [1, 2]),
+    ],
+)
+def test_numbers_and_switches_may_come_as_text(sent: dict[str, Any], read: Any) -> None:
+    (name,) = sent
+    value = examine(Sample, {"prompt": "x", **sent})[0].sent_fields()[name]
+    assert (value, type(value)) == (read, type(read))
+
+
+def test_the_schemas_of_numbers_say_nothing_of_text() -> None:
+    shown = Sample.model_json_schema()["properties"]
+    assert [shown[name]["type"] for name in ("steps", "scale", "hires")] == ["integer", "number", "boolean"]
+
+
+@pytest.mark.parametrize(
     ("body", "says"),
     [
         ({"steps": 0}, "steps must be an integer between 1 and 10000, got 0"),
         ({"steps": 10001}, "steps must be an integer between 1 and 10000, got 10001"),
-        ({"steps": "20"}, 'steps must be an integer between 1 and 10000, got "20"'),
+        ({"steps": "20.5"}, 'steps must be an integer between 1 and 10000, got "20.5"'),
+        ({"steps": "10001"}, "steps must be an integer between 1 and 10000, got 10001"),
+        ({"steps": "2e1"}, 'steps must be an integer between 1 and 10000, got "2e1"'),
+        ({"steps": "1_0"}, 'steps must be an integer between 1 and 10000, got "1_0"'),
+        ({"steps": ""}, 'steps must be an integer between 1 and 10000, got ""'),
+        ({"steps": "true"}, 'steps must be an integer between 1 and 10000, got "true"'),
         ({"steps": True}, "steps must be an integer between 1 and 10000, got true"),
         ({"steps": 1.5}, "steps must be an integer between 1 and 10000, got 1.5"),
         ({"steps": [1]}, "steps must be an integer between 1 and 10000, got an array of 1 items"),
         ({"steps": 10**400}, "steps must be an integer between 1 and 10000, got 1000000"),
         ({"width": {}}, "width must be an integer between 8 and 4096, got an object"),
-        ({"scale": "7"}, 'scale must be a number, got "7"'),
+        ({"scale": "seven"}, 'scale must be a number, got "seven"'),
+        ({"scale": "nan"}, 'scale must be a number, got "nan"'),
+        ({"scale": "1e999"}, 'scale must be a number, got "1e999"'),
+        ({"scale": "7,5"}, 'scale must be a number, got "7,5"'),
         ({"scale": False}, "scale must be a number, got false"),
         ({"hires": 1}, "hires must be true or false, got 1"),
-        ({"hires": "true"}, 'hires must be true or false, got "true"'),
+        ({"hires": "yes"}, 'hires must be true or false, got "yes"'),
+        ({"hires": "1"}, 'hires must be true or false, got "1"'),
         ({"prompt": 5}, "prompt must be a string of at most 20 characters, got 5"),
         ({"prompt": "x" * 21}, "prompt must be a string of at most 20 characters, got 21 characters"),
         ({"prompt": None}, "prompt is required"),

@@ -22,3 +22,18 @@ from sdcpp_rest.routes.openai.wire import SharedWishes
 )
 def test_the_model_says_how_pictures_come_unless_the_request_does(fields: dict[str, Any], expected: bool) -> None:
     assert wants_base64(SharedWishes(**fields)) is expected
+
+
+@pytest.mark.parametrize(
+    ("fields", "usual", "expected"),
+    [
+        ({}, "b64_json", True),
+        ({"model": "gpt-image-1"}, "url", False),
+        ({"response_format": "url"}, "b64_json", False),
+        ({"response_format": "b64_json"}, "url", True),
+    ],
+)
+def test_the_configuration_says_how_pictures_come_where_the_request_does_not(
+    fields: Any, usual: str, expected: bool
+) -> None:
+    assert wants_base64(SharedWishes(**fields), usual) is expected

@@ -186,7 +186,7 @@ def test_the_asynchronous_client_draws_and_streams(shared_served: ServedHouse, p
         ({"extra_body": {"steps": 0}}, "steps"),
         ({"extra_body": {"steps": 0}, "stream": True}, "steps"),
         ({"extra_body": {"sampler": "UniPC"}}, "sampler"),
-        ({"extra_body": {"seed": "7"}}, "seed"),
+        ({"extra_body": {"seed": "7.5"}}, "seed"),
         ({"extra_body": {"loras": [{"name": "nowhere"}]}}, "prompt"),
         ({"extra_body": {"loras": [5]}}, "loras[0]"),
         ({"extra_body": {"loras": [{"weight": 1}]}}, "loras[0].name"),

@@ -21,6 +21,7 @@ from sdcpp_rest.routes.openai.translate import TranslationContext, model_for, to
 from sdcpp_rest.routes.openai.views import make_context
 from sdcpp_rest.routes.openai.wire import EditWishes
 from tests.routes.conftest import PATIENCE_SECONDS, House, ServedHouse
+from tests.routes.openai.conftest import opened as picture_of
 from tests.services.conftest import copy_demo
 
 GENERATIONS, EDITS, VARIATIONS = (f"/v1/images/{name}" for name in ("generations", "edits", "variations"))
@@ -108,6 +109,57 @@ def test_the_golden_pairs_of_refusals(
     answer = shared_client.post(GENERATIONS, json=body)
     assert (answer.status_code, answer.get_json()) == (status, {"error": error})
     assert answer.headers["x-should-retry"] == "false"
+
+
+@pytest.mark.parametrize(("url", "prompt"), [(GENERATIONS, ""), (GENERATIONS, " \n"), (EDITS, "")])
+def test_an_empty_prompt_is_refused(
+    shared_client: FlaskClient, picture: Callable[..., bytes], url: str, prompt: str
+) -> None:
+    image = base64.b64encode(picture()).decode()
+    answer = shared_client.post(url, json={**SMALL, "image": image, "prompt": prompt})
+    assert (answer.status_code, answer.get_json()["error"]["param"]) == (400, "prompt")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"n": "1"},
+        {"size": "64*64"},
+        {"size": "64X64"},
+        {"size": "64\u00d764"},
+        {"size": "auto", "width": "64", "height": 64},
+        {"steps": None, "num_inference_steps": 12},
+        {"seed": "42", "stream": "false"},
+    ],
+)
+def test_the_spellings_of_neighbours_draw_the_same_picture(shared_client: FlaskClient, change: dict[str, Any]) -> None:
+    plain = {**SMALL, "seed": 42, "steps": 12}
+    first, second = (shared_client.post(GENERATIONS, json=body) for body in (plain, {**plain, **change}))
+    assert second.status_code == 200, second.text
+    assert second.get_json()["data"] == first.get_json()["data"]
+    assert second.get_json().get("warnings") == first.get_json().get("warnings")
+
+
+@pytest.mark.parametrize("spelt", ["jpg", "JPG", "image/jpeg"])
+def test_jpg_is_jpeg(shared_client: FlaskClient, spelt: str) -> None:
+    told = shared_client.post(GENERATIONS, json={**SMALL, "output_format": spelt}).get_json()
+    assert told["output_format"] == "jpeg"
+    assert picture_of(told["data"][0]["b64_json"]).format == "JPEG"
+
+
+def test_the_paths_work_without_v1_and_so_do_their_errors(
+    shared_client: FlaskClient, picture: Callable[..., bytes]
+) -> None:
+    image = base64.b64encode(picture()).decode()
+    for url in (GENERATIONS, EDITS, VARIATIONS):
+        short = url.removeprefix("/v1")
+        body = SMALL if url == GENERATIONS else {**SMALL, "image": image}
+        same = [shared_client.post(place, json=body) for place in (url, short)]
+        assert [answer.status_code for answer in same] == [200, 200], same[1].text
+        assert same[0].get_json()["data"] == same[1].get_json()["data"]
+        assert shared_client.post(short, json={}).get_json()["error"]["type"] == "invalid_request_error"
+        assert shared_client.get(short).get_json()["error"]["type"] == "invalid_request_error"
+    assert shared_client.post("/images/nothing").get_json()["error"]["type"] == "invalid_request_error"
 
 
 def test_equal_seeds_draw_equal_pictures(shared_client: FlaskClient) -> None:
@@ -381,3 +433,20 @@ def test_a_server_that_stops_ends_its_streams_with_a_reason(make_served: Callabl
     caller.join(PATIENCE_SECONDS)
     ((name, shown),) = events_of(texts[0])
     assert (name, shown["error"]["code"]) == ("error", "engine_unavailable")
+
+
+def test_arguments_in_the_prompt_are_fields_and_no_words(
+    shared_client: FlaskClient, picture: Callable[..., bytes]
+) -> None:
+    tag = '<sd_cpp_extra_args>{"seed": 42, "sample_params": {"sample_steps": 3}, "x": 1}</sd_cpp_extra_args>'
+    image = base64.b64encode(picture()).decode()
+    for url in (GENERATIONS, EDITS, VARIATIONS):
+        more = {} if url == GENERATIONS else {"image": image}
+        wanted = shared_client.post(url, json={**SMALL, **more, "seed": 42, "steps": 3}).get_json()
+        made = shared_client.post(url, json={**SMALL, **more, "prompt": f"{SMALL['prompt']} {tag}"}).get_json()
+        assert made["data"] == wanted["data"]
+        assert made["data"][0]["seed"] == 42
+        assert "sd_cpp_extra_args.x was ignored." in made["warnings"]
+    for prompt in (tag, "x <sd_cpp_extra_args>{</sd_cpp_extra_args>"):
+        answer = shared_client.post(GENERATIONS, json={**SMALL, "prompt": prompt})
+        assert (answer.status_code, answer.get_json()["error"]["param"]) == (400, "prompt")

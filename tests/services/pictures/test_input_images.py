@@ -370,3 +370,11 @@ def test_every_role_gets_its_size_and_channels(tmp_path: Path) -> None:
         **dict.fromkeys(kept, ("RGB", (128, 64))),
         "mask_image": ("L", (48, 24)),
     }
+
+
+def test_avif_comes_in() -> None:
+    buffer = io.BytesIO()
+    Image.new("RGB", (64, 48), "red").save(buffer, "AVIF")
+    assert open_picture("image", buffer.getvalue()).size == (64, 48)
+    with pytest.raises(InvalidRequest, match=r"damaged|not a picture"):
+        open_picture("image", buffer.getvalue()[:200])

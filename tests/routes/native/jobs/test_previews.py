@@ -47,9 +47,9 @@ def test_settings_survive_a_restart(make_house: Any) -> None:
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("enabled", 1), ("enabled", "true"), ("mode", "hologram"), ("mode", 1), ("mode", ""), ("interval", 0),
-        ("interval", 101), ("interval", "1"), ("interval", 1.5), ("max_size", 63), ("max_size", 1025), ("max_size", []),
-        ("quality", 0), ("quality", 101), ("quality", True), ("quality", 10**30),
+        ("enabled", 1), ("enabled", "yes"), ("mode", "hologram"), ("mode", 1), ("mode", ""), ("interval", 0),
+        ("interval", 101), ("interval", "1.5"), ("interval", 1.5), ("max_size", 63), ("max_size", 1025),
+        ("max_size", []), ("quality", 0), ("quality", 101), ("quality", True), ("quality", 10**30),
     ],
 )  # fmt: skip
 def test_a_wrong_value_is_refused_by_name_and_changes_nothing(

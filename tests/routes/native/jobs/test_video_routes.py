@@ -146,7 +146,7 @@ def test_without_a_model_it_is_a_400(house: House) -> None:
         ({"prompt": None}, "prompt"),
         ({"video_frames": 0}, "video_frames"),
         ({"video_frames": 1001}, "video_frames"),
-        ({"video_frames": "5"}, "video_frames"),
+        ({"video_frames": "5.5"}, "video_frames"),
         ({"fps": 0}, "fps"),
         ({"fps": 121}, "fps"),
         ({"width": 0}, "width"),

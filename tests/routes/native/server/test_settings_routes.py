@@ -58,7 +58,7 @@ def test_what_is_no_default_is_told_and_not_kept(client: FlaskClient) -> None:
         ({"steps": 0}, "steps", "between 1 and 10000"),
         ({"steps": 10_001}, "steps", "between 1 and 10000"),
         ({"width": 4097}, "width", "between 8 and 4096"),
-        ({"cfg_scale": "7"}, "cfg_scale", "a number"),
+        ({"cfg_scale": "seven"}, "cfg_scale", "a number"),
         ({"batch_count": 65}, "batch_count", "between 1 and 64"),
         ({"vae_tiling": 1}, "vae_tiling", "true or false"),
         ({"sampler": "eulr"}, "sampler", "one of euler, euler_a"),

@@ -14,10 +14,10 @@ from sdcpp_rest.routes.native.wire.generation_bodies import CacheOptionsBody, Im
 def wrong_values(model: type, prefix: str = "") -> list[Any]:
     """For every field of a wire model, values of each JSON type that it does not take."""
     wrong: dict[Any, list[Any]] = {
-        int: ["20", True, 1.5, [], {}, 10**30, -(10**30)],
-        float: ["7.0", False, [], {}],
+        int: ["20.5", True, 1.5, [], {}, 10**30, -(10**30)],
+        float: ["seven", False, [], {}],
         str: [5, True, 1.5, [], {}],
-        bool: [1, 0, "true", [], {}],
+        bool: [1, 0, "yes", [], {}],
         list: ["x", 5, True, {}, ["x", {}], [None]],
     }
     cases = []

@@ -101,7 +101,16 @@ def test_a_name_that_leaves_the_folders_is_refused(client: FlaskClient, name: st
     assert client.post("/models/load", json={"model_name": name}).status_code == 400
 
 
-def test_a_load_that_fails_says_why_and_leaves_the_server_usable(make_house: Any) -> None:
+@pytest.mark.parametrize(
+    ("name", "status", "code", "words"),
+    [
+        ("refuse", 500, "load_failed", "refuses this model"),
+        ("hungry", 507, "out_of_memory", "Failed to load model: hungry.gguf: asked to be hungry"),
+    ],
+)
+def test_a_load_that_fails_says_why_and_leaves_the_server_usable(
+    make_house: Any, name: str, status: int, code: str, words: str
+) -> None:
     house = make_house()
     folder = Path(house.config.paths.models_dir) / "diffusion_models"
     folder.mkdir(parents=True)
@@ -110,11 +119,11 @@ def test_a_load_that_fails_says_why_and_leaves_the_server_usable(make_house: Any
         Path(file.path) for file in house.runtime.models.library.list()["diffusion_models"] if file.name == DEMO
     )
     for ending in (".gguf", ".json"):
-        (folder / f"refuse{ending}").write_bytes(demo.with_suffix(ending).read_bytes())
-    answer = house.client.post("/models/load", json={"model_name": "refuse.gguf"})
-    assert answer.status_code == 500
-    assert "refuses this model" in answer.get_json()["error"]
-    assert "refuses this model" in house.client.get("/health").get_json()["last_error"]
+        (folder / f"{name}{ending}").write_bytes(demo.with_suffix(ending).read_bytes())
+    answer = house.client.post("/models/load", json={"model_name": f"{name}.gguf"})
+    assert (answer.status_code, answer.get_json()["code"]) == (status, code)
+    assert words in answer.get_json()["error"]
+    assert words in house.client.get("/health").get_json()["last_error"]
     assert house.client.post("/models/load", json={"model_name": DEMO}).status_code == 200
 
 

@@ -179,9 +179,9 @@ def _renamed(content: bytes, old: str, new: str) -> bytes:
         ("llm.gguf", 400, "language model"), ("random.safetensors", 400, "not a model file"),
         ("random.pth", 400, "not a model file"), ("empty.pth", 400, "empty"), ("cut.safetensors", 400, "truncated"),
         ("deep.safetensors", 400, "layer"), ("half.safetensors", 500, "conv_last"),
-        ("shaped.safetensors", 500, "shape"),
-        ("pickle.pth", 500, "pickle.pth"), ("torch.pth", 500, "torch.pth"), ("folder.pth", 500, "not found"),
-        ("pipe.safetensors", 500, "not found"),
+        ("shaped.safetensors", 400, "pictures of 1 channels"),
+        ("pickle.pth", 400, "holds no tensors"), ("torch.pth", 400, "holds no tensors"),
+        ("folder.pth", 500, "not found"), ("pipe.safetensors", 500, "not found"),
     ],
 )  # fmt: skip
 def test_file_that_is_no_upscaler_is_not_loaded(

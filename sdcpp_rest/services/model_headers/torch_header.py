@@ -132,8 +132,10 @@ def _read_legacy(file: IO[bytes], size: int) -> dict[str, _Tensor]:
         _Walk(stream).run()  # the version of the form
         _Walk(stream).run()  # the machine that wrote it
         found = _Walk(stream).run()
-    _Walk(stream).run()  # the names of the storages, which follow
     tensors = _tensors_of(found)
+    if not tensors:
+        return {}
+    _Walk(stream).run()  # the names of the storages, which follow
     for name, tensor in tensors.items():
         _check_end(name, tensor, tensor.storage.elements * tensor.storage.width)
     storages = {tensor.storage.key: tensor.storage for tensor in tensors.values()}

@@ -1,4 +1,4 @@
-"""The text that NovelAI writes into its pictures, JSON among other entries, in the layout of `core.infotext`.
+"""Reads the text that NovelAI writes into its pictures, JSON among other entries, in the layout of `core.infotext`.
 
 Pure text: it must not know picture formats.
 """

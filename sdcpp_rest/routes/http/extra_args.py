@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sdcpp_rest.core.params import ImageParams, SamplingParams
-from sdcpp_rest.core.sampling_names import sampling_named, scheduler_named
+from sdcpp_rest.core.sampling_names import find_sampling, find_scheduler
 from sdcpp_rest.errors import InvalidRequest
 from sdcpp_rest.routes.http.mirrored_fields import mirror
 from sdcpp_rest.routes.http.request_bodies import parse_body
@@ -146,10 +146,10 @@ def _leaves(given: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, A
 def _translate_sampling(params: dict[str, Any]) -> None:
     """Names as other programs spell them; what nobody knows is left for the submission to refuse."""
     if "sampler" in params:
-        named = sampling_named(params["sampler"])
+        named = find_sampling(params["sampler"])
         if named is not None and named.is_exact:
             params["sampler"] = named.sampler
             if named.scheduler is not None:
                 params.setdefault("scheduler", named.scheduler)
     if "scheduler" in params:
-        params["scheduler"] = scheduler_named(params["scheduler"]) or params["scheduler"]
+        params["scheduler"] = find_scheduler(params["scheduler"]) or params["scheduler"]

@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping
 from sdcpp_rest.core import component_fit, family_needs, family_signs, fit, quantization
 from sdcpp_rest.core.architectures import Architecture, Contents
 from sdcpp_rest.core.catalog import ModelFile
-from sdcpp_rest.core.component_forms import form_of
 from sdcpp_rest.core.flash_attention import flash_attention_warning
 from sdcpp_rest.core.load_spec import FileRef, LoadOptions, LoadSpec
 from sdcpp_rest.core.quantization import WeightType
@@ -146,10 +145,6 @@ def _idle_components(spec: LoadSpec, architecture: Architecture, components: Map
     """Sentences about components that are loaded and have no effect."""
     if "vae" in components and not architecture.has_vae:
         yield f"{architecture.name} draws pixels itself: the vae {spec.components['vae'].name} is not used."
-    vision = components.get("llm_vision")
-    if vision is not None and vision.contents == "language model" and form_of(vision.tensors, "unknown") is None:
-        name = spec.components["llm_vision"].name
-        yield f"llm_vision: {name} is a language model without a vision part: it cannot look at pictures."
 
 
 def _check_main(file: FileRef, inspected: Inspection, field: str = "model_name") -> None:

@@ -4,6 +4,8 @@ import ast
 import base64
 import hashlib
 import io
+import json
+import struct
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +16,7 @@ from flask.testing import FlaskClient
 from PIL import Image
 
 from sdcpp_rest.runtime import DEMO_MODEL, DEMO_ROOT
-from tests.model_files import safetensors_bytes, write
+from tests.model_files import write
 from tests.onnx_files import write_clip, write_wd_tagger
 from tests.routes.conftest import PATIENCE_SECONDS, House, ServedHouse
 from tests.servers.language_model import Said
@@ -67,10 +69,11 @@ def styled(make_house: Callable[..., House]) -> House:
     house = make_house()
     folder = house.config.paths.models_dir / "loras"
     folder.mkdir(parents=True)
-    write(
-        folder / "style.safetensors",
-        safetensors_bytes({"lora_unet_down.lora_up.weight": (4, 4), "lora_unet_down.lora_down.weight": (4, 4)}),
-    )
+    # The demo model's own LoRA with another header: by its sum it is found under its new name.
+    raw = (DEMO_ROOT / "loras" / "demo_lora.safetensors").read_bytes()
+    size = struct.unpack_from("<Q", raw)[0]
+    header = json.dumps({**json.loads(raw[8 : 8 + size]), "__metadata__": {"title": "style"}}).encode()
+    write(folder / "style.safetensors", struct.pack("<Q", len(header)) + header + raw[8 + size :])
     return house.start()
 
 

@@ -288,7 +288,6 @@ def test_ternary_weights_that_are_not_converted_are_refused(
     ("family", "components", "words"),
     [
         ("radiance", {"vae": "vae_flux"}, "draws pixels itself: the vae vae_flux.gguf is not used."),
-        ("qwen", {"llm_vision": "qwen2_5_vl"}, "llm_vision: qwen2_5_vl.gguf is a language model without a vision part"),
         ("qwen", {}, ""),
     ],
 )
@@ -303,4 +302,15 @@ def test_components_without_effect_are_told(
     _, warnings = build_spec(library, request)
     said = " ".join(warnings)
     assert words in said
-    assert words or "without a vision part" not in said
+    assert words or "is not used" not in said
+
+
+def test_a_language_model_without_a_vision_part_is_refused_as_one(library: ModelLibrary, models_dir: Path) -> None:
+    whole = {**FAMILIES["qwen"].components, "llm_vision": "qwen2_5_vl"}
+    paths = {name: write_file(models_dir, name, fill="zero") for name in ("qwen", *whole.values())}
+    library.refresh()
+    files = {role: paths[name].name for role, name in whole.items()}
+    request = LoadRequest(model_name=paths["qwen"].name, model_type="diffusion", components=files)
+    with pytest.raises(NotAModel, match="llm_vision needs a vision part") as caught:
+        build_spec(library, request)
+    assert caught.value.detail["field"] == "llm_vision"

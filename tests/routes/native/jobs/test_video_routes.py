@@ -17,6 +17,7 @@ from sdcpp_rest.core.params import VideoParams
 from sdcpp_rest.routes.native.wire.video_bodies import Txt2VidBody
 from tests import model_files
 from tests.routes.conftest import House, make_config
+from tools.synthetic_models.families import write_file
 
 SMALL = {"prompt": "a cat", "width": 32, "height": 16, "video_frames": 5, "steps": 2, "fps": 8}
 
@@ -26,12 +27,12 @@ def choose_wan(house: House, *extra_tensors: str) -> LoadSpec:
     folder = house.config.paths.models_dir / "diffusion_models"
     tensors = {**model_files.wan(30), **dict.fromkeys(extra_tensors, (8,))}
     path = model_files.write(folder / "wan.gguf", model_files.gguf_bytes(tensors))
-    tae = model_files.write(folder / "tae.gguf", model_files.gguf_bytes({"encoder.0.weight": (8,)}))
+    tae = write_file(house.config.paths.models_dir, "taew2_1", fill="zero")
     spec = LoadSpec(
         model=FileRef(name="wan.gguf", path=str(path)),
         kind="diffusion",
         architecture="Wan 2.x",
-        components={"taesd": FileRef(name="tae.gguf", path=str(tae))},
+        components={"taesd": FileRef(name=tae.name, path=str(tae))},
     )
     house.runtime.models.slot.selected = spec
     return spec
@@ -119,7 +120,8 @@ def test_pictures_reach_the_job_by_their_roles(house: House) -> None:
     assert answer.status_code == 202, answer.text
     job_id = answer.get_json()["job_id"]
     assert house.runtime.jobs.queue.get(job_id).inputs.keys() == {"init_image", "control_frames.0", "control_frames.1"}
-    assert house.finished(job_id)["status"] == "completed"
+    done = house.finished(job_id)
+    assert done["status"] == "completed", done.get("error")
 
 
 def test_picture_that_the_model_ignores_is_told(client: FlaskClient) -> None:

@@ -64,8 +64,9 @@ GENERATION: list[tuple[str, Any]] = [
     ("eta", float("nan")), ("distilled_guidance", float("inf")), ("vae_tile_overlap", 2), ("vae_tile_size_x", -1),
     ("easycache_threshold", float("nan")), ("easycache_start", -1), ("shifted_timestep", -1),
     # types
-    ("prompt", 5), ("prompt", None), ("prompt", ["a"]), ("width", "64"), ("width", 64.5), ("width", True),
-    ("steps", [12]), ("cfg_scale", "7"), ("vae_tiling", "yes"), ("ref_images", "x"), ("title", 3),
+    ("prompt", 5), ("prompt", None), ("prompt", ["a"]), ("width", "64.5"), ("width", "wide"), ("width", 64.5),
+    ("width", True),
+    ("steps", [12]), ("cfg_scale", "seven"), ("vae_tiling", "yes"), ("ref_images", "x"), ("title", 3),
     ("prompt", "a <lora:nothing_like_it:1>"), ("prompt", "a <lora:demo_lora:nan>"),
     ("prompt", "a <lora:../../etc/passwd:1>"),
     ("prompt", "nul \0 inside"),
@@ -224,7 +225,7 @@ OPTIONS: list[tuple[str, Any]] = [
     ("tensor_type_rules", "(=f16"), ("tensor_type_rules", "^vae=nope"), ("tensor_type_rules", "x"),
     ("tensor_type_rules", "[=f16"), ("rng_type", "nope"), ("rng_type", 99), ("sampler_rng_type", "nope"),
     ("prediction", "nope"), ("prediction", 99), ("lora_apply_mode", "nope"), ("lora_apply_mode", "immediately"),
-    ("n_threads", -5), ("n_threads", 10**9), ("n_threads", 1.5), ("n_threads", "4"),
+    ("n_threads", -5), ("n_threads", 10**9), ("n_threads", 1.5), ("n_threads", "4.5"),
     ("vae_tile_size_x", -1), ("vae_tile_overlap", 7), ("vae_tile_overlap", float("nan")), ("flow_shift", float("nan")),
     ("keep_clip_on_cpu", "yes"), ("flash_attn", 3), ("chroma_t5_mask_pad", -1), ("chroma_t5_mask_pad", 10**9),
 ]  # fmt: skip

@@ -103,7 +103,8 @@ def test_upscale_without_an_upscaler_says_what_to_do(server: ServerProcess) -> N
 
 
 VIDEOS: list[tuple[str, Any]] = [
-    ("video_frames", 0), ("video_frames", -3), ("video_frames", 10**6), ("video_frames", "5"), ("fps", 0), ("fps", 1.5),
+    ("video_frames", 0), ("video_frames", -3), ("video_frames", 10**6), ("video_frames", "five"), ("fps", 0),
+    ("fps", 1.5),
     ("width", 0), ("height", 0), ("width", -8), ("steps", 0), ("steps", -1), ("high_noise_steps", -2),
     ("high_noise_cfg_scale", NAN), ("high_noise_skip_layers", "7"), ("moe_boundary", 2), ("vace_strength", -1),
     ("strength", -0.1), ("output_format", "avi"), ("control_frames", "x"), ("control_frames", [5]),

@@ -229,15 +229,24 @@ def test_loaded_model_does_not_need_its_file(server: ServerProcess) -> None:
     model = own_model(server)
     pid = server.engine().pid
     expected = server.picture(completed(server, server.submit(PROMPT, steps=2, seed=1))["job_id"])
-    changes: list[Callable[[], Any]] = [
-        lambda: os.truncate(model, model.stat().st_size // 3),
-        lambda: model.write_bytes(b"something else" * 1000),
-        model.unlink,
-    ]
-    for change in changes:
-        change()
-        drawn = completed(server, server.submit(PROMPT, steps=2, seed=1))
-        assert server.picture(drawn["job_id"]) == expected
+    model.unlink()
+    drawn = completed(server, server.submit(PROMPT, steps=2, seed=1))
+    assert server.picture(drawn["job_id"]) == expected
+    assert server.engine().pid == pid
+
+
+def test_model_that_is_rewritten_in_place_is_another_one(server: ServerProcess) -> None:
+    model = own_model(server)
+    pid, whole = server.engine().pid, model.read_bytes()
+    expected = server.picture(completed(server, server.submit(PROMPT, steps=2, seed=1))["job_id"])
+    for content in (whole[: len(whole) // 3], b"something else" * 1000):
+        model.write_bytes(content)
+        failed = server.wait(server.submit(PROMPT, steps=2, seed=1))
+        assert (failed["status"], failed["error_code"]) == ("failed", "load_failed"), failed
+        assert model.name in failed["error"]
+    model.write_bytes(whole)
+    drawn = completed(server, server.submit(PROMPT, steps=2, seed=1))
+    assert server.picture(drawn["job_id"]) == expected
     assert server.engine().pid == pid
 
 

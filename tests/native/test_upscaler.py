@@ -76,19 +76,20 @@ def test_file_decides_the_factor_whatever_is_asked(demo_folder: Path) -> None:
 
 def test_cancel_stops_between_tiles_and_the_upscaler_goes_on(demo_folder: Path, library: Library) -> None:
     image = RawImage(64, 64, 3, bytes(range(192)) * 64)
+    # Numbers of their own: a cancelled one is remembered for the life of the process.
     path = str(demo_folder / "esrgan/esrgan_x2.safetensors")
     with Upscaler.load(path, n_threads=1, tile_size=16) as upscaler:
-        whole = upscaler.upscale(image, run=1)
+        whole = upscaler.upscale(image, run=701)
         tiles: list[int] = []
 
         def cancel_at_tile_two(tile: int, _tiles: int, _seconds: float) -> None:
             tiles.append(tile)
             if tile == 2:
-                library.cancel(2)
+                library.cancel(702)
 
         library.set_progress(cancel_at_tile_two)
         with pytest.raises(NativeCancelled):
-            upscaler.upscale(image, run=2)
+            upscaler.upscale(image, run=702)
         library.set_progress(None)
         assert tiles == [0, 1, 2]
-        assert upscaler.upscale(image, run=3) == whole
+        assert upscaler.upscale(image, run=703) == whole

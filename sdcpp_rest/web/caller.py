@@ -230,7 +230,9 @@ def _join_prefixes(parts: Sequence[str]) -> str:
 
 def _clean_host(host: str | None) -> str | None:
     name, port = split_host(host or "")
-    return None if name is None or not name.isascii() else join_host("", name, port)
+    # Control characters are ASCII too, and end up in links.
+    is_clean = name is not None and name.isascii() and name.isprintable()
+    return join_host("", name, port) if name is not None and is_clean else None
 
 
 def _clean_port(port: str | None) -> int | None:

@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sdcpp_rest.config import Config
@@ -263,6 +263,8 @@ HEADERS = st.dictionaries(
 )  # fmt: skip
 
 
+@example({"x-forwarded-host": "\x00"}, "127.0.0.1", "/")
+@example({"forwarded": 'host="a\x1fb"'}, "127.0.0.1", "/")
 @given(HEADERS, st.sampled_from(["127.0.0.1", "::1", "192.0.2.1", ""]), st.sampled_from(["/", "/sd", "/sd/x", "//y"]))
 def test_whatever_is_sent_nothing_breaks_and_nothing_odd_comes_out(headers: Any, peer: str, path: str) -> None:
     caller = call(headers, peer=peer, path=path)

@@ -16,7 +16,7 @@ from sdcpp_rest.core.load_spec import FileRef, LoadSpec
 from sdcpp_rest.core.params import ImageParams
 from sdcpp_rest.routes.a1111 import infotext, names
 from sdcpp_rest.routes.a1111 import painting as painting
-from sdcpp_rest.routes.a1111.plans import IGNORED, Plan
+from sdcpp_rest.routes.a1111.plans import IGNORED, Translation
 from sdcpp_rest.routes.a1111.translate import PictureCall
 from sdcpp_rest.routes.a1111.wire import A1111Img2Img, A1111Request
 from sdcpp_rest.routes.http.answers import json_text
@@ -121,7 +121,7 @@ class PictureAnswers:
         return self._titles.sum_of(titled.file, self._patience_seconds)
 
 
-def picture_text(plan: Plan, params: Mapping[str, Any], about: About, index: int) -> str:
+def picture_text(plan: Translation, params: Mapping[str, Any], about: About, index: int) -> str:
     """The text of picture ``index`` of a call; ``params`` are its job's."""
     seed, subseed = plan.seeds(index)
     options = about.options
@@ -150,7 +150,7 @@ def picture_text(plan: Plan, params: Mapping[str, Any], about: About, index: int
     return infotext.write(plan.prompt, plan.negative_prompt, pairs)
 
 
-def extra_params(plan: Plan, about: About) -> dict[str, Any]:
+def extra_params(plan: Translation, about: About) -> dict[str, Any]:
     """What is told besides the usual, in the text and in ``info``; under `IGNORED` what could not be honoured."""
     extra = {name: value for name, value in plan.pairs.items() if name != "Denoising strength"}
     if about.loras and about.options.get("lora_add_hashes_to_infotext"):
@@ -161,7 +161,7 @@ def extra_params(plan: Plan, about: About) -> dict[str, Any]:
 
 
 def info_object(
-    plan: Plan,
+    plan: Translation,
     params: Mapping[str, Any],
     about: About,
     infotexts: list[str],

@@ -18,7 +18,7 @@ from PIL import Image
 
 from sdcpp_rest.core import png_text
 from sdcpp_rest.routes.a1111.errors import HTTPException, RuntimeFailure
-from sdcpp_rest.routes.a1111.plans import Plan, blurs
+from sdcpp_rest.routes.a1111.plans import Translation, blurs
 from sdcpp_rest.routes.a1111.wire import A1111Img2Img
 from sdcpp_rest.routes.http.answers import json_text
 from sdcpp_rest.services.pictures import inpainting, picture_formats
@@ -76,7 +76,7 @@ def decode_picture(role: str, text: str) -> Image.Image:
     return open_picture(role, decode_base64(role, text))
 
 
-def sources(body: A1111Img2Img, plan: Plan, size: tuple[int, int]) -> list[Source]:
+def sources(body: A1111Img2Img, plan: Translation, size: tuple[int, int]) -> list[Source]:
     """One for each init image, brought to ``size``. Raises HTTPException, RuntimeFailure, InvalidRequest."""
     texts = body.init_images or []
     if not texts:
@@ -87,7 +87,7 @@ def sources(body: A1111Img2Img, plan: Plan, size: tuple[int, int]) -> list[Sourc
     return [_source(body, plan, text, size) for text in texts]
 
 
-def _source(body: A1111Img2Img, plan: Plan, text: str, size: tuple[int, int]) -> Source:
+def _source(body: A1111Img2Img, plan: Translation, text: str, size: tuple[int, int]) -> Source:
     mode = _RESIZE[body.resize_mode]
     if not body.mask and mode == "stretch":
         # Submission decodes and stretches by itself.

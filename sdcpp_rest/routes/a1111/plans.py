@@ -1,6 +1,6 @@
 """From a request in AUTOMATIC1111's words to native ones, and what of it cannot be honoured.
 
-Pure functions: what they need to know of the server comes as `PlanContext`. They decode no picture.
+Pure functions: what they need to know of the server comes as `TranslationContext`. They decode no picture.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _SAME = frozenset({"", "none", "use same sampler", "use same scheduler", "use sa
 
 
 @dataclass(frozen=True)
-class PlanContext:
+class TranslationContext:
     """What a plan depends on, besides the request.
 
     ``defaults``: what omitted fields become, as far as the model or its users have an opinion. ``options``: the
@@ -50,7 +50,7 @@ class PlanContext:
 
 
 @dataclass
-class Plan:
+class Translation:
     """A request as it can be done.
 
     ``prompt`` and ``negative_prompt`` are what is told about the pictures; ``asked`` holds the parameters of a job but
@@ -83,7 +83,7 @@ class Plan:
         return self.subseed + first if self.is_variation else self.seed + first
 
 
-def to_plan(body: A1111Request, around: PlanContext) -> Plan:
+def to_plan(body: A1111Request, around: TranslationContext) -> Translation:
     """What ``body`` asks for. Raises HTTPException for scripts that are not there."""
     ignored: list[str] = []
     control = _control(body, ignored)
@@ -100,7 +100,7 @@ def to_plan(body: A1111Request, around: PlanContext) -> Plan:
         ignored.append("subseed_strength")
     tiling = around.options.get("tiling") if body.tiling is None else body.tiling
     clip_skip = body.clip_skip or int(around.options.get("CLIP_stop_at_last_layers") or 1)
-    plan = Plan(
+    plan = Translation(
         kind="img2img" if isinstance(body, A1111Img2Img) else "txt2img",
         prompt=prompt,
         negative_prompt=negative,
@@ -132,7 +132,7 @@ def _draw_seed(seed: int) -> int:
     return random.randrange(_SEED_RANGE) if seed < 0 else seed
 
 
-def _numbers(body: A1111Request, around: PlanContext) -> dict[str, Any]:
+def _numbers(body: A1111Request, around: TranslationContext) -> dict[str, Any]:
     """Of these, what is not sent is the model's own default where it has one, and the dialect's where it has none."""
     found: dict[str, Any] = {}
     for name in ("width", "height", "steps", "cfg_scale"):
@@ -143,7 +143,7 @@ def _numbers(body: A1111Request, around: PlanContext) -> dict[str, Any]:
     return found
 
 
-def _choose_sampling(plan: Plan, body: A1111Request, around: PlanContext) -> None:
+def _choose_sampling(plan: Translation, body: A1111Request, around: TranslationContext) -> None:
     sent = body.sampler_name or (body.sampler_index if "sampler_index" in body.model_fields_set else None)
     name = sent or around.defaults.get("sampler") or body.sampler_index or ""
     chosen = names.sampling(name, body.scheduler or "", around.samplers, around.schedulers)
@@ -156,7 +156,7 @@ def _choose_sampling(plan: Plan, body: A1111Request, around: PlanContext) -> Non
         plan.asked["eta"] = body.eta
 
 
-def _add_hires(plan: Plan, body: A1111Txt2Img, around: PlanContext) -> None:
+def _add_hires(plan: Translation, body: A1111Txt2Img, around: TranslationContext) -> None:
     asked, wanted = plan.asked, body.hr_upscaler or "Latent"
     upscaler = around.upscaler(wanted)
     if upscaler is None:
@@ -193,7 +193,7 @@ def _add_hires(plan: Plan, body: A1111Txt2Img, around: PlanContext) -> None:
     plan.pairs["Hires upscaler"] = wanted if plan.asked["hires_upscaler"] == around.upscaler(wanted) else upscaler
 
 
-def _add_img2img(plan: Plan, body: A1111Img2Img) -> None:
+def _add_img2img(plan: Translation, body: A1111Img2Img) -> None:
     strength = 0.75 if body.denoising_strength is None else body.denoising_strength
     plan.asked["strength"] = plan.denoising_strength = min(1.0, max(0.0, strength))
     plan.pairs["Denoising strength"] = plan.denoising_strength

@@ -16,7 +16,7 @@ from sdcpp_rest.routes.a1111 import painting as painting
 from sdcpp_rest.routes.a1111.choices import Choices, is_there
 from sdcpp_rest.routes.a1111.errors import HTTPException, Unreadable
 from sdcpp_rest.routes.a1111.painting import Source
-from sdcpp_rest.routes.a1111.plans import Plan, PlanContext, to_plan
+from sdcpp_rest.routes.a1111.plans import Translation, TranslationContext, to_plan
 from sdcpp_rest.routes.a1111.reading import reread
 from sdcpp_rest.routes.a1111.wire import A1111Img2Img, A1111Request
 from sdcpp_rest.routes.http.extra_args import ExtraArgs, read_extra_args
@@ -41,7 +41,7 @@ class PictureCall:
     """
 
     body: A1111Request
-    plan: Plan
+    plan: Translation
     options: Mapping[str, Any]
     spec: LoadSpec
     images: Mapping[str, str]
@@ -120,8 +120,8 @@ class Translator:
             message = f"n_iter x batch_size is {count}; at most {most} pictures are drawn by one call (a1111.pictures)"
             raise Unreadable([{"loc": ["body", "n_iter"], "msg": message, "type": "value_error"}])
 
-    def _context(self, options: Mapping[str, Any], defaults: Mapping[str, Any]) -> PlanContext:
-        return PlanContext(
+    def _context(self, options: Mapping[str, Any], defaults: Mapping[str, Any]) -> TranslationContext:
+        return TranslationContext(
             samplers=tuple(self._engine["samplers"]),
             schedulers=tuple(self._engine["schedulers"]),
             defaults=defaults,
@@ -140,7 +140,7 @@ class Translator:
                 return known
         return name if is_there(self._library, "esrgan", name) else None
 
-    def _with_needs(self, spec: LoadSpec, plan: Plan) -> LoadSpec:
+    def _with_needs(self, spec: LoadSpec, plan: Translation) -> LoadSpec:
         """``spec`` with what only some pictures need."""
         components: dict[str, str | None] = {}
         name = str((plan.control or {}).get("model") or "").partition(" [")[0].strip()
@@ -169,7 +169,7 @@ def _with_infotext(body: A1111Request) -> A1111Request:
     return reread(type(body), {**{name: value for name, value in found.items() if name not in sent}, **sent})
 
 
-def _shared_pictures(body: A1111Request, plan: Plan) -> dict[str, str]:
+def _shared_pictures(body: A1111Request, plan: Translation) -> dict[str, str]:
     """Pictures that all jobs of the call look at."""
     images = {f"ref_images.{k}": text for k, text in enumerate(body.extra_images)}
     unit = plan.control

@@ -8,13 +8,13 @@ import pytest
 from sdcpp_rest.core.params import ImageParams
 from sdcpp_rest.core.sampling import SAMPLERS, SCHEDULERS
 from sdcpp_rest.routes.a1111.errors import HTTPException
-from sdcpp_rest.routes.a1111.plans import Plan, PlanContext, to_plan
+from sdcpp_rest.routes.a1111.plans import Translation, TranslationContext, to_plan
 from sdcpp_rest.routes.a1111.reading import reread
 from sdcpp_rest.routes.a1111.wire import A1111Img2Img, A1111Txt2Img
 
 
-def context(defaults: Mapping[str, Any] | None = None, **options: Any) -> PlanContext:
-    return PlanContext(
+def context(defaults: Mapping[str, Any] | None = None, **options: Any) -> TranslationContext:
+    return TranslationContext(
         samplers=SAMPLERS,
         schedulers=SCHEDULERS,
         defaults=defaults or {},
@@ -25,11 +25,11 @@ def context(defaults: Mapping[str, Any] | None = None, **options: Any) -> PlanCo
     )
 
 
-def plan_of(around: PlanContext | None = None, **fields: Any) -> Plan:
+def plan_of(around: TranslationContext | None = None, **fields: Any) -> Translation:
     return to_plan(reread(A1111Txt2Img, fields), around or context())
 
 
-def img_plan(**fields: Any) -> Plan:
+def img_plan(**fields: Any) -> Translation:
     return to_plan(reread(A1111Img2Img, {"init_images": ["x"], **fields}), context())
 
 

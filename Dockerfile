@@ -125,11 +125,14 @@ FROM server AS vulkan
 USER 0:0
 # hadolint ignore=DL3008
 RUN apt-get update \
-    && apt-get install --yes --no-install-recommends libvulkan1 mesa-vulkan-drivers \
+    && apt-get install --yes --no-install-recommends libegl1 libvulkan1 mesa-vulkan-drivers \
     && rm -rf /var/lib/apt/lists/*
 USER 10001:10001
 ARG CMAKE_ARGS
-ENV CMAKE_ARGS="-DSD_VULKAN=ON ${CMAKE_ARGS}"
+# With NVIDIA's runtime the driver's part for Vulkan is handed in as "graphics", and starts through libEGL.
+ENV CMAKE_ARGS="-DSD_VULKAN=ON ${CMAKE_ARGS}" \
+    NVIDIA_VISIBLE_DEVICES=all \
+    NVIDIA_DRIVER_CAPABILITIES=graphics,utility
 COPY --from=library-vulkan /opt/library /opt/sdcpp-rest/lib/python3.12/site-packages
 
 FROM server AS cpu

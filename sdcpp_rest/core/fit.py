@@ -35,10 +35,14 @@ _VIDEO_TAE_BYTES_PER_PIXEL = 6_913  # and latent frame: all of them are decoded 
 _RADIANCE_BYTES_PER_PIXEL = 7_715
 _TILE_PIXELS = 256 * 256  # the library's default tile is 32 x 32 in latent pixels
 _VIDEO_KERNEL = 3  # convolutions over time too: three times the columns
-# What these backends (one source for all) keep beside the model: memory pools for converted weights, and the library
-# for matrix products. With SDXL on an H200 it was 200 MiB after 512 x 512 and 424 MiB after 1536 x 1536.
-_POOLING_BACKENDS = frozenset({"CUDA", "ROCm", "MUSA"})
-_POOL_BYTES = 400 * MIB
+# What backends keep beside the model. The first three have one source: memory pools for converted weights, and the
+# library for matrix products; with SDXL on an H200 200 MiB after 512 x 512 and 424 MiB after 1536 x 1536. Vulkan's
+# staging buffers took 23 to 114 MiB there.
+_KEPT_BYTES = {**dict.fromkeys(("CUDA", "ROCm", "MUSA"), 400 * MIB), "Vulkan": 128 * MIB}
+# Vulkan's buffers are pieces of 1 GiB (a larger tensor gets one of its own), and what does not fit into the rest of one
+# leaves a gap. Of 1,106, 1,920 and 4,321 MiB it made 1,297, 2,112 and 5,725; a third more at most.
+_PIECE_BYTES = 1 << 30
+_GAPS_SHARE = 3
 
 
 # --- weights ----------------------------------------------------------------------------------------------------------
@@ -240,4 +244,9 @@ def vae_buffer(autoencoder: Autoencoder, size: Size, tiling: bool = False, direc
 def backend_bytes(backend: str) -> int:
     """Bytes that a device's ``backend`` keeps beside weights and buffers while it computes; 0 where that was not
     measured."""
-    return _POOL_BYTES if backend in _POOLING_BACKENDS else 0
+    return _KEPT_BYTES.get(backend, 0)
+
+
+def allocated_bytes(buffer: int, backend: str) -> int:
+    """Bytes that ``backend`` allocates for a buffer of that size: more than that where it does so piece by piece."""
+    return buffer + buffer // _GAPS_SHARE if backend == "Vulkan" and buffer > _PIECE_BYTES else buffer

@@ -48,8 +48,8 @@ _PART = re.compile(
     r"failed to allocate the compute buffer)"
 )
 _OTHERS = re.compile(
-    r"alloc compute graph failed|params buffer allocation failed|out of memory|ErrorOutOf(?:Device|Host)Memory|"
-    r"failed to reserve memory|std::bad_alloc|GGML_ASSERT\(ctx->mem_buffer != NULL\)"
+    r"alloc compute graph failed|params buffer allocation failed|out of memory|resource allocation failed|"
+    r"ErrorOutOf(?:Device|Host)Memory|failed to reserve memory|std::bad_alloc|GGML_ASSERT\(ctx->mem_buffer != NULL\)"
 )
 # Pinned memory is a matter of speed: without it, the usual memory is taken.
 _HARMLESS = re.compile(r"pinned memory")

@@ -97,6 +97,16 @@ def test_direct_convolutions_and_tiles_take_less() -> None:
     assert scaled / MIB == pytest.approx(960.3, rel=0.001)
 
 
+@pytest.mark.parametrize(
+    ("planned", "allocated"), [(123, 123), (480, 480), (492, 492), (1_106, 1_297), (1_920, 2_112), (4_321, 5_725)]
+)
+def test_pieces_that_vulkan_allocates_are_as_measured(planned: int, allocated: int) -> None:
+    estimate = fit.allocated_bytes(planned * MIB, "Vulkan") / MIB
+    assert allocated <= estimate + 40
+    assert estimate <= allocated * 1.25
+    assert fit.allocated_bytes(planned * MIB, "CUDA") == planned * MIB
+
+
 def test_a_model_that_was_not_recognised_is_taken_for_a_usual_one() -> None:
     size = Size(1024, 1024)
     assert fit.diffusion_buffer(None, {}, size, flash=False) == fit.diffusion_buffer(

@@ -87,6 +87,7 @@ def test_a_video_and_an_upscaler_have_ways_of_their_own() -> None:
         (" pmid model params buffer allocation failed", "the library"),
         ("flux alloc compute graph failed", "the library"),
         ("CUDA error: out of memory", "the library"),
+        ("CUDA error: the resource allocation failed", "the library"),
         ("vk::Device::allocateMemory: ErrorOutOfDeviceMemory", "the library"),
         ("vk::Queue::submit: ErrorOutOfHostMemory", "the library"),
         ("ggml_gallocr_alloc: graph allocation: failed to reserve memory", "the library"),

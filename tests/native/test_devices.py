@@ -101,6 +101,26 @@ def test_variable_that_hides_the_gpu_is_named(tmp_path: Path, monkeypatch: pytes
     assert "VISIBLE" not in (unused_gpu((CPU,), ("CPU",), root=tmp_path) or "")
 
 
+@pytest.mark.parametrize(
+    ("node", "backend", "found", "is_told"),
+    [
+        ("nvidia0", "Vulkan", None, True),
+        ("nvidia0", "Vulkan", "libEGL.so.1", False),
+        ("nvidia0", "CUDA", None, False),
+        ("dri/renderD128", "Vulkan", None, False),
+    ],
+)
+def test_library_that_nvidias_vulkan_driver_lacks_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, node: str, backend: str, found: str | None, is_told: bool
+) -> None:
+    monkeypatch.setattr("ctypes.util.find_library", lambda name: found if name == "EGL" else None)
+    monkeypatch.setattr("platform.system", lambda: "Linux")
+    show_gpu(tmp_path, node)
+    sentence = unused_gpu((CPU,), (backend, "CPU"), root=tmp_path)
+    assert sentence is not None
+    assert sentence.endswith("install libegl1.") == is_told
+
+
 def test_build_for_another_makers_gpu_is_to_be_built_again(tmp_path: Path) -> None:
     show_gpu(tmp_path, "kfd")
     sentence = unused_gpu((CPU,), ("CUDA", "CPU", "BLAS"), root=tmp_path)

@@ -6,7 +6,7 @@ Reads file headers only; the arithmetic is core.fit's. Knows devices as numbers;
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args
 
 from sdcpp_rest.core import family_needs, family_signs, fit, quantization
@@ -107,11 +107,13 @@ class Fit:
 
 @dataclass(frozen=True)
 class _Load:
-    """What is looked at: the inspected files by role (the model's own is ``""``), the options, the size."""
+    """What is looked at: the inspected files by role (the model's own is ``""``), the options, the size, and the
+    backend that computes, where it is known."""
 
     files: Mapping[str, Inspection]
     options: LoadOptions
     size: Size
+    backend: str = ""
 
     @property
     def model(self) -> Inspection:
@@ -245,10 +247,11 @@ class FitEstimates:
             else:
                 free = int(system["available_bytes"]) + held
             total = int(device["total_bytes"]) if is_gpu else int(system["total_bytes"])
-            kept = fit.backend_bytes(device.get("backend", ""))
-            needed = _on_device(load, is_gpu) + kept
+            here = replace(load, backend=device.get("backend", ""))
+            kept = fit.backend_bytes(here.backend)
+            needed = _on_device(here, is_gpu) + kept
             room = int(free * _TIGHT_SHARE) - needed
-            advice = _quicker(load, is_gpu, room) if room >= 0 else _smaller(load, is_gpu, free - kept)
+            advice = _quicker(here, is_gpu, room) if room >= 0 else _smaller(here, is_gpu, free - kept)
             shown.append(
                 DeviceFit(
                     name=device["name"],
@@ -329,7 +332,9 @@ def _share_of_gpu(load: _Load) -> tuple[dict[Part, int], dict[Part, int]]:
         "controlnet": not options.keep_controlnet_on_cpu,
     }
     weights = {part: count for part, count in needs.weights.items() if here[part]}
-    return weights, {part: count for part, count in needs.buffers.items() if here[part]}
+    return weights, {
+        part: fit.allocated_bytes(count, load.backend) for part, count in needs.buffers.items() if here[part]
+    }
 
 
 def _smaller(load: _Load, is_gpu: bool, free: int) -> list[Advice]:
@@ -339,7 +344,7 @@ def _smaller(load: _Load, is_gpu: bool, free: int) -> list[Advice]:
 
     def offer(option: str, value: bool | str, text: str) -> None:
         changed = load.options.model_copy(update={option: value})
-        saved = needed - _on_device(_Load(load.files, changed, load.size), is_gpu)
+        saved = needed - _on_device(replace(load, options=changed), is_gpu)
         if saved > 0:
             found.append(Advice(option, value, saved, text))
 
@@ -369,7 +374,7 @@ def _quicker(load: _Load, is_gpu: bool, room: int) -> list[Advice]:
     options = load.options
     if not is_gpu or not options.keep_clip_on_cpu or options.offload_to_cpu:
         return []
-    moved = _Load(load.files, options.model_copy(update={"keep_clip_on_cpu": False}), load.size)
+    moved = replace(load, options=options.model_copy(update={"keep_clip_on_cpu": False}))
     extra = _on_device(moved, is_gpu) - _on_device(load, is_gpu)
     if not 0 < extra <= room:
         return []

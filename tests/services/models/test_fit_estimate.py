@@ -235,7 +235,7 @@ def test_sdxls_own_autoencoder_takes_more_than_one_that_is_named(
 
 def test_what_a_cuda_backend_keeps_for_itself_is_counted(machine: Machine) -> None:
     size = Ask(2048, 2048)
-    machine.memory = memory({**GPU, "backend": "Vulkan", "free_bytes": 2 * GIB}, CPU)
+    machine.memory = memory({**GPU, "backend": "SYCL", "free_bytes": 2 * GIB}, CPU)
     plain, processor = machine.of(ask=size).devices
     machine.memory = memory({**GPU, "backend": "CUDA", "free_bytes": 2 * GIB}, {**CPU, "backend": "CPU"})
     cuda, beside = machine.of(ask=size).devices
@@ -245,6 +245,17 @@ def test_what_a_cuda_backend_keeps_for_itself_is_counted(machine: Machine) -> No
     saved = [{one.option: one.saves_bytes for one in device.advice} for device in (plain, cuda)]
     assert "vae_tiling" in saved[0]
     assert saved[0] == saved[1]
+
+
+def test_what_a_vulkan_backend_takes_more_is_counted(machine: Machine) -> None:
+    size = Ask(2048, 2048)
+    machine.memory = memory({**GPU, "backend": "SYCL"}, CPU)
+    plain = machine.of(ask=size).devices[0]
+    machine.memory = memory({**GPU, "backend": "Vulkan"}, CPU)
+    vulkan = machine.of(ask=size).devices[0]
+    largest = max(machine.of(ask=size).needs.buffers.values())
+    assert largest > GIB
+    assert vulkan.needed_bytes - plain.needed_bytes == 128 * MIB + largest // 3
 
 
 def test_a_card_with_room_is_told_to_take_the_text_encoders(machine: Machine, tmp_path: Path) -> None:

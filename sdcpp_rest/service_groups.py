@@ -76,6 +76,7 @@ class SettingsServices:
     store: SettingsStore
     user: UserSettings
     a1111_options: DialectOptions
+    swarm_options: DialectOptions
     prompt_styles: PromptStyles
 
 
@@ -87,6 +88,7 @@ def build_settings(config: Config, database: Database) -> SettingsServices:
         store=store,
         user=UserSettings(store, config.housekeeping),
         a1111_options=DialectOptions(store, "a1111"),
+        swarm_options=DialectOptions(store, "swarm"),
         prompt_styles=PromptStyles(Path(styles).expanduser()),
     )
 

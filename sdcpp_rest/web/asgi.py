@@ -99,6 +99,7 @@ class Shell:
         try:
             caller = see_caller(self._config, scope)
             seen = apply_caller(scope, caller)
+            seen["path"] = self._dialects.spell_path(seen["path"])
             check_source(self._config, Asking.of(seen, caller))
             if scope["type"] == "websocket":
                 await self._serve_socket(seen, receive, answer)
@@ -254,7 +255,7 @@ class Shell:
 
     async def _serve_socket(self, scope: Scope, receive: Receive, send: Send) -> None:
         check_key(self._config, Asking.of(scope, scope[CALLER]))
-        handler = self._dialects.sockets.get(scope["path"].removesuffix("/") or "/")
+        handler = self._dialects.socket_at(scope["path"].removesuffix("/") or "/")
         if handler is None:
             raise NotFound(f"No WebSocket here: {shorten(scope['path'])}")
         await handler(self._runtime, scope, receive, send)

@@ -244,6 +244,13 @@ class PictureRounds:
             mine = [one for one in self._open if one.token and owner in (None, one.owner)]
             return [one.token for one in mine if one.token and not one.finished and not active & {*one.job_ids}]
 
+    def count_pictures(self, owner: str) -> tuple[int, int]:
+        """How many jobs of ``owner``'s open rounds have not ended, and how many of them the engine has now."""
+        with self._lock:
+            mine = [one for one in self._open if one.owner == owner]
+            unfinished = sum(one.count - one.finished for one in mine if not one.interrupted)
+        return unfinished, sum(one.job.owner == owner for one in self._active.all())
+
     # --- stopping ---------------------------------------------------------------------------------------------------
 
     def interrupt(self, owner: str | None) -> bool:
@@ -266,6 +273,20 @@ class PictureRounds:
         for job_id in reversed(job_ids):
             self._cancel(job_id)
         return True
+
+    def interrupt_all(self, is_theirs: Callable[[str | None], bool]) -> int:
+        """Stop every open round whose owner ``is_theirs``, as `interrupt` stops one; returns how many that were."""
+        with self._lock:
+            found = [one for one in self._open if is_theirs(one.owner)]
+            for one in found:
+                one.interrupted = True
+            job_ids = [job_id for one in found for job_id in one.job_ids if job_id not in one.ended]
+        for active in self._active.all():
+            if active.job.id in job_ids:
+                self._keep_preview(RoundProgress(self._round_of(active.job.id), active))
+        for job_id in reversed(job_ids):
+            self._cancel(job_id)
+        return len(found)
 
     def skip(self, owner: str | None) -> bool:
         """Stop the running job of `progress_of` alone; its round goes on with the next. False when nothing runs."""

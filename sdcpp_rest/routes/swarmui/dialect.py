@@ -1,0 +1,33 @@
+"""SwarmUI's dialect, whole: what `web.app` registers."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Flask
+
+from sdcpp_rest.routes.http.dialect import Dialect
+from sdcpp_rest.routes.swarmui.errors import SWARM_ERROR
+from sdcpp_rest.routes.swarmui.sockets import http_only, unknown_socket
+from sdcpp_rest.routes.swarmui.views import swarmui
+
+_BLUEPRINTS = (swarmui,)
+
+
+def _paths(*blueprints: Blueprint) -> frozenset[str]:
+    """The paths below /API that have views, as they are spelled there."""
+    app = Flask(__name__)
+    for blueprint in blueprints:
+        app.register_blueprint(blueprint)
+    return frozenset(
+        rule.rule for rule in app.url_map.iter_rules() if rule.rule.startswith("/API/") and "<" not in rule.rule
+    )
+
+
+_HTTP = _paths(*_BLUEPRINTS)
+
+SWARMUI = Dialect(
+    "swarmui",
+    blueprints=_BLUEPRINTS,
+    error_shapes={"/API": SWARM_ERROR},
+    sockets={**dict.fromkeys(sorted(_HTTP), http_only), "/API/": unknown_socket},
+    caseless=_HTTP,
+)

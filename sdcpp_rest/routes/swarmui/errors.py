@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from flask import has_request_context, request
+
 from sdcpp_rest.errors import (
     InvalidRequest,
     MethodNotAllowed,
@@ -82,6 +84,8 @@ def swarm_fault(error: SdcppRestError) -> tuple[int, str] | None:
             return status, kind.code
     if isinstance(error, NotAuthenticated | NotAllowed):
         return error.status, "bad_permissions"
+    if _is_unknown_route(error):
+        return 400, UnknownRoute.code
     if isinstance(error, MethodNotAllowed):
         return error.status, "bad_request_method"
     if isinstance(error, PayloadTooLarge):
@@ -102,7 +106,16 @@ def swarm_error(error: SdcppRestError) -> dict[str, Any]:
         return {"error": error.message}
     if "error_id" in error.detail:
         return {"error": f"An internal error occurred ({error.detail['error_id']})", "error_id": fault[1]}
-    return {"error": error.message, "error_id": fault[1]}
+    words = UnknownRoute().message if fault[1] == UnknownRoute.code else error.message
+    return {"error": words, "error_id": fault[1]}
+
+
+def _is_unknown_route(error: SdcppRestError) -> bool:
+    """Whether no view was found. All routes can be posted to, so that one which cannot is none."""
+    has_no_view = has_request_context() and request.url_rule is None
+    return has_no_view and (
+        isinstance(error, NotFound) or (isinstance(error, MethodNotAllowed) and request.method == "POST")
+    )
 
 
 SWARM_ERROR = ErrorShape("swarmui", SwarmError, swarm_error, swarm_status)

@@ -7,12 +7,11 @@ import os
 import psutil
 from flask import Blueprint, Response
 
-from sdcpp_rest.routes.http.answers import answer, runtime
-from sdcpp_rest.routes.http.links import url_path
-from sdcpp_rest.routes.http.openapi import HTML, documents
+from sdcpp_rest.routes.http.answers import answer, runtime, shorten
+from sdcpp_rest.routes.http.openapi import documents
 from sdcpp_rest.routes.http.pools import blocking
 from sdcpp_rest.routes.swarmui.calls import arguments, open_view, session, sessions
-from sdcpp_rest.routes.swarmui.errors import SwarmError, UnknownRoute
+from sdcpp_rest.routes.swarmui.errors import BasicFault, SwarmError
 from sdcpp_rest.routes.swarmui.permissions import PERMISSIONS
 from sdcpp_rest.routes.swarmui.status import current_status, is_of_user, list_backends, owner_of, server_resources
 from sdcpp_rest.routes.swarmui.wire import (
@@ -94,17 +93,9 @@ def get_server_resources() -> Response:
     return answer(server_resources(runtime().status.memory(), psutil.cpu_percent(), os.cpu_count() or 1))
 
 
-@swarmui.post("/API/<path:route>")
-@documents({400: SwarmError}, body=SwarmCall, path=SwarmRoute, refusals=_REFUSALS)
-def unknown_route(route: str) -> Response:
-    """Answer for routes of SwarmUI's that are not here: `bad_route`."""
-    raise UnknownRoute
-
-
 @swarmui.get("/API/<path:route>")
-@documents({302: HTML}, path=SwarmRoute, refusals=_REFUSALS)
+@documents({200: SwarmError}, path=SwarmRoute, refusals=_REFUSALS)
 def look_at_route(route: str) -> Response:
-    """Lead whoever looks at a route in a browser to the documentation, as SwarmUI does."""
-    link = url_path("/docs")
-    page = f'<!doctype html><title>SwarmUI API</title><a href="{link}">documentation</a>'
-    return Response(page, status=302, headers={"Location": link}, mimetype=HTML)
+    """Answer probes that only look whether something is there; routes are called by POST, or by WebSocket."""
+    words = f"Call /API/{shorten(route)} by POST, with a JSON object."
+    return answer({"error": words, "error_id": BasicFault.code})

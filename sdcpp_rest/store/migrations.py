@@ -153,6 +153,12 @@ def m004_language_model_history(connection: Connection) -> None:
     )
 
 
+def m005_captions(connection: Connection) -> None:
+    """The text that goes into a job's pictures in place of our own, where a dialect's clients read another one."""
+    for table in ("jobs", "recycle_bin"):
+        connection.exec_driver_sql(f"ALTER TABLE {table} ADD COLUMN caption TEXT")
+
+
 def _architecture_of(load_spec: str) -> str | None:
     """As this step found it in the rows of its time; whatever cannot be read has none."""
     try:
@@ -167,6 +173,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     m002_file_hashes,
     m003_recycle_bin_and_filters,
     m004_language_model_history,
+    m005_captions,
 )
 
 

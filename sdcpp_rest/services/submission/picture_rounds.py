@@ -45,12 +45,14 @@ _MOST_PENDING = 1000
 
 @dataclass(frozen=True)
 class PictureRequest:
-    """What is to be drawn, as `Submission.picture` takes it."""
+    """What is to be drawn, as `Submission.picture` takes it. ``warnings``: what is to be told about it besides."""
 
     kind: PictureKind
     asked: Mapping[str, Any]
     images: Mapping[str, str] = field(default_factory=dict)
     spec: LoadSpec | None = None
+    warnings: tuple[str, ...] = ()
+    caption: str | None = None
 
 
 @dataclass(eq=False)
@@ -161,7 +163,14 @@ class PictureRounds:
         def submit_one(k: int) -> Job:
             one = request_of(k)
             return self._submission.picture(
-                one.kind, one.asked, images=one.images, spec=one.spec, origin=origin, owner=opened.owner
+                one.kind,
+                one.asked,
+                images=one.images,
+                spec=one.spec,
+                origin=origin,
+                owner=opened.owner,
+                warnings=one.warnings,
+                caption=one.caption,
             )[0]
 
         self.submit(opened, submit_one)

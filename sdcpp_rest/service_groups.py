@@ -30,6 +30,7 @@ from sdcpp_rest.services.jobs.active_jobs import ActiveJobs
 from sdcpp_rest.services.jobs.event_bus import EventBus
 from sdcpp_rest.services.jobs.job_entry import JobEntry
 from sdcpp_rest.services.jobs.job_queue import JobQueue
+from sdcpp_rest.services.jobs.picture_history import PictureHistory
 from sdcpp_rest.services.jobs.recycle_bin import RecycleBin
 from sdcpp_rest.services.language.assistant import Assistant
 from sdcpp_rest.services.language.assistant_situation import Situation
@@ -64,6 +65,7 @@ from sdcpp_rest.store.database import Database
 from sdcpp_rest.store.hash_store import HashStore
 from sdcpp_rest.store.history_store import Conversation, EnhancementHistory
 from sdcpp_rest.store.job_store import JobStore
+from sdcpp_rest.store.picture_names import PictureNames
 from sdcpp_rest.store.settings_store import SettingsStore
 
 Redact = Callable[[str], str]
@@ -102,6 +104,7 @@ class JobServices:
     outputs: Outputs
     queue: JobQueue
     recycle_bin: RecycleBin
+    history: PictureHistory
 
 
 def build_jobs(config: Config, database: Database, settings: SettingsServices) -> JobServices:
@@ -117,7 +120,9 @@ def build_jobs(config: Config, database: Database, settings: SettingsServices) -
         max_pending=config.limits.pending_jobs,
         max_requeues=config.queue.max_requeues,
     )
-    return JobServices(bus, active, outputs, queue, RecycleBin(store, BinStore(database), outputs, settings.user))
+    recycle_bin = RecycleBin(store, BinStore(database), outputs, settings.user)
+    history = PictureHistory(PictureNames(database), queue, outputs, recycle_bin)
+    return JobServices(bus, active, outputs, queue, recycle_bin, history)
 
 
 @dataclass(frozen=True)

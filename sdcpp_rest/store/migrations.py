@@ -159,6 +159,23 @@ def m005_captions(connection: Connection) -> None:
         connection.exec_driver_sql(f"ALTER TABLE {table} ADD COLUMN caption TEXT")
 
 
+def m006_picture_names(connection: Connection) -> None:
+    """Names that pictures go by in a history of folders, and which of them are starred. A row without ``is_present``
+    is a starred copy whose original was deleted."""
+    connection.exec_driver_sql(
+        """
+        CREATE TABLE picture_names (
+            path TEXT PRIMARY KEY,
+            job_id TEXT NOT NULL,
+            output INTEGER NOT NULL,
+            is_present INTEGER NOT NULL DEFAULT 1 CHECK (is_present IN (0, 1)),
+            is_starred INTEGER NOT NULL DEFAULT 0 CHECK (is_starred IN (0, 1)),
+            UNIQUE (job_id, output)
+        ) WITHOUT ROWID
+        """
+    )
+
+
 def _architecture_of(load_spec: str) -> str | None:
     """As this step found it in the rows of its time; whatever cannot be read has none."""
     try:
@@ -174,6 +191,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     m003_recycle_bin_and_filters,
     m004_language_model_history,
     m005_captions,
+    m006_picture_names,
 )
 
 

@@ -6,10 +6,12 @@ from flask import Blueprint, Flask
 
 from sdcpp_rest.routes.http.dialect import Dialect
 from sdcpp_rest.routes.swarmui.errors import SWARM_ERROR
-from sdcpp_rest.routes.swarmui.sockets import http_only, unknown_socket
+from sdcpp_rest.routes.swarmui.generation_socket import serve_generation
+from sdcpp_rest.routes.swarmui.generation_views import swarmui_generation
+from sdcpp_rest.routes.swarmui.sockets import http_only, socket_route, unknown_socket
 from sdcpp_rest.routes.swarmui.views import swarmui
 
-_BLUEPRINTS = (swarmui,)
+_BLUEPRINTS = (swarmui, swarmui_generation)
 
 
 def _paths(*blueprints: Blueprint) -> frozenset[str]:
@@ -23,11 +25,16 @@ def _paths(*blueprints: Blueprint) -> frozenset[str]:
 
 
 _HTTP = _paths(*_BLUEPRINTS)
+_SOCKETS = {"GenerateText2ImageWS": serve_generation}
 
 SWARMUI = Dialect(
     "swarmui",
     blueprints=_BLUEPRINTS,
     error_shapes={"/API": SWARM_ERROR},
-    sockets={**dict.fromkeys(sorted(_HTTP), http_only), "/API/": unknown_socket},
-    caseless=_HTTP,
+    sockets={
+        **dict.fromkeys(sorted(_HTTP), http_only),
+        **{f"/API/{route}": socket_route(route, serve) for route, serve in _SOCKETS.items()},
+        "/API/": unknown_socket,
+    },
+    caseless=_HTTP | {f"/API/{route}" for route in _SOCKETS},
 )

@@ -20,6 +20,9 @@ from sdcpp_rest.routes.http.dialect import ErrorShape
 from sdcpp_rest.routes.http.openapi import Answer
 from sdcpp_rest.routes.http.wire_models import optional
 
+SOCKET_ROUTES = frozenset({"GenerateText2ImageWS", "SelectModelWS", "DoModelDownloadWS"})
+"""Routes that are WebSockets."""
+
 
 class BasicFault(InvalidRequest):
     """A call that is none: no JSON, no session."""
@@ -84,6 +87,8 @@ def swarm_fault(error: SdcppRestError) -> tuple[int, str] | None:
             return status, kind.code
     if isinstance(error, NotAuthenticated | NotAllowed):
         return error.status, "bad_permissions"
+    if has_request_context() and request.path.removeprefix("/API/") in SOCKET_ROUTES:
+        return 400, WrongTransport.code
     if _is_unknown_route(error):
         return 400, UnknownRoute.code
     if isinstance(error, MethodNotAllowed):
@@ -106,8 +111,11 @@ def swarm_error(error: SdcppRestError) -> dict[str, Any]:
         return {"error": error.message}
     if "error_id" in error.detail:
         return {"error": f"An internal error occurred ({error.detail['error_id']})", "error_id": fault[1]}
-    words = UnknownRoute().message if fault[1] == UnknownRoute.code else error.message
-    return {"error": words, "error_id": fault[1]}
+    fixed = {
+        UnknownRoute.code: "Unknown API route",
+        WrongTransport.code: "That route is called in another way: by WebSocket, or by POST.",
+    }
+    return {"error": fixed.get(fault[1], error.message), "error_id": fault[1]}
 
 
 def _is_unknown_route(error: SdcppRestError) -> bool:

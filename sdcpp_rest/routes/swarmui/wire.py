@@ -73,6 +73,12 @@ class SwarmObject(Answer):
     model_config = ConfigDict(extra="allow")
 
 
+class SwarmPictures(Answer):
+    """The pictures of a call."""
+
+    images: list[str] = Field(description="Paths below the server's root, or data URLs where none is kept.")
+
+
 class SwarmFreed(Answer):
     """How many backends gave memory back."""
 

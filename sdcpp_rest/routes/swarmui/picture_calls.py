@@ -1,0 +1,182 @@
+"""Turns a request of SwarmUI's clients into a round of jobs, and their ends into what is answered.
+
+Knows requests and jobs; must not know whether they came by HTTP or by WebSocket.
+"""
+
+from __future__ import annotations
+
+import base64
+import itertools
+import mimetypes
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+from sdcpp_rest.core.job import Job, utc_now
+from sdcpp_rest.errors import InvalidRequest
+from sdcpp_rest.routes.swarmui import metadata
+from sdcpp_rest.routes.swarmui.calls import Arguments
+from sdcpp_rest.routes.swarmui.parameter_reading import Given, Lists, read_parameters
+from sdcpp_rest.routes.swarmui.status import owner_of
+from sdcpp_rest.routes.swarmui.translate import Drawing, Series, TranslationContext, plan_series, to_drawing
+from sdcpp_rest.services.jobs.recycle_bin import RecycleBin
+from sdcpp_rest.services.pictures.outputs import Outputs
+from sdcpp_rest.services.submission.picture_rounds import PictureRounds, Round, RoundResult
+from sdcpp_rest.services.submission.picture_submission import Submission
+from sdcpp_rest.services.submission.video_submission import VideoSubmission
+
+ORIGIN = "swarmui"
+INTERRUPTED = "Generation session interrupted."
+
+_request_numbers = itertools.count(1)
+
+
+@dataclass(frozen=True)
+class Worded:
+    """A picture's parameters with their prompts as they are drawn, and what is told about that in its text."""
+
+    given: Given
+    extra: Mapping[str, Any]
+
+
+Expand = Callable[[Given, int], Worded]
+"""Resolves the prompt language of a picture; the number is the picture's seed."""
+
+
+@dataclass(frozen=True)
+class PictureCall:
+    """A request that was read: its pictures, and how they are wanted.
+
+    ``request_id`` is the number under which its messages go; ``extra`` is the request's own ``extra_metadata``.
+    """
+
+    given: Given
+    series: Series
+    request_id: str
+    extra: Mapping[str, Any]
+
+    @property
+    def is_kept(self) -> bool:
+        return not self.given.is_on("donotsave")
+
+    @property
+    def shows_previews(self) -> bool:
+        return not self.given.is_on("nopreviews")
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether the others are drawn when one fails."""
+        return self.given.is_on("continueaftererrors")
+
+
+@dataclass(frozen=True)
+class FinishedPicture:
+    """A picture as it is answered: its path (or a data URL), and its text."""
+
+    image: str
+    metadata: str
+
+
+class PictureCalls:
+    """Reads requests, submits their pictures, and answers with what came of them.
+
+    Args:
+        expand: resolves the prompt language.
+        names: a finished job's paths in the history, in the order of its files.
+        most_pictures: that one request may ask for.
+    """
+
+    def __init__(
+        self,
+        rounds: PictureRounds,
+        pictures: Submission,
+        videos: VideoSubmission,
+        outputs: Outputs,
+        bin: RecycleBin,
+        context: TranslationContext,
+        *,
+        expand: Expand,
+        names: Callable[[Job], list[str]],
+        version: str,
+        most_pictures: int,
+    ) -> None:
+        self.rounds = rounds
+        self._pictures = pictures
+        self._videos = videos
+        self._outputs = outputs
+        self._bin = bin
+        self._context = context
+        self._expand = expand
+        self._names = names
+        self._version = version
+        self._most_pictures = most_pictures
+
+    def read(self, arguments: Arguments, presets: Callable[[Given, list[str], Lists], None]) -> PictureCall:
+        """The request among ``arguments``. ``presets`` puts the values of the named presets over the parameters.
+        Raises InvalidRequest."""
+        images = arguments.integer("images")
+        given = read_parameters(arguments.others("presets", "extra_metadata"), self._context.lists)
+        titles = arguments.given.get("presets") or []
+        if not isinstance(titles, list):
+            raise InvalidRequest("presets must be a list of titles", field="presets")
+        presets(given, [str(title) for title in titles], self._context.lists)
+        extra = arguments.given.get("extra_metadata") or {}
+        if not isinstance(extra, dict):
+            raise InvalidRequest("extra_metadata must be an object", field="extra_metadata")
+        series = plan_series(given, images, self._most_pictures)
+        return PictureCall(given, series, str(next(_request_numbers)), extra)
+
+    def open(self, call: PictureCall, session: str) -> AbstractContextManager[Round]:
+        """The round of a request; see `PictureRounds.open`."""
+        return self.rounds.open(owner_of(session), "txt2img", call.series.count)
+
+    def submit(self, call: PictureCall, opened: Round) -> None:
+        """Submit the request's pictures. Raises InvalidRequest, ModelNotFound, QueueFull, EngineUnavailable."""
+        self.rounds.submit(opened, lambda index: self._submit_one(call, opened, index))
+
+    def _submit_one(self, call: PictureCall, opened: Round, index: int) -> Job:
+        seed = call.series.seed_of(index)
+        worded = self._expand(call.given, seed)
+        drawing = to_drawing(worded.given, seed, self._context)
+        extra = {"date": metadata.format_date(utc_now()), **call.extra, **worded.extra}
+        caption = metadata.write_caption(drawing, self._version, extra)
+        if drawing.is_video:
+            return self._submit_video(drawing, opened, caption)
+        one = drawing.request(caption)
+        return self._pictures.picture(
+            one.kind,
+            one.asked,
+            images=one.images,
+            spec=one.spec,
+            origin=ORIGIN,
+            owner=opened.owner,
+            warnings=one.warnings,
+            caption=caption,
+        )[0]
+
+    def _submit_video(self, drawing: Drawing, opened: Round, caption: str) -> Job:
+        return self._videos.video(
+            drawing.asked,
+            images=drawing.images,
+            spec=drawing.spec,
+            origin=ORIGIN,
+            owner=opened.owner,
+            warnings=drawing.notes,
+            caption=caption,
+        )[0]
+
+    def take(self, opened: Round, index: int) -> RoundResult:
+        """The end of picture ``index``; see `PictureRounds.take`."""
+        return self.rounds.take(opened, index)
+
+    def answer(self, call: PictureCall, job: Job) -> FinishedPicture:
+        """What is answered for a completed job: the path of its file, or the file itself where none is kept."""
+        text = metadata.describe_job(job, self._version)
+        if call.is_kept:
+            return FinishedPicture(f"View/local/{self._names(job)[0]}", text)
+        path = self._outputs.path_of(job.outputs[0])
+        kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+        data = base64.b64encode(path.read_bytes()).decode("ascii")
+        self._bin.remove(job.id)
+        return FinishedPicture(f"data:{kind};base64,{data}", text)

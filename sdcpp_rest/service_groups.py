@@ -28,6 +28,7 @@ from sdcpp_rest.services.downloads.download_places import DownloadPlaces
 from sdcpp_rest.services.downloads.download_submission import Downloads, DownloadSources
 from sdcpp_rest.services.jobs.active_jobs import ActiveJobs
 from sdcpp_rest.services.jobs.event_bus import EventBus
+from sdcpp_rest.services.jobs.given_pictures import GivenPictures
 from sdcpp_rest.services.jobs.job_entry import JobEntry
 from sdcpp_rest.services.jobs.job_queue import JobQueue
 from sdcpp_rest.services.jobs.picture_history import PictureHistory
@@ -105,6 +106,7 @@ class JobServices:
     queue: JobQueue
     recycle_bin: RecycleBin
     history: PictureHistory
+    given_pictures: GivenPictures
 
 
 def build_jobs(config: Config, database: Database, settings: SettingsServices) -> JobServices:
@@ -122,7 +124,7 @@ def build_jobs(config: Config, database: Database, settings: SettingsServices) -
     )
     recycle_bin = RecycleBin(store, BinStore(database), outputs, settings.user)
     history = PictureHistory(PictureNames(database), queue, outputs, recycle_bin)
-    return JobServices(bus, active, outputs, queue, recycle_bin, history)
+    return JobServices(bus, active, outputs, queue, recycle_bin, history, GivenPictures(store, outputs))
 
 
 @dataclass(frozen=True)

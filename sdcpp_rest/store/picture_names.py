@@ -6,10 +6,10 @@ Knows jobs by their ids alone, and no file.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
 
 from sqlalchemy import text
 
+from sdcpp_rest.core.named_picture import NamedPicture
 from sdcpp_rest.store.database import Database
 from sdcpp_rest.store.job_rows import storable
 
@@ -30,16 +30,6 @@ _UNNAMED = text(
     "LIMIT :limit"
 )
 _ORPHANS = text("DELETE FROM picture_names WHERE job_id NOT IN (SELECT id FROM jobs)")
-
-
-class NamedPicture(NamedTuple):
-    """A name, the job's output that it means, and whether its original and its starred copy are there."""
-
-    path: str
-    job_id: str
-    output: int
-    is_present: bool
-    is_starred: bool
 
 
 class PictureNames:

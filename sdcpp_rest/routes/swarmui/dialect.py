@@ -8,10 +8,11 @@ from sdcpp_rest.routes.http.dialect import Dialect
 from sdcpp_rest.routes.swarmui.errors import SWARM_ERROR
 from sdcpp_rest.routes.swarmui.generation_socket import serve_generation
 from sdcpp_rest.routes.swarmui.generation_views import swarmui_generation
+from sdcpp_rest.routes.swarmui.history_views import swarmui_history
 from sdcpp_rest.routes.swarmui.sockets import http_only, socket_route, unknown_socket
 from sdcpp_rest.routes.swarmui.views import swarmui
 
-_BLUEPRINTS = (swarmui, swarmui_generation)
+_BLUEPRINTS = (swarmui, swarmui_generation, swarmui_history)
 
 
 def _paths(*blueprints: Blueprint) -> frozenset[str]:
@@ -30,7 +31,7 @@ _SOCKETS = {"GenerateText2ImageWS": serve_generation}
 SWARMUI = Dialect(
     "swarmui",
     blueprints=_BLUEPRINTS,
-    error_shapes={"/API": SWARM_ERROR},
+    error_shapes=dict.fromkeys(("/API", "/View", "/Output"), SWARM_ERROR),
     sockets={
         **dict.fromkeys(sorted(_HTTP), http_only),
         **{f"/API/{route}": socket_route(route, serve) for route, serve in _SOCKETS.items()},

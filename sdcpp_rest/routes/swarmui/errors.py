@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import has_request_context, request
+from flask import Response, has_request_context, request
 
 from sdcpp_rest.errors import (
     InvalidRequest,
@@ -16,6 +16,7 @@ from sdcpp_rest.errors import (
     PayloadTooLarge,
     SdcppRestError,
 )
+from sdcpp_rest.routes.http.answers import json_text
 from sdcpp_rest.routes.http.dialect import ErrorShape
 from sdcpp_rest.routes.http.openapi import Answer
 from sdcpp_rest.routes.http.wire_models import optional
@@ -124,6 +125,12 @@ def _is_unknown_route(error: SdcppRestError) -> bool:
     return has_no_view and (
         isinstance(error, NotFound) or (isinstance(error, MethodNotAllowed) and request.method == "POST")
     )
+
+
+def file_not_found() -> Response:
+    """The answer to a link whose picture is not there."""
+    body = {"error": "404, file not found.", "error_id": "file_not_found"}
+    return Response(json_text(body), status=404, mimetype="application/json")
 
 
 SWARM_ERROR = ErrorShape("swarmui", SwarmError, swarm_error, swarm_status)

@@ -12,10 +12,10 @@ from sdcpp_rest.routes.http.openapi import documents
 from sdcpp_rest.routes.http.pools import blocking
 from sdcpp_rest.routes.swarmui.calls import arguments, open_view, session
 from sdcpp_rest.routes.swarmui.errors import SwarmError
-from sdcpp_rest.routes.swarmui.opening import open_calls
+from sdcpp_rest.routes.swarmui.opening import list_parameters, open_calls
 from sdcpp_rest.routes.swarmui.picture_calls import INTERRUPTED, PictureCall, PictureCalls
 from sdcpp_rest.routes.swarmui.presets import apply_presets
-from sdcpp_rest.routes.swarmui.wire import SwarmCall, SwarmPictures
+from sdcpp_rest.routes.swarmui.wire import SwarmCall, SwarmObject, SwarmPictures
 from sdcpp_rest.services.submission.picture_rounds import Round
 
 swarmui_generation = Blueprint("swarmui_generation", __name__)
@@ -36,6 +36,14 @@ def generate_text2image() -> Response:
         calls.submit(call, opened)
         images = take_images(calls, call, opened)
     return answer({"images": images} if images else {"error": INTERRUPTED})
+
+
+@swarmui_generation.post("/API/ListT2IParams")
+@documents({200: (SwarmObject, SwarmError)}, body=SwarmCall, refusals=(SwarmError,))
+def list_t2i_params() -> Response:
+    """List the parameters of pictures, with what can be chosen from, as SwarmUI's page needs them."""
+    running = runtime()
+    return answer(list_parameters(running.models.library, running.status))
 
 
 def take_images(calls: PictureCalls, call: PictureCall, opened: Round) -> Sequence[str]:

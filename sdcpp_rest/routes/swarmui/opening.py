@@ -16,7 +16,7 @@ from sdcpp_rest.core.load_spec import LoadSpec
 from sdcpp_rest.core.params import ImageParams
 from sdcpp_rest.errors import InvalidRequest, NotFound
 from sdcpp_rest.routes.swarmui.history_paths import base_of, read_path, split_star
-from sdcpp_rest.routes.swarmui.parameter_list import FIXED_LISTS
+from sdcpp_rest.routes.swarmui.parameter_list import FIXED_LISTS, MODEL_TYPES, describe_parameters
 from sdcpp_rest.routes.swarmui.parameter_reading import Given
 from sdcpp_rest.routes.swarmui.picture_calls import PictureCalls, Worded
 from sdcpp_rest.routes.swarmui.translate import UPSCALE_METHODS, TranslationContext
@@ -76,6 +76,19 @@ def open_labels(status: ServerStatus) -> dict[str, str]:
     }
 
 
+def list_parameters(library: ModelLibrary, status: ServerStatus) -> dict[str, Any]:
+    """The answer of ListT2IParams."""
+    lists = open_lists(library, status)
+    return {
+        **describe_parameters(lists, open_labels(status)),
+        "models": {kind: [[name, None] for name in lists[kind]] for kind in MODEL_TYPES},
+        "model_compat_classes": {},
+        "model_classes": {},
+        "wildcards": [],
+        "param_edits": None,
+    }
+
+
 def open_calls(
     config: Config,
     jobs: JobServices,
@@ -101,6 +114,7 @@ def open_calls(
         jobs.outputs,
         jobs.recycle_bin,
         context,
+        jobs.given_pictures,
         expand=expand_prompt,
         names=lambda job: jobs.history.name_outputs(job, base_of),
         version=version,

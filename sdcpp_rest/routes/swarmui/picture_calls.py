@@ -13,22 +13,29 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
+from PIL import Image
+
 from sdcpp_rest.core.job import Job, utc_now
+from sdcpp_rest.core.params import ImageParams
 from sdcpp_rest.errors import InvalidRequest
 from sdcpp_rest.routes.swarmui import metadata
 from sdcpp_rest.routes.swarmui.calls import Arguments
 from sdcpp_rest.routes.swarmui.parameter_reading import Given, Lists, read_parameters
 from sdcpp_rest.routes.swarmui.status import owner_of
 from sdcpp_rest.routes.swarmui.translate import Drawing, Series, TranslationContext, plan_series, to_drawing
+from sdcpp_rest.services.jobs.given_pictures import GivenPictures
 from sdcpp_rest.services.jobs.recycle_bin import RecycleBin
+from sdcpp_rest.services.pictures.input_images import decode_base64, load_picture, to_rgb
 from sdcpp_rest.services.pictures.outputs import Outputs
 from sdcpp_rest.services.submission.picture_rounds import PictureRounds, Round, RoundResult
 from sdcpp_rest.services.submission.picture_submission import Submission
+from sdcpp_rest.services.submission.submission_checks import check_types
 from sdcpp_rest.services.submission.video_submission import VideoSubmission
 
 ORIGIN = "swarmui"
 INTERRUPTED = "Generation session interrupted."
 
+_KEPT_PARAMS = ("prompt", "negative_prompt", "seed", "steps", "cfg_scale", "width", "height", "sampler", "scheduler")
 _request_numbers = itertools.count(1)
 
 
@@ -95,6 +102,7 @@ class PictureCalls:
         outputs: Outputs,
         bin: RecycleBin,
         context: TranslationContext,
+        given_pictures: GivenPictures,
         *,
         expand: Expand,
         names: Callable[[Job], list[str]],
@@ -107,6 +115,7 @@ class PictureCalls:
         self._outputs = outputs
         self._bin = bin
         self._context = context
+        self._given_pictures = given_pictures
         self._expand = expand
         self._names = names
         self._version = version
@@ -141,6 +150,8 @@ class PictureCalls:
         drawing = to_drawing(worded.given, seed, self._context)
         extra = {"date": metadata.format_date(utc_now()), **call.extra, **worded.extra}
         caption = metadata.write_caption(drawing, self._version, extra)
+        if drawing.is_returned:
+            return self._keep_init_image(drawing, opened, caption)
         if drawing.is_video:
             return self._submit_video(drawing, opened, caption)
         one = drawing.request(caption)
@@ -166,6 +177,26 @@ class PictureCalls:
             caption=caption,
         )[0]
 
+    def _keep_init_image(self, drawing: Drawing, opened: Round, caption: str) -> Job:
+        """Nothing of it is to be drawn anew: the picture is the answer, at the size that was asked for."""
+        text = drawing.images["init_image"]
+        picture = load_picture("initimage", decode_base64("initimage", text))
+        size = int(drawing.asked["width"]), int(drawing.asked["height"])
+        return self._keep_picture(to_rgb(picture, size), drawing, caption, opened.owner)
+
+    def _keep_picture(self, picture: Image.Image, drawing: Drawing, caption: str, owner: str | None) -> Job:
+        params = check_types(ImageParams, {name: drawing.asked[name] for name in _KEPT_PARAMS if name in drawing.asked})
+        return self._given_pictures.keep(
+            picture,
+            drawing.kind,
+            params.model_dump(mode="json"),
+            spec=drawing.spec,
+            caption=caption,
+            origin=ORIGIN,
+            owner=owner,
+            version=self._version,
+        )
+
     def take(self, opened: Round, index: int) -> RoundResult:
         """The end of picture ``index``; see `PictureRounds.take`."""
         return self.rounds.take(opened, index)
@@ -180,3 +211,17 @@ class PictureCalls:
         data = base64.b64encode(path.read_bytes()).decode("ascii")
         self._bin.remove(job.id)
         return FinishedPicture(f"data:{kind};base64,{data}", text)
+
+    def keep(self, arguments: Arguments, session: str) -> dict[str, str]:
+        """Keep the picture in ``image`` with the parameters beside it, as if it had been drawn; what is answered for
+        it. Raises InvalidRequest."""
+        picture = load_picture("image", decode_base64("image", arguments.text("image")))
+        given = read_parameters(arguments.others("image", "presets", "extra_metadata"), self._context.lists)
+        series = plan_series(given, 1, self._most_pictures)
+        given.values |= {"width": picture.width, "height": picture.height}
+        drawing = to_drawing(given, series.seed, self._context)
+        caption = metadata.write_caption(drawing, self._version, {"date": metadata.format_date(utc_now())})
+        job = self._keep_picture(to_rgb(picture, None), drawing, caption, owner_of(session))
+        number = str(next(_request_numbers))
+        shown = FinishedPicture(f"View/local/{self._names(job)[0]}", metadata.describe_job(job, self._version))
+        return {"image": shown.image, "batch_index": "0", "request_id": number, "metadata": shown.metadata}

@@ -79,6 +79,33 @@ class SwarmPictures(Answer):
     images: list[str] = Field(description="Paths below the server's root, or data URLs where none is kept.")
 
 
+class SwarmKeptPicture(BaseModel):
+    """A picture that was kept."""
+
+    image: str
+    batch_index: str
+    request_id: str
+    metadata: str
+
+
+class SwarmKeptPictures(Answer):
+    """The pictures that were kept."""
+
+    images: list[SwarmKeptPicture]
+
+
+class SwarmStarred(Answer):
+    """Whether a picture has a star now."""
+
+    new_state: bool
+
+
+class SwarmPicturePath(Wire):
+    path: str = Field(
+        description="As answers name it, behind the user.", examples=["local/raw/2026-11-26/1830000-x.png"]
+    )
+
+
 class SwarmFreed(Answer):
     """How many backends gave memory back."""
 

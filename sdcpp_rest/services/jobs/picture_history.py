@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sdcpp_rest.core.job import Job
+from sdcpp_rest.core.named_picture import NamedPicture
 from sdcpp_rest.errors import Conflict, JobNotFound, NotFound
 from sdcpp_rest.services.jobs.job_reader import JobReader
 from sdcpp_rest.services.jobs.recycle_bin import RecycleBin
 from sdcpp_rest.services.pictures.outputs import Outputs
-from sdcpp_rest.store.picture_names import NamedPicture, PictureNames
+from sdcpp_rest.store.picture_names import PictureNames
 
 _NAMED_AT_ONCE = 200
 _MOST_SUFFIXES = 10_000

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +16,7 @@ from starlette.websockets import WebSocketDisconnect
 
 from sdcpp_rest.core.events import Event, JobPreview, JobProgress, JobStatusChanged
 from sdcpp_rest.core.job import Job
-from sdcpp_rest.errors import EngineDied, EngineUnavailable, GenerationFailed, InvalidRequest, SdcppRestError
+from sdcpp_rest.errors import EngineDied, GenerationFailed, InvalidRequest, SdcppRestError
 from sdcpp_rest.routes.swarmui.calls import Arguments
 from sdcpp_rest.routes.swarmui.errors import BasicFault, UnreadableBody
 from sdcpp_rest.routes.swarmui.opening import open_calls
@@ -193,9 +194,7 @@ class _Conversation:
         """Wait for one picture and send what came of it. Raises GenerationFailed, EngineDied unless the request goes
         on when one fails."""
         ending = await asyncio.to_thread(calls.rounds.ending, live.opened, index)
-        with contextlib.suppress(EngineUnavailable):
-            # `take` says it again, and knows what to do then.
-            await asyncio.wrap_future(ending)
+        await _until_done(ending)
         try:
             taken = await asyncio.to_thread(calls.take, live.opened, index)
         except (GenerationFailed, EngineDied) as error:
@@ -262,6 +261,18 @@ class _Conversation:
     async def _send_error(self, error: SdcppRestError) -> None:
         async with self._sending:
             await self._socket.send_error(error)
+
+
+async def _until_done(ending: Future[Job]) -> None:
+    """Wait for a future that is others' as well: who waits no more must not cancel it."""
+    loop, done = asyncio.get_running_loop(), asyncio.Event()
+
+    def wake(_: Future[Job]) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed: the server stops
+            loop.call_soon_threadsafe(done.set)
+
+    ending.add_done_callback(wake)
+    await done.wait()
 
 
 def _percents(live: _Live, event: JobProgress) -> dict[str, float]:

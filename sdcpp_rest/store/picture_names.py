@@ -6,8 +6,10 @@ Knows jobs by their ids alone, and no file.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import Connection, text
+from sqlalchemy.engine import Row
 
 from sdcpp_rest.core.named_picture import NamedPicture
 from sdcpp_rest.store.database import Database
@@ -19,7 +21,7 @@ _ADD = text("INSERT INTO picture_names (path, job_id, output) VALUES (:path, :jo
 _FIND = text(f"SELECT {_COLUMNS} FROM picture_names WHERE path = :path")
 _BELOW = text(
     f"SELECT {_COLUMNS} FROM picture_names WHERE path >= :first AND path < :last AND "
-    "(:starred = 0 OR is_starred = 1) ORDER BY path DESC LIMIT :limit"
+    "EXISTS (SELECT 1 FROM jobs WHERE jobs.id = picture_names.job_id) ORDER BY path DESC LIMIT :limit"
 )
 _MARK = text("UPDATE picture_names SET is_present = :is_present, is_starred = :is_starred WHERE path = :path")
 _DROP = text("DELETE FROM picture_names WHERE path = :path")
@@ -29,7 +31,6 @@ _UNNAMED = text(
     "'upscale') AND NOT EXISTS (SELECT 1 FROM picture_names WHERE picture_names.job_id = jobs.id) ORDER BY seq "
     "LIMIT :limit"
 )
-_ORPHANS = text("DELETE FROM picture_names WHERE job_id NOT IN (SELECT id FROM jobs)")
 
 
 class PictureNames:
@@ -38,18 +39,11 @@ class PictureNames:
     def __init__(self, db: Database) -> None:
         self._db = db
 
-    def assign(self, job_id: str, output: int, candidates: Iterable[str]) -> str:
-        """The name of a job's output: the one it has, else the first of ``candidates`` that is free. Raises ValueError
-        when none is."""
-        key = {"job_id": job_id, "output": output}
+    def assign(self, wanted: Iterable[tuple[str, int, Iterable[str]]]) -> list[str]:
+        """The names of outputs, each told as its job, its number and candidates: the name it has, else the first of the
+        candidates that is free. Raises ValueError when none is."""
         with self._db.write() as connection:
-            known = connection.execute(_OF_OUTPUT, key).scalar_one_or_none()
-            if known is not None:
-                return str(known)
-            for path in map(storable, candidates):
-                if connection.execute(_ADD, {**key, "path": path}).rowcount:
-                    return path
-        raise ValueError("no name is free")
+            return [_assign(connection, job_id, output, candidates) for job_id, output, candidates in wanted]
 
     def find(self, path: str) -> NamedPicture | None:
         """The picture of that name."""
@@ -57,12 +51,13 @@ class PictureNames:
             row = connection.execute(_FIND, {"path": storable(path)}).one_or_none()
         return _picture(row) if row is not None else None
 
-    def list_below(self, folder: str, limit: int, *, starred: bool = False) -> list[NamedPicture]:
-        """Names that begin with ``folder`` (empty, or with a slash at its end), the last one first."""
+    def list_below(self, folder: str, limit: int) -> list[NamedPicture]:
+        """Names of jobs that are there, which begin with ``folder`` (empty, or with a slash at its end), the last one
+        first."""
         first = storable(folder)
         # The character after the slash ends what begins with it.
         last = first[:-1] + chr(ord(first[-1]) + 1) if first else chr(0x10FFFF)
-        named = {"first": first, "last": last, "limit": limit, "starred": int(starred)}
+        named = {"first": first, "last": last, "limit": limit}
         with self._db.read() as connection:
             return [_picture(row) for row in connection.execute(_BELOW, named)]
 
@@ -85,12 +80,18 @@ class PictureNames:
         with self._db.read() as connection:
             return [str(row[0]) for row in connection.execute(_UNNAMED, {"limit": limit})]
 
-    def drop_orphans(self) -> int:
-        """Forget names whose jobs are gone; returns how many that were."""
-        with self._db.write() as connection:
-            return connection.execute(_ORPHANS).rowcount
+
+def _assign(connection: Connection, job_id: str, output: int, candidates: Iterable[str]) -> str:
+    key = {"job_id": job_id, "output": output}
+    known = connection.execute(_OF_OUTPUT, key).scalar_one_or_none()
+    if known is not None:
+        return str(known)
+    for path in map(storable, candidates):
+        if connection.execute(_ADD, {**key, "path": path}).rowcount:
+            return path
+    raise ValueError("no name is free")
 
 
-def _picture(row: Iterable[object]) -> NamedPicture:
-    path, job_id, output, is_present, is_starred = row
-    return NamedPicture(str(path), str(job_id), int(str(output)), bool(is_present), bool(is_starred))
+def _picture(row: Row[Any]) -> NamedPicture:
+    path, job_id, output, is_present, is_starred = tuple[Any, ...](row)
+    return NamedPicture(path, job_id, output, bool(is_present), bool(is_starred))

@@ -7,10 +7,11 @@ Knows names and jobs; must not know requests.
 from __future__ import annotations
 
 import json
+import threading
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sdcpp_rest.core.job import Job
 from sdcpp_rest.core.named_picture import NamedPicture
 from sdcpp_rest.errors import InvalidRequest
 from sdcpp_rest.routes.swarmui import metadata
@@ -19,6 +20,7 @@ from sdcpp_rest.services.jobs.picture_history import PictureHistory
 
 MOST_FILES = 1000
 _MOST_NAMES = 100_000
+_KEPT_TEXTS = 4 * MOST_FILES
 _SORTS = ("Name", "Date")
 
 
@@ -40,13 +42,13 @@ def list_history(
     files = [(path, one) for path, one in below if path.count("/") < max(1, depth)]
     files.sort(key=lambda found: found[0].removeprefix(STARRED), reverse=not is_reversed)
     files = files[:MOST_FILES]
-    jobs = history.jobs_of([one for _, one in files])
+    texts = _read_texts(history, [one.job_id for _, one in files], version)
     return {
         "folders": _folders((path for path, _ in below), depth),
         "files": [
-            {"src": path, "metadata": _text(jobs[one.job_id], one, version)}
+            {"src": path, "metadata": _add_star(texts[one.job_id]) if one.is_starred else texts[one.job_id]}
             for path, one in files
-            if one.job_id in jobs
+            if one.job_id in texts
         ],
     }
 
@@ -64,9 +66,23 @@ def _folders(paths: Iterable[str], depth: int) -> Sequence[str]:
     return sorted(found, reverse=True)
 
 
-def _text(job: Job, one: NamedPicture, version: str) -> str:
-    text = metadata.describe_job(job, version)
-    if not one.is_starred:
-        return text
+_texts: OrderedDict[tuple[str, str], str] = OrderedDict()
+_texts_lock = threading.Lock()
+"""Of finished jobs, by id and version. They never change, and writing them is most of a listing's work."""
+
+
+def _read_texts(history: PictureHistory, job_ids: Sequence[str], version: str) -> dict[str, str]:
+    with _texts_lock:
+        found = {job_id: _texts[job_id, version] for job_id in job_ids if (job_id, version) in _texts}
+    missing = list(dict.fromkeys(job_id for job_id in job_ids if job_id not in found))
+    written = {job_id: metadata.describe_job(job, version) for job_id, job in history.jobs_of(missing).items()}
+    with _texts_lock:
+        _texts.update({(job_id, version): text for job_id, text in written.items()})
+        while len(_texts) > _KEPT_TEXTS:
+            _texts.popitem(last=False)
+    return found | written
+
+
+def _add_star(text: str) -> str:
     found: Mapping[str, Any] = {"is_starred": True, **json.loads(text)}
     return json.dumps(found, indent=2)

@@ -6,8 +6,7 @@ deleted, as a copy would. Knows jobs and their outputs; must not know how a dial
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,19 +45,17 @@ class PictureHistory:
     def name_outputs(self, job: Job, base_of: Callable[[Job], str]) -> list[str]:
         """The names of a job's outputs, in their order. ``base_of`` makes a name without its ending; a name that is
         taken gets a number."""
-        paths = []
-        for output, file in enumerate(job.outputs):
-            ending = Path(file).suffix
-            paths.append(self._names.assign(job.id, output, _numbered(base_of(job), ending)))
-        return paths
+        return self._names.assign(_outputs_of(job, base_of))
 
     def name_all(self, base_of: Callable[[Job], str]) -> None:
         """Name the outputs of all jobs that have none yet."""
         while job_ids := self._names.unnamed_jobs(_NAMED_AT_ONCE):
-            for job_id in job_ids:
-                # One that is deleted meanwhile needs none.
-                with contextlib.suppress(JobNotFound):
-                    self.name_outputs(self._jobs.get(job_id), base_of)
+            jobs = self._jobs.get_many(job_ids)
+            if not jobs:
+                return
+            self._names.assign(
+                one for job_id in job_ids if job_id in jobs for one in _outputs_of(jobs[job_id], base_of)
+            )
 
     def find(self, path: str, *, starred: bool = False) -> HistoryPicture:
         """The picture of that name, or its starred copy. Raises NotFound."""
@@ -78,17 +75,13 @@ class PictureHistory:
         """The file of a picture. Raises NotFound when it is gone."""
         return self._outputs.path_of(found.job.outputs[found.name.output])
 
-    def list_below(self, folder: str, limit: int, *, starred: bool = False) -> list[NamedPicture]:
+    def list_below(self, folder: str, limit: int) -> list[NamedPicture]:
         """Names below a folder (empty: all), the last one first."""
-        return self._names.list_below(folder, limit, starred=starred)
+        return self._names.list_below(folder, limit)
 
-    def jobs_of(self, pictures: list[NamedPicture]) -> dict[str, Job]:
-        """The jobs that pictures came of, by id; without those that are gone."""
-        found: dict[str, Job] = {}
-        for job_id in {one.job_id for one in pictures}:
-            with contextlib.suppress(JobNotFound):
-                found[job_id] = self._jobs.get(job_id)
-        return found
+    def jobs_of(self, job_ids: Sequence[str]) -> dict[str, Job]:
+        """The jobs of pictures, by id; without those that are gone."""
+        return self._jobs.get_many(job_ids)
 
     def toggle_star(self, path: str) -> bool:
         """Star a picture, or take its star; returns whether it has one now. A starred copy that is the only one left
@@ -118,6 +111,11 @@ class PictureHistory:
         _, refused = self._bin.delete([job_id])
         if refused:
             raise Conflict(refused[job_id])
+
+
+def _outputs_of(job: Job, base_of: Callable[[Job], str]) -> Iterator[tuple[str, int, Iterator[str]]]:
+    for output, file in enumerate(job.outputs):
+        yield job.id, output, _numbered(base_of(job), Path(file).suffix)
 
 
 def _numbered(base: str, ending: str) -> Iterator[str]:

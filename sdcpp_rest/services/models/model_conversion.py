@@ -142,7 +142,7 @@ class Conversions:
         nearest: list[str] = []
         for kind in types:
             try:
-                return self._library.find(kind, self._below(kind, name))
+                return self._library.find(kind, self._below(self._library.all_folders(kind), name))
             except ModelNotFound as error:
                 nearest += error.detail.get("nearest", [])
             except InvalidRequest as error:
@@ -153,9 +153,9 @@ class Conversions:
                 ) from None
         raise ModelNotFound(f"Model not found: {name}", nearest=nearest[:3], field=field)
 
-    def _below(self, kind: ModelType, name: str) -> str:
-        """``name`` relative to the type's folder, where it is an absolute path or begins with the folder's name."""
-        for folder in self._library.all_folders(kind):
+    def _below(self, folders: Iterable[Path], name: str) -> str:
+        """``name`` relative to one of ``folders``, where it is an absolute path or begins with the folder's name."""
+        for folder in folders:
             given = Path(name)
             with contextlib.suppress(ValueError):
                 return given.relative_to(folder).as_posix()
@@ -170,7 +170,7 @@ class Conversions:
             given = asked.output_path.replace("\\", "/")
             if "\0" in given or len(given) > 1_000 or ".." in given.split("/"):
                 raise outside_folders(asked.output_path)
-            wanted = Path(self._below(file.type, given))
+            wanted = Path(self._below([folder], given))
             target = wanted if wanted.is_absolute() else folder / wanted
         else:
             part = part_name(Path(file.name).name)

@@ -37,6 +37,9 @@ from sdcpp_rest.engine.weight_recipes import (
 
 _MAX_JSON_BYTES = 1 << 16
 _MAX_BLOCK = 1 << 16
+_MAX_DIMENSIONS = 5
+# Parts of a tensor's name that may be in front of a layer's.
+_MAX_PREFIXES = 8
 
 
 class Restoration(NamedTuple):
@@ -148,14 +151,19 @@ class _Pairing:
             named = {str(layer): dict(described) for layer, described in layers.items()}
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             raise ValueError(f"its entry {_COMFY_TEXT} cannot be understood") from None
+        # Whoever puts a model into a checkpoint gives its tensors a prefix, and forgets this text.
+        by_ending: defaultdict[str, list[str]] = defaultdict(list)
+        for name in self._tensors:
+            if name.endswith(".weight"):
+                parts = name.split(".")
+                for first in range(min(len(parts), _MAX_PREFIXES)):
+                    by_ending[".".join(parts[first:])].append(name)
         for layer, described in named.items():
-            # Whoever puts a model into a checkpoint gives its tensors a prefix, and forgets this text.
-            ending = f".{layer}.weight"
-            found = [name for name in self._tensors if name == ending[1:] or name.endswith(ending)]
+            found = by_ending.get(f"{layer}.weight", [])
             if len(found) != 1:
                 raise ValueError(f"its entry {_COMFY_TEXT} describes {layer[:120]!r}, which is not there once")
-            parts = self._parts[found[0]]
-            parts.described = parts.described or described
+            weight = self._parts[found[0]]
+            weight.described = weight.described or described
 
     def _json(self, stored: Stored) -> dict[str, Any]:
         try:
@@ -174,13 +182,15 @@ class _Pairing:
     def _recipe(self, stored: Stored, parts: _Parts) -> Recipe:
         roles = parts.roles
         described = str(parts.described.get("format", "")) if parts.described is not None else ""
+        if not stored.elements:
+            refuse(stored.name, "is empty")
         if "state" in roles or "absmax" in roles or "map" in roles:
             return self._of_codes(stored, roles)
         if "row maxima" in roles:
             return self._of_row_maxima(stored, roles)
         scale = roles.get("scale")
-        if scale is None or not stored.elements:
-            refuse(stored.name, "has no scale" if scale is None else "is empty")
+        if scale is None:
+            refuse(stored.name, "has no scale")
         if described == "nvfp4" or (not described and stored.dtype == "U8"):
             return unpack_floats(stored, scale, roles, is_comfy=bool(described))
         if set(roles) != {"scale"}:
@@ -222,9 +232,7 @@ class _Pairing:
             if role not in roles:
                 refuse(stored.name, f"lacks its {ending}")
         state = self._json(roles["state"])
-        shape, block = state.get("shape"), state.get("blocksize")
-        if not isinstance(shape, list) or not all(type(side) is int and side > 0 for side in shape):
-            refuse(roles["state"].name, f"gives the shape {str(shape)[:60]}, which is none")
+        shape, block = _shape_of(state, roles["state"].name), state.get("blocksize")
         if type(block) is not int or not 2 <= block <= _MAX_BLOCK or block % 2:
             refuse(
                 roles["state"].name,
@@ -233,7 +241,8 @@ class _Pairing:
         elements = math.prod(shape)
         if stored.dtype != "U8" or stored.size != -(-elements // 2):
             refuse(
-                stored.name, f"has {stored.size} bytes of {stored.dtype}; its shape {shape} takes {-(-elements // 2)}"
+                stored.name,
+                f"has {stored.size} bytes of {stored.dtype}; its shape {list(shape)} takes {-(-elements // 2)}",
             )
         absmax, blocks = roles["absmax"], -(-elements // block)
         check_count(absmax, blocks)
@@ -243,7 +252,7 @@ class _Pairing:
             refuse(absmax.name, f"is stored as {absmax.dtype}, which is no scale")
         return Recipe(
             name=stored.name,
-            shape=tuple(shape),
+            shape=shape,
             stored=stored,
             dtype="U8",
             columns=block,
@@ -266,3 +275,12 @@ class _Pairing:
         check_count(roles["nested absmax"], -(-blocks // block))
         check_count(roles["nested map"], 256)
         return Nested(roles["nested map"], roles["nested absmax"], block, float(offset))
+
+
+def _shape_of(state: Mapping[str, Any], name: str) -> tuple[int, ...]:
+    shape = state.get("shape")
+    if not isinstance(shape, list) or not 1 <= len(shape) <= _MAX_DIMENSIONS:
+        refuse(name, f"gives the shape {str(shape)[:60]}, which is none")
+    if not all(type(side) is int and 0 < side < 1 << 31 for side in shape):
+        refuse(name, f"gives the shape {str(shape)[:60]}, which is none")
+    return tuple(shape)

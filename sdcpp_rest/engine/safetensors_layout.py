@@ -16,6 +16,7 @@ _BITS = {
     "I32": 32, "U32": 32, "I16": 16, "U16": 16, "I8": 8, "U8": 8, "BOOL": 8, "F4": 4,
 }  # fmt: skip
 _MAX_HEADER_BYTES = 100 << 20
+_MAX_DIMENSIONS = 5
 
 
 class Stored(NamedTuple):
@@ -47,21 +48,25 @@ def read_layout(path: str) -> Layout:
         if not 2 <= header_bytes <= min(size, _MAX_HEADER_BYTES):
             raise ValueError("its header is damaged")
         header = json.loads(file.read(header_bytes))
-    texts = header.pop("__metadata__", None) or {}
+    texts = header.pop("__metadata__", None) if isinstance(header, dict) else None
+    if not isinstance(header, dict) or not isinstance(texts, dict | None):
+        raise ValueError("its header is damaged")
     tensors = {name: _locate(name, entry, 8 + header_bytes, size) for name, entry in header.items()}
-    return Layout(tensors, {key: text for key, text in texts.items() if isinstance(text, str)})
+    return Layout(tensors, {key: text for key, text in (texts or {}).items() if isinstance(text, str)})
 
 
 def _locate(name: str, entry: Any, start: int, file_bytes: int) -> Stored:
     try:
         dtype, shape, (begin, end) = entry["dtype"], tuple(entry["shape"]), entry["data_offsets"]
-        is_whole = all(type(side) is int and side >= 0 for side in (*shape, begin, end))
+        is_whole = len(shape) <= _MAX_DIMENSIONS and all(
+            type(side) is int and 0 <= side < 1 << 62 for side in (*shape, begin, end)
+        )
     except (KeyError, TypeError, ValueError):
         raise ValueError(f"the tensor {name[:120]!r} is described wrongly") from None
-    if dtype not in _BITS:
+    if not isinstance(dtype, str) or dtype not in _BITS:
         raise ValueError(f"the tensor {name[:120]!r} is stored as {str(dtype)[:20]}, which is not known")
     if not is_whole or (end - begin) * 8 != math.prod(shape) * _BITS[dtype]:
-        raise ValueError(f"the tensor {name[:120]!r} of {dtype} cannot have the shape {list(shape)}")
+        raise ValueError(f"the tensor {name[:120]!r} of {dtype} cannot have the shape {list(shape)[:8]}")
     if start + end > file_bytes:
         raise ValueError(f"the tensor {name[:120]!r} is cut off: the file ends before it")
     return Stored(name, dtype, shape, start + begin, end - begin)

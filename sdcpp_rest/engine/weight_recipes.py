@@ -107,8 +107,8 @@ def scale_numbers(stored: Stored, dtype: str, scale: Stored, group: int) -> Reci
 
 def _block_side(side: int, count: int, group: int) -> int:
     """How many of ``side`` numbers share one of ``count`` scales; 0 where no such block is known."""
-    if count == side:
-        return 1
+    if count < 1 or count == side:
+        return min(count, 1)
     if count == 1:
         return side
     for block in (group, _BLOCK):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
+import random
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +18,7 @@ from numpy.typing import NDArray
 from sdcpp_rest.engine import weight_restoring
 from sdcpp_rest.engine.paired_weights import plan_restoration
 from sdcpp_rest.engine.weight_restoring import restore_weights, restored_bytes
+from sdcpp_rest.services.model_headers.inspection import NotAModel, inspect_file
 from tests.paired_files import (
     Tensor,
     bf16,
@@ -398,6 +402,11 @@ FAULTS: list[tuple[dict[str, Tensor], str]] = [
     (changed(of_codes(), weight__quant_map=f32([1.0])), "quant_map' holds 1 numbers, and should hold 16"),
     (with_state(shape=[5, 9]), r"weight' has 18 bytes of U8; its shape \[5, 9\] takes 23"),
     (with_state(shape="x"), "nf4' gives the shape x, which is none"),
+    (with_state(shape=[1, 1, 1, 1, 5, 7]), r"nf4' gives the shape \[1, 1, 1, 1, 5, 7\], which is none"),
+    (with_state(shape=[5, -7]), r"nf4' gives the shape \[5, -7\], which is none"),
+    (changed(per_tensor(), weight=("F8_E4M3", (5, 0), b"")), r"weight' is empty"),
+    (changed(per_row(), weight_scale=f32(np.zeros((0, 1)))), r"weight_scale' of shape \[0, 1\] does not fit"),
+    (changed(per_tensor(), six=("I8", (1, 1, 1, 1, 1, 1), b"\1")), r"six' of I8 cannot have the shape"),
     (with_state(blocksize=1 << 40), "nf4' gives the block size 1099511627776"),
     (nested_state(nested_blocksize=0), "nf4' gives the nested block size 0"),
     (nested_state(nested_offset=float("nan")), "nf4' gives the nested offset nan"),
@@ -443,3 +452,48 @@ def test_shown_names_are_bounded(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=f"'{'x' * 120}' belongs to") as caught:
         plan_restoration(str(source))
     assert len(str(caught.value)) < 400
+
+
+ODD: tuple[Any, ...] = (None, -1, 0, 1, 2, 7, 32, 1 << 40, 1 << 63, "x", "U8", "F32", "I8", [], [0], {}, True, 1.5)
+
+
+def damage(header: dict[str, Any], chance: random.Random) -> None:
+    """Change, remove or copy one entry of a header."""
+    name = chance.choice([name for name in header if name != "__metadata__"])
+    entry, how = header[name], chance.randrange(5)
+    if how == 0:
+        header[name] = chance.choice(ODD)
+    elif how == 1 and len(header) > 1:
+        del header[name]
+    elif how == 2 and isinstance(entry, dict):
+        entry[chance.choice(("dtype", "shape", "data_offsets"))] = chance.choice(ODD)
+    elif how == 3 and isinstance(entry, dict) and isinstance(entry.get("shape"), list) and entry["shape"]:
+        entry["shape"][chance.randrange(len(entry["shape"]))] = chance.choice(ODD)
+    else:
+        stem = name.rpartition(".")[0]
+        header[stem + chance.choice((".scale_weight", ".weight_scale_2", ".SCB", ".absmax", ".x"))] = entry
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_damaged_file_is_refused_and_never_anything_else(tmp_path: Path, form: str) -> None:
+    chance = random.Random(form)
+    whole = write_tensors(tmp_path / "whole.safetensors", FORMS[form]()[0]).read_bytes()
+    (length,) = struct.unpack_from("<Q", whole)
+    refused: list[str] = []
+    for number in range(12):
+        header, body = json.loads(whole[8 : 8 + length]), bytearray(whole[8 + length :])
+        for _ in range(chance.randrange(1, 3)):
+            damage(header, chance)
+        body[chance.randrange(len(body))] ^= 1 << chance.randrange(8)
+        raw = json.dumps(header).encode()
+        path = tmp_path / f"{number}.safetensors"
+        path.write_bytes(struct.pack("<Q", len(raw)) + raw + body)
+        with contextlib.suppress(NotAModel):
+            inspect_file(path)
+        try:
+            plan = plan_restoration(str(path))
+            restore_weights(str(path), str(tmp_path / "out"), plan, floats="F16", on_written=lambda done, total: None)
+        except ValueError as error:
+            refused.append(str(error))
+    assert refused
+    assert max(map(len, refused)) < 600

@@ -5,6 +5,7 @@ Knows no Flask: routes get a `Runtime` and ask it. What a service does is its ow
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import logging
 import threading
@@ -30,6 +31,7 @@ from sdcpp_rest.service_groups import (
 from sdcpp_rest.services.dispatch.engine_calls import EngineCalls
 from sdcpp_rest.services.housekeeping import Housekeeping
 from sdcpp_rest.services.metrics import Metrics
+from sdcpp_rest.services.models.extra_folders import ExtraFolders, find_extra_folders
 from sdcpp_rest.services.models.load_specs import LoadRequest
 from sdcpp_rest.services.models.model_library import KnownSums, ModelLibrary
 from sdcpp_rest.services.path_redaction import PathRedaction
@@ -65,9 +67,15 @@ class Runtime:
             folder.mkdir(parents=True, exist_ok=True)
         self._folder_lock = _lock_folder(paths.data_dir)
         self._database = database = Database(paths.data_dir / "sdcpp_rest.db")
-        self.redact_paths = PathRedaction(
-            (paths.output_dir / ".spool", paths.output_dir, paths.models_dir, paths.log_dir, paths.data_dir, DEMO_ROOT)
+        own = (
+            paths.output_dir / ".spool",
+            paths.output_dir,
+            paths.models_dir,
+            paths.log_dir,
+            paths.data_dir,
+            DEMO_ROOT,
         )
+        self.redact_paths = PathRedaction((*own, *extra_paths(config)))
         sums, calls = HashStore(database), EngineCalls()
         self.settings = build_settings(config, database)
         self.jobs = build_jobs(config, database, self.settings)
@@ -170,7 +178,8 @@ class Runtime:
 
 
 def open_library(config: Config, known_sums: Callable[[], KnownSums] | None = None) -> ModelLibrary:
-    """The model files that ``config`` shows: the user's folders and, unless switched off, the bundled demo model's.
+    """The model files that ``config`` shows: the user's folders, other programs' and, unless switched off, the bundled
+    demo model's.
     ``known_sums``: what files are found by, besides their names."""
     demo_root = DEMO_ROOT if config.models.include_demo else None
     return ModelLibrary(
@@ -179,7 +188,27 @@ def open_library(config: Config, known_sums: Callable[[], KnownSums] | None = No
         demo_root,
         known_sums,
         follow_links=config.paths.follow_links,
+        find_extra=extra_folders_of(config),
     )
+
+
+def extra_folders_of(config: Config) -> Callable[[], ExtraFolders] | None:
+    """What finds the folders of `paths.extra_model_dirs`; ``None`` where there are none."""
+    given = config.paths.extra_model_dirs
+    return functools.partial(find_extra_folders, given) if given else None
+
+
+def extra_paths(config: Config) -> set[Path]:
+    """Other programs' folders: what is in `paths.extra_model_dirs`, and what that leads to."""
+    find_extra = extra_folders_of(config)
+    if find_extra is None:
+        return set()
+    found = find_extra()
+    return {
+        *config.paths.extra_model_dirs,
+        *found.photo_makers,
+        *(folder.path for folders in found.by_type.values() for folder in folders),
+    }
 
 
 def inline_launcher(make_runner: Any) -> Launcher:

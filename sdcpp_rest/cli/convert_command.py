@@ -54,6 +54,9 @@ def convert(
 
     A model that is split into GGUF files (x-00001-of-00003.gguf) becomes one file. With `keep` as TYPE that is all:
     its weights stay as they are.
+
+    A safetensors file whose numbers and scales lie in separate tensors (scaled FP8, bitsandbytes NF4, NVFP4 and the
+    like), which cannot be loaded, becomes one that can.
     """
     from sdcpp_rest.config import load_config
 

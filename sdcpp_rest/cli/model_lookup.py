@@ -12,7 +12,7 @@ from pathlib import Path
 from sdcpp_rest.config import Config
 from sdcpp_rest.core.catalog import LIST_NAMES, ModelFile
 from sdcpp_rest.errors import ModelNotFound
-from sdcpp_rest.runtime import DEMO_ROOT
+from sdcpp_rest.runtime import DEMO_ROOT, extra_folders_of
 from sdcpp_rest.services.models.model_library import ModelLibrary
 
 
@@ -24,7 +24,11 @@ class LibraryWithFile(ModelLibrary):
 
     def __init__(self, config: Config, given: str) -> None:
         super().__init__(
-            config.paths.models_dir, config.models.type_folders, DEMO_ROOT if config.models.include_demo else None
+            config.paths.models_dir,
+            config.models.type_folders,
+            DEMO_ROOT if config.models.include_demo else None,
+            follow_links=config.paths.follow_links,
+            find_extra=extra_folders_of(config),
         )
         self.is_listed = True
         path = Path(given).expanduser()

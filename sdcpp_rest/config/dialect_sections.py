@@ -60,7 +60,10 @@ class A1111Config(Section):
         description="CSV file with prompt styles (name,prompt,negative_prompt). Empty: styles.csv in data_dir.",
     )
     pictures: Integer = Field(
-        default=256, ge=1, le=4096, description="Pictures (n_iter x batch_size) of one call, held in memory together."
+        default=256,
+        ge=1,
+        le=4096,
+        description="Pictures of one call (n_iter x batch_size, or all that a script draws), held in memory together.",
     )
     hash_patience_seconds: Number = Field(
         default=2.0,

@@ -143,9 +143,16 @@ def _read_file(file: Path) -> dict[str, Any]:
     paths = values.get("paths")
     if isinstance(paths, dict):
         for name, value in paths.items():
-            if isinstance(value, str) and value.strip() and not value.startswith("~"):
-                paths[name] = str(file.parent / value)
+            if isinstance(value, list):
+                paths[name] = [_beside(file, one) for one in value]
+            else:
+                paths[name] = _beside(file, value)
     return values
+
+
+def _beside(file: Path, value: Any) -> Any:
+    is_relative = isinstance(value, str) and value.strip() and not value.startswith("~")
+    return str(file.parent / value) if is_relative else value
 
 
 def _variables() -> dict[str, str]:

@@ -78,6 +78,10 @@ def _not_empty(value: Any) -> Any:
     return value
 
 
+def _as_list(value: Any) -> Any:
+    return (value,) if isinstance(value, str | Path) else value
+
+
 def _folder_name(name: str) -> str:
     if not name.strip() or name in (".", "..") or any(character in name for character in "/\\\0"):
         raise ValueError("Input should be the name of a folder inside models_dir, without slashes")
@@ -149,6 +153,13 @@ class PathsConfig(Section):
         description="Model files, one sub-folder per type. Default: models/ of a checkout, or of the user's data "
         "folder.",
         examples=["~/sdcpp-rest/models"],
+    )
+    extra_model_dirs: Annotated[tuple[Folder, ...], BeforeValidator(_as_list)] = Field(
+        default=(),
+        description="Model folders of other programs, which are only read: a folder of AUTOMATIC1111, Forge or ComfyUI "
+        "(or its models folder, or one laid out as models_dir), or the path of an extra_model_paths.yaml. What has the "
+        "name of a file in models_dir is not listed.",
+        examples=[["~/ComfyUI", "~/stable-diffusion-webui", "~/ComfyUI/extra_model_paths.yaml"]],
     )
     output_dir: Folder = Field(
         default_factory=lambda: default_folder("output", "output"),

@@ -75,7 +75,7 @@ class ModelFile(Frozen):
 
     A model that is split over several files is one of these: ``parts`` are the absolute paths of all of them in order
     (empty for a whole file), ``name`` and ``path`` are the first one's, or the index's where the parts have no numbers;
-    the size is their sum and the time the newest of theirs.
+    the size is their sum and the time the newest of theirs. ``is_extra``: it lies in another program's folder.
     """
 
     name: str
@@ -87,6 +87,7 @@ class ModelFile(Frozen):
     file_extension: str
     hash: str | None = None
     parts: tuple[str, ...] = ()
+    is_extra: bool = False
 
 
 class PartName(NamedTuple):

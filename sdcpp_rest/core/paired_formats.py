@@ -7,6 +7,7 @@ Pure functions over the names and number formats that a safetensors header gives
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -16,23 +17,47 @@ _PACKED = frozenset({*SMALL_FLOATS, "F8_E8M0", "F4", "F6_E2M3", "F6_E3M2", "U8",
 
 
 class _Sign(NamedTuple):
-    """One format: what its names end in (all of them must be there), and what it is called."""
+    """One format: what its names end in (all of them must be there), and what it is called. ``obstacle`` says why a
+    conversion cannot restore its values; empty where it can."""
 
     format: str
     endings: tuple[str, ...]
+    obstacle: str = ""
 
 
 # The order matters where one format has another's names too.
 _SIGNS = (
-    _Sign("SVDQuant (nunchaku)", (r"\.qweight$", r"\.(wscales|wtscale|smooth_factor|proj_down)$")),
-    _Sign("GPTQ", (r"\.qweight$", r"\.qzeros$", r"\.g_idx$")),
-    _Sign("AWQ", (r"\.qweight$", r"\.qzeros$", r"\.scales$")),
+    _Sign(
+        "SVDQuant (nunchaku)",
+        (r"\.qweight$", r"\.(wscales|wtscale|smooth_factor|proj_down)$"),
+        "its numbers lie in the order of a card's kernels, beside a low-rank part and smoothing factors",
+    ),
+    _Sign(
+        "GPTQ", (r"\.qweight$", r"\.qzeros$", r"\.g_idx$"), "its layout depends on settings that are not in the file"
+    ),
+    _Sign(
+        "AWQ", (r"\.qweight$", r"\.qzeros$", r"\.scales$"), "its layout depends on settings that are not in the file"
+    ),
     _Sign("bitsandbytes NF4", (r"\.quant_state\.bitsandbytes__nf4$",)),
     _Sign("bitsandbytes FP4", (r"\.quant_state\.bitsandbytes__fp4$",)),
-    _Sign("bitsandbytes 4-bit", (r"\.absmax$", r"\.quant_map$")),
+    _Sign(
+        "bitsandbytes 4-bit",
+        (r"\.absmax$", r"\.quant_map$"),
+        "the shapes of its tensors (quant_state.bitsandbytes__nf4) are not in the file",
+    ),
     _Sign("bitsandbytes 8-bit", (r"\.SCB$",)),
+    _Sign(
+        "packed whole numbers (compressed-tensors)",
+        (r"\.weight_packed$", r"\.weight_shape$"),
+        "their layout depends on settings that are not in the file",
+    ),
     _Sign("NVFP4", (r"\.weight_scale_2$",)),
-    _Sign("MXFP4", (r"_blocks$", r"_scales$")),
+    _Sign("NVFP4", (r"\.weight_packed$", r"\.weight_global_scale$")),
+    _Sign(
+        "MXFP4",
+        (r"_blocks$", r"_scales$"),
+        "it is the layout of a mixture of experts, and the library has no model of that kind",
+    ),
     _Sign("FP8 with a scale for each block", (r"\.weight_scale_inv$",)),
 )
 _SCALE = re.compile(r"\.(scale_weight|weight_scale)$")
@@ -57,9 +82,25 @@ def paired_format(types: Mapping[str, str]) -> str | None:
     return None
 
 
-def what_to_take(format: str) -> str:
-    """The end of a sentence about a file of ``format`` that begins with its name."""
+_OBSTACLES = {sign.format: sign.obstacle for sign in _SIGNS if sign.obstacle}
+
+
+def obstacle_to_conversion(format: str) -> str:
+    """Why a conversion cannot restore the values of a file of ``format``, as the end of a sentence; empty where it
+    can."""
+    return _OBSTACLES.get(format, "")
+
+
+def describe_paired(shown: str, format: str) -> str:
+    """A sentence, without its full stop, about the file ``shown`` of ``format``: what it is, and what to do with it."""
+    what = (
+        f"{shown} is stored as {format}: numbers and their scales lie in separate tensors, and the library would read "
+        "the numbers without the scales; "
+    )
+    obstacle = obstacle_to_conversion(format)
+    if obstacle:
+        return f"{what}it cannot be converted either ({obstacle}); take a file of f16, bf16 or plain fp8, or a GGUF"
     return (
-        f"is stored as {format}: numbers and their scales lie in separate tensors, and the library would read the "
-        "numbers without the scales; take a file of f16, bf16 or plain fp8, or a GGUF"
+        f"{what}convert it first, with `sdcpp-rest convert {shlex.quote(shown)} q8_0` or POST /convert and output_type "
+        "q8_0"
     )

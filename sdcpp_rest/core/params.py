@@ -231,7 +231,8 @@ KEEP = "keep"
 class ConvertParams(Frozen):
     """Parameters of ``convert``. ``output`` does not exist yet, or is replaced. ``output_type`` is the library's name
     of a weight type, or KEEP. ``expected_bytes`` is an estimate of the result's size, for progress. ``parts`` are the
-    files of a split model in order, the first of which is the ``input``."""
+    files of a split model in order, the first of which is the ``input``. ``restores_weights``: the numbers of the
+    ``input`` and their scales lie in separate tensors, and are put together first."""
 
     input: FileRef
     output: FileRef
@@ -240,6 +241,7 @@ class ConvertParams(Frozen):
     tensor_type_rules: Annotated[str, Length(MAX_RULES_LENGTH)] = ""
     expected_bytes: int = 0
     parts: tuple[FileRef, ...] = ()
+    restores_weights: bool = False
 
 
 Params = ImageParams | VideoParams | UpscaleParams | ConvertParams

@@ -9,7 +9,10 @@ from typing import Any
 
 import pytest
 
+from sdcpp_rest.cli import engine_probe
+from sdcpp_rest.engine.protocol import Ready
 from tests.cli.conftest import Run
+from tests.model_files import write
 
 DEMO = "demo_dit_q8_0.gguf"
 
@@ -142,3 +145,23 @@ def test_errors_are_one_sentence(run: Run, alone: tuple[str, ...], given: str, w
     assert words in result.stderr
     assert result.stderr.count("\n") == 1
     assert isinstance(result.exception, SystemExit)
+
+
+def test_doctor_tells_the_folders_of_other_programs(
+    run: Run, alone: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine_probe, "probe_engine", lambda: Ready(pid=1, library_version="0.4.7"))
+    for name in ("models/Lora/a.safetensors", "models/Lora/b.safetensors", "models/Stable-diffusion/c.safetensors"):
+        write(tmp_path / "webui" / name, b"x")
+    (tmp_path / "webui" / "embeddings").mkdir()
+    given = ("--set", f"paths.extra_model_dirs=['{tmp_path}/webui', '{tmp_path}/gone']", *alone)
+    output = run("doctor", *given).output
+    assert f"models    {tmp_path}/webui/models/Lora: 2 of type lora\n" in output
+    assert f"models    {tmp_path}/webui/embeddings: 0 of type embedding\n" in output
+    assert f"models    paths.extra_model_dirs: {tmp_path}/gone cannot be read" in output
+    facts = json.loads(run("doctor", "--json", *given).stdout)
+    assert facts["extra_folders"][f"{tmp_path}/webui/models/Stable-diffusion"] == {"checkpoint": 1}
+    assert len(facts["not_listed"]) == 1
+    listed = json.loads(run("models", "--type", "lora", "--json", *given).stdout)
+    assert [file["name"] for file in listed] == ["a.safetensors", "b.safetensors", "demo_lora.safetensors"]
+    assert run("inspect", tmp_path / "webui/models/Lora/a.safetensors", *given).exit_code == 1

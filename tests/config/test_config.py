@@ -176,6 +176,19 @@ def test_lists_and_single_folders_come_from_the_environment(monkeypatch: pytest.
     assert config.models.type_folders == {**TYPE_FOLDERS, "lora": "my_loras"}
 
 
+def test_model_folders_of_other_programs_are_a_list_of_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    file = write(tmp_path / "etc", "[paths]\nextra_model_dirs = ['../comfy', '~/webui', '/x/extra.yaml']\n")
+    assert load_config(file).paths.extra_model_dirs == (
+        tmp_path / "comfy", tmp_path / "home" / "webui", Path("/x/extra.yaml"),
+    )  # fmt: skip
+    one = load_config(overrides=[f"paths.extra_model_dirs={tmp_path / 'comfy'}"]).paths.extra_model_dirs
+    assert one == (tmp_path / "comfy",)
+    assert load_config().paths.extra_model_dirs == ()
+    with pytest.raises(ConfigError, match=r"paths\.extra_model_dirs\.1: '' is not allowed; it should be the path"):
+        load_config(overrides=["paths.extra_model_dirs=['/a', '']"])
+
+
 def test_relative_paths_start_at_the_config_file_or_the_current_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

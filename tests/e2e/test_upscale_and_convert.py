@@ -9,10 +9,14 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from gguf import GGUFReader
+from gguf.quants import dequantize
 from PIL import Image
 
 from tests.e2e.conftest import ServerProcess
+from tests.paired_files import Tensor, e4m3, f32, write_tensors
 from tests.split_models import contents_of, split_gguf
 
 pytestmark = pytest.mark.e2e
@@ -133,6 +137,56 @@ def test_a_split_model_is_merged_and_draws_what_the_whole_one_draws(
     assert ours[0] == librarys[0]
     # The library writes tensors in the order in which its threads are done with them.
     assert sorted(ours[1]) == sorted(librarys[1])
+    assert [path.name for path in folder.iterdir() if path.name.startswith(".")] == []
+
+
+def stored_as_scaled_fp8(source: Path, target: Path) -> None:
+    """``source``, a GGUF file, with its matrices as small floats and a scale for each, as ComfyUI stores them."""
+    table = np.array([e4m3(code) for code in range(127)])
+    tensors: dict[str, Tensor] = {"scaled_fp8": ("F8_E4M3", (0,), b"")}
+    for tensor in GGUFReader(source).tensors:
+        values = dequantize(tensor.data, tensor.tensor_type).reshape(tuple(int(side) for side in tensor.shape)[::-1])
+        if values.ndim < 2:
+            tensors[tensor.name] = f32(values)
+            continue
+        scale = np.float32(np.abs(values).max() / 448)
+        above = np.searchsorted(table, np.abs(values) / scale).clip(1, 126)
+        is_nearer_below = np.abs(values) / scale - table[above - 1] < table[above] - np.abs(values) / scale
+        found = np.where(is_nearer_below, above - 1, above).astype(np.uint8) | np.where(values < 0, 128, 0).astype(
+            np.uint8
+        )
+        tensors[tensor.name] = "F8_E4M3", values.shape, found.tobytes()
+        tensors[f"{tensor.name.removesuffix('.weight')}.scale_weight"] = f32(scale)
+    write_tensors(target, tensors)
+
+
+def psnr(one: Image.Image, other: Image.Image) -> float:
+    error = np.mean((np.asarray(one, np.float64) - np.asarray(other, np.float64)) ** 2)
+    return float(10 * np.log10(255**2 / error)) if error else 99.0
+
+
+def test_a_model_in_scaled_fp8_is_converted_and_draws_what_the_original_draws(
+    make_server: Callable[..., ServerProcess], demo_folder: Path
+) -> None:
+    server = make_server()
+    server.wait_loaded()
+    whole, folder = demo_folder / "diffusion_models" / "demo_dit_q8_0.gguf", server.folder / "models/diffusion_models"
+    stored_as_scaled_fp8(whole, folder / "small.safetensors")
+    refused = server.post("/models/load", {"model_name": "small.safetensors", **COMPONENTS})
+    assert refused.status_code == 400
+    assert "is stored as scaled FP8" in refused.json()["error"]
+    assert "`sdcpp-rest convert small.safetensors q8_0`" in refused.json()["error"]
+
+    original = draw_by(server, whole.name)
+    assert convert_by(server, "small.safetensors", "q8_0") == folder / "small.q8_0.gguf"
+    answer = server.post("/convert", {"input_path": "small", "output_type": "f16", "output_path": "large.safetensors"})
+    assert server.wait(answer.json()["job_id"])["status"] == "completed"
+    quantized, restored = draw_by(server, "small.q8_0.gguf"), draw_by(server, "large.safetensors")
+    assert is_red_on_blue(quantized)
+    assert is_red_on_blue(restored)
+    # What fp8 costs, and what q8_0 costs beside it.
+    assert psnr(original, restored) > 32
+    assert psnr(restored, quantized) > 45
     assert [path.name for path in folder.iterdir() if path.name.startswith(".")] == []
 
 

@@ -6,7 +6,7 @@ Knows what was asked for and what became of it, and asks for the models' names a
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -38,10 +38,41 @@ class About:
     options: Mapping[str, Any]
 
 
-class PictureAnswers:
-    """Composes the answers of calls that draw.
+@dataclass(frozen=True)
+class PictureFacts:
+    """What is told about one picture of a call besides its text."""
 
-    ``patience_seconds``: how long an answer waits for the sum of a model that has none yet.
+    prompt: str
+    negative_prompt: str
+    seed: int
+    subseed: int
+
+
+def facts_of(plan: Translation, index: int) -> PictureFacts:
+    """The facts of picture ``index`` of a plan."""
+    return PictureFacts(plan.prompt, plan.negative_prompt, *plan.seeds(index))
+
+
+@dataclass
+class ScriptAnswer:
+    """What a script answers with.
+
+    ``pictures`` are files in the options' format, the grids first; ``infotexts`` begin with theirs, and may be more.
+    ``facts`` are of the drawn pictures; ``first_image`` is 1 where a grid comes first. ``extra`` is told in
+    ``extra_generation_params``.
+    """
+
+    pictures: list[bytes] = field(default_factory=list)
+    infotexts: list[str] = field(default_factory=list)
+    facts: list[PictureFacts] = field(default_factory=list)
+    first_image: int = 0
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+class PictureAnswers:
+    """Composes the answer of a call that draws.
+
+    ``patience_seconds``: how long it waits for the sum of a model that has none yet.
     """
 
     def __init__(self, titles: ModelTitles, outputs: Outputs, patience_seconds: float, version: str) -> None:
@@ -49,6 +80,7 @@ class PictureAnswers:
         self._outputs = outputs
         self._patience_seconds = patience_seconds
         self._version = version
+        self._sums: dict[str, str | None] = {}
 
     def begin_sums(self, spec: LoadSpec) -> None:
         """Have the sums of a model's files computed, while pictures are drawn with it."""
@@ -61,11 +93,11 @@ class PictureAnswers:
         """The answer to ``call``: what was finished, and the last preview of what was stopped."""
         body, plan, options = call.body, call.plan, call.options
         params: Mapping[str, Any] = drawn[0].job.params
-        about = self._describe_models(call.spec, params, options)
+        about = self.describe_models(call.spec, params, options)
         pictures: list[bytes] = []
         texts: list[str] = []
         for one in drawn:
-            for k, file in enumerate(self._files(one)):
+            for k, file in enumerate(self.files(one)):
                 texts.append(picture_text(plan, one.job.params, about, one.index * call.batch + k))
                 if body.send_images or body.save_images:
                     pictures.append(painting.finish_picture(file, call.source(one.index), texts[-1], options))
@@ -78,15 +110,36 @@ class PictureAnswers:
             params,
             about,
             texts,
+            facts=[facts_of(plan, index) for index in range(plan.batch_size * plan.n_iter)],
             styles=list(body.styles),
-            timestamp=opened.created_at.astimezone().strftime("%Y%m%d%H%M%S"),
+            timestamp=_timestamp(opened),
             subseed_strength=body.subseed_strength,
             first_image=int(has_grid),
         )
         rest = {"parameters": _echo(body, params), "info": json_text(told)}
         return painting.pictures_answer(pictures if body.send_images else [], "images", rest)
 
-    def _files(self, one: RoundResult) -> list[bytes | Path]:
+    def compose_script(self, sent: A1111Request, call: PictureCall, opened: Round, found: ScriptAnswer) -> Response:
+        """The answer to ``sent``, a call of a script; ``call`` stands for all that it drew."""
+        drawn = next((job.params for job in opened.jobs if job.kind == call.plan.kind), None)
+        # It may have been stopped before the first one.
+        params = drawn if drawn is not None else {**ImageParams(prompt="").model_dump(), **call.plan.asked}
+        told = info_object(
+            call.plan,
+            params,
+            self.describe_models(call.spec, params, call.options),
+            found.infotexts,
+            facts=found.facts or [facts_of(call.plan, 0)],
+            styles=list(sent.styles),
+            timestamp=_timestamp(opened),
+            subseed_strength=sent.subseed_strength,
+            first_image=found.first_image,
+        )
+        told["extra_generation_params"] = {**told["extra_generation_params"], **found.extra}
+        rest = {"parameters": _echo(sent, params), "info": json_text(told)}
+        return painting.pictures_answer(found.pictures if sent.send_images else [], "images", rest)
+
+    def files(self, one: RoundResult) -> list[bytes | Path]:
         """The pictures of one job: its files, or the preview of one that was stopped."""
         if one.job.status == "completed":
             return [self._outputs.path_of(path) for path in one.job.outputs]
@@ -96,7 +149,8 @@ class PictureAnswers:
         preview = painting.encode_preview(one.last_preview, params.picture_size)
         return [preview] if preview is not None else []
 
-    def _describe_models(self, spec: LoadSpec, params: Mapping[str, Any], options: Mapping[str, Any]) -> About:
+    def describe_models(self, spec: LoadSpec, params: Mapping[str, Any], options: Mapping[str, Any]) -> About:
+        """The models of a job with ``params``, as the texts of its pictures name them."""
         sums = [self._sum_of(model, *kinds) for model, kinds in _summed_files(spec)]
         loras = {
             _stem(use["name"]): self._sum_of(FileRef(name=use["name"], path=use["path"]), "lora")
@@ -114,6 +168,12 @@ class PictureAnswers:
         )
 
     def _sum_of(self, model: FileRef, *kinds: str) -> str | None:
+        """Asked for once: a call of many jobs waits for it once, too."""
+        if model.path not in self._sums:
+            self._sums[model.path] = self._read_sum(model, *kinds)
+        return self._sums[model.path]
+
+    def _read_sum(self, model: FileRef, *kinds: str) -> str | None:
         titled = self._titles.of(model, *kinds)
         if titled is None or titled.sha256 is not None:
             return titled.sha256 if titled is not None else None
@@ -166,23 +226,23 @@ def info_object(
     about: About,
     infotexts: list[str],
     *,
+    facts: Sequence[PictureFacts],
     styles: list[str],
     timestamp: str,
     subseed_strength: float,
     first_image: int,
 ) -> dict[str, Any]:
-    """The object that is sent as the text ``info``; ``first_image`` is 1 where a grid comes first."""
-    count = plan.batch_size * plan.n_iter
-    seeds = [plan.seeds(index) for index in range(count)]
+    """The object that is sent as the text ``info``; ``first_image`` is 1 where a grid comes first, ``facts`` are of
+    the pictures, at least of one."""
     return {
-        "prompt": plan.prompt,
-        "all_prompts": [plan.prompt] * count,
-        "negative_prompt": plan.negative_prompt,
-        "all_negative_prompts": [plan.negative_prompt] * count,
-        "seed": plan.seed,
-        "all_seeds": [seed for seed, _ in seeds],
-        "subseed": plan.subseed,
-        "all_subseeds": [subseed for _, subseed in seeds],
+        "prompt": facts[0].prompt,
+        "all_prompts": [one.prompt for one in facts],
+        "negative_prompt": facts[0].negative_prompt,
+        "all_negative_prompts": [one.negative_prompt for one in facts],
+        "seed": facts[0].seed,
+        "all_seeds": [one.seed for one in facts],
+        "subseed": facts[0].subseed,
+        "all_subseeds": [one.subseed for one in facts],
         "subseed_strength": subseed_strength,
         "width": params["width"],
         "height": params["height"],
@@ -208,6 +268,10 @@ def info_object(
         "is_using_inpainting_conditioning": False,
         "version": about.version,
     }
+
+
+def _timestamp(opened: Round) -> str:
+    return opened.created_at.astimezone().strftime("%Y%m%d%H%M%S")
 
 
 def _echo(body: A1111Request, params: Mapping[str, Any]) -> dict[str, Any]:

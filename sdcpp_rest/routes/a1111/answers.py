@@ -238,10 +238,34 @@ class A1111Memory(Answer):
 
 
 class A1111Scripts(Answer):
-    """The scripts there are: none."""
+    """The scripts there are, by the kind of call that can name them."""
 
     txt2img: list[str]
     img2img: list[str]
+
+
+class A1111ScriptArgument(Answer):
+    """One place of a script's `script_args`."""
+
+    label: str
+    value: Any = Field(description="What it is unless somebody says otherwise.")
+    minimum: float | None
+    maximum: float | None
+    step: float | None
+    choices: list[str] | None
+
+
+class A1111ScriptFact(Answer):
+    """A script and its arguments in order."""
+
+    name: str
+    is_alwayson: bool
+    is_img2img: bool
+    args: list[A1111ScriptArgument]
+
+
+class A1111ScriptFacts(RootModel[list[A1111ScriptFact]]):
+    """The scripts."""
 
 
 class A1111NoItems(RootModel[list[dict[str, Any]]]):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from flask import Blueprint, Response
@@ -13,9 +12,9 @@ from PIL import Image
 from sdcpp_rest.errors import InvalidRequest, ModelNotFound
 from sdcpp_rest.routes.a1111 import infotext
 from sdcpp_rest.routes.a1111 import painting as painting
-from sdcpp_rest.routes.a1111 import settings as settings
 from sdcpp_rest.routes.a1111.answers import A1111Caption, A1111Extra, A1111ExtrasMade, A1111PngText
 from sdcpp_rest.routes.a1111.choices import open_choices
+from sdcpp_rest.routes.a1111.describing import DESCRIBERS, describe_picture
 from sdcpp_rest.routes.a1111.errors import A1111Error, HTTPException, RuntimeFailure
 from sdcpp_rest.routes.a1111.reading import caller, read
 from sdcpp_rest.routes.a1111.wire import (
@@ -28,14 +27,10 @@ from sdcpp_rest.routes.a1111.wire import (
 from sdcpp_rest.routes.http.answers import answer, runtime
 from sdcpp_rest.routes.http.openapi import documents
 from sdcpp_rest.routes.http.pools import blocking
-from sdcpp_rest.services.describing.image_tagger import TagStyle
 from sdcpp_rest.services.pictures import picture_formats
 from sdcpp_rest.services.submission.picture_enlarging import Enlargement, PictureEnlarging, blend
 
 a1111_extras = Blueprint("a1111_extras", __name__)
-
-_DESCRIBERS = ("clip", "deepdanbooru")
-_THRESHOLD = "interrogate_deepbooru_score_threshold"
 
 
 @a1111_extras.post("/sdapi/v1/extra-single-image")
@@ -80,30 +75,11 @@ def a1111_interrogate() -> Response:
     body = read(A1111InterrogateBody)
     if not body.image:
         raise HTTPException(404, "Image not found")
-    if body.model not in _DESCRIBERS:
+    if body.model not in DESCRIBERS:
         raise HTTPException(404, "Model not found")
     painting.refuse_addresses(body.image)
-    describer = runtime().language.interrogation
-    if body.model == "clip":
-        return answer({"caption": describer.caption(body.image)})
-    return answer({"caption": describer.tags(body.image, _tag_style(describer.style, open_choices().list_options()))})
-
-
-def _tag_style(style: TagStyle, options: Mapping[str, Any]) -> TagStyle:
-    """As the options say. The threshold is that of the configuration until somebody chooses another."""
-    threshold = options[_THRESHOLD]
-    if threshold != settings.DEFAULTS[_THRESHOLD]:
-        style = replace(style, general_threshold=threshold, character_threshold=threshold)
-    return replace(
-        style,
-        sorts_by_name=options["deepbooru_sort_alpha"],
-        uses_spaces=options["deepbooru_use_spaces"],
-        escapes=options["deepbooru_escape"],
-        shows_scores=options["interrogate_return_ranks"],
-        leaves_out=frozenset(
-            name.strip().replace(" ", "_") for name in options["deepbooru_filter_tags"].split(",") if name.strip()
-        ),
-    )
+    describer, options = runtime().language.interrogation, open_choices().list_options()
+    return answer({"caption": describe_picture(describer, body.model, body.image, options)})
 
 
 def _process(

@@ -1,5 +1,5 @@
-"""The rest of AUTOMATIC1111's API: memory, the model in and out, scripts and extensions (there are none), training
-(there is none either)."""
+"""The rest of AUTOMATIC1111's API: memory, the model in and out, what scripts there are, extensions (there are none),
+training (there is none either)."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from flask import Blueprint, Response
 from sdcpp_rest.errors import NoModelLoaded, NotSupported
 from sdcpp_rest.routes.a1111 import answers as told
 from sdcpp_rest.routes.a1111.errors import A1111Error
+from sdcpp_rest.routes.a1111.scripts.all_scripts import describe_scripts, list_scripts
+from sdcpp_rest.routes.a1111.scripts.choosing import open_script_choices
 from sdcpp_rest.routes.a1111.wire import A1111Anything
 from sdcpp_rest.routes.http.answers import answer, runtime
 from sdcpp_rest.routes.http.openapi import documents
@@ -55,15 +57,15 @@ def a1111_reload_checkpoint() -> Response:
 @a1111_system.get("/sdapi/v1/scripts")
 @documents({200: told.A1111Scripts}, refusals=(A1111Error,))
 def a1111_scripts() -> Response:
-    """List the scripts: there are none."""
-    return answer({"txt2img": [], "img2img": []})
+    """List the scripts that a call can name as script_name."""
+    return answer(list_scripts())
 
 
 @a1111_system.get("/sdapi/v1/script-info")
-@documents({200: told.A1111NoItems}, refusals=(A1111Error,))
+@documents({200: told.A1111ScriptFacts}, refusals=(A1111Error,))
 def a1111_script_facts() -> Response:
-    """Describe the scripts: there are none."""
-    return answer([])
+    """Describe the scripts with their arguments, once for each kind of call that has them."""
+    return answer(describe_scripts(open_script_choices()))
 
 
 @a1111_system.get("/sdapi/v1/extensions")

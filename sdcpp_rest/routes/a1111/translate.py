@@ -30,6 +30,13 @@ _STRONGEST_CONTROL = 10.0
 # Of the arguments in a prompt, what this dialect has fields for.
 _EXTRA_FIELDS = {name: name for name in ("negative_prompt", "seed", "steps", "cfg_scale", "width", "height")}
 _EXTRA_FIELDS["strength"] = "denoising_strength"
+# What `painting.sources` reads besides the init images.
+_PICTURE_FIELDS = (
+    "mask", "mask_blur", "mask_blur_x", "mask_blur_y", "mask_round", "resize_mode", "inpainting_fill",
+    "inpaint_full_res", "inpaint_full_res_padding", "inpainting_mask_invert", "batch_size",
+)  # fmt: skip
+_FILLED_WITH_NOISE = 2
+_SIZES = ("hires", "hires_scale", "hires_width", "hires_height")
 
 
 @dataclass(frozen=True)
@@ -37,7 +44,8 @@ class PictureCall:
     """A call that can be drawn.
 
     ``body`` is the request as it was read, ``options`` those in force for it. ``images`` are what all jobs look at
-    (role -> base64), ``sources`` what they start from, in turn; each job draws ``batch`` pictures.
+    (role -> base64), ``sources`` what they start from, in turn; each job draws ``batch`` pictures. ``size`` is what the
+    model draws.
     """
 
     body: A1111Request
@@ -47,6 +55,13 @@ class PictureCall:
     images: Mapping[str, str]
     sources: Sequence[Source]
     batch: int
+    size: tuple[int, int]
+
+    @property
+    def picture_size(self) -> tuple[int, int]:
+        """The size of its pictures, as they are answered."""
+        work = self.sources[0].work
+        return work.background.size if work is not None else self.size
 
     @property
     def count(self) -> int:
@@ -87,10 +102,11 @@ class Translator:
         self._styles = styles
         self._engine = engine
         self._most_pictures = most_pictures
+        self._prepared: tuple[Any, list[Source]] = (None, [])
 
     def translate(self, sent: A1111Request) -> PictureCall:
         """What a request asks for. Raises Unreadable, HTTPException, RuntimeFailure, NoModelLoaded, InvalidRequest."""
-        body = _with_infotext(sent)
+        body = with_infotext(sent)
         extra = read_extra_args(body.prompt)
         body = _with_extra_args(body, extra)
         self._check_count(body)
@@ -103,16 +119,24 @@ class Translator:
         plan.asked |= {name: value for name, value in extra.params.items() if name not in _EXTRA_FIELDS}
         images = _shared_pictures(body, plan)
         spec = self._with_needs(spec, plan)
+        width, height = (int(plan.asked.get(name, defaults.get(name, 512))) for name in ("width", "height"))
         sources = [Source({})]
         if isinstance(body, A1111Img2Img):
-            sides = (plan.asked.get(name, defaults.get(name, 512)) for name in ("width", "height"))
-            width, height = (int(side) for side in sides)
-            sources = painting.sources(body, plan, (width, height))
+            sources = self._prepare_sources(body, plan, (width, height))
         if len(sources) > 1:
             # Several init images are the pictures of one batch there. The library starts a batch from one.
             plan.batch_size = len(sources)
         batch = 1 if len(sources) > 1 else plan.batch_size
-        return PictureCall(body, plan, options, spec, images, sources, batch)
+        return PictureCall(body, plan, options, spec, images, sources, batch, _drawn_size(plan, width, height))
+
+    def _prepare_sources(self, body: A1111Img2Img, plan: Translation, size: tuple[int, int]) -> list[Source]:
+        """What the pictures start from: prepared once for the many requests of a script that differ in other things."""
+        is_noise = body.inpainting_fill == _FILLED_WITH_NOISE
+        fields = (getattr(body, name) for name in _PICTURE_FIELDS)
+        key = (tuple(body.init_images or ()), size, *fields, plan.seed if is_noise else None)
+        if key != self._prepared[0]:
+            self._prepared = (key, painting.sources(body, plan, size))
+        return self._prepared[1]
 
     def _check_count(self, body: A1111Request) -> None:
         count, most = body.n_iter * body.batch_size, self._most_pictures
@@ -154,13 +178,18 @@ class Translator:
             raise HTTPException(422, f"ControlNet model {name[:100]!r} not found") from None
 
 
+def _drawn_size(plan: Translation, width: int, height: int) -> tuple[int, int]:
+    asked = {name: plan.asked[name] for name in _SIZES if name in plan.asked}
+    return ImageParams.model_validate({"prompt": "", "width": width, "height": height, **asked}).picture_size
+
+
 def _with_extra_args(body: A1111Request, extra: ExtraArgs) -> A1111Request:
     """``body`` with what its prompt holds besides words, as far as this dialect has fields for it."""
     fields = {_EXTRA_FIELDS[name]: value for name, value in extra.params.items() if name in _EXTRA_FIELDS}
     return body.model_copy(update={"prompt": extra.prompt, **fields}) if extra.prompt != body.prompt else body
 
 
-def _with_infotext(body: A1111Request) -> A1111Request:
+def with_infotext(body: A1111Request) -> A1111Request:
     """``body`` with the fields that it does not send taken from the text that it does."""
     if not body.infotext:
         return body

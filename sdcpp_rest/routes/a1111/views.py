@@ -9,15 +9,16 @@ from sdcpp_rest.routes.a1111.answers import A1111Pictures
 from sdcpp_rest.routes.a1111.choices import Choices, open_choices
 from sdcpp_rest.routes.a1111.errors import A1111Error
 from sdcpp_rest.routes.a1111.reading import caller, read
-from sdcpp_rest.routes.a1111.translate import Translator
+from sdcpp_rest.routes.a1111.scripts.all_scripts import find_script
+from sdcpp_rest.routes.a1111.scripts.choosing import open_script_tools
+from sdcpp_rest.routes.a1111.scripts.running import ORIGIN, kind_of, run_script
+from sdcpp_rest.routes.a1111.translate import PictureCall, Translator
 from sdcpp_rest.routes.a1111.wire import A1111Img2Img, A1111Request, A1111Txt2Img
 from sdcpp_rest.routes.http.answers import runtime
 from sdcpp_rest.routes.http.openapi import documents
 from sdcpp_rest.routes.http.pools import blocking
 
 a1111_generation = Blueprint("a1111_generation", __name__)
-
-ORIGIN = "a1111"
 
 
 @a1111_generation.post("/sdapi/v1/txt2img")
@@ -29,7 +30,7 @@ def a1111_txt2img() -> Response:
 
 
 @a1111_generation.post("/sdapi/v1/img2img")
-@documents({200: A1111Pictures}, errors=(404, 422, 429, 507), body=A1111Img2Img, refusals=(A1111Error,))
+@documents({200: A1111Pictures}, errors=(404, 422, 429, 501, 502, 504, 507), body=A1111Img2Img, refusals=(A1111Error,))
 @blocking
 def a1111_img2img() -> Response:
     """Draw pictures from pictures and words and answer with them. Waits its turn in the queue."""
@@ -37,16 +38,25 @@ def a1111_img2img() -> Response:
 
 
 def _generate(sent: A1111Request) -> Response:
-    rounds, choices, answers = runtime().submission.rounds, open_choices(), _make_answers()
-    call = _make_translator(choices).translate(sent)
-    body = call.body
-    answers.begin_sums(call.spec)
-    with rounds.open(caller(), call.plan.kind, call.count, body.force_task_id) as opened:
-        rounds.submit_pictures(opened, call.request, origin=ORIGIN)
-        response = answers.compose(call, opened, rounds.take_all(opened))
-    if body.override_settings and not body.override_settings_restore_afterwards:
-        choices.keep_overrides(body.override_settings)
+    choices, answers = open_choices(), _make_answers()
+    translator = _make_translator(choices)
+    script = find_script(sent.script_name or "", kind_of(sent))
+    if script is not None:
+        tools = open_script_tools(translator, choices)
+        response = run_script(script, sent, tools, runtime().submission.rounds, answers, caller())
+    else:
+        response = _draw(translator.translate(sent), answers)
+    if sent.override_settings and not sent.override_settings_restore_afterwards:
+        choices.keep_overrides(sent.override_settings)
     return response
+
+
+def _draw(call: PictureCall, answers: PictureAnswers) -> Response:
+    rounds = runtime().submission.rounds
+    answers.begin_sums(call.spec)
+    with rounds.open(caller(), call.plan.kind, call.count, call.body.force_task_id) as opened:
+        rounds.submit_pictures(opened, call.request, origin=ORIGIN)
+        return answers.compose(call, opened, rounds.take_all(opened))
 
 
 def _make_translator(choices: Choices) -> Translator:

@@ -71,8 +71,8 @@ class A1111Request(Wire):
     refiner_switch_at: Real | None = maybe(_ONLY_ECHOED)
     disable_extra_networks: Switch = Field(False, description="Take LoRA tags out of the prompt.")
     comments: dict[str, Any] | None = maybe(_ONLY_ECHOED)
-    script_name: Words | None = maybe("No scripts run here: any name is refused.")
-    script_args: list[Any] = Field([], description=_ONLY_ECHOED)
+    script_name: Words | None = maybe("One of `GET /sdapi/v1/scripts`, in whatever case.")
+    script_args: list[Any] = Field([], description="Its arguments in order, as `GET /sdapi/v1/script-info` has them.")
     send_images: Switch = Field(True, description="False: answer without the pictures.")
     save_images: Switch = Field(
         False, description="True: put a grid of all pictures first. The pictures themselves are kept in any case."
@@ -84,7 +84,7 @@ class A1111Request(Wire):
     lora: list[LoraItem] = Field([], max_length=64, description="LoRAs besides those in the prompt.")
     extra_images: list[Words] = Field([], max_length=16, description="Reference pictures of models that edit.")
 
-    @field_validator("styles", "lora", "extra_images", "script_args", mode="before")
+    @field_validator("styles", "lora", "extra_images", mode="before")
     @classmethod
     def _no_nulls(cls, given: Any) -> Any:
         return [one for one in given if one is not None] if isinstance(given, list) else given

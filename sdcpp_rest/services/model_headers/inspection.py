@@ -19,7 +19,7 @@ from typing import IO
 from sdcpp_rest.core import family_signs, quantization
 from sdcpp_rest.core.architectures import Architecture, Contents, Shapes
 from sdcpp_rest.core.catalog import INDEX_ENDING, part_name
-from sdcpp_rest.core.paired_formats import what_to_take
+from sdcpp_rest.core.paired_formats import describe_paired
 from sdcpp_rest.services.model_headers.gguf_header import GgufReader, split_count
 from sdcpp_rest.services.model_headers.model_header import (
     MAX_HEADER_BYTES,
@@ -116,7 +116,7 @@ def check_format(inspected: Inspection) -> Inspection:
     """The same, for a file that the library is to read. Raises NotAModel where it would read the numbers by halves."""
     if inspected.paired_format:
         name = os.path.basename(inspected.path)
-        raise NotAModel(f"{name} {what_to_take(inspected.paired_format)}", path=inspected.path)
+        raise NotAModel(describe_paired(name, inspected.paired_format), path=inspected.path)
     return inspected
 
 
@@ -263,7 +263,7 @@ def _describe(path: str, shown: str, size: int, header: Header) -> Inspection:
         )
     )
     if inspected.paired_format:
-        return replace(inspected, warnings=(f"{shown} {what_to_take(inspected.paired_format)}.",))
+        return replace(inspected, warnings=(f"{describe_paired(shown, inspected.paired_format)}.",))
     if inspected.contents == "unknown":
         return replace(inspected, warnings=(f"What {shown} holds was not recognised by its tensor names.",))
     return inspected

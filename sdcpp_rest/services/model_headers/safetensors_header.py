@@ -49,15 +49,16 @@ def read_safetensors(path: str, shown: str, file: IO[bytes], size: int, header_b
     described = header.pop("__metadata__", {})
     if len(header) > MAX_TENSORS:
         refuse(f"is damaged: its header lists {len(header)} tensors")
-    given = {name: entry.get("dtype") for name, entry in header.items() if isinstance(entry, dict)}
-    paired = paired_format({name: dtype for name, dtype in given.items() if isinstance(dtype, str)})
+    described_types = {name: entry.get("dtype") for name, entry in header.items() if isinstance(entry, dict)}
+    given = {name: dtype for name, dtype in described_types.items() if isinstance(dtype, str)}
+    paired = paired_format(given)
     tensors: dict[str, tuple[int, ...]] = {}
     types: dict[str, str] = {}
     parameters = 0
     available = size - 8 - header_bytes
     for name, entry in header.items():
         if paired and given.get(name) not in _DTYPES:
-            continue  # the file is refused for its format, which says more
+            continue  # a load is refused for the file's format, which says more
         shape, dtype, end = _safetensors_entry(name, entry, refuse)
         if end > available:
             refuse(f"is truncated: it has {size} bytes, the tensor {name[:80]!r} ends at byte {8 + header_bytes + end}")

@@ -32,7 +32,8 @@ _MAX_INDEX_BYTES = 16 << 20
 class TypeFolder:
     """One type folder of one root, and what the last scan of it saw. ``incomplete`` maps the name of what is not listed
     (a split model that lacks parts, a link, a name that no list can show) to a sentence about it. ``follows_links``:
-    also those that lead out of the ``allowed`` roots."""
+    also those that lead out of the ``allowed`` roots. ``is_extra``: another program's, where nothing is ever written.
+    ``visited`` are the real folders that the last scan was in, ``passed_over`` those that it leaves to others."""
 
     path: Path
     allowed: tuple[Path, ...]
@@ -42,6 +43,9 @@ class TypeFolder:
     incomplete: dict[str, str] = field(default_factory=dict)
     is_settled: bool = False
     follows_links: bool = False
+    is_extra: bool = False
+    visited: frozenset[Path] = frozenset()
+    passed_over: frozenset[Path] = frozenset()
 
 
 def model_type_named(name: str, value: str) -> ModelType:
@@ -115,6 +119,7 @@ def _model_file(folder: TypeFolder, name: str, path: str, parts: tuple[_Found, .
         mtime_ns=max(part.status.st_mtime_ns for part in parts),
         file_extension=parts[0].extension,
         parts=tuple(part.path for part in parts) if len(parts) > 1 or parts[0].path != path else (),
+        is_extra=folder.is_extra,
     )
 
 
@@ -128,7 +133,7 @@ def _walk(folder: TypeFolder, left_out: dict[str, str]) -> Iterator[tuple[str, d
         path, prefix, depth = pending.popleft()
         try:
             real = path.resolve()
-            if real in visited or depth > _MAX_DEPTH:
+            if real in visited or real in folder.passed_over or depth > _MAX_DEPTH:
                 continue
             if len(visited) >= _MAX_FOLDERS:
                 left_out[prefix] = f"{path} is not listed: there are more than {_MAX_FOLDERS} folders"
@@ -165,6 +170,7 @@ def _walk(folder: TypeFolder, left_out: dict[str, str]) -> Iterator[tuple[str, d
             except (OSError, RuntimeError):
                 continue
         yield prefix, found
+    folder.visited = frozenset(visited)
 
 
 _Split = dict[str, tuple[str, list[str]]]

@@ -1,7 +1,7 @@
 """Lists model files and finds them by name, with what their sidecars say.
 
-Two roots: the user's models folder and the read-only demo folder; nothing outside them is ever named or opened, except
-behind links that lie in them. It must not know the engine, nor who asks.
+The user's models folder, the read-only demo folder, and other programs' folders, which are only read; nothing outside
+them is ever named or opened, except behind links that lie in them. It must not know the engine, nor who asks.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import re
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from pydantic import ValidationError
 
@@ -26,6 +26,7 @@ from sdcpp_rest.core.catalog import (
 )
 from sdcpp_rest.core.load_spec import LoadSpec
 from sdcpp_rest.errors import InvalidRequest, ModelNotFound
+from sdcpp_rest.services.models.extra_folders import ExtraFolders
 from sdcpp_rest.services.models.model_folders import TypeFolder, is_outside, is_unchanged, model_type_named, scan
 from sdcpp_rest.services.models.model_names import Shelf, check_name, nearest_names
 
@@ -45,8 +46,17 @@ _MAX_SIDECAR_BYTES = 1 << 20
 _SUM = re.compile(r"^[0-9a-fA-F]{10,64}$")
 
 
+class _Shelves(NamedTuple):
+    """The files of one type: all of them, those of our own folders, and those of other programs'. A name that is given
+    means one of ours where it can, so that a folder that is added changes no name."""
+
+    whole: Shelf
+    ours: Shelf
+    others: Shelf
+
+
 class ModelLibrary:
-    """Lists and finds the model files of both roots. All methods may be called from any thread."""
+    """Lists and finds the model files of all roots. All methods may be called from any thread."""
 
     def __init__(
         self,
@@ -56,11 +66,13 @@ class ModelLibrary:
         known_sums: Callable[[], KnownSums] | None = None,
         *,
         follow_links: bool = True,
+        find_extra: Callable[[], ExtraFolders] | None = None,
     ) -> None:
         """``type_folders`` maps a model type to its folder below ``models_dir`` (or to an absolute folder of its own);
         types that it leaves out keep their default folder. Folders need not exist. ``known_sums`` tells the SHA-256
         sums that have been computed: files are found by them too. ``follow_links``: also those that lead out of the
-        folders, which whoever owns the machine has made."""
+        folders, which whoever owns the machine has made. ``find_extra`` finds other programs' folders, now and whenever
+        everything is looked at again."""
         self._models_dir = Path(models_dir).resolve()
         folders: dict[ModelType, str] = {**TYPE_FOLDERS}
         for given, renamed in (type_folders or {}).items():
@@ -77,7 +89,7 @@ class ModelLibrary:
         self._lock = threading.Lock()
         self._known_sums = known_sums
         self._follow_links = follow_links
-        self._shelves: dict[ModelType, Shelf] = {}
+        self._shelves: dict[ModelType, _Shelves] = {}
         self.revision = 0
         """Another number whenever `list` has found something changed."""
         self._folders: dict[ModelType, list[TypeFolder]] = {}
@@ -86,6 +98,12 @@ class ModelLibrary:
             if demo is not None:
                 self._folders[kind].append(TypeFolder(demo / TYPE_FOLDERS[kind], (demo,), kind))
         self._sidecars: dict[tuple[str, int, int], tuple[Sidecar | None, str | None]] = {}
+        self._find_extra = find_extra
+        self._extra = ExtraFolders({}, (), (), ())
+        self._hidden: dict[ModelType, Sentences] = {}
+        # Said when somebody asks: where a server begins, its log is not open yet.
+        self._unlogged: list[tuple[int, str]] = []
+        self._take_extra_folders()
 
     # --- the catalogue ---------------------------------------------------------------------------------------------
 
@@ -113,23 +131,36 @@ class ModelLibrary:
 
     def refresh(self) -> None:
         """Forget what was seen: the next question scans the folders again."""
+        self._take_extra_folders()
         with self._lock:
             for folders in self._folders.values():
                 for folder in folders:
                     folder.is_settled = False
 
     def incomplete(self) -> Sentences:
-        """About each split model that is not listed because parts of it are missing, as of the last scan."""
+        """About each model that is not listed (it lacks parts, or its name is taken) and each extra folder that
+        cannot be used, as of the last scan."""
         with self._lock:
-            return [text for folders in self._folders.values() for one in folders for text in one.incomplete.values()]
+            left_out = [
+                text for folders in self._folders.values() for one in folders for text in one.incomplete.values()
+            ]
+            return [*self._extra.warnings, *left_out, *(text for found in self._hidden.values() for text in found)]
 
     def folders(self) -> dict[ModelType, Path]:
         """The user's own folder of each type; it need not exist."""
         return {kind: folders[0].path for kind, folders in self._folders.items()}
 
     def all_folders(self, type: ModelType) -> tuple[Path, ...]:
-        """The folders that hold files of ``type``: the user's own, then the read-only one of the bundled model."""
+        """The folders that hold files of ``type``: the user's own, then those that are only read: the bundled model's,
+        and other programs'."""
         return tuple(folder.path for folder in self._folders[type])
+
+    def extra_folders(self) -> dict[ModelType, tuple[Path, ...]]:
+        """Other programs' folders of each type that has some."""
+        found = {
+            kind: tuple(folder.path for folder in folders if folder.is_extra) for kind, folders in self._folders.items()
+        }
+        return {kind: paths for kind, paths in found.items() if paths}
 
     def allowed_roots(self, type: ModelType) -> tuple[Path, ...]:
         """The real folders that the user's files of ``type`` may lie in, wherever links lead."""
@@ -143,13 +174,13 @@ class ModelLibrary:
         files.
         """
         kind = model_type_named("model_type", type)
-        shelf = self._shelf(kind)
+        shelf, ours, others = self._shelves_of(kind)
         # A name that a list shows means its file, also one that would not be a good name to give.
         exactly = shelf.find_exactly(name)
         if exactly is not None:
             return self._fresh(exactly)
         wanted = check_name(name)
-        found = shelf.find(wanted) or self._with_sum(shelf, wanted)
+        found = ours.find(wanted) or others.find(wanted) or self._with_sum(shelf, wanted)
         if len(found) == 1:
             return self._fresh(found[0])
         if found:
@@ -191,40 +222,91 @@ class ModelLibrary:
         return file.model_copy(update={"size_bytes": size_bytes, "mtime_ns": mtime_ns})
 
     def files(self, kind: ModelType) -> Files:
-        """The files of a type, the user's before the demo's: a demo file of the same name is hidden."""
-        return self._shelf(kind).files
+        """The files of a type, the user's before the demo's: a demo file of the same name is hidden, and so is another
+        program's."""
+        return self._shelves_of(kind).whole.files
 
-    def _shelf(self, kind: ModelType) -> Shelf:
+    def _shelves_of(self, kind: ModelType) -> _Shelves:
         with self._lock:
+            while self._unlogged:
+                log.log(*self._unlogged.pop(0))
             known = self._shelves.get(kind)
-            stale = [folder for folder in self._folders[kind] if not is_unchanged(folder)]
-            for folder in stale:
-                before = folder.files
-                scan(folder)
-                if folder.files != before:
-                    known = None
+            folders = self._folders[kind]
+            stale = [folder for folder in folders if not is_unchanged(folder)]
+            passed_over: frozenset[Path] = frozenset()
+            for folder in folders if stale else ():
+                # What links or settings reach a second time stays where it was found first.
+                is_moved = folder.is_extra and folder.passed_over != passed_over
+                if folder in stale or is_moved:
+                    before = folder.files
+                    folder.passed_over = passed_over if folder.is_extra else frozenset()
+                    scan(folder)
+                    if folder.files != before:
+                        known = None
+                passed_over |= folder.visited
             if known is None:
-                merged: dict[str, ModelFile] = {}
-                for folder in reversed(self._folders[kind]):
-                    merged.update(folder.files)
-                known = self._shelves[kind] = Shelf(merged.values())
+                known = self._shelves[kind] = self._merge(kind)
                 self.revision += 1
             return known
 
+    def _merge(self, kind: ModelType) -> _Shelves:
+        ours: dict[str, ModelFile] = {}
+        others: dict[str, ModelFile] = {}
+        hidden: Sentences = []
+        for folder in self._folders[kind]:
+            for name, file in folder.files.items():
+                first = ours.get(name) or others.get(name)
+                if first is None:
+                    (others if folder.is_extra else ours)[name] = file
+                elif folder.is_extra:
+                    hidden.append(f"{name} in {folder.path} is not listed: one in {first.root} has its name")
+        for text in hidden:
+            if text not in self._hidden.get(kind, ()):
+                log.warning("%s", text)
+        self._hidden[kind] = hidden
+        shelf = Shelf(ours.values())
+        return _Shelves(Shelf([*ours.values(), *others.values()]) if others else shelf, shelf, Shelf(others.values()))
+
+    def _take_extra_folders(self) -> None:
+        """Look for other programs' folders, and keep what is known of those that were there."""
+        if self._find_extra is None:
+            return
+        found = self._find_extra()
+        with self._lock:
+            known = {*self._extra.warnings, *self._extra.notes}
+            self._unlogged += [(logging.WARNING, text) for text in found.warnings if text not in known]
+            self._unlogged += [(logging.INFO, text) for text in found.notes if text not in known]
+            self._extra = found
+            for kind, folders in self._folders.items():
+                present = {folder.path: folder for folder in folders if folder.is_extra}
+                wanted = [
+                    present.get(path)
+                    or TypeFolder(path, (bound.resolve(),), kind, follows_links=self._follow_links, is_extra=True)
+                    for path, bound in found.by_type.get(kind, ())
+                ]
+                if [folder.path for folder in wanted] != [*present]:
+                    self._shelves.pop(kind, None)
+                self._folders[kind] = [*(folder for folder in folders if not folder.is_extra), *wanted]
+
     def find_below_models_dir(self, name: str) -> ModelFile | None:
-        """A model file by its path below the models folder, wherever it lies there."""
+        """A model file by its path below the models folder, or below another program's folder of PhotoMaker models,
+        wherever it lies there."""
         wanted = check_name(name)
-        path = self._models_dir / wanted
+        roots = (self._models_dir, *self._extra.photo_makers)
+        return next((file for root in roots if (file := self._find_below(root, wanted)) is not None), None)
+
+    def _find_below(self, root: Path, wanted: str) -> ModelFile | None:
+        path = root / wanted
         if not self._follow_links:
-            path = Path(os.path.realpath(path))
-        if is_outside(path, self._models_dir) or path.suffix.lower() not in EXTENSIONS or not path.is_file():
+            root, path = root.resolve(), Path(os.path.realpath(path))
+        if is_outside(path, root) or path.suffix.lower() not in EXTENSIONS or not path.is_file():
             return None
         status = path.stat()
         return ModelFile(
             name=wanted,
             type="checkpoint",
             path=str(path),
-            root=str(self._models_dir),
+            root=str(root),
             size_bytes=status.st_size,
             mtime_ns=status.st_mtime_ns,
             file_extension=path.suffix.lower(),

@@ -54,7 +54,7 @@ def resize_to(picture: Image.Image, size: Size, mode: Resize) -> Image.Image:
         (max(1, round(picture.width * scale)), max(1, round(picture.height * scale))), Image.Resampling.LANCZOS
     )
     # The outermost row and column, repeated, is less of an edge than any colour.
-    whole = _extend_edges(inner, size)
+    whole = extend_edges(inner, size)
     whole.paste(inner, ((width - inner.width) // 2, (height - inner.height) // 2))
     return whole
 
@@ -164,7 +164,8 @@ def _widen(low: int, high: int, wanted: int, limit: int) -> tuple[int, int]:
     return max(0, low), min(limit, high - min(0, low))
 
 
-def _extend_edges(inner: Image.Image, size: Size) -> Image.Image:
+def extend_edges(inner: Image.Image, size: Size) -> Image.Image:
+    """What lies around a picture in the middle of ``size``: its outermost rows and columns, repeated."""
     width, height = size
     left, top = (width - inner.width) // 2, (height - inner.height) // 2
     # Stretched below all: where rounding leaves a gap of one pixel, there is something in it.

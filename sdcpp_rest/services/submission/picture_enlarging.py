@@ -6,6 +6,7 @@ For calls that answer with the picture. Knows the upscaling submission and round
 from __future__ import annotations
 
 import base64
+import contextlib
 import io
 import math
 from typing import Literal
@@ -20,7 +21,7 @@ from sdcpp_rest.services.dispatch.upscaler_slot import UpscalerSlot
 from sdcpp_rest.services.model_headers.autoencoders import upscale_factor
 from sdcpp_rest.services.pictures.input_images import to_rgb
 from sdcpp_rest.services.pictures.outputs import Outputs
-from sdcpp_rest.services.submission.picture_rounds import PictureRounds
+from sdcpp_rest.services.submission.picture_rounds import PictureRounds, Round
 from sdcpp_rest.services.submission.upscale_submission import UpscaleRequest, UpscaleSubmission
 
 Resampler = Literal["Lanczos", "Nearest"]
@@ -75,13 +76,10 @@ class PictureEnlarging:
                 return resampler
         return self._upscalers.build_spec(name)
 
-    def enlarge(
-        self, picture: Image.Image, upscaler: UpscalerSpec | Resampler, wanted: Enlargement, *, origin: str, owner: str
-    ) -> Image.Image:
-        """``picture`` made larger; blocks. Raises InvalidRequest (too large), GenerationFailed (also when it was
-        cancelled), EngineDied, QueueFull, EngineUnavailable."""
-        factor = wanted.factor_for(picture.size)
-        target = (_cut(picture.width * factor), _cut(picture.height * factor))
+    def size_after(self, size: tuple[int, int], wanted: Enlargement) -> tuple[int, int]:
+        """The size that a picture of ``size`` is brought to, before it is cut. Raises InvalidRequest (too large)."""
+        factor = wanted.factor_for(size)
+        target = (_cut(size[0] * factor), _cut(size[1] * factor))
         if max(target) > self._largest_side:
             raise InvalidRequest(
                 f"the result would be {target[0]}x{target[1]}; at most {self._largest_side} pixels a side are allowed "
@@ -89,8 +87,26 @@ class PictureEnlarging:
                 field="upscale_factor",
                 value=factor,
             )
+        return target
+
+    def enlarge(
+        self,
+        picture: Image.Image,
+        upscaler: UpscalerSpec | Resampler,
+        wanted: Enlargement,
+        *,
+        origin: str,
+        owner: str,
+        opened: Round | None = None,
+    ) -> Image.Image:
+        """``picture`` made larger; blocks. A model's job belongs to the round ``opened``, else to one of its own.
+
+        Raises InvalidRequest (too large), GenerationFailed (also when it was cancelled), EngineDied, QueueFull,
+        EngineUnavailable.
+        """
+        target = self.size_after(picture.size, wanted)
         if isinstance(upscaler, UpscalerSpec):
-            grown = self._through_the_queue(picture, upscaler, target, origin, owner)
+            grown = self._through_the_queue(picture, upscaler, target, origin, owner, opened)
             resampling = Image.Resampling.LANCZOS
         else:
             grown, resampling = picture, _FILTERS[upscaler]
@@ -98,7 +114,13 @@ class PictureEnlarging:
         return _crop(result, wanted.width, wanted.height) if wanted.crops and wanted.width else result
 
     def _through_the_queue(
-        self, picture: Image.Image, upscaler: UpscalerSpec, target: tuple[int, int], origin: str, owner: str
+        self,
+        picture: Image.Image,
+        upscaler: UpscalerSpec,
+        target: tuple[int, int],
+        origin: str,
+        owner: str,
+        opened: Round | None,
     ) -> Image.Image:
         native = upscale_factor(upscaler.model)
         ratio = max(target[0] / picture.width, target[1] / picture.height)
@@ -114,10 +136,9 @@ class PictureEnlarging:
         def submit(k: int) -> Job:
             return self._submission.submit(asked, spec=upscaler, origin=origin, owner=owner)[0]
 
-        with self._rounds.open(owner, "upscale", 1) as opened:
-            self._rounds.submit(opened, submit)
-            drawn = self._rounds.take(opened, 0)
-        if drawn.job.status != "completed":
+        with self._rounds.open(owner, "upscale", 1) if opened is None else contextlib.nullcontext(opened) as used:
+            drawn = self._rounds.draw_next(used, submit)
+        if drawn is None or drawn.job.status != "completed":
             raise GenerationFailed("The upscaling was stopped")
         with Image.open(self._outputs.path_of(drawn.job.outputs[0])) as made:
             result: Image.Image = made.convert("RGB")

@@ -143,19 +143,26 @@ class PictureRounds:
     # --- drawing ----------------------------------------------------------------------------------------------------
 
     def submit(self, opened: Round, submit_one: Callable[[int], Job]) -> None:
-        """Submit the round's jobs, ``submit_one(k)`` for each k; fewer if it is interrupted meanwhile.
+        """Submit the round's jobs that are not submitted yet, ``submit_one(k)`` for each k; fewer if it is interrupted
+        meanwhile.
 
         All are submitted at once, so that the engine never waits for the caller. Raises what ``submit_one`` raises.
         """
-        for k in range(opened.count):
-            job = submit_one(k)
-            with self._lock:
-                opened.jobs.append(job)
-                is_stopped = opened.interrupted
-            if is_stopped:
-                # The stop came while this one was submitted, and has not seen it.
-                self._cancel(job.id)
+        for _ in range(len(opened.jobs), opened.count):
+            if not self._submit_next(opened, submit_one):
                 return
+
+    def draw_next(self, opened: Round, submit_one: Callable[[int], Job]) -> RoundResult | None:
+        """Submit one more job of the round and wait for its end: for jobs that need what came of the one before.
+
+        ``submit_one`` gets the job's index. ``None``: the round was interrupted before. Raises what ``submit_one``
+        raises, and as `take`.
+        """
+        with self._lock:
+            if opened.interrupted:
+                return None
+        self._submit_next(opened, submit_one)
+        return self.take(opened, len(opened.jobs) - 1)
 
     def submit_pictures(self, opened: Round, request_of: Callable[[int], PictureRequest], *, origin: str) -> None:
         """Submit the round's jobs as ``request_of(k)`` describes each. Raises what `Submission.picture` raises."""
@@ -173,7 +180,12 @@ class PictureRounds:
                 caption=one.caption,
             )[0]
 
-        self.submit(opened, submit_one)
+        self.submit(opened, lambda k: self._submit_picture(opened, request_of(k), origin))
+
+    def draw_next_picture(self, opened: Round, request: PictureRequest, *, origin: str) -> RoundResult | None:
+        """Draw one more picture of the round, as `draw_next`. Raises what `Submission.picture` raises, and as
+        `take`."""
+        return self.draw_next(opened, lambda _: self._submit_picture(opened, request, origin))
 
     def submit_series(self, opened: Round, request: PictureRequest, *, origin: str) -> None:
         """Submit the round's jobs as one picture each, whose seeds follow each other; nothing else differs.
@@ -309,6 +321,22 @@ class PictureRounds:
         return True
 
     # --- inside -----------------------------------------------------------------------------------------------------
+
+    def _submit_next(self, opened: Round, submit_one: Callable[[int], Job]) -> bool:
+        """False: the round was stopped meanwhile, and the job with it."""
+        job = submit_one(len(opened.jobs))
+        with self._lock:
+            opened.jobs.append(job)
+            is_stopped = opened.interrupted
+        if is_stopped:
+            # The stop came while this one was submitted, and has not seen it.
+            self._cancel(job.id)
+        return not is_stopped
+
+    def _submit_picture(self, opened: Round, one: PictureRequest, origin: str) -> Job:
+        return self._submission.picture(
+            one.kind, one.asked, images=one.images, spec=one.spec, origin=origin, owner=opened.owner
+        )[0]
 
     def _running(self, owner: str | None) -> ActiveJob | None:
         """The job that the engine computes. One whose files are being written is as good as finished."""

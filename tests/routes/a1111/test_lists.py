@@ -8,7 +8,7 @@ from flask.testing import FlaskClient
 
 from tests.routes.conftest import House
 
-EMPTY = ["hypernetworks", "face-restorers", "script-info", "extensions"]
+EMPTY = ["hypernetworks", "face-restorers", "extensions"]
 
 
 def listed(client: FlaskClient, name: str) -> list[dict[str, object]]:

@@ -41,10 +41,6 @@ def test_without_a_model_there_is_nothing_to_reload(house: House, client: FlaskC
     assert client.post("/sdapi/v1/unload-checkpoint").status_code == 200
 
 
-def test_there_are_no_scripts(shared_client: FlaskClient) -> None:
-    assert shared_client.get("/sdapi/v1/scripts").get_json() == {"txt2img": [], "img2img": []}
-
-
 @pytest.mark.parametrize("path", ["create/embedding", "create/hypernetwork", "train/embedding", "train/hypernetwork"])
 def test_training_is_not_possible(shared_client: FlaskClient, path: str) -> None:
     answer = shared_client.post(f"/sdapi/v1/{path}", json={"name": "x"})

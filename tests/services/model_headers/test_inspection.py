@@ -498,7 +498,7 @@ def test_numbers_without_their_scales_never_reach_the_library(
     path = write(tmp_path / "scaled.safetensors", typed(tensors))
     inspected = inspect_file(path)
     assert inspected.paired_format == format
-    assert "take a file of f16" in inspected.warnings[0]
+    assert "`sdcpp-rest convert scaled.safetensors q8_0`" in inspected.warnings[0]
     with pytest.raises(NotAModel, match=f"stored as {format}"):
         check_loadable(LoadSpec(model=FileRef(name="m", path=str(path)), kind="diffusion"))
     spec = spec_of(model_files.FLUX, vae=model_files.VAE)

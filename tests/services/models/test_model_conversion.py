@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from sdcpp_rest.core.events import JobProgress
@@ -15,7 +17,8 @@ from sdcpp_rest.runtime import DEMO_MODEL, DEMO_ROOT
 from sdcpp_rest.services.model_headers.inspection import NotAModel
 from sdcpp_rest.services.models.load_specs import LoadRequest, build_spec
 from sdcpp_rest.services.models.model_conversion import ConvertRequest
-from tests.model_files import write
+from tests.model_files import FLUX, write
+from tests.paired_files import Tensor, codes, f16, f32, meant, read_tensors, write_tensors
 from tests.services.conftest import House, copy_demo
 from tests.split_models import contents_of, split_gguf
 
@@ -195,11 +198,13 @@ def test_what_a_killed_server_left_is_swept_at_the_next_start(make_house: Callab
     left = folder / f".x.{job_id}.part.gguf"
     merged = folder / f".x.{job_id}.part.merged.gguf"
     kept = [folder / ".x.550e8400-e29b-41d4-a716-446655440000.part.gguf", folder / ".hidden.gguf"]
-    for path in (left, merged, *kept):
+    restored = folder / f".x.{job_id}.part.fp.safetensors"
+    for path in (left, merged, restored, *kept):
         path.write_bytes(b"half")
     make_house().start().draw()
     assert not left.exists()
     assert not merged.exists()
+    assert not restored.exists()
     assert all(path.exists() for path in kept)
 
 
@@ -339,3 +344,129 @@ def test_a_folder_that_cannot_be_written_to_is_refused(house: House, monkeypatch
     monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK and access(path, mode))
     with pytest.raises(InvalidRequest, match="cannot be written to"):
         convert(house)
+
+
+# --- numbers and scales that lie apart -------------------------------------------------------------------------------
+
+LAYER = "double_blocks.0.img_attn.qkv"
+
+
+def scaled_model(house: House, name: str = "mine.safetensors", **tensors: Tensor) -> str:
+    """A model in scaled FP8, listed under ``name``; further tensors replace those of the same name."""
+    plain = {tensor: f16(np.ones(shape[::-1])) for tensor, shape in FLUX.items()}
+    given = {
+        **plain,
+        f"{LAYER}.weight": codes("F8_E4M3", (384, 128)),
+        f"{LAYER}.scale_weight": f32(0.25),
+        "scaled_fp8": ("F8_E4M3", (0,), b""),
+        **{f"{LAYER}.{ending}": tensor for ending, tensor in tensors.items()},
+    }
+    write_tensors(diffusion_models(house) / name, given)
+    house.runtime.models.library.refresh()
+    return name
+
+
+def test_a_load_offers_the_conversion_that_makes_it_work(any_house: House) -> None:
+    name = scaled_model(any_house)
+    weight = codes("F8_E4M3", (384, 128))
+    with pytest.raises(NotAModel, match=r"`sdcpp-rest convert mine\.safetensors q8_0`"):
+        build_spec(any_house.runtime.models.library, LoadRequest(model_name=name))
+    job_id, target = convert(any_house, name, "q8_0")
+    job = any_house.finished(job_id)
+    assert (job.status, job.error, target.name) == ("completed", None, "mine.q8_0.gguf")
+    # The fake converter copies what it is given.
+    found, _ = read_tensors(target)
+    assert found.keys() == FLUX.keys()
+    kind, values = found[f"{LAYER}.weight"]
+    assert (kind, values.tolist()) == ("F16", (meant(weight) * 0.25).tolist())
+    assert names_in(diffusion_models(any_house)) == ["mine.q8_0.gguf", "mine.safetensors"]
+
+
+def test_a_safetensors_result_is_written_at_once(house: House) -> None:
+    name = scaled_model(house, "fake~mine.safetensors")
+    job_id, target = convert(house, name, "bf16", output_path="whole.safetensors")
+    job = house.finished(job_id)
+    assert (job.status, job.error, job.warnings) == ("completed", None, ())
+    assert {kind for kind, _ in read_tensors(target)[0].values()} == {"BF16", "F16"}
+    assert job.params["expected_bytes"] == pytest.approx(target.stat().st_size, rel=0.2)
+    assert names_in(diffusion_models(house)) == ["fake~mine.safetensors", "whole.safetensors"]
+
+
+@pytest.mark.parametrize(
+    ("tensors", "words"),
+    [
+        (
+            {"scale_weight": f32([1.0, 2.0])},
+            rf"mine\.safetensors cannot be converted: the tensor '{LAYER}\.scale_weight'",
+        ),
+        ({"scale_weight": ("I32", (), bytes(4))}, rf"'{LAYER}\.scale_weight' is stored as I32"),
+        ({"qweight": ("I8", (2,), bytes(2)), "wscales": f16([1.0])}, r"SVDQuant .* cannot be converted either"),
+    ],
+)
+def test_scales_that_do_not_fit_are_refused_before(house: House, tensors: dict[str, Tensor], words: str) -> None:
+    name = scaled_model(house, **tensors)
+    with pytest.raises(NotAModel, match=words):
+        convert(house, name, "q8_0")
+    assert house.runtime.jobs.queue.counts()["total"] == 0
+
+
+@pytest.mark.parametrize(
+    ("tensors", "output_type", "words"),
+    [
+        ({"scale_weight": f32(float("nan"))}, "q8_0", f"the tensor '{LAYER}.scale_weight' holds a scale that is no"),
+        ({"scale_weight": f32(1e9)}, "f16", f"the tensor '{LAYER}.weight' holds numbers beyond 65504"),
+    ],
+)
+def test_numbers_that_cannot_be_restored_fail_the_job(
+    house: House, tensors: dict[str, Tensor], output_type: str, words: str
+) -> None:
+    name = scaled_model(house, **tensors)
+    for output_path in ("", "whole.safetensors") if output_type == "f16" else ("",):
+        job = house.finished(convert(house, name, output_type, output_path=output_path)[0])
+        assert job.status == "failed"
+        assert f"mine.safetensors cannot be converted: {words}" in (job.error or "")
+    assert names_in(diffusion_models(house)) == ["mine.safetensors"]
+
+
+def test_a_file_that_changed_while_its_job_waited_fails_it(house: House) -> None:
+    name = scaled_model(house)
+    house.runtime.jobs.queue.pause()
+    job_id, _ = convert(house, name, "q8_0")
+    scaled_model(house, scale_weight=f32([1.0, 2.0]))
+    house.runtime.jobs.queue.resume()
+    job = house.finished(job_id)
+    assert (job.status, job.error_code) == ("failed", "not_a_model")
+    assert names_in(diffusion_models(house)) == ["mine.safetensors"]
+
+
+def test_restored_numbers_need_room_beside_the_result(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = scaled_model(house)
+    numbers, restored, spare = 384 * 128, 2 * sum(math.prod(shape) for shape in FLUX.values()), 64 << 20
+    assert restored > 2 * numbers
+    free = shutil.disk_usage(house.config.paths.models_dir.parent)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: free._replace(free=spare + restored))
+    with pytest.raises(InvalidRequest, match="GB are free on its disk") as caught:
+        convert(house, name, "q8_0")
+    assert restored * 1.4 < caught.value.detail["needed_bytes"] < restored * 1.7
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: free._replace(free=spare + 2 * restored))
+    convert(house, name, "q8_0")
+
+
+def test_a_cancelled_restoration_leaves_nothing(process_house: House) -> None:
+    name = scaled_model(process_house, "fake~deaf.safetensors")
+    job_id, target = convert(process_house, name, "q8_0")
+    process_house.until(JobProgress, job_id=job_id, phase="converting")
+    for ending in (".part.gguf", ".part.fp.safetensors"):
+        (diffusion_models(process_house) / f".{target.stem}.{job_id}{ending}").write_bytes(b"half")
+    process_house.runtime.jobs.queue.cancel(job_id)
+    assert process_house.finished(job_id).status == "cancelled"
+    assert names_in(diffusion_models(process_house)) == ["fake~deaf.safetensors"]
+
+
+def test_a_vae_whose_scales_lie_apart_is_refused_with_the_call(house: House) -> None:
+    folder = house.config.paths.models_dir / "vae"
+    given = {"decoder.conv_in.weight": codes("F8_E4M3", (8, 4, 3, 3)), "decoder.conv_in.weight_scale": f32(1.0)}
+    write_tensors(folder / "scaled_vae.safetensors", given)
+    house.runtime.models.library.refresh()
+    with pytest.raises(NotAModel, match=r"`sdcpp-rest convert scaled_vae\.safetensors q8_0`"):
+        convert(house, vae_path="scaled_vae")

@@ -84,3 +84,16 @@ def test_two_pictures_are_laid_over_each_other() -> None:
     black, white = Image.new("RGB", (4, 4)), Image.new("RGB", (8, 8), "white")
     assert blend(black, white, 0.5).getpixel((1, 1)) == (127, 127, 127)
     assert blend(black, white, 0.0).size == (4, 4)
+
+
+def test_a_job_may_belong_to_the_round_of_its_caller(house: House, enlarging: PictureEnlarging) -> None:
+    rounds, upscaler = house.runtime.submission.rounds, enlarging.upscaler("esrgan_x2")
+    assert isinstance(upscaler, UpscalerSpec)
+    picture, wanted = Image.new("RGB", (16, 16), RED), Enlargement(factor=2)
+    with rounds.open("me", "img2img", 2) as opened:
+        grown = enlarging.enlarge(picture, upscaler, wanted, origin="test", owner="me", opened=opened)
+        assert grown.size == enlarging.size_after(picture.size, wanted) == (32, 32)
+        assert [job.kind for job in opened.jobs] == ["upscale"]
+        assert rounds.interrupt("me")
+        with pytest.raises(GenerationFailed, match="stopped"):
+            enlarging.enlarge(picture, upscaler, wanted, origin="test", owner="me", opened=opened)

@@ -106,6 +106,49 @@ def test_the_last_preview_of_an_interrupted_job_is_kept(caller: Caller) -> None:
     assert drawn.last_preview.startswith(b"\xff\xd8")
 
 
+def test_jobs_that_need_the_one_before_are_drawn_one_by_one(house: House) -> None:
+    rounds = house.runtime.submission.rounds
+    with rounds.open(ME, "txt2img", 3) as opened:
+        first = rounds.draw_next_picture(opened, PictureRequest("txt2img", {**SMALL, "seed": 5}), origin="test")
+        assert first is not None
+        progress = rounds.progress_of(ME)
+        assert progress is not None
+        assert progress.round is opened, "there is more to come, though the queue is empty"
+        following = int(first.job.params["seed"]) + 1
+        second = rounds.draw_next_picture(
+            opened, PictureRequest("txt2img", {**SMALL, "seed": following}), origin="test"
+        )
+        assert second is not None
+        assert (second.index, second.job.params["seed"], second.job.status) == (1, 6, "completed")
+        rounds.submit_pictures(opened, lambda k: PictureRequest("txt2img", {**SMALL, "seed": 10 + k}), origin="test")
+        assert [one.job.params["seed"] for one in rounds.take_all(opened)] == [5, 6, 12], "what is left of the count"
+    assert rounds.progress_of(ME) is None
+
+
+def test_an_interrupt_between_two_jobs_is_noticed_before_the_next(house: House) -> None:
+    rounds = house.runtime.submission.rounds
+    with rounds.open(ME, "txt2img", 2) as opened:
+        request = PictureRequest("txt2img", SMALL)
+        assert rounds.draw_next_picture(opened, request, origin="test") is not None
+        assert rounds.interrupt(ME)
+        assert rounds.draw_next_picture(opened, request, origin="test") is None
+        assert len(opened.jobs) == 1
+
+
+def test_an_interrupt_while_the_next_job_is_submitted_stops_it(house: House) -> None:
+    rounds = house.runtime.submission.rounds
+
+    def submit(k: int) -> Job:
+        job = house.runtime.submission.pictures.picture("txt2img", {**SMALL, "prompt": "fake:hold"}, owner=ME)[0]
+        assert rounds.interrupt(ME)
+        return job
+
+    with rounds.open(ME, "txt2img", 2) as opened:
+        drawn = rounds.draw_next(opened, submit)
+        assert drawn is not None
+        assert drawn.job.status == "cancelled"
+
+
 def test_skip_goes_on_with_the_next(caller: Caller) -> None:
     future = caller.draw("a fake:hold", "b")
     caller.house.until(JobProgress, phase="conditioning")

@@ -96,6 +96,9 @@ class ModelPaths(Answer):
     llm: str
     esrgan: str
     taesd: str
+    extra: dict[str, list[str]] = optional(
+        "Other programs' folders, by the same names (the setting paths.extra_model_dirs); nothing is written there."
+    )
 
 
 class UploadedShown(Answer):
@@ -224,8 +227,12 @@ def refresh_models() -> Response:
 @documents({200: ModelPaths})
 def model_paths() -> Response:
     """Tell the folder of each type of model. A folder need not exist yet."""
-    folders = runtime().models.library.folders()
-    return answer({key: str(folders[kind]) for kind, key in _PATH_KEYS.items()})
+    library = runtime().models.library
+    folders, extra = library.folders(), library.extra_folders()
+    shown: dict[str, Any] = {key: str(folders[kind]) for kind, key in _PATH_KEYS.items()}
+    if extra:
+        shown["extra"] = {key: [str(path) for path in extra[kind]] for kind, key in _PATH_KEYS.items() if kind in extra}
+    return answer(shown)
 
 
 @model_files.post("/models/upload")

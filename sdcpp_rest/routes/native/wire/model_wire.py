@@ -23,6 +23,7 @@ class ModelShown(Answer):
     hash: str | None = Field(description="SHA-256 in hex, once `GET /models/hash/...` has computed it.")
     is_loaded: bool = optional("Whether the engine holds it; told of checkpoints and diffusion models.")
     parts: int = optional("How many files it is split into; told of split models, which are shown as one.")
+    extra_folder: str = optional("The folder of the setting paths.extra_model_dirs that it lies in; it is only read.")
 
 
 def model_object(file: ModelFile, sha256: str | None, resident: LoadSpec | None) -> dict[str, Any]:
@@ -38,6 +39,8 @@ def model_object(file: ModelFile, sha256: str | None, resident: LoadSpec | None)
         shown["is_loaded"] = resident is not None and resident.model.path == file.path
     if file.parts:
         shown["parts"] = len(file.parts)
+    if file.is_extra:
+        shown["extra_folder"] = file.root
     return shown
 
 

@@ -4,7 +4,7 @@ import http.client
 import io
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,28 @@ def test_paths_are_told_under_the_names_of_the_contract(client: FlaskClient, mod
         "taesd",
     ]  # fmt: skip
     assert paths["lora"] == str(models_dir.resolve() / "loras")
+
+
+def test_folders_of_other_programs_are_told_and_so_is_what_lies_in_them(
+    make_house: Callable[..., Any], tmp_path: Path
+) -> None:
+    program = tmp_path / "webui"
+    write(program / "models/Lora/theirs.safetensors", safetensors_bytes(reversed_shapes(LORA)))
+    write(program / "models/VAE/theirs.safetensors", MODEL)
+    own = {f"{name}_dir": tmp_path / name for name in ("data", "models", "output", "log")}
+    house = make_house(paths={**own, "extra_model_dirs": [str(program), str(tmp_path / "missing")]})
+    client = house.start().client
+    assert client.get("/models/paths").get_json()["extra"] == {
+        "vae": [str(program / "models/VAE")], "lora": [str(program / "models/Lora")],
+    }  # fmt: skip
+    listed = client.get("/models").get_json()
+    shown = {file["name"]: file.get("extra_folder") for file in listed["loras"]}
+    assert shown == {"demo_lora.safetensors": None, "theirs.safetensors": str(program / "models/Lora")}
+    (warning,) = client.post("/models/refresh").get_json()["warnings"]
+    assert "missing cannot be read: No such file or directory" in warning
+    facts = client.get("/models/vae/theirs/inspect").get_json()
+    assert facts["contents"] == "VAE"
+    assert len(client.get("/models/hash/lora/theirs").get_json()["hash"]) == 64
 
 
 def test_refresh_counts_what_is_there(client: FlaskClient, models_dir: Path) -> None:

@@ -13,17 +13,23 @@ def fold_name(name: str) -> str:
     return name.lower().replace("\\", "/").translate(_LEFT_OUT).removesuffix(_ENDING)
 
 
-def best_match(wanted: str, names: Iterable[str]) -> str | None:
-    """The one of ``names`` that ``wanted`` is, or else the shortest that contains it; ``None`` where none does."""
-    folded = fold_name(wanted)
-    if not folded:
-        return None
-    best: tuple[int, str] | None = None
-    for name in names:
-        if name == wanted:
-            return name
-        other = fold_name(name)
-        if folded in other:
-            rank = (0 if other == folded else len(name), name)
-            best = rank if best is None else min(best, rank)
-    return best[1] if best is not None else None
+class NameIndex:
+    """Finds names among many, again and again."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        # The shortest first, so that the first hit is the one.
+        ordered = sorted(set(names), key=lambda name: (len(name), name))
+        self._names = frozenset(ordered)
+        self._folded = [(fold_name(name), name) for name in ordered]
+        self._by_folded: dict[str, str] = {}
+        for folded, name in self._folded:
+            self._by_folded.setdefault(folded, name)
+
+    def find(self, wanted: str) -> str | None:
+        """The name that ``wanted`` is, or else the shortest that contains it; ``None`` where none does."""
+        folded = fold_name(wanted)
+        if wanted in self._names or not folded:
+            return wanted if folded else None
+        if folded in self._by_folded:
+            return self._by_folded[folded]
+        return next((name for other, name in self._folded if folded in other), None)

@@ -22,6 +22,8 @@ T = TypeVar("T")
 
 VALUE = "{value}"
 """In a preset: what the user wrote."""
+# What a look-up costs, in characters: thousands of names are compared with the one that is written.
+_LOOK_UP = 500
 # Moving the rest of a list up when an entry is taken out of it is cheap, and not free.
 _ENTRIES_OF_A_CHARACTER = 256
 
@@ -87,6 +89,7 @@ def _wildcard(state: State, tag: Tag) -> Parts:
     amount = _read_amount(state, tag)
     if amount is None:
         return None
+    state.budget.spend_characters(_LOOK_UP)
     found = state.world.wildcard(asked.strip())
     if found is None:
         state.warn(f"there is no wildcard {quote(asked.strip())}; {quote(tag.raw)} stays as it is.")
@@ -184,6 +187,7 @@ def _lora(state: State, tag: Tag, body: str) -> str | None:
     if None in numbers or len(numbers) > 2:
         state.warn(f"{quote(tag.raw)} has no weight such as 0.8, or 0.8:0.5; it stays as it is.")
         return None
+    state.budget.spend_characters(_LOOK_UP)
     found = state.world.lora(name.strip())
     if found is None:
         state.warn(f"there is no LoRA {quote(name.strip())}; {quote(tag.raw)} stays as it is.")
@@ -203,6 +207,7 @@ def _read_weight(text: str) -> float | None:
 
 
 def _embedding(state: State, tag: Tag, body: str) -> str:
+    state.budget.spend_characters(_LOOK_UP)
     words = state.world.embedding(body.strip())
     if words is None:
         state.warn(f"there is no embedding {quote(body.strip())}; its tag was left out.")
@@ -231,6 +236,7 @@ def _preset(state: State, tag: Tag) -> Parts:
     title = without_marks((yield tag.body)).strip()
     if _is_elsewhere(state, tag):
         return GONE
+    state.budget.spend_characters(_LOOK_UP)
     preset = state.world.preset(title)
     if preset is None:
         state.warn(f"there is no preset {quote(title)}; {quote(tag.raw)} stays as it is.")

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sdcpp_rest.core.prompt_language.best_match import best_match
+from sdcpp_rest.core.prompt_language.best_match import NameIndex
 from sdcpp_rest.core.prompt_language.expand import Expanded, expand
 from sdcpp_rest.core.prompt_language.surroundings import FoundLora, FoundWildcard
 
@@ -36,11 +36,11 @@ class SmallWorld:
     chosen_triggers: Sequence[str] = ("of the model",)
 
     def wildcard(self, name: str) -> FoundWildcard | None:
-        found = best_match(name, self.wildcards)
+        found = NameIndex(self.wildcards).find(name)
         return FoundWildcard(found, self.wildcards[found]) if found else None
 
     def lora(self, name: str) -> FoundLora | None:
-        found = best_match(name, LORAS)
+        found = NameIndex(LORAS).find(name)
         return FoundLora(found, LORAS[found]) if found else None
 
     def embedding(self, name: str) -> str | None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from sdcpp_rest.core.prompt_language.best_match import best_match, fold_name
+from sdcpp_rest.core.prompt_language.best_match import NameIndex, fold_name
 
 NAMES = ["style", "sub/My Style (v2).safetensors", "other/style", "STYLISH", "detail"]
 
@@ -24,9 +24,9 @@ NAMES = ["style", "sub/My Style (v2).safetensors", "other/style", "STYLISH", "de
     ],
 )
 def test_exact_names_come_first_then_the_shortest_that_contains_it(wanted: str, name: str | None) -> None:
-    assert best_match(wanted, NAMES) == name
+    assert NameIndex(NAMES).find(wanted) == name
 
 
 def test_order_of_the_names_does_not_matter() -> None:
-    assert best_match("x", ["bx", "ax"]) == best_match("x", ["ax", "bx"]) == "ax"
+    assert NameIndex(["bx", "ax"]).find("x") == NameIndex(["ax", "bx"]).find("x") == "ax"
     assert fold_name("A B [c].safetensors") == "abc"

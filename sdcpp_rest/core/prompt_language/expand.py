@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from sdcpp_rest.core.prompt_language.budget import Budget
 from sdcpp_rest.core.prompt_language.draws import Draws
 from sdcpp_rest.core.prompt_language.evaluation import Evaluation
-from sdcpp_rest.core.prompt_language.marks import MAIN, REFINER, TRIGGER, mark_section, resolve_marks
-from sdcpp_rest.core.prompt_language.state import PromptLora, State
+from sdcpp_rest.core.prompt_language.marks import MAIN, REFINER, TRIGGER, mark_section, resolve_marks, without_marks
+from sdcpp_rest.core.prompt_language.state import Around, PromptLora, State
 from sdcpp_rest.core.prompt_language.surroundings import NEGATIVE_ID, PROMPT_ID, Surroundings
 from sdcpp_rest.core.prompt_language.syntax import parse
 from sdcpp_rest.errors import InvalidRequest
@@ -70,11 +70,7 @@ def expand(
     budget.spend_characters(sum(text.count(TRIGGER) for text in made.values()) * len(trigger))
     sections = {}
     for id, text in made.items():
-        before, after = state.around.get(id, ([], []))
-        if before or after:
-            # What a preset writes after a prompt belongs to the picture, whatever section the prompt ends in.
-            text = "".join([*before, text, mark_section(MAIN), *after])
-        sections[id] = resolve_marks(text, trigger)
+        sections[id] = resolve_marks(_write_around(text, state.around[id]) if id in state.around else text, trigger)
     for field, id in (("prompt", PROMPT_ID), ("negative_prompt", NEGATIVE_ID)):
         budget.field = field
         budget.check_length(sections[id][MAIN], "when its tags are resolved")
@@ -101,6 +97,17 @@ def _evaluate(state: State, text: str) -> str:
         raise InvalidRequest(f"{field}: holds a NUL character at position {text.index(chr(0))}", field=field)
     state.section = MAIN
     return Evaluation(state).evaluate(parse(text, braces=state.braces))
+
+
+def _write_around(text: str, around: Around) -> str:
+    # What a preset writes after a prompt belongs to the picture, whatever section the prompt ends in.
+    made = ["".join([*around.before, text, mark_section(MAIN), *around.after])]
+    last = resolve_marks(made[0], "x")[MAIN]
+    for more in around.behind:
+        if without_marks(more).strip():
+            made += [" " if last.endswith(",") else ", ", more] if last else [more]
+            last = without_marks(more).strip()
+    return "".join(made)
 
 
 def _trigger_words(state: State) -> str:

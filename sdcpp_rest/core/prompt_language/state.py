@@ -24,6 +24,15 @@ class PromptLora:
     text_encoder_weight: float | None = None
 
 
+@dataclass
+class Around:
+    """What presets write around a prompt: before and after it where they say so, behind it where they do not."""
+
+    before: list[str] = field(default_factory=list)
+    after: list[str] = field(default_factory=list)
+    behind: list[str] = field(default_factory=list)
+
+
 class Warnings:
     """Collects sentences, each once, and no more than anybody reads."""
 
@@ -46,8 +55,8 @@ class Warnings:
 
 @dataclass
 class State:
-    """What the tags of a prompt and its negative prompt share. ``around`` is what presets write around each field
-    (by its parameter's id), as text before and after; ``section`` is the one that is being written."""
+    """What the tags of a prompt and its negative prompt share. ``around`` is by the ids of both prompts;
+    ``section`` is the one that is being written."""
 
     world: Surroundings
     draws: Draws
@@ -61,7 +70,7 @@ class State:
     presets: list[str] = field(default_factory=list)
     open_presets: set[str] = field(default_factory=set)
     used_wildcards: list[str] = field(default_factory=list)
-    around: dict[str, tuple[list[str], list[str]]] = field(default_factory=dict)
+    around: dict[str, Around] = field(default_factory=dict)
     section: str = MAIN
     warnings: Warnings = field(default_factory=Warnings)
 

@@ -13,7 +13,7 @@ from typing import TypeVar
 from sdcpp_rest.core.prompt_language import section_tags
 from sdcpp_rest.core.prompt_language.draws import read_range
 from sdcpp_rest.core.prompt_language.marks import GONE, MAIN, REFINER, TRIGGER, join_texts, without_marks
-from sdcpp_rest.core.prompt_language.state import PromptLora, State, quote
+from sdcpp_rest.core.prompt_language.state import Around, PromptLora, State, quote
 from sdcpp_rest.core.prompt_language.surroundings import NEGATIVE_ID, PROMPT_ID, parameter_id
 from sdcpp_rest.core.prompt_language.syntax import Choice, Node, Tag, plain_text, split, split_options
 
@@ -251,12 +251,12 @@ def _preset(state: State, tag: Tag) -> Parts:
             state.parameters[id] = text
             continue
         before, value, after = text.partition(VALUE)
-        around = state.around.setdefault(id, ([], []))
+        around = state.around.setdefault(id, Around())
         if value:
-            around[0].append((yield state.parse(before)))
-            around[1].append((yield state.parse(after)))
-        elif text.strip():
-            around[1].append(" " + (yield state.parse(text)))
+            around.before.append((yield state.parse(before)))
+            around.after.append((yield state.parse(after)))
+        else:
+            around.behind.append((yield state.parse(text)))
     state.open_presets.discard(title)
     return GONE
 

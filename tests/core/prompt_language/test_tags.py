@@ -186,12 +186,20 @@ def test_preset_writes_around_both_prompts_and_sets_parameters() -> None:
 
 
 def test_preset_without_a_place_for_the_prompt_comes_behind_it() -> None:
-    assert expand_here("a cat<p:Plain>").prompt == "a cat plain"
+    assert expand_here("a cat<p:Plain>").prompt == "a cat, plain"
+
+
+@pytest.mark.parametrize(
+    ("prompt", "words"),
+    [("<p:Plain>", "plain"), ("a cat, <p:Plain>", "a cat, plain"), ("<p:Plain><p:Plain>", "plain, plain")],
+)
+def test_preset_behind_a_prompt_is_set_off_by_one_comma(prompt: str, words: str) -> None:
+    assert expand_here(prompt).prompt == words
 
 
 def test_presets_follow_each_other_and_may_be_drawn() -> None:
     expanded = expand_here("<p:<random:Oil>> a cat <p:Fast> <param[steps]:9>", "<p:Plain>")
-    assert expanded.prompt == "oil painting of a cat, wild plain"
+    assert expanded.prompt == "oil painting of a cat, wild, plain"
     assert expanded.parameters == {"steps": "9", "cfgscale": "1"}
     assert expanded.presets == ("Oil", "Fast", "Plain")
 

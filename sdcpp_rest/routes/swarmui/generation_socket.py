@@ -21,7 +21,6 @@ from sdcpp_rest.routes.swarmui.calls import Arguments
 from sdcpp_rest.routes.swarmui.errors import BasicFault, UnreadableBody
 from sdcpp_rest.routes.swarmui.opening import open_calls
 from sdcpp_rest.routes.swarmui.picture_calls import INTERRUPTED, PictureCall, PictureCalls
-from sdcpp_rest.routes.swarmui.presets import apply_presets
 from sdcpp_rest.routes.swarmui.sockets import SwarmSocket
 from sdcpp_rest.routes.swarmui.status import current_status
 from sdcpp_rest.runtime import Runtime
@@ -157,7 +156,7 @@ class _Conversation:
             if len(self._works) > MOST_REQUESTS:
                 raise InvalidRequest(f"At most {MOST_REQUESTS} requests are drawn on one socket at a time")
             calls = await asyncio.to_thread(self._open_picture_calls)
-            call = await asyncio.to_thread(calls.read, arguments, apply_presets)
+            call = await asyncio.to_thread(calls.read, arguments)
         except SdcppRestError as error:
             await self._send_error(error)
             return

@@ -14,7 +14,6 @@ from sdcpp_rest.routes.swarmui.calls import arguments, open_view, session
 from sdcpp_rest.routes.swarmui.errors import SwarmError
 from sdcpp_rest.routes.swarmui.opening import list_parameters, open_calls
 from sdcpp_rest.routes.swarmui.picture_calls import INTERRUPTED, PictureCall, PictureCalls
-from sdcpp_rest.routes.swarmui.presets import apply_presets
 from sdcpp_rest.routes.swarmui.wire import SwarmCall, SwarmObject, SwarmPictures
 from sdcpp_rest.services.submission.picture_rounds import Round
 
@@ -31,7 +30,7 @@ def generate_text2image() -> Response:
     calls = open_calls(
         running.config, running.jobs, running.models, running.submission, running.status, running.version
     )
-    call = calls.read(arguments(), apply_presets)
+    call = calls.read(arguments())
     with calls.open(call, session()) as opened:
         calls.submit(call, opened)
         images = take_images(calls, call, opened)

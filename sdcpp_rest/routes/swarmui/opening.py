@@ -17,9 +17,9 @@ from sdcpp_rest.core.params import ImageParams
 from sdcpp_rest.errors import InvalidRequest, NotFound
 from sdcpp_rest.routes.swarmui.history_paths import base_of, read_path, split_star
 from sdcpp_rest.routes.swarmui.parameter_list import FIXED_LISTS, MODEL_TYPES, describe_parameters
-from sdcpp_rest.routes.swarmui.parameter_reading import Given
-from sdcpp_rest.routes.swarmui.picture_calls import PictureCalls, Worded
+from sdcpp_rest.routes.swarmui.picture_calls import PictureCalls
 from sdcpp_rest.routes.swarmui.translate import UPSCALE_METHODS, TranslationContext
+from sdcpp_rest.routes.swarmui.wording import FindPreset, Wording
 from sdcpp_rest.service_groups import JobServices, ModelServices, SubmissionServices
 from sdcpp_rest.services.jobs.picture_history import PictureHistory
 from sdcpp_rest.services.models.model_library import ModelLibrary
@@ -96,6 +96,7 @@ def open_calls(
     submission: SubmissionServices,
     status: ServerStatus,
     version: str,
+    find_preset: FindPreset = lambda title: None,
 ) -> PictureCalls:
     """The calls that draw, by what the server has now."""
     context = TranslationContext(
@@ -115,16 +116,12 @@ def open_calls(
         jobs.recycle_bin,
         context,
         jobs.given_pictures,
-        expand=expand_prompt,
+        wording=Wording(models.library, models.wildcards, find_preset, context.lists),
+        find_preset=find_preset,
         names=lambda job: jobs.history.name_outputs(job, base_of),
         version=version,
         most_pictures=config.swarm.images,
     )
-
-
-def expand_prompt(given: Given, seed: int) -> Worded:
-    """A picture's parameters with the prompt language resolved."""
-    return Worded(given, {})
 
 
 def read_picture(history: PictureHistory, sent: str) -> str:

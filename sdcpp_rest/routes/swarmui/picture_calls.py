@@ -20,9 +20,10 @@ from sdcpp_rest.core.params import ImageParams
 from sdcpp_rest.errors import InvalidRequest
 from sdcpp_rest.routes.swarmui import metadata
 from sdcpp_rest.routes.swarmui.calls import Arguments
-from sdcpp_rest.routes.swarmui.parameter_reading import Given, Lists, read_parameters
+from sdcpp_rest.routes.swarmui.parameter_reading import Given, read_parameters
 from sdcpp_rest.routes.swarmui.status import owner_of
 from sdcpp_rest.routes.swarmui.translate import Drawing, Series, TranslationContext, plan_series, to_drawing
+from sdcpp_rest.routes.swarmui.wording import FindPreset, Wording, apply_presets
 from sdcpp_rest.services.jobs.given_pictures import GivenPictures
 from sdcpp_rest.services.jobs.recycle_bin import RecycleBin
 from sdcpp_rest.services.pictures.input_images import decode_base64, load_picture, to_rgb
@@ -37,18 +38,6 @@ INTERRUPTED = "Generation session interrupted."
 
 _KEPT_PARAMS = ("prompt", "negative_prompt", "seed", "steps", "cfg_scale", "width", "height", "sampler", "scheduler")
 _request_numbers = itertools.count(1)
-
-
-@dataclass(frozen=True)
-class Worded:
-    """A picture's parameters with their prompts as they are drawn, and what is told about that in its text."""
-
-    given: Given
-    extra: Mapping[str, Any]
-
-
-Expand = Callable[[Given, int], Worded]
-"""Resolves the prompt language of a picture; the number is the picture's seed."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +78,7 @@ class PictureCalls:
     """Reads requests, submits their pictures, and answers with what came of them.
 
     Args:
-        expand: resolves the prompt language.
+        wording: resolves the prompt language.
         names: a finished job's paths in the history, in the order of its files.
         most_pictures: that one request may ask for.
     """
@@ -104,7 +93,8 @@ class PictureCalls:
         context: TranslationContext,
         given_pictures: GivenPictures,
         *,
-        expand: Expand,
+        wording: Wording,
+        find_preset: FindPreset,
         names: Callable[[Job], list[str]],
         version: str,
         most_pictures: int,
@@ -116,20 +106,20 @@ class PictureCalls:
         self._bin = bin
         self._context = context
         self._given_pictures = given_pictures
-        self._expand = expand
+        self._wording = wording
+        self._find_preset = find_preset
         self._names = names
         self._version = version
         self._most_pictures = most_pictures
 
-    def read(self, arguments: Arguments, presets: Callable[[Given, list[str], Lists], None]) -> PictureCall:
-        """The request among ``arguments``. ``presets`` puts the values of the named presets over the parameters.
-        Raises InvalidRequest."""
+    def read(self, arguments: Arguments) -> PictureCall:
+        """The request among ``arguments``. Raises InvalidRequest."""
         images = arguments.integer("images")
         given = read_parameters(arguments.others("presets", "extra_metadata"), self._context.lists)
         titles = arguments.given.get("presets") or []
         if not isinstance(titles, list):
             raise InvalidRequest("presets must be a list of titles", field="presets")
-        presets(given, [str(title) for title in titles], self._context.lists)
+        apply_presets(given, [str(title) for title in titles], self._find_preset, self._context.lists)
         extra = arguments.given.get("extra_metadata") or {}
         if not isinstance(extra, dict):
             raise InvalidRequest("extra_metadata must be an object", field="extra_metadata")
@@ -146,7 +136,7 @@ class PictureCalls:
 
     def _submit_one(self, call: PictureCall, opened: Round, index: int) -> Job:
         seed = call.series.seed_of(index)
-        worded = self._expand(call.given, seed)
+        worded = self._wording.resolve(call.given, seed, index, self._context.selected)
         drawing = to_drawing(worded.given, seed, self._context)
         extra = {"date": metadata.format_date(utc_now()), **call.extra, **worded.extra}
         caption = metadata.write_caption(drawing, self._version, extra)

@@ -166,20 +166,6 @@ class PictureRounds:
 
     def submit_pictures(self, opened: Round, request_of: Callable[[int], PictureRequest], *, origin: str) -> None:
         """Submit the round's jobs as ``request_of(k)`` describes each. Raises what `Submission.picture` raises."""
-
-        def submit_one(k: int) -> Job:
-            one = request_of(k)
-            return self._submission.picture(
-                one.kind,
-                one.asked,
-                images=one.images,
-                spec=one.spec,
-                origin=origin,
-                owner=opened.owner,
-                warnings=one.warnings,
-                caption=one.caption,
-            )[0]
-
         self.submit(opened, lambda k: self._submit_picture(opened, request_of(k), origin))
 
     def draw_next_picture(self, opened: Round, request: PictureRequest, *, origin: str) -> RoundResult | None:
@@ -335,7 +321,14 @@ class PictureRounds:
 
     def _submit_picture(self, opened: Round, one: PictureRequest, origin: str) -> Job:
         return self._submission.picture(
-            one.kind, one.asked, images=one.images, spec=one.spec, origin=origin, owner=opened.owner
+            one.kind,
+            one.asked,
+            images=one.images,
+            spec=one.spec,
+            origin=origin,
+            owner=opened.owner,
+            warnings=one.warnings,
+            caption=one.caption,
         )[0]
 
     def _running(self, owner: str | None) -> ActiveJob | None:

@@ -13,6 +13,7 @@ from tests.quick_runtime import routes_registered_once, servers_that_stop_at_onc
 from tests.servers.civitai_server import CivitaiServer
 from tests.servers.fault_server import FaultServer
 from tests.servers.hub_server import HubServer
+from tests.servers.language_model import shorten_silences, shorten_time_limits
 
 PACKAGE = Path(sdcpp_rest.errors.__file__).resolve().parent
 
@@ -64,3 +65,10 @@ def civitai() -> Iterator[CivitaiServer]:
     server = CivitaiServer()
     yield server
     server.close()
+
+
+@pytest.fixture
+def short_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Calls to a language model that says nothing end after a twentieth of their ``timeout_seconds``."""
+    shorten_time_limits(monkeypatch)
+    shorten_silences(monkeypatch)

@@ -11,13 +11,20 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from sdcpp_rest.cli import main
+from sdcpp_rest.cli import main, own_engine, running_server
 from sdcpp_rest.cli.own_engine import OwnEngine
 from sdcpp_rest.cli.running_server import RunningServer
 from sdcpp_rest.cli.server_access import ServerAccess
 from tests.routes.conftest import House, ServedHouse, make_config
 
 Run = Callable[..., Result]
+
+
+@pytest.fixture(autouse=True)
+def _quick_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands that wait for a job look for its end more often."""
+    for module in (own_engine, running_server):
+        monkeypatch.setattr(module, "_LOOK_SECONDS", 0.01)
 
 
 @pytest.fixture

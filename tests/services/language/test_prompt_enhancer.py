@@ -86,7 +86,11 @@ def test_a_failure_is_remembered_under_the_id_that_the_error_tells(make: Make, s
     ("fault", "kind"),
     [(401, LlmFailed), (404, LlmModelNotFound), ("cut", LlmFailed), ("junk", LlmFailed), ("silent", LlmTimeout)],
 )
-def test_every_fault_is_remembered(make: Make, server: OllamaServer, fault: Any, kind: type[SdcppRestError]) -> None:
+def test_every_fault_is_remembered(
+    make: Make, server: OllamaServer, fault: Any, kind: type[SdcppRestError], request: pytest.FixtureRequest
+) -> None:
+    if fault == "silent":
+        request.getfixturevalue("short_seconds")
     server.fault = fault
     enhancer = make(timeout_seconds=1)
     with pytest.raises(kind):

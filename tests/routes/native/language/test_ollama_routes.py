@@ -95,8 +95,15 @@ def test_status_and_models(client: FlaskClient, server: OllamaServer) -> None:
     ],
 )
 def test_a_fault_is_an_error_and_a_row(
-    client: FlaskClient, server: OllamaServer, fault: Any, status: int, code: str
+    client: FlaskClient,
+    server: OllamaServer,
+    fault: Any,
+    status: int,
+    code: str,
+    request: pytest.FixtureRequest,
 ) -> None:
+    if fault == "silent":
+        request.getfixturevalue("short_seconds")
     server.fault = fault
     client.put("/ollama/settings", json={"timeout_seconds": 1})
     answer = client.post("/ollama/enhance", json={"prompt": "a cat"})

@@ -12,6 +12,7 @@ from sdcpp_rest.core.params import ImageParams
 from sdcpp_rest.routes.native.wire.generation_bodies import Img2ImgBody, Txt2ImgBody
 from sdcpp_rest.routes.native.wire.load_bodies import LoadBody, LoadOptionsBody
 from sdcpp_rest.routes.root_pictures import to_params
+from tests.cases import for_each_case
 from tests.routes.native.wire.test_generation_bodies import wrong_values
 
 # Every field of the contract's table for POST /txt2img, with a value that is allowed.
@@ -51,14 +52,14 @@ def test_every_field_of_a_load_is_tried_with_wrong_types() -> None:
     assert len(OPTION_CASES) >= 150
 
 
-@pytest.mark.parametrize(("field", "value"), LOAD_CASES)
+@for_each_case(("field", "value"), LOAD_CASES)
 def test_a_wrong_type_in_load_is_refused_by_name(shared_client: FlaskClient, field: str, value: Any) -> None:
     answer = shared_client.post("/models/load", json={"model_name": "x", field: value})
     assert answer.status_code == 400, answer.text
     assert field in answer.get_json()["error"]
 
 
-@pytest.mark.parametrize(("field", "value"), OPTION_CASES)
+@for_each_case(("field", "value"), OPTION_CASES)
 def test_a_wrong_type_in_load_options_is_refused_by_name(shared_client: FlaskClient, field: str, value: Any) -> None:
     answer = shared_client.post("/models/load", json={"model_name": "x", "options": {field: value}})
     assert answer.status_code == 400, answer.text

@@ -13,6 +13,7 @@ import requests
 from openai import AsyncOpenAI, OpenAI
 from PIL import Image
 
+from tests.cases import for_each_case
 from tests.routes.conftest import PATIENCE_SECONDS, ServedHouse
 from tests.routes.openai.conftest import opened
 
@@ -174,7 +175,7 @@ def test_the_asynchronous_client_draws_and_streams(shared_served: ServedHouse, p
     assert events == 2 * ["image_generation.partial_image"] + ["image_generation.completed"]
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("more", "param"),
     [
         ({"size": "wide"}, "size"),

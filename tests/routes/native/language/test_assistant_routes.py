@@ -15,6 +15,7 @@ from flask.testing import FlaskClient
 from sdcpp_rest.routes.http.pools import Departure, pool_of
 from sdcpp_rest.web import event_stream
 from sdcpp_rest.web.app import create_app
+from tests.cases import for_each_case
 from tests.routes.conftest import House, ServedHouse
 from tests.routes.documented_answers import validate
 from tests.servers.language_model import Said
@@ -188,8 +189,8 @@ def test_what_fails_before_the_first_word_is_an_error_like_any_other(
     assert client.get("/assistant/history").get_json()["count"] == 0
 
 
-@pytest.mark.parametrize("path", ["/assistant/chat", "/assistant/chat/stream"])
-@pytest.mark.parametrize(
+@for_each_case("path", ["/assistant/chat", "/assistant/chat/stream"])
+@for_each_case(
     ("body", "field"),
     [
         ({}, "message"),

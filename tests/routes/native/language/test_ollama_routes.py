@@ -10,6 +10,7 @@ from flask.testing import FlaskClient
 
 from sdcpp_rest.routes.http.pools import pool_of
 from sdcpp_rest.web.app import create_app
+from tests.cases import for_each_case
 from tests.routes.conftest import House
 from tests.servers.language_model import Said
 from tests.servers.ollama_server import OllamaServer
@@ -129,7 +130,7 @@ def test_switched_off_it_says_so(client: FlaskClient) -> None:
     assert client.get("/ollama/history").get_json()["total_count"] == 0
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("body", "field"),
     [
         ({}, "prompt"),
@@ -197,7 +198,7 @@ def test_settings_are_kept_over_a_restart(make_house: Callable[..., House], tmp_
     assert (shown["model"], shown["api_key"]) == ("mistral", MASK)
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("sent", "field"),
     [
         ({"enabled": "yes"}, "enabled"),

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.cases import for_each_case
 from tests.routes.conftest import House
 from tests.routes.native.models.downloads.conftest import HALF, Houses, ask, folder, refused
 from tests.servers.civitai_server import CivitaiServer
@@ -17,7 +18,7 @@ from tests.services.downloads.conftest import MODEL
 # --- refusals at once -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("fields", "status", "field"),
     [
         ({}, 400, "url"),

@@ -42,6 +42,7 @@ from sdcpp_rest.services.models.load_specs import LoadRequest, build_spec
 from sdcpp_rest.services.models.model_conversion import ConvertRequest
 from sdcpp_rest.services.submission.upscale_submission import UpscaleRequest
 from tests import model_files
+from tests.cases import for_each_case
 from tests.services.conftest import House, config_below, png_text
 
 LIMITS = LimitsConfig()
@@ -343,7 +344,7 @@ def test_fields_with_limits_are_found() -> None:
     assert all(tried_values(params, name)[1] for params, name in FIELDS)
 
 
-@pytest.mark.parametrize(("params", "name"), FIELDS, ids=lambda one: one if isinstance(one, str) else one.__name__)
+@for_each_case(("params", "name"), FIELDS, ids=lambda one: one if isinstance(one, str) else one.__name__)
 def test_submission_judges_by_the_limits_of_the_field(
     submits: dict[type[Frozen], Submit], params: type[Frozen], name: str
 ) -> None:

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.cases import for_each_case
+
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "sdcpp_rest"
 MAX_LINES = 400
@@ -294,7 +296,7 @@ def test_every_module_keeps_the_rule(rule: Rule) -> None:
     assert not broken, "\n".join([rule.__doc__ or rule.__name__, *broken])
 
 
-@pytest.mark.parametrize("rule", BROKEN, ids=lambda rule: getattr(rule, "__name__", "rule"))
+@for_each_case("rule", BROKEN, ids=lambda rule: getattr(rule, "__name__", "rule"))
 def test_rule_can_fail(rule: Rule) -> None:
     path, code = BROKEN[rule]
     assert list(rule(path, ast.parse(code)))

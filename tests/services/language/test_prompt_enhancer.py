@@ -24,6 +24,7 @@ from sdcpp_rest.services.language.prompt_enhancer import (
 from sdcpp_rest.store.database import Database
 from sdcpp_rest.store.history_store import EnhancementHistory
 from sdcpp_rest.store.settings_store import SettingsStore
+from tests.cases import for_each_case
 from tests.servers.language_model import Said
 from tests.servers.ollama_server import OllamaServer
 
@@ -157,7 +158,7 @@ def test_models_and_status(make: Make) -> None:
     assert enhancer.status()["connected"] is True
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("said", "prompt"),
     [
         ("  a cat \n", "a cat"),

@@ -15,6 +15,7 @@ from sdcpp_rest.runtime import DEMO_MODEL, DEMO_ROOT
 from sdcpp_rest.services.model_headers.inspection import NotAModel
 from sdcpp_rest.services.models.load_specs import LoadRequest, build_spec
 from sdcpp_rest.services.models.model_conversion import ConvertRequest
+from tests.cases import for_each_case
 from tests.model_files import write
 from tests.services.conftest import House, copy_demo
 from tests.split_models import contents_of, split_gguf
@@ -94,7 +95,7 @@ def test_a_language_model_stays_in_its_folder(house: House) -> None:
     assert target == house.config.paths.models_dir.resolve() / "llm" / "demo_llm_q4_0.q8_0.gguf"
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("asked", "error", "words"),
     [
         ({"input_path": "nothing"}, ModelNotFound, "Model not found: nothing"),

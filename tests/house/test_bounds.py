@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
@@ -102,9 +103,14 @@ def meant_limits(params: type[BaseModel], name: str) -> Limits:
 
 
 def published_limits(body: type[Wire], name: str) -> Limits:
-    schema = body.model_json_schema()["properties"][name]
+    schema = _schema(body)["properties"][name]
     keys = ("minimum", "maximum", "minLength", "maxLength", "minItems", "maxItems", "enum", "x-limit")
     return {key: schema[key] for key in keys if key in schema}
+
+
+@cache
+def _schema(body: type[Wire]) -> dict[str, Any]:
+    return body.model_json_schema()
 
 
 def differing(body: type[Wire], params: type[Frozen]) -> Iterator[tuple[str, Limits, Limits]]:

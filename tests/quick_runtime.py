@@ -91,6 +91,7 @@ def quick_app(runtime: Runtime | None, dialects: Sequence[dialect.Dialect] = DIA
         return create_app(runtime, dialects)
     original = _registered_app()
     app = copy.copy(original)
+    app.view_functions = dict(original.view_functions)
     app.extensions = {**original.extensions, RUNTIME_KEY: runtime}
     app.json = CompactJson(app)
     return app

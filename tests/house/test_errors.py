@@ -22,6 +22,7 @@ from sdcpp_rest.routes.http.dialect import NATIVE_ERROR, ErrorShape
 from sdcpp_rest.runtime import Runtime, inline_launcher
 from sdcpp_rest.web.app import DIALECTS, create_app, route_table
 from tests.cases import for_each_case
+from tests.quick_runtime import quick_app
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 ROUTES = route_table(create_app(None))
@@ -148,7 +149,7 @@ def test_every_class_of_error_has_its_status_and_code_on_the_wire(
         raise kind("told so", field="steps")
 
     monkeypatch.setattr(runtime.status, "memory", refused)
-    body = assert_error(create_app(runtime).test_client().get("/memory"), kind.status, kind.code)
+    body = assert_error(quick_app(runtime).test_client().get("/memory"), kind.status, kind.code)
     assert (body["error"], body["field"]) == ("told so", "steps")
 
 

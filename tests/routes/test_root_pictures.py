@@ -4,7 +4,6 @@ import base64
 import io
 from typing import Any
 
-import pytest
 from flask.testing import FlaskClient
 from PIL import Image
 
@@ -108,7 +107,7 @@ def test_a_missing_prompt_is_named(client: FlaskClient) -> None:
     assert (answer.status_code, answer.get_json()["error"]) == (400, "prompt is required")
 
 
-@pytest.mark.parametrize("content_type", [None, "", "text/plain", "application/x-www-form-urlencoded", "nonsense"])
+@for_each_case("content_type", [None, "", "text/plain", "application/x-www-form-urlencoded", "nonsense"])
 def test_the_content_type_does_not_matter(client: FlaskClient, content_type: str | None) -> None:
     answer = client.post("/txt2img", data=b'{"prompt":"x","steps":1}', content_type=content_type)
     assert answer.status_code == 202
@@ -139,7 +138,7 @@ def test_without_a_model_the_contract_has_its_words(make_house: Any) -> None:
     assert (answer.status_code, answer.get_json()["error"]) == (400, "No model loaded")
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("body", "field", "words"),
     [
         ({"control_image_base64": "AAAA"}, "control_image_base64", "does not work with a ControlNet"),
@@ -259,7 +258,7 @@ def test_img2img_runs_on_a_model_that_was_loaded_without_its_encoder(make_house:
     assert house.runtime.models.slot.resident == house.runtime.models.slot.selected.with_encoder
 
 
-@pytest.mark.parametrize("picture", ["", "not base64!", "AAAA", "data:image/png;base64,AAAA"])
+@for_each_case("picture", ["", "not base64!", "AAAA", "data:image/png;base64,AAAA"])
 def test_a_picture_that_is_none_is_refused_by_name(house: Any, picture: str) -> None:
     house.client.post("/models/load", json={"model_name": "demo_dit_q8_0.gguf", "options": {"vae_decode_only": False}})
     answer = house.client.post("/img2img", json={"prompt": "x", "init_image_base64": picture})

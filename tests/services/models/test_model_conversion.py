@@ -249,7 +249,7 @@ def test_parts_that_get_another_type_are_merged_on_the_way(any_house: House) -> 
     assert left == {"mine.q4_0.gguf", "mine.q4_0.json"}
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("asked", "error", "words"),
     [
         ({"input_path": DEMO_MODEL}, InvalidRequest, "output_type: 'keep' merges the parts .* is one file"),

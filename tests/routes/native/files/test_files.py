@@ -86,7 +86,7 @@ def test_a_path_that_tries_to_leave_is_refused(client: FlaskClient, path: str) -
     assert (answer.status_code, answer.get_json()["error"]) == (400, "Invalid path")
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     "path",
     ["nothing.png", "nothing/at/all", "//etc/passwd", "%2Fetc%2Fpasswd", "x" * 5000, "%252e%252e/x", "~root", "%FF"],
 )

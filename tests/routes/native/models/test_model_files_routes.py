@@ -14,6 +14,7 @@ from flask.testing import FlaskClient
 
 from sdcpp_rest.routes.http.pools import pool_of
 from sdcpp_rest.web.app import create_app
+from tests.cases import for_each_case
 from tests.model_files import FLUX, LORA, VAE, gguf_bytes, reversed_shapes, safetensors_bytes, write
 
 DEMO = "demo_dit_q8_0.gguf"
@@ -186,7 +187,7 @@ def test_a_taken_name_is_a_conflict_unless_it_may_be_replaced(client: FlaskClien
     assert client.post("/models/upload", data=form(type="vae", overwrite="true")).status_code == 201
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("fields", "field"),
     [
         ({}, "type"),

@@ -16,6 +16,7 @@ from websockets.sync.client import ClientConnection
 from sdcpp_rest.core.events import JobPreview, JobProgress, JobStatusChanged, ServerStatus
 from sdcpp_rest.routes.native.server.websocket import answer_to, message_text
 from sdcpp_rest.web import native_stream, serving
+from tests.cases import for_each_case
 
 AT = datetime(2024, 1, 1, 12, 0, 30, 123456, tzinfo=timezone.utc)
 
@@ -71,8 +72,8 @@ def test_anything_else_is_not_answered(heard: str) -> None:
 # --- sockets --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("path", ["/", "/ws"])
-@pytest.mark.parametrize("port", ["port", "ws_port"])
+@for_each_case("path", ["/", "/ws"])
+@for_each_case("port", ["port", "ws_port"])
 def test_both_paths_on_both_ports_greet_with_the_status(served: Any, path: str, port: str) -> None:
     with served.listen(path, getattr(served, port)) as connection:
         message = json.loads(connection.recv(timeout=20))
@@ -138,7 +139,7 @@ def test_pings_get_their_pong(served: Any, next_event: Any) -> None:
         assert json.loads(connection.recv(timeout=20))["type"] == "pong"
 
 
-@pytest.mark.parametrize("path", ["/nothing", "/ws/x", "/health", "/txt2img", "/%00"])
+@for_each_case("path", ["/nothing", "/ws/x", "/health", "/txt2img", "/%00"])
 def test_an_unknown_path_is_refused_in_json(served: Any, path: str) -> None:
     assert _refused(served, path) == (404, "not_found")
 

@@ -145,7 +145,7 @@ class LanguageModelServer:
         wire = type("_Wire", (Wire,), {"model": self})
         self._http = _Quiet(("127.0.0.1", 0), wire)
         self._http.daemon_threads = True
-        self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+        self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.004}, daemon=True)
 
     @property
     def url(self) -> str:

@@ -199,6 +199,8 @@ def test_a_client_that_never_ends_its_body_cannot_hold_up_the_stop(served: Any, 
     with served.connection() as connection:
         connection.sendall(b"POST /txt2img HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\nhalf")
         served.get("/health")
+        # Uvicorn's own patience; that of the setting is a second at least.
+        served.server.config.timeout_graceful_shutdown = 0.1
         served.stop()
         assert connection.recv(65536).startswith(b"HTTP/1.1 503")
     assert "Traceback" not in caplog.text

@@ -327,6 +327,8 @@ def test_a_stop_ends_an_upload_that_hangs(make_served: Any) -> None:
     connection.sendall(head)
     models_dir = Path(served.house.config.paths.models_dir)
     assert any(served.get("/health").ok and files(models_dir) for _ in range(10_000))
+    # Uvicorn's own patience; that of the setting is a second at least.
+    served.server.config.timeout_graceful_shutdown = 0.1
     served.stop()
     assert files(models_dir) == []
     connection.close()

@@ -72,8 +72,8 @@ def beside(served: ServedHouse) -> tuple[str, ...]:
 
 
 @pytest.fixture
-def interrupting(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Ctrl-C as soon as a command sees its job run. Returns the ids of the jobs that it was pressed at."""
+def interrupting(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """Ctrl-C as soon as a command sees its job run. Yields the ids of the jobs that it was pressed at."""
     pressed: list[str] = []
 
     def with_ctrl_c(pause: Callable[[Any, str], None]) -> Callable[[ServerAccess, str], None]:
@@ -87,4 +87,7 @@ def interrupting(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     for kind in (OwnEngine, RunningServer):
         monkeypatch.setattr(kind, "pause", with_ctrl_c(kind.pause))
-    return pressed
+    # A shell has what it starts with & ignore the signal, and the command would wait for ever.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield pressed
+    signal.signal(signal.SIGINT, before)

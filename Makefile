@@ -22,11 +22,11 @@ demo: setup ## Draw one picture into demo.png
 	$(BIN)/sdcpp-rest generate "a red circle on a blue background" -o demo.png
 
 test: lint ## Check the code and run all tests
-	$(BIN)/pytest -q -n 2 -m "not native and not e2e and not training"
+	$(BIN)/pytest -q -n 2 --dist worksteal -m "not native and not e2e and not training"
 	$(BIN)/pytest -q -n 2 --dist loadfile -m "(native or e2e) and not training"
 
 test-fast: setup ## Run the tests that need neither the native library, nor a server process, nor patience
-	$(BIN)/pytest -q -n 2 -m "not native and not e2e and not slow and not training" $(NOT_COLLECTED)
+	$(BIN)/pytest -q -n 2 --dist worksteal -m "not native and not e2e and not slow and not training" $(NOT_COLLECTED)
 
 test-training: setup ## Train every part of the demo model for some seconds (installs PyTorch first)
 	$(PIP) install -q -r tools/demo_model/requirements.txt

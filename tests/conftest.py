@@ -9,24 +9,32 @@ from pathlib import Path
 import pytest
 
 import sdcpp_rest.errors
-from tests.quick_runtime import url_builders_compiled_once
+from tests.quick_runtime import routes_registered_once, servers_that_stop_at_once
 from tests.servers.civitai_server import CivitaiServer
 from tests.servers.fault_server import FaultServer
 from tests.servers.hub_server import HubServer
+from tests.servers.language_model import shorten_silences, shorten_time_limits
 
 PACKAGE = Path(sdcpp_rest.errors.__file__).resolve().parent
 
 
+# Importing and collecting makes hundreds of thousands of objects, and hardly any garbage.
+gc.disable()
+
+
 def pytest_collection_finish() -> None:
     """Spare the garbage collector what stays until the end: every module and every collected test would be looked
-    through at each full collection."""
+    through at each full collection. After that it runs more seldom than by default: a house that is done with is
+    thousands of objects."""
     gc.collect()
     gc.freeze()
+    gc.set_threshold(20_000, 10, 10)
+    gc.enable()
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _compiled_urls() -> Iterator[None]:
-    with url_builders_compiled_once():
+def _quick_servers() -> Iterator[None]:
+    with routes_registered_once(), servers_that_stop_at_once():
         yield
 
 
@@ -57,3 +65,10 @@ def civitai() -> Iterator[CivitaiServer]:
     server = CivitaiServer()
     yield server
     server.close()
+
+
+@pytest.fixture
+def short_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Calls to a language model that says nothing end after a twentieth of their ``timeout_seconds``."""
+    shorten_time_limits(monkeypatch)
+    shorten_silences(monkeypatch)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import struct
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -68,6 +69,14 @@ def gguf_bytes(
 
 def safetensors_bytes(tensors: Shapes, dtype: str = "F32", metadata: Mapping[str, str] | None = None) -> bytes:
     """A safetensors file; ``tensors`` maps names to shapes in torch order (the slowest dimension first)."""
+    header, data_bytes = _safetensors_header(tensors, dtype, metadata)
+    return raw_safetensors(header, data_bytes)
+
+
+def _safetensors_header(
+    tensors: Shapes, dtype: str = "F32", metadata: Mapping[str, str] | None = None
+) -> tuple[dict[str, Any], int]:
+    """What is in its header, and the size of what is behind it."""
     header: dict[str, Any] = {"__metadata__": dict(metadata)} if metadata else {}
     offset = 0
     for name, shape in tensors.items():
@@ -77,13 +86,21 @@ def safetensors_bytes(tensors: Shapes, dtype: str = "F32", metadata: Mapping[str
         end = offset + elements * SAFETENSORS_TYPES[dtype]
         header[name] = {"dtype": dtype, "shape": list(shape), "data_offsets": [offset, end]}
         offset = end
-    return raw_safetensors(header, offset)
+    return header, offset
 
 
 def raw_safetensors(header: Any, data_bytes: int = 64) -> bytes:
     """A file with ``header`` (any JSON value, or bytes taken as they are) where safetensors has its header."""
     raw = header if isinstance(header, bytes) else json.dumps(header).encode()
     return struct.pack("<Q", len(raw)) + raw + bytes(data_bytes)
+
+
+def write_sparse_safetensors(path: Path, tensors: Shapes) -> Path:
+    """The same as a file on the disk, with a hole where the weights would be."""
+    header, data_bytes = _safetensors_header(tensors)
+    write(path, raw_safetensors(header, 0))
+    os.truncate(path, path.stat().st_size + data_bytes)
+    return path
 
 
 def write(path: Path, content: bytes) -> Path:

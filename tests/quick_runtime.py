@@ -1,4 +1,5 @@
-"""A runtime whose costly, always equal parts are made once per test process: its tables and the builders of its URLs.
+"""A runtime and an application whose costly, always equal parts are made once per test process: tables, statements and
+routes. And a server before them that ends as soon as it is told to.
 
 Every house of the tests is opened here. What is spared is tested where it belongs: migrations and durability in
 `tests/store`, the start in an empty folder by every test that starts a server process.
@@ -6,19 +7,30 @@ Every house of the tests is opened here. What is spared is tested where it belon
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import copy
 import tempfile
-from collections.abc import Callable, Iterator
+from asyncio import sleep
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
-from werkzeug.routing import Rule
+import sqlalchemy
+import uvicorn.server
+from flask import Flask
+from sqlalchemy import Dialect, Engine
 
 from sdcpp_rest.config import Config
+from sdcpp_rest.routes.http import dialect
+from sdcpp_rest.routes.http.answers import RUNTIME_KEY
 from sdcpp_rest.runtime import Runtime
+from sdcpp_rest.store import database
 from sdcpp_rest.store.database import Database
+from sdcpp_rest.web import asgi
+from sdcpp_rest.web.app import DIALECTS, CompactJson, create_app
 
 
 def quick_runtime(config: Config, **more: Any) -> Runtime:
@@ -27,7 +39,7 @@ def quick_runtime(config: Config, **more: Any) -> Runtime:
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(_migrated_database())
-    with _unsynced():
+    with _quick_databases():
         return Runtime(config, **more)
 
 
@@ -41,32 +53,77 @@ def _migrated_database() -> bytes:
 
 
 @contextlib.contextmanager
-def _unsynced() -> Iterator[None]:
-    """Databases that are opened inside write with ``synchronous=OFF``: they survive a crash of the process, not of the
-    machine."""
+def _quick_databases() -> Iterator[None]:
+    """Databases that are opened inside never wait for the disk (``synchronous=OFF``: they survive a crash of the
+    process, not of the machine), and have their statements compiled once per test process."""
     open_engine = Database._engine
 
-    def open_unsynced(self: Database, begin: str, synchronous: str, **pool: int) -> Any:
-        return open_engine(self, begin, "OFF", **pool)  # type: ignore[arg-type]
+    def open_quick(self: Database, begin: str, synchronous: str, **pool: int) -> Engine:
+        engine = open_engine(self, begin, "OFF", **pool)  # type: ignore[arg-type]
+        # SQLAlchemy keeps what it compiles per dialect object.
+        engine.dialect = _dialect()
+        engine.update_execution_options(compiled_cache=_COMPILED)
+        return engine
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Database, "_engine", open_unsynced)
+        patch.setattr(Database, "_engine", open_quick)
+        patch.setattr(database, "_sync_folder", lambda folder: None)
+        yield
+
+
+_COMPILED: dict[Any, Any] = {}
+
+
+@cache
+def _dialect() -> Dialect:
+    """SQLite's dialect, as it is after a first connection."""
+    engine = sqlalchemy.create_engine("sqlite://")
+    with engine.connect():
+        pass
+    engine.dispose()
+    return engine.dialect
+
+
+def quick_app(runtime: Runtime | None, dialects: Sequence[dialect.Dialect] = DIALECTS) -> Flask:
+    """An application like `create_app`'s. Nothing in one but its runtime depends on the runtime, and registering all
+    routes is most of what it costs: those of the server are copies of one."""
+    if dialects is not DIALECTS:
+        return create_app(runtime, dialects)
+    original = _registered_app()
+    app = copy.copy(original)
+    app.view_functions = dict(original.view_functions)
+    app.extensions = {**original.extensions, RUNTIME_KEY: runtime}
+    app.json = CompactJson(app)
+    return app
+
+
+@cache
+def _registered_app() -> Flask:
+    return create_app(cast(Runtime, "any"))
+
+
+@contextlib.contextmanager
+def routes_registered_once() -> Iterator[None]:
+    """Shells that are made inside have a `quick_app`."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(asgi, "create_app", quick_app)
         yield
 
 
 @contextlib.contextmanager
-def url_builders_compiled_once() -> Iterator[None]:
-    """Werkzeug compiles two functions for every URL of every application, which is most of what `create_app` costs.
-    They depend on nothing but the rule, and all applications have the same rules."""
-    compile_builder: Callable[[Rule, bool], Any] = Rule._compile_builder
-    compiled: dict[object, Any] = {}
-
-    def compile_once(self: Rule, append_unknown: bool = True) -> Any:
-        key = (tuple(self._trace), repr(self.defaults), append_unknown)
-        if key not in compiled:
-            compiled[key] = compile_builder(self, append_unknown)
-        return compiled[key]
-
+def servers_that_stop_at_once() -> Iterator[None]:
+    """Uvicorn sleeps a tenth of a second at a time, twice on its way out. Inside, it looks more often."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Rule, "_compile_builder", compile_once)
+        patch.setattr(uvicorn.server, "asyncio", _ShortSleeps())
         yield
+
+
+class _ShortSleeps:
+    """Asyncio, with a sleep that is short."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(asyncio, name)
+
+    async def sleep(self, seconds: float) -> None:
+        # Uvicorn's own polling, not a test that waits for time.
+        await sleep(min(seconds, 0.005))

@@ -80,7 +80,8 @@ def create_app(runtime: Runtime | None, dialects: Sequence[Dialect] = DIALECTS) 
         for blueprint in dialect.blueprints:
             app.register_blueprint(blueprint)
     if runtime is not None:
-        _observe_requests(app, runtime)
+        app.before_request(_begin_request)
+        app.after_request(_observe_request)
     app.register_error_handler(SdcppRestError, _answer_error)
     app.register_error_handler(HTTPException, _answer_flask_error)
     app.register_error_handler(Exception, _unexpected_error)
@@ -105,23 +106,18 @@ def route_table(app: Flask) -> list[Route]:
     return sorted(rows)
 
 
-def _observe_requests(app: Flask, runtime: Runtime) -> None:
-    table = dialects_of(app)
+def _begin_request() -> None:
+    g.began = time.perf_counter()
 
-    def begin() -> None:
-        g.began = time.perf_counter()
 
-    def observe(response: Response) -> Response:
-        endpoint = request.url_rule.rule if request.url_rule is not None else "unknown"
-        seconds = time.perf_counter() - g.began
-        runtime.metrics.count_request(endpoint, request.method, response.status_code, seconds)
-        dialect = table.dialect_of(request.path)
-        if dialect is not None and dialect.after_request is not None:
-            dialect.after_request(response, seconds)
-        return response
-
-    app.before_request(begin)
-    app.after_request(observe)
+def _observe_request(response: Response) -> Response:
+    endpoint = request.url_rule.rule if request.url_rule is not None else "unknown"
+    seconds = time.perf_counter() - g.began
+    runtime().metrics.count_request(endpoint, request.method, response.status_code, seconds)
+    dialect = dialects_of(current_app).dialect_of(request.path)
+    if dialect is not None and dialect.after_request is not None:
+        dialect.after_request(response, seconds)
+    return response
 
 
 def _answer_error(error: SdcppRestError) -> Response:

@@ -11,13 +11,20 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from sdcpp_rest.cli import main
+from sdcpp_rest.cli import main, own_engine, running_server
 from sdcpp_rest.cli.own_engine import OwnEngine
 from sdcpp_rest.cli.running_server import RunningServer
 from sdcpp_rest.cli.server_access import ServerAccess
 from tests.routes.conftest import House, ServedHouse, make_config
 
 Run = Callable[..., Result]
+
+
+@pytest.fixture(autouse=True)
+def _quick_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands that wait for a job look for its end more often."""
+    for module in (own_engine, running_server):
+        monkeypatch.setattr(module, "_LOOK_SECONDS", 0.01)
 
 
 @pytest.fixture
@@ -65,8 +72,8 @@ def beside(served: ServedHouse) -> tuple[str, ...]:
 
 
 @pytest.fixture
-def interrupting(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Ctrl-C as soon as a command sees its job run. Returns the ids of the jobs that it was pressed at."""
+def interrupting(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """Ctrl-C as soon as a command sees its job run. Yields the ids of the jobs that it was pressed at."""
     pressed: list[str] = []
 
     def with_ctrl_c(pause: Callable[[Any, str], None]) -> Callable[[ServerAccess, str], None]:
@@ -80,4 +87,7 @@ def interrupting(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     for kind in (OwnEngine, RunningServer):
         monkeypatch.setattr(kind, "pause", with_ctrl_c(kind.pause))
-    return pressed
+    # A shell has what it starts with & ignore the signal, and the command would wait for ever.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield pressed
+    signal.signal(signal.SIGINT, before)

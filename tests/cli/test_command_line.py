@@ -12,6 +12,7 @@ from click.testing import CliRunner
 
 import sdcpp_rest
 from sdcpp_rest.cli import main
+from tests.cases import for_each_case
 from tests.cli.conftest import Run
 
 QUICK = """
@@ -33,7 +34,7 @@ def test_help_loads_nothing_that_takes_time() -> None:
     assert done.stderr == "[]\n"
 
 
-@pytest.mark.parametrize("name", sorted(main.commands))
+@for_each_case("name", sorted(main.commands))
 def test_every_command_explains_itself(run: Run, name: str) -> None:
     result = run(name, "--help")
     assert result.exit_code == 0

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cases import for_each_case
 from tests.cli.conftest import Run, beside
 from tests.routes.conftest import ServedHouse
 from tests.split_models import contents_of, split_gguf
@@ -87,7 +88,7 @@ def test_a_file_outside_a_servers_folders_is_refused(run: Run, served: ServedHou
     assert f"{outside} is not in a model folder" in result.stderr
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("arguments", "words"),
     [
         (("nothing", "q4_0"), "Model not found: nothing"),

@@ -12,6 +12,7 @@ from PIL import Image
 
 from sdcpp_rest.cli.generate_command import parse_params
 from tests import model_files
+from tests.cases import for_each_case
 from tests.cli.conftest import Run, beside
 from tests.routes.conftest import ServedHouse
 
@@ -92,7 +93,7 @@ def test_unknown_fields_are_warned_about(run: Run, served: ServedHouse, tmp_path
     assert "warning: unknown field 'clip_skap' ignored" in result.stderr
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("arguments", "words"),
     [
         (("--steps", "0"), "steps must be"),

@@ -18,6 +18,7 @@ from PIL import Image
 from sdcpp_rest.cli import output_place
 from sdcpp_rest.cli.job_following import _ProgressLines
 from sdcpp_rest.services.pictures import picture_formats
+from tests.cases import for_each_case
 from tests.cli.conftest import Run, beside
 from tests.routes.conftest import ServedHouse
 
@@ -65,7 +66,7 @@ def test_an_upscaled_picture_has_the_format_of_its_name(run: Run, served: Served
         assert (picture.format, picture.size) == ("WEBP", (32, 24))
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("arguments", "words"),
     [
         (("-o", "{}/o.bmp"), "-o {}/o.bmp: the name must end in .png, .jpg, .jpeg or .webp"),

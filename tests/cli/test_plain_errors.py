@@ -11,6 +11,7 @@ import pytest
 
 from sdcpp_rest.cli import main
 from sdcpp_rest.cli.plain_errors import READER_LEFT, describe_os_error
+from tests.cases import for_each_case
 from tests.cli.conftest import Run
 
 
@@ -56,7 +57,7 @@ def test_a_reader_that_has_left_is_told_nothing(run: Run, monkeypatch: pytest.Mo
     assert (result.exit_code, result.output) == (READER_LEFT, "")
 
 
-@pytest.mark.parametrize("path", [(name,) for name in main.commands] + [(), ("native", "build")], ids=" ".join)
+@for_each_case("path", [(name,) for name in main.commands] + [(), ("native", "build")], ids=" ".join)
 def test_the_short_form_of_help_is_everywhere(run: Run, path: tuple[str, ...]) -> None:
     result = run(*path, "-h")
     assert result.exit_code == 0

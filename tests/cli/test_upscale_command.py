@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from tests.cases import for_each_case
 from tests.cli.conftest import Run, beside
 from tests.routes.conftest import ServedHouse
 
@@ -56,7 +57,7 @@ def test_several_upscalers_are_named_and_none_is_guessed(run: Run, served: Serve
     assert f"Error: No upscaler is loaded: choose one of {names} with --upscaler (from {served.url})\n" == result.stderr
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("arguments", "words"),
     [
         (("--upscaler", "esrgan_x3"), "Model not found: esrgan_x3; the nearest names are esrgan_x"),

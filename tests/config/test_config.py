@@ -23,6 +23,7 @@ from sdcpp_rest.config import (
     sections,
 )
 from sdcpp_rest.errors import SdcppRestError
+from tests.cases import for_each_case
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -208,7 +209,7 @@ def test_relative_paths_start_at_the_config_file_or_the_current_folder(
 # --- mistakes ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("override", "expected"),
     [
         ("server.prot=1", "server.prot: unknown setting; did you mean server.port?"),

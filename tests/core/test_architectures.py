@@ -8,6 +8,7 @@ from sdcpp_rest.core import architectures, family_needs, family_signs
 from sdcpp_rest.core.architectures import ARCHITECTURES
 from sdcpp_rest.core.load_spec import ModelKind
 from tests import model_files
+from tests.cases import for_each_case
 
 Tensors = Mapping[str, tuple[int, ...]]
 
@@ -60,7 +61,7 @@ FAMILIES: list[tuple[str, Tensors]] = [
 ]
 
 
-@pytest.mark.parametrize(("name", "tensors"), FAMILIES, ids=[name for name, _ in FAMILIES])
+@for_each_case(("name", "tensors"), FAMILIES, ids=[name for name, _ in FAMILIES])
 def test_families_are_told_apart_by_their_tensors(name: str, tensors: Tensors) -> None:
     found = family_signs.detect(tensors)
     assert found is not None
@@ -75,7 +76,7 @@ def test_every_family_has_a_test() -> None:
     assert {entry.name for entry in ARCHITECTURES.values()} == {name for name, _ in FAMILIES}
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("contents", "tensors", "declared"),
     [
         ("LoRA", model_files.LORA, ""),

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import pytest
-
 from sdcpp_rest.core.chat import ThoughtFilter
+from tests.cases import for_each_case
 
 TEXTS = [
     ("plain", "plain"),
@@ -19,8 +18,8 @@ TEXTS = [
 ]
 
 
-@pytest.mark.parametrize(("said", "shown"), TEXTS)
-@pytest.mark.parametrize("size", [1, 2, 3, 5, 8, 100])
+@for_each_case(("said", "shown"), TEXTS)
+@for_each_case("size", [1, 2, 3, 5, 8, 100])
 def test_thoughts_are_left_out_however_the_text_is_cut(said: str, shown: str, size: int) -> None:
     thoughts = ThoughtFilter()
     pieces = [thoughts.feed(said[start : start + size]) for start in range(0, len(said), size)]

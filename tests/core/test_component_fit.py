@@ -10,6 +10,7 @@ from sdcpp_rest.core.architectures import ARCHITECTURES
 from sdcpp_rest.core.component_fit import component_fault, embedding_fault, upscaler_fault
 from sdcpp_rest.core.family_signs import contents_of
 from tests import model_files
+from tests.cases import for_each_case
 
 Tensors = Mapping[str, tuple[int, ...]]
 
@@ -85,7 +86,7 @@ TABLE: list[tuple[str, str, Tensors, str]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("family", "role", "tensors", "words"), TABLE)
+@for_each_case(("family", "role", "tensors", "words"), TABLE)
 def test_each_role_takes_what_its_family_needs(family: str, role: str, tensors: Tensors, words: str) -> None:
     fault = component_fault(ARCHITECTURES[family], role, tensors, contents_of(tensors), {})
     if words:

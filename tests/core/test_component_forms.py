@@ -15,11 +15,12 @@ from sdcpp_rest.core.component_forms import (
 )
 from sdcpp_rest.core.family_signs import contents_of
 from tests import model_files
+from tests.cases import for_each_case
 
 Tensors = Mapping[str, tuple[int, ...]]
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("form", "tensors"),
     [
         ("CLIP-L text encoder", model_files.clip(768)),
@@ -61,7 +62,7 @@ def test_latents_have_the_channels_that_the_library_gives_them(family: str, chan
     assert latent_channels(ARCHITECTURES[family]) == channels
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("family", "role", "forms"),
     [
         ("flux", "vae", ("VAE of 16 channels",)),
@@ -104,7 +105,7 @@ def test_the_language_model_is_as_wide_as_the_model_reads(
     assert language_model_widths(ARCHITECTURES[family], tensors) == widths
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("family", "role", "name", "score"),
     [
         ("flux", "vae", "ae.safetensors", 1),

@@ -15,6 +15,7 @@ from sdcpp_rest.core.download_source import (
     recognise_source,
 )
 from sdcpp_rest.errors import InvalidRequest
+from tests.cases import for_each_case
 
 HF = "https://huggingface.co"
 CIVITAI = "https://civitai.com"
@@ -24,7 +25,7 @@ def meant(**given: Any) -> dict[str, Any]:
     return recognise_source(given, "hub.lan:8000", "civitai.lan:9000").model_dump(exclude_defaults=True)
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("pasted", "repo", "filename", "revision"),
     [
         (f"{HF}/org/name", "org/name", "", ""),
@@ -67,7 +68,7 @@ def test_fields_of_hugging_face() -> None:
         meant(url=f"{HF}/org/name/blob/main/x.gguf", filename="y.gguf")
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("pasted", "model", "version"),
     [
         (f"{CIVITAI}/models/123", "123", ""),
@@ -113,7 +114,7 @@ def test_what_was_not_needed_is_told() -> None:
     assert meant(model_id="123", repo_id="org/name")["warnings"] == ("repo_id was ignored",)
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("given", "field"),
     [
         ({}, "url"),

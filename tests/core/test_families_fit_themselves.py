@@ -11,6 +11,7 @@ from sdcpp_rest.core.component_fit import component_fault
 from sdcpp_rest.core.family_signs import contents_of, detect
 from sdcpp_rest.core.lora_fit import Weight, fit_lora
 from sdcpp_rest.core.tensor_names import DIFFUSION, weight_name
+from tests.cases import for_each_case
 from tools.synthetic_models.families import FAMILIES, FILES
 
 Tensors = dict[str, tuple[int, ...]]
@@ -28,7 +29,7 @@ def family_of(name: str) -> tuple[Architecture, Tensors]:
     return family, tensors
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@for_each_case("name", FAMILIES)
 def test_its_own_components_fit(name: str) -> None:
     family, model = family_of(name)
     for role, file in FAMILIES[name].components.items():

@@ -11,6 +11,7 @@ from sdcpp_rest.core import fit
 from sdcpp_rest.core.architectures import ARCHITECTURES, Shapes
 from sdcpp_rest.core.fit import Autoencoder, Size
 from sdcpp_rest.core.quantization import BY_NAME, tensor_type_rules
+from tests.cases import for_each_case
 
 MIB = 1 << 20
 FLUX = {"img_in.weight": (64, 3072), "txt_in.weight": (4096, 3072)}
@@ -56,7 +57,7 @@ BUFFERS = [
 ]
 
 
-@pytest.mark.parametrize(("family", "tensors", "width", "height", "frames", "plain", "flash"), BUFFERS)
+@for_each_case(("family", "tensors", "width", "height", "frames", "plain", "flash"), BUFFERS)
 def test_diffusion_buffers_are_as_measured(
     family: str, tensors: Shapes, width: int, height: int, frames: int, plain: float, flash: float
 ) -> None:
@@ -84,7 +85,7 @@ VAES = [
 ]
 
 
-@pytest.mark.parametrize(("autoencoder", "side", "frames", "measured"), VAES)
+@for_each_case(("autoencoder", "side", "frames", "measured"), VAES)
 def test_decoding_buffers_are_as_measured(autoencoder: Autoencoder, side: int, frames: int, measured: float) -> None:
     assert fit.vae_buffer(autoencoder, Size(side, side, frames)) / MIB == pytest.approx(measured, rel=0.02)
 

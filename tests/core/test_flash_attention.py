@@ -8,13 +8,14 @@ import pytest
 
 from sdcpp_rest.core.flash_attention import choose_flash_attention, flash_attention_warning
 from sdcpp_rest.core.load_spec import LoadOptions
+from tests.cases import for_each_case
 
 ON = (True, True)
 OFF = (False, False)
 DIFFUSION_ONLY = (False, True)
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("options", "on_cpu", "on_gpu"),
     [
         ({}, OFF, ON),
@@ -26,7 +27,7 @@ DIFFUSION_ONLY = (False, True)
         ({"flash_attn": True, "diffusion_flash_attn": False}, ON, ON),
     ],
 )
-@pytest.mark.parametrize("family", ["Flux", "Qwen Image", None])
+@for_each_case("family", ["Flux", "Qwen Image", None])
 def test_what_is_left_open_is_on_for_gpus(
     options: dict[str, Any], on_cpu: tuple[bool, bool], on_gpu: tuple[bool, bool], family: str | None
 ) -> None:

@@ -7,6 +7,7 @@ import pytest
 from sdcpp_rest.core.architectures import Shapes
 from sdcpp_rest.core.lora_fit import LoraFit, Weight, fit_lora, made_for
 from sdcpp_rest.core.tensor_names import weight_name
+from tests.cases import for_each_case
 
 D = "model.diffusion_model."
 QKV, LINEAR, IN = "double_blocks.0.img_attn.qkv", "single_blocks.0.linear1", "img_in"
@@ -80,7 +81,7 @@ OUTCOMES: dict[str, tuple[Shapes, int, bool, bool, bool]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("form", OUTCOMES)
+@for_each_case("form", OUTCOMES)
 def test_each_form_has_its_outcome(form: str) -> None:
     lora, fitting, only_merged, fails_on_quantized, ends_the_job = OUTCOMES[form]
     for weights, is_quantized in ((QUANTIZED, True), (FLOATS, False)):

@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 
 from sdcpp_rest.core.paired_formats import describe_paired, obstacle_to_conversion, paired_format
+from tests.cases import for_each_case
 
 W = "transformer_blocks.0.attn.to_q"
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("types", "format"),
     [
         ({f"{W}.weight": "F8_E4M3", f"{W}.scale_weight": "F32", "scaled_fp8": "F8_E4M3"}, "scaled FP8"),

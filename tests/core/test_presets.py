@@ -11,9 +11,10 @@ from sdcpp_rest.core.load_spec import Component, LoadOptions
 from sdcpp_rest.core.params import ImageParams, VideoParams
 from sdcpp_rest.core.presets import PRESETS, Preset, read_presets
 from sdcpp_rest.core.sampling import MINIMUM_STEPS, SAMPLERS, SCHEDULERS
+from tests.cases import for_each_case
 
 PARTS = {*get_args(Component), "clip", "lora"}
-every_preset = pytest.mark.parametrize("preset", PRESETS.values(), ids=list(PRESETS))
+every_preset = for_each_case("preset", PRESETS.values(), ids=list(PRESETS))
 
 
 def test_every_family_has_a_preset() -> None:

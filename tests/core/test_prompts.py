@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 
 from sdcpp_rest.core.prompts import LoraTag, check_prompt, parse_loras, tag_warnings
 from sdcpp_rest.errors import InvalidRequest
+from tests.cases import for_each_case
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("prompt", "tags", "rest"),
     [
         ("a cat", [], "a cat"),
@@ -41,7 +42,7 @@ def test_a_tag_without_a_name_or_a_number_is_refused(tag: str) -> None:
         parse_loras("a cat " + tag)
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     "text",
     [
         "", " ", "a (red:1.2) cat", "((a))", "(a", "a)", "[a]", "(a:1.2.3)", "(a:-.5)", "(a:+2)", "(a:0)", "(a:0.0)",
@@ -106,9 +107,7 @@ def test_any_text_passes_or_is_refused(text: str) -> None:
     assert refusal_of(text).startswith(("prompt: ", "passes"))
 
 
-@pytest.mark.parametrize(
-    "piece", [" ", "(", ":1", ":.", "9", "<lora:", "<lora:x> ", "\\", "(a:1)", "B", "(a:9", "[", " <lora:"]
-)
+@for_each_case("piece", [" ", "(", ":1", ":.", "9", "<lora:", "<lora:x> ", "\\", "(a:1)", "B", "(a:9", "[", " <lora:"])
 def test_no_prompt_of_the_allowed_length_takes_long(piece: str) -> None:
     text = (piece * 16_000)[:16_000]
     start = time.perf_counter()

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from sdcpp_rest.core import quantization
 from sdcpp_rest.errors import InvalidRequest
+from tests.cases import for_each_case
 
 
 def test_ids_and_names_are_unique_and_removed_ids_are_absent() -> None:
@@ -59,9 +60,7 @@ def test_an_empty_weight_type_keeps_the_files_own() -> None:
     assert quantization.weight_type("weight_type", "") is None
 
 
-@pytest.mark.parametrize(
-    "name", ["q8_1", "q8_K", "i8", "i16", "i32", "i64", "f64", "-1", "4", "31", "q9_0", "default", "q4_0 "]
-)
+@for_each_case("name", ["q8_1", "q8_K", "i8", "i16", "i32", "i64", "f64", "-1", "4", "31", "q9_0", "default", "q4_0 "])
 def test_weight_types_that_end_the_process_are_refused(name: str) -> None:
     with pytest.raises(InvalidRequest, match=r"options\.weight_type") as caught:
         quantization.weight_type("options.weight_type", name)
@@ -79,7 +78,7 @@ def test_tensor_type_rules_are_read_in_order() -> None:
     ]
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     "rules",
     [
         "[=f16", "(=f16", "*=f16", "a**=f16", "a", "=f16", "a=", "a=q8_1", "a=zz", "(?i)a=f16", "(?P<n>a)=f16",

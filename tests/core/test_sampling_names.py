@@ -5,9 +5,10 @@ import pytest
 from sdcpp_rest.core.infotext import SAMPLER_LABELS, SCHEDULER_LABELS
 from sdcpp_rest.core.sampling import SAMPLERS, SCHEDULERS
 from sdcpp_rest.core.sampling_names import NamedSampling, find_sampling, find_scheduler
+from tests.cases import for_each_case
 
 
-@pytest.mark.parametrize("name", SAMPLERS)
+@for_each_case("name", SAMPLERS)
 def test_the_librarys_own_names_and_labels_mean_themselves(name: str) -> None:
     assert find_sampling(name) == NamedSampling(name)
     assert find_sampling(SAMPLER_LABELS.get(name, name).upper()) == NamedSampling(name)
@@ -19,7 +20,7 @@ def test_the_librarys_own_schedulers_mean_themselves(name: str) -> None:
     assert find_scheduler(SCHEDULER_LABELS.get(name, name)) == name
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("name", "expected"),
     [
         ("Euler a", ("euler_a", None, True)),

@@ -5,12 +5,13 @@ from __future__ import annotations
 import pytest
 
 from sdcpp_rest.core.tensor_names import LoraPart, lora_part, weight_name
+from tests.cases import for_each_case
 
 D = "model.diffusion_model."
 CLIP = "cond_stage_model.transformer.text_model.encoder.layers.0."
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("family", "name", "expected"),
     [
         ("flux", D + "transformer_blocks.3.attn.to_k.weight", D + "double_blocks.3.img_attn.qkv.weight.1"),

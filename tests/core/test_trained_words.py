@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from sdcpp_rest.core.trained_words import MAX_WORDS, phrase_of, words_of
+from tests.cases import for_each_case
 
 
 def test_phrases_come_first_and_tags_by_how_common_they_are() -> None:
@@ -20,10 +21,10 @@ def test_a_list_of_words_is_read() -> None:
     assert words_of({"trained_words": '["a, b", "c", 3]'}) == ("a, b", "c")
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     "value", ["", "{", "[]", "null", "3", "{'a': 1}", '{"a": 3}', '{"a": {"b": "c"}}', "[" * 5000, 7, None, {"a": 1}]
 )
-@pytest.mark.parametrize("key", ["ss_tag_frequency", "ss_nothing"])
+@for_each_case("key", ["ss_tag_frequency", "ss_nothing"])
 def test_notes_that_make_no_sense_teach_no_words(key: str, value: Any) -> None:
     assert words_of({key: value}) == ()
 

@@ -2,12 +2,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import pytest
-
 from sdcpp_rest.core.architectures import ARCHITECTURES
 from sdcpp_rest.core.presets import PRESETS
 from sdcpp_rest.core.variants import variant
 from tests import model_files
+from tests.cases import for_each_case
 
 GUIDED = {**model_files.FLUX, "guidance_in.in_layer.weight": (256, 128)}
 SDXL = model_files.unet(second_encoder=True)
@@ -16,7 +15,7 @@ SD35_LARGE = {**model_files.SD3, "joint_blocks.37.x_block.attn.qkv.weight": (64,
 EDIT_2511 = {**model_files.QWEN, "__index_timestep_zero__": (1,)}
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("family", "tensors", "name", "preset", "confidence"),
     [
         ("flux", model_files.FLUX, "whatever.gguf", "Flux-Schnell", "certain"),
@@ -91,7 +90,7 @@ def test_a_file_that_is_not_looked_into_is_not_told_by_what_it_lacks() -> None:
     assert variant(ARCHITECTURES["flux"], (), "folder\\flux1-kontext.pt").preset == "Flux-Kontext"
 
 
-@pytest.mark.parametrize("family", ARCHITECTURES.values(), ids=list(ARCHITECTURES))
+@for_each_case("family", ARCHITECTURES.values(), ids=list(ARCHITECTURES))
 def test_every_family_has_a_variant_for_a_file_that_says_nothing(family: object) -> None:
     assert isinstance(family, type(ARCHITECTURES["sd1"]))
     found = variant(family, ())

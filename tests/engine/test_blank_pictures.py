@@ -9,6 +9,7 @@ import pytest
 from sdcpp_rest.core.params import ImageParams, LoraUse, VideoParams
 from sdcpp_rest.engine.blank_pictures import BlankJudge, is_one_colour, judge_enlarged
 from sdcpp_rest.engine.raw_picture import RawPicture
+from tests.cases import for_each_case
 
 WHITE, BLACK, BLUE = b"\xff\xff\xff", b"\0\0\0", b"\x10\x20\xf0"
 PARAMS = ImageParams(prompt="a blank wall", steps=20)
@@ -29,8 +30,8 @@ def judge(params: ImageParams | VideoParams = PARAMS, *sources: RawPicture) -> B
     return BlankJudge(params, sources)
 
 
-@pytest.mark.parametrize("colour", [b"\x80", WHITE, BLUE, b"\1\2\3\4"])
-@pytest.mark.parametrize("side", [1, 2, 9, 64])
+@for_each_case("colour", [b"\x80", WHITE, BLUE, b"\1\2\3\4"])
+@for_each_case("side", [1, 2, 9, 64])
 def test_one_level_in_one_pixel_is_a_picture(colour: bytes, side: int) -> None:
     assert is_one_colour(plain(colour, side))
     if side > 1:

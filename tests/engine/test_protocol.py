@@ -14,6 +14,7 @@ from sdcpp_rest.core.load_spec import FileRef, LoadOptions, LoadSpec, UpscalerSp
 from sdcpp_rest.core.params import CacheOptions, ConvertParams, ImageParams, LoraUse, UpscaleParams, VideoParams
 from sdcpp_rest.engine import protocol
 from sdcpp_rest.engine.protocol import decode_command, decode_event, encode
+from tests.cases import for_each_case
 
 SPEC = LoadSpec(
     model=FileRef(name="ä.gguf", path="/m/ä.gguf"),
@@ -91,7 +92,7 @@ def test_commands_survive_the_pipe(message: Any) -> None:
     assert decode_command(encode(message)) == message
 
 
-@pytest.mark.parametrize("message", EVENTS, ids=lambda message: type(message).__name__)
+@for_each_case("message", EVENTS, ids=lambda message: type(message).__name__)
 def test_events_survive_the_pipe(message: Any) -> None:
     assert decode_event(encode(message)) == message
 

@@ -9,6 +9,7 @@ import pytest
 from sdcpp_rest.core.load_spec import FileRef, LoadOptions, UpscalerSpec
 from sdcpp_rest.core.params import ImageParams, Params, UpscaleParams, VideoParams
 from sdcpp_rest.engine.refused_memory import DeviceMemory, MemoryWatch
+from tests.cases import for_each_case
 
 GIB = 1 << 30
 CPU = DeviceMemory("CPU", False, 3 * GIB)
@@ -75,7 +76,7 @@ def test_a_video_and_an_upscaler_have_ways_of_their_own() -> None:
     assert "a smaller tile_size" in heard(*ON_CPU, params=UpscaleParams(upscaler=upscaler)).sentence()
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("line", "word"),
     [
         ("control_net alloc compute buffer failed", "the ControlNet"),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
@@ -42,6 +43,7 @@ from sdcpp_rest.services.models.load_specs import LoadRequest, build_spec
 from sdcpp_rest.services.models.model_conversion import ConvertRequest
 from sdcpp_rest.services.submission.upscale_submission import UpscaleRequest
 from tests import model_files
+from tests.cases import for_each_case
 from tests.services.conftest import House, config_below, png_text
 
 LIMITS = LimitsConfig()
@@ -101,9 +103,14 @@ def meant_limits(params: type[BaseModel], name: str) -> Limits:
 
 
 def published_limits(body: type[Wire], name: str) -> Limits:
-    schema = body.model_json_schema()["properties"][name]
+    schema = _schema(body)["properties"][name]
     keys = ("minimum", "maximum", "minLength", "maxLength", "minItems", "maxItems", "enum", "x-limit")
     return {key: schema[key] for key in keys if key in schema}
+
+
+@cache
+def _schema(body: type[Wire]) -> dict[str, Any]:
+    return body.model_json_schema()
 
 
 def differing(body: type[Wire], params: type[Frozen]) -> Iterator[tuple[str, Limits, Limits]]:
@@ -343,7 +350,7 @@ def test_fields_with_limits_are_found() -> None:
     assert all(tried_values(params, name)[1] for params, name in FIELDS)
 
 
-@pytest.mark.parametrize(("params", "name"), FIELDS, ids=lambda one: one if isinstance(one, str) else one.__name__)
+@for_each_case(("params", "name"), FIELDS, ids=lambda one: one if isinstance(one, str) else one.__name__)
 def test_submission_judges_by_the_limits_of_the_field(
     submits: dict[type[Frozen], Submit], params: type[Frozen], name: str
 ) -> None:

@@ -89,12 +89,24 @@ def names_in(path: Path) -> frozenset[str]:
 
 
 @functools.cache
-def words_of_the_code() -> frozenset[str]:
-    """Every name that any file of the package or the tests defines, and every word in it."""
+def texts_of_the_code() -> dict[Path, str]:
+    """Every file of the package and the tests but this one."""
     files = [*(ROOT / "sdcpp_rest").rglob("*.py"), *(ROOT / "tests").rglob("*.py")]
     files.remove(Path(__file__))
-    words = (re.findall(r"[A-Za-z_]\w*", path.read_text(encoding="utf-8")) for path in files)
-    return frozenset(itertools.chain(*words, *(names_in(path) for path in files)))
+    return {path: path.read_text(encoding="utf-8") for path in files}
+
+
+@functools.cache
+def words_of_the_code() -> frozenset[str]:
+    return frozenset(itertools.chain(*(re.findall(r"[A-Za-z_]\w*", text) for text in texts_of_the_code().values())))
+
+
+def is_in_the_code(name: str) -> bool:
+    """Whether any file has that word; of ``Class.method``, whether any file defines it."""
+    last = name.rpartition(".")[2]
+    if last == name:
+        return name in words_of_the_code()
+    return any(name in names_in(path) for path, text in texts_of_the_code().items() if last in text)
 
 
 def stale_names(page: str) -> list[str]:
@@ -117,7 +129,7 @@ def stale_names(page: str) -> list[str]:
                 if file is None or not file.exists() or not is_name:
                     continue
                 # Right behind the file's name: defined there. Later in the sentence: anywhere, but somewhere.
-                if name not in (names_in(file) if matched else words_of_the_code()):
+                if not (name in names_in(file) if matched else is_in_the_code(name)):
                     stale.append(f"{file.relative_to(ROOT)}: {name}")
     return stale
 

@@ -21,6 +21,8 @@ from sdcpp_rest.routes.http.answers import render_native_error
 from sdcpp_rest.routes.http.dialect import NATIVE_ERROR, ErrorShape
 from sdcpp_rest.runtime import Runtime, inline_launcher
 from sdcpp_rest.web.app import DIALECTS, create_app, route_table
+from tests.cases import for_each_case
+from tests.quick_runtime import quick_app
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 ROUTES = route_table(create_app(None))
@@ -80,16 +82,16 @@ def test_every_route_spells_its_whole_path_where_it_is_written() -> None:
         assert f'("{route.url}")' in decorator, route
 
 
-@pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize(
+@for_each_case("method", METHODS)
+@for_each_case(
     "url", ["/nothing", "/queue/a/b/c", "/models/nothing", "/sdapi", "/TXT2IMG", "/%00", "/%FF", "/health/x", "/é"]
 )
 def test_an_unknown_url_is_a_404(client: FlaskClient, method: str, url: str) -> None:
     assert_error(client.open(url, method=method), 404, "not_found")
 
 
-@pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("url", ["/v1", "/v1/nothing", "/v1/images", "/api/sd", "/api/sd/nothing", "/interrogate/x"])
+@for_each_case("method", METHODS)
+@for_each_case("url", ["/v1", "/v1/nothing", "/v1/images", "/api/sd", "/api/sd/nothing", "/interrogate/x"])
 def test_an_unknown_url_of_a_dialect_is_a_404_in_its_shape(client: FlaskClient, method: str, url: str) -> None:
     assert TABLE.shape_of(url) is not NATIVE_ERROR
     assert_error_of(TABLE.shape_of(url), client.open(url, method=method), 404)
@@ -100,7 +102,7 @@ def _is_one_of(path: str, url: str) -> bool:
     return re.fullmatch(pattern, path) is not None
 
 
-@pytest.mark.parametrize("url", sorted({route.url for route in ROUTES}))
+@for_each_case("url", sorted({route.url for route in ROUTES}))
 def test_a_wrong_method_is_a_405_that_names_the_right_ones(client: FlaskClient, url: str) -> None:
     path = re.sub(r"<(path:)?\w+>", "x", url)
     # "/queue/pause" is also a "/queue/<job_id>" like any other.
@@ -116,8 +118,8 @@ def test_a_wrong_method_is_a_405_that_names_the_right_ones(client: FlaskClient, 
             assert_error_of(TABLE.shape_of(path), answer, 400 if (path, method) == ("/API/x", "POST") else 405)
 
 
-@pytest.mark.parametrize("url", ["/txt2img", "/img2img", "/models/load", "/models/unload"])
-@pytest.mark.parametrize(
+@for_each_case("url", ["/txt2img", "/img2img", "/models/load", "/models/unload"])
+@for_each_case(
     "raw",
     [b"{", b"[]", b"null", b"5", b'"x"', b"\xff\xfe\xff", b"prompt=x", b"[" * 100_000, b'{"a":NaN}', b'{"a":1,"a":2}'],
 )
@@ -149,7 +151,7 @@ def test_every_class_of_error_has_its_status_and_code_on_the_wire(
         raise kind("told so", field="steps")
 
     monkeypatch.setattr(runtime.status, "memory", refused)
-    body = assert_error(create_app(runtime).test_client().get("/memory"), kind.status, kind.code)
+    body = assert_error(quick_app(runtime).test_client().get("/memory"), kind.status, kind.code)
     assert (body["error"], body["field"]) == ("told so", "steps")
 
 

@@ -18,6 +18,7 @@ from sdcpp_rest.routes.http.answers import answer
 from sdcpp_rest.routes.http.openapi import Answer, document, operations, url_of
 from sdcpp_rest.routes.http.wire_models import AtMost, Wire
 from sdcpp_rest.web.app import create_app, route_table
+from tests.cases import for_each_case
 from tests.routes.conftest import CheckedClient
 
 APP = create_app(None)
@@ -36,7 +37,7 @@ def test_every_route_is_documented_and_every_documented_route_is_there() -> None
     assert len(route_table(APP)) == len(routes)
 
 
-@pytest.mark.parametrize("name", OPERATIONS)
+@for_each_case("name", OPERATIONS)
 def test_an_operation_says_in_words_what_it_does(name: str) -> None:
     shown = OPERATIONS[name]
     assert 5 <= len(shown["summary"]) <= 100
@@ -45,7 +46,7 @@ def test_an_operation_says_in_words_what_it_does(name: str) -> None:
     assert shown["tags"]
 
 
-@pytest.mark.parametrize("name", OPERATIONS)
+@for_each_case("name", OPERATIONS)
 def test_an_operation_names_its_parameters_and_answers(name: str) -> None:
     shown, path = OPERATIONS[name], name.partition(" ")[2]
     in_path = {parameter["name"] for parameter in shown.get("parameters", ()) if parameter["in"] == "path"}

@@ -23,10 +23,10 @@ from sdcpp_rest.engine.fake_runner import FakeRunner
 from sdcpp_rest.engine.protocol import RunJob
 from sdcpp_rest.routes.http.dialect import Dialect
 from sdcpp_rest.runtime import inline_launcher
-from sdcpp_rest.web.app import DIALECTS, create_app
+from sdcpp_rest.web.app import DIALECTS
 from sdcpp_rest.web.asgi import Shell
 from sdcpp_rest.web.serving import Server, bind
-from tests.quick_runtime import quick_runtime
+from tests.quick_runtime import quick_app, quick_runtime
 from tests.routes.documented_answers import check_answer
 
 PATIENCE_SECONDS = 20
@@ -52,7 +52,7 @@ class House:
         self.load_gate.set()
         self.config = config
         self.runtime = quick_runtime(config, launcher=inline_launcher(self._runner))
-        app = create_app(self.runtime)
+        app = quick_app(self.runtime)
         app.test_client_class = CheckedClient
         self.client: FlaskClient = app.test_client()
 

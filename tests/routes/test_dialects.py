@@ -18,6 +18,7 @@ from sdcpp_rest.routes.openai.errors import OPENAI_ERROR
 from sdcpp_rest.routes.sdcn.errors import SDCN_API_ERROR, SDCN_ERROR, SDCN_INTERROGATE_ERROR
 from sdcpp_rest.runtime import DEMO_MODEL
 from sdcpp_rest.web.app import DIALECTS
+from tests.cases import for_each_case
 from tests.routes.conftest import PATIENCE_SECONDS, House
 
 TABLE = DialectTable(DIALECTS)
@@ -57,8 +58,8 @@ def test_a_path_tells_the_shape_of_its_errors(path: str, shape: ErrorShape) -> N
     assert TABLE.shape_of(path) is shape
 
 
-@pytest.mark.parametrize("kind", CLASSES, ids=lambda kind: kind.__name__)
-@pytest.mark.parametrize("shape", [*PATHS, SDCN_ERROR], ids=lambda shape: shape.name)
+@for_each_case("kind", CLASSES, ids=lambda kind: kind.__name__)
+@for_each_case("shape", [*PATHS, SDCN_ERROR], ids=lambda shape: shape.name)
 def test_every_error_has_its_shape_in_every_dialect(shape: ErrorShape, kind: type[SdcppRestError]) -> None:
     app = Flask("x")
     with app.test_request_context("/txt2img"):

@@ -4,7 +4,6 @@ import base64
 import io
 from typing import Any
 
-import pytest
 from flask.testing import FlaskClient
 from PIL import Image
 
@@ -12,6 +11,7 @@ from sdcpp_rest.core.params import ImageParams
 from sdcpp_rest.routes.native.wire.generation_bodies import Img2ImgBody, Txt2ImgBody
 from sdcpp_rest.routes.native.wire.load_bodies import LoadBody, LoadOptionsBody
 from sdcpp_rest.routes.root_pictures import to_params
+from tests.cases import for_each_case
 from tests.routes.native.wire.test_generation_bodies import wrong_values
 
 # Every field of the contract's table for POST /txt2img, with a value that is allowed.
@@ -51,14 +51,14 @@ def test_every_field_of_a_load_is_tried_with_wrong_types() -> None:
     assert len(OPTION_CASES) >= 150
 
 
-@pytest.mark.parametrize(("field", "value"), LOAD_CASES)
+@for_each_case(("field", "value"), LOAD_CASES)
 def test_a_wrong_type_in_load_is_refused_by_name(shared_client: FlaskClient, field: str, value: Any) -> None:
     answer = shared_client.post("/models/load", json={"model_name": "x", field: value})
     assert answer.status_code == 400, answer.text
     assert field in answer.get_json()["error"]
 
 
-@pytest.mark.parametrize(("field", "value"), OPTION_CASES)
+@for_each_case(("field", "value"), OPTION_CASES)
 def test_a_wrong_type_in_load_options_is_refused_by_name(shared_client: FlaskClient, field: str, value: Any) -> None:
     answer = shared_client.post("/models/load", json={"model_name": "x", "options": {field: value}})
     assert answer.status_code == 400, answer.text
@@ -107,7 +107,7 @@ def test_a_missing_prompt_is_named(client: FlaskClient) -> None:
     assert (answer.status_code, answer.get_json()["error"]) == (400, "prompt is required")
 
 
-@pytest.mark.parametrize("content_type", [None, "", "text/plain", "application/x-www-form-urlencoded", "nonsense"])
+@for_each_case("content_type", [None, "", "text/plain", "application/x-www-form-urlencoded", "nonsense"])
 def test_the_content_type_does_not_matter(client: FlaskClient, content_type: str | None) -> None:
     answer = client.post("/txt2img", data=b'{"prompt":"x","steps":1}', content_type=content_type)
     assert answer.status_code == 202
@@ -138,7 +138,7 @@ def test_without_a_model_the_contract_has_its_words(make_house: Any) -> None:
     assert (answer.status_code, answer.get_json()["error"]) == (400, "No model loaded")
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("body", "field", "words"),
     [
         ({"control_image_base64": "AAAA"}, "control_image_base64", "does not work with a ControlNet"),
@@ -258,7 +258,7 @@ def test_img2img_runs_on_a_model_that_was_loaded_without_its_encoder(make_house:
     assert house.runtime.models.slot.resident == house.runtime.models.slot.selected.with_encoder
 
 
-@pytest.mark.parametrize("picture", ["", "not base64!", "AAAA", "data:image/png;base64,AAAA"])
+@for_each_case("picture", ["", "not base64!", "AAAA", "data:image/png;base64,AAAA"])
 def test_a_picture_that_is_none_is_refused_by_name(house: Any, picture: str) -> None:
     house.client.post("/models/load", json={"model_name": "demo_dit_q8_0.gguf", "options": {"vae_decode_only": False}})
     answer = house.client.post("/img2img", json={"prompt": "x", "init_image_base64": picture})

@@ -72,7 +72,7 @@ class FaultServer:
         self._server = _QuietServer((host, 0), _requests_of(self))
         self.host = f"{host}:{self._server.server_address[1]}"
         self.url = f"http://{self.host}"
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.004}, daemon=True)
         self._thread.start()
 
     def add(self, path: str, content: bytes, **more: Any) -> ServedFile:

@@ -11,6 +11,11 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar
 
+import httpx
+import pytest
+
+from sdcpp_rest.services.language.llm_connection import Line
+
 
 @dataclass
 class Said:
@@ -26,6 +31,18 @@ class Asked:
     path: str
     headers: dict[str, str]
     body: Any
+
+
+def shorten_time_limits(patch: pytest.MonkeyPatch) -> None:
+    """Have a whole call end after a twentieth of its ``timeout_seconds``, which is a setting in whole seconds."""
+    limit_time = Line.limit_time
+    patch.setattr(Line, "limit_time", lambda line, seconds: limit_time(line, seconds / 20))
+
+
+def shorten_silences(patch: pytest.MonkeyPatch) -> None:
+    """The same for a server that says nothing."""
+    timeout = httpx.Timeout
+    patch.setattr(httpx, "Timeout", lambda seconds, connect: timeout(seconds / 20, connect=connect))
 
 
 class Wire(BaseHTTPRequestHandler):
@@ -128,7 +145,7 @@ class LanguageModelServer:
         wire = type("_Wire", (Wire,), {"model": self})
         self._http = _Quiet(("127.0.0.1", 0), wire)
         self._http.daemon_threads = True
-        self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+        self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.004}, daemon=True)
 
     @property
     def url(self) -> str:

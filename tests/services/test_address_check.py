@@ -15,6 +15,7 @@ from sdcpp_rest.services.address_check import (
     name_allowed,
     reason_not_public,
 )
+from tests.cases import for_each_case
 
 PUBLIC = ("93.184.215.14", "8.8.8.8", "2606:2800:21f:cb07:6820:80da:af6b:8b2c", "::ffff:8.8.8.8", "64:ff9b::8.8.8.8")
 NOT_PUBLIC = {
@@ -66,7 +67,7 @@ def test_public_addresses_may_be_called(address: str) -> None:
     assert check_host("example.org", 443, look_up=names(address)) == [str(ipaddress.ip_address(address))]
 
 
-@pytest.mark.parametrize(("address", "kind"), NOT_PUBLIC.items())
+@for_each_case(("address", "kind"), NOT_PUBLIC.items())
 def test_others_are_refused_with_the_reason(address: str, kind: str) -> None:
     assert kind in (reason_not_public(ipaddress.ip_address(address)) or "")
     with pytest.raises(HostRefused, match=kind) as caught:

@@ -54,7 +54,7 @@ def after_crash(make_house: MakeHouse, tmp_path: Path) -> Callable[..., House]:
 
 def test_pending_jobs_go_on_after_a_restart_in_their_order(make_house: MakeHouse) -> None:
     first = make_house().start()
-    running = first.running("a red circle fake:step=0.3")
+    running = first.running("a red circle fake:step=0.05")
     waiting = [first.submit(f"number {k}") for k in range(3)]
     first.stop()
     second = make_house().start()
@@ -100,6 +100,7 @@ def test_stop_waits_for_a_job_that_is_nearly_done(make_house: MakeHouse) -> None
     assert house.visible() == [job_id]
 
 
+@pytest.mark.usefixtures("no_patience_at_stop")
 def test_stop_kills_an_engine_that_does_not_listen(make_house: MakeHouse) -> None:
     first = make_house(engine="process").start()
     job_id = first.running("fake:deaf")
@@ -111,6 +112,7 @@ def test_stop_kills_an_engine_that_does_not_listen(make_house: MakeHouse) -> Non
     assert (job.status, job.attempts) == ("pending", 0)
 
 
+@pytest.mark.usefixtures("no_patience_at_stop")
 def test_cancelled_job_does_not_come_back_after_a_stop(make_house: MakeHouse) -> None:
     """The engine has been told, did not listen, and then the server was stopped: the user's word still counts."""
     first = make_house(engine="process").start()

@@ -19,6 +19,7 @@ from sdcpp_rest.core.params import ImageParams
 from sdcpp_rest.store import job_listing
 from sdcpp_rest.store.database import Database
 from sdcpp_rest.store.job_store import JobStore
+from tests.cases import for_each_case
 from tests.store.test_job_store import KINDS, ids, spec, submit
 
 T = TypeVar("T")
@@ -58,7 +59,7 @@ def found(store: JobStore, order: str = "asc", sort: SortKey = "created_at", **w
     return "".join(job.id for job in jobs)
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("wanted", "expected"),
     [
         ({}, "abcde"),

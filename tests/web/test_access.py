@@ -11,6 +11,7 @@ from sdcpp_rest.config import Config, ConfigError, load_config
 from sdcpp_rest.errors import NotAllowed, NotAuthenticated
 from sdcpp_rest.web.access import Asking, check, check_key, check_source
 from sdcpp_rest.web.caller import see_caller
+from tests.cases import for_each_case
 
 
 def config_with(tmp_path: Path, **sections: Any) -> Config:
@@ -32,7 +33,7 @@ def config(tmp_path: Path) -> Config:
     )
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     "host",
     [
         "localhost", "localhost:8080", "LOCALHOST:1", "localhost.:8080", "127.0.0.1", "127.0.0.1:8080", "127.8.9.1:3",
@@ -44,7 +45,7 @@ def test_hosts_that_are_this_server(config: Config, host: str) -> None:
     check_source(config, Asking("/", hosts=(host,)))
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     "host",
     [
         "evil.example", "evil.example:8080", "localhost.evil.example", "127.0.0.1.evil.example", "127.1", "2130706433",
@@ -83,8 +84,8 @@ def test_one_bad_host_among_two_is_refused(config: Config) -> None:
         check_source(config, Asking("/", hosts=("localhost", "evil.example")))
 
 
-@pytest.mark.parametrize("is_websocket", [False, True])
-@pytest.mark.parametrize(
+@for_each_case("is_websocket", [False, True])
+@for_each_case(
     "origin",
     [
         "http://localhost", "http://localhost:5173", "https://127.0.0.1:9", "http://[::1]:3000", "https://app.example.org",
@@ -95,8 +96,8 @@ def test_origins_that_may_call(config: Config, origin: str, is_websocket: bool) 
     check_source(config, Asking("/", is_websocket, hosts=("pictures.example.org",), origins=(origin,)))
 
 
-@pytest.mark.parametrize("is_websocket", [False, True])
-@pytest.mark.parametrize(
+@for_each_case("is_websocket", [False, True])
+@for_each_case(
     "origin",
     [
         "null", "NULL", "", "https://evil.example", "http://app.example.org", "https://app.example.org:444",
@@ -208,7 +209,7 @@ def test_a_pattern_of_hosts_may_have_a_port(tmp_path: Path) -> None:
             check_source(config, Asking("/", hosts=(host,)))
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("setting", "value"),
     [
         ("cors_origins", "example.org"), ("cors_origins", "https://ex*mple.org"), ("cors_origins", "https://a/b"),

@@ -14,6 +14,7 @@ import pytest
 import requests
 
 from sdcpp_rest.web.serving import bind, serve
+from tests.cases import for_each_case
 
 DEMO = "demo_dit_q8_0.gguf"
 
@@ -120,7 +121,7 @@ def test_a_client_that_leaves_in_the_middle_of_its_body_hurts_nobody(served: Any
     assert "Traceback" not in caplog.text
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     "request_bytes",
     [
         b"\x16\x03\x01\x02\x00\x01\x00",
@@ -135,7 +136,7 @@ def test_what_is_not_http_is_refused_in_json(served: Any, request_bytes: bytes) 
     assert json.loads(body)["error"]
 
 
-@pytest.mark.parametrize("path", ["/output//etc/passwd", "/output/../../etc/passwd", "/%2e%2e/%2e%2e/etc/passwd"])
+@for_each_case("path", ["/output//etc/passwd", "/output/../../etc/passwd", "/%2e%2e/%2e%2e/etc/passwd"])
 def test_odd_paths_reach_no_file_and_answer_in_json(served: Any, path: str) -> None:
     status, body = raw_exchange(served, f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
     assert status in (400, 404)
@@ -198,6 +199,8 @@ def test_a_client_that_never_ends_its_body_cannot_hold_up_the_stop(served: Any, 
     with served.connection() as connection:
         connection.sendall(b"POST /txt2img HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\nhalf")
         served.get("/health")
+        # Uvicorn's own patience; that of the setting is a second at least.
+        served.server.config.timeout_graceful_shutdown = 0.1
         served.stop()
         assert connection.recv(65536).startswith(b"HTTP/1.1 503")
     assert "Traceback" not in caplog.text

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import requests
 
+from tests.cases import for_each_case
 from tests.web.test_http_corners import ask, exchange
 
 
@@ -105,9 +106,7 @@ def test_callers_behind_one_proxy_are_told_apart(served: Any) -> None:
     assert state[0] != state[1]
 
 
-@pytest.mark.parametrize(
-    "target", ["http://localhost/health", "http://127.0.0.1:1/health?x=1", "HTTP://LOCALHOST/health"]
-)
+@for_each_case("target", ["http://localhost/health", "http://127.0.0.1:1/health?x=1", "HTTP://LOCALHOST/health"])
 def test_an_absolute_target_is_the_path_in_it(served: Any, target: str) -> None:
     assert exchange(served, ask(target)).status == 200
     assert exchange(served, ask(target, host="other.example")).status == 200, "the target's host outweighs the header"

@@ -13,6 +13,7 @@ from sdcpp_rest.config import Config
 from sdcpp_rest.config.web_names import clean_prefix
 from sdcpp_rest.errors import InvalidRequest
 from sdcpp_rest.web.caller import MAX_HOPS, Caller, apply_caller, see_caller
+from tests.cases import for_each_case
 
 PLAIN = Config()
 Given = dict[str, str | list[str]]
@@ -80,7 +81,7 @@ def test_both_the_proxys_host_and_the_requests_own_have_to_be_allowed() -> None:
     assert call(TLS, peer="192.0.2.1").hosts == ("127.0.0.1:8080",)
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("chain", "address"),
     [
         ("203.0.113.9", "203.0.113.9"),
@@ -119,7 +120,7 @@ def test_the_scheme_is_what_the_outermost_trusted_proxy_saw(protos: str, hops: s
     assert call({"x-forwarded-proto": protos, "x-forwarded-for": hops}).scheme == scheme
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("headers", "host"),
     [
         ({"x-forwarded-host": "a.example:8443"}, "a.example:8443"),
@@ -167,7 +168,7 @@ def test_a_clients_forwarded_does_not_count_behind_a_proxy_that_speaks_the_other
     assert view(caller) == ("203.0.113.9", "https", "pictures.example.org", "/sd")
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("prefix", "path", "seen"),
     [
         ("/sd", "/health", ("/sd", "/health", False)),

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from websockets.exceptions import InvalidStatus
 
+from tests.cases import for_each_case
 from tests.model_files import VAE, reversed_shapes, safetensors_bytes
 
 UPLOAD = "/models/upload?type=vae&name=x.safetensors"
@@ -52,8 +53,8 @@ def ask(target: str, method: str = "GET", **headers: str) -> bytes:
 # --- bodies -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("coding", "pack"), [("gzip", gzip.compress), ("deflate", zlib.compress)])
-@pytest.mark.parametrize("path", ["/txt2img", "/sdapi/v1/txt2img", "/v1/images/generations"])
+@for_each_case(("coding", "pack"), [("gzip", gzip.compress), ("deflate", zlib.compress)])
+@for_each_case("path", ["/txt2img", "/sdapi/v1/txt2img", "/v1/images/generations"])
 def test_a_compressed_body_is_read_by_every_dialect(
     served: Any, path: str, coding: str, pack: Callable[[bytes], bytes]
 ) -> None:
@@ -87,7 +88,7 @@ def test_a_bomb_goes_off_at_the_limit(make_served: Any) -> None:
     assert served.get("/health").status_code == 200
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("path", "word"), [("/txt2img", "error"), ("/sdapi/v1/txt2img", "detail"), ("/v1/images/edits", "error")]
 )
 def test_an_unknown_coding_is_a_415_that_names_the_known_ones(served: Any, path: str, word: str) -> None:

@@ -37,6 +37,8 @@ _PROGRESS_PAUSE_SECONDS = 0.05
 # Text encoding and VAE passes have no steps to stop at; a slow machine may need minutes for one.
 _UNSTEPPED_PATIENCE_FACTOR = 20
 _APART_STOP_SECONDS = 5.0
+# An engine that hears a cancel stops at its next step; one that does not is ended.
+_REQUEUE_SECONDS = 2.0
 
 
 class Dispatcher:
@@ -100,7 +102,7 @@ class Dispatcher:
         if self._thread.is_alive():
             for active in self._active.all():
                 active.request_requeue()
-            self._thread.join(2.0)
+            self._thread.join(_REQUEUE_SECONDS)
         client = self._supervisor.client
         if self._thread.is_alive() and client is not None:
             # In a load, a text encoder or a long step: nothing there can be asked to stop.

@@ -26,6 +26,7 @@ from sdcpp_rest.routes.a1111.errors import (
     a1111_headers,
     a1111_status,
 )
+from tests.cases import for_each_case
 from tests.routes.conftest import ServedHouse
 
 
@@ -33,7 +34,7 @@ def shape(error: str, detail: str, errors: str) -> dict[str, str]:
     return {"error": error, "detail": detail, "body": "", "errors": errors}
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("error", "status", "body"),
     [
         (NotFound("x"), 404, {"detail": "Not Found"}),

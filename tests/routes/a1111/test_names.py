@@ -5,13 +5,14 @@ import pytest
 from sdcpp_rest.core.sampling import SAMPLERS, SCHEDULERS
 from sdcpp_rest.routes.a1111 import names
 from sdcpp_rest.routes.a1111.names import Sampling, sampling
+from tests.cases import for_each_case
 
 
 def meant(name: str, scheduler: str = "") -> Sampling:
     return sampling(name, scheduler, SAMPLERS, SCHEDULERS)
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("name", "scheduler", "expected"),
     [
         ("Euler a", "", ("euler_a", None)),

@@ -11,6 +11,7 @@ from sdcpp_rest.routes.a1111.errors import HTTPException
 from sdcpp_rest.routes.a1111.plans import Translation, TranslationContext, to_plan
 from sdcpp_rest.routes.a1111.reading import reread
 from sdcpp_rest.routes.a1111.wire import A1111Img2Img, A1111Txt2Img
+from tests.cases import for_each_case
 
 
 def context(defaults: Mapping[str, Any] | None = None, **options: Any) -> TranslationContext:
@@ -95,7 +96,7 @@ def test_the_whole_of_a_variation_is_its_seeds_picture() -> None:
     assert part.ignored == ["subseed_strength"]
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("fields", "word"),
     [
         ({"restore_faces": True}, "restore_faces"),

@@ -7,13 +7,14 @@ import pytest
 from sdcpp_rest.routes.a1111.errors import Unreadable
 from sdcpp_rest.routes.a1111.reading import reread
 from sdcpp_rest.routes.a1111.wire import A1111Img2Img, A1111Request, A1111Txt2Img
+from tests.cases import for_each_case
 
 
 def read(**fields: Any) -> A1111Txt2Img:
     return reread(A1111Txt2Img, fields)
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("field", "given", "expected"),
     [
         ("steps", "20", 20), ("steps", 20.0, 20), ("steps", "20.0", 20), ("steps", 20.9, 20), ("steps", " 7 ", 7),
@@ -33,7 +34,7 @@ def test_a_mask_may_be_inverted_by_a_word_or_a_number() -> None:
         assert reread(A1111Img2Img, {"inpainting_mask_invert": given}).inpainting_mask_invert == 1
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("field", "given"),
     [
         ("steps", "many"), ("steps", []), ("steps", {}), ("steps", 0), ("steps", 10**30), ("steps", "9" * 60),

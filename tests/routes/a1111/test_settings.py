@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from sdcpp_rest.routes.a1111.settings import DEFAULTS, EFFECTIVE, EFFECTIVE_INTERROGATING, check_option
+from tests.cases import for_each_case
 
 
 def test_options_that_clients_look_for_are_there() -> None:
@@ -19,7 +20,7 @@ def test_options_that_clients_look_for_are_there() -> None:
     assert "forge_preset" not in DEFAULTS, "clients take a server with it for another program"
 
 
-@pytest.mark.parametrize("name", DEFAULTS)
+@for_each_case("name", DEFAULTS)
 def test_every_default_is_a_value_that_is_taken(name: str) -> None:
     assert check_option(name, DEFAULTS[name]) == DEFAULTS[name]
 

@@ -15,6 +15,7 @@ from sdcpp_rest.routes.http.answers import json_text, render_native_error
 from sdcpp_rest.routes.http.pools import blocking, pool_of, transfer
 from sdcpp_rest.routes.http.request_bodies import parse_body
 from sdcpp_rest.routes.http.wire_models import AtMost, Flag, Integer, Number, Text, Wire, examine
+from tests.cases import for_each_case
 
 
 class Inner(Wire):
@@ -66,7 +67,7 @@ def test_a_body_that_is_not_an_object_is_refused(raw: bytes) -> None:
         parse_body(raw)
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("raw", "says"),
     [
         (b'{"a":' * 100_000 + b"1" + b"}" * 100_000, "nested too deeply"),
@@ -162,7 +163,7 @@ def test_the_schemas_of_numbers_say_nothing_of_text() -> None:
     assert [shown[name]["type"] for name in ("steps", "scale", "hires")] == ["integer", "number", "boolean"]
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("body", "says"),
     [
         ({"steps": 0}, "steps must be an integer between 1 and 10000, got 0"),

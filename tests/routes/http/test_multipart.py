@@ -7,6 +7,7 @@ import pytest
 
 from sdcpp_rest.errors import InvalidRequest
 from sdcpp_rest.routes.http.multipart import CHUNK_BYTES, FormFile, chunks_of, parts_of
+from tests.cases import for_each_case
 
 TYPE = "multipart/form-data; boundary=edge"
 
@@ -31,8 +32,8 @@ def read(stream: io.BytesIO, content_type: str = TYPE) -> list[tuple[str, str, b
     return found
 
 
-@pytest.mark.parametrize("size", [0, 1, CHUNK_BYTES - 60, CHUNK_BYTES, CHUNK_BYTES + 1, 3 * CHUNK_BYTES + 7])
-@pytest.mark.parametrize("filler", [None, b"\r\n", b"\r", b"--edge", b"\r\n--edg"])
+@for_each_case("size", [0, 1, CHUNK_BYTES - 60, CHUNK_BYTES, CHUNK_BYTES + 1, 3 * CHUNK_BYTES + 7])
+@for_each_case("filler", [None, b"\r\n", b"\r", b"--edge", b"\r\n--edg"])
 def test_files_of_any_size_and_content_come_out_as_they_went_in(size: int, filler: bytes | None) -> None:
     content = (
         os.urandom(size)

@@ -6,9 +6,10 @@ import pytest
 
 from sdcpp_rest.errors import InvalidRequest
 from sdcpp_rest.routes.openai.neighbours import rename_fields, sides_of
+from tests.cases import for_each_case
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("sent", "read"),
     [
         ({"num_inference_steps": 5}, {"steps": 5}),

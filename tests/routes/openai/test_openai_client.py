@@ -13,6 +13,7 @@ import requests
 from openai import AsyncOpenAI, OpenAI
 from PIL import Image
 
+from tests.cases import for_each_case
 from tests.routes.conftest import PATIENCE_SECONDS, ServedHouse
 from tests.routes.openai.conftest import opened
 
@@ -127,10 +128,11 @@ def test_a_variation_needs_no_words(ai: OpenAI, picture: Callable[..., bytes]) -
     assert opened(made.data[0].b64_json).info["parameters"].startswith("Steps: 12")
 
 
+@pytest.mark.usefixtures("frequent_previews")
 def test_a_stream_brings_previews_and_then_the_picture(ai: OpenAI) -> None:
     with ai.images.generate(
         model="gpt-image-1",
-        prompt="a cat fake:step=0.1",
+        prompt="a cat fake:step=0.03",
         size="64x48",
         stream=True,
         partial_images=3,
@@ -151,11 +153,13 @@ def test_a_stream_of_several_pictures_completes_each(ai: OpenAI) -> None:
     assert [event.type for event in stream] == 3 * ["image_generation.completed"]
 
 
+@pytest.mark.usefixtures("frequent_previews")
 def test_an_edit_can_be_streamed(ai: OpenAI, picture: Callable[..., bytes]) -> None:
-    stream = ai.images.edit(image=picture(), prompt="fake:step=0.1", stream=True, partial_images=1)
+    stream = ai.images.edit(image=picture(), prompt="fake:step=0.03", stream=True, partial_images=1)
     assert [event.type for event in stream] == ["image_edit.partial_image", "image_edit.completed"]
 
 
+@pytest.mark.usefixtures("frequent_previews")
 def test_the_asynchronous_client_draws_and_streams(shared_served: ServedHouse, picture: Callable[..., bytes]) -> None:
     async def all_of_it() -> tuple[list[str], int, list[str]]:
         async with AsyncOpenAI(base_url=f"{shared_served.url}/v1", api_key="none", max_retries=0) as client:
@@ -163,7 +167,7 @@ def test_the_asynchronous_client_draws_and_streams(shared_served: ServedHouse, p
                 *(client.images.generate(model="gpt-image-1", prompt=f"cat {k}") for k in range(4))
             )
             edited = await client.images.edit(image=picture(), prompt="x", response_format="b64_json")
-            stream = await client.images.generate(prompt="fake:step=0.1", stream=True, partial_images=2)
+            stream = await client.images.generate(prompt="fake:step=0.03", stream=True, partial_images=2)
             events = [event.type async for event in stream]
         pictures = [str(made.data[0].b64_json) for made in drawn if made.data]
         return pictures, len(edited.data or []), events
@@ -174,7 +178,7 @@ def test_the_asynchronous_client_draws_and_streams(shared_served: ServedHouse, p
     assert events == 2 * ["image_generation.partial_image"] + ["image_generation.completed"]
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("more", "param"),
     [
         ({"size": "wide"}, "size"),

@@ -8,11 +8,12 @@ from sdcpp_rest.core.params import ImageParams
 from sdcpp_rest.errors import InvalidRequest
 from sdcpp_rest.routes.openai.translate import size_of, to_params
 from sdcpp_rest.routes.openai.wire import EditWishes, GenerationWishes, VariationWishes
+from tests.cases import for_each_case
 
 USUAL = ImageParams(prompt="", steps=20)
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("fields", "expected"),
     [
         ({}, {"prompt": "a"}),

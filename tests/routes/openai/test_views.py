@@ -359,8 +359,9 @@ def events_of(text: str) -> list[tuple[str, dict[str, Any]]]:
     return found
 
 
+@pytest.mark.usefixtures("frequent_previews")
 def test_the_golden_pair_of_a_stream(served: ServedHouse) -> None:
-    body = {**SMALL, "stream": True, "partial_images": 1, "prompt": "fake:step=0.12", "output_format": "webp"}
+    body = {**SMALL, "stream": True, "partial_images": 1, "prompt": "fake:step=0.03", "output_format": "webp"}
     answer = served.post(GENERATIONS, json=body)
     assert answer.headers["Content-Type"].startswith("text/event-stream")
     (first, partial), (last, completed) = events_of(answer.text)

@@ -16,6 +16,7 @@ from flask.testing import FlaskClient
 from PIL import Image
 
 from sdcpp_rest.runtime import DEMO_MODEL, DEMO_ROOT
+from tests.cases import for_each_case
 from tests.model_files import write
 from tests.onnx_files import write_clip, write_wd_tagger
 from tests.routes.conftest import PATIENCE_SECONDS, House, ServedHouse
@@ -114,7 +115,7 @@ def test_a_model_is_named_in_any_way(shared_client: FlaskClient, name: str) -> N
     assert answer.status_code == (400 if name.startswith("x ") else 200), answer.text
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("change", "expected"),
     [
         ({"prompt": 5}, "Steps: 2"),

@@ -7,6 +7,7 @@ import pytest
 
 from sdcpp_rest.routes.native.wire.generation_bodies import Img2ImgBody, Txt2ImgBody
 from sdcpp_rest.routes.sdcn.wire import is_sdcn, may_be_sdcn
+from tests.cases import for_each_case
 
 SHARED = {"prompt", "negative_prompt", "seed", "steps", "cfg_scale", "width", "height", "upscale", "model"}
 
@@ -43,7 +44,7 @@ def test_every_other_body_is_native(body: dict[str, Any]) -> None:
     assert not is_sdcn(body)
 
 
-@pytest.mark.parametrize("key", sorted(Img2ImgBody.model_fields.keys() - SHARED))
+@for_each_case("key", sorted(Img2ImgBody.model_fields.keys() - SHARED))
 def test_a_key_that_only_native_bodies_have_makes_a_body_native(key: str) -> None:
     assert not is_sdcn({"model": "x", key: 1})
 

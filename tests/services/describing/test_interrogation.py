@@ -20,7 +20,7 @@ from sdcpp_rest.services.pictures import input_images
 from sdcpp_rest.store.database import Database
 from sdcpp_rest.store.settings_store import SettingsStore
 from tests.onnx_files import write_clip, write_wd_tagger
-from tests.servers.language_model import LanguageModelServer, Said
+from tests.servers.language_model import LanguageModelServer, Said, shorten_time_limits
 from tests.servers.ollama_server import OllamaServer
 from tests.servers.openai_server import OpenAiServer
 
@@ -189,13 +189,15 @@ class _Dripping(OllamaServer):
             self.hung_up.wait(0.02)
 
 
-def test_a_server_that_comes_to_no_end_does_not_hold_anybody(make: Make) -> None:
+def test_a_server_that_comes_to_no_end_does_not_hold_anybody(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    shorten_time_limits(monkeypatch)
     with _Dripping() as server:
         server.models = ["llava"]
         with pytest.raises(LlmTimeout, match="did not finish within 1 seconds"):
             seeing(make, server, timeout_seconds=1).caption(RED)
 
 
+@pytest.mark.usefixtures("short_seconds")
 def test_a_silent_server_does_not_hold_anybody(make: Make, lines: OpenLines, server: Any) -> None:
     server.fault = "silent"
     with pytest.raises(LlmTimeout):

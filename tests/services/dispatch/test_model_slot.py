@@ -345,6 +345,7 @@ def test_unloaded_model_stays_unloaded_after_a_restart_with_no_default(make_hous
 # --- stopping ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("no_patience_at_stop")
 def test_stop_in_the_middle_of_a_load_does_not_forget_the_selection(make_house: Callable[..., House]) -> None:
     first = make_house("engine.stop_timeout_seconds=0").start()
     copy_demo(first.config, "mine.gguf")

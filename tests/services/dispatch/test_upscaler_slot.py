@@ -10,6 +10,7 @@ import pytest
 from sdcpp_rest.core.events import ModelUnloaded, UpscalerLoaded, UpscalerUnloaded
 from sdcpp_rest.errors import EngineDied, InvalidRequest, LoadFailed, ModelNotFound
 from sdcpp_rest.runtime import DEMO_ROOT
+from tests.cases import for_each_case
 from tests.services.conftest import House
 
 X2, X4 = "esrgan_x2.safetensors", "esrgan_x4.safetensors"
@@ -50,7 +51,7 @@ def test_another_upscaler_replaces_the_first(house: House) -> None:
     assert house.until(UpscalerLoaded).model_name == X4
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("name", "more", "error", "words"),
     [
         ("esrgan_x3", {}, ModelNotFound, "Model not found: esrgan_x3"),

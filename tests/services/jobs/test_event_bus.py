@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 
 import pytest
@@ -108,12 +109,16 @@ def test_subscribing_while_others_publish() -> None:
             bus.publish(progress(1))
 
     publisher = threading.Thread(target=publish)
+    interval = sys.getswitchinterval()
+    # The threads change places in the middle of everything, and not every five milliseconds.
+    sys.setswitchinterval(1e-5)
     publisher.start()
     try:
         for _ in range(200):
             with bus.subscribe() as mailbox:
                 assert mailbox.get(PATIENCE_SECONDS) is not None
     finally:
+        sys.setswitchinterval(interval)
         stop.set()
         publisher.join(PATIENCE_SECONDS)
     assert bus.subscriber_count == 0

@@ -199,6 +199,7 @@ def test_hanging_up_ends_the_model_too(make: Make, server: Any) -> None:
     assert server.hung_up.wait(20)
 
 
+@pytest.mark.usefixtures("short_seconds")
 @pytest.mark.parametrize("fault", ["silent", "stall"])
 def test_a_chat_ends_after_its_timeout(make: Make, server: Any, fault: str) -> None:
     server.fault, server.says = fault, [Said(["one", "two"])]

@@ -165,8 +165,8 @@ def test_each_fault_has_its_own_words(
 @pytest.mark.parametrize("fault", ["silent", "stall"])
 def test_a_silence_ends_after_the_timeout(server: Any, fault: str) -> None:
     server.fault, server.says = fault, [Said(["one", "two"])]
-    with pytest.raises(LlmTimeout, match=r"silent for 0\.2 seconds"):
-        chat(server, timeout_seconds=0.2)
+    with pytest.raises(LlmTimeout, match=r"silent for 0\.05 seconds"):
+        chat(server, timeout_seconds=0.05)
     assert server.hung_up.wait(20)
 
 

@@ -13,6 +13,7 @@ from sdcpp_rest.errors import InvalidRequest, NotAllowed
 from sdcpp_rest.services.language.llm_settings import MASK, LlmSettings
 from sdcpp_rest.store.database import Database
 from sdcpp_rest.store.settings_store import SettingsStore
+from tests.cases import for_each_case
 
 Make = Callable[..., LlmSettings]
 
@@ -98,7 +99,7 @@ def test_the_configured_server_may_always_be_named_again(make: Make) -> None:
     assert change(settings, base_url="http://gpu-box.lan:11434/") == []
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     "url",
     ["localhost", "ftp://localhost", "http://user:pass@localhost", "http://localhost\\@evil", "http://local host",
      "http://localhost?x", "http://localhost#x", "http://", "http://localhost:99999", "http://localhost:x",

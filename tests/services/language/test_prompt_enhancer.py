@@ -24,6 +24,7 @@ from sdcpp_rest.services.language.prompt_enhancer import (
 from sdcpp_rest.store.database import Database
 from sdcpp_rest.store.history_store import EnhancementHistory
 from sdcpp_rest.store.settings_store import SettingsStore
+from tests.cases import for_each_case
 from tests.servers.language_model import Said
 from tests.servers.ollama_server import OllamaServer
 
@@ -86,7 +87,11 @@ def test_a_failure_is_remembered_under_the_id_that_the_error_tells(make: Make, s
     ("fault", "kind"),
     [(401, LlmFailed), (404, LlmModelNotFound), ("cut", LlmFailed), ("junk", LlmFailed), ("silent", LlmTimeout)],
 )
-def test_every_fault_is_remembered(make: Make, server: OllamaServer, fault: Any, kind: type[SdcppRestError]) -> None:
+def test_every_fault_is_remembered(
+    make: Make, server: OllamaServer, fault: Any, kind: type[SdcppRestError], request: pytest.FixtureRequest
+) -> None:
+    if fault == "silent":
+        request.getfixturevalue("short_seconds")
     server.fault = fault
     enhancer = make(timeout_seconds=1)
     with pytest.raises(kind):
@@ -153,7 +158,7 @@ def test_models_and_status(make: Make) -> None:
     assert enhancer.status()["connected"] is True
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("said", "prompt"),
     [
         ("  a cat \n", "a cat"),

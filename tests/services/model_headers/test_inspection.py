@@ -21,6 +21,7 @@ from sdcpp_rest.services.model_headers import inspection
 from sdcpp_rest.services.model_headers.inspection import NotAModel, inspect_file
 from sdcpp_rest.services.models.load_checks import check_loadable
 from tests import model_files
+from tests.cases import for_each_case
 from tests.model_files import gguf_bytes, gguf_text, raw_safetensors, reversed_shapes, safetensors_bytes, write
 from tests.torch_files import legacy_bytes, torch_bytes
 
@@ -177,8 +178,8 @@ BAD_FILES: dict[str, tuple[bytes, str]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", BAD_FILES)
-@pytest.mark.parametrize("extension", [".safetensors", ".gguf"])
+@for_each_case("kind", BAD_FILES)
+@for_each_case("extension", [".safetensors", ".gguf"])
 def test_files_that_are_no_models_are_refused(tmp_path: Path, kind: str, extension: str) -> None:
     content, why = BAD_FILES[kind]
     path = write(tmp_path / f"bad{extension}", content)
@@ -308,7 +309,7 @@ def test_the_demo_model_is_loadable_without_a_word(demo_spec: LoadSpec) -> None:
     assert check_loadable(demo_spec) == []
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("name", "value"),
     [
         *[("weight_type", bad) for bad in ("q8_1", "q8_K", "i8", "f64", "-1", "4", "42", "q3")],
@@ -354,7 +355,7 @@ def test_loras_cannot_be_merged_into_quantized_weights(demo_spec: LoadSpec, spec
         check_loadable(with_options(plain, lora_apply_mode="immediately", tensor_type_rules="attn=q4_0"))
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("tensors", "what"),
     [
         (model_files.LORA, "a LoRA"),
@@ -369,7 +370,7 @@ def test_loras_cannot_be_merged_into_quantized_weights(demo_spec: LoadSpec, spec
         (model_files.EMBEDDING, "an embedding"),
     ],
 )
-@pytest.mark.parametrize("kind", ["checkpoint", "diffusion"])
+@for_each_case("kind", ["checkpoint", "diffusion"])
 def test_other_kinds_of_files_are_not_picture_models(
     spec_of: Refs, tensors: dict[str, tuple[int, ...]], what: str, kind: ModelKind
 ) -> None:
@@ -377,8 +378,8 @@ def test_other_kinds_of_files_are_not_picture_models(
         check_loadable(spec_of(tensors, kind))
 
 
-@pytest.mark.parametrize("wrong", [model_files.LORA, model_files.ESRGAN, model_files.FLUX, model_files.EMBEDDING])
-@pytest.mark.parametrize("role", ["vae", "taesd", "clip_l", "controlnet"])
+@for_each_case("wrong", [model_files.LORA, model_files.ESRGAN, model_files.FLUX, model_files.EMBEDDING])
+@for_each_case("role", ["vae", "taesd", "clip_l", "controlnet"])
 def test_components_of_another_kind_are_refused(spec_of: Refs, role: str, wrong: dict[str, tuple[int, ...]]) -> None:
     with pytest.raises(NotAModel, match=f"^{role}: {role}.gguf is an? "):
         check_loadable(spec_of(model_files.OVIS, llm=model_files.LLM, **{role: wrong}))

@@ -10,6 +10,7 @@ import pytest
 
 from sdcpp_rest.services.model_headers import torch_header
 from sdcpp_rest.services.model_headers.inspection import NotAModel, inspect_file
+from tests.cases import for_each_case
 from tests.model_files import write
 from tests.torch_files import (
     dictionary,
@@ -84,7 +85,7 @@ BAD: dict[str, tuple[bytes, str]] = {
 }
 
 
-@pytest.mark.parametrize("name", BAD)
+@for_each_case("name", BAD)
 def test_what_is_broken_is_refused_in_words(tmp_path: Path, name: str) -> None:
     content, words = BAD[name]
     with pytest.raises(NotAModel, match=words):

@@ -16,6 +16,7 @@ from sdcpp_rest.services.models.load_options import load_options
 from sdcpp_rest.services.models.load_specs import LoadRequest, build_spec
 from sdcpp_rest.services.models.model_library import ModelLibrary
 from tests import model_files
+from tests.cases import for_each_case
 from tests.model_files import gguf_bytes, reversed_shapes, safetensors_bytes, write
 from tests.torch_files import torch_bytes
 from tools.synthetic_models.families import FAMILIES, write_file
@@ -216,8 +217,8 @@ def refusal(library: ModelLibrary, request: LoadRequest, backend: str | None, **
 CONVERT = "set options.weight_type to another one, such as q4_0, or convert the file"
 
 
-@pytest.mark.parametrize("backend", ["CUDA", "ROCm", "MUSA", "Vulkan"])
-@pytest.mark.parametrize(
+@for_each_case("backend", ["CUDA", "ROCm", "MUSA", "Vulkan"])
+@for_each_case(
     ("changes", "field", "value", "advice"),
     [
         ({"model_name": "ternary"}, "model_name", "ternary.gguf holds tq1_0", CONVERT),

@@ -17,6 +17,7 @@ from sdcpp_rest.runtime import DEMO_MODEL, DEMO_ROOT
 from sdcpp_rest.services.model_headers.inspection import NotAModel
 from sdcpp_rest.services.models.load_specs import LoadRequest, build_spec
 from sdcpp_rest.services.models.model_conversion import ConvertRequest
+from tests.cases import for_each_case
 from tests.model_files import FLUX, write
 from tests.paired_files import Tensor, codes, f16, f32, meant, read_tensors, write_tensors
 from tests.services.conftest import House, copy_demo
@@ -97,7 +98,7 @@ def test_a_language_model_stays_in_its_folder(house: House) -> None:
     assert target == house.config.paths.models_dir.resolve() / "llm" / "demo_llm_q4_0.q8_0.gguf"
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("asked", "error", "words"),
     [
         ({"input_path": "nothing"}, ModelNotFound, "Model not found: nothing"),
@@ -253,7 +254,7 @@ def test_parts_that_get_another_type_are_merged_on_the_way(any_house: House) -> 
     assert left == {"mine.q4_0.gguf", "mine.q4_0.json"}
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("asked", "error", "words"),
     [
         ({"input_path": DEMO_MODEL}, InvalidRequest, "output_type: 'keep' merges the parts .* is one file"),

@@ -15,6 +15,7 @@ from sdcpp_rest.services.model_headers.inspection import NotAModel
 from sdcpp_rest.services.models import model_upload
 from sdcpp_rest.services.models.model_library import ModelLibrary
 from sdcpp_rest.services.models.model_upload import DiskFull, ModelUploads, Uploaded, Wish
+from tests.cases import for_each_case
 from tests.model_files import LORA, VAE, gguf_bytes, reversed_shapes, safetensors_bytes, write
 
 MODEL = safetensors_bytes(reversed_shapes(VAE))
@@ -123,7 +124,7 @@ def test_a_folder_of_that_name_is_not_replaced(uploads: ModelUploads, models_dir
         uploads.begin(Wish("vae", "a.safetensors", overwrite=True))
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     "name",
     ["../a.gguf", "/a.gguf", "a/b.gguf", "a\\b.gguf", "..gguf", ".a.gguf", "a.gguf ", "a\0.gguf", "a\n.gguf",
      "C:a.gguf", "", ".gguf", "x" * 300 + ".gguf", "a.txt", "a", "a.gguf.exe", "a?.gguf"],

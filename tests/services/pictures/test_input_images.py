@@ -26,6 +26,7 @@ from sdcpp_rest.services.pictures.input_images import (
     to_reference,
     to_rgb,
 )
+from tests.cases import for_each_case
 
 RED, WHITE, BLACK = (255, 0, 0), (255, 255, 255), (0, 0, 0)
 
@@ -66,7 +67,7 @@ def rgb_of(content: bytes, size: tuple[int, int] | None = None) -> Image.Image:
 # --- base64 -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     "dress",
     [
         lambda text: text,
@@ -97,12 +98,12 @@ def rgb_of(content: bytes, size: tuple[int, int] | None = None) -> Image.Image:
         "percent-encoded bytes",
     ],
 )
-@pytest.mark.parametrize("content", [b"\xfb\xff\xfe", b"\xfb\xff\xfe\x01", b"\x89PNG \xfb" + b"a" * 1000])
+@for_each_case("content", [b"\xfb\xff\xfe", b"\xfb\xff\xfe\x01", b"\x89PNG \xfb" + b"a" * 1000])
 def test_base64_is_read_in_every_common_dress(content: bytes, dress: Callable[[str], str]) -> None:
     assert decode_base64("init_image", dress(base64.b64encode(content).decode())) == content
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     "text",
     [
         "",
@@ -138,7 +139,7 @@ def test_every_listed_format_is_read(kind: str) -> None:
     assert all(abs(is_ - should) <= 2 for is_, should in zip(picture.getpixel((5, 5)), RED, strict=True))
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("picture", "kind", "more", "expected"),
     [
         (Image.new("L", (4, 4), 100), "PNG", {}, (100, 100, 100)),
@@ -238,7 +239,7 @@ def test_picture_is_turned_as_its_exif_says() -> None:
 WHOLE = encoded(Image.effect_noise((64, 64), 50))
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     "content",
     [
         b"",

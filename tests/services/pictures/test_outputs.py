@@ -11,6 +11,7 @@ import pytest
 
 from sdcpp_rest.errors import InvalidRequest, OutputNotFound
 from sdcpp_rest.services.pictures.outputs import Entry, Outputs, thumbnail_of
+from tests.cases import for_each_case
 
 
 @pytest.fixture
@@ -81,7 +82,7 @@ def test_sweep_keeps_what_it_is_told_to_keep(outputs: Outputs) -> None:
     assert [path.name for path in (outputs.output_dir / ".spool").iterdir()] == ["b"]
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     "path",
     ["..", "../secret", "job/../../secret", "job/..", "/etc/passwd", "\\etc\\passwd", "..\\secret",
      "job\\..\\..\\secret", "C:/windows", "c:\\windows", "a\0b", "//host/share", "job/../image_0.png"],

@@ -11,6 +11,7 @@ from PIL import Image
 from sdcpp_rest.errors import InvalidRequest
 from sdcpp_rest.services.pictures.input_images import load_picture
 from sdcpp_rest.services.pictures.picture_formats import FORMATS, KEY, encode, texts_of
+from tests.cases import for_each_case
 
 TEXT = "a cat, naïve 日本 🎨\nNegative prompt: x\nSteps: 20, Sampler: Euler"
 
@@ -125,11 +126,11 @@ def test_a_text_that_unpacks_to_millions_of_characters_is_refused(kind: bytes, i
         texts(png(after=bomb) if is_behind else png(before=bomb))
 
 
-@pytest.mark.parametrize("form", ["JPEG", "WEBP", "PNG", "AVIF"])
-@pytest.mark.parametrize("order", ["<", ">"])
-@pytest.mark.parametrize("in_first", [False, True])
-@pytest.mark.parametrize("kind", [2, 7])
-@pytest.mark.parametrize(
+@for_each_case("form", ["JPEG", "WEBP", "PNG", "AVIF"])
+@for_each_case("order", ["<", ">"])
+@for_each_case("in_first", [False, True])
+@for_each_case("kind", [2, 7])
+@for_each_case(
     "comment",
     [
         b"UNICODE\0" + "日本 Steps: 1".encode("utf-16-le"),

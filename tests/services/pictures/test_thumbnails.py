@@ -18,6 +18,7 @@ from PIL import Image
 from sdcpp_rest.errors import InvalidRequest, OutputNotFound
 from sdcpp_rest.services.pictures import thumbnails
 from sdcpp_rest.services.pictures.thumbnails import Thumbnail, stamp_of, thumbnail
+from tests.cases import for_each_case
 
 LEFT, MIDDLE, RIGHT = (200, 30, 30), (30, 160, 60), (30, 60, 200)
 
@@ -302,8 +303,8 @@ def test_a_file_that_is_huge_is_not_read(tmp_path: Path, monkeypatch: pytest.Mon
     assert_placeholder(thumbnail(tmp_path / "a.webp"))
 
 
-@pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.gif", "a.webp", "a.bmp"])
-@pytest.mark.parametrize("kept", [0, 1, 10, 60, 100, 400])
+@for_each_case("name", ["a.png", "a.jpg", "a.gif", "a.webp", "a.bmp"])
+@for_each_case("kept", [0, 1, 10, 60, 100, 400])
 def test_a_file_that_ends_too_soon_gets_a_placeholder(tmp_path: Path, name: str, kept: int) -> None:
     rng = np.random.default_rng(1)
     Image.fromarray(rng.integers(0, 255, (64, 64, 3), dtype=np.uint8)).save(tmp_path / name)

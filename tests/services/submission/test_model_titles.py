@@ -7,6 +7,7 @@ import pytest
 from sdcpp_rest.errors import InvalidRequest, ModelNotFound
 from sdcpp_rest.runtime import DEMO_MODEL
 from sdcpp_rest.services.submission.model_titles import ModelTitles
+from tests.cases import for_each_case
 from tests.services.conftest import PATIENCE_SECONDS, House, copy_demo
 
 
@@ -42,7 +43,7 @@ def test_a_model_is_found_by_all_its_names(titles: ModelTitles) -> None:
         assert found.name == DEMO_MODEL
 
 
-@pytest.mark.parametrize("name", ["", "nope", "../secret", "a" * 2000, "nope [0123456789]", "C:\\x"])
+@for_each_case("name", ["", "nope", "../secret", "a" * 2000, "nope [0123456789]", "C:\\x"])
 def test_names_that_nobody_knows_find_nothing(titles: ModelTitles, name: str) -> None:
     assert titles.find(name) is None
 

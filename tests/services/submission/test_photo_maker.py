@@ -12,6 +12,7 @@ import pytest
 from sdcpp_rest.core.load_spec import FileRef, LoadSpec
 from sdcpp_rest.errors import InvalidRequest
 from sdcpp_rest.services.submission.photo_maker import check_embedding, check_trigger, find_embedding, is_second_version
+from tests.cases import for_each_case
 from tests.services.conftest import House, config_below, spec_named
 
 
@@ -131,7 +132,7 @@ def test_file_about_another_number_of_pictures_is_refused(tmp_path: Path) -> Non
         check_embedding(kept(tmp_path, face((512, 2))), 3)
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     "content",
     [
         b"",

@@ -19,6 +19,7 @@ from sdcpp_rest.services.models.load_specs import LoadRequest, build_spec
 from sdcpp_rest.services.submission.picture_checks import CheckedPicture, PictureChecks
 from sdcpp_rest.services.submission.submission_checks import check_sampling
 from tests import model_files
+from tests.cases import for_each_case
 from tests.model_files import safetensors_bytes, write
 from tests.services.conftest import House, config_below, spec_named
 
@@ -108,7 +109,7 @@ REFUSED: list[tuple[LoadSpec, dict[str, Any], dict[str, str], str, str]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("spec", "fields", "images", "field", "words"), REFUSED)
+@for_each_case(("spec", "fields", "images", "field", "words"), REFUSED)
 def test_what_cannot_be_drawn_is_refused(
     house: House, spec: LoadSpec, fields: dict[str, Any], images: dict[str, str], field: str, words: str
 ) -> None:
@@ -178,7 +179,7 @@ def test_hires_fields_count_only_with_hires(house: House) -> None:
 # --- which spec draws it ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("architecture", "fields", "images", "reads"),
     [
         (None, {}, {}, False),
@@ -240,7 +241,7 @@ def test_references_for_a_family_that_sees_them_are_kept(house: House, family: s
     assert "ref_images.0" in settle(house, model(family), {"ref_images.0": "A"}).images
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("spec", "fields", "images", "words"),
     [
         (model("Instruct-Pix2Pix"), {}, {}, "edits the picture in ref_images"),

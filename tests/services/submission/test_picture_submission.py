@@ -17,6 +17,7 @@ from sdcpp_rest.core.sampling import SAMPLERS, SCHEDULERS
 from sdcpp_rest.errors import InvalidRequest, NoModelLoaded, QueueFull
 from sdcpp_rest.services.jobs.job_entry import InputsNotStored
 from sdcpp_rest.services.models.load_specs import LoadRequest
+from tests.cases import for_each_case
 from tests.services.conftest import House, config_below, copy_demo, png_text, spec_named
 
 HUGE = 10**400
@@ -103,7 +104,7 @@ def _is_number(annotation: Any) -> bool:
     return annotation in (int, float, int | None, float | None)
 
 
-@pytest.mark.parametrize(("name", "value"), REFUSED, ids=lambda value: str(value)[:12])
+@for_each_case(("name", "value"), REFUSED, ids=lambda value: str(value)[:12])
 def test_number_out_of_range_is_refused_with_a_sentence(house: House, name: str, value: float) -> None:
     before = traces(house)
     with pytest.raises(InvalidRequest) as caught:
@@ -120,7 +121,7 @@ def test_number_out_of_range_is_refused_with_a_sentence(house: House, name: str,
     assert traces(house) == before
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("name", "value"),
     [(name, bound) for name, bounds in {**INTEGERS, **NUMBERS}.items() for bound in bounds],
 )
@@ -225,7 +226,7 @@ DEADLY: list[tuple[str, dict[str, Any], dict[str, str], str]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("model", "asked", "images", "words"), DEADLY)
+@for_each_case(("model", "asked", "images", "words"), DEADLY)
 def test_what_the_library_dies_of_is_refused_before_it(
     house: House, model: str, asked: dict[str, Any], images: dict[str, str], words: str
 ) -> None:

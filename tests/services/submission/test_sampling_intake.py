@@ -10,6 +10,7 @@ import pytest
 from sdcpp_rest.core.params import ImageParams, SamplingParams, VideoParams
 from sdcpp_rest.errors import InvalidRequest
 from sdcpp_rest.services.submission.sampling_intake import SamplingIntake
+from tests.cases import for_each_case
 from tests.services.conftest import House, config_below, spec_named
 
 KINDS = [(ImageParams, "txt2img"), (ImageParams, "img2img"), (VideoParams, "txt2vid")]
@@ -41,8 +42,8 @@ def test_request_is_completed(house: House, kind: type[SamplingParams], mode: An
     assert taken(house, kind, mode)[0].seed != params.seed
 
 
-@pytest.mark.parametrize(("kind", "mode"), KINDS)
-@pytest.mark.parametrize(
+@for_each_case(("kind", "mode"), KINDS)
+@for_each_case(
     ("asked", "field"),
     [
         ({"steps": 0}, "steps"),

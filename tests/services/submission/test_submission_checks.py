@@ -15,6 +15,7 @@ from sdcpp_rest.core.sampling import SAMPLERS, SCHEDULERS
 from sdcpp_rest.engine.protocol import Ready
 from sdcpp_rest.errors import InvalidRequest
 from sdcpp_rest.services.submission import submission_checks as checks
+from tests.cases import for_each_case
 
 LIMITS = LimitsConfig()
 
@@ -48,7 +49,7 @@ CACHE = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("name", "value"), CACHE)
+@for_each_case(("name", "value"), CACHE)
 def test_knob_of_a_cache_that_the_library_could_not_bear_is_refused(name: str, value: Any) -> None:
     with pytest.raises(InvalidRequest) as caught:
         checks.check_sampling(sampling(cache_options=CacheOptions(**{name: value})), LIMITS)

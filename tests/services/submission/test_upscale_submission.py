@@ -16,6 +16,7 @@ from sdcpp_rest.core.job import Job
 from sdcpp_rest.core.params import ImageParams
 from sdcpp_rest.errors import InvalidRequest, JobNotFound, NoUpscalerLoaded
 from sdcpp_rest.services.submission.upscale_submission import UpscaleRequest
+from tests.cases import for_each_case
 from tests.services.conftest import House, png_text
 
 X2 = "esrgan_x2.safetensors"
@@ -113,7 +114,7 @@ def test_it_is_taken_out_after_a_job_that_wants_so_and_stays_chosen(ready_house:
     assert ready_house.runtime.models.upscalers.selected == spec
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("asked", "error", "words"),
     [
         ({}, InvalidRequest, "image_base64 is required"),

@@ -16,6 +16,7 @@ from sdcpp_rest.errors import InvalidRequest
 from sdcpp_rest.services.submission import submission_checks, video_checks
 from sdcpp_rest.services.submission.video_checks import CheckedVideo, check_video
 from tests import model_files
+from tests.cases import for_each_case
 
 PICTURE = "(not decoded here)"
 EXPERT = "high_noise_diffusion_model"
@@ -71,7 +72,7 @@ def settle(spec: LoadSpec, *roles: str, limits: Any = None, **asked: Any) -> Che
 # --- numbers ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("name", "value"), [(name, value) for name, (low, high) in NUMBERS.items() for value in (low - 1, high + 1)]
 )
 def test_number_out_of_range_is_refused_with_a_sentence(tmp_path: Path, name: str, value: float) -> None:
@@ -87,7 +88,7 @@ def test_no_number_may_be_nan(tmp_path: Path, name: str) -> None:
         settle(spec_of(tmp_path), **{name: math.nan})
 
 
-@pytest.mark.parametrize(("name", "value"), [(name, value) for name, bounds in NUMBERS.items() for value in bounds])
+@for_each_case(("name", "value"), [(name, value) for name, bounds in NUMBERS.items() for value in bounds])
 def test_bounds_themselves_are_allowed(tmp_path: Path, name: str, value: float) -> None:
     settle(spec_of(tmp_path, "t2v", EXPERT), width=16, height=16, steps=1, **{name: value})
 

@@ -13,6 +13,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from sdcpp_rest.routes.native.files.file_browser import human_size
+from tests.cases import for_each_case
 
 JSON = {"Accept": "application/json"}
 
@@ -39,7 +40,7 @@ def gallery(house: Any) -> Any:
     return house.client
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("query", "names"),
     [
         ("", ["y", "z", "a.png", "b.png", "C.png"]),
@@ -59,7 +60,7 @@ def test_a_listing_is_whole_and_sorted_with_folders_first(gallery: FlaskClient, 
     assert [entry["name"] for entry in listing["entries"]] == names
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     "query", ["sort=colour", "order=up", "sort=name,size", "page=0", "page=x", "limit=0", "limit=1001", "limit=1.5"]
 )
 def test_a_listing_in_an_unknown_order_is_refused_by_name(gallery: FlaskClient, query: str) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from flask.testing import FlaskClient
 
+from tests.cases import for_each_case
 from tests.model_files import safetensors_bytes, write
 from tests.routes.conftest import House
 from tests.split_models import split_gguf
@@ -27,7 +28,7 @@ def test_converting_answers_202_with_the_place_of_the_result(house: House) -> No
     assert listed == [DEMO, "demo_dit_q8_0.q4_0.gguf"]
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("body", "status", "words"),
     [
         ({}, 400, "input_path"),

@@ -6,6 +6,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from sdcpp_rest.engine.protocol import PreviewSettings
+from tests.cases import for_each_case
 
 SETTINGS = {"enabled": True, "mode": "tae", "interval": 1, "max_size": 256, "quality": 75}
 
@@ -44,7 +45,7 @@ def test_settings_survive_a_restart(make_house: Any) -> None:
     assert again.client.get("/preview/settings").get_json()["max_size"] == 64
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("field", "value"),
     [
         ("enabled", 1), ("enabled", "yes"), ("mode", "hologram"), ("mode", 1), ("mode", ""), ("interval", 0),

@@ -11,6 +11,7 @@ from flask.testing import FlaskClient
 from PIL import Image
 
 from sdcpp_rest.core.events import JobPreview
+from tests.cases import for_each_case
 
 ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 PROGRESS = {
@@ -140,7 +141,7 @@ def test_a_job_gets_another_title_whatever_its_status(busy: Any) -> None:
     assert house.finished(pending)["title"] is None
 
 
-@pytest.mark.parametrize("body", [{}, {"title": 5}, {"title": "x" * 201}, {"title": None}])
+@for_each_case("body", [{}, {"title": 5}, {"title": "x" * 201}, {"title": None}])
 def test_a_bad_title_is_refused(busy: Any, body: dict[str, Any]) -> None:
     house, _, pending = busy
     answer = house.client.patch(f"/queue/{pending}", json=body)

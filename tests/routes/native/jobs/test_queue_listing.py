@@ -8,6 +8,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from sdcpp_rest.core.job import Job, utc_now
+from tests.cases import for_each_case
 
 PAGED = {"filtered_count", "limit", "offset", "page", "total_pages", "has_more", "has_prev", "all_titles"}
 
@@ -151,7 +152,7 @@ def test_moments_are_dates_times_or_seconds(house: Any, query: str, found: str) 
     assert "".join(ids(queue_of(house, query))) == found
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     "query",
     [
         "limit=0", "limit=1001", "limit=x", "limit=-1", "limit=1.5", "limit=" + "9" * 5000, "offset=-1", "offset=x",

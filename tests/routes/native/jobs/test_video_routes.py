@@ -16,6 +16,7 @@ from sdcpp_rest.core.load_spec import FileRef, LoadSpec
 from sdcpp_rest.core.params import VideoParams
 from sdcpp_rest.routes.native.wire.video_bodies import Txt2VidBody
 from tests import model_files
+from tests.cases import for_each_case
 from tests.routes.conftest import House, make_config
 from tools.synthetic_models.families import write_file
 
@@ -142,7 +143,7 @@ def test_without_a_model_it_is_a_400(house: House) -> None:
     assert (answer.status_code, answer.get_json()["error"]) == (400, "No model loaded")
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("fields", "field"),
     [
         ({"prompt": None}, "prompt"),

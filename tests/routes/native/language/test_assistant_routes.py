@@ -15,6 +15,7 @@ from flask.testing import FlaskClient
 from sdcpp_rest.routes.http.pools import Departure, pool_of
 from sdcpp_rest.web import event_stream
 from sdcpp_rest.web.app import create_app
+from tests.cases import for_each_case
 from tests.routes.conftest import House, ServedHouse
 from tests.routes.documented_answers import validate
 from tests.servers.language_model import Said
@@ -171,8 +172,16 @@ def test_an_openai_compatible_server_does_as_well(make_house: Callable[..., Hous
     ],
 )
 def test_what_fails_before_the_first_word_is_an_error_like_any_other(
-    client: FlaskClient, server: OllamaServer, path: str, fault: Any, status: int, code: str
+    client: FlaskClient,
+    server: OllamaServer,
+    path: str,
+    fault: Any,
+    status: int,
+    code: str,
+    request: pytest.FixtureRequest,
 ) -> None:
+    if fault == "silent":
+        request.getfixturevalue("short_seconds")
     server.fault = fault
     client.put("/assistant/settings", json={"timeout_seconds": 1})
     answer = client.post(path, json={"message": "hi"})
@@ -180,8 +189,8 @@ def test_what_fails_before_the_first_word_is_an_error_like_any_other(
     assert client.get("/assistant/history").get_json()["count"] == 0
 
 
-@pytest.mark.parametrize("path", ["/assistant/chat", "/assistant/chat/stream"])
-@pytest.mark.parametrize(
+@for_each_case("path", ["/assistant/chat", "/assistant/chat/stream"])
+@for_each_case(
     ("body", "field"),
     [
         ({}, "message"),
@@ -270,6 +279,7 @@ def test_a_silent_stream_says_that_it_lives(
         assert b": still here" in [next(lines) for lines in [answer.iter_lines()] * 10]
 
 
+@pytest.mark.usefixtures("short_seconds")
 def test_an_error_before_a_stream_has_no_comments_in_it(
     served: ServedHouse, server: OllamaServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

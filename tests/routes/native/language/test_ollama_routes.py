@@ -10,6 +10,7 @@ from flask.testing import FlaskClient
 
 from sdcpp_rest.routes.http.pools import pool_of
 from sdcpp_rest.web.app import create_app
+from tests.cases import for_each_case
 from tests.routes.conftest import House
 from tests.servers.language_model import Said
 from tests.servers.ollama_server import OllamaServer
@@ -95,8 +96,15 @@ def test_status_and_models(client: FlaskClient, server: OllamaServer) -> None:
     ],
 )
 def test_a_fault_is_an_error_and_a_row(
-    client: FlaskClient, server: OllamaServer, fault: Any, status: int, code: str
+    client: FlaskClient,
+    server: OllamaServer,
+    fault: Any,
+    status: int,
+    code: str,
+    request: pytest.FixtureRequest,
 ) -> None:
+    if fault == "silent":
+        request.getfixturevalue("short_seconds")
     server.fault = fault
     client.put("/ollama/settings", json={"timeout_seconds": 1})
     answer = client.post("/ollama/enhance", json={"prompt": "a cat"})
@@ -122,7 +130,7 @@ def test_switched_off_it_says_so(client: FlaskClient) -> None:
     assert client.get("/ollama/history").get_json()["total_count"] == 0
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("body", "field"),
     [
         ({}, "prompt"),
@@ -190,7 +198,7 @@ def test_settings_are_kept_over_a_restart(make_house: Callable[..., House], tmp_
     assert (shown["model"], shown["api_key"]) == ("mistral", MASK)
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("sent", "field"),
     [
         ({"enabled": "yes"}, "enabled"),

@@ -14,6 +14,7 @@ from flask.testing import FlaskClient
 
 from sdcpp_rest.routes.http.pools import pool_of
 from sdcpp_rest.web.app import create_app
+from tests.cases import for_each_case
 from tests.model_files import FLUX, LORA, VAE, gguf_bytes, reversed_shapes, safetensors_bytes, write
 
 DEMO = "demo_dit_q8_0.gguf"
@@ -208,7 +209,7 @@ def test_a_taken_name_is_a_conflict_unless_it_may_be_replaced(client: FlaskClien
     assert client.post("/models/upload", data=form(type="vae", overwrite="true")).status_code == 201
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("fields", "field"),
     [
         ({}, "type"),
@@ -348,6 +349,8 @@ def test_a_stop_ends_an_upload_that_hangs(make_served: Any) -> None:
     connection.sendall(head)
     models_dir = Path(served.house.config.paths.models_dir)
     assert any(served.get("/health").ok and files(models_dir) for _ in range(10_000))
+    # Uvicorn's own patience; that of the setting is a second at least.
+    served.server.config.timeout_graceful_shutdown = 0.1
     served.stop()
     assert files(models_dir) == []
     connection.close()

@@ -14,6 +14,7 @@ from sdcpp_rest.routes.http.pools import pool_of
 from sdcpp_rest.routes.native.wire.load_bodies import LoadBody, LoadOptionsBody, to_request
 from sdcpp_rest.services.models.hashing import ModelHashes
 from sdcpp_rest.web.app import create_app
+from tests.cases import for_each_case
 
 DEMO = "demo_dit_q8_0.gguf"
 LISTS = [
@@ -96,7 +97,7 @@ def test_an_unknown_component_is_refused_like_an_unknown_model(client: FlaskClie
     assert client.get("/health").get_json()["model_name"] == DEMO
 
 
-@pytest.mark.parametrize("name", ["../x.gguf", "/etc/passwd", "..\\x", "a/../../x", "x\u0000"])
+@for_each_case("name", ["../x.gguf", "/etc/passwd", "..\\x", "a/../../x", "x\u0000"])
 def test_a_name_that_leaves_the_folders_is_refused(client: FlaskClient, name: str) -> None:
     assert client.post("/models/load", json={"model_name": name}).status_code == 400
 

@@ -5,6 +5,8 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
+from tests.cases import for_each_case
+
 MODES = ("txt2img", "img2img", "txt2vid")
 
 
@@ -52,7 +54,7 @@ def test_what_is_no_default_is_told_and_not_kept(client: FlaskClient) -> None:
     assert any("stepps" in warning and "did you mean 'steps'" in warning for warning in answer["warnings"])
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("body", "field", "allowed"),
     [
         ({"steps": 0}, "steps", "between 1 and 10000"),

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
 from flask.testing import FlaskClient
+
+from tests.cases import for_each_case
 
 SEED_FIELDS = {
     "status", "model_loaded", "model_loading", "loading_model_name", "last_error", "model_name", "model_type",
@@ -108,6 +109,6 @@ def test_the_icon_that_browsers_ask_for_is_not_an_error(client: FlaskClient) -> 
     assert client.get("/favicon.ico").status_code == 204
 
 
-@pytest.mark.parametrize("path", ["/health", "/queue", "/models", "/options"])
+@for_each_case("path", ["/health", "/queue", "/models", "/options"])
 def test_a_final_slash_is_the_same_url(client: FlaskClient, path: str) -> None:
     assert client.get(path + "/").status_code == 200

@@ -15,7 +15,8 @@ from websockets.sync.client import ClientConnection
 
 from sdcpp_rest.core.events import JobPreview, JobProgress, JobStatusChanged, ServerStatus
 from sdcpp_rest.routes.native.server.websocket import answer_to, message_text
-from sdcpp_rest.web import serving
+from sdcpp_rest.web import native_stream, serving
+from tests.cases import for_each_case
 
 AT = datetime(2024, 1, 1, 12, 0, 30, 123456, tzinfo=timezone.utc)
 
@@ -71,8 +72,8 @@ def test_anything_else_is_not_answered(heard: str) -> None:
 # --- sockets --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("path", ["/", "/ws"])
-@pytest.mark.parametrize("port", ["port", "ws_port"])
+@for_each_case("path", ["/", "/ws"])
+@for_each_case("port", ["port", "ws_port"])
 def test_both_paths_on_both_ports_greet_with_the_status(served: Any, path: str, port: str) -> None:
     with served.listen(path, getattr(served, port)) as connection:
         message = json.loads(connection.recv(timeout=20))
@@ -138,7 +139,7 @@ def test_pings_get_their_pong(served: Any, next_event: Any) -> None:
         assert json.loads(connection.recv(timeout=20))["type"] == "pong"
 
 
-@pytest.mark.parametrize("path", ["/nothing", "/ws/x", "/health", "/txt2img", "/%00"])
+@for_each_case("path", ["/nothing", "/ws/x", "/health", "/txt2img", "/%00"])
 def test_an_unknown_path_is_refused_in_json(served: Any, path: str) -> None:
     assert _refused(served, path) == (404, "not_found")
 
@@ -202,14 +203,16 @@ def test_a_slow_client_loses_progress_but_no_change_of_status(served: Any, next_
 
 
 def test_a_client_too_slow_for_what_it_must_not_miss_is_cut_off_and_others_are_not(
-    served: Any, next_event: Any
+    make_served: Any, next_event: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(native_stream, "_MAILBOX_EVENTS", 200)
+    served = make_served()
     with served.listen() as good, _slow_listener(served) as slow:
         next_event(good, "server_status")
         next_event(slow, "server_status")
         bus = served.runtime.jobs.bus
         for number in range(30_000):
-            bus.publish(_changed(f"job{number}"))
+            bus.publish(_changed(f"job{number}", words=1000))
             if number % 100 == 0:
                 # A listener that keeps up: wait until it has seen everything so far.
                 while next_event(good, "job_status_changed")["data"]["job_id"] != f"job{number}":
@@ -227,8 +230,6 @@ def test_a_client_too_slow_for_what_it_must_not_miss_is_cut_off_and_others_are_n
 
 
 def test_the_reason_for_hanging_up_is_told(make_served: Any, next_event: Any, monkeypatch: Any) -> None:
-    from sdcpp_rest.web import native_stream
-
     monkeypatch.setattr(native_stream, "_MAILBOX_EVENTS", 1)
     served = make_served()
     with served.listen() as connection:
@@ -255,9 +256,9 @@ def _progress(step: int) -> JobProgress:
     return JobProgress(job_id="j" * 200, step=step, total_steps=20_000)
 
 
-def _changed(job_id: str) -> JobStatusChanged:
+def _changed(job_id: str, words: int = 100) -> JobStatusChanged:
     # Long enough to fill the sockets' buffers within a test's patience; random enough not to be compressed away.
-    filler = tuple(f"{job_id}/{number * 2654435761 % 2**32:x}" for number in range(100))
+    filler = tuple(f"{job_id}/{number * 2654435761 % 2**32:x}" for number in range(words))
     return JobStatusChanged(job_id=job_id, status="failed", previous_status="processing", outputs=filler)
 
 

@@ -9,6 +9,7 @@ from flask.testing import FlaskClient
 
 from sdcpp_rest.core.params import CacheOptions, SamplingParams
 from sdcpp_rest.routes.native.wire.generation_bodies import CacheOptionsBody, Img2ImgBody, SamplingBody, Txt2ImgBody
+from tests.cases import for_each_case
 
 
 def wrong_values(model: type, prefix: str = "") -> list[Any]:
@@ -39,28 +40,28 @@ def test_every_field_of_the_wire_is_tried_with_wrong_types() -> None:
     assert len(IMG2IMG_CASES) >= 12
 
 
-@pytest.mark.parametrize(("field", "value"), TXT2IMG_CASES)
+@for_each_case(("field", "value"), TXT2IMG_CASES)
 def test_a_wrong_type_in_txt2img_is_refused_by_name(shared_client: FlaskClient, field: str, value: Any) -> None:
     answer = shared_client.post("/txt2img", json={"prompt": "x", field: value})
     assert answer.status_code == 400, answer.text
     assert field in answer.get_json()["error"]
 
 
-@pytest.mark.parametrize(("field", "value"), CACHE_CASES)
+@for_each_case(("field", "value"), CACHE_CASES)
 def test_a_wrong_type_in_cache_options_is_refused_by_name(shared_client: FlaskClient, field: str, value: Any) -> None:
     answer = shared_client.post("/txt2img", json={"prompt": "x", "cache_options": {field: value}})
     assert answer.status_code == 400, answer.text
     assert f"cache_options.{field}" in answer.get_json()["error"]
 
 
-@pytest.mark.parametrize(("field", "value"), IMG2IMG_CASES)
+@for_each_case(("field", "value"), IMG2IMG_CASES)
 def test_a_wrong_type_in_img2img_is_refused_by_name(shared_client: FlaskClient, field: str, value: Any) -> None:
     answer = shared_client.post("/img2img", json={"prompt": "x", "init_image_base64": "x", field: value})
     assert answer.status_code == 400, answer.text
     assert field in answer.get_json()["error"]
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("field", "value"),
     [
         ("width", 0), ("width", -64), ("width", 2**31 - 1), ("height", 100_000), ("steps", 0), ("steps", -1),

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.cases import for_each_case
 from tests.routes.conftest import House
 from tests.routes.native.models.downloads.conftest import HALF, Houses, ask, folder, refused
 from tests.servers.civitai_server import CivitaiServer
@@ -17,7 +18,7 @@ from tests.services.downloads.conftest import MODEL
 # --- refusals at once -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("fields", "status", "field"),
     [
         ({}, 400, "url"),
@@ -49,7 +50,7 @@ def test_odd_requests_are_refused_by_field(ready: House, fields: dict[str, Any],
     assert refused(ready, status, **fields)["field"] == field
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     "host",
     ["127.0.0.2", "localhost", "[::1]", "169.254.169.254", "10.0.0.1", "0.0.0.0", "[::ffff:127.0.0.1]", "2130706433"],
 )
@@ -77,7 +78,7 @@ def test_a_redirect_to_a_private_address_is_refused(ready: House, web: FaultServ
     assert refused(ready, 403, url=f"{web.url}/x.gguf")["code"] == "host_not_allowed"
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("status", "ours", "code"),
     [
         (401, 403, "source_forbidden"),

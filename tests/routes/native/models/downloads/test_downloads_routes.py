@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from sdcpp_rest.core.events import JobAdded, JobStatusChanged, TransferProgress
+from tests.cases import for_each_case
 from tests.routes.conftest import House
 from tests.routes.native.models.downloads.conftest import HALF, SUM, Houses, ask, folder, left, listed, until_half
 from tests.servers.civitai_server import CivitaiServer
@@ -155,7 +156,7 @@ def test_hugging_face_tells_about_a_file(ready: House, hub: HubServer) -> None:
     }
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("query", "status", "field"),
     [
         ("filename=x.gguf", 400, "repo_id"),

@@ -43,6 +43,7 @@ from sdcpp_rest.services.models.model_conversion import Conversions
 from sdcpp_rest.services.models.model_detection import ModelDetection
 from sdcpp_rest.services.models.model_library import ModelLibrary
 from sdcpp_rest.services.models.model_upload import ModelUploads
+from sdcpp_rest.services.models.wildcards import Wildcards
 from sdcpp_rest.services.pictures.outputs import Outputs
 from sdcpp_rest.services.server_status import ServerStatus
 from sdcpp_rest.services.settings.dialect_options import DialectOptions
@@ -56,6 +57,7 @@ from sdcpp_rest.services.submission.picture_checks import PictureChecks
 from sdcpp_rest.services.submission.picture_enlarging import PictureEnlarging
 from sdcpp_rest.services.submission.picture_rounds import PictureRounds
 from sdcpp_rest.services.submission.picture_submission import Submission
+from sdcpp_rest.services.submission.prompt_expansion import PromptExpansion
 from sdcpp_rest.services.submission.sampling_intake import SamplingIntake
 from sdcpp_rest.services.submission.upscale_submission import UpscaleSubmission
 from sdcpp_rest.services.submission.video_submission import VideoSubmission
@@ -130,6 +132,7 @@ class ModelServices:
     uploads: ModelUploads
     conversions: Conversions
     fits: FitEstimates
+    wildcards: Wildcards
 
 
 def build_models(
@@ -156,6 +159,7 @@ def build_models(
         uploads=ModelUploads(library, config.paths.models_dir),
         conversions=Conversions(jobs.queue, library),
         fits=FitEstimates(library, memory, lambda: slot.resident),
+        wildcards=Wildcards(config.paths.models_dir, follow_links=config.paths.follow_links),
     )
 
 
@@ -242,6 +246,7 @@ class SubmissionServices:
 
     entry: JobEntry
     intake: SamplingIntake
+    expansion: PromptExpansion
     pictures: Submission
     videos: VideoSubmission
     upscales: UpscaleSubmission
@@ -272,6 +277,9 @@ def build_submission(
     return SubmissionServices(
         entry=entry,
         intake=intake,
+        expansion=PromptExpansion(
+            limits, models.slot, models.library, models.wildcards, intake, settings.prompt_styles
+        ),
         pictures=pictures,
         videos=VideoSubmission(models.slot, intake, entry, status.all_memory_bytes),
         upscales=upscales,

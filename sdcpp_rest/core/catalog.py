@@ -154,7 +154,7 @@ class Sidecar(Frozen):
     @field_validator("generation_defaults")
     @classmethod
     def _are_generation_fields(cls, given: dict[str, Any]) -> dict[str, Any]:
-        own = {"prompt", "seed", "loras"} & given.keys()
+        own = {"prompt", "original_prompt", "original_negative_prompt", "seed", "loras"} & given.keys()
         if own:
             raise ValueError(f"{', '.join(sorted(own))} cannot have a default")
         _check(ImageParams, {"prompt": "", **given})

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, TypeAdapter
+from pydantic import Field, SerializerFunctionWrapHandler, TypeAdapter, model_serializer
 
 from sdcpp_rest.core.bounds import MAX_RULES_LENGTH, Bounds, Length
 from sdcpp_rest.core.frozen import Frozen
@@ -84,7 +84,9 @@ class SamplingParams(Frozen):
 
     Sizes in pixels. ``seed`` is the real one (never -1: the server draws it). ``eta`` and ``flow_shift`` of ``None``
     leave the choice to the library. ``prompt`` is what the user wrote, LoRA tags included; ``loras`` is what those tags
-    mean. ``easycache`` is short for a ``cache_mode`` of that name with its three numbers; another ``cache_mode`` wins.
+    mean. Where tags of the prompt language were resolved, it is what became of them, and ``original_prompt`` what the
+    user wrote. ``easycache`` is short for a ``cache_mode`` of that name with its three numbers; another ``cache_mode``
+    wins.
     """
 
     prompt: Annotated[str, Length(limit="prompt_characters")]
@@ -119,6 +121,17 @@ class SamplingParams(Frozen):
     cache_mode: CacheMode = "disabled"
     cache_options: CacheOptions = CacheOptions()
     loras: tuple[LoraUse, ...] = Field(default=())
+    original_prompt: str | None = None
+    original_negative_prompt: str | None = None
+
+    @model_serializer(mode="wrap")
+    def _leave_out_originals(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # Of few requests; in the record of all others they would be two lines that say nothing.
+        fields: dict[str, Any] = serialize(self)
+        for name in ("original_prompt", "original_negative_prompt"):
+            if fields.get(name) is None:
+                fields.pop(name, None)
+        return fields
 
     @property
     def picture_count(self) -> int:

@@ -11,9 +11,19 @@ from collections.abc import Mapping
 
 MAX_WORDS = 30
 _MAX_CHARACTERS = 200
+_MAX_PHRASE = 2_000
 
 _PHRASES = ("modelspec.trigger_phrase", "trained_words", "trainedWords", "trigger_words", "activation text")
 _TAG_COUNTS = "ss_tag_frequency"
+
+
+def phrase_of(metadata: Mapping[str, object]) -> str:
+    """The trigger phrase alone, as whoever trained the file noted it; empty where there is none."""
+    for key in _PHRASES:
+        value = metadata.get(key)
+        if isinstance(value, str) and (parts := [part for part in _json_list(value) if part]):
+            return ", ".join(parts)[:_MAX_PHRASE]
+    return ""
 
 
 def words_of(metadata: Mapping[str, object]) -> tuple[str, ...]:

@@ -59,6 +59,9 @@ def img2img() -> Response:
 def _submit(kind: Literal["txt2img", "img2img"], body: Txt2ImgBody, warnings: list[str]) -> Response:
     asked, images = to_params(body)
     try:
+        if body.expand_prompt:
+            asked, found = runtime().submission.expansion.expand(kind, asked)
+            warnings = [*warnings, *found]
         job, position = runtime().submission.pictures.picture(
             kind, asked, images=images, title=body.title or None, origin="native", warnings=warnings
         )

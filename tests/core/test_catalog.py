@@ -61,6 +61,7 @@ def test_sidecars_of_other_programs_are_left_alone() -> None:
         {"load_options": {"n_threads": "many"}},
         {"generation_defaults": {"steps": "many"}},
         {"generation_defaults": {"prompt": "a cat"}},
+        {"generation_defaults": {"original_prompt": "a cat"}},
         {"generation_defaults": {"step": 3}},
         {"recommended_sides": {"min_side": 64}},
     ],

@@ -3,7 +3,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from sdcpp_rest.core.trained_words import MAX_WORDS, words_of
+import pytest
+
+from sdcpp_rest.core.trained_words import MAX_WORDS, phrase_of, words_of
 from tests.cases import for_each_case
 
 
@@ -32,3 +34,18 @@ def test_words_are_bounded_in_number_and_length() -> None:
     words = words_of(many)
     assert len(words) == MAX_WORDS
     assert max(len(word) for word in words) == 200
+
+
+@pytest.mark.parametrize(
+    ("metadata", "phrase"),
+    [
+        ({"modelspec.trigger_phrase": "in the style of x, y", "trained_words": "z"}, "in the style of x, y"),
+        ({"trained_words": '["a", "b"]'}, "a, b"),
+        ({"modelspec.trigger_phrase": " ", "trigger_words": "a"}, "a"),
+        ({"ss_tag_frequency": '{"10_a": {"cat": 3}}'}, ""),
+        ({"trained_words": 7}, ""),
+        ({"trained_words": "x" * 10_000}, "x" * 2_000),
+    ],
+)
+def test_phrase_is_what_was_meant_to_be_written(metadata: dict[str, Any], phrase: str) -> None:
+    assert phrase_of(metadata) == phrase

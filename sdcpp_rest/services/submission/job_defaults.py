@@ -23,7 +23,7 @@ from sdcpp_rest.services.settings.user_settings import Mode, UserSettings
 from sdcpp_rest.services.submission.submission_checks import FOUND_HERE, list_names
 
 # Never a default: they are what a request is about.
-_ASKED_FOR = frozenset({"prompt"}) | FOUND_HERE
+_ASKED_FOR = frozenset({"prompt", "original_prompt", "original_negative_prompt"}) | FOUND_HERE
 
 
 class JobDefaults:

@@ -60,6 +60,8 @@ class JobShown(Answer):
         description="Paths below `/output/`.", examples=[["550e8400-e29b-41d4-a716-446655440000/image_0.png"]]
     )
     params: dict[str, Any] = Field(description="What was asked for, with every default filled in.")
+    resolved_prompt: str = optional("What became of the prompt, where `expand_prompt` was asked for.")
+    resolved_negative_prompt: str = optional("The same of the negative prompt, where there is one.")
     error: str = optional("Why it failed.")
     error_code: str = optional("The same for programs.", examples=["engine_crashed"])
     position: int = optional("Place among the jobs that wait, from 1.", ge=1)
@@ -150,6 +152,7 @@ def job_object(
         shown["completed_at"] = _iso(job.completed_at)
     shown["outputs"] = list(job.outputs)
     shown["params"] = strip_paths(job.params) | _input_sizes(job.inputs, input_sizes or {})
+    shown |= show_resolved_prompts(job)
     if job.status == "failed":
         shown["error"] = job.error or "unknown error"
         if job.error_code:
@@ -167,6 +170,12 @@ def job_object(
         "warnings": list(job.warnings),
     }
     return shown
+
+
+def show_resolved_prompts(job: Job) -> dict[str, str]:
+    """The prompts of a job whose tags were resolved; the parameters hold what was written beside them."""
+    names = [name for name in ("prompt", "negative_prompt") if job.params.get(f"original_{name}") is not None]
+    return {f"resolved_{name}": job.params[name] for name in names}
 
 
 def _input_sizes(inputs: Mapping[str, str], sizes: Mapping[str, int]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from flask import Response
 from sdcpp_rest.core.job import Job
 from sdcpp_rest.errors import InvalidRequest
 from sdcpp_rest.routes.http.answers import answer
+from sdcpp_rest.routes.native.jobs.job_shown import show_resolved_prompts
 
 BASE64_ROLES = ("init_image", "mask_image", "control_image", "end_image")
 """Pictures whose field is called ``<role>_base64`` on the wire."""
@@ -16,7 +17,7 @@ BASE64_ROLES = ("init_image", "mask_image", "control_image", "end_image")
 
 def answer_accepted(job: Job, position: int) -> Response:
     """The answer to every job of the native API."""
-    shown: dict[str, Any] = {"job_id": job.id, "status": "pending", "position": position}
+    shown: dict[str, Any] = {"job_id": job.id, "status": "pending", "position": position} | show_resolved_prompts(job)
     if job.warnings:
         shown["warnings"] = list(job.warnings)
     return answer(shown, 202)

@@ -31,6 +31,9 @@ def txt2vid() -> Response:
     body, warnings = validate(Txt2VidBody, read_body())
     asked, images = to_video_params(body)
     try:
+        if body.expand_prompt:
+            asked, found = runtime().submission.expansion.expand("txt2vid", asked)
+            warnings = [*warnings, *found]
         job, position = runtime().submission.videos.video(
             asked, images=images, title=body.title or None, origin="native", warnings=warnings
         )

@@ -164,6 +164,12 @@ class SamplingBody(Wire):
         "spectrum for all, the others for DiT models.",
     )
     cache_options: CacheOptionsBody = Field(CacheOptionsBody(), description="Knobs of `cache_mode`.")
+    expand_prompt: Flag = Field(
+        False,
+        description="Resolve tags in both prompts first: `<random:a,b>`, `<wildcard:name>`, `{a|b}`, `__name__` and "
+        "the others of docs/prompt-language.md. What is drawn depends on the seed alone, and is the same for all "
+        "pictures of the job.",
+    )
     title: Text = Field("", max_length=200, description="A name for lists; found by their search.")
 
     def sent_fields(self) -> dict[str, Any]:
@@ -255,4 +261,6 @@ class Accepted(Answer):
     job_id: str = Field(examples=["550e8400-e29b-41d4-a716-446655440000"])
     status: Literal["pending"]
     position: int = Field(ge=1, description="Place among the jobs that wait.")
+    resolved_prompt: str = optional("What became of the prompt, where `expand_prompt` was asked for.")
+    resolved_negative_prompt: str = optional("The same of the negative prompt, where there is one.")
     warnings: list[str] = optional("What was ignored or corrected, and what will not look right.")

@@ -77,7 +77,7 @@ def test_wildcard_of_the_folder_is_drawn_and_what_a_tag_sets_is_checked(house: A
 @pytest.mark.parametrize(
     ("prompt", "message"),
     [
-        ("<repeat[1000]:<repeat[1000]:x>>", "prompt: its tags make too much of it"),
+        ("<repeat[1000]:<repeat[1000]:x>>", "prompt: its tags make too much;"),
         ("<repeat[10000]:xxxxxxx>", "prompt: 79999 characters are too many"),
         ("<lora:nobody:1>", "prompt: there is no LoRA named 'nobody'"),
         ("<param[width]:wide>", "prompt: <param[width]:wide> cannot be used"),

@@ -49,8 +49,8 @@ class Budget:
 
     def _refuse(self, allowed: str) -> InvalidRequest:
         return InvalidRequest(
-            f"{self.field}: its tags make too much of it; allowed are {allowed}. Does a wildcard, a macro or a preset "
-            "name itself, or do repetitions multiply?",
+            f"{self.field}: its tags make too much; {allowed} are allowed. Does a wildcard or a macro name itself, or "
+            "do repetitions multiply?",
             field=self.field,
             allowed=allowed,
         )

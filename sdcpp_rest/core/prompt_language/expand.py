@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from sdcpp_rest.core.prompt_language.budget import Budget
 from sdcpp_rest.core.prompt_language.draws import Draws
 from sdcpp_rest.core.prompt_language.evaluation import Evaluation
-from sdcpp_rest.core.prompt_language.marks import MAIN, REFINER, TRIGGER, mark_section, resolve_marks, without_marks
+from sdcpp_rest.core.prompt_language.marks import MAIN, REFINER, TRIGGER, has_words, mark_section, resolve_marks
 from sdcpp_rest.core.prompt_language.state import Around, PromptLora, State
 from sdcpp_rest.core.prompt_language.surroundings import NEGATIVE_ID, PROMPT_ID, Surroundings
 from sdcpp_rest.core.prompt_language.syntax import parse
 from sdcpp_rest.errors import InvalidRequest
+
+_FIELDS = {PROMPT_ID: "prompt", NEGATIVE_ID: "negative_prompt"}
 
 
 @dataclass(frozen=True)
@@ -60,20 +62,18 @@ def expand(
     budget = Budget("prompt")
     state = State(world, Draws(seed, by_index=by_index), budget, braces=braces)
     made = {}
-    for id, field, text in (
-        (PROMPT_ID, "prompt", prompt),
-        (NEGATIVE_ID, "negative_prompt", negative_prompt),
-    ):
+    for (id, field), text in zip(_FIELDS.items(), (prompt, negative_prompt), strict=True):
         budget.field = field
         made[id] = _evaluate(state, text)
     trigger = _trigger_words(state)
-    budget.spend_characters(sum(text.count(TRIGGER) for text in made.values()) * len(trigger))
     sections = {}
-    for id, text in made.items():
-        sections[id] = resolve_marks(_write_around(text, state.around[id]) if id in state.around else text, trigger)
-    for field, id in (("prompt", PROMPT_ID), ("negative_prompt", NEGATIVE_ID)):
+    for id, field in _FIELDS.items():
         budget.field = field
+        text = _write_around(made[id], state.around[id]) if id in state.around else made[id]
+        budget.spend_characters(text.count(TRIGGER) * len(trigger))
+        sections[id] = resolve_marks(text, trigger)
         budget.check_length(sections[id][MAIN], "when its tags are resolved")
+        budget.check_length(sections[id].get(REFINER, ""), "in its section <refiner>")
     if sections[NEGATIVE_ID].get(REFINER):
         state.warn("<refiner> and the text of its section were cut out: the hires pass has none.")
     both = [part for name in (MAIN, REFINER) if (part := sections[PROMPT_ID].get(name))]
@@ -102,11 +102,9 @@ def _evaluate(state: State, text: str) -> str:
 def _write_around(text: str, around: Around) -> str:
     # What a preset writes after a prompt belongs to the picture, whatever section the prompt ends in.
     made = ["".join([*around.before, text, mark_section(MAIN), *around.after])]
-    last = resolve_marks(made[0], "x")[MAIN]
-    for more in around.behind:
-        if without_marks(more).strip():
-            made += [" " if last.endswith(",") else ", ", more] if last else [more]
-            last = without_marks(more).strip()
+    for more in filter(has_words, around.behind):
+        so_far = resolve_marks(made[-1], "x")[MAIN]
+        made += [" " if so_far.endswith(",") else ", ", more] if so_far else [more]
     return "".join(made)
 
 

@@ -38,14 +38,19 @@ def without_marks(text: str) -> str:
     return _MARK.sub("", text) if "\0" in text else text
 
 
+def has_words(text: str) -> bool:
+    """Whether ``text`` says something; trigger words may yet turn out to be none."""
+    return TRIGGER in text or bool(without_marks(text).strip())
+
+
 def join_texts(texts: Iterable[str], joiner: str) -> str:
     """``texts`` with ``joiner`` between those that say something."""
     made: list[str] = []
-    has_words = False
+    is_first = True
     for text in texts:
-        if without_marks(text):
-            made += [joiner, text] if has_words else [text]
-            has_words = True
+        if has_words(text):
+            made += [text] if is_first else [joiner, text]
+            is_first = False
         else:
             made.append(text)
     return "".join(made)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any, Literal, Union, cast, get_args, get_origin
 
 from pydantic import TypeAdapter, ValidationError
@@ -114,7 +115,7 @@ class _Parameters:
             return None
         value = self._given.get(name)
         if value is None:
-            value = getattr(self._intake.usual(self._kind, self._mode, self._spec), name)
+            value = getattr(self._usual, name)
         if value is None:
             return ""
         return (
@@ -124,6 +125,10 @@ class _Parameters:
             if isinstance(value, float)
             else str(value)
         )
+
+    @cached_property
+    def _usual(self) -> SamplingParams:
+        return self._intake.usual(self._kind, self._mode, self._spec)
 
     def read(self, texts: Mapping[str, str]) -> dict[str, Any]:
         """The parameters that tags have set, in their own types. Raises InvalidRequest."""

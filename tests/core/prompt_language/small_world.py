@@ -33,6 +33,7 @@ class SmallWorld:
 
     wildcards: Mapping[str, Sequence[str]] = field(default_factory=lambda: WILDCARDS)
     parameters: Mapping[str, str] = field(default_factory=lambda: {"cfgscale": "7", "steps": "", "prompt": "raw"})
+    presets: Mapping[str, Mapping[str, str]] = field(default_factory=lambda: PRESETS)
     chosen_triggers: Sequence[str] = ("of the model",)
 
     def wildcard(self, name: str) -> FoundWildcard | None:
@@ -47,7 +48,7 @@ class SmallWorld:
         return {"bad": "bad_hands"}.get(name)
 
     def preset(self, title: str) -> Mapping[str, str] | None:
-        return PRESETS.get(title)
+        return self.presets.get(title)
 
     def parameter(self, id: str) -> str | None:
         return self.parameters.get(id)

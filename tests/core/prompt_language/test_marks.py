@@ -43,3 +43,4 @@ def test_text_belongs_to_the_section_before_it() -> None:
 def test_texts_without_words_are_joined_without_a_joiner() -> None:
     assert join_texts(["a", "", GONE, "b"], ", ") == f"a{GONE}, b"
     assert join_texts([GONE, "a"], ", ") == f"{GONE}a"
+    assert join_texts(["a", TRIGGER], ", ") == f"a, {TRIGGER}"

@@ -166,6 +166,7 @@ def test_loras_leave_the_prompt(prompt: str, loras: list[tuple[str, float, float
         ("<trigger>, cat", "of the model, cat"),
         ("<trigger>, cat <lora:style>", "of the model, in style, painted, cat"),
         ("<lora:style><lora:style><trigger>", "of the model, in style, painted"),
+        ("<random[2,]:<trigger>,<trigger>>", "of the model, of the model"),
         ("<setvar[t,false]:<trigger>>a <var:t> b", "a of the model b"),
     ],
 )
@@ -195,6 +196,11 @@ def test_preset_without_a_place_for_the_prompt_comes_behind_it() -> None:
 )
 def test_preset_behind_a_prompt_is_set_off_by_one_comma(prompt: str, words: str) -> None:
     assert expand_here(prompt).prompt == words
+
+
+def test_preset_may_be_trigger_words_alone() -> None:
+    world = SmallWorld(presets={"T": {"prompt": "<trigger>"}})
+    assert expand_here("a cat<p:T>", world=world).prompt == "a cat, of the model"
 
 
 def test_presets_follow_each_other_and_may_be_drawn() -> None:

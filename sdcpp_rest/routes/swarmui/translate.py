@@ -6,6 +6,7 @@ Knows what is there to choose from; submits nothing.
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -38,6 +39,7 @@ _LATENT_UPSCALERS = {
 }
 UPSCALE_METHODS = tuple(_LATENT_UPSCALERS)
 _MODEL_METHOD = "model-"
+_LORA_TAG = re.compile(r"<lora:[^<>]*>", re.IGNORECASE)
 _USUAL = {"width": 512, "height": 512, "steps": 20, "cfg_scale": 7.0}
 _VIDEO_FORMATS = {"h264-mp4": "mp4", "webm": "webm", "webp": "webp"}
 
@@ -135,8 +137,9 @@ def to_drawing(given: Given, seed: int, context: TranslationContext) -> Drawing:
     spec = _choose_model(given, context)
     draft = _Draft(given, notes=[f"{id} has no effect here." for id in given.unknown])
     kind: PictureKind = "img2img" if given.text("initimage") else "txt2img"
+    # Tags that are still there name LoRAs that nobody has: they stay in what is told, and draw nothing.
     draft.asked = {
-        "prompt": given.text("prompt") + _lora_tags(draft, context.lists),
+        "prompt": _LORA_TAG.sub("", given.text("prompt")) + _lora_tags(draft, context.lists),
         "negative_prompt": given.text("negativeprompt"),
         "seed": seed,
     }

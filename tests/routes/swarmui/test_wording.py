@@ -62,6 +62,14 @@ def test_hostile_prompts_are_refused_or_drawn_in_bounds(shared_swarm: SwarmClien
     assert "prompt" in shown.get("error", "") or len(shown["images"]) == 1
 
 
+def test_unknown_lora_is_told_and_the_picture_drawn(swarm: SwarmClient, house: House) -> None:
+    swarm.call("GenerateText2Image", **SMALL, images=1, prompt="a circle <lora:nobody:1>")
+    (job,) = drawn(house)
+    assert job.params["prompt"].strip() == "a circle"
+    assert any("nobody" in line for line in caption(job)["sui_extra_data"]["parser_warnings"])
+    assert "<lora:nobody:1>" in caption(job)["sui_image_params"]["prompt"]
+
+
 def test_unknown_preset_is_refused(shared_swarm: SwarmClient) -> None:
     refused = shared_swarm.refusal("GenerateText2Image", **SMALL, images=1, prompt="x", presets=["none"])
     assert refused == "Invalid preset 'none': there is none of that title"

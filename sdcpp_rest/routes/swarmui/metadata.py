@@ -11,12 +11,13 @@ from datetime import datetime
 from typing import Any
 
 from sdcpp_rest.core.job import Job
+from sdcpp_rest.core.json_captions import PARAMS, read_object
 from sdcpp_rest.core.params import LoraUse
 from sdcpp_rest.routes.swarmui.parameter_reading import Given
 from sdcpp_rest.routes.swarmui.parameters import BY_ID
 from sdcpp_rest.routes.swarmui.translate import Drawing
 
-PARAMS, EXTRA, WARNINGS = "sui_image_params", "sui_extra_data", "parser_warnings"
+EXTRA, WARNINGS = "sui_extra_data", "parser_warnings"
 _PICTURES = frozenset({"image", "image_list"})
 _NATIVE_IDS = {
     "prompt": "prompt",
@@ -48,21 +49,12 @@ def write_caption(drawing: Drawing, version: str, extra: Mapping[str, Any]) -> s
 def describe_job(job: Job, version: str) -> str:
     """The text of a finished job's pictures, whoever submitted it: its caption with the times it took, or what can be
     said of a job of another dialect."""
-    found = read_caption(job.caption or "") or {PARAMS: _native_values(job, version), EXTRA: {}}
+    found = read_object(job.caption or "") or {PARAMS: _native_values(job, version), EXTRA: {}}
     extra = dict(found.get(EXTRA) or {})
     extra.setdefault("date", format_date(job.created_at))
     extra["prep_time"] = f"{job.timings.queued_seconds + job.timings.load_seconds:.2f} sec"
     extra["generation_time"] = f"{job.timings.native_seconds:.2f} sec"
     return _text({**found, EXTRA: extra})
-
-
-def read_caption(text: str) -> dict[str, Any] | None:
-    """The object that such a text holds; ``None`` for texts of other programs."""
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-    return found if isinstance(found, dict) and isinstance(found.get(PARAMS), dict) else None
 
 
 def format_date(moment: datetime) -> str:

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from sdcpp_rest.core.job import Job, Timings
-from sdcpp_rest.routes.swarmui.metadata import describe_job, read_caption, strip_ending
+from sdcpp_rest.routes.swarmui.metadata import describe_job, strip_ending
 
 
 def test_job_of_another_dialect_is_described_from_its_parameters() -> None:
@@ -35,11 +35,6 @@ def test_caption_of_a_job_is_kept_and_gets_its_times() -> None:
     assert found["sui_extra_data"]["date"] == "2026-01-01"
     assert found["sui_extra_data"]["prep_time"].endswith(" sec")
     assert "\\u00e9" in describe_job(Job(id="1", kind="txt2img", caption=caption), "1.0")
-
-
-@pytest.mark.parametrize("text", ["", "a cat\nSteps: 4", "[]", "{}", '{"sui_image_params": 5}', "[" * 100_000])
-def test_texts_of_other_programs_are_none(text: str) -> None:
-    assert read_caption(text) is None
 
 
 @pytest.mark.parametrize(

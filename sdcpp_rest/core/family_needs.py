@@ -76,8 +76,9 @@ def component_advice(
 ) -> list[str]:
     """Sentences about text encoders that are not needed to draw, but to follow the prompt."""
     inside = roles_inside(tensor_names) if kind == "checkpoint" else set()
+    words = {**_COMPONENT_WORDS, "t5xxl": "a UMT5-XXL text encoder"} if architecture.makes_video else _COMPONENT_WORDS
     return [
-        f"Without {_COMPONENT_WORDS[role]} ('{role}') {architecture.name} follows the prompt poorly."
+        f"Without {words[role]} ('{role}') {architecture.name} follows the prompt poorly."
         for role in architecture.helped_by
         if role not in inside and role not in components
     ]

@@ -22,7 +22,7 @@ _EXPECTED: dict[str, Contents] = {
     "controlnet": "ControlNet",
     "photo_maker": "PhotoMaker",
 }
-_OWN_ROLES: dict[Contents, str] = {
+OWN_ROLES: dict[Contents, str] = {
     "VAE": "vae",
     "tiny autoencoder": "taesd",
     "CLIP vision encoder": "clip_vision",
@@ -31,6 +31,7 @@ _OWN_ROLES: dict[Contents, str] = {
     "ControlNet": "controlnet",
     "PhotoMaker": "photo_maker",
 }
+"""The role of a component by what its file holds, where that leaves no choice."""
 _TOKEN_TABLES: dict[Contents, tuple[str, ...]] = {
     "CLIP text encoder": ("token_embedding.weight",),
     "T5 text encoder": ("shared.weight", "token_embd.weight"),
@@ -55,7 +56,7 @@ def component_fault(
         return None if form in wanted else f"is {_words(form, contents)}; {role} needs {_needed(family, wanted[0])}"
     expected = _EXPECTED.get(role)
     if expected is not None and contents != expected:
-        own = _OWN_ROLES.get(contents)
+        own = OWN_ROLES.get(contents)
         needed = wanted[0] if wanted else expected
         words = f"{_article(needed)}; give it as '{own}'" if own else _needed(family, needed)
         return f"is {_words(form, contents)}; '{role}' needs {words}"

@@ -159,7 +159,11 @@ def _check_main(file: FileRef, inspected: Inspection, field: str = "model_name")
         )
     else:
         what = f"is {_ARTICLE.get(inspected.contents, f'a {inspected.contents}')}, not a model that draws pictures"
-    raise NotAModel(f"{file.name} {what}", field=field, value=file.name)
+        own = component_fit.OWN_ROLES.get(inspected.contents)
+        if own is not None and own != field:
+            what += f"; it can be the '{own}' of one"
+    role = "" if field == "model_name" else f"{field}: "
+    raise NotAModel(f"{role}{file.name} {what}", field=field, value=file.name)
 
 
 def _inspect_component(role: str, file: FileRef) -> Inspection:
@@ -198,7 +202,7 @@ def _high_noise_fault(family: Architecture, inspected: Inspection) -> str | None
     other = inspected.architecture
     if other is None or other.id != family.id:
         return (
-            f"is a model of another family ({other.name if other else 'unknown'}); {family.name} needs one of its own"
+            f"is a model of another family ({other.name if other else 'unknown'}) than the model itself ({family.name})"
         )
     faults = family_needs.structural_faults(other, inspected.tensors)
     return f"cannot be used: {' '.join(faults).removesuffix('.')}" if faults else None

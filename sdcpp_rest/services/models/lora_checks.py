@@ -65,6 +65,8 @@ def _refuse_what_fails(spec: LoadSpec, family: Architecture, lora: LoraUse, fit:
     if fit.fitting == 0:
         forms = ", ".join(fit.other_forms)
         of_form = f"; {forms} is a form that the library does not know" if forms else ""
+        if origin is not None and family.name.startswith(origin) and not forms:
+            of_form = "; the library looks for keys as ComfyUI, kohya and diffusers write them"
         expert = " of its high-noise expert" if lora.is_high_noise else ""
         raise _refusal(
             lora,

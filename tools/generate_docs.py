@@ -28,7 +28,7 @@ from sdcpp_rest.web.app import create_app, route_table
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))  # run as a script, it finds its own folder alone
 
-from tools.model_tables.pages import filled  # noqa: E402
+from tools.model_tables.pages import fill_tables  # noqa: E402
 
 _FIELDS = re.compile(r"(<!-- fields: ([\w. -]+?) -->)\n.*?(<!-- end -->)", re.DOTALL)
 _ROOMS = re.compile(r"(<!-- rooms -->)\n.*?(<!-- end -->)", re.DOTALL)
@@ -129,7 +129,7 @@ def dialect_page(name: str) -> str:
 
 def tables_page(name: str) -> str:
     """A page with its tables about model files made anew."""
-    return filled((ROOT / name).read_text(encoding="utf-8"))
+    return fill_tables((ROOT / name).read_text(encoding="utf-8"))
 
 
 def _fields_table(wanted: str) -> str:

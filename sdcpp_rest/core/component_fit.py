@@ -53,22 +53,24 @@ def component_fault(
     if role == "clip_vision" and contents == "CLIP text encoder" and any(map(_is_vision, tensors)):
         contents, form = "CLIP vision encoder", vision_form(tensors)  # files of whole CLIP models hold both encoders
     if role == "llm_vision":
-        return None if form in wanted else f"is {_words(form, contents)}; {role} needs {_needed(family, wanted[0])}"
+        return (
+            None if form in wanted else f"is {_words(form, contents)}; {role} needs {_name_needed(family, wanted[0])}"
+        )
     expected = _EXPECTED.get(role)
     if expected is not None and contents != expected:
         own = OWN_ROLES.get(contents)
         needed = wanted[0] if wanted else expected
-        words = f"{_article(needed)}; give it as '{own}'" if own else _needed(family, needed)
+        words = f"{_article(needed)}; give it as '{own}'" if own else _name_needed(family, needed)
         return f"is {_words(form, contents)}; '{role}' needs {words}"
     if role == "controlnet":
         return _controlnet_fault(family, tensors)
     if role == "llm" or not wanted:
         return None
     if form is None and _has_width(tensors, contents):
-        return f"is {_article(contents)} of another size; {family.name} needs {_needed(family, wanted[0])}"
+        return f"is {_article(contents)} of another size; {family.name} needs {_name_needed(family, wanted[0])}"
     if form is not None and form not in wanted:
         choice = wanted[:1] if role == "clip_vision" else wanted
-        return f"is {_article(form)}; {family.name} needs {' or '.join(_needed(family, one) for one in choice)}"
+        return f"is {_article(form)}; {family.name} needs {' or '.join(_name_needed(family, one) for one in choice)}"
     if role == "vae" and any(name.startswith("first_stage_model.") for name in tensors):
         return (
             "has the names of a VAE inside a checkpoint (first_stage_model.), which are not found in a file of its own"
@@ -115,7 +117,7 @@ def _words(form: str | None, contents: Contents) -> str:
     return _article(form or contents)
 
 
-def _needed(family: Architecture, form: str) -> str:
+def _name_needed(family: Architecture, form: str) -> str:
     example = usual_file(family, form)
     return f"{_article(form)}{f', such as {example}' if example else ''}"
 

@@ -10,9 +10,9 @@ import pytest
 
 from sdcpp_rest.services.model_headers.inspection import inspect_file
 from tools.model_tables import lora_changes as changes
-from tools.model_tables.lora_models import FORMS, file_name, merged, write_base, write_lora
+from tools.model_tables.lora_models import FORMS, file_name, merge_change, write_base, write_lora
 from tools.model_tables.mistakes import MISTAKES, Answer, make_mistakes
-from tools.model_tables.pages import filled
+from tools.model_tables.pages import fill_tables
 
 
 @pytest.fixture(scope="module")
@@ -39,9 +39,9 @@ def test_no_answer_has_a_path_of_the_server(answers: dict[str, Answer]) -> None:
 
 
 def test_a_table_that_nobody_makes_is_an_error() -> None:
-    assert filled("plain text") == "plain text"
+    assert fill_tables("plain text") == "plain text"
     with pytest.raises(KeyError):
-        filled("<!-- table: nothing -->\n<!-- end -->")
+        fill_tables("<!-- table: nothing -->\n<!-- end -->")
 
 
 def test_titles_are_told_apart_as_file_names_too() -> None:
@@ -79,7 +79,7 @@ def test_a_change_is_merged_and_taken_out_again(tmp_path: Path, weight_type: str
     own = files.paths["model"]
     before, name = own.read_bytes(), "double_blocks.0.img_attn.qkv.weight"
     change = np.full((384, 128), 0.5, np.float32)
-    with merged(files, {name: change}, tmp_path) as changed:
+    with merge_change(files, {name: change}, tmp_path) as changed:
         path = changed.paths["model"]
         assert (path == own) == (weight_type == "f16")
         difference = weights(path, name) - weights_in(before, name, tmp_path)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sdcpp_rest.core.load_spec import Component
-from tools.model_tables.component_verdicts import COMPONENT_FILES, LOADABLE, ROLES, Bench, accepted
+from tools.model_tables.component_verdicts import COMPONENT_FILES, LOADABLE, ROLES, Bench, list_accepted
 
 _MAIN_ROLES: tuple[Component, ...] = ("vae", "taesd", "clip_l", "clip_g", "t5xxl", "llm")
 
@@ -19,7 +19,7 @@ def component_tables_text() -> str:
     other = tuple(role for role in ROLES if role not in _MAIN_ROLES)
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(Path(folder))
-        takes = {bench.title(name): accepted(bench, name) for name in LOADABLE}
+        takes = {bench.title(name): list_accepted(bench, name) for name in LOADABLE}
     lines = []
     for roles in (_MAIN_ROLES, other):
         lines += [f"| family | {' | '.join(f'`{role}`' for role in roles)} |", f"|---{'|---' * len(roles)}|"]

@@ -164,7 +164,9 @@ class Bench:
 
     def _spec(self, name: str) -> LoadSpec:
         family = FAMILIES[name]
-        model = self._write(f"{name}.gguf", _published(name, FILES[family.model].recipe()), FILES[family.model].storage)
+        model = self._write(
+            f"{name}.gguf", _widen_texts(name, FILES[family.model].recipe()), FILES[family.model].storage
+        )
         found = inspect_file(model.path).architecture
         assert found is not None
         components = {role: self._file(file) for role, file in _OWN_FILES.get(name, {}).items()}
@@ -180,7 +182,7 @@ class Bench:
         return FileRef(name=name, path=str(path))
 
 
-def _published(name: str, tensors: Layers) -> list[Tensor]:
+def _widen_texts(name: str, tensors: Layers) -> list[Tensor]:
     width = _TEXT_WIDTHS.get(name)
     return [
         tensor._replace(shape=(width, *tensor.shape[1:])) if width and tensor.name in _TEXT_READERS else tensor
@@ -197,7 +199,7 @@ def _check(spec: LoadSpec, known_warnings: Iterable[str]) -> Verdict:
     return Verdict("no effect", " ".join(new)) if new else Verdict("accepted")
 
 
-def accepted(bench: Bench, name: str) -> Mapping[Component, list[str]]:
+def list_accepted(bench: Bench, name: str) -> Mapping[Component, list[str]]:
     """The files that a family takes in each role; those without effect are left out."""
     return {
         role: [file for file in COMPONENT_FILES if bench.verdict(name, role, file).answer == "accepted"]

@@ -54,7 +54,7 @@ def _old_pair(seed: str, outputs: int, inputs: int) -> Stored:
     return changes.without_alpha(changes.low_rank(seed, outputs, inputs, "lora.down", "lora.up"))
 
 
-def _named(key: str, stored: Stored, joint: str = ".") -> dict[str, Array]:
+def _name_tensors(key: str, stored: Stored, joint: str = ".") -> dict[str, Array]:
     return {key + joint + ending: array for ending, array in stored.tensors.items()}
 
 
@@ -77,7 +77,7 @@ def _whole(title: str, key: str, way: _Way = changes.low_rank, layer: str = _QKV
     """One change of one weight; ``more``: endings of tensors beside it that the library does not look for."""
     stored = way(layer, *_SHAPES[layer])
     extra = {f"{key}.{ending}": np.ones((_SHAPES[layer][0],), np.float32) for ending in more}
-    return LoraForm(title, {**_named(key, stored), **extra}, {f"{layer}.weight": stored.change})
+    return LoraForm(title, {**_name_tensors(key, stored), **extra}, {f"{layer}.weight": stored.change})
 
 
 def _pieces(
@@ -93,17 +93,17 @@ def _pieces(
     for part in parts:
         layer, row, rows = _PIECES[part]
         stored = way(f"{_LINEAR} {part}", rows, inputs)
-        tensors |= _named(f"{start}{joint}{layer.replace('.', joint)}", stored)
+        tensors |= _name_tensors(f"{start}{joint}{layer.replace('.', joint)}", stored)
         if part in (seen or parts):
             change[row : row + rows] = stored.change
     return LoraForm(title, tensors, {f"{_LINEAR}.weight": change})
 
 
 def _strange(title: str, key: str, *endings: str) -> LoraForm:
-    return LoraForm(title, _named(key, changes.unknown(*_SHAPES[_QKV], *endings)), {})
+    return LoraForm(title, _name_tensors(key, changes.unknown(*_SHAPES[_QKV], *endings)), {})
 
 
-def _joined(title: str, *forms: LoraForm) -> LoraForm:
+def _join(title: str, *forms: LoraForm) -> LoraForm:
     tensors: dict[str, Array] = {}
     change: dict[str, Array] = {}
     for form in forms:
@@ -120,8 +120,8 @@ def flux_forms() -> list[LoraForm]:
         text,
         _whole("kohya, CLIP-L as te", f"lora_te_{_KOHYA_TEXT}", layer=_TEXT),
         _whole("kohya, CLIP-G as te2", f"lora_te2_{_KOHYA_TEXT}", layer=_TEXT),
-        _joined("kohya, transformer and CLIP-L", kohya, text),
-        _joined("kohya, with layers of another model", kohya, _other_family()),
+        _join("kohya, transformer and CLIP-L", kohya, text),
+        _join("kohya, with layers of another model", kohya, _other_family()),
         _pieces("diffusers: all of q, k, v and MLP", f"transformer.{_DIFFUSERS}"),
         _pieces("diffusers: q, k and v", f"transformer.{_DIFFUSERS}", "qkv"),
         _pieces("diffusers: q and v", f"transformer.{_DIFFUSERS}", "qv", seen="q"),
@@ -165,20 +165,20 @@ def _bias(title: str, key: str, weight: str, outputs: int) -> LoraForm:
 def _control_lora() -> LoraForm:
     """What Black Forest Labs publish for edges and depth: it also makes the input wider."""
     first = changes.low_rank("img_in", 128, 128, "lora_A", "lora_B")
-    tensors = _named("img_in", changes.without_alpha(first))
-    tensors |= _named(_QKV, _a_b(_QKV, *_SHAPES[_QKV]))
+    tensors = _name_tensors("img_in", changes.without_alpha(first))
+    tensors |= _name_tensors(_QKV, _a_b(_QKV, *_SHAPES[_QKV]))
     tensors[f"{_QKV}.lora_B.bias"] = np.zeros(384, np.float32)
     tensors["double_blocks.0.img_attn.norm.key_norm.scale"] = np.ones(128, np.float32)
     return LoraForm("control-LoRA of Flux's makers", tensors, {})
 
 
 def _other_width() -> LoraForm:
-    return LoraForm("kohya, of a wider model", _named(_KOHYA, changes.low_rank("wide", 1152, 384)), {})
+    return LoraForm("kohya, of a wider model", _name_tensors(_KOHYA, changes.low_rank("wide", 1152, 384)), {})
 
 
 def _other_family() -> LoraForm:
     key = "lora_unet_down_blocks_1_attentions_0_transformer_blocks_0_attn2_to_v"
-    return LoraForm("kohya, of SDXL", _named(key, changes.low_rank("xl", 640, 2048)), {})
+    return LoraForm("kohya, of SDXL", _name_tensors(key, changes.low_rank("xl", 640, 2048)), {})
 
 
 # --- for a UNet -------------------------------------------------------------------------------------------------------
@@ -199,7 +199,7 @@ def _unet(title: str, key: str, way: _Way = changes.low_rank, weight: str = _KEY
         change = change[:, :, None, None]
     if weight == _CONV:
         change = change.reshape(640, 320, 3, 3)
-    return LoraForm(title, _named(key, stored, joint), {weight: change})
+    return LoraForm(title, _name_tensors(key, stored, joint), {weight: change})
 
 
 def _locon(seed: str, outputs: int, inputs: int) -> Stored:
@@ -215,7 +215,7 @@ def _lokr_conv(title: str, key: str, *, factored: bool) -> LoraForm:
     large = changes.large_factor(stored.tensors).reshape(160, 80, 3, 3)
     tensors = dict(stored.tensors) if factored else {**stored.tensors, "lokr_w2": large}
     change = np.einsum("ab,cdhw->acbdhw", stored.tensors["lokr_w1"], large).reshape(640, 320, 3, 3)
-    return LoraForm(title, _named(key, Stored(tensors, change)), {_CONV: change})
+    return LoraForm(title, _name_tensors(key, Stored(tensors, change)), {_CONV: change})
 
 
 def unet_forms() -> list[LoraForm]:
@@ -244,7 +244,7 @@ def unet_forms() -> list[LoraForm]:
         _lokr_conv("LoKr of a convolution, whole factors", f"{resnet}_conv1", factored=False),
         _lokr_conv("LoKr of a convolution, factored", f"{resnet}_conv1", factored=True),
         _unet("full difference", f"diffusion_model.{_BLOCK}.attn2.to_k", changes.difference),
-        LoraForm("IA3", _named(_KOHYA_UNET, changes.unknown(640, 768, "weight", "on_input")), {}),
+        LoraForm("IA3", _name_tensors(_KOHYA_UNET, changes.unknown(640, 768, "weight", "on_input")), {}),
         _norm(f"{resnet}_norm1"),
     ]  # fmt: skip
 

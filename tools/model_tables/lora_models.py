@@ -46,7 +46,7 @@ def write_base(folder: Path, model: str, weight_type: WeightType, *, header_only
 
 
 @contextmanager
-def merged(files: ModelFiles, change: Mapping[str, Array], folder: Path) -> Iterator[ModelFiles]:
+def merge_change(files: ModelFiles, change: Mapping[str, Array], folder: Path) -> Iterator[ModelFiles]:
     """The same files with ``change`` added to the weights it names. Floats are changed where they lie, and changed
     back; a file of quantized weights is written anew into ``folder``, with those it changes as 32-bit floats.
     """

@@ -51,7 +51,7 @@ class Cell(NamedTuple):
         return f"refused: {self.reason}" if self.reason else self.server
 
 
-def outcomes() -> dict[str, dict[str, dict[str, dict[str, str]]]]:
+def read_outcomes() -> dict[str, dict[str, dict[str, dict[str, str]]]]:
     """What the library was seen to do."""
     found = json.loads(OUTCOMES.read_text(encoding="utf-8"))
     return cast("dict[str, dict[str, dict[str, dict[str, str]]]]", found)
@@ -59,7 +59,7 @@ def outcomes() -> dict[str, dict[str, dict[str, dict[str, str]]]]:
 
 def lora_table() -> list[Cell]:
     """Every cell; headers are written to a temporary folder."""
-    seen, cells = outcomes(), []
+    seen, cells = read_outcomes(), []
     with tempfile.TemporaryDirectory() as folder:
         for model in FORMS:
             for weight_type in WEIGHT_TYPES[model]:

@@ -30,7 +30,7 @@ from tools.model_tables.lora_models import (
     ModelFiles,
     WeightType,
     file_name,
-    merged,
+    merge_change,
     write_base,
     write_lora,
 )
@@ -163,7 +163,7 @@ def _merged_picture(trial: Trial, files: ModelFiles, change: Mapping[str, Array]
 
 def _draw_merged(trial: Trial, files: ModelFiles, change: Mapping[str, Array], folder: Path) -> Pixels:
     with (
-        merged(files, change, folder / trial.model) as changed,
+        merge_change(files, change, folder / trial.model) as changed,
         _load(trial.model, changed, "at_runtime") as context,
     ):
         return _draw(context)

@@ -197,7 +197,7 @@ def _answer(client: FlaskClient, mistake: Mistake) -> Answer:
     answer = client.post(mistake.url, json=dict(mistake.request))
     body = answer.get_json()
     if answer.status_code == 202:  # told by the job, when it is drawn
-        return Answer(202, "", _cropped(int(mistake.request["width"]), int(mistake.request["height"])))
+        return Answer(202, "", _warn_of_cropping(int(mistake.request["width"]), int(mistake.request["height"])))
     if mistake.request.get("model_name") == _TOO_LARGE:
         _load_good_model(client)
     nearest = body.get("nearest", ())
@@ -209,7 +209,7 @@ def _answer(client: FlaskClient, mistake: Mistake) -> Answer:
     return Answer(answer.status_code, body["code"], (told,))
 
 
-def _cropped(width: int, height: int) -> tuple[str, ...]:
+def _warn_of_cropping(width: int, height: int) -> tuple[str, ...]:
     """The warning about a picture of Flux, which draws in steps of 16 pixels."""
     across, down = -(-width // 16) * 16, -(-height // 16) * 16
     return crop_pictures([RawImage(across, down, 3, bytes(across * down * 3))], (width, height))[1]

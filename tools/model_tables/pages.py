@@ -15,7 +15,7 @@ from tools.model_tables.mistakes import MISTAKES, make_mistakes
 _TABLE = re.compile(r"(<!-- table: (\w+) -->)\n.*?(<!-- end -->)", re.DOTALL)
 
 
-def filled(text: str) -> str:
+def fill_tables(text: str) -> str:
     """The page ``text`` with its tables made anew. Raises KeyError for one that nobody makes."""
     return _TABLE.sub(lambda match: f"{match[1]}\n{_TABLES[match[2]]()}\n{match[3]}", text)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tools.model_tables.lora_models import FORMS, WEIGHT_TYPES
-from tools.model_tables.lora_page import Cell, lora_table, outcomes
+from tools.model_tables.lora_page import Cell, lora_table, read_outcomes
 
 SERVER_MODES = ("auto", "immediately", "at_runtime")
 
@@ -18,7 +18,7 @@ def cells() -> list[Cell]:
 def test_the_table_is_whole(cells: list[Cell]) -> None:
     expected = sum(len(FORMS[model]) * len(WEIGHT_TYPES[model]) * len(SERVER_MODES) for model in FORMS)
     assert len(cells) == expected >= 450
-    for model, types in outcomes().items():
+    for model, types in read_outcomes().items():
         for modes in types.values():
             for found in modes.values():
                 assert list(found) == [form.title for form in FORMS[model]]

@@ -70,9 +70,9 @@ def _controlnet(width: int) -> Layers:
 
 COMPONENT_FILES: dict[str, Recipe] = {
     "VAE of SD 1 to XL": FILES["vae_sd"].recipe,
-    "VAE of Flux": FILES["vae_flux"].recipe,
+    "VAE of Flux or SD3": FILES["vae_flux"].recipe,
     "VAE of Flux.2": FILES["vae_flux2"].recipe,
-    "VAE of Wan 2.1": lambda: _wan_vae(16, 384),
+    "VAE of Wan 2.1 or Qwen Image": lambda: _wan_vae(16, 384),
     "VAE of Wan 2.2": lambda: _wan_vae(48, 1024),
     "TAESD": FILES["taesd"].recipe,
     "TAEF1": FILES["taef1"].recipe,
@@ -87,7 +87,7 @@ COMPONENT_FILES: dict[str, Recipe] = {
     "T5-XXL": FILES["t5xxl"].recipe,
     "UMT5-XXL": FILES["umt5"].recipe,
     "Qwen3 0.6B": _language_model(1024),
-    "Qwen3 1.7B": _language_model(2048),
+    "Ovis 2.5's language model": _language_model(2048),
     "Qwen3 4B": _language_model(2560),
     "Ministral 3B": _language_model(3072, 131_072),
     "Qwen2.5-VL 7B": _language_model(3584, 152_064),
@@ -101,6 +101,7 @@ COMPONENT_FILES: dict[str, Recipe] = {
     "upscaler": FILES["esrgan_x4"].recipe,
     "LoRA": FILES["lora_flux"].recipe,
     "Wan 2.1 model": FILES["wan21"].recipe,
+    "Wan 2.2 I2V model": FILES["wan22_i2v"].recipe,
     "Flux model": FILES["flux"].recipe,
 }
 """By what people call them."""
@@ -111,19 +112,19 @@ _TEXT_READERS = ("txt_in.weight", "text_proj.weight")
 _OWN_FILES: dict[str, dict[Component, str]] = {
     "flux2": {"llm": "Mistral Small", "vae": "VAE of Flux.2"},
     "klein": {"llm": "Qwen3 4B", "vae": "VAE of Flux.2"},
-    "ovis": {"llm": "Qwen3 1.7B", "vae": "VAE of Flux"},
+    "ovis": {"llm": "Ovis 2.5's language model", "vae": "VAE of Flux or SD3"},
     "ernie": {"llm": "Ministral 3B", "vae": "VAE of Flux.2"},
-    "qwen": {"llm": "Qwen2.5-VL 7B", "vae": "VAE of Wan 2.1"},
-    "zimage": {"llm": "Qwen3 4B", "vae": "VAE of Flux"},
-    "anima": {"llm": "Qwen3 0.6B", "vae": "VAE of Wan 2.1"},
-    "sd3": {"clip_l": "CLIP-L", "clip_g": "CLIP-G", "vae": "VAE of Flux"},
-    "wan21": {"vae": "VAE of Wan 2.1"},
-    "wan21_i2v": {"vae": "VAE of Wan 2.1", "clip_vision": "CLIP-H vision"},
+    "qwen": {"llm": "Qwen2.5-VL 7B", "vae": "VAE of Wan 2.1 or Qwen Image"},
+    "zimage": {"llm": "Qwen3 4B", "vae": "VAE of Flux or SD3"},
+    "anima": {"llm": "Qwen3 0.6B", "vae": "VAE of Wan 2.1 or Qwen Image"},
+    "sd3": {"clip_l": "CLIP-L", "clip_g": "CLIP-G", "vae": "VAE of Flux or SD3"},
+    "wan21": {"vae": "VAE of Wan 2.1 or Qwen Image"},
+    "wan21_i2v": {"vae": "VAE of Wan 2.1 or Qwen Image", "clip_vision": "CLIP-H vision"},
     "wan22": {"vae": "VAE of Wan 2.2"},
-    "wan22_i2v": {"vae": "VAE of Wan 2.1"},
-    "chroma": {"vae": "VAE of Flux"},
+    "wan22_i2v": {"vae": "VAE of Wan 2.1 or Qwen Image"},
+    "chroma": {"vae": "VAE of Flux or SD3"},
     "radiance": {},
-    **{name: {"clip_l": "CLIP-L", "vae": "VAE of Flux"} for name in ("flux", "flux_fill", "flux_control")},
+    **{name: {"clip_l": "CLIP-L", "vae": "VAE of Flux or SD3"} for name in ("flux", "flux_fill", "flux_control")},
 }
 _TITLES = {"wan21_i2v": "Wan 2.1 I2V"}
 CHECKPOINTS = tuple(name for name, family in FAMILIES.items() if family.kind == "checkpoint")

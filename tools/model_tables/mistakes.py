@@ -72,7 +72,7 @@ MISTAKES: tuple[Mistake, ...] = (
     ),
     Mistake(
         "The language model is of another size",
-        {"model_name": "flux2-klein.gguf", "llm": "qwen3-1.7b.gguf", "vae": "flux2-vae.gguf"},
+        {"model_name": "flux2-klein.gguf", "llm": "ovis2.5-llm.gguf", "vae": "flux2-vae.gguf"},
         "Take the language model that the picture model was trained with.",
     ),
     Mistake(
@@ -227,8 +227,8 @@ def _write_files(models: Path) -> None:
         "diffusion_models/qwen3-4b-chat.gguf": COMPONENT_FILES["Qwen3 4B"](),
         "diffusion_models/half.safetensors": schnell,
         "clip/clip_l.gguf": COMPONENT_FILES["CLIP-L"](),
-        "llm/qwen3-1.7b.gguf": COMPONENT_FILES["Qwen3 1.7B"](),
-        "vae/ae.gguf": COMPONENT_FILES["VAE of Flux"](),
+        "llm/ovis2.5-llm.gguf": COMPONENT_FILES["Ovis 2.5's language model"](),
+        "vae/ae.gguf": COMPONENT_FILES["VAE of Flux or SD3"](),
         "vae/flux2-vae.gguf": COMPONENT_FILES["VAE of Flux.2"](),
         "vae/sdxl_vae.gguf": COMPONENT_FILES["VAE of SD 1 to XL"](),
     }.items():

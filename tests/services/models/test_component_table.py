@@ -15,14 +15,14 @@ from tools.model_tables.component_verdicts import COMPONENT_FILES, LOADABLE, ROL
 from tools.synthetic_models.families import FAMILIES
 
 # What the library takes: one or more files for each role that a family uses, and nothing else.
-SD_VAE, FLUX_VAE, FLUX_2_VAE = ["VAE of SD 1 to XL"], ["VAE of Flux"], ["VAE of Flux.2"]
+SD_VAE, FLUX_VAE, FLUX_2_VAE = ["VAE of SD 1 to XL"], ["VAE of Flux or SD3"], ["VAE of Flux.2"]
 SD: dict[str, list[str]] = {"vae": SD_VAE, "taesd": ["TAESD"], "clip_l": ["CLIP-L"]}
 SD_2 = {**SD, "clip_l": ["OpenCLIP-H"]}
 XL = {**SD, "clip_g": ["CLIP-G"], "controlnet": ["ControlNet of SDXL"], "photo_maker": ["PhotoMaker"]}
 CONTROLLED = {**SD, "controlnet": ["ControlNet of SD 1"]}
 CONTROLLED_2 = {**SD_2, "controlnet": ["ControlNet of SD 2"]}
 FLUX = {"vae": FLUX_VAE, "taesd": ["TAEF1"], "clip_l": ["CLIP-L"], "t5xxl": ["T5-XXL"]}
-WAN = {"vae": ["VAE of Wan 2.1"], "taesd": ["TAEW 2.1"], "t5xxl": ["UMT5-XXL"]}
+WAN = {"vae": ["VAE of Wan 2.1 or Qwen Image"], "taesd": ["TAEW 2.1"], "t5xxl": ["UMT5-XXL"]}
 WAN_21 = {**WAN, "high_noise_diffusion_model": ["Wan 2.1 model"]}
 FLUX_2 = {"vae": FLUX_2_VAE, "taesd": ["TAEF2"]}
 TAKEN: dict[str, dict[str, list[str]]] = {
@@ -38,11 +38,11 @@ TAKEN: dict[str, dict[str, list[str]]] = {
     "flux2": {**FLUX_2, "llm": ["Mistral Small"]},
     "klein": {**FLUX_2, "llm": ["Qwen3 4B"]},
     "ernie": {**FLUX_2, "llm": ["Ministral 3B"]},
-    "ovis": {"vae": FLUX_VAE, "taesd": ["TAEF1"], "llm": ["Qwen3 1.7B"]},
+    "ovis": {"vae": FLUX_VAE, "taesd": ["TAEF1"], "llm": ["Ovis 2.5's language model"]},
     "zimage": {"vae": FLUX_VAE, "taesd": ["TAEF1"], "llm": ["Qwen3 4B"]},
-    "anima": {"vae": ["VAE of Wan 2.1"], "taesd": ["TAEW 2.1"], "llm": ["Qwen3 0.6B"]},
+    "anima": {"vae": ["VAE of Wan 2.1 or Qwen Image"], "taesd": ["TAEW 2.1"], "llm": ["Qwen3 0.6B"]},
     "qwen": {
-        "vae": ["VAE of Wan 2.1"],
+        "vae": ["VAE of Wan 2.1 or Qwen Image"],
         "taesd": ["TAEW 2.1"],
         "llm": ["Qwen2.5-VL 7B"],
         "llm_vision": ["Qwen2.5-VL's vision"],
@@ -50,7 +50,7 @@ TAKEN: dict[str, dict[str, list[str]]] = {
     "wan21": WAN_21,
     "wan21_i2v": {**WAN_21, "clip_vision": ["CLIP-H vision"]},
     "wan22": {"vae": ["VAE of Wan 2.2"], "taesd": ["TAEW 2.2"], "t5xxl": ["UMT5-XXL"]},
-    "wan22_i2v": WAN,
+    "wan22_i2v": {**WAN, "high_noise_diffusion_model": ["Wan 2.2 I2V model"]},
 }
 
 
@@ -104,12 +104,22 @@ def test_a_second_text_encoder_never_makes_an_sdxl_of_a_smaller_model(bench: Ben
     ("name", "role", "file", "words"),
     [
         ("flux", "vae", "VAE of SD 1 to XL", "a VAE of 4 channels; Flux needs a VAE of 16 channels, such as ae.safet"),
-        ("sdxl", "vae", "VAE of Flux", "a VAE of 16 channels; SDXL needs a VAE of 4 channels, such as sdxl_vae.safet"),
+        (
+            "sdxl",
+            "vae",
+            "VAE of Flux or SD3",
+            "a VAE of 16 channels; SDXL needs a VAE of 4 channels, such as sdxl_vae.safet",
+        ),
         ("flux", "taesd", "TAESD", "a tiny autoencoder of 4 channels; Flux needs a tiny autoencoder of 16 channels"),
         ("wan21", "t5xxl", "T5-XXL", "a T5-XXL text encoder; Wan 2.x needs a UMT5-XXL text encoder, such as umt5_xxl"),
         ("wan21_i2v", "clip_vision", "CLIP-L vision", "a CLIP-L vision encoder; Wan 2.x needs a CLIP-H vision"),
         ("wan21_i2v", "clip_vision", "PhotoMaker", "a PhotoMaker; 'clip_vision' needs a CLIP-H vision encoder"),
-        ("zimage", "llm", "Qwen3 1.7B", "does not fit: The language model is 2048 wide; this Z-Image model expects"),
+        (
+            "zimage",
+            "llm",
+            "Ovis 2.5's language model",
+            "does not fit: The language model is 2048 wide; this Z-Image model expects",
+        ),
         ("flux2", "llm", "Qwen3 4B", "is 2560 wide; this Flux.2 model expects one of width 5120"),
         ("sd15", "controlnet", "ControlNet of SDXL", "is a ControlNet for SDXL; SD 1.x needs one for texts 768 wide"),
         ("sd1_tiny", "controlnet", "ControlNet of SD 1", "cannot be used with a ControlNet, its UNet is too small"),

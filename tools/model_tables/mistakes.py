@@ -103,7 +103,7 @@ MISTAKES: tuple[Mistake, ...] = (
     Mistake(
         "A file holds scaled FP8",
         {"model_name": "flux1-dev-fp8-scaled.safetensors", **_PARTS},
-        "Take a GGUF, or a file in plain FP8, F16 or BF16.",
+        "Convert it, or take a GGUF, or a file in plain FP8, F16 or BF16.",
     ),
     Mistake(
         "The model is too large for the graphics card",

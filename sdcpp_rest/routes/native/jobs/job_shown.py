@@ -150,7 +150,8 @@ def job_object(
         shown["completed_at"] = _iso(job.completed_at)
     shown["outputs"] = list(job.outputs)
     shown["params"] = strip_paths(job.params) | _input_sizes(job.inputs, input_sizes or {})
-    if job.status == "failed":
+    # One that was cancelled has a reason only where nobody asked for it.
+    if job.status == "failed" or job.error:
         shown["error"] = job.error or "unknown error"
         if job.error_code:
             shown["error_code"] = job.error_code

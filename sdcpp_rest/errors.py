@@ -7,7 +7,8 @@ message text.
     SdcppRestError 500
     |- InvalidRequest 400   |- NotAuthenticated 401 -- WrongKey   |- NotAllowed 403
     |- NotFound 404 -- JobNotFound, ModelNotFound, OutputNotFound
-    |- MethodNotAllowed 405 |- Conflict 409           |- NoModelLoaded, NoUpscalerLoaded 400
+    |- MethodNotAllowed 405 |- Conflict 409 -- CallerGone
+    |- NoModelLoaded, NoUpscalerLoaded 400
     |- PayloadTooLarge 413  |- UnsupportedBody 415    |- QueueFull 429
     |- GenerationFailed 500 -- LoadFailed, PictureIsBlank, OutOfMemory 507
     |- NotSupported 501     |- EngineUnavailable 503 -- EngineDied -- EngineOutOfMemory
@@ -88,6 +89,12 @@ class MethodNotAllowed(SdcppRestError):
 class Conflict(SdcppRestError):
     code = "conflict"
     status = 409
+
+
+class CallerGone(Conflict):
+    """Whoever waited for the work has hung up and has not asked again; nobody but the work's record reads this."""
+
+    code = "caller_gone"
 
 
 class PayloadTooLarge(SdcppRestError):

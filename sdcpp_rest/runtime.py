@@ -145,6 +145,8 @@ class Runtime:
 
     def begin_stop(self) -> None:
         """Take no new jobs and release everybody who waits. Idempotent."""
+        # Before the queue: what nobody waits for is cancelled, and not left for the next start.
+        self.jobs.abandoned.close()
         self.jobs.queue.close()
         self.engine.calls.close()
         self.models.hashes.close()

@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 
 from sdcpp_rest.core.chat import Action, ConversationMessage, ThoughtFilter, ToolCall
 from sdcpp_rest.core.frozen import Frozen
+from sdcpp_rest.services.jobs.departure import current_departure
 from sdcpp_rest.services.language.assistant_actions import (
     ActionKind,
     answer_schema,
@@ -93,7 +94,7 @@ class Assistant:
     def chat(self, question: Question) -> Reply:
         """The whole answer, within the settings' timeout. Raises the errors of `llm_errors`."""
         line = Line()
-        with line.limit_time(self.settings.current().timeout_seconds):
+        with current_departure().bind(line.hang_up), line.limit_time(self.settings.current().timeout_seconds):
             for said in self.stream(question, line):
                 if isinstance(said, Reply):
                     return said

@@ -374,7 +374,7 @@ def test_recovered_job_releases_who_waits_for_it(house: House) -> None:
     waiter = threading.Thread(target=lambda: waiting.append(house.finished(job_id).status))
     waiter.start()
     queue = house.runtime.jobs.queue
-    while not queue._waiting.get(job_id):
+    while not queue._waiters.is_waited_for(job_id):
         assert waiter.is_alive()
     queue.recover(lambda job: (f"{job.id}/image_0.png",))
     waiter.join(PATIENCE_SECONDS)

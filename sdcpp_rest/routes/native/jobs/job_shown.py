@@ -153,7 +153,8 @@ def job_object(
     shown["outputs"] = list(job.outputs)
     shown["params"] = strip_paths(job.params) | _input_sizes(job.inputs, input_sizes or {})
     shown |= show_resolved_prompts(job)
-    if job.status == "failed":
+    # One that was cancelled has a reason only where nobody asked for it.
+    if job.status == "failed" or job.error:
         shown["error"] = job.error or "unknown error"
         if job.error_code:
             shown["error_code"] = job.error_code

@@ -14,7 +14,7 @@ from sdcpp_rest.core.chat import Action, ConversationMessage
 from sdcpp_rest.errors import InvalidRequest, SdcppRestError
 from sdcpp_rest.routes.http.answers import answer, internal_error, json_text, render_native_error, runtime
 from sdcpp_rest.routes.http.openapi import EVENT_STREAM, Answer, documents
-from sdcpp_rest.routes.http.pools import blocking, departure, streaming
+from sdcpp_rest.routes.http.pools import blocking, streaming
 from sdcpp_rest.routes.http.request_bodies import read_body
 from sdcpp_rest.routes.http.wire_models import Text, Wire, optional, validate
 from sdcpp_rest.routes.native.language.assistant_tools import action_kinds
@@ -29,6 +29,7 @@ from sdcpp_rest.routes.native.wire.llm_wire import (
     unix_seconds,
     warnings_field,
 )
+from sdcpp_rest.services.jobs.departure import current_departure
 from sdcpp_rest.services.language.assistant import Delta, Question, Reply
 from sdcpp_rest.services.language.llm_connection import Line
 from sdcpp_rest.services.language.llm_errors import CallEnded, LlmModelNotFound
@@ -140,7 +141,7 @@ def chat_as_it_comes() -> Response:
     the connection stops the model."""
     question, warnings = _question()
     line, running = Line(), runtime()
-    departure().on_leaving(line.hang_up)
+    current_departure().on_leaving(line.hang_up)
     pieces = running.language.assistant.stream(question, line)
     # The first one now: whoever cannot be answered at all gets a status that says so.
     first = next(pieces)

@@ -12,8 +12,9 @@ import pytest
 import requests
 from flask.testing import FlaskClient
 
-from sdcpp_rest.routes.http.pools import Departure, pool_of
-from sdcpp_rest.web import event_stream
+from sdcpp_rest.routes.http.pools import pool_of
+from sdcpp_rest.services.jobs.departure import Departure
+from sdcpp_rest.web import waiting_call
 from sdcpp_rest.web.app import create_app
 from tests.cases import for_each_case
 from tests.routes.conftest import House, ServedHouse
@@ -271,7 +272,7 @@ def test_a_client_that_leaves_takes_the_call_to_the_model_along(
 def test_a_silent_stream_says_that_it_lives(
     served: ServedHouse, server: OllamaServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(event_stream, "_STREAM_SILENCE_SECONDS", 0.02)
+    monkeypatch.setattr(waiting_call, "_STREAM_SILENCE_SECONDS", 0.02)
     server.fault, server.says = "stall", [Said(["one", "two"])]
     url = served.url + "/assistant/chat/stream"
     with requests.post(url, json={"message": "hi"}, stream=True, timeout=20) as answer:
@@ -283,7 +284,7 @@ def test_a_silent_stream_says_that_it_lives(
 def test_an_error_before_a_stream_has_no_comments_in_it(
     served: ServedHouse, server: OllamaServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(event_stream, "_STREAM_SILENCE_SECONDS", 0.01)
+    monkeypatch.setattr(waiting_call, "_STREAM_SILENCE_SECONDS", 0.01)
     server.fault = "silent"
     served.house.client.put("/assistant/settings", json={"timeout_seconds": 1})
     answer = served.post("/assistant/chat/stream", json={"message": "hi"})

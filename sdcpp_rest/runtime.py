@@ -99,6 +99,7 @@ class Runtime:
             self.jobs.queue,
             version=self.version,
             computes=config.engine.runner == "native",
+            asks_for_key=config.auth.is_on,
             redact_paths=self.redact_paths,
         )
         self.submission = build_submission(config, self.settings, self.jobs, self.models, self.engine, self.status)

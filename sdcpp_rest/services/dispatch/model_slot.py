@@ -58,7 +58,8 @@ class ModelSlot:
     """Holds which model is selected and which one is resident, and queues loads and unloads.
 
     ``ready``: what the engine said of this machine, once there was one.
-    Thread-safe; ``resident``, ``loaded`` and ``loading`` are written by the dispatcher alone.
+    ``loading_progress``: how much of ``loading`` is there, 0..1; ``None`` where nobody counts.
+    Thread-safe; ``resident``, ``loaded``, ``loading`` and its progress are written by the dispatcher alone.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class ModelSlot:
         self.resident: LoadSpec | None = None
         self.loaded: Loaded | None = None
         self.loading: LoadSpec | None = None
+        self.loading_progress: float | None = None
         self.last_error: str | None = None
         self._asked: Future[Loaded | None] | None = None
 

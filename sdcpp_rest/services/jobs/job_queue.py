@@ -252,7 +252,9 @@ class JobQueue(JobReader):
         if job is None:
             return None
         active = self._active.add(job)
-        self._bus.publish(JobStatusChanged(job_id=job.id, status="processing", previous_status="pending"))
+        self._bus.publish(
+            JobStatusChanged(job_id=job.id, status="processing", previous_status="pending", started_at=job.started_at)
+        )
         return active
 
     def complete(
@@ -378,7 +380,13 @@ class JobQueue(JobReader):
     def _announce(self, job: Job) -> None:
         self._bus.publish(
             JobStatusChanged(
-                job_id=job.id, status=job.status, previous_status="processing", outputs=job.outputs, error=job.error
+                job_id=job.id,
+                status=job.status,
+                previous_status="processing",
+                outputs=job.outputs,
+                error=job.error,
+                started_at=job.started_at,
+                completed_at=job.completed_at,
             )
         )
         if job.status in FINISHED:
@@ -386,8 +394,11 @@ class JobQueue(JobReader):
 
     def _announce_cancelled(self, job: Job, previous: JobStatus) -> None:
         self._outputs.discard_inputs(job.id)
-        self._bus.publish(JobStatusChanged(job_id=job.id, status="cancelled", previous_status=previous))
-        self._bus.publish(JobCancelled(job_id=job.id))
+        at = job.completed_at
+        self._bus.publish(
+            JobStatusChanged(job_id=job.id, status="cancelled", previous_status=previous, completed_at=at)
+        )
+        self._bus.publish(JobCancelled(job_id=job.id, completed_at=at))
         self._resolve(job)
 
     def _resolve(self, job: Job) -> None:

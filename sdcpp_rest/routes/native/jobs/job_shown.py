@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timezone
 from typing import Any
 
 from pydantic import Field
 
-from sdcpp_rest.core.events import preview_url
+from sdcpp_rest.core.events import iso_text, preview_url
 from sdcpp_rest.core.job import Job, JobKind, JobStatus, Phase, Progress, Timings
 from sdcpp_rest.core.job_filter import JobHead
 from sdcpp_rest.routes.http.answers import json_text, runtime
@@ -142,12 +141,12 @@ def job_object(
             "percentage": progress.percentage,
             "phase": progress.phase,
         },
-        "created_at": _iso(job.created_at),
+        "created_at": iso_text(job.created_at),
     }
     if job.started_at is not None:
-        shown["started_at"] = _iso(job.started_at)
+        shown["started_at"] = iso_text(job.started_at)
     if job.completed_at is not None:
-        shown["completed_at"] = _iso(job.completed_at)
+        shown["completed_at"] = iso_text(job.completed_at)
     shown["outputs"] = list(job.outputs)
     shown["params"] = strip_paths(job.params) | _input_sizes(job.inputs, input_sizes or {})
     if job.status == "failed":
@@ -179,7 +178,3 @@ def _input_sizes(inputs: Mapping[str, str], sizes: Mapping[str, int]) -> dict[st
         else:
             shown[f"{role}_base64"] = omitted
     return shown
-
-
-def _iso(moment: datetime) -> str:
-    return moment.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from flask import Blueprint, Response, request
 from markupsafe import Markup
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from sdcpp_rest.core.load_spec import ModelKind
 from sdcpp_rest.routes.http.answers import answer, runtime
@@ -108,7 +108,7 @@ class ProcessMemory(Answer):
     rss_bytes: int | None = Field(description="Resident memory; null while there is no engine.")
 
 
-class MemoryShares(Answer):
+class MemoryShares(BaseModel):
     """How much of a memory is used; MB are of 1024 x 1024 bytes."""
 
     total_bytes: int
@@ -120,7 +120,7 @@ class MemoryShares(Answer):
     usage_percent: float = Field(ge=0, le=100)
 
 
-class SystemMemory(MemoryShares):
+class SystemMemory(Answer, MemoryShares):
     """The machine's main memory."""
 
     available_bytes: int = Field(description="The same as free_bytes.")
@@ -135,7 +135,7 @@ class BothProcesses(Answer):
     virtual_mb: int
 
 
-class GpuMemory(MemoryShares):
+class GpuMemory(Answer, MemoryShares):
     """The GPU that models run on; zeros where there is none."""
 
     available: bool

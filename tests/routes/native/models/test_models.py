@@ -292,3 +292,13 @@ def test_a_load_that_asks_for_an_encoder_that_is_not_there_keeps_to_the_schema(h
     assert answer.status_code == 400
     assert answer.get_json()["field"] == "options.vae_decode_only"
     assert answer.get_json()["allowed"] == "true"
+
+
+def test_an_empty_choice_of_a_load_option_is_the_usual_one(client: FlaskClient) -> None:
+    options = {"rng_type": "", "lora_apply_mode": "", "sampler_rng_type": "", "weight_type": ""}
+    answer = client.post("/models/load", json={"model_name": DEMO, "options": options})
+    assert answer.status_code == 200, answer.text
+    assert (
+        client.get("/health").get_json()["load_options"].items()
+        >= {"rng_type": "cuda", "lora_apply_mode": "auto"}.items()
+    )

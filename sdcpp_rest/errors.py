@@ -8,7 +8,7 @@ message text.
     |- InvalidRequest 400   |- NotAuthenticated 401 -- WrongKey   |- NotAllowed 403
     |- NotFound 404 -- JobNotFound, ModelNotFound, OutputNotFound
     |- MethodNotAllowed 405 |- Conflict 409           |- NoModelLoaded, NoUpscalerLoaded 400
-    |- PayloadTooLarge 413  |- UnsupportedBody 415    |- QueueFull 429
+    |- PayloadTooLarge 413  |- UnsupportedBody 415    |- QueueFull, TooManyAttempts 429
     |- GenerationFailed 500 -- LoadFailed, PictureIsBlank, OutOfMemory 507
     |- NotSupported 501     |- EngineUnavailable 503 -- EngineDied -- EngineOutOfMemory
     `- WaitTimeout 504
@@ -104,6 +104,13 @@ class UnsupportedBody(SdcppRestError):
 
 class QueueFull(SdcppRestError):
     code = "queue_full"
+    status = 429
+
+
+class TooManyAttempts(SdcppRestError):
+    """Somebody seems to guess."""
+
+    code = "too_many_attempts"
     status = 429
 
 

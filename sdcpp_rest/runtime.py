@@ -29,6 +29,7 @@ from sdcpp_rest.service_groups import (
 )
 from sdcpp_rest.services.dispatch.engine_calls import EngineCalls
 from sdcpp_rest.services.housekeeping import Housekeeping
+from sdcpp_rest.services.login_sessions import LoginSessions
 from sdcpp_rest.services.metrics import Metrics
 from sdcpp_rest.services.models.load_specs import LoadRequest
 from sdcpp_rest.services.models.model_library import KnownSums, ModelLibrary
@@ -69,6 +70,7 @@ class Runtime:
             (paths.output_dir / ".spool", paths.output_dir, paths.models_dir, paths.log_dir, paths.data_dir, DEMO_ROOT)
         )
         sums, calls = HashStore(database), EngineCalls()
+        self.logins = LoginSessions(config)
         self.settings = build_settings(config, database)
         self.jobs = build_jobs(config, database, self.settings)
         self.models = build_models(

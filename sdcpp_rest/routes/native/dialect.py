@@ -26,12 +26,14 @@ from sdcpp_rest.routes.native.models.downloads_routes import downloads
 from sdcpp_rest.routes.native.models.model_files_routes import model_files
 from sdcpp_rest.routes.native.models.models import models
 from sdcpp_rest.routes.native.server.docs import docs
+from sdcpp_rest.routes.native.server.login_routes import login
 from sdcpp_rest.routes.native.server.options_routes import options
 from sdcpp_rest.routes.native.server.settings_routes import settings
 from sdcpp_rest.routes.native.server.system import system
 
 _BLUEPRINTS = (
     system,
+    login,
     models,
     model_files,
     downloads,

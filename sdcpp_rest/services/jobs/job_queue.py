@@ -393,7 +393,9 @@ class JobQueue(JobReader):
             self._resolve(job)
 
     def _announce_cancelled(self, job: Job, previous: JobStatus) -> None:
-        self._outputs.discard_inputs(job.id)
+        if not job.inputs:
+            # Pictures stay until the job is removed: it may be asked for again.
+            self._outputs.discard_inputs(job.id)
         at = job.completed_at
         self._bus.publish(
             JobStatusChanged(job_id=job.id, status="cancelled", previous_status=previous, completed_at=at)

@@ -104,6 +104,21 @@ def test_conversions_replace_their_own_result(house: House) -> None:
     assert len(house.client.get("/models").get_json()["diffusion_models"]) == 2
 
 
+def test_a_cancelled_job_keeps_its_picture_until_it_is_removed(house: House) -> None:
+    house.gate.clear()
+    house.submit()
+    assert house.running.wait(20)
+    body = {"prompt": "a dot", **SMALL, "init_image_base64": picture()}
+    job_id = house.client.post("/img2img", json=body).get_json()["job_id"]
+    assert house.client.delete(f"/queue/{job_id}").status_code == 200
+    house.gate.set()
+    params = house.finished(job_id)["params"]
+    assert sent(house, "/img2img", params)["status"] == "completed"
+    house.runtime.jobs.recycle_bin.delete([job_id])
+    house.runtime.jobs.recycle_bin.purge(job_id)
+    assert house.client.post("/img2img", json=params).status_code == 400
+
+
 def test_a_picture_that_is_gone_is_told(house: House) -> None:
     body = {"prompt": "a dot", **SMALL, "init_image_base64": "job:nobody/init_image"}
     answer = house.client.post("/img2img", json=body)

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from sdcpp_rest.core.frozen import Frozen
-from sdcpp_rest.core.job import JobKind, JobStatus, Phase
+from sdcpp_rest.core.job import Job, JobKind, JobStatus, Phase
 
 LOADING_STEPS = 100
 """How many steps a load is counted in, for clients that want steps: the library tells a share."""
@@ -53,6 +53,8 @@ class Event(Frozen):
 
 
 class JobAdded(Event):
+    """Tells of a job that is new in the queue."""
+
     name = "job_added"
     job_id: str
     type: JobKind
@@ -64,6 +66,8 @@ class JobAdded(Event):
 
 
 class JobStatusChanged(Event):
+    """Tells what a job is now, and was before."""
+
     name = "job_status_changed"
     job_id: str
     status: JobStatus
@@ -72,6 +76,18 @@ class JobStatusChanged(Event):
     error: str | None = None
     started_at: datetime | None = None
     completed_at: datetime | None = None
+
+    @classmethod
+    def of(cls, job: Job, previous: JobStatus) -> JobStatusChanged:
+        return cls(
+            job_id=job.id,
+            status=job.status,
+            previous_status=previous,
+            outputs=job.outputs,
+            error=job.error,
+            started_at=job.started_at,
+            completed_at=job.completed_at,
+        )
 
     def data(self) -> dict[str, Any]:
         return {**self.model_dump(mode="json", exclude=_TIMES), **_times(self)}

@@ -35,7 +35,7 @@ class LoginSession:
 
 
 class LoginSessions:
-    """Who is logged in. Thread-safe."""
+    """Begins, knows and ends the sessions of those who logged in. Thread-safe."""
 
     def __init__(self, config: Config, now: Callable[[], float] = time.monotonic) -> None:
         self._config = config

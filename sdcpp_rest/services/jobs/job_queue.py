@@ -252,9 +252,7 @@ class JobQueue(JobReader):
         if job is None:
             return None
         active = self._active.add(job)
-        self._bus.publish(
-            JobStatusChanged(job_id=job.id, status="processing", previous_status="pending", started_at=job.started_at)
-        )
+        self._bus.publish(JobStatusChanged.of(job, "pending"))
         return active
 
     def complete(
@@ -378,17 +376,7 @@ class JobQueue(JobReader):
         return True
 
     def _announce(self, job: Job) -> None:
-        self._bus.publish(
-            JobStatusChanged(
-                job_id=job.id,
-                status=job.status,
-                previous_status="processing",
-                outputs=job.outputs,
-                error=job.error,
-                started_at=job.started_at,
-                completed_at=job.completed_at,
-            )
-        )
+        self._bus.publish(JobStatusChanged.of(job, "processing"))
         if job.status in FINISHED:
             self._resolve(job)
 
@@ -396,11 +384,8 @@ class JobQueue(JobReader):
         if not job.inputs:
             # Pictures stay until the job is removed: it may be asked for again.
             self._outputs.discard_inputs(job.id)
-        at = job.completed_at
-        self._bus.publish(
-            JobStatusChanged(job_id=job.id, status="cancelled", previous_status=previous, completed_at=at)
-        )
-        self._bus.publish(JobCancelled(job_id=job.id, completed_at=at))
+        self._bus.publish(JobStatusChanged.of(job, previous))
+        self._bus.publish(JobCancelled(job_id=job.id, completed_at=job.completed_at))
         self._resolve(job)
 
     def _resolve(self, job: Job) -> None:

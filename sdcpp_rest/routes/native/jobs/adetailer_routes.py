@@ -22,7 +22,7 @@ _WHY = (
 class AdetailerBody(Wire):
     """Anything: it is refused as it is."""
 
-    model_config = ConfigDict(extra="allow", json_schema_extra={"examples": [{"detector": "face.pt"}]})
+    model_config = ConfigDict(extra="allow")
 
 
 class DetectorStatus(Answer):

@@ -9,7 +9,7 @@ message text.
     |- NotFound 404 -- JobNotFound, ModelNotFound, OutputNotFound
     |- MethodNotAllowed 405 |- Conflict 409 -- CallerGone
     |- NoModelLoaded, NoUpscalerLoaded 400
-    |- PayloadTooLarge 413  |- UnsupportedBody 415    |- QueueFull 429
+    |- PayloadTooLarge 413  |- UnsupportedBody 415    |- QueueFull, TooManyAttempts 429
     |- GenerationFailed 500 -- LoadFailed, PictureIsBlank, OutOfMemory 507
     |- NotSupported 501     |- EngineUnavailable 503 -- EngineDied -- EngineOutOfMemory
     `- WaitTimeout 504
@@ -111,6 +111,13 @@ class UnsupportedBody(SdcppRestError):
 
 class QueueFull(SdcppRestError):
     code = "queue_full"
+    status = 429
+
+
+class TooManyAttempts(SdcppRestError):
+    """Somebody seems to guess."""
+
+    code = "too_many_attempts"
     status = 429
 
 

@@ -192,7 +192,7 @@ class Shell:
         if caller.is_bare_prefix and scope["method"] in ("GET", "HEAD") and _wants_html(scope):
             await _redirect_to_slash(scope, send)
             return
-        known = check_key(self._config, Asking.of(scope, caller))
+        known = check_key(self._config, Asking.of(scope, caller), self._runtime.logins.knows)
         if scope["path"] == "*":
             await _answer_for_all(scope, send)
             return
@@ -255,7 +255,7 @@ class Shell:
     # --- WebSockets -------------------------------------------------------------------------------------------------
 
     async def _serve_socket(self, scope: Scope, receive: Receive, send: Send) -> None:
-        check_key(self._config, Asking.of(scope, scope[CALLER]))
+        check_key(self._config, Asking.of(scope, scope[CALLER]), self._runtime.logins.knows)
         handler = self._dialects.sockets.get(scope["path"].removesuffix("/") or "/")
         if handler is None:
             raise NotFound(f"No WebSocket here: {shorten(scope['path'])}")

@@ -249,7 +249,7 @@ class JobQueue(JobReader):
         if job is None:
             return None
         active = self._active.add(job)
-        self._bus.publish(JobStatusChanged(job_id=job.id, status="processing", previous_status="pending"))
+        self._bus.publish(JobStatusChanged.of(job, "pending"))
         return active
 
     def complete(
@@ -357,22 +357,18 @@ class JobQueue(JobReader):
         return True
 
     def _announce(self, job: Job) -> None:
-        self._bus.publish(
-            JobStatusChanged(
-                job_id=job.id, status=job.status, previous_status="processing", outputs=job.outputs, error=job.error
-            )
-        )
+        self._bus.publish(JobStatusChanged.of(job, "processing"))
         if job.status in FINISHED:
             self._resolve(job)
 
     def _announce_cancelled(self, job: Job, previous: JobStatus) -> None:
-        self._outputs.discard_inputs(job.id)
+        if not job.inputs:
+            # Pictures stay until the job is removed: it may be asked for again.
+            self._outputs.discard_inputs(job.id)
         if job.error:
             log.info("job %s is cancelled: %s", job.id, job.error)
-        self._bus.publish(
-            JobStatusChanged(job_id=job.id, status="cancelled", previous_status=previous, error=job.error)
-        )
-        self._bus.publish(JobCancelled(job_id=job.id))
+        self._bus.publish(JobStatusChanged.of(job, previous))
+        self._bus.publish(JobCancelled(job_id=job.id, completed_at=job.completed_at))
         self._resolve(job)
 
     def _resolve(self, job: Job) -> None:

@@ -218,7 +218,7 @@ def _check_encoder(spec: LoadSpec) -> None:
             "another vae or taesd, or leave the option on",
             field="options.vae_decode_only",
             value=False,
-            allowed=[True],
+            allowed="true",
         )
 
 

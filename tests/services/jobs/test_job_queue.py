@@ -263,9 +263,12 @@ def test_cancel_of_a_pending_job(house: House, png: str) -> None:
     assert inputs.is_dir()
     assert house.runtime.jobs.queue.cancel(job_id) == "cancelled"
     assert house.runtime.jobs.queue.get(job_id).status == "cancelled"
-    assert not inputs.exists()
+    assert inputs.is_dir(), "it may be asked for again"
     words = [shown(event) for event in of_job(house.mailbox.drain(), job_id)]
     assert words == ["added", "cancelled", "cancelled_event"]
+    house.runtime.jobs.recycle_bin.delete([job_id])
+    house.runtime.jobs.recycle_bin.purge(job_id)
+    assert not inputs.exists()
 
 
 @pytest.mark.parametrize("prompt", ["a red circle", "fake:fail"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from pydantic import ConfigDict, Field
 
 from sdcpp_rest.core.params import ConvertParams
@@ -15,6 +17,8 @@ class ConvertBody(Wire):
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"input_path": "demo_dit_q8_0.gguf", "output_type": "q4_0"}]}
     )
+
+    carried: ClassVar[frozenset[str]] = frozenset({"input", "output", "vae", "expected_bytes", "parts"})
 
     input_path: Text = Field(
         min_length=1,

@@ -18,7 +18,9 @@ class ConvertBody(Wire):
         json_schema_extra={"examples": [{"input_path": "demo_dit_q8_0.gguf", "output_type": "q4_0"}]}
     )
 
-    carried: ClassVar[frozenset[str]] = frozenset({"input", "output", "vae", "expected_bytes", "parts"})
+    carried: ClassVar[frozenset[str]] = frozenset(
+        {"input", "output", "vae", "expected_bytes", "parts", "restores_weights"}
+    )
 
     input_path: Text = Field(
         min_length=1,

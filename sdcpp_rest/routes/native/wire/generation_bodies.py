@@ -97,8 +97,10 @@ class CacheOptionsBody(Wire):
 class SamplingBody(Wire):
     """What pictures and videos have in common. A body that has another default repeats the field."""
 
-    # Files found by their names in the prompt and in other fields, as jobs tell them.
-    carried: ClassVar[frozenset[str]] = frozenset({"loras", "hires_model", "pm_id_embed", "upscaler"})
+    # Files found by their names in the prompt and in other fields, and prompts as they were written, as jobs tell them.
+    carried: ClassVar[frozenset[str]] = frozenset(
+        {"loras", "hires_model", "pm_id_embed", "upscaler", "original_prompt", "original_negative_prompt"}
+    )
 
     prompt: Text = mirror(
         SamplingParams,

@@ -137,3 +137,12 @@ def test_pictures_referred_to_are_bounded_together(make_house: Any) -> None:
     body = {"prompt": "a dot", **SMALL, "ref_images": [picture_of_it] * 16}
     answer = house.client.post("/txt2img", json=body)
     assert (answer.status_code, "too large together" in answer.get_json()["error"]) == (400, True)
+
+
+def test_resolved_prompts_draw_the_same_words_again(house: House) -> None:
+    body = {**SMALL, "prompt": "<random:a|b|c|d|e|f|g|h> dot", "negative_prompt": "<random:x,y>", "expand_prompt": True}
+    first = sent(house, "/txt2img", body)
+    again = sent(house, "/txt2img", first["params"])
+    assert again["warnings"] == []
+    assert again["params"]["prompt"] == first["resolved_prompt"] == first["params"]["prompt"]
+    assert pixels_of(house, again) == pixels_of(house, first)

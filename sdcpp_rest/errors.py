@@ -7,8 +7,9 @@ message text.
     SdcppRestError 500
     |- InvalidRequest 400   |- NotAuthenticated 401 -- WrongKey   |- NotAllowed 403
     |- NotFound 404 -- JobNotFound, ModelNotFound, OutputNotFound
-    |- MethodNotAllowed 405 |- Conflict 409           |- NoModelLoaded, NoUpscalerLoaded 400
-    |- PayloadTooLarge 413  |- UnsupportedBody 415    |- QueueFull 429
+    |- MethodNotAllowed 405 |- Conflict 409 -- CallerGone
+    |- NoModelLoaded, NoUpscalerLoaded 400
+    |- PayloadTooLarge 413  |- UnsupportedBody 415    |- QueueFull, TooManyAttempts 429
     |- GenerationFailed 500 -- LoadFailed, PictureIsBlank, OutOfMemory 507
     |- NotSupported 501     |- EngineUnavailable 503 -- EngineDied -- EngineOutOfMemory
     `- WaitTimeout 504
@@ -90,6 +91,12 @@ class Conflict(SdcppRestError):
     status = 409
 
 
+class CallerGone(Conflict):
+    """Whoever waited for the work has hung up and has not asked again; nobody but the work's record reads this."""
+
+    code = "caller_gone"
+
+
 class PayloadTooLarge(SdcppRestError):
     code = "payload_too_large"
     status = 413
@@ -104,6 +111,13 @@ class UnsupportedBody(SdcppRestError):
 
 class QueueFull(SdcppRestError):
     code = "queue_full"
+    status = 429
+
+
+class TooManyAttempts(SdcppRestError):
+    """Somebody seems to guess."""
+
+    code = "too_many_attempts"
     status = 429
 
 

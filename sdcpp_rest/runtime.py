@@ -30,6 +30,7 @@ from sdcpp_rest.service_groups import (
 )
 from sdcpp_rest.services.dispatch.engine_calls import EngineCalls
 from sdcpp_rest.services.housekeeping import Housekeeping
+from sdcpp_rest.services.login_sessions import LoginSessions
 from sdcpp_rest.services.metrics import Metrics
 from sdcpp_rest.services.models.extra_folders import ExtraFolders, find_extra_folders
 from sdcpp_rest.services.models.load_specs import LoadRequest
@@ -77,6 +78,7 @@ class Runtime:
         )
         self.redact_paths = PathRedaction((*own, *extra_paths(config)))
         sums, calls = HashStore(database), EngineCalls()
+        self.logins = LoginSessions(config)
         self.settings = build_settings(config, database)
         self.jobs = build_jobs(config, database, self.settings)
         self.models = build_models(
@@ -107,6 +109,7 @@ class Runtime:
             self.jobs.queue,
             version=self.version,
             computes=config.engine.runner == "native",
+            asks_for_key=config.auth.is_on,
             redact_paths=self.redact_paths,
         )
         self.submission = build_submission(config, self.settings, self.jobs, self.models, self.engine, self.status)
@@ -145,6 +148,8 @@ class Runtime:
 
     def begin_stop(self) -> None:
         """Take no new jobs and release everybody who waits. Idempotent."""
+        # Before the queue: what nobody waits for is cancelled, and not left for the next start.
+        self.jobs.abandoned.close()
         self.jobs.queue.close()
         self.engine.calls.close()
         self.models.hashes.close()

@@ -26,6 +26,7 @@ from sdcpp_rest.services.dispatch.upscaler_slot import UpscalerSlot
 from sdcpp_rest.services.downloads.download_lane import DownloadLane
 from sdcpp_rest.services.downloads.download_places import DownloadPlaces
 from sdcpp_rest.services.downloads.download_submission import Downloads, DownloadSources
+from sdcpp_rest.services.jobs.abandoned_calls import AbandonedCalls
 from sdcpp_rest.services.jobs.active_jobs import ActiveJobs
 from sdcpp_rest.services.jobs.event_bus import EventBus
 from sdcpp_rest.services.jobs.given_pictures import GivenPictures
@@ -100,13 +101,14 @@ def build_settings(config: Config, database: Database) -> SettingsServices:
 
 @dataclass(frozen=True)
 class JobServices:
-    """The queue, and what comes of its jobs."""
+    """The queue, what comes of its jobs, and the calls whose callers have gone."""
 
     bus: EventBus
     active: ActiveJobs
     outputs: Outputs
     queue: JobQueue
     recycle_bin: RecycleBin
+    abandoned: AbandonedCalls[Any]
     history: PictureHistory
     given_pictures: GivenPictures
 
@@ -125,8 +127,9 @@ def build_jobs(config: Config, database: Database, settings: SettingsServices) -
         max_requeues=config.queue.max_requeues,
     )
     recycle_bin = RecycleBin(store, BinStore(database), outputs, settings.user)
+    abandoned = AbandonedCalls[Any](config.queue.abandoned_grace_seconds, finishes=config.queue.finish_abandoned)
     history = PictureHistory(PictureNames(database), queue, outputs, recycle_bin)
-    return JobServices(bus, active, outputs, queue, recycle_bin, history, GivenPictures(store, outputs))
+    return JobServices(bus, active, outputs, queue, recycle_bin, abandoned, history, GivenPictures(store, outputs))
 
 
 @dataclass(frozen=True)

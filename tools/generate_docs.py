@@ -1,4 +1,4 @@
-"""Writes the pages that can be derived from the code: settings, URLs, command line.
+"""Writes the pages that can be derived from the code: settings, URLs, command line, tables about model files.
 
 `make docs` runs it, a test compares.
 
@@ -26,6 +26,10 @@ from sdcpp_rest.runtime import VERSION
 from sdcpp_rest.web.app import create_app, route_table
 
 ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))  # run as a script, it finds its own folder alone
+
+from tools.model_tables.pages import fill_tables  # noqa: E402
+
 _FIELDS = re.compile(r"(<!-- fields: ([\w. -]+?) -->)\n.*?(<!-- end -->)", re.DOTALL)
 _ROOMS = re.compile(r"(<!-- rooms -->)\n.*?(<!-- end -->)", re.DOTALL)
 _NOTE = "<!-- Made by `make docs`; edits are overwritten. -->\n"
@@ -123,6 +127,11 @@ def dialect_page(name: str) -> str:
     return _FIELDS.sub(lambda match: f"{match[1]}\n{_fields_table(match[2])}\n{match[3]}", text)
 
 
+def tables_page(name: str) -> str:
+    """A page with its tables about model files made anew."""
+    return fill_tables((ROOT / name).read_text(encoding="utf-8"))
+
+
 def _fields_table(wanted: str) -> str:
     model, *less = [_model(path) for path in wanted.split(" - ")]
     known = {name for one in less for name in one.model_fields}
@@ -172,6 +181,8 @@ PAGES: dict[str, Callable[[], str]] = {
     "docs/architecture.md": architecture_page,
     "docs/dialects/openai.md": partial(dialect_page, "docs/dialects/openai.md"),
     "docs/dialects/sdcn.md": partial(dialect_page, "docs/dialects/sdcn.md"),
+    "docs/model-files.md": partial(tables_page, "docs/model-files.md"),
+    "docs/troubleshooting.md": partial(tables_page, "docs/troubleshooting.md"),
     "config.example.toml": Config.example_toml,
 }
 

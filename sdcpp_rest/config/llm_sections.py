@@ -79,6 +79,13 @@ class AssistantConfig(LanguageModelConfig):
         default=120, ge=1, le=3600, description="How long an answer may take; for a streamed one, how long a silence."
     )
     max_history: Integer = Field(default=50, ge=1, le=10_000, description="Messages that are kept; older ones go.")
+    temperature: Number = Field(
+        default=0.7, ge=0, le=2, description="How freely the model chooses its words; 0: always the likeliest."
+    )
+    max_tokens: Integer = Field(default=4096, ge=1, le=1_048_576, description="How long an answer may be, in tokens.")
+    proactive_suggestions: bool = Field(
+        default=True, description="What user interfaces are told when they ask whether to suggest things by themselves."
+    )
     context_tokens: Integer = Field(
         default=8192,
         ge=2048,

@@ -300,6 +300,17 @@ class QueueConfig(Section):
         le=10_000,
         description="Finished jobs that a listing of the queue shows unless asked for more.",
     )
+    abandoned_grace_seconds: Number = Field(
+        default=15.0,
+        ge=0,
+        le=86_400,
+        description="A caller that waits for its answer and hangs up may send the same request again for so long, and "
+        "gets what was begun; then the work is cancelled. 0: cancelled at once.",
+    )
+    finish_abandoned: bool = Field(
+        default=False,
+        description="Finish the work of callers who have hung up; the answer waits for abandoned_grace_seconds.",
+    )
 
 
 class HousekeepingConfig(Section):

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from sdcpp_rest.config.sections import Integer, Section, refuse_bool
+from sdcpp_rest.config.sections import Integer, Number, Section, refuse_bool
 from sdcpp_rest.config.web_names import host_pattern, network, origin_pattern, public_url
 
 
@@ -91,6 +91,13 @@ class ServerConfig(Section):
     )
     keep_alive_seconds: Integer = Field(
         default=75, ge=1, le=3600, description="How long an idle connection stays open."
+    )
+    blocking_keep_alive_seconds: Number = Field(
+        default=0.0,
+        ge=0,
+        le=3600,
+        description="Begin the answer of a call that waits after so long, and send white space before its JSON as "
+        "often, for clients and proxies that give up on silence. The status is 200 then, also of an error. 0: off.",
     )
     blocking_threads: Integer = Field(
         default=128,

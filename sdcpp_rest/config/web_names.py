@@ -18,6 +18,9 @@ Network: TypeAlias = "ipaddress.IPv4Network | ipaddress.IPv6Network"
 NULL_ORIGIN = "null"
 """What browsers send for pages without an origin: files, sandboxed frames."""
 
+LOGIN_COOKIE = "sdcpp_auth"
+"""What a login sets for this server's own pages."""
+
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _ORIGIN = re.compile(r"([a-z][a-z0-9+.-]*)://([^/?#@\\\s]*)/?")
 _LONGEST_PREFIX = 200

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from sdcpp_rest.core.architectures import Architecture, Contents, Shapes
-from sdcpp_rest.core.component_forms import fitting_forms, form_of
+from sdcpp_rest.core.component_forms import fitting_forms, form_of, usual_file, vision_form
 
 _EXPECTED: dict[str, Contents] = {
     "vae": "VAE",
@@ -22,7 +22,7 @@ _EXPECTED: dict[str, Contents] = {
     "controlnet": "ControlNet",
     "photo_maker": "PhotoMaker",
 }
-_OWN_ROLES: dict[Contents, str] = {
+OWN_ROLES: dict[Contents, str] = {
     "VAE": "vae",
     "tiny autoencoder": "taesd",
     "CLIP vision encoder": "clip_vision",
@@ -31,6 +31,7 @@ _OWN_ROLES: dict[Contents, str] = {
     "ControlNet": "controlnet",
     "PhotoMaker": "photo_maker",
 }
+"""The role of a component by what its file holds, where that leaves no choice."""
 _TOKEN_TABLES: dict[Contents, tuple[str, ...]] = {
     "CLIP text encoder": ("token_embedding.weight",),
     "T5 text encoder": ("shared.weight", "token_embd.weight"),
@@ -49,28 +50,49 @@ def component_fault(
     """
     form = form_of(tensors, contents)
     wanted = fitting_forms(family, role, model_tensors)
-    if role == "clip_vision" and any(name.startswith("vision_model.") for name in tensors):
-        return None  # files of whole CLIP models hold both encoders
+    if role == "clip_vision" and contents == "CLIP text encoder" and any(map(_is_vision, tensors)):
+        contents, form = "CLIP vision encoder", vision_form(tensors)  # files of whole CLIP models hold both encoders
     if role == "llm_vision":
-        return None if form in wanted else f"is {_words(form, contents)}; {role} needs {_article(wanted[0])}"
+        return (
+            None if form in wanted else f"is {_words(form, contents)}; {role} needs {_name_needed(family, wanted[0])}"
+        )
     expected = _EXPECTED.get(role)
     if expected is not None and contents != expected:
-        own = _OWN_ROLES.get(contents)
-        hint = f"; give it as '{own}'" if own else ""
-        return f"is {_words(form, contents)}; '{role}' needs {_article(wanted[0] if wanted else expected)}{hint}"
+        own = OWN_ROLES.get(contents)
+        needed = wanted[0] if wanted else expected
+        words = f"{_article(needed)}; give it as '{own}'" if own else _name_needed(family, needed)
+        return f"is {_words(form, contents)}; '{role}' needs {words}"
     if role == "controlnet":
         return _controlnet_fault(family, tensors)
     if role == "llm" or not wanted:
         return None
     if form is None and _has_width(tensors, contents):
-        return f"is {_article(contents)} of another size; {family.name} needs {_article(wanted[0])}"
+        return f"is {_article(contents)} of another size; {family.name} needs {_name_needed(family, wanted[0])}"
     if form is not None and form not in wanted:
-        return f"is {_article(form)}; {family.name} needs {' or '.join(_article(one) for one in wanted)}"
+        choice = wanted[:1] if role == "clip_vision" else wanted
+        return f"is {_article(form)}; {family.name} needs {' or '.join(_name_needed(family, one) for one in choice)}"
     if role == "vae" and any(name.startswith("first_stage_model.") for name in tensors):
         return (
             "has the names of a VAE inside a checkpoint (first_stage_model.), which are not found in a file of its own"
         )
     return None
+
+
+def family_fault(family: Architecture, role: str) -> str | None:
+    """Why a good file in this ``role`` would spoil a model of ``family``, as the end of a sentence that begins with
+    the file's name; ``None`` where it helps or is not looked at."""
+    if role == "photo_maker" and not family.takes_photo_maker:
+        return f"is of no use here: {family.name} cannot be used with PhotoMaker, which is made for SDXL models"
+    if role == "controlnet" and not family.takes_controlnet and not family.is_flow:
+        return f"is of no use here: {family.name} cannot be used with a ControlNet, its UNet is too small for one"
+    if role == "clip_g" and not family.is_flow and "clip_g" not in family.needs:
+        # By the names of its tensors the library then takes the whole model for SDXL, and does not find its weights.
+        return f"cannot be used: {family.name} reads prompts with one text encoder, only SDXL has a second one"
+    return None
+
+
+def _is_vision(name: str) -> bool:
+    return name.startswith("vision_model.")
 
 
 def _controlnet_fault(family: Architecture, tensors: Shapes) -> str | None:
@@ -93,6 +115,11 @@ def _words(form: str | None, contents: Contents) -> str:
     if contents == "unknown" and form is None:
         return "no file that is recognised by its tensors"
     return _article(form or contents)
+
+
+def _name_needed(family: Architecture, form: str) -> str:
+    example = usual_file(family, form)
+    return f"{_article(form)}{f', such as {example}' if example else ''}"
 
 
 def _article(words: str) -> str:

@@ -16,6 +16,7 @@ _CLIP_WIDTHS = {768: "CLIP-L text encoder", 1280: "CLIP-G text encoder", 1024: "
 _T5_XXL_WIDTH = 4096
 # The vocabulary of T5 has 32 thousand tokens, that of the multilingual UMT5 256 thousand.
 _LARGEST_T5_VOCABULARY = 100_000
+_VISION_WIDTHS = {1280: "CLIP-H vision encoder", 1024: "CLIP-L vision encoder", 1664: "CLIP-G vision encoder"}
 _VISION_PART = "vision part of a language model"
 
 
@@ -29,8 +30,10 @@ def form_of(tensors: Shapes, contents: Contents) -> str | None:
         vocabulary = _side(tensors, 1, "shared.weight", "token_embd.weight", "embed_tokens.weight")
         name = "UMT5" if vocabulary > _LARGEST_T5_VOCABULARY else "T5"
         return f"{name}-XXL text encoder" if width == _T5_XXL_WIDTH else None
-    if contents in ("CLIP vision encoder", "PhotoMaker"):
+    if contents == "PhotoMaker":
         return contents
+    if contents == "CLIP vision encoder":
+        return vision_form(tensors)
     if contents == "language model":
         width = _side(tensors, 0, "embed_tokens.weight", "token_embd.weight")
         return _language_model(width) if width else None
@@ -45,6 +48,11 @@ def form_of(tensors: Shapes, contents: Contents) -> str | None:
     if any(name.startswith(("v.blk.", "visual.blocks.", "v.patch_embd.", "patch_embed.proj.")) for name in tensors):
         return _VISION_PART
     return None
+
+
+def vision_form(tensors: Shapes) -> str:
+    """The form of the CLIP vision encoder among these tensors, which may have a text encoder beside it."""
+    return _VISION_WIDTHS.get(_side(tensors, 0, "vision_model.embeddings.class_embedding"), "CLIP vision encoder")
 
 
 def _vae_form(tensors: Shapes) -> str | None:
@@ -112,7 +120,7 @@ def fitting_forms(architecture: Architecture, role: str, tensors: Shapes) -> tup
     if role == "clip_g":
         return (_CLIP_WIDTHS[1280],)
     if role == "clip_vision":
-        return ("CLIP vision encoder",)
+        return (_VISION_WIDTHS[1280], "CLIP vision encoder")
     if role == "photo_maker":
         return ("PhotoMaker",) if architecture.takes_photo_maker else ()
     if role == "t5xxl":
@@ -122,6 +130,24 @@ def fitting_forms(architecture: Architecture, role: str, tensors: Shapes) -> tup
     if role == "llm":
         return tuple(_language_model(width) for width in language_model_widths(architecture, tensors))
     return ()
+
+
+def used_roles(architecture: Architecture, tensors: Shapes) -> frozenset[str]:
+    """The roles of components that a model with these tensors, its own, makes use of."""
+    roles = {*architecture.needs, *architecture.needs_any, *architecture.helped_by}
+    if architecture.has_vae:
+        roles |= {"vae", "taesd"}
+    if architecture.takes_controlnet:
+        roles.add("controlnet")
+    if architecture.takes_photo_maker:
+        roles.add("photo_maker")
+    if architecture.id == "qwen_image":
+        roles.add("llm_vision")
+    if architecture.makes_video:
+        roles.add("high_noise_diffusion_model")
+        if any("img_emb." in name for name in tensors):
+            roles.add("clip_vision")
+    return frozenset(roles)
 
 
 def language_model_widths(architecture: Architecture, tensors: Shapes) -> tuple[int, ...]:
@@ -136,6 +162,30 @@ _USUAL_WIDTHS: dict[str, tuple[int, ...]] = {
     "anima": (1024,),
     "ernie_image": (3072,),
 }
+
+_USUAL_FILES = {
+    "VAE of 16 channels": "ae.safetensors",
+    "VAE of 32 channels": "flux2-vae.safetensors",
+    "Wan VAE of 16 channels": "wan_2.1_vae.safetensors",
+    "Wan VAE of 48 channels": "wan2.2_vae.safetensors",
+    "CLIP-L text encoder": "clip_l.safetensors",
+    "CLIP-G text encoder": "clip_g.safetensors",
+    "CLIP-H vision encoder": "clip_vision_h.safetensors",
+    "T5-XXL text encoder": "t5xxl_fp16.safetensors",
+    "UMT5-XXL text encoder": "umt5_xxl_fp16.safetensors",
+}
+
+
+def usual_file(architecture: Architecture, form: str) -> str:
+    """What a file of ``form`` that fits this family is called where people find it; empty where names differ."""
+    if form == "VAE of 4 channels":
+        return "sdxl_vae.safetensors" if architecture.id.startswith("sdxl") else "vae-ft-mse-840000-ema.safetensors"
+    if architecture.id == "sd3" and form.startswith("VAE"):
+        return "the VAE of SD3"  # of the same shape as Flux's, and another
+    if architecture.id in ("qwen_image", "anima") and form.startswith("Wan VAE"):
+        return "qwen_image_vae.safetensors"
+    return _USUAL_FILES.get(form, "")
+
 
 # --- what names say ---------------------------------------------------------------------------------------------------
 

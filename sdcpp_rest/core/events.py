@@ -6,17 +6,40 @@ whoever listens.
 
 from __future__ import annotations
 
+from datetime import datetime, timezone
 from typing import Any, ClassVar
 
 from pydantic import Field
 
 from sdcpp_rest.core.frozen import Frozen
-from sdcpp_rest.core.job import JobKind, JobStatus, Phase
+from sdcpp_rest.core.job import Job, JobKind, JobStatus, Phase
+
+LOADING_STEPS = 100
+"""How many steps a load is counted in, for clients that want steps: the library tells a share."""
+
+
+def loading_step(progress: float | None) -> int | None:
+    """``progress`` (0..1) as one of `LOADING_STEPS`; ``None`` where nothing is counted."""
+    return None if progress is None else round(progress * LOADING_STEPS)
+
+
+def iso_text(moment: datetime) -> str:
+    """A moment in UTC as the native API writes it: ``2024-01-01T12:00:00Z``."""
+    return moment.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def preview_url(job_id: str) -> str:
     """Where the latest preview of a running job is served."""
     return f"/jobs/{job_id}/preview"
+
+
+_TIMES = {"started_at", "completed_at"}
+
+
+def _times(event: Event) -> dict[str, str]:
+    """Those of its moments that an event has."""
+    found = {name: getattr(event, name, None) for name in ("started_at", "completed_at")}
+    return {name: iso_text(moment) for name, moment in found.items() if moment is not None}
 
 
 class Event(Frozen):
@@ -30,25 +53,53 @@ class Event(Frozen):
 
 
 class JobAdded(Event):
+    """Tells of a job that is new in the queue."""
+
     name = "job_added"
     job_id: str
     type: JobKind
     status: JobStatus = "pending"
     position: int
 
+    def data(self) -> dict[str, Any]:
+        return {**super().data(), "queue_position": self.position}
+
 
 class JobStatusChanged(Event):
+    """Tells what a job is now, and was before."""
+
     name = "job_status_changed"
     job_id: str
     status: JobStatus
     previous_status: JobStatus
     outputs: tuple[str, ...] = ()
     error: str | None = None
+    started_at: datetime | None = None
+    completed_at: datetime | None = None
+
+    @classmethod
+    def of(cls, job: Job, previous: JobStatus) -> JobStatusChanged:
+        return cls(
+            job_id=job.id,
+            status=job.status,
+            previous_status=previous,
+            outputs=job.outputs,
+            error=job.error,
+            started_at=job.started_at,
+            completed_at=job.completed_at,
+        )
+
+    def data(self) -> dict[str, Any]:
+        return {**self.model_dump(mode="json", exclude=_TIMES), **_times(self)}
 
 
 class JobCancelled(Event):
     name = "job_cancelled"
     job_id: str
+    completed_at: datetime | None = None
+
+    def data(self) -> dict[str, Any]:
+        return {"job_id": self.job_id, **_times(self)}
 
 
 class JobProgress(Event):
@@ -102,6 +153,10 @@ class ModelLoading(Event):
     droppable = True
     model_name: str
     progress: float | None = None
+
+    def data(self) -> dict[str, Any]:
+        step = loading_step(self.progress)
+        return {**super().data(), "step": step, "total_steps": None if step is None else LOADING_STEPS}
 
 
 class ModelLoaded(Event):

@@ -76,8 +76,9 @@ def component_advice(
 ) -> list[str]:
     """Sentences about text encoders that are not needed to draw, but to follow the prompt."""
     inside = roles_inside(tensor_names) if kind == "checkpoint" else set()
+    words = {**_COMPONENT_WORDS, "t5xxl": "a UMT5-XXL text encoder"} if architecture.makes_video else _COMPONENT_WORDS
     return [
-        f"Without {_COMPONENT_WORDS[role]} ('{role}') {architecture.name} follows the prompt poorly."
+        f"Without {words[role]} ('{role}') {architecture.name} follows the prompt poorly."
         for role in architecture.helped_by
         if role not in inside and role not in components
     ]
@@ -117,6 +118,18 @@ def structural_faults(architecture: Architecture, tensors: Shapes) -> list[str]:
 _WAN_BLOCK = re.compile(r"(?<!vace_)blocks\.(\d{1,6})\.")
 
 
+# By their width: those that the published models of some family read.
+_LANGUAGE_MODELS = {
+    1024: "Qwen3 0.6B",
+    2048: "the one of Ovis 2.5",
+    2560: "Qwen3 4B",
+    3072: "Ministral 3B",
+    3584: "Qwen2.5-VL 7B",
+    4096: "Qwen3 8B",
+    5120: "Mistral Small",
+}
+
+
 def language_model_faults(architecture: Architecture, tensors: Shapes, language_model: Shapes) -> list[str]:
     """Sentences about a language model that loads beside this picture model and then ends the process at the first
     prompt."""
@@ -131,7 +144,9 @@ def language_model_faults(architecture: Architecture, tensors: Shapes, language_
     expected = text_widths(architecture, tensors)
     if expected and width not in expected:
         name, widths = architecture.name, " or ".join(map(str, expected))
-        found.append(f"The language model is {width} wide; this {name} model expects one of width {widths}.")
+        known = [_LANGUAGE_MODELS[side] for side in expected if side in _LANGUAGE_MODELS]
+        example = f", such as {' or '.join(known)}" if known else ""
+        found.append(f"The language model is {width} wide; this {name} model expects one of width {widths}{example}.")
     return found
 
 

@@ -175,7 +175,7 @@ def _detect_sdxl(inputs: int, has_middle_block_1: bool, has_output_block: bool) 
 
 
 _LORA_NAME = re.compile(
-    r"[._](lora[._]?(up|down|mid|a|b|linear|magnitude_vector)|lokr_\w+|hada_\w+|b?oft_\w+|diff(_b)?|set_weight|alpha|"
+    r"[._](lora\d?[._]?(up|down|mid|a|b|linear|magnitude_vector)|lokr_\w+|hada_\w+|b?oft_\w+|diff(_b)?|set_weight|alpha|"
     r"w_norm|b_norm|dora_scale)(\.|$)|^(lora|lycoris)[._]|^base_model\.model\.",
     re.IGNORECASE,
 )

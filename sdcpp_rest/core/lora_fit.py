@@ -26,6 +26,7 @@ _OTHER_FORMS: tuple[tuple[str, str], ...] = (
     (r"\.(a1|a2|b1|b2|bm1|bm2|c1|c2)\.weight$", "GLoRA"),
     (r"\.(w_norm|b_norm)$", "LyCORIS norm"),
     (r"\.on_input$", "IA3"),
+    (r"\.processor\.\w+_lora\d\.(down|up)\.weight$", "XLabs' LoRA"),
     (r"\.set_weight$", "ComfyUI set_weight"),
     (r"\.reshape_weight$", "ComfyUI reshape_weight"),
     (r"\.lokr_t2$", "LoKr with a Tucker core"),
@@ -60,8 +61,8 @@ class LoraFit:
 
     ``total`` counts its tensors, ``fitting`` those that the library will apply. ``wrong_shapes`` are sentences about
     tensors that are for a weight of the model and cannot be added to it: such a file ends the job. ``only_merged``
-    says why the LoRA can only be merged into the weights ("immediately"), not beside them; ``never`` why it can be
-    applied in no way. ``on_quantized`` counts tensors of forms that do not work on quantized weights, as they are here.
+    says why the LoRA can only be merged into the weights ("immediately"), not beside them; ``only_beside`` why merging
+    it would draw something else. ``on_quantized`` says why it does not work on quantized weights, as they are here.
     """
 
     total: int = 0
@@ -71,6 +72,7 @@ class LoraFit:
     magnitudes: int = 0
     wrong_shapes: list[str] = field(default_factory=list)
     only_merged: str = ""
+    only_beside: str = ""
     on_quantized: str = ""
 
 
@@ -84,6 +86,7 @@ class _Piece(NamedTuple):
     elements: int
     fault: str = ""
     only_merged: str = ""
+    only_beside: str = ""
 
 
 def fit_lora(lora: Shapes, weights: Weights, family: str, *, is_high_noise: bool = False) -> LoraFit:
@@ -164,8 +167,8 @@ def _judge(
         merged = f"it changes only a part of the fused weight {short}"
     elif is_high_noise:
         merged = "it is for the high-noise expert"
-    if merged:
-        fit.only_merged = fit.only_merged or merged
+    fit.only_merged = fit.only_merged or merged
+    fit.only_beside = fit.only_beside or next((piece.only_beside for piece in pieces if piece.only_beside), "")
     if weight.is_quantized and (merged or form in ("LoHa", "full difference")):
         fit.on_quantized = fit.on_quantized or merged or f"it is a {form}"
 
@@ -198,7 +201,8 @@ def _plain(parts: Mapping[str, str], shapes: Shapes, weight: Weight) -> _Piece |
     merged = ""
     if flat and (_is_conv(shapes["lora_down"]) or _is_conv(shapes["lora_up"])):
         merged = "its tensors have the shape of convolutions, the model's weights that of matrices"
-    elif not flat and not (_is_conv(shapes["lora_down"]) and _is_conv(shapes["lora_up"])):
+    elif not flat and not _is_conv(shapes["lora_down"]) and inside != weight.shape[2]:
+        # A matrix is taken for a convolution of 1x1, which one that stands for a larger kernel is not.
         merged = "its tensors have the shape of matrices, the model's weights that of convolutions"
     names = tuple(parts[part] for part in ("lora_up", "lora_down", "lora_mid", "alpha", "scale") if part in parts)
     return _Piece("LoRA", names, inside * kernel, out, inside * kernel * out, fault, merged)
@@ -244,10 +248,13 @@ def _lokr(parts: Mapping[str, str], shapes: Shapes, weight: Weight) -> _Piece | 
     if "alpha" in parts:
         names.append(parts["alpha"])
     width, rows = sizes[0][0] * sizes[1][0], sizes[0][1] * sizes[1][1]
-    merged = "it is a LoKr whose factors are products themselves" if is_factored else ""
-    if is_factored and len(weight.shape) > 2:
-        return _Piece("LoKr", tuple(names), width, rows, width * rows, "are a factored LoKr of a convolution")
-    return _Piece("LoKr", tuple(names), width, rows, width * rows, only_merged=merged)
+    merged = beside = ""
+    if len(weight.shape) == 2:
+        merged = "it is a LoKr whose factors are products themselves" if is_factored else ""
+    elif not is_factored and _is_conv(shapes["lokr_w2"]):
+        # Merging multiplies the kernel's sides with the other factor instead of the channels.
+        beside = "it is a LoKr of convolutions"
+    return _Piece("LoKr", tuple(names), width, rows, width * rows, only_merged=merged, only_beside=beside)
 
 
 def _is_conv(shape: tuple[int, ...]) -> bool:

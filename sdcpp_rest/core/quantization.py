@@ -105,7 +105,19 @@ WEIGHT_TYPES: tuple[WeightType, ...] = (
 )
 """The package's formats but for Q1_0, which is newer than the library: its own numbers end at 40."""
 
-REMOVED_IDS: frozenset[int] = frozenset({4, 5, 31, 32, 33, 36, 37, 38})
+REMOVED_NAMES: dict[int, str] = {
+    4: "Q4_2",
+    5: "Q4_3",
+    31: "Q4_0_4_4",
+    32: "Q4_0_4_8",
+    33: "Q4_0_8_8",
+    36: "IQ4_NL_4_4",
+    37: "IQ4_NL_4_8",
+    38: "IQ4_NL_8_8",
+}
+"""What ggml no longer has, by id: computing with these ends the process."""
+
+REMOVED_IDS: frozenset[int] = frozenset(REMOVED_NAMES)
 """Numbers of formats that the library once had: their block size is 0 there, and dividing by it ends the process. The
 package does not know them either."""
 

@@ -120,6 +120,13 @@ _SIGNS: dict[str, tuple[_Sign, ...]] = {
 }
 
 
+def name_pattern(preset: str) -> str | None:
+    """A regular expression for names of files that give the variant away, whatever their case; ``None`` where tensors
+    tell it, or nothing does."""
+    signs = (sign for family in _SIGNS.values() for sign in family if sign.preset == preset)
+    return next((sign.name for sign in signs if sign.name and not (sign.has or sign.lacks or sign.beside)), None)
+
+
 def variant(
     architecture: Architecture, tensors: Iterable[str], file_name: str = "", components: Collection[str] = ()
 ) -> Variant:

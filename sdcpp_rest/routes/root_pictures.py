@@ -15,6 +15,7 @@ from sdcpp_rest.routes.http.openapi import Error, documents
 from sdcpp_rest.routes.http.pools import blocking_when, transfer
 from sdcpp_rest.routes.http.request_bodies import read_body
 from sdcpp_rest.routes.http.wire_models import validate
+from sdcpp_rest.routes.native.jobs.given_pictures import with_given_pictures
 from sdcpp_rest.routes.native.jobs.submitted import answer_accepted, in_client_words
 from sdcpp_rest.routes.native.wire.generation_bodies import Accepted, Img2ImgBody, Txt2ImgBody
 from sdcpp_rest.routes.sdcn.errors import SdcnError
@@ -38,7 +39,7 @@ def txt2img() -> Response:
     sent = read_body()
     if is_sdcn(sent):
         return sdcn_picture("txt2img", sent)
-    body, warnings = validate(Txt2ImgBody, sent)
+    body, warnings = validate(Txt2ImgBody, with_given_pictures(sent))
     return _submit("txt2img", body, warnings)
 
 
@@ -52,7 +53,7 @@ def img2img() -> Response:
     sent = read_body()
     if is_sdcn(sent):
         return sdcn_picture("img2img", sent)
-    body, warnings = validate(Img2ImgBody, sent)
+    body, warnings = validate(Img2ImgBody, with_given_pictures(sent))
     return _submit("img2img", body, warnings)
 
 

@@ -5,17 +5,20 @@ Reads what the engine last said of itself, and never waits for it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import psutil
 
+from sdcpp_rest.core.events import LOADING_STEPS, loading_step
 from sdcpp_rest.core.sampling import SAMPLERS, SCHEDULERS
-from sdcpp_rest.engine.protocol import Ready
+from sdcpp_rest.engine.protocol import Device, Ready
 from sdcpp_rest.engine.supervisor import EngineSupervisor
 from sdcpp_rest.services.dispatch.model_slot import ModelSlot
 from sdcpp_rest.services.dispatch.upscaler_slot import UpscalerSlot
 from sdcpp_rest.services.jobs.job_queue import JobQueue
+
+_MIB = 1024 * 1024
 
 
 class ServerStatus:
@@ -23,6 +26,7 @@ class ServerStatus:
 
     Args:
         computes: false where the engine draws without the native library, so that memory is nobody's concern.
+        asks_for_key: whether callers have to show a key.
         redact_paths: takes out of messages what users must not know.
     """
 
@@ -35,6 +39,7 @@ class ServerStatus:
         *,
         version: str,
         computes: bool,
+        asks_for_key: bool,
         redact_paths: Callable[[str], str],
     ) -> None:
         self._supervisor = supervisor
@@ -43,6 +48,7 @@ class ServerStatus:
         self._queue = queue
         self._version = version
         self._computes = computes
+        self._asks_for_key = asks_for_key
         self._redact_paths = redact_paths
         self._process = psutil.Process()
 
@@ -53,20 +59,30 @@ class ServerStatus:
         client, ready = supervisor.client, supervisor.ready
         architecture = models.loaded.architecture if models.loaded else None
         upscaler = self._upscalers.resident
+        step = loading_step(models.loading_progress) if loading else None
         return {
             "status": "ok",
             "model_loaded": resident is not None,
             "model_loading": loading is not None,
             "loading_model_name": loading.model.name if loading else None,
+            "loading_step": step,
+            "loading_total_steps": None if step is None else LOADING_STEPS,
             "last_error": self._redact_paths(models.last_error) if models.last_error else None,
             "model_name": resident.model.name if resident else None,
             "model_type": resident.kind if resident else None,
             "model_architecture": (architecture or resident.architecture) if resident else None,
             "loaded_components": resident.component_names if resident else {},
+            "load_options": resident.options.model_dump(mode="json") if resident else {},
+            "supports_image_generation": models.loaded.supports_images if models.loaded else False,
+            "supports_video_generation": models.loaded.supports_video if models.loaded else False,
             "upscaler_loaded": upscaler is not None,
             "upscaler_name": upscaler.model.name if upscaler else None,
             "selected_model_name": models.selected.model.name if models.selected else None,
             "version": self._version,
+            "git_commit": ready.library_commit if ready else "",
+            "ws_enabled": True,
+            "features": self._features(),
+            "memory": self.memory(),
             "engine": {
                 "pid": client.pid if client is not None and client.alive else None,
                 "state": supervisor.state,
@@ -81,11 +97,20 @@ class ServerStatus:
         client = self._supervisor.client
         report = client.memory if client is not None and client.alive else None
         devices = report.devices if report else (self._supervisor.ready.devices if self._supervisor.ready else ())
-        system = psutil.virtual_memory()
+        system, own = psutil.virtual_memory(), self._process.memory_info()
+        engine_bytes = report.rss_bytes if report else None
+        both = own.rss + (engine_bytes or 0)
         return {
-            "server": {"rss_bytes": self._process.memory_info().rss},
-            "engine": {"rss_bytes": report.rss_bytes if report else None},
-            "system": {"total_bytes": system.total, "available_bytes": system.available},
+            "server": {"rss_bytes": own.rss},
+            "engine": {"rss_bytes": engine_bytes},
+            "system": {"available_bytes": system.available, **_shares(system.total, system.available)},
+            "process": {
+                "rss_bytes": both,
+                "virtual_bytes": own.vms,
+                "rss_mb": both // _MIB,
+                "virtual_mb": own.vms // _MIB,
+            },
+            "gpu": _first_gpu(devices),
             "devices": [device.model_dump() for device in devices],
         }
 
@@ -102,7 +127,21 @@ class ServerStatus:
         """The data of the ``server_status`` event."""
         counts: Mapping[str, int] = self._queue.counts()
         queue = {f"{name}_count": count for name, count in counts.items()}
-        return {**self.health(), "queue": queue, "memory": self.memory()}
+        return {**self.health(), "queue": queue}
+
+    def _features(self) -> dict[str, bool]:
+        return {
+            "auth_required": self._asks_for_key,
+            "auto_unload": True,
+            "controlnet_hotswap": True,
+            "experimental_offload": False,
+            "unified_streaming": False,
+            "sefi_image": False,
+            "ip_adapter": False,
+            "ip_adapter_plus": False,
+            "adetailer": False,
+            "mcp": False,
+        }
 
     def all_memory_bytes(self) -> int | None:
         """Main memory, swap and the devices' own together; ``None`` while nothing real computes."""
@@ -111,3 +150,25 @@ class ServerStatus:
             return None
         devices = sum(device.total_bytes for device in ready.devices if device.is_gpu)
         return int(psutil.virtual_memory().total + psutil.swap_memory().total + devices)
+
+
+def _shares(total: int, free: int) -> dict[str, Any]:
+    """Memory of which ``free`` bytes are free, in every unit that clients show."""
+    used = total - free
+    return {
+        "total_bytes": total,
+        "used_bytes": used,
+        "free_bytes": free,
+        "total_mb": total // _MIB,
+        "used_mb": used // _MIB,
+        "free_mb": free // _MIB,
+        "usage_percent": round(100 * used / total, 1) if total else 0.0,
+    }
+
+
+def _first_gpu(devices: Sequence[Device]) -> dict[str, Any]:
+    """The GPU that models run on; zeros where there is none."""
+    gpu = next((device for device in devices if device.is_gpu), None)
+    if gpu is None:
+        return {"available": False, "name": "", **_shares(0, 0)}
+    return {"available": True, "name": gpu.description or gpu.name, **_shares(gpu.total_bytes, gpu.free_bytes)}

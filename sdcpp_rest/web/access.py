@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hmac
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs
 
 from sdcpp_rest.config import Config
 from sdcpp_rest.config.web_names import (
+    LOGIN_COOKIE,
     NULL_ORIGIN,
     address_of,
     host_pattern,
@@ -25,12 +25,16 @@ from sdcpp_rest.config.web_names import (
     split_host,
     split_origin,
 )
+from sdcpp_rest.core.api_keys import any_opens
 from sdcpp_rest.errors import NotAllowed, NotAuthenticated, WrongKey
 from sdcpp_rest.services.pictures import picture_links
 from sdcpp_rest.web.caller import Caller
 
 OPEN_PATHS = frozenset({"/health"})
 """Answered without a key, in a minimal form, so that a container's health probe needs no secret."""
+
+LOGIN_PATHS = frozenset({"/login", "/auth/login", "/auth/logout"})
+"""Answered to everybody: they are how one gets in, and out."""
 
 _HOSTS, _ORIGINS = "server.allowed_hosts", "server.cors_origins"
 _LOCAL_SUFFIXES = (".localhost", ".local", ".internal")
@@ -42,7 +46,8 @@ Docker's ``host.docker.internal`` is one of them."""
 class Asking:
     """What the rules look at. ``origins``, ``authorizations``: every header of that name, in order. ``hosts``: every
     name under which the request claims to reach this server, a trusted proxy's words included. ``own_host``: the one
-    that the caller sees."""
+    that the caller sees. ``cookies``: those that a login has set. ``fetch_site``: what a browser says about where the
+    page that asks is from."""
 
     path: str
     is_websocket: bool = False
@@ -51,11 +56,13 @@ class Asking:
     authorizations: tuple[str, ...] = ()
     token: str = ""
     own_host: str = ""
+    cookies: tuple[str, ...] = ()
+    fetch_site: str = ""
 
     @classmethod
     def of(cls, scope: Mapping[str, Any], caller: Caller) -> Asking:
         """From an ASGI scope of type http or websocket, and its caller."""
-        named: dict[bytes, list[str]] = {b"origin": [], b"authorization": []}
+        named: dict[bytes, list[str]] = {b"origin": [], b"authorization": [], b"cookie": [], b"sec-fetch-site": []}
         for name, value in scope.get("headers", ()):
             if name in named:
                 named[name].append(value.decode("latin-1").strip())
@@ -69,7 +76,13 @@ class Asking:
             authorizations=tuple(named[b"authorization"]),
             token=parse_qs(query).get("token", [""])[0],
             own_host=caller.host,
+            cookies=tuple(_login_cookies(named[b"cookie"])),
+            fetch_site=" ".join(named[b"sec-fetch-site"]).lower(),
         )
+
+
+def _nobody(token: str) -> bool:
+    return False
 
 
 def check(config: Config, asking: Asking) -> bool:
@@ -105,29 +118,32 @@ def _origin_refusal(origin: str) -> str:
     return f"origin '{_header(origin)}' is not allowed; add it to server.cors_origins"
 
 
-def check_key(config: Config, asking: Asking) -> bool:
+def check_key(config: Config, asking: Asking, is_logged_in: Callable[[str], bool] = _nobody) -> bool:
     """Whether the caller may see everything.
 
     Without configured keys everyone may, and every Authorization header, empty or odd, is ignored. With keys: a Bearer
     key, Basic ``user:key`` (any user for a key configured without one), or for WebSockets ``?token=``, because browsers
-    cannot send headers there. Not for HTTP: URLs end up in logs and histories.
+    cannot send headers there. Not for HTTP: URLs end up in logs and histories. Or the token of a login, which
+    ``is_logged_in`` knows: as a Bearer, or as the cookie of a page of this very server.
 
-    Returns ``False`` only for a caller without credentials on one of `OPEN_PATHS`, or with a link to one picture.
+    Returns ``False`` only for a caller without credentials on one of `OPEN_PATHS`, or with a link to one picture, and
+    on `LOGIN_PATHS`.
     Raises NotAuthenticated otherwise.
     """
-    keys = [key.get_secret_value() for key in config.auth.api_keys]
-    if not keys:
+    if not config.auth.is_on:
         return True
+    if asking.path in LOGIN_PATHS and not asking.is_websocket:
+        return False
     offered = [offer for header in asking.authorizations for offer in _offers(header)]
     if asking.is_websocket and asking.token:
         offered.append((asking.token, False))
+    if asking.cookies and _is_own_page(config, asking) and any(is_logged_in(cookie) for cookie in asking.cookies):
+        return True
     if not offered and asking.path in OPEN_PATHS:
         return False
     if not asking.is_websocket and picture_links.is_open(config, asking.path):
         return False
-    # All pairs are compared, in constant time each: neither a key's prefix nor its place in the list shows.
-    matches = [_matches(offer, is_basic, key) for offer, is_basic in offered for key in keys]
-    if any(matches):
+    if any_opens(config, offered) or any(is_logged_in(offer) for offer, is_basic in offered if not is_basic):
         return True
     if offered:
         raise WrongKey("the API key is not valid")
@@ -177,12 +193,35 @@ def origin_allowed(config: Config, origin: str, hosts: Iterable[str] = ()) -> bo
         public = public_url(config.server.public_url)
         if read == split_origin(f"{public.scheme}://{public.host}"):
             return True
-    for host in hosts:
-        own_name, own_port = split_host(host)
-        # Behind a proxy that ends TLS the page's scheme is not ours: without a port, either default is the same page.
-        if own_name == read.name and (own_port == read.port if own_port else read.port in (80, 443)):
-            return True
-    return False
+    return any(_is_same_place(origin, host) for host in hosts)
+
+
+def _is_same_place(origin: str, host: str) -> bool:
+    """Whether a page of ``origin`` came from ``host``."""
+    read, (own_name, own_port) = split_origin(origin), split_host(host)
+    if read is None or own_name != read.name:
+        return False
+    # Behind a proxy that ends TLS the page's scheme is not ours: without a port, either default is the same page.
+    return own_port == read.port if own_port else read.port in (80, 443)
+
+
+def _is_own_page(config: Config, asking: Asking) -> bool:
+    """Whether no other page sends this: browsers send cookies along for any of them, and those of another port of this
+    machine are no strangers to them."""
+    if asking.fetch_site not in ("", "same-origin", "none"):
+        return False
+    places = [asking.own_host]
+    if config.server.public_url:
+        places.append(public_url(config.server.public_url).host)
+    return all(any(_is_same_place(origin, place) for place in places) for origin in asking.origins)
+
+
+def _login_cookies(headers: Iterable[str]) -> Iterable[str]:
+    for header in headers:
+        for pair in header.split(";"):
+            name, _, value = pair.strip().partition("=")
+            if name == LOGIN_COOKIE and value:
+                yield value.strip('"')
 
 
 def _offers(authorization: str) -> list[tuple[str, bool]]:
@@ -199,18 +238,6 @@ def _offers(authorization: str) -> list[tuple[str, bool]]:
     except (binascii.Error, ValueError):
         return []
     return [(user_and_key, True)] if ":" in user_and_key and user_and_key.strip(":") else []
-
-
-def _matches(offer: str, is_basic: bool, key: str) -> bool:
-    """A configured ``user:key`` is met by exactly that in Basic, or by its key as a Bearer; a bare key by any user."""
-    user, _, bare = key.rpartition(":")
-    if is_basic:
-        return _equal(offer if user else offer.partition(":")[2], key)
-    return _equal(offer, bare) | _equal(offer, key)
-
-
-def _equal(offer: str, key: str) -> bool:
-    return hmac.compare_digest(offer.encode("utf-8", "surrogateescape"), key.encode("utf-8", "surrogateescape"))
 
 
 def _is_loopback(name: str) -> bool:

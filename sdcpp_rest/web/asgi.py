@@ -34,15 +34,16 @@ from sdcpp_rest.errors import (
 from sdcpp_rest.routes.dialects import find_below
 from sdcpp_rest.routes.http.answers import internal_error, shorten
 from sdcpp_rest.routes.http.dialect import Dialect
-from sdcpp_rest.routes.http.pools import DEPARTURE, pool_of
+from sdcpp_rest.routes.http.pools import pool_of
 from sdcpp_rest.runtime import Runtime
 from sdcpp_rest.web.access import Asking, check_key, check_source, origin_allowed
 from sdcpp_rest.web.app import DIALECTS, create_app, dialects_of
 from sdcpp_rest.web.bodies import ClientLeft, StreamedBody, check_announced, read_body
 from sdcpp_rest.web.caller import CALLER, Caller, apply_caller, see_caller
 from sdcpp_rest.web.encodings import ACCEPTED, decompressor_for
-from sdcpp_rest.web.event_stream import EventStream, WsgiPool
 from sdcpp_rest.web.request_log import AccessLog, RefusalLog
+from sdcpp_rest.web.waiting_call import WsgiPool
+from sdcpp_rest.web.waiting_calls import WaitingCalls
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +51,7 @@ WEBSOCKET_MAX_BYTES = 64 * 1024 * 1024
 
 _BODY = "sdcpp_rest.body"
 _KNOWN = "sdcpp_rest.known"
+_STREAMS = "sdcpp_rest.streams"
 _TRANSFER_THREADS = 32
 _UPLOAD_THREADS = 8
 _DRAWING_THREADS = 2
@@ -59,8 +61,8 @@ _CHUNK_BYTES = 256 * 1024
 class Shell:
     """Answers ASGI calls: lets requests in, reads their bodies, hands them to the thread pool of their view.
 
-    ``start_error``: what kept the runtime from starting, for whoever runs the server. ``blocking_in_flight``: calls
-    that are waiting in the large pool. ``uploads_in_flight``: bodies that are being read as they come in.
+    ``start_error``: what kept the runtime from starting, for whoever runs the server. ``uploads_in_flight``: bodies
+    that are being read as they come in.
     """
 
     def __init__(self, runtime: Runtime, dialects: Sequence[Dialect] = DIALECTS) -> None:
@@ -83,7 +85,11 @@ class Shell:
             name: cast(WsgiPool, WSGIMiddleware(cast(Any, self._wsgi), workers=count))
             for name, count in threads.items()
         }
-        self.blocking_in_flight = 0
+        self._calls = WaitingCalls(
+            runtime.jobs.abandoned,
+            limit=server.blocking_threads,
+            early_seconds=server.blocking_keep_alive_seconds,
+        )
         self.uploads_in_flight = 0
         self._http_app: ASGIApp = _Cors(self._http, runtime)
         self._refusals = RefusalLog()
@@ -111,6 +117,16 @@ class Shell:
             if self._access_log is not None:
                 seconds = time.perf_counter() - began
                 self._access_log.note(_method(seen), seen["path"], answer.status, seconds, _address(seen))
+
+    @property
+    def blocking_in_flight(self) -> int:
+        """How many calls wait in the large pool."""
+        return self._calls.in_flight
+
+    @property
+    def listeners(self) -> int:
+        """How many of those have a client that waits for the answer."""
+        return self._calls.listeners
 
     # --- start and stop ---------------------------------------------------------------------------------------------
 
@@ -177,7 +193,7 @@ class Shell:
         if caller.is_bare_prefix and scope["method"] in ("GET", "HEAD") and _wants_html(scope):
             await _redirect_to_slash(scope, send)
             return
-        known = check_key(self._config, Asking.of(scope, caller))
+        known = check_key(self._config, Asking.of(scope, caller), self._runtime.logins.knows)
         if scope["path"] == "*":
             await _answer_for_all(scope, send)
             return
@@ -192,23 +208,15 @@ class Shell:
             await self._upload({**scope, _KNOWN: known}, receive, send)
             return
         if pool in ("blocking", "stream"):
-            self._refuse_when_full()
+            self._calls.refuse_when_full(scope)
         body = await read_body(scope, receive, self._config.limits.body_bytes)
         pool = pool_of(view, body)
         inner = {**scope, "headers": _headers_for(scope, body), _BODY: body, _KNOWN: known}
         if pool not in ("blocking", "stream"):
             await self._pools[pool](inner, receive, send)
             return
-        # Looked at again, because others may have come while the body was read; from here on nothing is awaited.
-        self._refuse_when_full()
-        self.blocking_in_flight += 1
-        try:
-            if pool == "stream":
-                await EventStream(receive, send).run(self._pools["blocking"], inner)
-            else:
-                await self._pools[pool](inner, receive, send)
-        finally:
-            self.blocking_in_flight -= 1
+        inner[_STREAMS] = pool == "stream"
+        await self._calls.serve(self._pools["blocking"], inner, body, receive, send, may_stream=pool == "stream")
 
     async def _upload(self, scope: Scope, receive: Receive, send: Send) -> None:
         """A view that reads its body as it comes in, on a thread of its own: gigabytes fit into no memory."""
@@ -234,12 +242,6 @@ class Shell:
             return None
         return self._flask.view_functions.get(endpoint)
 
-    def _refuse_when_full(self) -> None:
-        if self.blocking_in_flight >= self._config.server.blocking_threads:
-            raise EngineUnavailable(
-                f"{self.blocking_in_flight} calls are waiting already (server.blocking_threads); try again shortly"
-            )
-
     def _wsgi(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         scope = environ["asgi.scope"]
         body = scope[_BODY]
@@ -249,12 +251,12 @@ class Shell:
         environ["wsgi.input_terminated"] = True
         environ["wsgi.errors"] = sys.stderr
         answer = self._flask.wsgi_app(environ, start_response)
-        return answer if DEPARTURE in scope else _in_chunks(answer)
+        return answer if scope.get(_STREAMS) else _in_chunks(answer)
 
     # --- WebSockets -------------------------------------------------------------------------------------------------
 
     async def _serve_socket(self, scope: Scope, receive: Receive, send: Send) -> None:
-        check_key(self._config, Asking.of(scope, scope[CALLER]))
+        check_key(self._config, Asking.of(scope, scope[CALLER]), self._runtime.logins.knows)
         handler = self._dialects.socket_at(scope["path"].removesuffix("/") or "/")
         if handler is None:
             raise NotFound(f"No WebSocket here: {shorten(scope['path'])}")

@@ -19,7 +19,7 @@ from types import FrameType
 from typing import Any, cast
 
 import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.http11 import Request as HandshakeRequest
 
@@ -30,6 +30,7 @@ from sdcpp_rest.routes.http.answers import json_text
 from sdcpp_rest.routes.http.dialect import ABORT
 from sdcpp_rest.runtime import Runtime
 from sdcpp_rest.web.asgi import WEBSOCKET_MAX_BYTES, Shell
+from sdcpp_rest.web.half_closed import PEER, BegunAnswer, Peer
 
 log = logging.getLogger(__name__)
 
@@ -45,13 +46,14 @@ _RESERVED_FILES = 300
 
 class _JsonHttp(H11Protocol):
     """Refuses in JSON the HTTP that is too broken for any application to see; who says nothing, or is one too many, is
-    hung up on."""
+    hung up on. Who has closed its half of the connection gets its answer, if it is there to read it."""
 
     max_connections = 1000
     """Below the process's limit of open files: without one left, it could not even accept, and would answer nobody."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self._peer = Peer(self.loop)
         if len(self.connections) > self.max_connections:
             transport.abort()
             return
@@ -60,7 +62,28 @@ class _JsonHttp(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         if hasattr(self, "_silence"):
             self._silence.cancel()
+        self._peer.close()
         super().connection_lost(exc)
+
+    def handle_events(self) -> None:
+        super().handle_events()
+        scope = cast(dict[str, Any] | None, self.scope)
+        if scope is not None:
+            # Its application is called by the next turn of the loop.
+            scope.setdefault("extensions", {})[PEER] = self._peer
+
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """Keep the connection while its request waits for the answer. Once that has begun, the end means what it mostly
+        means, or a silent stream of events would notice it too late."""
+        cycle: RequestResponseCycle | None = self.cycle
+        if cycle is None or cycle.more_body or cycle.response_started:
+            return False
+        if not isinstance(cycle.transport, BegunAnswer):
+            cycle.keep_alive = False
+            begun = BegunAnswer(self.transport)
+            cycle.transport = cast(asyncio.Transport, begun)
+            self._peer.begin_doubt(begun)
+        return True
 
     def _hang_up_on_silence(self) -> None:
         """A connection that has not brought a whole request head by now never will; later ones have keep-alive's."""

@@ -77,7 +77,7 @@ TABLE: list[tuple[str, str, Tensors, str]] = [
     ("qwen_image", "llm_vision", model_files.LLM, "llm_vision needs a vision part of a language model"),
     ("wan2", "clip_vision", VISION, ""),
     ("wan2", "clip_vision", {**L, **VISION}, ""),
-    ("wan2", "clip_vision", L, "'clip_vision' needs a CLIP vision encoder"),
+    ("wan2", "clip_vision", L, "'clip_vision' needs a CLIP-H vision encoder"),
     ("sd1", "controlnet", control(768), ""),
     ("sdxl", "controlnet", control(768), "is a ControlNet for SD 1.x"),
     ("sd1", "controlnet", control(2048), "is a ControlNet for SDXL"),

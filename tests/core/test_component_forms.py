@@ -75,7 +75,7 @@ def test_latents_have_the_channels_that_the_library_gives_them(family: str, chan
         ("flux", "clip_l", ("CLIP-L text encoder",)),
         ("flux", "t5xxl", ("T5-XXL text encoder",)),
         ("wan2", "t5xxl", ("UMT5-XXL text encoder",)),
-        ("wan2", "clip_vision", ("CLIP vision encoder",)),
+        ("wan2", "clip_vision", ("CLIP-H vision encoder", "CLIP vision encoder")),
         ("qwen_image", "llm_vision", ("vision part of a language model",)),
         ("sdxl", "photo_maker", ("PhotoMaker",)),
         ("sd1", "photo_maker", ()),

@@ -127,7 +127,8 @@ def unet_weights() -> dict[str, Weight]:
         (pair("lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn2_to_k", 768, 320), 2, False),
         ({"lora_unet_down_blocks_0_attentions_0_proj_in.lora_down.weight": (1, 1, 320, 8),
           "lora_unet_down_blocks_0_attentions_0_proj_in.lora_up.weight": (1, 1, 8, 320)}, 2, False),
-        (pair("lora_unet_down_blocks_0_attentions_0_proj_in", 320, 320), 2, True),
+        (pair("lora_unet_down_blocks_0_attentions_0_proj_in", 320, 320), 2, False),
+        (pair("lora_unet_down_blocks_0_resnets_0_conv1", 2880, 320), 2, True),
         ({"lora_unet_down_blocks_0_resnets_0_conv1.lora_down.weight": (3, 3, 320, 8),
           "lora_unet_down_blocks_0_resnets_0_conv1.lora_up.weight": (1, 1, 8, 320)}, 2, False),
         ({"lora_unet_down_blocks_0_resnets_0_conv1.lora_down.weight": (1, 1, 320, 8),
@@ -142,6 +143,22 @@ def unet_weights() -> dict[str, Weight]:
 def test_convolutions_of_a_unet(lora: Shapes, fitting: int, only_merged: bool) -> None:
     fit: LoraFit = fit_lora(lora, unet_weights(), "sd1")
     assert (fit.fitting, bool(fit.only_merged), fit.wrong_shapes) == (fitting, only_merged, [])
+
+
+@pytest.mark.parametrize(
+    ("second", "only_beside"),
+    [
+        ({"lokr_w2": (3, 3, 80, 80)}, True),
+        ({"lokr_w2": (720, 80)}, False),
+        ({"lokr_w2_a": (4, 80), "lokr_w2_b": (720, 4)}, False),
+    ],
+)
+def test_a_lokr_of_convolutions_is_only_right_beside_the_weights(second: Shapes, only_beside: bool) -> None:
+    key = "lora_unet_down_blocks_0_resnets_0_conv1"
+    lora = {f"{key}.lokr_w1": (4, 4), **{f"{key}.{part}": shape for part, shape in second.items()}}
+    fit = fit_lora(lora, unet_weights(), "sd1")
+    assert (fit.fitting, fit.only_merged, fit.wrong_shapes) == (len(lora), "", [])
+    assert bool(fit.only_beside) == only_beside
 
 
 def test_a_lora_of_the_high_noise_expert_is_merged() -> None:

@@ -18,6 +18,7 @@ import requests
 from websockets.sync.client import connect
 
 from tests.e2e.conftest import TIMEOUT, ServerProcess
+from tests.raw_calls import RawCall
 
 NGINX = shutil.which("nginx", path=os.environ.get("PATH", "") + os.pathsep + "/usr/sbin")
 pytestmark = [
@@ -220,3 +221,38 @@ def test_a_name_that_is_not_listed_is_refused_and_the_log_says_how_to_allow_it(
     refused = nginx.call("/health", host="rebound.example")
     assert (refused.status_code, refused.json()["setting"]) == (403, "server.allowed_hosts")
     assert "host 'rebound.example' is not allowed; add it to server.allowed_hosts" in server.log.read_text()
+
+
+@pytest.mark.parametrize("below", ["", "/sd", "/silent"])
+def test_who_hangs_up_on_the_proxy_and_asks_again_gets_what_was_begun(
+    proxied: tuple[ServerProcess, Nginx], below: str
+) -> None:
+    server, nginx = proxied
+    path, body = f"{below}/v1/images/generations", {"prompt": f"retry {below}", "size": "64x64"}
+    server.post("/queue/pause")
+    before = server.get("/queue")["total_count"]
+    left = re.compile(r"POST /v1/images/generations left")
+    count_before = len(left.findall(server.log.read_text()))
+    with RawCall(nginx.port, path, body, headers={"Host": NAME}):
+        server.until(lambda: server.get("/queue")["total_count"], lambda count: count == before + 1)
+    server.until(lambda: len(left.findall(server.log.read_text())), lambda count: count == count_before + 1)
+    server.post("/queue/resume")
+    assert nginx.call(path, "POST", json=body).status_code == 200
+    assert server.get("/queue")["total_count"] == before + 1
+
+
+@pytest.fixture
+def impatient(tmp_path: Path) -> Iterator[tuple[ServerProcess, Nginx]]:
+    yield from behind_nginx(tmp_path, "queue.abandoned_grace_seconds=0.01", "server.blocking_keep_alive_seconds=0.05")
+
+
+def test_who_hangs_up_on_the_proxy_leaves_no_job_behind(impatient: tuple[ServerProcess, Nginx]) -> None:
+    server, nginx = impatient
+    for below in ("", "/sd", "/silent"):
+        with RawCall(nginx.port, f"{below}/sdapi/v1/txt2img", {"prompt": "fake:hold"}, headers={"Host": NAME}) as call:
+            (job,) = server.until(
+                lambda: [one for one in server.get("/queue")["items"] if one["status"] == "processing"], bool
+            )
+            assert call.read_byte() == b"H", "white space comes through at once"
+        ended = server.wait(job["job_id"])
+        assert (ended["status"], ended["error_code"]) == ("cancelled", "caller_gone")

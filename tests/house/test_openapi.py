@@ -16,6 +16,7 @@ from flask import Flask, Response
 from sdcpp_rest.config import LimitsConfig
 from sdcpp_rest.routes.http.answers import answer
 from sdcpp_rest.routes.http.openapi import Answer, document, operations, url_of
+from sdcpp_rest.routes.http.pools import pool_of
 from sdcpp_rest.routes.http.wire_models import AtMost, Wire
 from sdcpp_rest.web.app import create_app, route_table
 from tests.cases import for_each_case
@@ -35,6 +36,14 @@ def test_every_route_is_documented_and_every_documented_route_is_there() -> None
     assert len(routes) >= 24
     assert routes == OPERATIONS.keys()
     assert len(route_table(APP)) == len(routes)
+
+
+def test_views_that_wait_answer_with_json_alone() -> None:
+    """Their answers may begin before they are known (`server.blocking_keep_alive_seconds`)."""
+    waiting = [(rule.rule, operation) for rule, _, view, operation in operations(APP) if pool_of(view) == "blocking"]
+    assert len(waiting) >= 30
+    for path, operation in waiting:
+        assert [one for contents in operation.answers.values() for one in contents if isinstance(one, str)] == [], path
 
 
 @for_each_case("name", OPERATIONS)

@@ -226,7 +226,8 @@ def test_hires_fix_names_its_upscaler(house: Any) -> None:
     job = house.finished(house.client.post("/txt2img", json=body).get_json()["job_id"])
     assert job["status"] == "completed", job
     params = job["params"]
-    assert (params["hires_upscaler"], params["hires_model"]) == ("Model", {"name": "esrgan_x2.safetensors"})
+    x2 = "esrgan_x2.safetensors"
+    assert (params["hires_upscaler"], params["hires_model"]) == (x2, {"name": x2})
     assert (params["hires_width"], params["hires_height"]) == (96, 96)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 import requests
@@ -13,13 +13,20 @@ from starlette.websockets import WebSocket
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
+from sdcpp_rest.core.events import Event, JobAdded, JobCancelled
 from sdcpp_rest.errors import InvalidRequest, SdcppRestError
 from sdcpp_rest.routes.http.answers import answer, runtime
 from sdcpp_rest.routes.http.dialect import Dialect, ErrorShape
 from sdcpp_rest.routes.http.openapi import Answer, documents
+from sdcpp_rest.routes.http.pools import blocking
 from sdcpp_rest.runtime import Runtime
+from sdcpp_rest.services.jobs.event_bus import Subscription
+from sdcpp_rest.services.submission.picture_rounds import PictureRequest, select_completed
 from sdcpp_rest.web.app import DIALECTS
+from tests.raw_calls import RawCall
 from tests.routes.conftest import PATIENCE_SECONDS, House, ServedHouse
+
+E = TypeVar("E", bound=Event)
 
 
 class ToyError(Answer):
@@ -70,6 +77,17 @@ def make_toy() -> Dialect:
         """Refuse."""
         raise InvalidRequest("it is broken")
 
+    @blueprint.post("/toy/draw")
+    @documents({200: ToyError}, refusals=(ToyError,))
+    @blocking
+    def draw() -> Response:
+        """Draw a toy, as the recipe says."""
+        rounds = runtime().submission.rounds
+        with rounds.open("toys", "txt2img", 1) as opened:
+            rounds.submit_series(opened, PictureRequest("txt2img", {"prompt": "a toy", "steps": 2}), origin="toy")
+            (job,) = select_completed(rounds.take_all(opened))
+        return answer({"oops": job.id})
+
     return Dialect(
         "toy",
         blueprints=(blueprint,),
@@ -105,6 +123,38 @@ def test_views_of_a_dialect_answer_and_refuse_in_its_words(make_toy_server: Call
     native = served.get("/health")
     assert native.status_code == 200
     assert "X-Toy" not in native.headers
+
+
+def test_a_round_of_a_dialect_is_taken_over_and_given_up_like_all_others(
+    make_toy_server: Callable[..., ServedHouse],
+) -> None:
+    served = make_toy_server(queue={"abandoned_grace_seconds": 3600})
+    queue = served.runtime.jobs.queue
+    queue.pause()
+    with served.runtime.jobs.bus.subscribe() as mailbox:
+        call = RawCall(served.port, "/toy/draw", {})
+        added = _next(mailbox, JobAdded)
+        call.leave()
+        while not served.runtime.jobs.abandoned.count:
+            served.get("/health")
+        queue.resume()
+        assert served.post("/toy/draw", json={}).json() == {"oops": added.job_id}
+        queue.pause()
+        call = RawCall(served.port, "/toy/draw", {})
+        added = _next(mailbox, JobAdded)
+        call.leave()
+        while not served.runtime.jobs.abandoned.count:
+            served.get("/health")
+        served.runtime.jobs.abandoned.close()
+        assert _next(mailbox, JobCancelled).job_id == added.job_id
+        assert queue.get(added.job_id).error_code == "caller_gone"
+
+
+def _next(mailbox: Subscription, kind: type[E]) -> E:
+    while (event := mailbox.get(PATIENCE_SECONDS)) is not None:
+        if isinstance(event, kind):
+            return event
+    raise AssertionError(f"no {kind.__name__} came")
 
 
 def test_sockets_of_a_dialect_are_served_beside_the_native_stream(make_toy_server: Callable[..., ServedHouse]) -> None:

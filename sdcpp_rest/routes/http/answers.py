@@ -53,7 +53,7 @@ def render_native_error(path: str, error: SdcppRestError) -> tuple[int, list[tup
     if isinstance(error, NotAuthenticated):
         headers.append(("WWW-Authenticate", 'Bearer realm="sdcpp-rest"'))
     if error.status in (429, 503):
-        headers.append(("Retry-After", "1"))
+        headers.append(("Retry-After", str(error.detail.get("retry_after", 1))))
     return error.status, headers, json_text(body).encode()
 
 

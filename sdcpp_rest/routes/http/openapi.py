@@ -161,7 +161,11 @@ def document(app: Flask, version: str, limits: object = None) -> dict[str, Any]:
             "schemas": schemas,
             "responses": {_response_name(status): _refusal(status) for status in _statuses(found)},
             "securitySchemes": {
-                "bearer": {"type": "http", "scheme": "bearer", "description": "One of auth.api_keys."},
+                "bearer": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "One of auth.api_keys, or a token of `POST /auth/login`.",
+                },
                 "basic": {"type": "http", "scheme": "basic", "description": "Any user, or the key's own, and the key."},
             },
         },
@@ -298,7 +302,7 @@ _MEANINGS = {
     413: "The body is larger than limits.body_bytes; a model file: than limits.upload_bytes.",
     415: "The body is compressed in a way, or in a charset, that is not read here; `allowed` names those that are.",
     416: "The file has no such part.",
-    429: "As many jobs are waiting as limits.pending_jobs allows.",
+    429: "As many jobs are waiting as limits.pending_jobs allows, or too many logins failed.",
     500: "It failed, or the server has a fault (then there is an `error_id`).",
     501: "Not available in this version.",
     502: "Another server that this one calls failed, or said what cannot be understood.",

@@ -1,15 +1,9 @@
-"""Which threads a view runs on: marks on views, and how an event stream learns that its client has left."""
+"""Which threads a view runs on: marks on views. A view that waits may ask whether its client has left."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
-
-from flask import request
-
-DEPARTURE = "sdcpp_rest.departure"
-"""Where an event stream's `Departure` lies in the ASGI scope."""
 
 _POOL = "sdcpp_rest_pool"
 _MAY_WAIT = "sdcpp_rest_may_wait"
@@ -17,8 +11,8 @@ View = TypeVar("View", bound=Callable[..., Any])
 
 
 def blocking(view: View) -> View:
-    """Mark a view that may wait (for the engine, for a job): it gets a thread of the large pool, so that it never keeps
-    the short views from answering. Goes below the route decorator."""
+    """Mark a view that may wait (for the engine, for a job) and answers with JSON: it gets a thread of the large pool,
+    so that it never keeps the short views from answering. Goes below the route decorator."""
     setattr(view, _POOL, "blocking")
     return view
 
@@ -43,8 +37,8 @@ def uploading(view: View) -> View:
 
 
 def streaming(view: View) -> View:
-    """Mark a view whose answer is an event stream: it waits like a `blocking` one, each piece leaves at once, and it is
-    told when its client leaves (`departure`)."""
+    """Mark a view whose answer is, or may be, an event stream: it waits like a `blocking` one, and each piece leaves at
+    once."""
     setattr(view, _POOL, "stream")
     return view
 
@@ -64,32 +58,3 @@ def pool_of(view: Callable[..., Any] | None, body: bytes = b"") -> str:
     """``short``, ``blocking``, ``transfer``, ``drawing``, ``upload`` or ``stream``."""
     may_wait = getattr(view, _MAY_WAIT, None)
     return "blocking" if may_wait is not None and may_wait(body) else str(getattr(view, _POOL, "short"))
-
-
-class Departure:
-    """Whether the client of an event stream has left. Set by whoever holds the connection, in any thread."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._waiting: list[Callable[[], None]] = []
-        self.has_left = False
-
-    def on_leaving(self, call: Callable[[], None]) -> None:
-        """Have ``call`` called when the client leaves; at once if it has. It must not block."""
-        with self._lock:
-            if not self.has_left:
-                self._waiting.append(call)
-                return
-        call()
-
-    def leave(self) -> None:
-        with self._lock:
-            self.has_left, waiting, self._waiting = True, self._waiting, []
-        for call in waiting:
-            call()
-
-
-def departure() -> Departure:
-    """That of the current request's client; behind a server that does not tell, one that never happens."""
-    found = request.environ.get("asgi.scope", {}).get(DEPARTURE)
-    return found if isinstance(found, Departure) else Departure()

@@ -11,7 +11,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeVar, get_args, get_origin
 
 import annotated_types
 from flask import request
@@ -113,6 +113,9 @@ class Wire(BaseModel):
 
     model_config = ConfigDict(extra="ignore", frozen=True, protected_namespaces=())
 
+    carried: ClassVar[frozenset[str]] = frozenset()
+    """Names that are no fields and that nobody is warned of: what answers tell beside the fields."""
+
     def sent_fields(self) -> dict[str, Any]:
         """Only the fields that the client really sent."""
         return self.model_dump(exclude_unset=True)
@@ -199,6 +202,8 @@ def _unknown_fields(model: type[Wire], given: Mapping[str, Any], prefix: str = "
     known = list(model.model_fields)
     for name, value in given.items():
         inner = model.model_fields[name].annotation if name in model.model_fields else None
+        if name in model.carried:
+            continue
         if name not in model.model_fields:
             # A name is shown whole or cut, and never with a quote that would blur where it ends.
             text = f"unknown field '{prefix}{shorten(name).replace(chr(39), '?')}'"

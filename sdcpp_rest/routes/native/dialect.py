@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from sdcpp_rest.routes.http.dialect import Dialect, SocketHandler
 from sdcpp_rest.routes.native.files.files import files
 from sdcpp_rest.routes.native.files.thumbs_routes import thumbs
+from sdcpp_rest.routes.native.jobs.adetailer_routes import adetailer
 from sdcpp_rest.routes.native.jobs.conversion_routes import conversion
 from sdcpp_rest.routes.native.jobs.previews import previews
 from sdcpp_rest.routes.native.jobs.queue import queue
@@ -20,23 +21,28 @@ from sdcpp_rest.routes.native.jobs.video_routes import video
 from sdcpp_rest.routes.native.language.assistant_routes import assistant
 from sdcpp_rest.routes.native.language.ollama_routes import ollama
 from sdcpp_rest.routes.native.models.architectures_routes import architectures
+from sdcpp_rest.routes.native.models.controlnet_routes import controlnet
 from sdcpp_rest.routes.native.models.downloads_routes import downloads
 from sdcpp_rest.routes.native.models.model_files_routes import model_files
 from sdcpp_rest.routes.native.models.models import models
 from sdcpp_rest.routes.native.server.docs import docs
+from sdcpp_rest.routes.native.server.login_routes import login
 from sdcpp_rest.routes.native.server.options_routes import options
 from sdcpp_rest.routes.native.server.settings_routes import settings
 from sdcpp_rest.routes.native.server.system import system
 
 _BLUEPRINTS = (
     system,
+    login,
     models,
     model_files,
     downloads,
     architectures,
+    controlnet,
     video,
     upscaling,
     conversion,
+    adetailer,
     queue_listing,
     queue,
     recycle_bin,

@@ -15,12 +15,12 @@ from sdcpp_rest.core.events import JobPreview
 from sdcpp_rest.core.job import Job
 from sdcpp_rest.errors import SdcppRestError
 from sdcpp_rest.routes.http.answers import internal_error, json_text
-from sdcpp_rest.routes.http.pools import Departure
 from sdcpp_rest.routes.openai.answering import b64, encode_pictures, encode_preview, quality_word, usage
 from sdcpp_rest.routes.openai.drawing import open_round
 from sdcpp_rest.routes.openai.errors import openai_error
 from sdcpp_rest.routes.openai.translate import Asked
 from sdcpp_rest.routes.openai.wire import EditWishes, MadeWishes
+from sdcpp_rest.services.jobs.departure import Departure
 from sdcpp_rest.services.jobs.event_bus import EventBus
 from sdcpp_rest.services.path_redaction import PathRedaction
 from sdcpp_rest.services.pictures.outputs import Outputs

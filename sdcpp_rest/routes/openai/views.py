@@ -16,7 +16,7 @@ from sdcpp_rest.errors import InvalidRequest, ModelNotFound, OutputNotFound
 from sdcpp_rest.routes.http.answers import answer, runtime
 from sdcpp_rest.routes.http.links import absolute_url
 from sdcpp_rest.routes.http.openapi import ANY_FILE, EVENT_STREAM, documents
-from sdcpp_rest.routes.http.pools import blocking, departure, streaming, transfer
+from sdcpp_rest.routes.http.pools import blocking, streaming, transfer
 from sdcpp_rest.routes.http.wire_models import Integer, Wire, read_query
 from sdcpp_rest.routes.openai.answering import answer_object
 from sdcpp_rest.routes.openai.drawing import draw
@@ -36,6 +36,7 @@ from sdcpp_rest.routes.openai.wire import (
     VariationForm,
     VariationWishes,
 )
+from sdcpp_rest.services.jobs.departure import current_departure
 from sdcpp_rest.services.pictures.picture_formats import recode
 from sdcpp_rest.services.submission.model_choice import PICTURE_MODELS
 
@@ -180,9 +181,8 @@ def _generate(model: type[GenerationWishes | EditWishes | VariationWishes], *req
 
 def _stream(asked: Asked) -> Response:
     running = runtime()
-    stream = PictureStream(
-        asked, departure(), running.submission.rounds, running.jobs.bus, running.jobs.outputs, running.redact_paths
-    )
+    rounds, jobs = running.submission.rounds, running.jobs
+    stream = PictureStream(asked, current_departure(), rounds, jobs.bus, jobs.outputs, running.redact_paths)
     response = Response(
         iter(stream),
         mimetype=EVENT_STREAM,

@@ -10,5 +10,5 @@ from sdcpp_rest.routes.sdcn.views import sdcn
 SDCN = Dialect(
     "sdcn",
     blueprints=(sdcn,),
-    error_shapes={"/api/sd": SDCN_API_ERROR, "/interrogate": SDCN_INTERROGATE_ERROR},
+    error_shapes={"/api/sd": SDCN_API_ERROR, "/api/user": SDCN_API_ERROR, "/interrogate": SDCN_INTERROGATE_ERROR},
 )

@@ -11,23 +11,26 @@ from typing import Any
 from flask import Blueprint, Response
 
 from sdcpp_rest.core.job import FINISHED, Job
-from sdcpp_rest.errors import JobNotFound, NotFound
+from sdcpp_rest.errors import JobNotFound, NotAllowed, NotFound
 from sdcpp_rest.routes.http.answers import answer, runtime
 from sdcpp_rest.routes.http.dialect import speak
 from sdcpp_rest.routes.http.openapi import documents
 from sdcpp_rest.routes.http.pools import blocking
 from sdcpp_rest.routes.http.request_bodies import read_body
+from sdcpp_rest.routes.sdcn.enlarging import enlarge_picture
 from sdcpp_rest.routes.sdcn.errors import SDCN_ERROR, SdcnApiError, SdcnInterrogateError
 from sdcpp_rest.routes.sdcn.translate import TranslationContext, in_client_words, to_request
 from sdcpp_rest.routes.sdcn.wire import (
     SdcnApiCaption,
     SdcnApiImg2ImgBody,
     SdcnApiPictures,
+    SdcnApiPublicKey,
     SdcnApiStanding,
     SdcnApiTxt2ImgBody,
     SdcnCaption,
     SdcnInterrogateBody,
     SdcnStatusBody,
+    SdcnUpscaleBody,
 )
 from sdcpp_rest.services.submission.picture_rounds import PictureKind, select_completed
 
@@ -39,6 +42,8 @@ _REFUSALS = (SdcnApiError,)
 _FAILURES = (404, 409, 429, 501, 503, 507)
 _UNTOLD = (404, 501, 502, 504)
 _STATUSES = {"pending": 0, "processing": 1, "completed": 2, "failed": 3, "cancelled": 3}
+# Where no key is asked for, what is sent as one is not looked at.
+_PUBLIC_KEY = "public"
 INTERROGATORS = ("clip", "deepdanbooru")
 
 
@@ -113,6 +118,24 @@ def sdcn_api_status() -> Response:
 def sdcn_api_interrogate() -> Response:
     """Describe a picture in words, as SDCN's later API does. Answers 501 where no model for it is set up."""
     return _wrap({"caption": _describe_picture(read_body())})
+
+
+@sdcn.post("/api/sd/upscale")
+@documents({200: SdcnApiPictures}, errors=_FAILURES, body=SdcnUpscaleBody, refusals=_REFUSALS)
+@blocking
+def sdcn_api_upscale() -> Response:
+    """Make a picture larger, as SDCN's later API does. Answers when it is there; upscalers that are models wait their
+    turn in the queue."""
+    return _wrap({"images": [enlarge_picture(runtime().submission.enlarging, read_body(), origin=ORIGIN)]})
+
+
+@sdcn.get("/api/user/public-api-key")
+@documents({200: SdcnApiPublicKey}, refusals=_REFUSALS)
+def sdcn_public_key() -> Response:
+    """Tell a key that is everybody's, as SDCN's later API does: a server that asks for none takes any."""
+    if runtime().config.auth.is_on:
+        raise NotAllowed("There is no public key here: each caller has one of auth.api_keys")
+    return _wrap({"apiKey": _PUBLIC_KEY})
 
 
 def _describe_picture(body: dict[str, Any]) -> str:

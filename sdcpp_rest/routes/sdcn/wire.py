@@ -92,6 +92,18 @@ class SdcnInterrogateBody(Wire):
     model: str = Field(description="`clip` or `deepdanbooru`.")
 
 
+class SdcnUpscaleBody(Wire):
+    """Which picture to make larger, and how."""
+
+    image: str = Field(description="The picture, base64.")
+    upscalingRate: float = Field(  # noqa: N815 (the wire's own spelling)
+        2.0, description="How many times larger: above 1, at most 100, within `limits.upscaled_side`."
+    )
+    upscaler: str = Field("Lanczos", description="`Lanczos`, `Nearest`, or the name of an ESRGAN model.")
+    upscaler2: str = Field("", description="A second one, whose picture is laid over the first one's.")
+    upscaler2_factor: float = Field(0.0, description="How much of the second one shows: from 0 up to below 1.")
+
+
 class SdcnStatusBody(Wire):
     """Which picture to look for."""
 
@@ -109,6 +121,20 @@ class SdcnApiPictures(Answer):
 
     code: Literal[200]
     data: SdcnPictures
+    message: Literal["success"]
+
+
+class SdcnPublicKey(Answer):
+    """A key that is everybody's."""
+
+    apiKey: str = Field(description="Any text does: this server asks for no key.")  # noqa: N815 (the wire's own)
+
+
+class SdcnApiPublicKey(Answer):
+    """That key, in an envelope."""
+
+    code: Literal[200]
+    data: SdcnPublicKey
     message: Literal["success"]
 
 

@@ -107,7 +107,8 @@ class JobFinishing:
             model_conversion.settle(params, job.id)
             self._on_converted()
             return ()
-        return self._outputs.publish(job.id, files, self._record(job, timings, warnings, failure))
+        record = self._record(job, timings, warnings, failure)
+        return self._outputs.publish(job.id, files, record, job_record.given_pictures(job))
 
     def _wait_for_files(self, job: Job, run: RunHandle) -> Finished:
         """The encoder's result; if the engine died before it, the pixels in the spool are encoded here."""
@@ -129,7 +130,7 @@ class JobFinishing:
         try:
             failure = spool.read_failure(folder)
             record = self._record(job, job.timings, job.warnings, failure)
-            return self._outputs.publish(job.id, spool.encode_pixels(folder), record)
+            return self._outputs.publish(job.id, spool.encode_pixels(folder), record, job_record.given_pictures(job))
         except Exception:  # whatever a power cut has left there must not keep the server from starting
             log.exception("the spool of job %s could not be encoded", job.id)
             return None

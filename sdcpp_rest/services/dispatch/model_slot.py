@@ -12,9 +12,9 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError  # the builtin one only since Python 3.11
 from dataclasses import dataclass
 
-from sdcpp_rest.core.load_spec import LoadSpec
+from sdcpp_rest.core.load_spec import FileRef, LoadSpec
 from sdcpp_rest.engine.protocol import Loaded, Ready, gpu_backend
-from sdcpp_rest.errors import Conflict, WaitTimeout
+from sdcpp_rest.errors import Conflict, NoModelLoaded, WaitTimeout
 from sdcpp_rest.services.dispatch.engine_calls import EngineCalls, ModelCall
 from sdcpp_rest.services.models.load_checks import check_computable, check_loadable
 from sdcpp_rest.services.models.load_specs import LoadRequest, build_spec
@@ -58,7 +58,8 @@ class ModelSlot:
     """Holds which model is selected and which one is resident, and queues loads and unloads.
 
     ``ready``: what the engine said of this machine, once there was one.
-    Thread-safe; ``resident``, ``loaded`` and ``loading`` are written by the dispatcher alone.
+    ``loading_progress``: how much of ``loading`` is there, 0..1; ``None`` where nobody counts.
+    Thread-safe; ``resident``, ``loaded``, ``loading`` and its progress are written by the dispatcher alone.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class ModelSlot:
         self.resident: LoadSpec | None = None
         self.loaded: Loaded | None = None
         self.loading: LoadSpec | None = None
+        self.loading_progress: float | None = None
         self.last_error: str | None = None
         self._asked: Future[Loaded | None] | None = None
 
@@ -95,6 +97,25 @@ class ModelSlot:
         EngineUnavailable.
         """
         spec, warnings = build_spec(self._library, request)
+        check_computable(spec, gpu_backend(self._ready()))
+        return PendingLoad(spec, tuple(warnings), self.select(spec))
+
+    def begin_controlnet(self, name: str | None) -> PendingLoad:
+        """Select the selected model with another ControlNet, or with none, and have it loaded so; does not wait.
+
+        The library takes a ControlNet when it loads the model, and at no other time. Where the model is there with this
+        very ControlNet, nothing is loaded. Raises NoModelLoaded, ModelNotFound, InvalidRequest, EngineUnavailable.
+        """
+        selected = self.selected
+        if selected is None:
+            raise NoModelLoaded("No model loaded")
+        components = dict(selected.components)
+        components.pop("controlnet", None)
+        if name is not None:
+            file = self._library.find("controlnet", name)
+            components["controlnet"] = FileRef(name=file.name, path=file.path)
+        spec = selected.model_copy(update={"components": {role: components[role] for role in sorted(components)}})
+        warnings = check_loadable(spec)
         check_computable(spec, gpu_backend(self._ready()))
         return PendingLoad(spec, tuple(warnings), self.select(spec))
 

@@ -152,14 +152,13 @@ class Residency:
             raise LoadFailed(self._models.last_error) from error
         stamps = stamps_of(spec_paths(spec))
         previous, self._models.resident, self._models.loaded = resident, None, None
-        self._models.loading = spec
+        self._models.loading, self._models.loading_progress = spec, 0.0
         self._supervisor.state = "loading"
         if previous is not None:
             self._bus.publish(ModelUnloaded(model_name=previous.model.name))
         self._bus.publish(ModelLoading(model_name=spec.model.name, progress=0.0))
         try:
-            name = spec.model.name
-            loaded = client.load(spec, lambda part: self._bus.publish(ModelLoading(model_name=name, progress=part)))
+            loaded = client.load(spec, lambda part: self._tell_loading(spec.model.name, part))
         except (LoadFailed, OutOfMemory, EngineDied) as error:
             message = self._redact_paths(f"Failed to load model: {spec.model.name}: {error.message}")
             self._count_death(spec.key, error)
@@ -167,7 +166,7 @@ class Residency:
             self._bus.publish(ModelLoadFailed(model_name=spec.model.name, error=message))
             raise _failure_of_load(error)(message, **error.detail) from error
         finally:
-            self._models.loading = None
+            self._models.loading = self._models.loading_progress = None
             self._supervisor.state = "idle" if client.alive else "dead"
         self._supervisor.reset_backoff()
         self._loaded_into = client
@@ -184,6 +183,10 @@ class Residency:
             )
         )
         return loaded
+
+    def _tell_loading(self, name: str, progress: float | None) -> None:
+        self._models.loading_progress = progress
+        self._bus.publish(ModelLoading(model_name=name, progress=progress))
 
     def unload(self) -> None:
         """Take the model out. Raises EngineDied."""

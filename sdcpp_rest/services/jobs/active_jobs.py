@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from sdcpp_rest.core.job import Job, Phase, Progress, Transfer
 from sdcpp_rest.engine.client import EngineClient, RunHandle
+from sdcpp_rest.errors import SdcppRestError
 
 
 class ActiveJob:
@@ -20,7 +21,8 @@ class ActiveJob:
     ``computed`` and ``cancel_requested`` exclude each other: whichever comes first under the lock decides whether a
     cancel still has to stop the engine (`request_cancel` is true) or only has to win the row (it is false).
 
-    ``cancel_requested`` is a user's wish and final; ``requeue_requested`` is the stopping server's and gives way to it.
+    ``cancel_requested`` is a user's wish and final (``cancelled_because``: why, where nobody has said so);
+    ``requeue_requested`` is the stopping server's and gives way to it.
     ``engine_phase`` is what the engine does, also while people are shown "cancelling". A job that needs no engine is
     stopped through ``on_stop``; ``transfer`` is how far its file has come.
     """
@@ -35,6 +37,7 @@ class ActiveJob:
         self.engine_phase: Phase = "loading"
         self.stop_requested_at: float | None = None
         self.cancel_requested = False
+        self.cancelled_because: SdcppRestError | None = None
         self.transfer: Transfer | None = None
         self.on_stop: Callable[[], None] = lambda: None
         self._changed = threading.Condition()
@@ -47,21 +50,24 @@ class ActiveJob:
     def requeue_requested(self) -> bool:
         return self.stop_requested_at is not None and not self.cancel_requested
 
-    def request_cancel(self) -> bool:
+    def request_cancel(self, because: SdcppRestError | None = None) -> bool:
         """Have the engine stop this job; false when its pixels are computed already and only its row is left to win.
+        The reason of who was first stays.
 
         May come before the engine has been told of the job at all; then `attach` passes it on.
         """
-        return self._request_stop(for_good=True)
+        return self._request_stop(for_good=True, because=because)
 
     def request_requeue(self) -> bool:
         """The server stops: have the engine stop this job, which will be pending again; false when it is computed."""
         return self._request_stop(for_good=False)
 
-    def _request_stop(self, for_good: bool) -> bool:
+    def _request_stop(self, for_good: bool, because: SdcppRestError | None = None) -> bool:
         with self._changed:
             if self._computed:
                 return False
+            if for_good and not self.cancel_requested:
+                self.cancelled_because = because
             self.cancel_requested = self.cancel_requested or for_good
             if self.stop_requested_at is None:
                 self.stop_requested_at = time.monotonic()

@@ -20,10 +20,11 @@ from sdcpp_rest.core.events import JobAdded, JobCancelled, JobStatusChanged, Que
 from sdcpp_rest.core.job import FINISHED, Job, JobKind, JobStatus, Timings, utc_now
 from sdcpp_rest.core.job_filter import JobFilter
 from sdcpp_rest.core.load_spec import LoadSpec
-from sdcpp_rest.errors import Conflict, EngineUnavailable, WaitTimeout
+from sdcpp_rest.errors import Conflict, EngineUnavailable, SdcppRestError, WaitTimeout
 from sdcpp_rest.services.jobs.active_jobs import ActiveJob, ActiveJobs
 from sdcpp_rest.services.jobs.event_bus import EventBus
 from sdcpp_rest.services.jobs.job_reader import FILE_KINDS, JobReader
+from sdcpp_rest.services.jobs.job_waiters import JobWaiters
 from sdcpp_rest.services.pictures.outputs import Outputs
 from sdcpp_rest.store.database import DatabaseUnusable
 from sdcpp_rest.store.job_store import JobStore
@@ -64,8 +65,7 @@ class JobQueue(JobReader):
         self._outputs = outputs
         self._max_pending = max_pending
         self._max_requeues = max_requeues
-        self._waiting: dict[str, list[Future[Job]]] = {}
-        self._waiting_lock = threading.Lock()
+        self._waiters = JobWaiters()
         self._closing = threading.Event()
         self._paused = settings.get(_PAUSED) is True
         self._wake: list[Callable[[], None]] = []
@@ -179,23 +179,24 @@ class JobQueue(JobReader):
                 removed += 1
         return removed
 
-    def cancel(self, job_id: str) -> Literal["cancelled", "cancelling"]:
+    def cancel(self, job_id: str, because: SdcppRestError | None = None) -> Literal["cancelled", "cancelling"]:
         """Cancel a pending or a running job. ``cancelling``: the engine has been told and stops at its next step.
+        ``because``: why, for the job's record, where nobody has asked for it.
 
         Raises Conflict for a job that is finished or was never there.
         """
         with self._active.claim_lock:
-            job = self._store.transition(job_id, "cancelled", {"pending"})
+            job = self._store.transition(job_id, "cancelled", {"pending"}, **_reason(because))
             active = self._active.get(job_id)
             # Under the lock: a job that is just being put back would run again, and the cancel would be lost.
-            is_stopping = active is not None and active.request_cancel()
+            is_stopping = active is not None and active.request_cancel(because)
         if job is not None:
             self._announce_cancelled(job, "pending")
             return "cancelled"
         if is_stopping:
             return "cancelling"
         if active is not None:
-            job = self._store.transition(job_id, "cancelled", {"processing"})
+            job = self._store.transition(job_id, "cancelled", {"processing"}, **_reason(because))
             if job is not None:
                 # Its files are being encoded or moved; who does that sees that the row was lost and removes them.
                 self._announce_cancelled(job, "processing")
@@ -214,7 +215,7 @@ class JobQueue(JobReader):
         except FutureTimeoutError:
             raise WaitTimeout(f"Job {job_id} was not finished within {timeout_seconds:g} s; it goes on") from None
         finally:
-            self._remove_waiter(job_id, future)
+            self._waiters.remove(job_id, future)
 
     def ending(self, job_id: str) -> Future[Job]:
         """The future that `wait` waits for, for those who have other things to wait for besides: the finished job, or
@@ -223,18 +224,14 @@ class JobQueue(JobReader):
         try:
             self._add_waiter(job_id, future)
         except BaseException:
-            self._remove_waiter(job_id, future)
+            self._waiters.remove(job_id, future)
             raise
         return future
 
     def close(self) -> None:
         """Take no more jobs and release everybody who waits. Idempotent."""
         self._closing.set()
-        with self._waiting_lock:
-            futures = [future for futures in self._waiting.values() for future in futures]
-            self._waiting.clear()
-        for future in futures:
-            future.set_exception(EngineUnavailable("The server is stopping; the job goes on when it is back"))
+        self._waiters.release_all(EngineUnavailable("The server is stopping; the job goes on when it is back"))
 
     # --- for the dispatcher -----------------------------------------------------------------------------------------
 
@@ -254,7 +251,7 @@ class JobQueue(JobReader):
         if job is None:
             return None
         active = self._active.add(job)
-        self._bus.publish(JobStatusChanged(job_id=job.id, status="processing", previous_status="pending"))
+        self._bus.publish(JobStatusChanged.of(job, "pending"))
         return active
 
     def complete(
@@ -274,7 +271,8 @@ class JobQueue(JobReader):
 
     def mark_cancelled(self, active: ActiveJob, timings: Timings) -> None:
         """Mark a job cancelled that the engine has stopped on request."""
-        job = self._settle(active.job.id, "cancelled", {"processing"}, timings=timings)
+        reason = _reason(active.cancelled_because)
+        job = self._settle(active.job.id, "cancelled", {"processing"}, timings=timings, **reason)
         self._end(active, job)
 
     def requeue(self, active: ActiveJob, timings: Timings) -> None:
@@ -316,31 +314,14 @@ class JobQueue(JobReader):
     # --- inside -----------------------------------------------------------------------------------------------------
 
     def _add_waiter(self, job_id: str, future: Future[Job]) -> None:
-        with self._waiting_lock:
-            self._waiting.setdefault(job_id, []).append(future)
+        self._waiters.add(job_id, future)
         # Looked at after enlisting: a job that ends in between resolves the future.
         job = self._store.get(job_id)
         if job.status in FINISHED:
-            self._remove_waiter(job_id, future, job)
+            self._waiters.remove(job_id, future, job)
         elif self._closing.is_set():
             reason = EngineUnavailable("The server is stopping; the job goes on when it is back")
-            self._remove_waiter(job_id, future, reason)
-
-    def _remove_waiter(self, job_id: str, future: Future[Job], result: Job | Exception | None = None) -> None:
-        """Wait for the job no more; resolve ``future`` unless whoever ended the job has."""
-        with self._waiting_lock:
-            waiting = self._waiting.get(job_id, [])
-            is_ours = future in waiting
-            if is_ours:
-                waiting.remove(future)
-            if not waiting:
-                self._waiting.pop(job_id, None)
-        if not is_ours or result is None:
-            return
-        if isinstance(result, Exception):
-            future.set_exception(result)
-        else:
-            future.set_result(result)
+            self._waiters.remove(job_id, future, reason)
 
     def _set_paused(self, paused: bool) -> bool:
         with self._active.claim_lock:
@@ -378,24 +359,25 @@ class JobQueue(JobReader):
         return True
 
     def _announce(self, job: Job) -> None:
-        self._bus.publish(
-            JobStatusChanged(
-                job_id=job.id, status=job.status, previous_status="processing", outputs=job.outputs, error=job.error
-            )
-        )
+        self._bus.publish(JobStatusChanged.of(job, "processing"))
         if job.status in FINISHED:
             self._resolve(job)
 
     def _announce_cancelled(self, job: Job, previous: JobStatus) -> None:
-        self._outputs.discard_inputs(job.id)
-        self._bus.publish(JobStatusChanged(job_id=job.id, status="cancelled", previous_status=previous))
-        self._bus.publish(JobCancelled(job_id=job.id))
+        if not job.inputs:
+            # Pictures stay until the job is removed: it may be asked for again.
+            self._outputs.discard_inputs(job.id)
+        if job.error:
+            log.info("job %s is cancelled: %s", job.id, job.error)
+        self._bus.publish(JobStatusChanged.of(job, previous))
+        self._bus.publish(JobCancelled(job_id=job.id, completed_at=job.completed_at))
         self._resolve(job)
 
     def _resolve(self, job: Job) -> None:
         for callback in self._when_finished:
             callback(job)
-        with self._waiting_lock:
-            futures = self._waiting.pop(job.id, [])
-        for future in futures:
-            future.set_result(job)
+        self._waiters.resolve(job)
+
+
+def _reason(because: SdcppRestError | None) -> dict[str, Any]:
+    return {} if because is None else {"error": because.message, "error_code": because.code}

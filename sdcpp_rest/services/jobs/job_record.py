@@ -1,7 +1,5 @@
 """Writes down how a finished job was made: the caption inside each picture, the record beside them.
 
-Pure: makes values, touches no file.
-
 Pure: makes values, writes nothing.
 """
 
@@ -58,6 +56,17 @@ def record(
         "library_commit": ready.library_commit if ready else None,
         **told,
     }
+
+
+_SOURCES = ("init_image", "image", "ref_images.0")
+"""What a job begins with: of these the first that it has."""
+
+
+def given_pictures(job: Job) -> dict[str, str]:
+    """The pictures that the job was given and that lie beside those it made: name there -> name among its inputs."""
+    source = next((role for role in _SOURCES if role in job.inputs), "")
+    roles = {"source.png": source, "mask.png": "mask_image", "control.png": "control_image"}
+    return {name: job.inputs[role] for name, role in roles.items() if role in job.inputs}
 
 
 def strip_paths(value: Any) -> Any:

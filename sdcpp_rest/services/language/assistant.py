@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from sdcpp_rest.core.chat import Action, ConversationMessage, ThoughtFilter, ToolCall
 from sdcpp_rest.core.frozen import Frozen
+from sdcpp_rest.services.jobs.departure import current_departure
 from sdcpp_rest.services.language.assistant_actions import (
     ActionKind,
     answer_schema,
@@ -26,7 +27,7 @@ from sdcpp_rest.services.language.llm_client import ChatRequest, LlmClient, Mode
 from sdcpp_rest.services.language.llm_connection import Line, OpenLines
 from sdcpp_rest.services.language.llm_errors import LlmDisabled, LlmFailed
 from sdcpp_rest.services.language.llm_settings import LlmChoice, LlmSettings
-from sdcpp_rest.services.language.prompt_enhancer import is_connected
+from sdcpp_rest.services.language.prompt_enhancer import find_models
 from sdcpp_rest.store.history_store import Conversation
 
 MODES: tuple[Mode, ...] = ("tools", "json", "plain")
@@ -93,7 +94,7 @@ class Assistant:
     def chat(self, question: Question) -> Reply:
         """The whole answer, within the settings' timeout. Raises the errors of `llm_errors`."""
         line = Line()
-        with line.limit_time(self.settings.current().timeout_seconds):
+        with current_departure().bind(line.hang_up), line.limit_time(self.settings.current().timeout_seconds):
             for said in self.stream(question, line):
                 if isinstance(said, Reply):
                     return said
@@ -140,19 +141,24 @@ class Assistant:
     def status(self) -> dict[str, Any]:
         """Settings, whether the server answers, and how long the history is."""
         choice = self.settings.current()
+        models = find_models(self.settings, self._lines) if choice.enabled else None
         return {
             "enabled": choice.enabled,
-            "connected": choice.enabled and is_connected(self.settings, self._lines),
+            "connected": models is not None,
             "base_url": choice.base_url,
             "model": choice.model,
             "timeout_seconds": choice.timeout_seconds,
             "history_count": self._conversation.count(),
+            "available_models": models or [],
+            "proactive_suggestions": choice.proactive_suggestions,
         }
 
-    def model_facts(self) -> ModelFacts:
-        """What the language model's server tells about the model. Raises the errors of `llm_errors`."""
+    def model_facts(self, model: str = "") -> ModelFacts:
+        """What the language model's server tells about ``model``, or about the chosen one. Raises the errors of
+        `llm_errors`."""
+        endpoint = self.settings.endpoint()
         with self._lines.open() as line:
-            return LlmClient(self.settings.endpoint(), line).facts()
+            return LlmClient(replace(endpoint, model=model or endpoint.model), line).facts()
 
     def _first_that_works(
         self, question: Question, choice: LlmChoice, history: Sequence[ConversationMessage], line: Line, answer: _Answer
@@ -176,6 +182,8 @@ class Assistant:
                 ),
                 tools=tools_of(question.kinds) if mode == "tools" else (),
                 schema=answer_schema(question.kinds) if mode == "json" else None,
+                temperature=choice.temperature,
+                max_tokens=choice.max_tokens,
                 context_tokens=self._context_tokens,
             )
             answer.mode = mode

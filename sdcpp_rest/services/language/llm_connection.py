@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from sdcpp_rest.errors import EngineUnavailable, SdcppRestError
+from sdcpp_rest.services.jobs.departure import current_departure
 
 
 class Line:
@@ -72,8 +73,13 @@ class OpenLines:
 
     @contextlib.contextmanager
     def open(self, line: Line | None = None) -> Iterator[Line]:
-        """A line for one call, or ``line`` for a call that somebody else may end too. Raises EngineUnavailable."""
-        line = line or Line()
+        """A line for one call, or ``line`` for a call that somebody else may end too. Without one, the call ends when
+        the work for who made it is given up. Raises EngineUnavailable, CallerGone."""
+        if line is None:
+            line = Line()
+            with current_departure().bind(line.hang_up), self.open(line):
+                yield line
+            return
         with self._lock:
             if self.is_closed:
                 raise EngineUnavailable("The server is stopping")

@@ -32,7 +32,7 @@ _PORTS = {"http": 80, "https": 443}
 
 
 class LlmChoice(Frozen):
-    """What is chosen, without the key."""
+    """What is chosen, without the key. The last three are the assistant's; ``None`` leaves one to the server."""
 
     enabled: bool
     api: Api
@@ -41,6 +41,9 @@ class LlmChoice(Frozen):
     timeout_seconds: int
     max_history: int
     system_prompt: str
+    temperature: float | None = None
+    max_tokens: int | None = None
+    proactive_suggestions: bool = True
 
 
 class LlmSettings:
@@ -115,7 +118,7 @@ class LlmSettings:
 
     def _choice(self, stored: Mapping[str, Any]) -> LlmChoice:
         names = LlmChoice.model_fields
-        given = {name: getattr(self._defaults, name) for name in names}
+        given = {name: getattr(self._defaults, name) for name in names if hasattr(self._defaults, name)}
         try:
             return LlmChoice.model_validate({**given, **{name: stored[name] for name in names if name in stored}})
         except ValidationError:

@@ -158,13 +158,17 @@ class PromptEnhancer:
 
 def is_connected(settings: LlmSettings, lines: OpenLines) -> bool:
     """Whether the server answers at all, within a few seconds."""
+    return find_models(settings, lines) is not None
+
+
+def find_models(settings: LlmSettings, lines: OpenLines) -> list[str] | None:
+    """The models that the server has; ``None`` where it does not answer within a few seconds."""
     try:
         with lines.open(Line()) as line:
-            LlmClient(settings.endpoint(), line).models()
+            return LlmClient(settings.endpoint(), line).models()
     except SdcppRestError as error:
         log.debug("the language model server does not answer: %s", error.message)
-        return False
-    return True
+        return None
 
 
 def clean_answer(said: str) -> str:

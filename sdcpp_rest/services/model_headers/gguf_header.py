@@ -17,6 +17,7 @@ from sdcpp_rest.services.model_headers.model_header import (
     MAX_HEADER_BYTES,
     MAX_KEYS,
     MAX_TENSORS,
+    NOT_WHOLE,
     Header,
     Metadata,
     NotAModel,
@@ -65,7 +66,7 @@ class GgufReader:
                 return self._parse()
             except _NeedMore:
                 if len(self._buffer) >= self._size or len(self._buffer) < min(wanted, self._size):
-                    self._refuse("is truncated: the file ends inside its header")
+                    self._refuse(f"is truncated: the file ends inside its header; {NOT_WHOLE}")
                 if wanted >= MAX_HEADER_BYTES:
                     self._refuse(f"has a header of more than {MAX_HEADER_BYTES >> 20} MB")
                 wanted = min(wanted * 8, MAX_HEADER_BYTES)
@@ -180,7 +181,12 @@ class GgufReader:
             number = self._number32()
             entry = quantization.BY_ID.get(number)
             if entry is None or not entry.readable:
-                self._refuse(f"stores the tensor {name[:80]!r} as type {number}, which cannot be read")
+                known = quantization.REMOVED_NAMES.get(number)
+                shown = f"type {number} ({known})" if known else f"type {number}"
+                self._refuse(
+                    f"stores the tensor {name[:80]!r} as {shown}, which cannot be read; take a file of another "
+                    "quantization"
+                )
             size = entry.tensor_bytes(shape)
             if size is None:
                 self._refuse(f"is damaged: {shape[0]} is no row length for {entry.name} (tensor {name[:80]!r})")
@@ -194,6 +200,9 @@ class GgufReader:
         data = -(-self._position // alignment) * alignment
         end, last = max(ends, default=(0, ""))
         if data + end > self._size:
-            self._refuse(f"is truncated: it has {self._size} bytes, the tensor {last[:80]!r} ends at byte {data + end}")
+            self._refuse(
+                f"is truncated: it has {self._size} bytes, the tensor {last[:80]!r} ends at byte {data + end}; "
+                f"{NOT_WHOLE}"
+            )
         declared = metadata.get("general.architecture")
         return Header("gguf", tensors, types, parameters, metadata, str(declared or "").lower(), words_of(metadata))

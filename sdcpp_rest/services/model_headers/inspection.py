@@ -25,6 +25,7 @@ from sdcpp_rest.services.model_headers.model_header import (
     MAX_HEADER_BYTES,
     MAX_KEYS,
     MAX_TENSORS,
+    NOT_WHOLE,
     Format,
     Header,
     NotAModel,
@@ -214,7 +215,8 @@ def _inspect(path: str, shown: str, file: IO[bytes], size: int) -> Inspection:
             return _describe(path, shown, size, read_safetensors(path, shown, file, size, header_bytes))
         if header_bytes >= size and start[8:9] == b"{":
             raise NotAModel(
-                f"{shown} is truncated: its header alone should take {header_bytes} bytes, it has {size}", path=path
+                f"{shown} is truncated: its header alone should take {header_bytes} bytes, it has {size}; {NOT_WHOLE}",
+                path=path,
             )
     raise NotAModel(f"{shown} is not a model file: it is neither GGUF, safetensors nor a torch file", path=path)
 

@@ -19,6 +19,9 @@ MAX_KEYS = 10_000
 KEPT_TEXT = 500
 """Characters up to which a text of the metadata is kept."""
 
+NOT_WHOLE = "it was not downloaded or copied to its end"
+"""How the sentence about a truncated file ends."""
+
 Format = Literal["gguf", "safetensors", "torch"]
 Metadata = dict[str, str | int | float | bool]
 

@@ -15,6 +15,7 @@ from sdcpp_rest.services.model_headers.model_header import (
     KEPT_TEXT,
     MAX_HEADER_BYTES,
     MAX_TENSORS,
+    NOT_WHOLE,
     Header,
     Metadata,
     NotAModel,
@@ -61,7 +62,8 @@ def read_safetensors(path: str, shown: str, file: IO[bytes], size: int, header_b
             continue  # a load is refused for the file's format, which says more
         shape, dtype, end = _safetensors_entry(name, entry, refuse)
         if end > available:
-            refuse(f"is truncated: it has {size} bytes, the tensor {name[:80]!r} ends at byte {8 + header_bytes + end}")
+            end += 8 + header_bytes
+            refuse(f"is truncated: it has {size} bytes, the tensor {name[:80]!r} ends at byte {end}; {NOT_WHOLE}")
         if dtype == "u8" or 0 in shape:
             continue  # the library skips the one, and the other has nothing to read
         tensors[name] = tuple(reversed(shape)) or (1,)

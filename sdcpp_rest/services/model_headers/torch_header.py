@@ -14,7 +14,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from typing import IO, Any, NamedTuple
 
-from sdcpp_rest.services.model_headers.model_header import MAX_HEADER_BYTES, MAX_TENSORS, Header, NotAModel
+from sdcpp_rest.services.model_headers.model_header import MAX_HEADER_BYTES, MAX_TENSORS, NOT_WHOLE, Header, NotAModel
 
 MAX_OPERATIONS = 3_000_000
 """Of one pickle; a large checkpoint has some ten thousand."""
@@ -141,7 +141,9 @@ def _read_legacy(file: IO[bytes], size: int) -> dict[str, _Tensor]:
     storages = {tensor.storage.key: tensor.storage for tensor in tensors.values()}
     needed = sum(one.elements * one.width + _STORAGE_HEADER_BYTES for one in storages.values())
     if stream.tell() + needed > size:
-        raise _Fault(f"is truncated: it has {size} bytes, its weights end at byte {stream.tell() + needed}")
+        raise _Fault(
+            f"is truncated: it has {size} bytes, its weights end at byte {stream.tell() + needed}; {NOT_WHOLE}"
+        )
     return tensors
 
 

@@ -6,9 +6,9 @@ Everything that is known to end the library's process while it loads, and is dec
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
-from sdcpp_rest.core import component_fit, family_needs, family_signs, fit, quantization
+from sdcpp_rest.core import component_fit, component_forms, family_needs, family_signs, fit, quantization
 from sdcpp_rest.core.architectures import Architecture, Contents
 from sdcpp_rest.core.catalog import ModelFile
 from sdcpp_rest.core.flash_attention import flash_attention_warning
@@ -28,6 +28,15 @@ _PARTS: dict[str, fit.Part] = {
     "controlnet": "controlnet",
 }
 _NEVER_A_COMPONENT: frozenset[Contents] = frozenset({"LoRA", "upscaler", "embedding", "picture model"})
+_USES = {
+    "clip_l": "a CLIP-L text encoder",
+    "clip_g": "a CLIP-G text encoder",
+    "clip_vision": "a CLIP vision encoder",
+    "t5xxl": "a T5 text encoder",
+    "llm": "a language model",
+    "llm_vision": "the vision part of a language model",
+    "high_noise_diffusion_model": "a second model for high noise",
+}
 _ARTICLE = {"upscaler": "an upscaler", "embedding": "an embedding"}
 
 
@@ -49,27 +58,12 @@ def check_loadable(spec: LoadSpec) -> list[str]:
     if (text := flash_attention_warning(spec.options, architecture.name)) is not None:
         warnings.append(text)
     faults = family_needs.structural_faults(architecture, main.tensors)
-    for role, inspected in components.items() if not faults else ():
-        _check_component(architecture, role, spec.components[role], inspected, main)
-    if "llm" in components:
-        faults += family_needs.language_model_faults(architecture, main.tensors, components["llm"].tensors)
-    high_noise = components.get("high_noise_diffusion_model")
-    if high_noise is not None and high_noise.architecture is not None:
-        faults += family_needs.structural_faults(high_noise.architecture, high_noise.tensors)
-        if high_noise.architecture.id != architecture.id:
-            other = high_noise.architecture.name
-            faults.append(f"Its high_noise_diffusion_model is a model of another family ({other}).")
-    faults += family_needs.missing_components(
-        architecture, main.tensors, components, kind=spec.kind, tae_preview_only=spec.options.tae_preview_only
-    )
-    if "photo_maker" in components and not architecture.takes_photo_maker:
-        faults.append(f"{architecture.name} cannot be used with PhotoMaker, which is made for SDXL models.")
-    if "controlnet" in components and not architecture.takes_controlnet:
-        text = f"{architecture.name} cannot be used with a ControlNet"
-        if not architecture.is_flow:
-            faults.append(f"{text}: its UNet is too small for one.")
-        else:
-            warnings.append(f"{text}; it is loaded and has no effect.")
+    if not faults:
+        for role, inspected in components.items():
+            _check_component(architecture, role, spec.components[role], inspected, main)
+        faults = family_needs.missing_components(
+            architecture, main.tensors, components, kind=spec.kind, tae_preview_only=spec.options.tae_preview_only
+        )
     if faults:
         raise InvalidRequest(
             f"{spec.model.name} cannot be loaded like this: {' '.join(faults)}",
@@ -77,7 +71,7 @@ def check_loadable(spec: LoadSpec) -> list[str]:
             value=spec.model.name,
             faults=faults,
         )
-    warnings += _idle_components(spec, architecture, components)
+    warnings += _idle_components(spec, architecture, main)
     return warnings + family_needs.component_advice(architecture, main.tensors, components, kind=spec.kind)
 
 
@@ -141,10 +135,18 @@ def _not_computable(field: str, value: str, backend: str, advice: str, file: str
     )
 
 
-def _idle_components(spec: LoadSpec, architecture: Architecture, components: Mapping[str, Inspection]) -> Iterator[str]:
-    """Sentences about components that are loaded and have no effect."""
-    if "vae" in components and not architecture.has_vae:
-        yield f"{architecture.name} draws pixels itself: the vae {spec.components['vae'].name} is not used."
+def _idle_components(spec: LoadSpec, family: Architecture, main: Inspection) -> Iterator[str]:
+    """Sentences about components that have no effect: most of them the library does not even read."""
+    used = component_forms.used_roles(family, main.tensors)
+    for role, file in spec.components.items():
+        if role in used:
+            continue
+        if not family.has_vae and role in ("vae", "taesd"):
+            yield f"{family.name} draws pixels itself: the {role} {file.name} is not used."
+        elif role == "controlnet":
+            yield f"{family.name} cannot be used with a ControlNet; {file.name} is loaded and has no effect."
+        else:
+            yield f"{family.name} makes no use of {_USES[role]}: the {role} {file.name} has no effect."
 
 
 def _check_main(file: FileRef, inspected: Inspection, field: str = "model_name") -> None:
@@ -157,7 +159,11 @@ def _check_main(file: FileRef, inspected: Inspection, field: str = "model_name")
         )
     else:
         what = f"is {_ARTICLE.get(inspected.contents, f'a {inspected.contents}')}, not a model that draws pictures"
-    raise NotAModel(f"{file.name} {what}", field=field, value=file.name)
+        own = component_fit.OWN_ROLES.get(inspected.contents)
+        if own is not None and own != field:
+            what += f"; it can be the '{own}' of one"
+    role = "" if field == "model_name" else f"{field}: "
+    raise NotAModel(f"{role}{file.name} {what}", field=field, value=file.name)
 
 
 def _inspect_component(role: str, file: FileRef) -> Inspection:
@@ -171,15 +177,35 @@ def _inspect_component(role: str, file: FileRef) -> Inspection:
 def _check_component(family: Architecture, role: str, file: FileRef, inspected: Inspection, main: Inspection) -> None:
     if role == "high_noise_diffusion_model":
         _check_main(file, inspected, role)
+        fault = _high_noise_fault(family, inspected)
     elif role == "photo_maker" and inspected.contents != "PhotoMaker":
-        raise NotAModel(f"{role}: {file.name} is no PhotoMaker model", field=role, value=file.name)
+        fault = "is no PhotoMaker model"
     elif inspected.contents in _NEVER_A_COMPONENT:
         what = _ARTICLE.get(inspected.contents, f"a {inspected.contents}")
-        raise NotAModel(f"{role}: {file.name} is {what} and cannot be used as '{role}'", field=role, value=file.name)
+        fault = f"is {what} and cannot be used as '{role}'"
     else:
-        fault = component_fit.component_fault(family, role, inspected.tensors, inspected.contents, main.tensors)
-        if fault is not None:
-            raise NotAModel(f"{role}: {file.name} {fault}", field=role, value=file.name)
+        fault = (
+            component_fit.component_fault(family, role, inspected.tensors, inspected.contents, main.tensors)
+            or component_fit.family_fault(family, role)
+            or (_language_model_fault(family, inspected, main) if role == "llm" else None)
+        )
+    if fault is not None:
+        raise NotAModel(f"{role}: {file.name} {fault}", field=role, value=file.name)
+
+
+def _language_model_fault(family: Architecture, inspected: Inspection, main: Inspection) -> str | None:
+    faults = family_needs.language_model_faults(family, main.tensors, inspected.tensors)
+    return f"does not fit: {' '.join(faults).removesuffix('.')}" if faults else None
+
+
+def _high_noise_fault(family: Architecture, inspected: Inspection) -> str | None:
+    other = inspected.architecture
+    if other is None or other.id != family.id:
+        return (
+            f"is a model of another family ({other.name if other else 'unknown'}) than the model itself ({family.name})"
+        )
+    faults = family_needs.structural_faults(other, inspected.tensors)
+    return f"cannot be used: {' '.join(faults).removesuffix('.')}" if faults else None
 
 
 def _check_encoder(spec: LoadSpec) -> None:
@@ -192,7 +218,7 @@ def _check_encoder(spec: LoadSpec) -> None:
             "another vae or taesd, or leave the option on",
             field="options.vae_decode_only",
             value=False,
-            allowed=[True],
+            allowed="true",
         )
 
 

@@ -96,17 +96,20 @@ def resolve_loras(library: ModelLibrary, prompt: str) -> tuple[LoraUse, ...]:
             raise InvalidRequest(
                 f"prompt: LoRA {error.message.partition(': ')[2]}", field="prompt", value=tag.name
             ) from None
-        contents = inspection.inspect_file(file.path).contents
-        if contents not in ("LoRA", "unknown"):
-            raise inspection.NotAModel(
-                f"prompt: {file.name} is not a LoRA but a file of the kind '{contents}'",
-                field="prompt",
-                value=tag.name,
-            )
+        check_lora_file(tag.name, file.name, file.path)
         key = (file.path, tag.is_high_noise)
         weight = tag.weight + (uses[key].weight if key in uses else 0.0)
         uses[key] = LoraUse(name=file.name, path=file.path, weight=weight, is_high_noise=tag.is_high_noise)
     return tuple(uses.values())
+
+
+def check_lora_file(said: str, name: str, path: str) -> None:
+    """Raises NotAModel where the file called ``name``, which a tag calls ``said``, is surely no LoRA."""
+    contents = inspection.inspect_file(path).contents
+    if contents not in ("LoRA", "unknown"):
+        raise inspection.NotAModel(
+            f"prompt: {name} is not a LoRA but a file of the kind '{contents}'", field="prompt", value=said
+        )
 
 
 def _find_model(library: ModelLibrary, request: LoadRequest, warnings: Sentences) -> tuple[ModelFile, ModelKind]:

@@ -5,7 +5,7 @@ Reads headers only. What ends the engine or fails in every way is refused, what 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from sdcpp_rest.core.architectures import Architecture
 from sdcpp_rest.core.load_spec import LoadSpec
@@ -34,6 +34,7 @@ def with_loras(spec: LoadSpec, loras: Iterable[LoraUse], warnings: list[str]) ->
     if found is None:
         return spec
     family, weights = found
+    fits: list[tuple[LoraUse, LoraFit]] = []
     for lora in loras:
         if lora.is_high_noise and "high_noise_diffusion_model" not in spec.components:
             if family.makes_images:
@@ -46,6 +47,8 @@ def with_loras(spec: LoadSpec, loras: Iterable[LoraUse], warnings: list[str]) ->
         _refuse_what_fails(spec, family, lora, fit, made_for(tensors))
         warnings += _partly(spec, family, lora, fit)
         spec = _mergeable(spec, lora, fit)
+        fits.append((lora, fit))
+    _refuse_what_merging_spoils(spec, fits)
     return spec
 
 
@@ -62,6 +65,8 @@ def _refuse_what_fails(spec: LoadSpec, family: Architecture, lora: LoraUse, fit:
     if fit.fitting == 0:
         forms = ", ".join(fit.other_forms)
         of_form = f"; {forms} is a form that the library does not know" if forms else ""
+        if origin is not None and family.name.startswith(origin) and not forms:
+            of_form = "; the library looks for keys as ComfyUI, kohya and diffusers write them"
         expert = " of its high-noise expert" if lora.is_high_noise else ""
         raise _refusal(
             lora,
@@ -116,6 +121,21 @@ def _mergeable(spec: LoadSpec, lora: LoraUse, fit: LoraFit) -> LoadSpec:
         )
     options = spec.options.model_copy(update={"lora_apply_mode": "immediately"})
     return spec.model_copy(update={"options": options})
+
+
+def _refuse_what_merging_spoils(spec: LoadSpec, fits: Sequence[tuple[LoraUse, LoraFit]]) -> None:
+    """``spec`` is as it will be loaded: one LoRA that only merging can apply has all of them merged."""
+    if spec.options.lora_apply_mode != "immediately":
+        return
+    for lora, fit in fits:
+        if fit.only_beside:
+            merged = next((other.name for other, one in fits if one.only_merged), "")
+            why = f"LoRA {merged} needs that" if merged else "options.lora_apply_mode is 'immediately'"
+            raise _refusal(
+                lora,
+                f"would be applied wrongly when it is merged into the weights ({fit.only_beside}), and {why}; "
+                "load the model with 'auto' and use LoRAs that can be applied beside the weights",
+            )
 
 
 def _origin(family: str | None) -> str:

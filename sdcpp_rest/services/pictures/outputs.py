@@ -65,22 +65,17 @@ class Outputs:
     def inputs_of(self, job_id: str) -> Path:
         return self.inputs_dir / job_id
 
-    def input_sizes(self, job_id: str, inputs: Mapping[str, str]) -> dict[str, int]:
-        """Role -> bytes of the job's input pictures; those that are gone are left out."""
-        sizes = {}
-        for role, name in inputs.items():
-            try:
-                sizes[role] = (self.inputs_of(job_id) / name).stat().st_size
-            except OSError:
-                continue
-        return sizes
-
-    def publish(self, job_id: str, files: Iterable[str], record: Mapping[str, Any]) -> tuple[str, ...]:
+    def publish(
+        self, job_id: str, files: Iterable[str], record: Mapping[str, Any], given: Mapping[str, str] | None = None
+    ) -> tuple[str, ...]:
         """Write the record, move the job's spool folder into the output folder; returns paths relative to it.
 
-        Raises OSError; then nothing of the job is visible.
+        ``given``: pictures that the job was given and that are to lie beside its own, name there -> name among the
+        inputs; one that is gone is left out. Raises OSError; then nothing of the job is visible.
         """
         spool, target = self.spool_of(job_id), self.output_dir / job_id
+        for name, source in (given or {}).items():
+            _place(self.inputs_of(job_id) / source, spool / name)
         outputs = tuple(f"{job_id}/{name}" for name in files)
         temporary = spool / (RECORD_NAME + ".part")
         whole = {**record, "outputs": list(outputs)}
@@ -271,6 +266,19 @@ def _plain(job_id: str) -> str:
     if not job_id or job_id.startswith(".") or "/" in job_id or "\0" in job_id:
         raise ValueError(f"no job id: {job_id!r}")
     return job_id
+
+
+def _place(source: Path, target: Path) -> None:
+    """Have the file ``source`` also as ``target``, if it is there: the same bytes on the disk where that can be."""
+    with contextlib.suppress(FileNotFoundError):
+        target.unlink(missing_ok=True)
+        try:
+            os.link(source, target)
+        except FileNotFoundError:
+            raise
+        except OSError:
+            # Another disk, or one without links.
+            shutil.copyfile(source, target)
 
 
 def _move(source: Path, target: Path) -> bool:

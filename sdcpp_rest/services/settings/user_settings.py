@@ -29,6 +29,7 @@ MAX_IDLE_MINUTES = 1440
 MAX_RETENTION_MINUTES = 10 * 365 * 24 * 60
 PREFERENCES_BYTES = 65_536
 
+_FORMS = "settings.generation-forms"
 _IDLE_MINUTES = 30.0
 _RETENTION_MINUTES = 7 * 24 * 60
 
@@ -43,10 +44,12 @@ class IdleUnload(Frozen):
 
 
 class AutoUnload(Frozen):
-    """The same for the model and for the upscaler."""
+    """The same for the model, for the upscaler, and for a detector of faces: there is none here, so that its rule is
+    kept for whoever asks and frees nothing."""
 
     main: IdleUnload
     upscaler: IdleUnload
+    adetailer: IdleUnload = IdleUnload(enabled=False, timeout_minutes=_IDLE_MINUTES)
 
 
 class BinRules(Frozen):
@@ -82,20 +85,38 @@ class UserSettings:
 
     def generation_defaults(self, mode: Mode) -> dict[str, Any]:
         """What users chose for the fields that a request of this kind leaves out; only those that they chose."""
-        return self.generation()[mode]
+        return self._by_mode(_key("generation"))[mode]
 
     def generation(self) -> dict[Mode, dict[str, Any]]:
-        """What users chose as `generation_defaults`, for every mode."""
-        stored = self._store.get(_key("generation"))
-        chosen = stored if isinstance(stored, dict) else {}
-        return {mode: dict(found) if isinstance(found := chosen.get(mode), dict) else {} for mode in MODES}
+        """What was put for every mode: the form of a user interface that keeps one here, else the defaults."""
+        forms = self._by_mode(_FORMS)
+        return {mode: forms[mode] or values for mode, values in self._by_mode(_key("generation")).items()}
 
-    def choose_generation(self, chosen: Mapping[Mode, Mapping[str, Any]]) -> dict[Mode, dict[str, Any]]:
-        """Replace what was chosen for the modes in ``chosen``; the others stay. Returns all of them."""
+    def choose_generation(
+        self, chosen: Mapping[Mode, Mapping[str, Any]], forms: Mapping[Mode, Mapping[str, Any]] | None = None
+    ) -> dict[Mode, dict[str, Any]]:
+        """Replace what was chosen for the modes in ``chosen``, and what their forms held; the others stay. Returns
+        what `generation` then does.
+
+        ``forms``: what a user interface's form holds, in its own words, kept as it is beside the defaults. Raises
+        PayloadTooLarge for more than `PREFERENCES_BYTES` of it.
+        """
+        kept: Mapping[Mode, Mapping[str, Any]] = forms or {}
+        size = len(json.dumps(kept))
+        if size > PREFERENCES_BYTES:
+            raise _too_large("form", size)
         with self._lock:
-            changed = {**self.generation(), **{mode: dict(values) for mode, values in chosen.items()}}
-            self._store.put(_key("generation"), changed)
-            return changed
+            defaults, all_forms = self._by_mode(_key("generation")), self._by_mode(_FORMS)
+            defaults.update({mode: dict(values) for mode, values in chosen.items()})
+            all_forms.update({mode: dict(kept.get(mode, {})) for mode in (*chosen, *kept)})
+            self._store.put(_key("generation"), defaults)
+            self._store.put(_FORMS, all_forms)
+            return self.generation()
+
+    def _by_mode(self, name: str) -> dict[Mode, dict[str, Any]]:
+        stored = self._store.get(name)
+        found = stored if isinstance(stored, dict) else {}
+        return {mode: dict(values) if isinstance(values := found.get(mode), dict) else {} for mode in MODES}
 
     # --- what a user interface remembers ----------------------------------------------------------------------------
 
@@ -113,11 +134,7 @@ class UserSettings:
             merged = _merge(self.preferences(), patch)
             size = len(json.dumps(merged))
             if size > PREFERENCES_BYTES:
-                raise PayloadTooLarge(
-                    f"The preferences would be {size} bytes as JSON; at most {PREFERENCES_BYTES} are kept",
-                    value=size,
-                    allowed=f"at most {PREFERENCES_BYTES} bytes",
-                )
+                raise _too_large("preferences", size)
             self._store.put(_key("preferences"), merged)
             return merged
 
@@ -131,7 +148,7 @@ class UserSettings:
         return self._read("auto-unload", AutoUnload, lambda: self._auto_unload)
 
     def change_auto_unload(self, sent: Mapping[str, Mapping[str, Any]]) -> AutoUnload:
-        """Change the fields of ``main`` and ``upscaler`` that are in ``sent``."""
+        """Change the fields of ``main``, ``upscaler`` and ``adetailer`` that are in ``sent``."""
         with self._lock:
             rules = self.auto_unload().model_dump()
             changed = {kind: {**rule, **sent.get(kind, {})} for kind, rule in rules.items()}
@@ -151,6 +168,8 @@ class UserSettings:
         with self._lock:
             for name in chosen:
                 self._store.delete(_key(name))
+            if "generation" in chosen:
+                self._store.delete(_FORMS)
         return chosen
 
     def _read(self, section: Section, kind: type[S], default: Callable[[], S]) -> S:
@@ -170,6 +189,14 @@ class UserSettings:
 
 def _key(section: Section) -> str:
     return f"settings.{section}"
+
+
+def _too_large(what: str, size: int) -> PayloadTooLarge:
+    return PayloadTooLarge(
+        f"The {what} would be {size} bytes as JSON; at most {PREFERENCES_BYTES} are kept",
+        value=size,
+        allowed=f"at most {PREFERENCES_BYTES} bytes",
+    )
 
 
 def _merge(whole: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,8 +12,9 @@ What happens when not all goes well is the same for every dialect:
 - A job that somebody cancels, and one that is skipped, is left out; the others go on.
 - A stop (`PictureRounds.interrupt`) cancels what is not finished. Finished pictures are answered, and one whose file is
   being written counts as finished. Who has to answer with a picture and has none raises Conflict.
-- A client that leaves, as far as the caller notices, closes the round: what is not finished is cancelled, because
-  nobody else knows of it.
+- A client that leaves a stream closes the round: what is not finished is cancelled, because nobody else knows of it.
+- A client that leaves while it waits for the whole answer may come back for it (`services.jobs.departure`). When that
+  is given up, what is not finished is cancelled, and each job's record says why.
 - A server that stops releases everybody with EngineUnavailable and leaves the jobs: they go on when it is back.
 """
 
@@ -32,8 +33,9 @@ from typing import Any, Literal
 
 from sdcpp_rest.core.job import Job, JobKind, utc_now
 from sdcpp_rest.core.load_spec import LoadSpec
-from sdcpp_rest.errors import Conflict, EngineDied, EngineUnavailable, error_of_job
+from sdcpp_rest.errors import Conflict, EngineDied, EngineUnavailable, SdcppRestError, error_of_job
 from sdcpp_rest.services.jobs.active_jobs import ActiveJob, ActiveJobs
+from sdcpp_rest.services.jobs.departure import current_departure
 from sdcpp_rest.services.jobs.job_queue import JobQueue
 from sdcpp_rest.services.submission.picture_submission import Submission
 
@@ -59,9 +61,9 @@ class PictureRequest:
 class Round:
     """One caller's call. ``token`` is the caller's word for it; ``count`` is how many jobs it will have.
 
-    ``last_previews`` holds the last preview (a picture file's bytes) of each job stopped while it was computed, by the
-    job's id; ``ended`` the ids of the jobs whose end the caller has seen. ``is_left_to_queue``: the server stops, and
-    the jobs are to go on without the caller.
+    ``because``: why it was interrupted, where nobody has asked for that. ``last_previews`` holds the last preview (a
+    picture file's bytes) of each job stopped while it was computed, by the job's id; ``ended`` the ids of the jobs
+    whose end the caller has seen. ``is_left_to_queue``: the server stops, and the jobs are to go on without the caller.
     """
 
     owner: str | None
@@ -74,6 +76,7 @@ class Round:
     endings: dict[int, Future[Job]] = field(default_factory=dict)
     ended: set[str] = field(default_factory=set)
     interrupted: bool = False
+    because: SdcppRestError | None = None
     is_left_to_queue: bool = False
     skipped: set[str] = field(default_factory=set)
     last_previews: dict[str, bytes] = field(default_factory=dict)
@@ -123,17 +126,25 @@ class PictureRounds:
     @contextlib.contextmanager
     def open(self, owner: str | None, kind: JobKind, count: int, token: str | None = None) -> Iterator[Round]:
         """A round that others can see and stop while the block lasts. Whoever leaves the block, by its end or by an
-        error, leaves no job behind that could still be cancelled, unless the server stops."""
+        error, leaves no job behind that could still be cancelled, unless the server stops.
+
+        Belongs to the call that the thread serves. Raises CallerGone when that is given up already.
+        """
         opened = Round(owner, kind, count, token)
+        with current_departure().bind(lambda reason: self._stop(opened, reason)), self._listing(opened):
+            yield opened
+
+    @contextlib.contextmanager
+    def _listing(self, opened: Round) -> Iterator[None]:
         with self._lock:
             self._open.append(opened)
         try:
-            yield opened
+            yield
         finally:
             with self._lock:
                 self._open.remove(opened)
-                if token:
-                    self._ended.append(token)
+                if opened.token:
+                    self._ended.append(opened.token)
             if not opened.is_left_to_queue:
                 # The last one first, or the next would begin as soon as the running one has stopped.
                 for job_id in reversed(opened.job_ids):
@@ -272,13 +283,8 @@ class PictureRounds:
             job_id = found.active.job.id if found.active else found.job_id
             self._cancel(job_id or "")
             return True
-        with self._lock:
-            found.round.interrupted = True
-            job_ids = [*found.round.job_ids]
         self._keep_preview(found)
-        # The last one first, as above.
-        for job_id in reversed(job_ids):
-            self._cancel(job_id)
+        self._stop(found.round)
         return True
 
     def interrupt_all(self, is_theirs: Callable[[str | None], bool]) -> int:
@@ -306,6 +312,15 @@ class PictureRounds:
         self._cancel(found.active.job.id)
         return True
 
+    def _stop(self, stopped: Round, because: SdcppRestError | None = None) -> None:
+        """Cancel what is not finished of a round; ``because`` goes into the jobs' records."""
+        with self._lock:
+            stopped.interrupted, stopped.because = True, because
+            job_ids = [*stopped.job_ids]
+        # The last one first, as above.
+        for job_id in reversed(job_ids):
+            self._cancel(job_id, because)
+
     # --- inside -----------------------------------------------------------------------------------------------------
 
     def _submit_next(self, opened: Round, submit_one: Callable[[int], Job]) -> bool:
@@ -316,7 +331,7 @@ class PictureRounds:
             is_stopped = opened.interrupted
         if is_stopped:
             # The stop came while this one was submitted, and has not seen it.
-            self._cancel(job.id)
+            self._cancel(job.id, opened.because)
         return not is_stopped
 
     def _submit_picture(self, opened: Round, one: PictureRequest, origin: str) -> Job:
@@ -353,13 +368,13 @@ class PictureRounds:
         with contextlib.suppress(OSError):
             found.round.last_previews[found.active.job.id] = Path(found.active.preview_path).read_bytes()
 
-    def _cancel(self, job_id: str) -> None:
+    def _cancel(self, job_id: str, because: SdcppRestError | None = None) -> None:
         active = self._active.get(job_id)
         if active is not None and active.engine_phase == "encoding":
             # Its pixels are there: a cancel would throw a finished picture away.
             return
         with contextlib.suppress(Conflict):
-            self._queue.cancel(job_id)
+            self._queue.cancel(job_id, because)
 
 
 def select_completed(drawn: Iterable[RoundResult]) -> list[Job]:

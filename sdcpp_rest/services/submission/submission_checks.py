@@ -24,6 +24,7 @@ from sdcpp_rest.core.params import LARGEST_SEED, CacheOptions, SamplingParams
 from sdcpp_rest.core.sampling import MINIMUM_STEPS, SAMPLERS, SCHEDULERS
 from sdcpp_rest.engine.protocol import Ready
 from sdcpp_rest.errors import InvalidRequest
+from sdcpp_rest.services.models.model_names import nearest_names
 
 FOUND_HERE = frozenset({"loras", "hires_model", "pm_id_embed", "upscaler"})
 """Fields that hold files: they are found here by name, and never taken from a client or a sidecar."""
@@ -111,7 +112,10 @@ def check_names(names: Mapping[str, str], ready: Ready | None) -> None:
     for field, value in names.items():
         allowed = list_names(field, ready)
         if value not in allowed:
-            raise out_of_range(field, value, "one of " + ", ".join(allowed))
+            error = out_of_range(field, value, "one of " + ", ".join(allowed))
+            nearest = nearest_names(value.replace(" ", ""), allowed)
+            hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
+            raise InvalidRequest(error.message + hint, **error.detail)
 
 
 def check_steps_of(scheduler: str, steps: int, field: str = "steps") -> None:

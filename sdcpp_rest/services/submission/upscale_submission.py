@@ -9,6 +9,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from sdcpp_rest.config import Config
 from sdcpp_rest.core.bounds import check_value
@@ -90,7 +91,11 @@ class UpscaleSubmission:
 
         def save(folder: Path) -> dict[str, str]:
             folder.mkdir(parents=True, exist_ok=True)
-            to_rgb(picture, None).save(folder / f"{_ROLE}.png", "PNG", compress_level=1)
+            # Sent again as it lies there, it is the same picture with the same caption.
+            texts = PngInfo()
+            if params.caption:
+                texts.add_itxt("parameters", params.caption)
+            to_rgb(picture, None).save(folder / f"{_ROLE}.png", "PNG", compress_level=1, pnginfo=texts)
             return {_ROLE: f"{_ROLE}.png"}
 
         return self._entry.enter_saved(

@@ -27,6 +27,22 @@ def test_controlnet_changes_what_sd15_draws(server: FamilyServer) -> None:
         server.record("sd15", "ControlNet, also of canny edges, 64x64", "controlnet")
 
 
+def test_controlnet_is_put_in_and_taken_out_by_reloads(server: FamilyServer) -> None:
+    control = {"control_image_base64": encoded(scene())}
+    with server.stocked("sd15", "controlnet"):
+        server.load_family("sd15")
+        alone = server.draw()
+        answer = server.post("/controlnet/load", {"controlnet": server.name_of("controlnet")})
+        assert (answer.status_code, answer.json()["reloaded"]) == (200, True), answer.text
+        assert np.abs(alone.astype(int) - server.draw()).max() <= 2, "the same model, and the same options"
+        assert np.abs(alone.astype(int) - server.draw(**control)).max() > 0
+        answer = server.post("/controlnet/unload")
+        assert (answer.status_code, answer.json()["reloaded"]) == (200, True), answer.text
+        assert server.get("/controlnet/status") == {"loaded": False, "name": None, "selected": None}
+        assert server.post("/txt2img", {"prompt": "a lighthouse", **control}).status_code == 400
+        server.record("sd15", "ControlNet put in and taken out by reloads, 64x64", "controlnet")
+
+
 def test_control_image_without_a_controlnet_is_refused(server: FamilyServer) -> None:
     with server.stocked("klein"):
         server.load_family("klein")

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from sdcpp_rest.routes.http.pools import (
-    Departure,
     blocking,
     blocking_when,
     drawing,
@@ -41,14 +40,3 @@ def test_a_body_may_make_a_view_wait() -> None:
     assert pool_of(view) == "transfer"
     assert pool_of(view, b"quick") == "transfer"
     assert pool_of(view, b"slow") == "blocking"
-
-
-def test_a_departure_is_told_once_to_those_who_wait_and_at_once_to_those_who_come_later() -> None:
-    departure, told = Departure(), list[str]()
-    departure.on_leaving(lambda: told.append("early"))
-    assert not departure.has_left
-    departure.leave()
-    departure.leave()
-    departure.on_leaving(lambda: told.append("late"))
-    assert departure.has_left
-    assert told == ["early", "late"]

@@ -263,9 +263,12 @@ def test_cancel_of_a_pending_job(house: House, png: str) -> None:
     assert inputs.is_dir()
     assert house.runtime.jobs.queue.cancel(job_id) == "cancelled"
     assert house.runtime.jobs.queue.get(job_id).status == "cancelled"
-    assert not inputs.exists()
+    assert inputs.is_dir(), "it may be asked for again"
     words = [shown(event) for event in of_job(house.mailbox.drain(), job_id)]
     assert words == ["added", "cancelled", "cancelled_event"]
+    house.runtime.jobs.recycle_bin.delete([job_id])
+    house.runtime.jobs.recycle_bin.purge(job_id)
+    assert not inputs.exists()
 
 
 @pytest.mark.parametrize("prompt", ["a red circle", "fake:fail"])
@@ -374,7 +377,7 @@ def test_recovered_job_releases_who_waits_for_it(house: House) -> None:
     waiter = threading.Thread(target=lambda: waiting.append(house.finished(job_id).status))
     waiter.start()
     queue = house.runtime.jobs.queue
-    while not queue._waiting.get(job_id):
+    while not queue._waiters.is_waited_for(job_id):
         assert waiter.is_alive()
     queue.recover(lambda job: (f"{job.id}/image_0.png",))
     waiter.join(PATIENCE_SECONDS)

@@ -264,6 +264,6 @@ def test_status_and_facts(make: Make, server: Any) -> None:
     assistant.chat(ask("hi"))
     assert assistant.status() == {
         "enabled": True, "connected": True, "base_url": server.url, "model": "llama3.2", "timeout_seconds": 120,
-        "history_count": 2,
+        "history_count": 2, "available_models": ["llama3.2", "mistral"], "proactive_suggestions": True,
     }  # fmt: skip
     assert assistant.model_facts().model == "llama3.2"

@@ -129,7 +129,7 @@ BAD_FILES: dict[str, tuple[bytes, str]] = {
     "gguf truncated data": (_truncated(gguf_bytes({"a": (32, 20)})), "truncated"),
     "gguf without data": (gguf_bytes(ONE, fill=False), "truncated"),
     "gguf cut in its header": (gguf_bytes(ONE, metadata={"k": "v" * 300})[:120], "truncated"),
-    "gguf removed type": (gguf_bytes(ONE, type_id=4), "type 4"),
+    "gguf removed type": (gguf_bytes(ONE, type_id=4), r"type 4 \(Q4_2\), which cannot be read; take a file"),
     "gguf unknown type": (gguf_bytes(ONE, type_id=77), "type 77"),
     "gguf q8_1": (gguf_bytes(ONE, type_id=9), "type 9"),
     "gguf side of zero": (gguf_bytes({"a": (32, 0)}), "shape"),

@@ -86,6 +86,46 @@ def test_what_only_merging_can_do_is_merged_into_unquantized_weights(tmp_path: P
         with_loras(model(tmp_path, "f16", lora_apply_mode="at_runtime"), [factored], [])
 
 
+LOKR_CONV: Shapes = {
+    "lora_unet_down_blocks_0_resnets_0_conv1.lokr_w1": (4, 4),
+    "lora_unet_down_blocks_0_resnets_0_conv1.lokr_w2": (3, 3, 80, 80),
+}
+ATTENTION = "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn2_to_k"
+FACTORED: Shapes = {
+    f"{ATTENTION}.lokr_w1": (4, 4),
+    f"{ATTENTION}.lokr_w2_a": (4, 80),
+    f"{ATTENTION}.lokr_w2_b": (192, 4),
+}
+
+
+def unet_model(folder: Path, **options: object) -> LoadSpec:
+    tensors = {
+        "model.diffusion_model.input_blocks.1.0.in_layers.2.weight": (3, 3, 320, 320),
+        "model.diffusion_model.input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight": (768, 320),
+    }
+    path = write(folder / "sd.gguf", gguf_bytes(tensors, "f16"))
+    spec = LoadSpec(model=FileRef(name=path.name, path=str(path)), kind="checkpoint", architecture="SD 1.x")
+    return spec.model_copy(update={"options": spec.options.model_copy(update=options)})
+
+
+def test_what_merging_would_spoil_is_never_merged(tmp_path: Path) -> None:
+    conv, factored = lora(tmp_path, LOKR_CONV, "conv.safetensors"), lora(tmp_path, FACTORED, "factored.safetensors")
+    spec = unet_model(tmp_path)
+    assert with_loras(spec, [conv], []) == spec
+    assert with_loras(spec, [factored], []).options.lora_apply_mode == "immediately"
+    with pytest.raises(InvalidRequest, match=r"conv\.safetensors would be applied wrongly .* is 'immediately'"):
+        with_loras(unet_model(tmp_path, lora_apply_mode="immediately"), [conv], [])
+    for pair in ([conv, factored], [factored, conv]):
+        with pytest.raises(InvalidRequest, match=r"conv\.safetensors .* LoRA factored\.safetensors needs that"):
+            with_loras(spec, pair, [])
+
+
+def test_keys_that_are_not_looked_for_are_told_apart_from_another_family(tmp_path: Path) -> None:
+    peft = {f"base_model.model.double_blocks.0.img_attn.qkv.{x}.weight": (4, 128) for x in ("lora_A", "lora_B")}
+    with pytest.raises(InvalidRequest, match=r"made for Flux; the library looks for keys as ComfyUI, kohya and diff"):
+        with_loras(model(tmp_path), [lora(tmp_path, peft)], [])
+
+
 def test_merging_waits_for_no_quantized_file_beside_the_model(tmp_path: Path) -> None:
     clip = write(tmp_path / "clip.gguf", gguf_bytes({"text_model.encoder.layers.0.mlp.fc1.weight": (64, 64)}, "q8_0"))
     spec = model(tmp_path).model_copy(update={"components": {"clip_l": FileRef(name="clip.gguf", path=str(clip))}})

@@ -37,6 +37,25 @@ def test_published_folder_is_whole(outputs: Outputs) -> None:
     assert outputs.path_of("job/image_0.png").read_bytes() == b"picture"
 
 
+@pytest.mark.parametrize("links", [True, False])
+def test_given_pictures_lie_beside_the_made_ones(
+    outputs: Outputs, links: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not links:
+        monkeypatch.setattr(os, "link", _no_link)
+    spooled(outputs, "job")
+    outputs.inputs_of("job").mkdir(parents=True)
+    (outputs.inputs_of("job") / "init_image.png").write_bytes(b"given")
+    given = {"source.png": "init_image.png", "mask.png": "gone.png"}
+    assert outputs.publish("job", ["image_0.png"], {}, given) == ("job/image_0.png",)
+    assert outputs.path_of("job/source.png").read_bytes() == b"given"
+    assert not outputs.path_of("job").joinpath("mask.png").exists()
+
+
+def _no_link(*_: object) -> None:
+    raise OSError("no links here")
+
+
 def test_publish_replaces_an_earlier_attempt(outputs: Outputs) -> None:
     spooled(outputs, "job", b"old")
     outputs.publish("job", ["image_0.png"], {})

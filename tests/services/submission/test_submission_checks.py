@@ -82,6 +82,14 @@ def test_samplers_and_schedulers_of_every_field_are_the_engines() -> None:
     assert checks.list_names("scheduler", Ready(pid=1, library_version="")) == SCHEDULERS
 
 
+def test_a_sampler_by_another_program_s_name_is_told_its_own() -> None:
+    with pytest.raises(InvalidRequest, match=r"got 'DPM\+\+ 2M Karras'; did you mean 'dpm\+\+2m'\?$") as caught:
+        checks.check_names({"sampler": "DPM++ 2M Karras"}, None)
+    assert caught.value.detail["field"] == "sampler"
+    with pytest.raises(InvalidRequest, match=r"got '1000000'$"):
+        checks.check_names({"sampler": "1000000"}, None)
+
+
 def test_seed_is_drawn_only_for_minus_one() -> None:
     assert checks.choose_seed(7, LIMITS) == 7
     drawn = {checks.choose_seed(-1, LIMITS) for _ in range(20)}

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from datetime import datetime, timezone
+from collections.abc import Sequence
 from typing import Any
 
 from pydantic import Field
 
-from sdcpp_rest.core.events import preview_url
+from sdcpp_rest.core.events import iso_text, preview_url
 from sdcpp_rest.core.job import Job, JobKind, JobStatus, Phase, Progress, Timings
 from sdcpp_rest.core.job_filter import JobHead
 from sdcpp_rest.routes.http.answers import json_text, runtime
 from sdcpp_rest.routes.http.links import url_path
 from sdcpp_rest.routes.http.openapi import Answer
 from sdcpp_rest.routes.http.wire_models import Wire, optional
-from sdcpp_rest.services.jobs.job_record import strip_paths
+from sdcpp_rest.routes.native.jobs.job_params import shown_model, shown_params
 
 _KEPT_TEXTS = 4096
 _KEPT_CHARACTERS = 4096
@@ -59,7 +58,10 @@ class JobShown(Answer):
     outputs: list[str] = Field(
         description="Paths below `/output/`.", examples=[["550e8400-e29b-41d4-a716-446655440000/image_0.png"]]
     )
-    params: dict[str, Any] = Field(description="What was asked for, with every default filled in.")
+    params: dict[str, Any] = Field(
+        description="What was asked for, with every default filled in. Sent to the same endpoint again, it makes the "
+        "same once more: a picture that was sent along is told as `job:<job_id>/<role>`, which such a field takes."
+    )
     resolved_prompt: str = optional("What became of the prompt, where `expand_prompt` was asked for.")
     resolved_negative_prompt: str = optional("The same of the negative prompt, where there is one.")
     error: str = optional("Why it failed.")
@@ -72,14 +74,16 @@ class JobShown(Answer):
     seed: int | None = Field(description="The real one, also where -1 was asked for.")
     timings: Timings
     warnings: list[str] = Field(description="What was ignored or corrected, and what will not look right.")
+    model_settings: dict[str, Any] = optional(
+        "The model that it was drawn with, or will be: its name, parts and load options, as `GET /health` tells them."
+    )
 
 
 def live_job_object(job: Job, position: int | None) -> dict[str, Any]:
     """The job as it is now: with live progress, where it has any."""
     active = runtime().jobs.active.get(job.id) if job.status == "processing" else None
     has_preview = active is not None and active.preview_path is not None
-    sizes = runtime().jobs.outputs.input_sizes(job.id, job.inputs)
-    shown = job_object(job, runtime().jobs.queue.progress(job), position, has_preview=has_preview, input_sizes=sizes)
+    shown = job_object(job, runtime().jobs.queue.progress(job), position, has_preview=has_preview)
     if has_preview:
         shown["preview_url"] = url_path(shown["preview_url"])
     if active is not None and active.transfer is not None:
@@ -127,7 +131,6 @@ def job_object(
     position: int | None = None,
     *,
     has_preview: bool = False,
-    input_sizes: Mapping[str, int] | None = None,
 ) -> dict[str, Any]:
     """The native job object: the contract's fields, then ours. Absent times and errors are left out, not ``null``."""
     shown: dict[str, Any] = {
@@ -144,16 +147,17 @@ def job_object(
             "percentage": progress.percentage,
             "phase": progress.phase,
         },
-        "created_at": _iso(job.created_at),
+        "created_at": iso_text(job.created_at),
     }
     if job.started_at is not None:
-        shown["started_at"] = _iso(job.started_at)
+        shown["started_at"] = iso_text(job.started_at)
     if job.completed_at is not None:
-        shown["completed_at"] = _iso(job.completed_at)
+        shown["completed_at"] = iso_text(job.completed_at)
     shown["outputs"] = list(job.outputs)
-    shown["params"] = strip_paths(job.params) | _input_sizes(job.inputs, input_sizes or {})
+    shown["params"] = shown_params(job)
     shown |= show_resolved_prompts(job)
-    if job.status == "failed":
+    # One that was cancelled has a reason only where nobody asked for it.
+    if job.status == "failed" or job.error:
         shown["error"] = job.error or "unknown error"
         if job.error_code:
             shown["error_code"] = job.error_code
@@ -169,6 +173,8 @@ def job_object(
         "timings": job.timings.model_dump(),
         "warnings": list(job.warnings),
     }
+    if job.load_spec is not None:
+        shown["model_settings"] = shown_model(job.load_spec, _upscaler_name(job))
     return shown
 
 
@@ -178,17 +184,6 @@ def show_resolved_prompts(job: Job) -> dict[str, str]:
     return {f"resolved_{name}": job.params[name] for name in names}
 
 
-def _input_sizes(inputs: Mapping[str, str], sizes: Mapping[str, int]) -> dict[str, Any]:
-    """The pictures a job was given, under the names they came in, as ``{"omitted": bytes}``: listings carry none."""
-    shown: dict[str, Any] = {}
-    for role in inputs:
-        omitted = {"omitted": sizes.get(role, 0)}
-        if role.startswith("ref_images."):
-            shown.setdefault("ref_images", []).append(omitted)
-        else:
-            shown[f"{role}_base64"] = omitted
-    return shown
-
-
-def _iso(moment: datetime) -> str:
-    return moment.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+def _upscaler_name(job: Job) -> str | None:
+    upscaler = job.params.get("upscaler")
+    return str(upscaler["model"]["name"]) if upscaler else None

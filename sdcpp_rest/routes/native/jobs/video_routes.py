@@ -13,6 +13,7 @@ from sdcpp_rest.routes.http.openapi import documents
 from sdcpp_rest.routes.http.pools import transfer
 from sdcpp_rest.routes.http.request_bodies import read_body
 from sdcpp_rest.routes.http.wire_models import validate
+from sdcpp_rest.routes.native.jobs.given_pictures import with_given_pictures
 from sdcpp_rest.routes.native.jobs.submitted import answer_accepted, in_client_words
 from sdcpp_rest.routes.native.wire.generation_bodies import Accepted
 from sdcpp_rest.routes.native.wire.video_bodies import Txt2VidBody
@@ -28,7 +29,7 @@ _BASE64_ROLES = ("init_image", "end_image", "control_image")
 def txt2vid() -> Response:
     """Make a video from words, and from pictures where the model looks at them. Answers with a job id at once; the
     file comes later, in the order of the queue."""
-    body, warnings = validate(Txt2VidBody, read_body())
+    body, warnings = validate(Txt2VidBody, with_given_pictures(read_body()))
     asked, images = to_video_params(body)
     try:
         if body.expand_prompt:

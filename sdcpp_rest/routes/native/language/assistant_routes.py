@@ -14,24 +14,23 @@ from sdcpp_rest.core.chat import Action, ConversationMessage
 from sdcpp_rest.errors import InvalidRequest, SdcppRestError
 from sdcpp_rest.routes.http.answers import answer, internal_error, json_text, render_native_error, runtime
 from sdcpp_rest.routes.http.openapi import EVENT_STREAM, Answer, documents
-from sdcpp_rest.routes.http.pools import blocking, departure, streaming
+from sdcpp_rest.routes.http.pools import blocking, streaming
 from sdcpp_rest.routes.http.request_bodies import read_body
-from sdcpp_rest.routes.http.wire_models import Text, Wire, optional, validate
+from sdcpp_rest.routes.http.wire_models import Text, Wire, optional, read_query, validate
 from sdcpp_rest.routes.native.language.assistant_tools import action_kinds
-from sdcpp_rest.routes.native.wire.llm_wire import (
-    FAILURES,
-    Done,
-    LlmSettingsBody,
-    LlmSettingsChanged,
-    LlmSettingsShown,
-    change_settings,
-    settings_object,
-    unix_seconds,
-    warnings_field,
+from sdcpp_rest.routes.native.wire.assistant_wire import (
+    AssistantSettingsBody,
+    AssistantSettingsChanged,
+    AssistantSettingsShown,
+    assistant_settings,
+    settle_words,
 )
+from sdcpp_rest.routes.native.wire.llm_wire import FAILURES, Done, unix_seconds, warnings_field
+from sdcpp_rest.services.jobs.departure import current_departure
 from sdcpp_rest.services.language.assistant import Delta, Question, Reply
 from sdcpp_rest.services.language.llm_connection import Line
 from sdcpp_rest.services.language.llm_errors import CallEnded, LlmModelNotFound
+from sdcpp_rest.services.language.llm_settings import MASK
 from sdcpp_rest.services.path_redaction import PathRedaction
 
 log = logging.getLogger(__name__)
@@ -99,9 +98,16 @@ class AssistantStatus(Answer):
     enabled: bool
     connected: bool = Field(description="Whether the language model server answers.")
     base_url: str
+    endpoint: str = Field(description="The same as base_url.")
     model: str
     timeout_seconds: int
     history_count: int
+    available_models: list[str] = Field(description="Models that the server has; empty where it does not answer.")
+    proactive_suggestions: bool
+
+
+class ModelQuery(Wire):
+    model: Text = optional("Another model than the chosen one.", max_length=200, examples=["llama3.2"])
 
 
 class AssistantModel(Answer):
@@ -117,6 +123,7 @@ class AssistantModel(Answer):
     capabilities: list[str] | None = Field(examples=[["completion", "tools"]])
     supports_tools: bool | None
     supports_vision: bool | None
+    has_vision: bool = Field(description="Whether it is known to look at pictures.")
 
 
 @assistant.post("/assistant/chat")
@@ -134,13 +141,13 @@ def chat() -> Response:
 @documents({200: EVENT_STREAM}, errors=FAILURES, body=ChatBody)
 @streaming
 def chat_as_it_comes() -> Response:
-    """Say something to the assistant, and get its answer as it comes. Server-sent events: `delta` (`text`) for every
-    piece, `actions` (`actions`, `warnings`) if there are any, `done` with what `POST /assistant/chat` answers; or
-    `error` with an `Error`, where it fails midway. What fails before the model begins is answered as usual. Closing
-    the connection stops the model."""
+    """Say something to the assistant, and get its answer as it comes. Server-sent events: `delta` (`text`) and
+    `content` (`content`), which say the same, for every piece, `actions` (`actions`, `warnings`) if there are any,
+    `done` with what `POST /assistant/chat` answers; or `error` with an `Error`, where it fails midway. What fails
+    before the model begins is answered as usual. Closing the connection stops the model."""
     question, warnings = _question()
     line, running = Line(), runtime()
-    departure().on_leaving(line.hang_up)
+    current_departure().on_leaving(line.hang_up)
     pieces = running.language.assistant.stream(question, line)
     # The first one now: whoever cannot be answered at all gets a status that says so.
     first = next(pieces)
@@ -173,19 +180,21 @@ def clear_conversation() -> Response:
 @blocking
 def show_assistant_status() -> Response:
     """Tell whether the assistant can answer now: asks the language model server whether it is there."""
-    return answer(runtime().language.assistant.status())
+    status = runtime().language.assistant.status()
+    return answer({**status, "endpoint": status["base_url"]})
 
 
 @assistant.get("/assistant/model-info")
-@documents({200: AssistantModel}, errors=FAILURES)
+@documents({200: AssistantModel}, errors=FAILURES, query=ModelQuery)
 @blocking
 def show_assistant_model() -> Response:
     """Tell what the assistant's language model is and can do, as far as its server knows."""
+    asked = read_query(ModelQuery).sent_fields().get("model", "")
     choice = runtime().language.assistant.settings.current()
     shown: dict[str, Any] = dict.fromkeys(AssistantModel.model_fields)
-    shown |= {"model": choice.model, "api": choice.api, "available": True}
+    shown |= {"model": asked or choice.model, "api": choice.api, "available": True, "has_vision": False}
     try:
-        facts = runtime().language.assistant.model_facts()
+        facts = runtime().language.assistant.model_facts(asked)
     except LlmModelNotFound:
         return answer({**shown, "available": False})
     shown |= {
@@ -199,22 +208,31 @@ def show_assistant_model() -> Response:
             "capabilities": list(facts.capabilities),
             "supports_tools": "tools" in facts.capabilities,
             "supports_vision": "vision" in facts.capabilities,
+            "has_vision": "vision" in facts.capabilities,
         }
     return answer(shown)
 
 
 @assistant.get("/assistant/settings")
-@documents({200: LlmSettingsShown})
+@documents({200: AssistantSettingsShown})
 def show_assistant_settings() -> Response:
     """Show which language model the assistant uses, and how."""
-    return answer(settings_object(runtime().language.assistant.settings))
+    settings = runtime().language.assistant.settings
+    return answer({**assistant_settings(settings), "api_key": MASK if settings.has_key() else ""})
 
 
 @assistant.put("/assistant/settings")
-@documents({200: LlmSettingsChanged}, body=LlmSettingsBody)
+@documents({200: AssistantSettingsChanged}, body=AssistantSettingsBody)
 def change_assistant_settings() -> Response:
-    """Choose which language model the assistant uses, and how. Kept over restarts."""
-    return answer(change_settings(runtime().language.assistant.change))
+    """Choose which language model the assistant uses, and how. Kept over restarts. Everything that `GET` shows may be
+    sent back; of two words for one thing the one counts that says something new."""
+    assistant = runtime().language.assistant
+    body, warnings = validate(AssistantSettingsBody, read_body())
+    changes, doubts = settle_words(body.sent_fields(), assistant.settings.current())
+    # With keys configured, nobody gets here without one.
+    _, told = assistant.change(changes, any_host=runtime().config.auth.is_on)
+    shown = {"success": True, "settings": assistant_settings(assistant.settings)}
+    return answer({**shown, **warnings_field([*warnings, *doubts, *told])})
 
 
 def _question() -> tuple[Question, list[str]]:
@@ -244,7 +262,7 @@ def _events(
         while said is not None:
             if isinstance(said, Delta):
                 # Nothing is said yet, but the answer's head can leave.
-                yield _event("delta", {"text": said.text}) if said.text else ": thinking\n\n"
+                yield _delta(said.text) if said.text else ": thinking\n\n"
             else:
                 whole = _reply(said, warnings, redact_paths)
                 told = {name: whole[name] for name in ("actions", "warnings") if whole.get(name)}
@@ -258,6 +276,11 @@ def _events(
         fault = error if isinstance(error, SdcppRestError) else internal_error(error, "POST '/assistant/chat/stream'")
         fault.message, fault.detail = redact_paths(fault.message), redact_paths.in_values(fault.detail)
         yield _event("error", json.loads(render_native_error("/assistant/chat/stream", fault)[2]))
+
+
+def _delta(text: str) -> str:
+    """A piece in both words that there are for it: a client listens to one of them."""
+    return _event("delta", {"text": text}) + _event("content", {"content": text})
 
 
 def _event(name: str, value: Any) -> str:

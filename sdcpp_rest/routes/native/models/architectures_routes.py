@@ -10,6 +10,7 @@ from pydantic import ConfigDict, Field
 
 from sdcpp_rest.core.catalog import ModelType
 from sdcpp_rest.core.presets import PRESETS, Preset
+from sdcpp_rest.core.variants import name_pattern
 from sdcpp_rest.routes.http.answers import answer, runtime
 from sdcpp_rest.routes.http.openapi import Answer, documents
 from sdcpp_rest.routes.http.pools import blocking
@@ -32,9 +33,21 @@ class DetectQuery(Wire):
     type: Text = optional("The model's type, where several have such a name.", examples=["diffusion"])
 
 
+class MatchShown(Answer):
+    """For clients that choose a preset by what `GET /health` tells."""
+
+    architecture: str = Field(description="As `model_architecture` has it.", examples=["SDXL"])
+    nameRegex: str = optional(  # noqa: N815 the API's own spelling
+        "Of names of files, in any case. Presets without one are for all others of that architecture."
+    )
+
+
 class PresetShown(Answer):
     """A family of models, or a variant of one."""
 
+    id: str = Field(description="Its name among the architectures.", examples=["SDXL"])
+    name: str = Field(description="The same as display_name.")
+    aliases: list[str] = Field(description="Other names of it.")
     display_name: str = Field(examples=["Stable Diffusion XL"])
     description: str
     requiredComponents: list[str] = Field(  # noqa: N815 the API's own spelling
@@ -47,6 +60,11 @@ class PresetShown(Answer):
     generationDefaults: dict[str, Any] = Field(  # noqa: N815
         description="Fields of a job's request, with the values that they get when they are left out."
     )
+    loadOptions: dict[str, Any] = Field(description="The same as loadDefaults.")  # noqa: N815
+    imageEditMode: Literal["ref_images"] | None = Field(  # noqa: N815
+        description="How it is given a picture to edit; `null` for models that do not edit."
+    )
+    match: MatchShown
     loadDefaults: dict[str, Any] = Field(  # noqa: N815
         description="Options of `POST /models/load` that suit it. A suggestion: they are not applied by themselves."
     )
@@ -86,13 +104,14 @@ class DetectionShown(Answer):
     model: str = Field(description="Its whole name.")
     type: ModelType
     contents: str = Field(description="What kind of file it is.", examples=["picture model", "LoRA", "unknown"])
-    architecture: str | None = Field(description="Its family; `null` for no picture model, or an unknown one.")
+    detected: bool = Field(description="Whether its variant is known.")
+    model_architecture: str | None = Field(description="Its family; `null` for no picture model, or an unknown one.")
+    architecture: PresetShown | None = Field(description="The preset of its variant.")
     preset: str | None = Field(description="Its variant: a name of `GET /architectures`.", examples=["Flux-Schnell"])
     confidence: Literal["certain", "likely", "assumed"] | None = Field(
         description="What told the variant: its tensors, its file's name, or neither."
     )
     why: str | None = Field(description="The same as a sentence.")
-    details: PresetShown | None = Field(description="The preset itself.")
     inside: list[str] = Field(description="Components that the file brings along.")
     missing: list[str] = Field(description="Sentences about components that it cannot be loaded without.")
     suggestions: dict[str, list[SuggestionShown]] = Field(
@@ -135,12 +154,19 @@ def detect_architecture() -> Response:
 
 def _preset(preset: Preset, generation: Mapping[str, Any] | None = None) -> dict[str, Any]:
     family = preset.architecture
+    pattern = name_pattern(preset.id)
     return {
+        "id": preset.id,
+        "name": preset.display_name,
+        "aliases": sorted({family.name, family.id} - {preset.id, preset.display_name}),
         "display_name": preset.display_name,
         "description": preset.description,
         "requiredComponents": list(preset.required),
         "optionalComponents": list(preset.optional),
         "generationDefaults": dict(preset.generation if generation is None else generation),
+        "loadOptions": dict(preset.load),
+        "imageEditMode": "ref_images" if family.takes_reference_images else None,
+        "match": {"architecture": family.name, **({"nameRegex": pattern} if pattern else {})},
         "loadDefaults": dict(preset.load),
         "architecture": family.name,
         "makes_images": family.makes_images,
@@ -158,11 +184,12 @@ def _detection(found: Detection) -> dict[str, Any]:
         "model": found.file.name,
         "type": found.file.type,
         "contents": found.contents,
-        "architecture": found.architecture,
+        "detected": found.preset is not None,
+        "model_architecture": found.architecture,
+        "architecture": _preset(found.preset) if found.preset else None,
         "preset": found.preset.id if found.preset else None,
         "confidence": judged.confidence if judged else None,
         "why": judged.why if judged else None,
-        "details": _preset(found.preset) if found.preset else None,
         "inside": list(found.inside),
         "missing": list(found.missing),
         "suggestions": {role: [_suggestion(file) for file in files] for role, files in found.suggestions.items()},

@@ -16,7 +16,7 @@ from sdcpp_rest.routes.http.multipart import FormFile, chunks_of, parts_of
 from sdcpp_rest.routes.http.openapi import Answer, documents
 from sdcpp_rest.routes.http.pools import blocking, uploading
 from sdcpp_rest.routes.http.wire_models import Flag, Integer, Text, Wire, examine, optional, read_query
-from sdcpp_rest.routes.native.wire.model_wire import ModelShown, model_object
+from sdcpp_rest.routes.native.wire.model_wire import ModelShown, ModelsShown, model_lists, model_object
 from sdcpp_rest.services.models.fit_estimate import Ask, Fit, Verdict
 from sdcpp_rest.services.models.model_facts import facts_of
 from sdcpp_rest.services.models.model_upload import DiskFull, Upload, Wish
@@ -61,7 +61,9 @@ class UploadQuery(Wire):
     """Needed with a body of application/octet-stream; a form may bring them as its own fields."""
 
     type: Text = optional("A model type.", examples=["lora"])
+    model_type: Text = optional("The same as type.", examples=["lora"])
     name: Text = optional("File name; by default that of the file in the form.", examples=["style.safetensors"])
+    filename: Text = optional("The same as name.", examples=["style.safetensors"])
     subfolder: Text = optional("Folder below that of the type; made when it is not there.", examples=["SDXL"])
     overwrite: Flag = optional("Replace a file of that name.")
 
@@ -79,6 +81,7 @@ class Refreshed(Answer):
     message: str
     counts: dict[str, int] = Field(description="By the lists' names in `GET /models`.")
     total: int
+    models: ModelsShown
     warnings: list[str] = optional("Split models that are not listed, because parts of them are missing.")
 
 
@@ -107,6 +110,12 @@ class UploadedShown(Answer):
     success: Literal[True]
     message: str
     model: ModelShown
+    filename: str = Field(description="Its name without folders.")
+    model_name: str = Field(description="Under which `GET /models` lists it.")
+    model_type: ModelType
+    size_bytes: int
+    full_path: str = Field(description="Where it lies.")
+    subfolder: str = optional("The folder below that of its type, where it lies in one.")
     is_listed: bool = Field(description="False for a part of a split model whose other parts are missing.")
     warnings: list[str] = optional("What is odd about it.")
 
@@ -218,7 +227,9 @@ def refresh_models() -> Response:
     runtime().models.library.refresh()
     counts = {name: len(files) for name, files in runtime().models.library.list().items()}
     total = sum(counts.values())
-    shown = {"success": True, "message": f"{total} models found", "counts": counts, "total": total}
+    running = runtime().models
+    lists = model_lists(running.library, running.hashes, running.slot.resident)
+    shown = {"success": True, "message": f"{total} models found", "counts": counts, "total": total, "models": lists}
     incomplete = runtime().models.library.incomplete()
     return answer({**shown, "warnings": incomplete} if incomplete else shown)
 
@@ -247,6 +258,7 @@ def upload_model() -> Response:
     """Store a model file. As a form, or the bare file with the rest in the query; it is looked into before it gets its
     name, and refused when it is no model. Bounded by the configuration's limits.upload_bytes."""
     asked: dict[str, Any] = read_query(UploadQuery).sent_fields()
+    file_name = ""
     with contextlib.ExitStack() as opened:
         upload: Upload | None = None
         if request.mimetype == "multipart/form-data":
@@ -254,23 +266,32 @@ def upload_model() -> Response:
                 if isinstance(part, FormFile):
                     if upload is not None:
                         raise InvalidRequest("file: one file at a time", field="file")
-                    asked.setdefault("name", part.filename)
-                    upload = opened.enter_context(runtime().models.uploads.begin(_wish(asked), request.content_length))
+                    file_name = part.filename
+                    wish = _wish(asked, file_name)
+                    upload = opened.enter_context(runtime().models.uploads.begin(wish, request.content_length))
                     for chunk in part.chunks:
                         upload.write(chunk)
                 else:
                     asked[part.name] = _flag(part.value) if part.name == "overwrite" else part.value
         else:
-            upload = opened.enter_context(runtime().models.uploads.begin(_read_wish(asked), request.content_length))
+            wish = _read_wish(asked, file_name)
+            upload = opened.enter_context(runtime().models.uploads.begin(wish, request.content_length))
             for chunk in chunks_of(request.stream):
                 upload.write(chunk)
         if upload is None:
             raise InvalidRequest("file is required", field="file")
-        done = upload.finish(_read_wish(asked))
+        done = upload.finish(_read_wish(asked, file_name))
+    subfolder, _, filename = done.file.name.rpartition("/")
     shown = {
         "success": True,
         "message": f"{done.file.name} is there",
         "model": model_object(done.file, None, None),
+        "filename": filename,
+        "model_name": done.file.name,
+        "model_type": done.file.type,
+        "size_bytes": done.file.size_bytes,
+        "full_path": done.file.path,
+        **({"subfolder": subfolder} if subfolder else {}),
         "is_listed": done.is_listed,
     }
     return answer({**shown, "warnings": list(done.warnings)} if done.warnings else shown, 201)
@@ -339,19 +360,21 @@ def _fit_shown(fit: Fit, ask: Ask) -> dict[str, Any]:
     }
 
 
-def _wish(asked: dict[str, Any]) -> Wish | None:
+def _wish(asked: dict[str, Any], file_name: str) -> Wish | None:
     """Where the file is to go, once that is known."""
-    return _read_wish(asked) if asked.get("type") else None
+    return _read_wish(asked, file_name) if asked.get("type") or asked.get("model_type") else None
 
 
-def _read_wish(asked: dict[str, Any]) -> Wish:
+def _read_wish(asked: dict[str, Any], file_name: str) -> Wish:
+    """Where the file is to go; ``file_name`` is what the form calls it."""
     known = {name: asked[name] for name in UploadQuery.model_fields if asked.get(name) not in (None, "")}
     query = examine(UploadQuery, known)[0]
-    for name in ("type", "name"):
-        if not getattr(query, name):
-            allowed = list(LIST_NAMES) if name == "type" else "a file name"
-            raise InvalidRequest(f"{name} is required", field=name, allowed=allowed)
-    return Wish(query.type, query.name, query.subfolder or "", bool(query.overwrite))
+    kind, name = query.type or query.model_type, query.name or query.filename or file_name
+    if not kind:
+        raise InvalidRequest("type (or model_type) is required", field="type", allowed=list(LIST_NAMES))
+    if not name:
+        raise InvalidRequest("name is required", field="name", allowed="a file name")
+    return Wish(kind, name, query.subfolder or "", bool(query.overwrite))
 
 
 def _flag(text: str) -> Any:

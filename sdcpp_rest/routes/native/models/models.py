@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Literal
 from weakref import WeakKeyDictionary
 
@@ -18,7 +17,7 @@ from sdcpp_rest.routes.http.pools import blocking
 from sdcpp_rest.routes.http.request_bodies import read_body
 from sdcpp_rest.routes.http.wire_models import Wire, optional, read_query, validate
 from sdcpp_rest.routes.native.wire.load_bodies import LoadBody, LoadQuery, ModelsQuery, UnloadBody, to_request
-from sdcpp_rest.routes.native.wire.model_wire import ModelNotThere, ModelShown, model_object
+from sdcpp_rest.routes.native.wire.model_wire import ModelNotThere, ModelsShown, model_lists
 from sdcpp_rest.services.models.hashing import ModelHashes
 from sdcpp_rest.services.models.model_library import ModelLibrary
 
@@ -30,25 +29,6 @@ class HashPath(Wire):
     model_name: str = Field(
         description="A name of `GET /models`; its slashes may be encoded.", examples=["demo_dit_q8_0.gguf"]
     )
-
-
-class ModelsShown(Answer):
-    """All model files, a list per type."""
-
-    checkpoints: list[ModelShown]
-    diffusion_models: list[ModelShown]
-    vae: list[ModelShown]
-    loras: list[ModelShown]
-    clip: list[ModelShown]
-    t5: list[ModelShown]
-    controlnets: list[ModelShown]
-    llm: list[ModelShown]
-    esrgan: list[ModelShown]
-    taesd: list[ModelShown]
-    embeddings: list[ModelShown]
-    loaded_model: str | None = Field(description="Name of the model that the engine holds.")
-    loaded_model_type: ModelKind | None
-    applied_filters: dict[str, str] = optional("The filters that were given.")
 
 
 class Components(Answer):
@@ -108,7 +88,7 @@ def list_models() -> Response:
     library, hashes, resident = running.models.library, running.models.hashes, running.models.slot.resident
     if not applied:
         return Response(_whole_list(library, hashes, resident), mimetype="application/json")
-    return answer({**_lists(library, hashes, resident, applied), "applied_filters": applied})
+    return answer({**model_lists(library, hashes, resident, applied), "applied_filters": applied})
 
 
 @models.post("/models/load")
@@ -175,26 +155,8 @@ def _whole_list(library: ModelLibrary, hashes: ModelHashes, resident: LoadSpec |
     kept = _texts.get(library)
     if kept is not None and kept[0] == key:
         return kept[1]
-    text = json_text(_lists(library, hashes, resident, {}))
+    text = json_text(model_lists(library, hashes, resident))
     # What was changed meanwhile may be in the text or not: such a text is not kept.
     if revision == library.revision:
         _texts[library] = (key, text)
     return text
-
-
-def _lists(
-    library: ModelLibrary, hashes: ModelHashes, resident: LoadSpec | None, applied: Mapping[str, str]
-) -> dict[str, Any]:
-    found = library.list(
-        type=applied.get("type"),
-        extension=applied.get("extension"),
-        search=applied.get("search") or applied.get("name"),
-    )
-    sums = hashes.known_sums()
-    shown: dict[str, Any] = {
-        name: [model_object(file, sums.get(file.path, file.size_bytes, file.mtime_ns), resident) for file in files]
-        for name, files in found.items()
-    }
-    shown["loaded_model"] = resident.model.name if resident else None
-    shown["loaded_model_type"] = resident.kind if resident else None
-    return shown

@@ -12,7 +12,12 @@ from sdcpp_rest.routes.http.answers import answer, runtime, shorten
 from sdcpp_rest.routes.http.openapi import Answer, documents
 from sdcpp_rest.routes.http.request_bodies import read_body
 from sdcpp_rest.routes.http.wire_models import Flag, Integer, Text, Wire, optional, validate
-from sdcpp_rest.routes.native.wire.generation_defaults import DEFAULTS_MODELS, all_defaults_model, check_names
+from sdcpp_rest.routes.native.wire.generation_defaults import (
+    DEFAULTS_MODELS,
+    all_defaults_model,
+    check_names,
+    is_form,
+)
 from sdcpp_rest.services.settings.user_settings import MAX_IDLE_MINUTES, MAX_RETENTION_MINUTES, MODES, Mode, Section
 
 settings = Blueprint("settings", __name__)
@@ -26,7 +31,8 @@ class ModePath(Wire):
 
 
 class AnyDefaultsBody(Wire):
-    """Fields of the request of that kind, pictures and prompt excepted; they replace all that were chosen before."""
+    """Fields of the request of that kind, pictures and prompt excepted; they replace all that were chosen before. With
+    names in camelCase (`cfgScale`): what a user interface's form holds, kept as it is, and no request's default."""
 
     model_config = ConfigDict(extra="allow", json_schema_extra={"examples": [{"steps": 12, "cfg_scale": 2.5}]})
 
@@ -104,6 +110,7 @@ class AutoUnloadBody(Wire):
 
     main: IdleRestBody = optional("The model.")
     upscaler: IdleRestBody = optional("The upscaler.")
+    adetailer: IdleRestBody = optional("A detector of faces. There is none here: the rule is kept and frees nothing.")
 
 
 class IdleRestShown(Answer):
@@ -116,6 +123,7 @@ class AutoUnloadShown(Answer):
 
     main: IdleRestShown
     upscaler: IdleRestShown
+    adetailer: IdleRestShown = Field(description="Of a detector of faces. There is none here: it frees nothing.")
     warnings: list[str] = optional(_WARNINGS)
 
 
@@ -160,14 +168,17 @@ def show_generation_defaults() -> Response:
 @settings.put("/settings/generation")
 @documents({200: AllDefaultsChanged}, body=AllDefaultsBody)
 def change_generation_defaults() -> Response:
-    """Choose the defaults of several kinds of request. Those of a kind that is named are replaced, the others stay."""
-    body, warnings = validate(AllDefaultsBody, read_body())
+    """Choose the defaults of several kinds of request. Those of a kind that is named are replaced, the others stay; of
+    an object with names in camelCase see `PUT /settings/generation/{mode}`."""
+    sent = read_body()
+    forms: dict[Mode, dict[str, Any]] = {mode: sent.pop(mode) for mode in MODES if is_form(sent.get(mode))}
+    body, warnings = validate(AllDefaultsBody, sent)
     chosen: dict[Mode, dict[str, Any]] = {
-        mode: sent for mode in MODES if (sent := body.sent_fields().get(mode)) is not None
+        mode: values for mode in MODES if (values := body.sent_fields().get(mode)) is not None
     }
     for mode, values in chosen.items():
         check_names(values, runtime().status.options(), f"{mode}.")
-    changed = runtime().settings.user.choose_generation(chosen)
+    changed = runtime().settings.user.choose_generation(chosen, forms)
     return answer({"success": True, "settings": changed, **_answer_saved(warnings)})
 
 
@@ -175,15 +186,19 @@ def change_generation_defaults() -> Response:
 @documents({200: DefaultsShown}, errors=(404,), path=ModePath)
 def show_defaults_of_mode(mode: str) -> Response:
     """Show which defaults users have chosen for one kind of request."""
-    return answer(runtime().settings.user.generation_defaults(_mode(mode)))
+    return answer(runtime().settings.user.generation()[_mode(mode)])
 
 
 @settings.put("/settings/generation/<mode>")
 @documents({200: DefaultsChanged}, errors=(404,), path=ModePath, body=AnyDefaultsBody)
 def change_defaults_of_mode(mode: str) -> Response:
-    """Choose the defaults of one kind of request, instead of all that were chosen before."""
-    named = _mode(mode)
-    body, warnings = validate(DEFAULTS_MODELS[named], read_body())
+    """Choose the defaults of one kind of request, instead of all that were chosen before. An object with names in
+    camelCase is a user interface's form: it comes back as it was put, and the defaults stay as they are."""
+    named, sent = _mode(mode), read_body()
+    if is_form(sent):
+        changed = runtime().settings.user.choose_generation({}, {named: sent})
+        return answer({"success": True, "mode": named, "preferences": changed[named]})
+    body, warnings = validate(DEFAULTS_MODELS[named], sent)
     check_names(body.sent_fields(), runtime().status.options())
     changed = runtime().settings.user.choose_generation({named: body.sent_fields()})
     return answer({"success": True, "mode": named, "preferences": changed[named], **_answer_saved(warnings)})
@@ -242,6 +257,8 @@ def change_auto_unload() -> Response:
     """Choose when the model and the upscaler are freed because nobody uses them."""
     body, warnings = validate(AutoUnloadBody, read_body())
     changed = runtime().settings.user.change_auto_unload(body.sent_fields())
+    if changed.adetailer.enabled:
+        warnings.append("adetailer: there is no detector here (POST /adetailer is a 501), so that nothing is freed.")
     return answer({**changed.model_dump(), **_answer_saved(warnings)})
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from flask import Blueprint, Response, request
 from markupsafe import Markup
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from sdcpp_rest.core.load_spec import ModelKind
 from sdcpp_rest.routes.http.answers import answer, runtime
@@ -89,49 +89,57 @@ class EngineShown(Answer):
     library_version: str | None
 
 
-class Health(Answer):
-    """How the server is. Always 200 while it runs."""
+class Features(Answer):
+    """What there is here, for user interfaces that show only that."""
 
-    status: Literal["ok"]
-    model_loaded: bool
-    model_loading: bool
-    loading_model_name: str | None
-    last_error: str | None = Field(description="Why the last load failed; null once one has succeeded.")
-    model_name: str | None
-    model_type: ModelKind | None
-    model_architecture: str | None = Field(examples=["Z-Image"])
-    loaded_components: LoadedComponents
-    upscaler_loaded: bool
-    upscaler_name: str | None
-    selected_model_name: str | None = Field(description="What new jobs will be drawn with.")
-    version: str
-    engine: EngineShown
-
-
-class QuantizationTypeShown(Answer):
-    """A type that weights can be converted to."""
-
-    id: str = Field(examples=["q8_0"])
-    name: str = Field(examples=["Q8_0 (8-bit)"])
-    bits: int = Field(description="As in its name.")
-    bits_per_weight: float = Field(description="With its share of the scales.", examples=[8.5])
-
-
-class Options(Answer):
-    """The words that the engine's library understands."""
-
-    samplers: list[str]
-    schedulers: list[str]
-    quantization_types: list[QuantizationTypeShown]
+    auth_required: bool = Field(description="Whether callers have to show a key (`GET /login`).")
+    auto_unload: bool = Field(description="Whether idle models can be freed (`GET /settings/auto-unload`).")
+    controlnet_hotswap: bool = Field(description="Whether `POST /controlnet/load` works; here by a reload.")
+    experimental_offload: bool
+    unified_streaming: bool
+    sefi_image: bool
+    ip_adapter: bool
+    ip_adapter_plus: bool
+    adetailer: bool
+    mcp: bool
 
 
 class ProcessMemory(Answer):
     rss_bytes: int | None = Field(description="Resident memory; null while there is no engine.")
 
 
-class SystemMemory(Answer):
+class MemoryShares(BaseModel):
+    """How much of a memory is used; MB are of 1024 x 1024 bytes."""
+
     total_bytes: int
-    available_bytes: int
+    used_bytes: int
+    free_bytes: int
+    total_mb: int
+    used_mb: int
+    free_mb: int
+    usage_percent: float = Field(ge=0, le=100)
+
+
+class SystemMemory(Answer, MemoryShares):
+    """The machine's main memory."""
+
+    available_bytes: int = Field(description="The same as free_bytes.")
+
+
+class BothProcesses(Answer):
+    """The server's process and the engine's together; `virtual` is the server's alone."""
+
+    rss_bytes: int
+    virtual_bytes: int
+    rss_mb: int
+    virtual_mb: int
+
+
+class GpuMemory(Answer, MemoryShares):
+    """The GPU that models run on; zeros where there is none."""
+
+    available: bool
+    name: str
 
 
 class DeviceMemory(Answer):
@@ -151,7 +159,56 @@ class Memory(Answer):
     server: ProcessMemory
     engine: ProcessMemory
     system: SystemMemory
+    process: BothProcesses
+    gpu: GpuMemory
     devices: list[DeviceMemory]
+
+
+class Health(Answer):
+    """How the server is. Always 200 while it runs."""
+
+    status: Literal["ok"]
+    model_loaded: bool
+    model_loading: bool
+    loading_model_name: str | None
+    loading_step: int | None = Field(description="How far the load is, of loading_total_steps; null where unknown.")
+    loading_total_steps: int | None
+    last_error: str | None = Field(description="Why the last load failed; null once one has succeeded.")
+    model_name: str | None
+    model_type: ModelKind | None
+    model_architecture: str | None = Field(examples=["Z-Image"])
+    loaded_components: LoadedComponents
+    load_options: dict[str, Any] = Field(
+        description="With which options of `POST /models/load` it was loaded; empty without a model."
+    )
+    supports_image_generation: bool = Field(description="Whether the loaded model draws pictures.")
+    supports_video_generation: bool = Field(description="Whether the loaded model makes videos.")
+    upscaler_loaded: bool
+    upscaler_name: str | None
+    selected_model_name: str | None = Field(description="What new jobs will be drawn with.")
+    version: str
+    git_commit: str = Field(description="Of stable-diffusion.cpp, as the engine says; empty before it has.")
+    ws_enabled: bool = Field(description="Whether there is a WebSocket at `/ws`.")
+    features: Features
+    memory: Memory
+    engine: EngineShown
+
+
+class QuantizationTypeShown(Answer):
+    """A type that weights can be converted to."""
+
+    id: str = Field(examples=["q8_0"])
+    name: str = Field(examples=["Q8_0 (8-bit)"])
+    bits: int = Field(description="As in its name.")
+    bits_per_weight: float = Field(description="With its share of the scales.", examples=[8.5])
+
+
+class Options(Answer):
+    """The words that the engine's library understands."""
+
+    samplers: list[str]
+    schedulers: list[str]
+    quantization_types: list[QuantizationTypeShown]
 
 
 @system.get("/")

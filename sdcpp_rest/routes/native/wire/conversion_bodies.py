@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from pydantic import ConfigDict, Field
 
 from sdcpp_rest.core.params import ConvertParams
@@ -14,6 +16,10 @@ class ConvertBody(Wire):
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"input_path": "demo_dit_q8_0.gguf", "output_type": "q4_0"}]}
+    )
+
+    carried: ClassVar[frozenset[str]] = frozenset(
+        {"input", "output", "vae", "expected_bytes", "parts", "restores_weights"}
     )
 
     input_path: Text = Field(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import ConfigDict, Field
 
@@ -21,6 +21,8 @@ class DownloadBody(Wire):
             ]
         }
     )  # fmt: skip
+
+    carried: ClassVar[frozenset[str]] = frozenset({"version_id", "licence", "size_bytes", "sha256", "hash_job_id"})
 
     model_type: Text = Field(description="The model type whose folder it goes to.", examples=["checkpoint"])
     source: Literal["url", "civitai", "huggingface"] = optional("Where from; found out where it is left out.")

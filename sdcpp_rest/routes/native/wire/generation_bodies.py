@@ -6,7 +6,7 @@ files is the submission's business, and so are all defaults.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field, JsonValue
 
@@ -96,6 +96,11 @@ class CacheOptionsBody(Wire):
 
 class SamplingBody(Wire):
     """What pictures and videos have in common. A body that has another default repeats the field."""
+
+    # Files found by their names in the prompt and in other fields, and prompts as they were written, as jobs tell them.
+    carried: ClassVar[frozenset[str]] = frozenset(
+        {"loras", "hires_model", "pm_id_embed", "upscaler", "original_prompt", "original_negative_prompt"}
+    )
 
     prompt: Text = mirror(
         SamplingParams,

@@ -5,6 +5,7 @@ user interfaces. Both are made from the wire models, so that neither can say any
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any, Literal
@@ -25,6 +26,7 @@ MODE_BODIES: Mapping[Mode, type[Wire]] = {"txt2img": Txt2ImgBody, "img2img": Img
 # Of one request only: nobody wants the same picture, file or title by default.
 _NO_DEFAULT = frozenset({"prompt", "expand_prompt", "title", "pm_id_embed_path"})
 _SPELLED = {"cfg": "CFG", "vae": "VAE", "slg": "SLG", "clip": "CLIP", "id": "ID", "pm": "PhotoMaker", "fps": "FPS"}
+_CAMEL_CASE = re.compile(r"[a-z]+[0-9a-z]*[A-Z][0-9A-Za-z]*")
 _NOTES = {"sampler": SAMPLER_NOTES, "scheduler": SCHEDULER_NOTES}
 
 
@@ -70,6 +72,12 @@ def all_defaults_model() -> type[Wire]:
         fields[mode] = (model, left_out)
     made: type[Wire] = create_model("AllDefaultsBody", __base__=AllDefaults, __doc__=AllDefaults.__doc__, **fields)
     return made
+
+
+def is_form(sent: object) -> bool:
+    """Whether ``sent`` is what a user interface's form holds and no request's defaults: the native API's own names have
+    no capitals, while SDCPP-RESTAPI's page keeps its form under names in camelCase."""
+    return isinstance(sent, dict) and any(_CAMEL_CASE.fullmatch(name) for name in sent)
 
 
 def check_names(chosen: Mapping[str, Any], options: Mapping[str, Any], where: str = "") -> None:

@@ -79,7 +79,7 @@ class Done(Answer):
 
 def settings_object(settings: LlmSettings) -> dict[str, Any]:
     """In the shape of `LlmSettingsShown`."""
-    return {**_choice_object(settings.current()), "api_key": MASK if settings.has_key() else ""}
+    return {**choice_object(settings.current()), "api_key": MASK if settings.has_key() else ""}
 
 
 def change_settings(change: Callable[..., tuple[LlmChoice, list[str]]]) -> dict[str, Any]:
@@ -87,7 +87,7 @@ def change_settings(change: Callable[..., tuple[LlmChoice, list[str]]]) -> dict[
     body, warnings = validate(LlmSettingsBody, read_body())
     # With keys configured, nobody gets here without one.
     choice, told = change(body.sent_fields(), any_host=runtime().config.auth.is_on)
-    return {"success": True, "settings": _choice_object(choice), **warnings_field([*warnings, *told])}
+    return {"success": True, "settings": choice_object(choice), **warnings_field([*warnings, *told])}
 
 
 def warnings_field(warnings: list[str]) -> Mapping[str, list[str]]:
@@ -98,6 +98,7 @@ def unix_seconds(moment: datetime) -> int:
     return int(moment.timestamp())
 
 
-def _choice_object(choice: LlmChoice) -> dict[str, Any]:
+def choice_object(choice: LlmChoice) -> dict[str, Any]:
+    """In the shape of `LlmSettingsChosen`."""
     names = ("enabled", "base_url", "model", "timeout_seconds", "max_history", "api", "system_prompt")
     return {name: getattr(choice, name) for name in names}

@@ -11,6 +11,8 @@ from sdcpp_rest.routes.http.mirrored_fields import mirror
 from sdcpp_rest.routes.http.wire_models import Flag, Integer, Number, Text, Wire, optional
 from sdcpp_rest.services.models.load_specs import LoadRequest
 
+_EMPTY_IS_USUAL = frozenset({"rng_type", "lora_apply_mode"})
+
 
 class LoadOptionsBody(Wire):
     """How to load. What is left out is the model's own choice (its sidecar file), else the default."""
@@ -36,10 +38,10 @@ class LoadOptionsBody(Wire):
     )
     weight_type: Text = Field("", description="Convert weights while loading (q8_0, say); empty: as in the file.")
     tensor_type_rules: Text = mirror(LoadOptions, "tensor_type_rules", "The same by tensor: `^vae\\.=f16`, say.")
-    rng_type: Text = mirror(LoadOptions, "rng_type", "Where noise comes from: std_default, cuda or cpu.")
+    rng_type: Text = mirror(LoadOptions, "rng_type", "Where noise comes from: std_default, cuda or cpu; empty: cuda.")
     sampler_rng_type: Text = mirror(LoadOptions, "sampler_rng_type", "The same for samplers; empty: as rng_type.")
     prediction: Text = mirror(LoadOptions, "prediction", "What the model predicts (eps, v, ...); empty: found out.")
-    lora_apply_mode: Text = mirror(LoadOptions, "lora_apply_mode", "auto, immediately or at_runtime.")
+    lora_apply_mode: Text = mirror(LoadOptions, "lora_apply_mode", "auto, immediately or at_runtime; empty: auto.")
     vae_tiling: Flag = Field(False, description="The default of later jobs' vae_tiling.")
     vae_tile_size_x: Integer = mirror(LoadOptions, "vae_tile_size_x", "The default of later jobs' vae_tile_size_x.")
     vae_tile_size_y: Integer = mirror(LoadOptions, "vae_tile_size_y", "The default of later jobs' vae_tile_size_y.")
@@ -111,6 +113,8 @@ def to_request(body: LoadBody) -> LoadRequest:
     """What the client really sent: an omitted component is the model's own choice, an empty name means none."""
     sent = body.sent_fields()
     name, options, embeddings = sent.pop("model_name"), sent.pop("options", {}), sent.pop("embeddings", None)
+    # User interfaces have an empty first choice for "as usual".
+    options = {key: value for key, value in options.items() if value != "" or key not in _EMPTY_IS_USUAL}
     return LoadRequest(
         model_name=name,
         model_type=sent.pop("model_type", None),

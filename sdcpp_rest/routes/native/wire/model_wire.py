@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from pydantic import Field
 
 from sdcpp_rest.core.catalog import ModelFile, ModelType
-from sdcpp_rest.core.load_spec import LoadSpec
+from sdcpp_rest.core.load_spec import LoadSpec, ModelKind
 from sdcpp_rest.errors import SdcppRestError
 from sdcpp_rest.routes.http.openapi import Answer
 from sdcpp_rest.routes.http.wire_models import optional
+from sdcpp_rest.services.models.hashing import ModelHashes
+from sdcpp_rest.services.models.model_library import ModelLibrary
 
 
 class ModelShown(Answer):
@@ -49,3 +53,44 @@ class ModelNotThere(SdcppRestError):
 
     code = "model_not_found"
     status = 500
+
+
+class ModelsShown(Answer):
+    """All model files, a list per type."""
+
+    checkpoints: list[ModelShown]
+    diffusion_models: list[ModelShown]
+    vae: list[ModelShown]
+    loras: list[ModelShown]
+    clip: list[ModelShown]
+    t5: list[ModelShown]
+    controlnets: list[ModelShown]
+    llm: list[ModelShown]
+    esrgan: list[ModelShown]
+    taesd: list[ModelShown]
+    embeddings: list[ModelShown]
+    loaded_model: str | None = Field(description="Name of the model that the engine holds.")
+    loaded_model_type: ModelKind | None
+    applied_filters: dict[str, str] = optional("The filters that were given.")
+
+
+def model_lists(
+    library: ModelLibrary,
+    hashes: ModelHashes,
+    resident: LoadSpec | None,
+    applied: Mapping[str, str] = MappingProxyType({}),
+) -> dict[str, Any]:
+    """In the shape of `ModelsShown`, without filters' names; ``applied`` are those of `GET /models`."""
+    found = library.list(
+        type=applied.get("type"),
+        extension=applied.get("extension"),
+        search=applied.get("search") or applied.get("name"),
+    )
+    sums = hashes.known_sums()
+    shown: dict[str, Any] = {
+        name: [model_object(file, sums.get(file.path, file.size_bytes, file.mtime_ns), resident) for file in files]
+        for name, files in found.items()
+    }
+    shown["loaded_model"] = resident.model.name if resident else None
+    shown["loaded_model_type"] = resident.kind if resident else None
+    return shown

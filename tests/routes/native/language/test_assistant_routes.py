@@ -12,8 +12,10 @@ import pytest
 import requests
 from flask.testing import FlaskClient
 
-from sdcpp_rest.routes.http.pools import Departure, pool_of
-from sdcpp_rest.web import event_stream
+from sdcpp_rest.routes.http.pools import pool_of
+from sdcpp_rest.services.jobs.departure import Departure
+from sdcpp_rest.services.language.assistant_prompt import INSTRUCTIONS
+from sdcpp_rest.web import waiting_call
 from sdcpp_rest.web.app import create_app
 from tests.cases import for_each_case
 from tests.routes.conftest import House, ServedHouse
@@ -121,7 +123,8 @@ def test_the_conversation_has_the_contracts_shape(client: FlaskClient) -> None:
 def test_status_has_the_contracts_shape(client: FlaskClient, server: OllamaServer) -> None:
     assert client.get("/assistant/status").get_json() == {
         "enabled": True, "connected": True, "base_url": server.url, "model": "llama3.2", "timeout_seconds": 120,
-        "history_count": 0,
+        "history_count": 0, "endpoint": server.url, "proactive_suggestions": True,
+        "available_models": ["llama3.2", "mistral"],
     }  # fmt: skip
 
 
@@ -129,13 +132,48 @@ def test_settings_have_the_contracts_defaults_and_shape(make_house: Callable[...
     client = make_house().client
     settings = {
         "enabled": True, "base_url": "http://localhost:11434", "model": "llama3.2", "timeout_seconds": 120,
-        "max_history": 50, "api": "ollama", "system_prompt": "",
+        "max_history": 50, "api": "ollama", "system_prompt": "", "endpoint": "http://localhost:11434",
+        "temperature": 0.7, "max_tokens": 4096, "max_history_turns": 25, "proactive_suggestions": True,
+        "default_system_prompt": INSTRUCTIONS, "has_api_key": False,
     }  # fmt: skip
     assert client.get("/assistant/settings").get_json() == {**settings, "api_key": ""}
     changed = client.put("/assistant/settings", json={"api_key": "a-secret", "max_history": 10})
-    assert changed.get_json() == {"success": True, "settings": {**settings, "max_history": 10}}
+    assert changed.get_json() == {
+        "success": True,
+        "settings": {**settings, "max_history": 10, "max_history_turns": 5, "has_api_key": True},
+    }
     assert client.get("/assistant/settings").get_json()["api_key"] == "***masked***"
     assert client.get("/ollama/settings").get_json()["max_history"] == 100
+
+
+def test_settings_may_be_sent_back_with_one_of_them_changed(make_house: Callable[..., House]) -> None:
+    client = make_house().client
+    shown = client.get("/assistant/settings").get_json()
+    same = client.put("/assistant/settings", json=shown).get_json()
+    assert same == {"success": True, "settings": {name: shown[name] for name in shown if name != "api_key"}}
+    changes = {
+        "endpoint": "http://127.0.0.1:8000", "max_history_turns": 7, "temperature": 0, "max_tokens": 99,
+        "proactive_suggestions": False, "system_prompt": INSTRUCTIONS,
+    }  # fmt: skip
+    changed = client.put("/assistant/settings", json=shown | changes).get_json()
+    assert "warnings" not in changed
+    expected = {"base_url": "http://127.0.0.1:8000", "max_history": 14, **changes, "system_prompt": ""}
+    assert expected.items() <= changed["settings"].items()
+    both = client.put(
+        "/assistant/settings", json={"base_url": "http://[::1]:1", "endpoint": "http://[::1]:2"}
+    ).get_json()
+    assert (both["settings"]["endpoint"], len(both["warnings"])) == ("http://[::1]:1", 1)
+
+
+def test_temperature_and_length_reach_the_model(client: FlaskClient, server: OllamaServer) -> None:
+    client.put("/assistant/settings", json={"temperature": 0.25, "max_tokens": 77})
+    client.post("/assistant/chat", json={"message": "hi"})
+    assert server.chats[0]["options"].items() >= {"temperature": 0.25, "num_predict": 77}.items()
+
+
+def test_another_model_can_be_asked_about(client: FlaskClient) -> None:
+    info = client.get("/assistant/model-info?model=not-there").get_json()
+    assert (info["model"], info["available"], info["has_vision"]) == ("not-there", False, False)
 
 
 def test_what_the_model_is(client: FlaskClient, server: OllamaServer) -> None:
@@ -143,7 +181,7 @@ def test_what_the_model_is(client: FlaskClient, server: OllamaServer) -> None:
     assert client.get("/assistant/model-info").get_json() == {
         "model": "llama3.2", "api": "ollama", "available": True, "family": "llama", "parameter_size": "3.2B",
         "quantization": "Q4_K_M", "context_length": 131072, "capabilities": ["completion", "vision"],
-        "supports_tools": False, "supports_vision": True,
+        "supports_tools": False, "supports_vision": True, "has_vision": True,
     }  # fmt: skip
     client.put("/assistant/settings", json={"model": "not-there"})
     assert client.get("/assistant/model-info").get_json()["available"] is False
@@ -220,7 +258,10 @@ def test_a_stream_brings_text_actions_and_the_whole(served: ServedHouse) -> None
     assert answer.headers["content-type"].startswith("text/event-stream")
     assert answer.headers["cache-control"] == "no-store"
     events = events_of(answer)
-    assert [name for name, _ in events] == ["delta", "delta", "actions", "done"]
+    assert [name for name, _ in events] == ["delta", "content", "delta", "content", "actions", "done"]
+    assert [told["content"] for name, told in events if name == "content"] == [
+        told["text"] for name, told in events if name == "delta"
+    ]
     assert "".join(told["text"] for name, told in events if name == "delta") == "I'll load the demo model."
     done = events[-1][1]
     validate("#/components/schemas/ChatAnswer", done)
@@ -241,7 +282,7 @@ def test_each_piece_leaves_at_once(served: ServedHouse, server: OllamaServer) ->
 def test_a_stream_that_breaks_ends_with_an_error(served: ServedHouse, server: OllamaServer) -> None:
     server.fault, server.says = "cut", [Said(["one", "two"])]
     events = events_of(served.post("/assistant/chat/stream", json={"message": "hi"}))
-    assert [name for name, _ in events] == ["delta", "error"]
+    assert [name for name, _ in events] == ["delta", "content", "error"]
     validate("#/components/schemas/Error", events[-1][1])
     assert events[-1][1]["code"] == "llm_failed"
     assert served.get("/assistant/history").json()["count"] == 0
@@ -271,7 +312,7 @@ def test_a_client_that_leaves_takes_the_call_to_the_model_along(
 def test_a_silent_stream_says_that_it_lives(
     served: ServedHouse, server: OllamaServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(event_stream, "_STREAM_SILENCE_SECONDS", 0.02)
+    monkeypatch.setattr(waiting_call, "_STREAM_SILENCE_SECONDS", 0.02)
     server.fault, server.says = "stall", [Said(["one", "two"])]
     url = served.url + "/assistant/chat/stream"
     with requests.post(url, json={"message": "hi"}, stream=True, timeout=20) as answer:
@@ -283,7 +324,7 @@ def test_a_silent_stream_says_that_it_lives(
 def test_an_error_before_a_stream_has_no_comments_in_it(
     served: ServedHouse, server: OllamaServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(event_stream, "_STREAM_SILENCE_SECONDS", 0.01)
+    monkeypatch.setattr(waiting_call, "_STREAM_SILENCE_SECONDS", 0.01)
     server.fault = "silent"
     served.house.client.put("/assistant/settings", json={"timeout_seconds": 1})
     answer = served.post("/assistant/chat/stream", json={"message": "hi"})

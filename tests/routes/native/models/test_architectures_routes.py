@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -29,6 +30,18 @@ def test_architectures_have_the_shape_of_the_contract(client: FlaskClient) -> No
     assert body["architectures"]["Flux"]["requiredComponents"] == ["clip_l", "t5xxl", "vae"]
 
 
+def test_a_preset_has_the_words_of_later_pages(client: FlaskClient) -> None:
+    presets = client.get("/architectures").get_json()["architectures"]
+    assert all(preset["id"] == name for name, preset in presets.items())
+    turbo = presets["SDXL-Turbo"]
+    assert turbo["name"] == turbo["display_name"]
+    assert turbo["match"]["architecture"] == turbo["architecture"] == presets["SDXL"]["match"]["architecture"]
+    assert re.search(turbo["match"]["nameRegex"], "SDXL_Turbo.safetensors", re.IGNORECASE)
+    assert "nameRegex" not in presets["SDXL"]["match"]
+    assert presets["SD1-Inpaint"]["loadOptions"] == presets["SD1-Inpaint"]["loadDefaults"] == {"vae_decode_only": False}
+    assert (presets["Flux-Kontext"]["imageEditMode"], presets["SD1"]["imageEditMode"]) == ("ref_images", None)
+
+
 def test_the_current_preset_is_that_of_the_loaded_model_with_its_own_defaults(client: FlaskClient) -> None:
     body = client.get("/architectures").get_json()
     current = body["current_architecture"]
@@ -56,7 +69,10 @@ def test_detection_tells_what_a_file_is_and_what_goes_with_it(client: FlaskClien
     body = client.get(f"/architectures/detect?model={DEMO}").get_json()
     assert (body["model"], body["type"], body["contents"]) == (DEMO, "diffusion", "picture model")
     assert body["preset"] == client.get("/architectures").get_json()["current_architecture"]
-    assert body["details"]["requiredComponents"] == ["llm", "vae"]
+    assert body["detected"] is True
+    assert body["architecture"]["requiredComponents"] == ["llm", "vae"]
+    assert body["architecture"] == client.get("/architectures").get_json()["architectures"][body["preset"]]
+    assert body["model_architecture"] == client.get("/health").get_json()["model_architecture"]
     assert body["suggestions"]["llm"][0]["name"] == "demo_llm_q4_0.gguf"
     assert body["suggestions"]["taesd"][0]["name"] == "demo_tae.safetensors"
     assert body["missing"]
@@ -66,7 +82,8 @@ def test_detection_tells_what_a_file_is_and_what_goes_with_it(client: FlaskClien
 def test_detection_of_a_file_that_draws_nothing(house: Any) -> None:
     write(house.config.paths.models_dir / "loras/style.gguf", gguf_bytes(model_files.LORA))
     body = house.client.get("/architectures/detect?model=style&type=lora").get_json()
-    assert (body["contents"], body["architecture"], body["preset"], body["details"]) == ("LoRA", None, None, None)
+    assert (body["contents"], body["architecture"], body["preset"]) == ("LoRA", None, None)
+    assert (body["detected"], body["model_architecture"]) == (False, None)
 
 
 @pytest.mark.parametrize(

@@ -74,6 +74,7 @@ def test_refresh_counts_what_is_there(client: FlaskClient, models_dir: Path) -> 
     after = client.post("/models/refresh").get_json()
     assert (after["counts"]["vae"], after["total"]) == (1, before["total"] + 1)
     assert after["warnings"] == ["b.gguf is not listed: only 1 of its 2 parts are there"]
+    assert after["models"] == client.get("/models").get_json()
 
 
 def test_a_split_model_is_listed_as_one(client: FlaskClient, models_dir: Path) -> None:
@@ -249,6 +250,24 @@ def test_a_full_disk_is_told(client: FlaskClient, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1))
     answer = client.post("/models/upload", data=form(type="vae"))
     assert (answer.status_code, answer.get_json()["code"]) == (507, "disk_full")
+
+
+def test_an_upload_may_say_model_type_and_filename(client: FlaskClient, models_dir: Path) -> None:
+    # The file first, as SDCPP-RESTAPI's page sends its form.
+    sent = {"file": (io.BytesIO(MODEL), "a.safetensors"), "model_type": "vae", "subfolder": "sub"}
+    answer = client.post("/models/upload", data=sent).get_json()
+    shown = {name: answer[name] for name in ("filename", "model_name", "model_type", "size_bytes", "subfolder")}
+    assert shown == {
+        "filename": "a.safetensors", "model_name": "sub/a.safetensors", "model_type": "vae", "size_bytes": len(MODEL),
+        "subfolder": "sub",
+    }  # fmt: skip
+    assert Path(answer["full_path"]).read_bytes() == MODEL
+    named = {"model_type": "vae", "filename": "b.safetensors", "file": (io.BytesIO(MODEL), "a.safetensors")}
+    other = client.post("/models/upload", data=named).get_json()
+    assert (other["model_name"], "subfolder" in other) == ("b.safetensors", False)
+    assert client.post("/models/upload?model_type=vae&filename=c.safetensors", data=MODEL).status_code == 201
+    refused = client.post("/models/upload", data=MODEL)
+    assert (refused.status_code, refused.get_json()["field"]) == (400, "type")
 
 
 def test_uploads_have_threads_of_their_own() -> None:

@@ -14,6 +14,7 @@ from sdcpp_rest.routes.http.pools import pool_of
 from sdcpp_rest.routes.native.wire.load_bodies import LoadBody, LoadOptionsBody, to_request
 from sdcpp_rest.services.models.hashing import ModelHashes
 from sdcpp_rest.web.app import create_app
+from tests import model_files
 from tests.cases import for_each_case
 
 DEMO = "demo_dit_q8_0.gguf"
@@ -281,3 +282,24 @@ def test_new_routes_want_a_key_where_keys_are_configured(make_served: Any) -> No
         assert served.get(path, headers={"Authorization": "Bearer secret"}).status_code == 200, path
     assert served.get("/jobs/x/preview").status_code == 401
     assert served.get("/jobs/x/preview", auth=("anyone", "secret")).status_code == 404
+
+
+def test_a_load_that_asks_for_an_encoder_that_is_not_there_keeps_to_the_schema(house: Any) -> None:
+    tae = {"decoder.layers.0.bias": (4,), "decoder.layers.0.weight": (3, 3, 16, 64)}
+    model_files.write(house.config.paths.models_dir / "taesd/half.safetensors", model_files.safetensors_bytes(tae))
+    answer = house.client.post(
+        "/models/load", json={"model_name": DEMO, "taesd": "half.safetensors", "options": {"vae_decode_only": False}}
+    )
+    assert answer.status_code == 400
+    assert answer.get_json()["field"] == "options.vae_decode_only"
+    assert answer.get_json()["allowed"] == "true"
+
+
+def test_an_empty_choice_of_a_load_option_is_the_usual_one(client: FlaskClient) -> None:
+    options = {"rng_type": "", "lora_apply_mode": "", "sampler_rng_type": "", "weight_type": ""}
+    answer = client.post("/models/load", json={"model_name": DEMO, "options": options})
+    assert answer.status_code == 200, answer.text
+    assert (
+        client.get("/health").get_json()["load_options"].items()
+        >= {"rng_type": "cuda", "lora_apply_mode": "auto"}.items()
+    )

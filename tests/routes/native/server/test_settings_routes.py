@@ -23,6 +23,7 @@ def test_nothing_is_chosen_at_first(client: FlaskClient) -> None:
     assert client.get("/settings/output").get_json() == {"group_by": "none", "output_group_folders": False}
     assert client.get("/settings/auto-unload").get_json() == {
         "main": {"enabled": False, "timeout_minutes": 30}, "upscaler": {"enabled": False, "timeout_minutes": 30},
+        "adetailer": {"enabled": False, "timeout_minutes": 30},
     }  # fmt: skip
     assert client.get("/settings/recycle-bin").get_json() == {"enabled": True, "retention_minutes": 10080}
 
@@ -80,6 +81,44 @@ def test_values_are_those_of_the_requests(client: FlaskClient, body: dict[str, A
     assert client.get("/settings/generation").get_json() == {mode: {} for mode in MODES}
 
 
+FORM = {
+    "width": 512, "steps": 20, "cfgScale": 7.5, "sampler": "no_sampler_of_ours", "cacheMode": "", "seed": -1,
+    "hiresEnabled": False, "highNoiseCustomSigmas": "", "vaeTileRelSizeX": 0,
+}  # fmt: skip
+
+
+def test_a_form_in_camel_case_comes_back_as_it_was_put_and_is_no_default(house: Any) -> None:
+    client = house.client
+    put(client, "generation/txt2img", {"negative_prompt": "blurry"})
+    assert put(client, "generation/txt2img", FORM) == {"success": True, "mode": "txt2img", "preferences": FORM}
+    assert client.get("/settings/generation/txt2img").get_json() == FORM
+    assert client.get("/settings/generation").get_json()["txt2img"] == FORM
+    job_id = client.post("/txt2img", json={"prompt": "a cat"}).get_json()["job_id"]
+    assert client.get(f"/queue/{job_id}").get_json()["params"]["negative_prompt"] == "blurry"
+    again = {"cfg_scale": 2.0}
+    assert put(client, "generation/txt2img", again)["preferences"] == again
+    assert client.get("/settings/generation/txt2img").get_json() == again
+
+
+def test_forms_of_several_modes_are_put_at_once(client: FlaskClient) -> None:
+    answer = put(client, "generation", {"txt2img": FORM, "img2img": {"strength": 0.5}})
+    assert answer == {"success": True, "settings": {"txt2img": FORM, "img2img": {"strength": 0.5}, "txt2vid": {}}}
+    assert client.post("/settings/reset").status_code == 200
+    assert client.get("/settings/generation").get_json() == {mode: {} for mode in MODES}
+
+
+def test_a_form_has_its_bounds(client: FlaskClient) -> None:
+    assert client.put("/settings/generation/txt2img", json={"cfgScale": "x" * 70_000}).status_code == 413
+
+
+def test_a_detector_is_kept_and_frees_nothing(client: FlaskClient) -> None:
+    rules = {"main": {"enabled": False, "timeout_minutes": 30}, "adetailer": {"enabled": False, "timeout_minutes": 5}}
+    assert put(client, "auto-unload", rules).keys() == {"main", "upscaler", "adetailer"}
+    shown = put(client, "auto-unload", {"adetailer": {"enabled": True}})
+    assert shown["adetailer"] == {"enabled": True, "timeout_minutes": 5}
+    assert "no detector" in shown["warnings"][0]
+
+
 def test_an_unknown_mode_is_told(shared_client: FlaskClient) -> None:
     for answer in (
         shared_client.get("/settings/generation/upscale"),
@@ -117,13 +156,14 @@ def test_output_folders_cannot_be_grouped_yet(client: FlaskClient, body: dict[st
 
 
 def test_auto_unload_changes_what_is_sent(client: FlaskClient) -> None:
-    answer = put(client, "auto-unload", {"main": {"enabled": True, "timeout_minutes": 5}, "adetailer": {}})
+    answer = put(client, "auto-unload", {"main": {"enabled": True, "timeout_minutes": 5}, "detector": {}})
     assert answer["main"] == {"enabled": True, "timeout_minutes": 5}
     assert answer["upscaler"] == {"enabled": False, "timeout_minutes": 30}
-    assert "adetailer" in answer["warnings"][0]
+    assert "detector" in answer["warnings"][0]
     put(client, "auto-unload", {"upscaler": {"enabled": True}, "main": {"timeout_minutes": 1440}})
     assert client.get("/settings/auto-unload").get_json() == {
         "main": {"enabled": True, "timeout_minutes": 1440}, "upscaler": {"enabled": True, "timeout_minutes": 30},
+        "adetailer": {"enabled": False, "timeout_minutes": 30},
     }  # fmt: skip
 
 

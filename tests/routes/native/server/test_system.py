@@ -4,6 +4,8 @@ from typing import Any
 
 from flask.testing import FlaskClient
 
+from sdcpp_rest.engine.protocol import Device
+from sdcpp_rest.services.server_status import _first_gpu
 from tests.cases import for_each_case
 
 SEED_FIELDS = {
@@ -20,6 +22,49 @@ def test_health_has_every_field_of_the_contract_and_ours(client: FlaskClient) ->
     assert health["model_name"] == "demo_dit_q8_0.gguf"
     assert set(health["loaded_components"]) == {"vae", "clip_l", "clip_g", "t5xxl", "controlnet", "llm", "llm_vision"}
     assert health["engine"].keys() == {"pid", "state", "backend", "restarts", "library_version"}
+
+
+def test_health_tells_what_user_interfaces_show(client: FlaskClient) -> None:
+    health = client.get("/health").get_json()
+    assert health["ws_enabled"] is True
+    assert (health["loading_step"], health["loading_total_steps"]) == (None, None)
+    assert health["load_options"].items() >= {"enable_mmap": True, "rng_type": "cuda", "max_vram": 0.0}.items()
+    assert (health["supports_image_generation"], health["supports_video_generation"]) == (True, False)
+    assert health["features"]["auth_required"] is False
+    memory = client.get("/memory").get_json()
+    assert health["memory"].keys() == memory.keys()
+    system = memory["system"]
+    assert system["used_bytes"] + system["free_bytes"] == system["total_bytes"]
+    assert system["total_mb"] == system["total_bytes"] // 1024**2
+    assert 0 < system["usage_percent"] < 100
+    assert memory["process"]["rss_mb"] >= 1
+
+
+def test_the_first_gpu_is_told_in_every_unit() -> None:
+    devices = (
+        Device(name="CPU", description="", backend="CPU"),
+        Device(
+            name="CUDA0", description="A card", backend="CUDA", total_bytes=4 << 20, free_bytes=1 << 20, is_gpu=True
+        ),
+    )
+    assert _first_gpu(devices) == {
+        "available": True, "name": "A card", "total_bytes": 4 << 20, "used_bytes": 3 << 20, "free_bytes": 1 << 20,
+        "total_mb": 4, "used_mb": 3, "free_mb": 1, "usage_percent": 75.0,
+    }  # fmt: skip
+    none = _first_gpu(devices[:1])
+    assert (none["available"], none["name"], none["usage_percent"]) == (False, "", 0.0)
+
+
+def test_health_tells_how_far_a_load_is(make_house: Any) -> None:
+    house = make_house()
+    house.load_gate.clear()
+    with house.runtime.jobs.bus.subscribe() as mailbox:
+        house.runtime.start()
+        while (event := mailbox.get(20)) is not None and event.name != "model_loading_progress":
+            pass
+    health = house.client.get("/health").get_json()
+    assert (health["model_loading"], health["loading_step"], health["loading_total_steps"]) == (True, 0, 100)
+    assert health["load_options"] == {}
 
 
 def test_health_of_a_server_that_is_not_started_is_answered_too(make_house: Any) -> None:

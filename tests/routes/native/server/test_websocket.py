@@ -105,7 +105,26 @@ def test_a_cancelled_job_is_told(served: Any, next_event: Any) -> None:
         pending = served.house.submit()
         requests_answer = served.house.client.delete(f"/queue/{pending}")
         assert requests_answer.status_code == 200
-        assert next_event(connection, "job_cancelled")["data"] == {"job_id": pending}
+        ended_at = served.get(f"/queue/{pending}").json()["completed_at"]
+        assert next_event(connection, "job_cancelled")["data"] == {"job_id": pending, "completed_at": ended_at}
+
+
+def test_a_change_of_status_says_when_the_job_began_and_ended(served: Any, next_event: Any) -> None:
+    with served.listen() as connection:
+        job_id = served.house.submit()
+        assert next_event(connection, "job_added")["data"]["queue_position"] == 1
+        began, ended = (next_event(connection, "job_status_changed")["data"] for _ in range(2))
+    job = served.get(f"/queue/{job_id}").json()
+    assert (began["status"], began["started_at"], "completed_at" in began) == ("processing", job["started_at"], False)
+    assert (ended["status"], ended["completed_at"]) == ("completed", job["completed_at"])
+
+
+def test_a_load_is_counted_in_steps(served: Any, next_event: Any) -> None:
+    assert served.post("/models/unload").status_code == 200
+    with served.listen() as connection:
+        assert served.post("/models/load", json={"model_name": "demo_dit_q8_0.gguf"}).status_code == 200
+        begun = next_event(connection, "model_loading_progress")["data"]
+    assert begun == {"model_name": "demo_dit_q8_0.gguf", "progress": 0.0, "step": 0, "total_steps": 100}
 
 
 def test_the_heart_beats(make_served: Any, next_event: Any) -> None:

@@ -45,6 +45,29 @@ def test_an_address_becomes_a_checked_model(ready: House, web: FaultServer) -> N
     assert ends == [told["download_job_id"], told["hash_job_id"]]
 
 
+@pytest.mark.parametrize("given", ["plain", "hub", "civitai"])
+def test_params_of_a_download_are_taken_again_without_a_warning(
+    ready: House, web: FaultServer, hub: HubServer, civitai: CivitaiServer, given: str
+) -> None:
+    web.add("/style.safetensors", MODEL)
+    hub.add("org/styles", Repository({"style.safetensors": MODEL}))
+    fields = {
+        "plain": {"url": f"{web.url}/style.safetensors"},
+        "hub": {"repo_id": "org/styles", "filename": "style.safetensors"},
+        "civitai": {"model_id": "11"},
+    }[given]
+    civitai.add(11, 22, "style.safetensors", MODEL)
+    told = ask(ready, **fields)
+    check = ready.finished(told["hash_job_id"])
+    assert check["status"] == "completed", check
+    params = ready.finished(told["download_job_id"])["params"]
+    again = ask(ready, **params)
+    assert "warnings" not in again
+    assert ready.finished(again["hash_job_id"])["status"] == "completed"
+    hashed = ready.client.get(f"/models/hash/{check['params']['model_type']}/{check['params']['model_name']}")
+    assert hashed.get_json()["hash"] == SUM
+
+
 @pytest.mark.parametrize(
     "form", ["repo", "page", "blob", "resolve", "words", "tree"], ids=lambda form: f"pasted as {form}"
 )

@@ -1,0 +1,17 @@
+from __future__ import annotations
+
+import pytest
+from flask.testing import FlaskClient
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("POST", ""), ("GET", "/status"), ("POST", "/load"), ("POST", "/unload")],
+)
+def test_adetailer_is_refused_in_words(shared_client: FlaskClient, method: str, path: str) -> None:
+    answer = shared_client.open(
+        f"/adetailer{path}", method=method, json={"detector": "x"} if method == "POST" else None
+    )
+    assert answer.status_code == 501
+    assert "no detector of faces" in answer.get_json()["error"]
+    assert "mask_image_base64" in answer.get_json()["error"]

@@ -40,6 +40,11 @@ class DialectTable:
         """``path`` as its dialect spells it, where the dialect leaves the case to its clients."""
         return self._spellings.get(path.casefold().removesuffix("/"), path)
 
+    def key_cookie_at(self, path: str) -> str:
+        """In which cookie the dialect of ``path`` sends keys; empty for none."""
+        dialect = self.dialect_of(path)
+        return dialect.key_cookie if dialect is not None else ""
+
     def socket_at(self, path: str) -> SocketHandler | None:
         """What serves a WebSocket at ``path``."""
         while path:

@@ -31,6 +31,7 @@ _SOCKETS = {"GenerateText2ImageWS": serve_generation}
 SWARMUI = Dialect(
     "swarmui",
     blueprints=_BLUEPRINTS,
+    key_cookie="swarm_token",
     error_shapes=dict.fromkeys(("/API", "/View", "/Output"), SWARM_ERROR),
     sockets={
         **dict.fromkeys(sorted(_HTTP), http_only),

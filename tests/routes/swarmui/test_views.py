@@ -138,3 +138,26 @@ def test_socket_where_there_is_none_is_told_so(
     assert next_message(socket)["error_id"] == error_id
     with pytest.raises(ConnectionClosedOK):
         socket.recv(timeout=PATIENCE_SECONDS)
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 401),
+        ({"Cookie": "swarm_token=wrong"}, 401),
+        ({"Cookie": "swarm_token=secret"}, 200),
+        ({"Cookie": 'other=1; swarm_token="secret"'}, 200),
+        ({"Authorization": "secret"}, 200),
+        ({"Authorization": "Bearer secret"}, 200),
+        ({"Cookie": "swarm_token=secret", "Sec-Fetch-Site": "cross-site"}, 401),
+    ],
+)
+def test_key_may_come_as_swarmuis_clients_send_it(
+    make_served: Callable[..., ServedHouse], headers: dict[str, str], status: int
+) -> None:
+    served = make_served(auth={"api_keys": ["secret"]})
+    shown = served.post("/API/GetNewSession", json={}, headers=headers)
+    assert shown.status_code == status
+    if status == 401:
+        assert shown.json()["error_id"] == "bad_permissions"
+        assert served.get("/health", headers={**headers, "Authorization": "secret"}).json().get("engine") is None

@@ -25,6 +25,8 @@ from sdcpp_rest.services.path_redaction import PathRedaction
 log = logging.getLogger(__name__)
 
 FIRST_MESSAGE_SECONDS = 60.0
+_GONE = (WebSocketDisconnect, RuntimeError, OSError)
+"""What sending to a client that has left raises, now and then."""
 Serve = Callable[["SwarmSocket", Runtime], Awaitable[None]]
 
 
@@ -58,7 +60,7 @@ class SwarmSocket:
         """Raises WebSocketDisconnect if the client has left."""
         try:
             await self._socket.send_text(json_text(value))
-        except (RuntimeError, OSError):
+        except _GONE:
             raise WebSocketDisconnect(1006) from None
 
     async def send_error(self, error: SdcppRestError) -> None:
@@ -84,7 +86,7 @@ def socket_route(route: str, serve: Serve) -> Callable[[Runtime, Scope, Receive,
                 raise
             except Exception as error:  # a fault of ours: the client gets its number, the log the rest
                 await call.send_error(internal_error(error, f"WebSocket {scope['path']!r}"))
-        with contextlib.suppress(RuntimeError, OSError):
+        with contextlib.suppress(*_GONE):
             await socket.close(1000)
 
     return handle
@@ -96,7 +98,7 @@ def refuse_socket(error: Callable[[], SdcppRestError]) -> Callable[[Runtime, Sco
     async def handle(runtime: Runtime, scope: Scope, receive: Receive, send: Send) -> None:
         socket = WebSocket(scope, receive, send)
         await socket.accept()
-        with contextlib.suppress(RuntimeError, OSError):
+        with contextlib.suppress(*_GONE):
             await socket.send_text(json_text(swarm_error(error())))
             await socket.close(1000)
 

@@ -145,6 +145,20 @@ def test_interrupt_is_told_once_for_the_running_picture(make_painter: Callable[.
     assert kinds(seen)[-2:] == ["discard_indices", "socket_intention"]
 
 
+def test_client_that_leaves_with_its_picture_is_no_fault(
+    make_painter: Callable[..., Painter], caplog: pytest.LogCaptureFixture
+) -> None:
+    painter = make_painter()
+    for _ in range(5):
+        other = make_painter(painter.served)
+        other.ask()
+        other.until("image")
+        other.socket.close()
+    painter.ask()
+    painter.rest()
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
+
+
 @pytest.mark.parametrize("is_kept", [False, True])
 def test_client_that_leaves_takes_its_jobs_along_unless_they_are_kept(
     make_painter: Callable[..., Painter], is_kept: bool

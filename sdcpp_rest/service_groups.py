@@ -42,6 +42,7 @@ from sdcpp_rest.services.language.prompt_enhancer import PromptEnhancer
 from sdcpp_rest.services.models.fit_estimate import FitEstimates
 from sdcpp_rest.services.models.hashing import ModelHashes
 from sdcpp_rest.services.models.load_checks import check_loadable
+from sdcpp_rest.services.models.model_cards import ModelCards
 from sdcpp_rest.services.models.model_conversion import Conversions
 from sdcpp_rest.services.models.model_detection import ModelDetection
 from sdcpp_rest.services.models.model_library import ModelLibrary
@@ -141,6 +142,7 @@ class ModelServices:
     upscalers: UpscalerSlot
     detection: ModelDetection
     hashes: ModelHashes
+    cards: ModelCards
     uploads: ModelUploads
     conversions: Conversions
     fits: FitEstimates
@@ -162,12 +164,14 @@ def build_models(
     ``memory`` is `ServerStatus.memory`; ``ready`` is what the engine said of this machine, once there was one.
     """
     slot = ModelSlot(library, settings.store, calls, jobs.queue.pending_bound_to, ready)
+    hashes = ModelHashes(library, sums)
     return ModelServices(
         library=library,
         slot=slot,
         upscalers=UpscalerSlot(library, settings.store, calls),
         detection=ModelDetection(library),
-        hashes=ModelHashes(library, sums),
+        hashes=hashes,
+        cards=ModelCards(library, hashes),
         uploads=ModelUploads(library, config.paths.models_dir),
         conversions=Conversions(jobs.queue, library),
         fits=FitEstimates(library, memory, lambda: slot.resident),

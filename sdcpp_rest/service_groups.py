@@ -51,6 +51,7 @@ from sdcpp_rest.services.models.wildcards import Wildcards
 from sdcpp_rest.services.pictures.outputs import Outputs
 from sdcpp_rest.services.server_status import ServerStatus
 from sdcpp_rest.services.settings.dialect_options import DialectOptions
+from sdcpp_rest.services.settings.parameter_presets import ParameterPresets
 from sdcpp_rest.services.settings.preview_settings import PreviewChoice
 from sdcpp_rest.services.settings.prompt_styles import PromptStyles
 from sdcpp_rest.services.settings.user_settings import UserSettings
@@ -71,6 +72,7 @@ from sdcpp_rest.store.hash_store import HashStore
 from sdcpp_rest.store.history_store import Conversation, EnhancementHistory
 from sdcpp_rest.store.job_store import JobStore
 from sdcpp_rest.store.picture_names import PictureNames
+from sdcpp_rest.store.preset_store import PresetStore
 from sdcpp_rest.store.settings_store import SettingsStore
 
 Redact = Callable[[str], str]
@@ -85,6 +87,7 @@ class SettingsServices:
     a1111_options: DialectOptions
     swarm_options: DialectOptions
     prompt_styles: PromptStyles
+    presets: ParameterPresets
 
 
 def build_settings(config: Config, database: Database) -> SettingsServices:
@@ -97,6 +100,7 @@ def build_settings(config: Config, database: Database) -> SettingsServices:
         a1111_options=DialectOptions(store, "a1111"),
         swarm_options=DialectOptions(store, "swarm"),
         prompt_styles=PromptStyles(Path(styles).expanduser()),
+        presets=ParameterPresets(PresetStore(database)),
     )
 
 

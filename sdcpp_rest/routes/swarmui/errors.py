@@ -62,6 +62,15 @@ class UnknownRoute(NotFound):
         super().__init__("Unknown API route")
 
 
+class LacksPermission(InvalidRequest):
+    """A route that nobody may call here."""
+
+    code = "bad_permissions"
+
+    def __init__(self) -> None:
+        super().__init__("You lack permissions for this route.")
+
+
 class SwarmError(Answer):
     """An error of SwarmUI's API."""
 
@@ -78,6 +87,7 @@ _FAULTS: tuple[tuple[type[SdcppRestError], int], ...] = (
     (UnreadableBody, 400),
     (WrongTransport, 400),
     (UnknownRoute, 400),
+    (LacksPermission, 400),
 )
 
 

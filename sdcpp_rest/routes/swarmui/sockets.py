@@ -84,7 +84,7 @@ def socket_route(route: str, serve: Serve) -> Callable[[Runtime, Scope, Receive,
                 raise
             except Exception as error:  # a fault of ours: the client gets its number, the log the rest
                 await call.send_error(internal_error(error, f"WebSocket {scope['path']!r}"))
-        with contextlib.suppress(RuntimeError, OSError):
+        with contextlib.suppress(RuntimeError, OSError, WebSocketDisconnect):
             await socket.close(1000)
 
     return handle
@@ -96,7 +96,7 @@ def refuse_socket(error: Callable[[], SdcppRestError]) -> Callable[[Runtime, Sco
     async def handle(runtime: Runtime, scope: Scope, receive: Receive, send: Send) -> None:
         socket = WebSocket(scope, receive, send)
         await socket.accept()
-        with contextlib.suppress(RuntimeError, OSError):
+        with contextlib.suppress(RuntimeError, OSError, WebSocketDisconnect):
             await socket.send_text(json_text(swarm_error(error())))
             await socket.close(1000)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import secrets
 
 from flask import Blueprint, Response
 
@@ -11,6 +12,7 @@ from sdcpp_rest.routes.http.answers import answer, runtime, shorten
 from sdcpp_rest.routes.http.openapi import documents
 from sdcpp_rest.routes.swarmui.calls import arguments, open_view
 from sdcpp_rest.routes.swarmui.errors import LacksPermission, SwarmError
+from sdcpp_rest.routes.swarmui.opening import open_wording
 from sdcpp_rest.routes.swarmui.token_count import MAX_CHARACTERS, count_tokens
 from sdcpp_rest.routes.swarmui.user_wire import SwarmCount, SwarmFilled, SwarmKeyStatus
 from sdcpp_rest.routes.swarmui.wire import SwarmCall, SwarmSuccess
@@ -45,7 +47,9 @@ def count_the_tokens() -> Response:
 @documents({200: (SwarmFilled, SwarmError)}, body=SwarmCall, refusals=_REFUSALS)
 def test_prompt_fill() -> Response:
     """Resolve the tags of a prompt, as SwarmUI does to show what becomes of it."""
-    return answer({"result": fill_prompt(arguments().text("prompt"))})
+    running, prompt = runtime(), arguments().text("prompt")
+    wording = open_wording(running.models, running.status, running.settings.presets.parameters)
+    return answer({"result": wording.fill(prompt, secrets.randbelow(2**31))})
 
 
 @swarmui_desk.post("/API/SetAPIKey")
@@ -106,8 +110,3 @@ def open_image_folder() -> Response:
 def list_server_settings() -> Response:
     """Refuse to show the server's configuration: no user of the page may see it."""
     raise LacksPermission
-
-
-def fill_prompt(prompt: str) -> str:
-    """What becomes of ``prompt``. Its tags are left as they are."""
-    return prompt

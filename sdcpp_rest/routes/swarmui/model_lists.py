@@ -1,18 +1,17 @@
-"""Answers a refresh: what there is to choose from, as SwarmUI's page wants it for its menus.
+"""Lists models by type for the menus of SwarmUI's page, and says when it is time to look through the folders again.
 
-Knows cards and what users have edited; the parameters themselves are listed elsewhere.
+Knows cards; the parameters themselves are listed elsewhere.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
-from sdcpp_rest.routes.swarmui.model_classes import class_of, describe_classes, describe_compat_classes
+from sdcpp_rest.routes.swarmui.model_classes import class_of
 from sdcpp_rest.routes.swarmui.model_types import MODEL_TYPES, list_cards
-from sdcpp_rest.services.models.model_cards import ModelCards
+from sdcpp_rest.services.models.model_cards import READ_SECONDS, ModelCards
 
 REFRESH_SECONDS = 10.0
 """At most one strong refresh in so many."""
@@ -37,24 +36,13 @@ class RefreshGate:
 
 
 def list_model_names(cards: ModelCards) -> dict[str, list[list[str | None]]]:
-    """``models`` of ListT2IParams: every type with its models, each a name and the id of its class."""
+    """``models`` of ListT2IParams: every type with its models, each a name and the id of its class, as far as that is
+    known in time."""
+    share = READ_SECONDS / len(MODEL_TYPES)
     return {
         subtype: [
             [card.file.name, kind.id if (kind := class_of(card)) is not None else None]
-            for card in list_cards(subtype, cards)
+            for card in list_cards(subtype, cards, share)
         ]
         for subtype in MODEL_TYPES
-    }
-
-
-def parameters_answer(cards: ModelCards, param_edits: Mapping[str, Any] | None) -> dict[str, Any]:
-    """What a refresh answers with: models, their classes, and the user's edits of parameters."""
-    return {
-        "list": [],
-        "groups": [],
-        "models": list_model_names(cards),
-        "model_compat_classes": describe_compat_classes(),
-        "model_classes": describe_classes(),
-        "wildcards": [],
-        "param_edits": param_edits,
     }

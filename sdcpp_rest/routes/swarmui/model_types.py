@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from sdcpp_rest.core.catalog import ModelType
 from sdcpp_rest.errors import InvalidRequest, ModelNotFound
-from sdcpp_rest.services.models.model_cards import ModelCard, ModelCards
+from sdcpp_rest.services.models.model_cards import READ_SECONDS, ModelCard, ModelCards
 from sdcpp_rest.services.models.model_library import ModelLibrary
 
 MAIN, TEXT, VISION = "Stable-Diffusion", "Clip", "ClipVision"
@@ -44,15 +44,15 @@ def clean_path(path: str) -> str:
     return cleaned.lstrip("/")
 
 
-def list_cards(subtype: str, cards: ModelCards) -> Sequence[ModelCard]:
+def list_cards(subtype: str, cards: ModelCards, read_seconds: float = READ_SECONDS) -> Sequence[ModelCard]:
     """Every model of a type. Raises InvalidRequest for a type that there is not."""
     kinds = MODEL_TYPES[check_type(subtype)]
     if len(kinds) == 1:
-        listed = cards.cards(kinds[0])
+        listed = cards.cards(kinds[0], read_seconds)
     else:
         found: dict[str, ModelCard] = {}
         for kind in kinds:
-            for card in cards.cards(kind):
+            for card in cards.cards(kind, read_seconds / len(kinds)):
                 found.setdefault(card.file.name, card)
         listed = [*found.values()]
     if subtype not in (TEXT, VISION):

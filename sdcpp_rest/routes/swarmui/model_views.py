@@ -13,7 +13,7 @@ from sdcpp_rest.routes.http.pools import blocking
 from sdcpp_rest.routes.swarmui.calls import arguments, open_view, swarm_options
 from sdcpp_rest.routes.swarmui.errors import SwarmError
 from sdcpp_rest.routes.swarmui.model_listing import check_order, list_below
-from sdcpp_rest.routes.swarmui.model_lists import RefreshGate, parameters_answer
+from sdcpp_rest.routes.swarmui.model_lists import RefreshGate
 from sdcpp_rest.routes.swarmui.model_loading import begin_select, finish_select
 from sdcpp_rest.routes.swarmui.model_objects import (
     is_no_model,
@@ -29,6 +29,7 @@ from sdcpp_rest.routes.swarmui.model_wire import (
     SwarmModelList,
     SwarmModels,
 )
+from sdcpp_rest.routes.swarmui.opening import list_parameters
 from sdcpp_rest.routes.swarmui.user_data import read_param_edits
 from sdcpp_rest.routes.swarmui.wire import SwarmCall, SwarmObject, SwarmSuccess
 
@@ -117,7 +118,7 @@ def trigger_refresh() -> Response:
     if asked.switch("strong", True) and _gate.enter():
         models.library.refresh()
         models.cards.refresh()
-    return answer(parameters_answer(models.cards, read_param_edits(swarm_options())))
+    return answer(list_parameters(models, runtime().status, read_param_edits(swarm_options())))
 
 
 def _loaded_path() -> str | None:

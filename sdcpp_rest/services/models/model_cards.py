@@ -24,7 +24,7 @@ from sdcpp_rest.services.models.hashing import ModelHashes
 from sdcpp_rest.services.models.model_library import KnownSums, ModelLibrary
 
 READ_SECONDS = 2.0
-"""For which one call reads headers that were not read before; a large one takes tens of milliseconds."""
+"""For which a call reads headers that were not read before; a large one takes tens of milliseconds."""
 
 _PREFIX = "modelspec."
 _OTHER_NOTES = frozenset({"ss_base_model_version", "title", "author", "description", "license", "trigger_phrase"})
@@ -123,14 +123,14 @@ class ModelCards:
         self._lists: dict[ModelType, _List] = {}
         self._sums: tuple[int, KnownSums] | None = None
 
-    def cards(self, kind: ModelType) -> Sequence[ModelCard]:
-        """A card of each file of a type, in the library's order. Headers beyond `READ_SECONDS` are left to the next
-        call. The same object while nothing changes."""
+    def cards(self, kind: ModelType, read_seconds: float = READ_SECONDS) -> Sequence[ModelCard]:
+        """A card of each file of a type, in the library's order. Headers that are not read within ``read_seconds`` are
+        left to the next call. The same object while nothing changes."""
         files, sums = self._library.files(kind), self._known_sums()
         known = self._lists.get(kind)
         if known is not None and known.files is files and known.sums is sums and self._are_same(known.folders):
             return known.cards
-        is_whole = self._read_headers(files)
+        is_whole = self._read_headers(files, read_seconds)
         folders = {folder: self._beside.look(folder) for folder in {os.path.dirname(file.path) for file in files}}
         cards = [self._card_of(file, folders[os.path.dirname(file.path)], sums) for file in files]
         if is_whole:
@@ -141,7 +141,7 @@ class ModelCards:
         """The card of one file, as it and what lies beside it are now."""
         folder = os.path.dirname(file.path)
         self._beside.refresh(folder)
-        self._read_headers([file])
+        self._read_headers([file], READ_SECONDS)
         return self._card_of(file, self._beside.look(folder), self._known_sums())
 
     def refresh(self) -> None:
@@ -199,12 +199,12 @@ class ModelCards:
 
     # --- headers ----------------------------------------------------------------------------------------------------
 
-    def _read_headers(self, files: Sequence[ModelFile]) -> bool:
+    def _read_headers(self, files: Sequence[ModelFile], read_seconds: float) -> bool:
         """Read those that were not read before; whether all are read by now."""
         missing = [file for file in files if (file.path, file.size_bytes, file.mtime_ns) not in self._headers]
         if not missing:
             return True
-        until = self._clock() + READ_SECONDS
+        until = self._clock() + read_seconds
         # One at a time: two lists that are asked for at once would read the same files.
         with self._reading:
             for file in missing:

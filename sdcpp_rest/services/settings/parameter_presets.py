@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from sdcpp_rest.core.parameter_preset import ParameterPreset
 from sdcpp_rest.errors import Conflict, InvalidRequest, NotFound
@@ -44,6 +44,11 @@ class ParameterPresets:
     def get(self, title: str) -> ParameterPreset | None:
         """The preset called ``title``, if there is one."""
         return self._store.get(title)
+
+    def parameters(self, title: str) -> Mapping[str, str] | None:
+        """The parameters of the preset called ``title``, by id."""
+        found = self._store.get(title)
+        return found.parameters if found is not None else None
 
     def preview(self, title: str) -> bytes | None:
         """The picture of a preset, as it was given."""

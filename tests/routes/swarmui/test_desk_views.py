@@ -32,8 +32,17 @@ def test_wrong_count_is_refused(shared_swarm: SwarmClient, asked: dict[str, Any]
 
 
 def test_prompt_is_tried(shared_swarm: SwarmClient) -> None:
-    assert shared_swarm.call("TestPromptFill", prompt="a cat") == {"result": "a cat"}
+    for prompt, result in (("a cat", "a cat"), ("", ""), ("a <random:cat> <setvar[x]:y><var:x>", "a cat yy")):
+        assert shared_swarm.call("TestPromptFill", prompt=prompt) == {"result": result}
+    drawn = {shared_swarm.call("TestPromptFill", prompt="<random:1-1000>")["result"] for _ in range(5)}
+    assert len(drawn) > 1
     assert shared_swarm.refusal("TestPromptFill") == "Missing required parameter 'prompt'"
+
+
+def test_preset_of_a_prompt_is_the_users(swarm: SwarmClient) -> None:
+    preset = {"title": "Ink", "description": "", "param_map": {"prompt": "{value}, in ink"}}
+    swarm.call("AddNewPreset", **preset)
+    assert swarm.call("TestPromptFill", prompt="a cat<preset:ink>") == {"result": "a cat, in ink"}
 
 
 def test_keys_are_the_configurations(make_house: Any) -> None:

@@ -303,7 +303,10 @@ def test_refresh_finds_new_files_and_tells_what_there_is(swarm: SwarmClient, hou
     }
     assert shown["param_edits"] is None
     swarm.call("SetParamEdits", edits={"steps": {"default": 9}})
-    assert swarm.call("TriggerRefresh", strong=False)["param_edits"] == {"steps": {"default": 9}}
+    again = swarm.call("TriggerRefresh", strong=False)
+    assert again["param_edits"] == {"steps": {"default": 9}}
+    assert again == swarm.call("ListT2IParams")
+    assert "steps" in {one["id"] for one in again["list"]}
 
 
 def test_loaded_model_is_the_one_the_engine_holds(swarm: SwarmClient, house: House) -> None:

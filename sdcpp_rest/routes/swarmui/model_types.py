@@ -13,6 +13,7 @@ from sdcpp_rest.services.models.model_cards import READ_SECONDS, ModelCard, Mode
 from sdcpp_rest.services.models.model_library import ModelLibrary
 
 MAIN, TEXT, VISION = "Stable-Diffusion", "Clip", "ClipVision"
+WILDCARDS = "Wildcards"
 
 MODEL_TYPES: Mapping[str, tuple[ModelType, ...]] = {
     MAIN: ("checkpoint", "diffusion"),

@@ -9,10 +9,10 @@ from flask import Blueprint, Response
 from sdcpp_rest.errors import ModelNotFound
 from sdcpp_rest.routes.http.answers import answer, json_text, runtime
 from sdcpp_rest.routes.http.openapi import documents
-from sdcpp_rest.routes.http.pools import blocking
+from sdcpp_rest.routes.http.pools import blocking, drawing
 from sdcpp_rest.routes.swarmui.calls import arguments, open_view, swarm_options
 from sdcpp_rest.routes.swarmui.errors import SwarmError
-from sdcpp_rest.routes.swarmui.model_listing import check_order, list_below
+from sdcpp_rest.routes.swarmui.model_listing import list_cards_below, read_listing
 from sdcpp_rest.routes.swarmui.model_lists import RefreshGate
 from sdcpp_rest.routes.swarmui.model_loading import begin_select, finish_select
 from sdcpp_rest.routes.swarmui.model_objects import (
@@ -22,15 +22,23 @@ from sdcpp_rest.routes.swarmui.model_objects import (
     models_with_pictures,
     no_model,
 )
-from sdcpp_rest.routes.swarmui.model_types import MAIN, find_card, list_cards
+from sdcpp_rest.routes.swarmui.model_types import MAIN, WILDCARDS, find_card, list_cards
 from sdcpp_rest.routes.swarmui.model_wire import (
     SwarmDescribed,
     SwarmHash,
     SwarmModelList,
     SwarmModels,
+    SwarmWildcard,
+    SwarmWildcardList,
 )
 from sdcpp_rest.routes.swarmui.opening import list_parameters
 from sdcpp_rest.routes.swarmui.user_data import read_param_edits
+from sdcpp_rest.routes.swarmui.wildcard_files import (
+    describe_wildcard,
+    list_wildcards,
+    remove_wildcard,
+    write_wildcard,
+)
 from sdcpp_rest.routes.swarmui.wire import SwarmCall, SwarmObject, SwarmSuccess
 
 swarmui_models = Blueprint("swarmui_models", __name__)
@@ -42,35 +50,53 @@ _gate = RefreshGate()
 
 
 @swarmui_models.post("/API/ListModels")
-@documents({200: (SwarmModelList, SwarmError)}, body=SwarmCall, refusals=_REFUSALS)
+@documents({200: (SwarmModelList, SwarmWildcardList, SwarmError)}, body=SwarmCall, refusals=_REFUSALS)
 @blocking
 def list_swarm_models() -> Response:
-    """List the models of a type below a folder, as SwarmUI does."""
-    asked, models = arguments(), runtime().models
-    path, depth = asked.text("path"), asked.integer("depth")
-    order, subtype = check_order(asked.text("sortBy", "Name")), asked.text("subtype", MAIN)
-    is_reversed, with_pictures = asked.switch("sortReverse", False), asked.switch("dataImages", False)
-    asked.switch("allowRemote", True)
-    cards = list_cards(subtype, models.cards)
-    folders, files = list_below(cards, path, depth, order, is_reversed=is_reversed)
-    if not with_pictures:
-        text = models_text(files, subtype, _loaded_path())
+    """List the models of a type below a folder, or wildcards, as SwarmUI does."""
+    asked, models = read_listing(arguments()), runtime().models
+    if asked.subtype == WILDCARDS:
+        return answer(list_wildcards(models.wildcards, asked))
+    cards = list_cards(asked.subtype, models.cards)
+    folders, files = list_cards_below(cards, asked.path, asked.depth, asked.order, is_reversed=asked.is_reversed)
+    if not asked.with_pictures:
+        text = models_text(files, asked.subtype, _loaded_path())
     else:
         until = time.monotonic() + _DRAWING_SECONDS
-        text = json_text(models_with_pictures(files, subtype, _loaded_path(), lambda: time.monotonic() < until))
+        shown = models_with_pictures(files, asked.subtype, _loaded_path(), lambda: time.monotonic() < until)
+        text = json_text(shown)
     return Response(f'{{"folders":{json_text(folders)},"files":{text}}}', mimetype="application/json")
 
 
 @swarmui_models.post("/API/DescribeModel")
-@documents({200: (SwarmDescribed, SwarmError)}, body=SwarmCall, refusals=_REFUSALS)
+@documents({200: (SwarmDescribed, SwarmWildcard, SwarmError)}, body=SwarmCall, refusals=_REFUSALS)
 def describe_swarm_model() -> Response:
     """Describe one model, as SwarmUI does."""
     asked, models = arguments(), runtime().models
     name, subtype = asked.text("modelName"), asked.text("subtype", MAIN)
+    if subtype == WILDCARDS:
+        return answer(describe_wildcard(models.wildcards, name))
     if subtype == MAIN and is_no_model(name):
         return answer({"model": no_model()})
     card = find_card(subtype, name, models.library, models.cards)
     return answer({"model": model_object(card, subtype, is_loaded=card.file.path == _loaded_path())})
+
+
+@swarmui_models.post("/API/EditWildcard")
+@documents({200: (SwarmSuccess, SwarmError)}, body=SwarmCall, refusals=_REFUSALS)
+@drawing
+def edit_wildcard() -> Response:
+    """Write a wildcard, as SwarmUI does."""
+    write_wildcard(runtime().models.wildcards, arguments())
+    return answer({"success": True})
+
+
+@swarmui_models.post("/API/DeleteWildcard")
+@documents({200: (SwarmSuccess, SwarmError)}, body=SwarmCall, refusals=_REFUSALS)
+def delete_wildcard() -> Response:
+    """Delete a wildcard and its preview, as SwarmUI does."""
+    remove_wildcard(runtime().models.wildcards, arguments().text("card"))
+    return answer({"success": True})
 
 
 @swarmui_models.post("/API/ListLoadedModels")

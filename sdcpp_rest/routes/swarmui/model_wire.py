@@ -51,6 +51,32 @@ class SwarmModelList(Answer):
     files: list[SwarmModel]
 
 
+class SwarmWildcardListed(BaseModel):
+    """A wildcard in a list."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field(description="With /, and without its ending.")
+    raw: str = Field(description="The beginning of its text.")
+    image: str
+
+
+class SwarmWildcardList(Answer):
+    """Wildcards below a folder."""
+
+    folders: list[str]
+    files: list[SwarmWildcardListed]
+
+
+class SwarmWildcard(Answer):
+    """A wildcard."""
+
+    name: str
+    options: list[str] = Field(description="Its entries, without comments and blank lines.")
+    raw: str = Field(description="Its text.")
+    image: str
+
+
 class SwarmModels(Answer):
     """Models."""
 

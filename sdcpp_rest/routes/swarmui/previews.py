@@ -9,10 +9,10 @@ from sdcpp_rest.routes.http.answers import runtime
 from sdcpp_rest.routes.http.openapi import documents
 from sdcpp_rest.routes.http.pools import drawing
 from sdcpp_rest.routes.swarmui.errors import SwarmError, file_not_found
-from sdcpp_rest.routes.swarmui.model_types import clean_path, find_card
+from sdcpp_rest.routes.swarmui.model_types import WILDCARDS, clean_path, find_card
 from sdcpp_rest.routes.swarmui.model_wire import SwarmPreviewPath
-from sdcpp_rest.services.models.model_cards import ModelCards
-from sdcpp_rest.services.models.model_library import ModelLibrary
+from sdcpp_rest.routes.swarmui.wildcard_files import draw_wildcard
+from sdcpp_rest.service_groups import ModelServices
 from sdcpp_rest.services.pictures.small_pictures import draw_placeholder, shrink_file
 from sdcpp_rest.services.settings.parameter_presets import ParameterPresets
 
@@ -29,7 +29,7 @@ _CACHED = "private, max-age=30"
 def view_special(path: str) -> Response:
     """Show the preview of a model or of a preset, as SwarmUI does: a small JPEG."""
     running = runtime()
-    body = find_preview(path, running.models.library, running.models.cards, running.settings.presets)
+    body = find_preview(path, running.models, running.settings.presets)
     if body is None:
         return file_not_found()
     return _picture(body)
@@ -42,14 +42,16 @@ def model_placeholder() -> Response:
     return _picture(draw_placeholder())
 
 
-def find_preview(path: str, library: ModelLibrary, cards: ModelCards, presets: ParameterPresets) -> bytes | None:
+def find_preview(path: str, models: ModelServices, presets: ParameterPresets) -> bytes | None:
     """The picture at ``<type>/<name>``; ``None`` where there is none. No path leads anywhere but to a file that the
     catalogue lists."""
     subtype, _, name = clean_path(path).partition("/")
     if subtype == PRESETS:
         return presets.preview(name)
+    if subtype == WILDCARDS:
+        return draw_wildcard(models.wildcards, name)
     try:
-        preview = find_card(subtype, name, library, cards).preview
+        preview = find_card(subtype, name, models.library, models.cards).preview
     except (ModelNotFound, InvalidRequest):
         return None
     return shrink_file(preview.path, preview.size_bytes, preview.mtime_ns) if preview is not None else None

@@ -132,9 +132,8 @@ def swarm_error(error: SdcppRestError) -> dict[str, Any]:
 def _is_unknown_route(error: SdcppRestError) -> bool:
     """Whether no view was found. All routes can be posted to, so that one which cannot is none."""
     has_no_view = has_request_context() and request.url_rule is None
-    return has_no_view and (
-        isinstance(error, NotFound) or (isinstance(error, MethodNotAllowed) and request.method == "POST")
-    )
+    is_posted = has_no_view and request.method == "POST" and request.path.startswith("/API/")
+    return has_no_view and (isinstance(error, NotFound) or (isinstance(error, MethodNotAllowed) and is_posted))
 
 
 def file_not_found() -> Response:

@@ -20,7 +20,7 @@ from sdcpp_rest.services.pictures.small_pictures import shrink_file
 PLACEHOLDER = "imgs/model_placeholder.jpg"
 _RESOLUTION = re.compile(r"(\d{2,5})x(\d{2,5})", re.ASCII)
 _SHOWN_WORDS = 10
-_KEPT_TEXTS = 40_000
+_KEPT_TEXTS = 20_000
 _NO_MODEL = "(None)"
 
 
@@ -132,6 +132,7 @@ def _object_text(card: ModelCard, subtype: str, is_loaded: bool) -> str:
 
 
 def _trained_on(card: ModelCard) -> str | None:
-    """What a LoRA or embedding was taught, where nobody wrote a hint."""
-    words = card.header.trained_words if card.header is not None else ()
+    """What a LoRA or embedding was taught besides its trigger words, where nobody wrote a hint."""
+    triggers = {word.strip() for word in card.trigger_phrase.split(",")}
+    words = [word for word in (card.header.trained_words if card.header is not None else ()) if word not in triggers]
     return f"Trained on: {', '.join(words[:_SHOWN_WORDS])}" if words else None

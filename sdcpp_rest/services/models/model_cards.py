@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from sdcpp_rest.core.architectures import Contents
 from sdcpp_rest.core.catalog import ModelFile, ModelType, Sidecar
+from sdcpp_rest.core.trained_words import phrase_of
 from sdcpp_rest.core.variants import variant
 from sdcpp_rest.services.model_headers.inspection import NotAModel, inspect_parts
 from sdcpp_rest.services.models.files_beside import BesideFile, FilesBeside, FolderContents
@@ -44,6 +45,7 @@ class HeaderFacts:
     parameter_count: int
     notes: Mapping[str, str]
     trained_words: tuple[str, ...]
+    trigger_phrase: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,9 +77,10 @@ class ModelCard:
 
     @property
     def trigger_phrase(self) -> str:
-        """The words that make it show, as its notes or its sidecar have them; empty where there are none."""
-        noted = self.notes.get("trigger_phrase", "")
-        return noted or (self.sidecar.activation_text if self.sidecar is not None else "")
+        """The words that make it show, as its sidecar, its notes or its header have them; empty where there are none:
+        what ``<trigger>`` writes into a prompt."""
+        written = self.sidecar.activation_text.strip() if self.sidecar is not None else ""
+        return written or self.notes.get("trigger_phrase", "") or (self.header.trigger_phrase if self.header else "")
 
 
 class _Stamp(NamedTuple):
@@ -234,6 +237,7 @@ def _read_header(file: ModelFile) -> HeaderFacts | None:
         parameter_count=inspected.parameter_count,
         notes=_notes_of({name: value for name, value in inspected.metadata.items() if _is_note(name)}),
         trained_words=inspected.trained_words,
+        trigger_phrase=phrase_of(inspected.metadata),
     )
 
 

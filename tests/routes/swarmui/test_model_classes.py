@@ -16,7 +16,7 @@ def card(
     kind: str = "diffusion",
 ) -> ModelCard:
     file = ModelFile.model_construct(name=name, type=kind, path=f"/{name}", root="/", size_bytes=1, mtime_ns=1)
-    header = HeaderFacts("picture model", None, preset, count, {}, ())
+    header = HeaderFacts("picture model", None, preset, count, {}, (), "")
     return ModelCard(file=file, header=header, notes=notes or {})
 
 

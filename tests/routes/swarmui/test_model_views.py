@@ -28,6 +28,7 @@ LORA = {
     "modelspec.tags": "line, ink",
     "modelspec.license": "CC0",
     "modelspec.date": "2026-01-02",
+    "ss_tag_frequency": '{"set": {"ink pen": 9, "line": 5, "styl3": 9}}',
 }
 OLD = (1_700_000_000, 1_700_000_000)
 HOSTILE = [
@@ -97,7 +98,7 @@ def test_models_are_listed_with_all_their_keys(shared_swarm: SwarmClient) -> Non
         "license": "CC0",
         "date": "2026-01-02",
         "prediction_type": None,
-        "usage_hint": "Trained on: styl3",
+        "usage_hint": "Trained on: ink pen, line",
         "trigger_phrase": "styl3",
         "merged_from": None,
         "tags": ["line", "ink"],

@@ -78,13 +78,14 @@ def test_card_keeps_notes_about_the_model_and_no_others(shop: Shop) -> None:
     assert (card.title, card.stem, card.trigger_phrase) == ("T", "a", "")
 
 
-def test_trigger_words_come_from_the_notes_else_the_sidecar(shop: Shop) -> None:
-    shop.add("loras/a.safetensors", lora(**{"modelspec.trigger_phrase": "from the header"}))
-    shop.add("loras/b.safetensors", lora())
-    for name in ("a", "b"):
-        shop.add(f"loras/{name}.json", json.dumps({"activation text": "from the sidecar"}).encode())
-    assert shop.card("a").trigger_phrase == "from the header"
-    assert shop.card("b").trigger_phrase == "from the sidecar"
+def test_trigger_words_are_what_the_language_of_prompts_writes(shop: Shop) -> None:
+    header = {"modelspec.trigger_phrase": "from the header"}
+    for name, metadata in (("a", header), ("b", header), ("c", header), ("d", {"trained_words": "x, y"}), ("e", {})):
+        shop.add(f"loras/{name}.safetensors", lora(**metadata))
+    shop.add("loras/a.json", json.dumps({"activation text": "from the sidecar"}).encode())
+    shop.add("loras/b.swarm.json", json.dumps({"modelspec.trigger_phrase": "from the notes"}).encode())
+    found = [shop.card(name).trigger_phrase for name in "abcde"]
+    assert found == ["from the sidecar", "from the notes", "from the header", "x, y", ""]
 
 
 def test_notes_beside_the_file_win(shop: Shop) -> None:

@@ -6,7 +6,6 @@ import time
 
 from flask import Blueprint, Response
 
-from sdcpp_rest.errors import ModelNotFound
 from sdcpp_rest.routes.http.answers import answer, json_text, runtime
 from sdcpp_rest.routes.http.openapi import documents
 from sdcpp_rest.routes.http.pools import blocking, drawing
@@ -101,16 +100,13 @@ def delete_wildcard() -> Response:
 
 @swarmui_models.post("/API/ListLoadedModels")
 @documents({200: (SwarmModels, SwarmError)}, body=SwarmCall, refusals=_REFUSALS)
+@blocking
 def list_loaded_models() -> Response:
     """List the model that is loaded, as SwarmUI does."""
-    resident, models = runtime().models.slot.resident, runtime().models
-    if resident is None:
-        return answer({"models": []})
-    try:
-        card = find_card(MAIN, resident.model.name, models.library, models.cards)
-    except ModelNotFound:  # its file is gone by now
-        return answer({"models": []})
-    return answer({"models": [model_object(card, MAIN, is_loaded=True)]})
+    path = _loaded_path()
+    # By its path: a checkpoint and a diffusion model may have one name.
+    loaded = [card for card in list_cards(MAIN, runtime().models.cards) if card.file.path == path]
+    return answer({"models": [model_object(card, MAIN, is_loaded=True) for card in loaded]})
 
 
 @swarmui_models.post("/API/SelectModel")

@@ -75,7 +75,7 @@ def get_api_key_status() -> Response:
 
 @swarmui_desk.post("/API/Login")
 @documents({200: SwarmError}, body=SwarmCall, refusals=_REFUSALS)
-def log_in() -> Response:
+def refuse_login() -> Response:
     """Refuse to log in: there are no accounts here, only keys that every call may carry."""
     arguments().text("username"), arguments().text("password")
     words = "This server has no accounts. Where it wants a key, send it as the cookie swarm_token."
@@ -84,7 +84,7 @@ def log_in() -> Response:
 
 @swarmui_desk.post("/API/Logout")
 @documents({200: (SwarmSuccess, SwarmError)}, body=SwarmCall, refusals=_REFUSALS)
-def log_out() -> Response:
+def end_login() -> Response:
     """Say that nobody is logged in any more, as SwarmUI does; nobody was."""
     return answer({"success": True})
 

@@ -42,6 +42,7 @@ from sdcpp_rest.services.language.prompt_enhancer import PromptEnhancer
 from sdcpp_rest.services.models.fit_estimate import FitEstimates
 from sdcpp_rest.services.models.hashing import ModelHashes
 from sdcpp_rest.services.models.load_checks import check_loadable
+from sdcpp_rest.services.models.model_cards import ModelCards
 from sdcpp_rest.services.models.model_conversion import Conversions
 from sdcpp_rest.services.models.model_detection import ModelDetection
 from sdcpp_rest.services.models.model_library import ModelLibrary
@@ -50,6 +51,7 @@ from sdcpp_rest.services.models.wildcards import Wildcards
 from sdcpp_rest.services.pictures.outputs import Outputs
 from sdcpp_rest.services.server_status import ServerStatus
 from sdcpp_rest.services.settings.dialect_options import DialectOptions
+from sdcpp_rest.services.settings.parameter_presets import ParameterPresets
 from sdcpp_rest.services.settings.preview_settings import PreviewChoice
 from sdcpp_rest.services.settings.prompt_styles import PromptStyles
 from sdcpp_rest.services.settings.user_settings import UserSettings
@@ -70,6 +72,7 @@ from sdcpp_rest.store.hash_store import HashStore
 from sdcpp_rest.store.history_store import Conversation, EnhancementHistory
 from sdcpp_rest.store.job_store import JobStore
 from sdcpp_rest.store.picture_names import PictureNames
+from sdcpp_rest.store.preset_store import PresetStore
 from sdcpp_rest.store.settings_store import SettingsStore
 
 Redact = Callable[[str], str]
@@ -84,6 +87,7 @@ class SettingsServices:
     a1111_options: DialectOptions
     swarm_options: DialectOptions
     prompt_styles: PromptStyles
+    presets: ParameterPresets
 
 
 def build_settings(config: Config, database: Database) -> SettingsServices:
@@ -96,6 +100,7 @@ def build_settings(config: Config, database: Database) -> SettingsServices:
         a1111_options=DialectOptions(store, "a1111"),
         swarm_options=DialectOptions(store, "swarm"),
         prompt_styles=PromptStyles(Path(styles).expanduser()),
+        presets=ParameterPresets(PresetStore(database)),
     )
 
 
@@ -141,6 +146,7 @@ class ModelServices:
     upscalers: UpscalerSlot
     detection: ModelDetection
     hashes: ModelHashes
+    cards: ModelCards
     uploads: ModelUploads
     conversions: Conversions
     fits: FitEstimates
@@ -162,12 +168,14 @@ def build_models(
     ``memory`` is `ServerStatus.memory`; ``ready`` is what the engine said of this machine, once there was one.
     """
     slot = ModelSlot(library, settings.store, calls, jobs.queue.pending_bound_to, ready)
+    hashes = ModelHashes(library, sums)
     return ModelServices(
         library=library,
         slot=slot,
         upscalers=UpscalerSlot(library, settings.store, calls),
         detection=ModelDetection(library),
-        hashes=ModelHashes(library, sums),
+        hashes=hashes,
+        cards=ModelCards(library, hashes),
         uploads=ModelUploads(library, config.paths.models_dir),
         conversions=Conversions(jobs.queue, library),
         fits=FitEstimates(library, memory, lambda: slot.resident),

@@ -176,6 +176,28 @@ def m006_picture_names(connection: Connection) -> None:
     )
 
 
+def m007_parameter_presets(connection: Connection) -> None:
+    """Parameters that users have saved under a title; ``key`` is the title as it is looked up, ``seq`` the order.
+
+    The picture comes last: a list of presets reads the rows without it.
+    """
+    connection.exec_driver_sql(
+        """
+        CREATE TABLE parameter_presets (
+            seq INTEGER PRIMARY KEY AUTOINCREMENT,
+            key TEXT NOT NULL UNIQUE,
+            title TEXT NOT NULL,
+            description TEXT NOT NULL,
+            is_starred INTEGER NOT NULL CHECK (is_starred IN (0, 1)),
+            parameters TEXT NOT NULL,
+            edited_ms INTEGER NOT NULL,
+            has_preview INTEGER NOT NULL CHECK (has_preview IN (0, 1)),
+            preview BLOB
+        )
+        """
+    )
+
+
 def _architecture_of(load_spec: str) -> str | None:
     """As this step found it in the rows of its time; whatever cannot be read has none."""
     try:
@@ -192,6 +214,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     m004_language_model_history,
     m005_captions,
     m006_picture_names,
+    m007_parameter_presets,
 )
 
 

@@ -62,6 +62,15 @@ class UnknownRoute(NotFound):
         super().__init__("Unknown API route")
 
 
+class LacksPermission(InvalidRequest):
+    """A route that nobody may call here."""
+
+    code = "bad_permissions"
+
+    def __init__(self) -> None:
+        super().__init__("You lack permissions for this route.")
+
+
 class SwarmError(Answer):
     """An error of SwarmUI's API."""
 
@@ -78,6 +87,7 @@ _FAULTS: tuple[tuple[type[SdcppRestError], int], ...] = (
     (UnreadableBody, 400),
     (WrongTransport, 400),
     (UnknownRoute, 400),
+    (LacksPermission, 400),
 )
 
 
@@ -122,9 +132,8 @@ def swarm_error(error: SdcppRestError) -> dict[str, Any]:
 def _is_unknown_route(error: SdcppRestError) -> bool:
     """Whether no view was found. All routes can be posted to, so that one which cannot is none."""
     has_no_view = has_request_context() and request.url_rule is None
-    return has_no_view and (
-        isinstance(error, NotFound) or (isinstance(error, MethodNotAllowed) and request.method == "POST")
-    )
+    is_posted = has_no_view and request.method == "POST" and request.path.startswith("/API/")
+    return has_no_view and (isinstance(error, NotFound) or (isinstance(error, MethodNotAllowed) and is_posted))
 
 
 def file_not_found() -> Response:

@@ -60,7 +60,13 @@ async def serve_generation(socket: SwarmSocket, runtime: Runtime) -> None:
 
     def open_picture_calls() -> PictureCalls:
         return open_calls(
-            runtime.config, runtime.jobs, runtime.models, runtime.submission, runtime.status, runtime.version
+            runtime.config,
+            runtime.jobs,
+            runtime.models,
+            runtime.submission,
+            runtime.status,
+            runtime.version,
+            runtime.settings.presets.parameters,
         )
 
     def tell_status() -> dict[str, Any]:

@@ -10,10 +10,11 @@ from sdcpp_rest.errors import EngineDied, GenerationFailed
 from sdcpp_rest.routes.http.answers import answer, runtime
 from sdcpp_rest.routes.http.openapi import documents
 from sdcpp_rest.routes.http.pools import blocking
-from sdcpp_rest.routes.swarmui.calls import arguments, open_view, session
+from sdcpp_rest.routes.swarmui.calls import arguments, open_view, session, swarm_options
 from sdcpp_rest.routes.swarmui.errors import SwarmError
 from sdcpp_rest.routes.swarmui.opening import list_parameters, open_calls
 from sdcpp_rest.routes.swarmui.picture_calls import INTERRUPTED, PictureCall, PictureCalls
+from sdcpp_rest.routes.swarmui.user_data import read_param_edits
 from sdcpp_rest.routes.swarmui.wire import SwarmCall, SwarmObject, SwarmPictures
 from sdcpp_rest.services.submission.picture_rounds import Round
 
@@ -28,7 +29,13 @@ def generate_text2image() -> Response:
     """Draw pictures and answer with their paths, as SwarmUI does. Waits its turn in the queue."""
     running = runtime()
     calls = open_calls(
-        running.config, running.jobs, running.models, running.submission, running.status, running.version
+        running.config,
+        running.jobs,
+        running.models,
+        running.submission,
+        running.status,
+        running.version,
+        running.settings.presets.parameters,
     )
     call = calls.read(arguments())
     with calls.open(call, session()) as opened:
@@ -39,10 +46,11 @@ def generate_text2image() -> Response:
 
 @swarmui_generation.post("/API/ListT2IParams")
 @documents({200: (SwarmObject, SwarmError)}, body=SwarmCall, refusals=(SwarmError,))
+@blocking
 def list_t2i_params() -> Response:
     """List the parameters of pictures, with what can be chosen from, as SwarmUI's page needs them."""
     running = runtime()
-    return answer(list_parameters(running.models.library, running.status))
+    return answer(list_parameters(running.models, running.status, read_param_edits(swarm_options())))
 
 
 def take_images(calls: PictureCalls, call: PictureCall, opened: Round) -> Sequence[str]:

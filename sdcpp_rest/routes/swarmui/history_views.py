@@ -98,7 +98,13 @@ def add_image_to_history() -> Response:
     """Keep a picture that the client brings along, as SwarmUI does; nothing is drawn."""
     running = runtime()
     calls = open_calls(
-        running.config, running.jobs, running.models, running.submission, running.status, running.version
+        running.config,
+        running.jobs,
+        running.models,
+        running.submission,
+        running.status,
+        running.version,
+        running.settings.presets.parameters,
     )
     kept = calls.keep(arguments(), session())
     return answer({"images": [kept]})

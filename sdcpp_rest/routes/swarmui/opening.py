@@ -16,7 +16,10 @@ from sdcpp_rest.core.load_spec import LoadSpec
 from sdcpp_rest.core.params import ImageParams
 from sdcpp_rest.errors import InvalidRequest, NotFound
 from sdcpp_rest.routes.swarmui.history_paths import base_of, read_path, split_star
-from sdcpp_rest.routes.swarmui.parameter_list import FIXED_LISTS, MODEL_TYPES, describe_parameters
+from sdcpp_rest.routes.swarmui.model_classes import describe_classes, describe_compat_classes
+from sdcpp_rest.routes.swarmui.model_lists import list_model_names
+from sdcpp_rest.routes.swarmui.model_types import MODEL_TYPES
+from sdcpp_rest.routes.swarmui.parameter_list import FIXED_LISTS, describe_parameters
 from sdcpp_rest.routes.swarmui.picture_calls import PictureCalls
 from sdcpp_rest.routes.swarmui.translate import UPSCALE_METHODS, TranslationContext
 from sdcpp_rest.routes.swarmui.wording import FindPreset, Wording
@@ -39,23 +42,14 @@ SAMPLER_NAMES = {
     "ddim_trailing": "ddim",
 }
 SCHEDULER_NAMES = {"discrete": "normal"}
-_FOLDERS = {
-    "Stable-Diffusion": ("checkpoints", "diffusion_models"),
-    "VAE": ("vae",),
-    "LoRA": ("loras",),
-    "Embedding": ("embeddings",),
-    "ControlNet": ("controlnets",),
-    "Clip": ("clip", "t5", "llm"),
-    "ClipVision": ("clip",),
-}
 
 
 def open_lists(library: ModelLibrary, status: ServerStatus) -> dict[str, Sequence[str]]:
     """What can be chosen from, by the name that `Parameter.choices` has."""
-    engine, files = status.options(), library.list()
-    upscalers = [f"model-{file.name}" for file in files.get("esrgan", ())]
+    engine = status.options()
+    upscalers = [f"model-{file.name}" for file in library.files("esrgan")]
     models = {
-        kind: [file.name for folder in folders for file in files.get(folder, ())] for kind, folders in _FOLDERS.items()
+        subtype: [file.name for kind in kinds for file in library.files(kind)] for subtype, kinds in MODEL_TYPES.items()
     }
     return {
         **FIXED_LISTS,
@@ -76,17 +70,24 @@ def open_labels(status: ServerStatus) -> dict[str, str]:
     }
 
 
-def list_parameters(library: ModelLibrary, status: ServerStatus) -> dict[str, Any]:
-    """The answer of ListT2IParams."""
-    lists = open_lists(library, status)
+def list_parameters(
+    models: ModelServices, status: ServerStatus, param_edits: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """The answer of ListT2IParams, and of TriggerRefresh. ``param_edits``: how the user has changed them."""
+    lists = open_lists(models.library, status)
     return {
         **describe_parameters(lists, open_labels(status)),
-        "models": {kind: [[name, None] for name in lists[kind]] for kind in MODEL_TYPES},
-        "model_compat_classes": {},
-        "model_classes": {},
-        "wildcards": [],
-        "param_edits": None,
+        "models": list_model_names(models.cards),
+        "model_compat_classes": describe_compat_classes(),
+        "model_classes": describe_classes(),
+        "wildcards": models.wildcards.names(),
+        "param_edits": param_edits,
     }
+
+
+def open_wording(models: ModelServices, status: ServerStatus, find_preset: FindPreset) -> Wording:
+    """What resolves prompts, by what the server has now."""
+    return Wording(models.library, models.wildcards, find_preset, open_lists(models.library, status))
 
 
 def open_calls(
@@ -96,7 +97,7 @@ def open_calls(
     submission: SubmissionServices,
     status: ServerStatus,
     version: str,
-    find_preset: FindPreset = lambda title: None,
+    find_preset: FindPreset,
 ) -> PictureCalls:
     """The calls that draw, by what the server has now."""
     context = TranslationContext(

@@ -10,7 +10,6 @@ from typing import Any
 
 from sdcpp_rest.routes.swarmui.parameters import ASPECTS, GROUPS, PARAMETERS, Group, Parameter
 
-MODEL_TYPES = ("Stable-Diffusion", "VAE", "LoRA", "Embedding", "ControlNet", "Clip", "ClipVision")
 FIXED_LISTS: dict[str, tuple[str, ...]] = {
     "aspects": (*ASPECTS, "Custom"),
     "seamless": ("false", "true"),

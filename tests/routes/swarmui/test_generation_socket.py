@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -173,6 +174,11 @@ def test_client_that_leaves_takes_its_jobs_along_unless_they_are_kept(
         if not is_kept:
             while not isinstance(event := mailbox.get(PATIENCE_SECONDS), JobCancelled):
                 assert event is not None, "nothing was cancelled"
+            # The one that waits goes first; the running one is stopped at its next step.
+            active = painter.served.runtime.jobs.active
+            deadline = time.monotonic() + PATIENCE_SECONDS
+            while not all(one.cancel_requested for one in active.all()):
+                assert time.monotonic() < deadline, "the running job was not cancelled"
         house.gate.set()
     statuses = {queue.wait(job.id, PATIENCE_SECONDS).status for job in queue.list(limit=10)}
     assert statuses == ({"completed"} if is_kept else {"cancelled"})

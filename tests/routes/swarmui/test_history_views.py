@@ -9,8 +9,6 @@ from tests.routes.conftest import House
 from tests.routes.swarmui.conftest import SwarmClient
 from tests.routes.swarmui.test_generation_views import PICTURE, data_url
 
-TODAY = f"raw/{datetime.now().astimezone():%Y-%m-%d}"
-
 
 def draw(swarm: SwarmClient, count: int = 1) -> list[str]:
     """Paths of new pictures, below the user's root."""
@@ -30,12 +28,17 @@ def listed(swarm: SwarmClient, path: str = "", depth: int = 5, **more: object) -
 
 def test_pictures_lie_in_folders_by_day(swarm: SwarmClient) -> None:
     paths = draw(swarm, 2)
+    # Two of them on the stroke of midnight.
+    days = sorted({path.rpartition("/")[0] for path in paths}, reverse=True)
+    assert all(datetime.strptime(day, "raw/%Y-%m-%d") for day in days)
     shown = swarm.call("ListImages", path="", depth=3)
-    assert shown["folders"] == [TODAY, "raw"]
+    assert shown["folders"] == [*days, "raw"]
     assert [one["src"] for one in shown["files"]] == sorted(paths, reverse=True)
     assert json.loads(shown["files"][0]["metadata"])["sui_image_params"]["prompt"] == "a red circle"
     assert listed(swarm, "raw", 1) == []
-    assert listed(swarm, TODAY, 1) == [path.rpartition("/")[2] for path in sorted(paths, reverse=True)]
+    for day in days:
+        names = [path.rpartition("/")[2] for path in sorted(paths, reverse=True) if path.startswith(day)]
+        assert listed(swarm, day, 1) == names
     assert listed(swarm, sortBy="Date", sortReverse=True) == sorted(paths)
 
 

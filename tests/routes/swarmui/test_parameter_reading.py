@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sdcpp_rest.errors import InvalidRequest
-from sdcpp_rest.routes.swarmui.parameter_list import FIXED_LISTS, MODEL_TYPES, describe_parameters
+from sdcpp_rest.routes.swarmui.model_types import MODEL_TYPES
+from sdcpp_rest.routes.swarmui.parameter_list import FIXED_LISTS, describe_parameters
 from sdcpp_rest.routes.swarmui.parameter_reading import clean_id, find_loosely, read_parameters
 from sdcpp_rest.routes.swarmui.parameters import BY_ID, GROUPS, PARAMETERS
 

@@ -29,10 +29,10 @@ from sdcpp_rest.services.downloads.download_submission import Downloads, Downloa
 from sdcpp_rest.services.jobs.abandoned_calls import AbandonedCalls
 from sdcpp_rest.services.jobs.active_jobs import ActiveJobs
 from sdcpp_rest.services.jobs.event_bus import EventBus
-from sdcpp_rest.services.jobs.given_pictures import GivenPictures
 from sdcpp_rest.services.jobs.job_entry import JobEntry
 from sdcpp_rest.services.jobs.job_queue import JobQueue
 from sdcpp_rest.services.jobs.picture_history import PictureHistory
+from sdcpp_rest.services.jobs.picture_keeping import PictureKeeping
 from sdcpp_rest.services.jobs.recycle_bin import RecycleBin
 from sdcpp_rest.services.language.assistant import Assistant
 from sdcpp_rest.services.language.assistant_situation import Situation
@@ -115,7 +115,7 @@ class JobServices:
     recycle_bin: RecycleBin
     abandoned: AbandonedCalls[Any]
     history: PictureHistory
-    given_pictures: GivenPictures
+    picture_keeping: PictureKeeping
 
 
 def build_jobs(config: Config, database: Database, settings: SettingsServices) -> JobServices:
@@ -134,7 +134,7 @@ def build_jobs(config: Config, database: Database, settings: SettingsServices) -
     recycle_bin = RecycleBin(store, BinStore(database), outputs, settings.user)
     abandoned = AbandonedCalls[Any](config.queue.abandoned_grace_seconds, finishes=config.queue.finish_abandoned)
     history = PictureHistory(PictureNames(database), queue, outputs, recycle_bin)
-    return JobServices(bus, active, outputs, queue, recycle_bin, abandoned, history, GivenPictures(store, outputs))
+    return JobServices(bus, active, outputs, queue, recycle_bin, abandoned, history, PictureKeeping(store, outputs))
 
 
 @dataclass(frozen=True)

@@ -116,7 +116,7 @@ def open_calls(
         jobs.outputs,
         jobs.recycle_bin,
         context,
-        jobs.given_pictures,
+        jobs.picture_keeping,
         wording=Wording(models.library, models.wildcards, find_preset, context.lists),
         find_preset=find_preset,
         names=lambda job: jobs.history.name_outputs(job, base_of),

@@ -24,7 +24,7 @@ from sdcpp_rest.routes.swarmui.parameter_reading import Given, read_parameters
 from sdcpp_rest.routes.swarmui.status import owner_of
 from sdcpp_rest.routes.swarmui.translate import Drawing, Series, TranslationContext, plan_series, to_drawing
 from sdcpp_rest.routes.swarmui.wording import FindPreset, Wording, apply_presets
-from sdcpp_rest.services.jobs.given_pictures import GivenPictures
+from sdcpp_rest.services.jobs.picture_keeping import PictureKeeping
 from sdcpp_rest.services.jobs.recycle_bin import RecycleBin
 from sdcpp_rest.services.pictures.input_images import decode_base64, load_picture, to_rgb
 from sdcpp_rest.services.pictures.outputs import Outputs
@@ -91,7 +91,7 @@ class PictureCalls:
         outputs: Outputs,
         bin: RecycleBin,
         context: TranslationContext,
-        given_pictures: GivenPictures,
+        picture_keeping: PictureKeeping,
         *,
         wording: Wording,
         find_preset: FindPreset,
@@ -105,7 +105,7 @@ class PictureCalls:
         self._outputs = outputs
         self._bin = bin
         self._context = context
-        self._given_pictures = given_pictures
+        self._picture_keeping = picture_keeping
         self._wording = wording
         self._find_preset = find_preset
         self._names = names
@@ -176,7 +176,7 @@ class PictureCalls:
 
     def _keep_picture(self, picture: Image.Image, drawing: Drawing, caption: str, owner: str | None) -> Job:
         params = check_types(ImageParams, {name: drawing.asked[name] for name in _KEPT_PARAMS if name in drawing.asked})
-        return self._given_pictures.keep(
+        return self._picture_keeping.keep(
             picture,
             drawing.kind,
             params.model_dump(mode="json"),

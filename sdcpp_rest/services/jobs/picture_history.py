@@ -115,10 +115,10 @@ class PictureHistory:
 
 def _outputs_of(job: Job, base_of: Callable[[Job], str]) -> Iterator[tuple[str, int, Iterator[str]]]:
     for output, file in enumerate(job.outputs):
-        yield job.id, output, _numbered(base_of(job), Path(file).suffix)
+        yield job.id, output, _number_names(base_of(job), Path(file).suffix)
 
 
-def _numbered(base: str, ending: str) -> Iterator[str]:
+def _number_names(base: str, ending: str) -> Iterator[str]:
     yield f"{base}{ending}"
     for number in range(1, _MOST_SUFFIXES):
         yield f"{base}-{number}{ending}"

@@ -64,6 +64,7 @@ class Round:
     ``because``: why it was interrupted, where nobody has asked for that. ``last_previews`` holds the last preview (a
     picture file's bytes) of each job stopped while it was computed, by the job's id; ``ended`` the ids of the jobs
     whose end the caller has seen. ``is_left_to_queue``: the server stops, and the jobs are to go on without the caller.
+    ``is_closed``: the caller has gone, perhaps while another thread submits the rest.
     """
 
     owner: str | None
@@ -78,6 +79,7 @@ class Round:
     interrupted: bool = False
     because: SdcppRestError | None = None
     is_left_to_queue: bool = False
+    is_closed: bool = False
     skipped: set[str] = field(default_factory=set)
     last_previews: dict[str, bytes] = field(default_factory=dict)
 
@@ -143,6 +145,7 @@ class PictureRounds:
         finally:
             with self._lock:
                 self._open.remove(opened)
+                opened.is_closed = not opened.is_left_to_queue
                 if opened.token:
                     self._ended.append(opened.token)
             if not opened.is_left_to_queue:
@@ -328,7 +331,7 @@ class PictureRounds:
         job = submit_one(len(opened.jobs))
         with self._lock:
             opened.jobs.append(job)
-            is_stopped = opened.interrupted
+            is_stopped = opened.interrupted or opened.is_closed
         if is_stopped:
             # The stop came while this one was submitted, and has not seen it.
             self._cancel(job.id, opened.because)

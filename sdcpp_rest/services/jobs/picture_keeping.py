@@ -27,7 +27,7 @@ class PictureNotStored(SdcppRestError):
     code = "picture_not_stored"
 
 
-class GivenPictures:
+class PictureKeeping:
     """Keeps pictures that were not drawn here.
 
     Thread-safe.

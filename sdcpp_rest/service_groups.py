@@ -31,6 +31,8 @@ from sdcpp_rest.services.jobs.active_jobs import ActiveJobs
 from sdcpp_rest.services.jobs.event_bus import EventBus
 from sdcpp_rest.services.jobs.job_entry import JobEntry
 from sdcpp_rest.services.jobs.job_queue import JobQueue
+from sdcpp_rest.services.jobs.picture_history import PictureHistory
+from sdcpp_rest.services.jobs.picture_keeping import PictureKeeping
 from sdcpp_rest.services.jobs.recycle_bin import RecycleBin
 from sdcpp_rest.services.language.assistant import Assistant
 from sdcpp_rest.services.language.assistant_situation import Situation
@@ -40,6 +42,7 @@ from sdcpp_rest.services.language.prompt_enhancer import PromptEnhancer
 from sdcpp_rest.services.models.fit_estimate import FitEstimates
 from sdcpp_rest.services.models.hashing import ModelHashes
 from sdcpp_rest.services.models.load_checks import check_loadable
+from sdcpp_rest.services.models.model_cards import ModelCards
 from sdcpp_rest.services.models.model_conversion import Conversions
 from sdcpp_rest.services.models.model_detection import ModelDetection
 from sdcpp_rest.services.models.model_library import ModelLibrary
@@ -48,6 +51,7 @@ from sdcpp_rest.services.models.wildcards import Wildcards
 from sdcpp_rest.services.pictures.outputs import Outputs
 from sdcpp_rest.services.server_status import ServerStatus
 from sdcpp_rest.services.settings.dialect_options import DialectOptions
+from sdcpp_rest.services.settings.parameter_presets import ParameterPresets
 from sdcpp_rest.services.settings.preview_settings import PreviewChoice
 from sdcpp_rest.services.settings.prompt_styles import PromptStyles
 from sdcpp_rest.services.settings.user_settings import UserSettings
@@ -67,6 +71,8 @@ from sdcpp_rest.store.database import Database
 from sdcpp_rest.store.hash_store import HashStore
 from sdcpp_rest.store.history_store import Conversation, EnhancementHistory
 from sdcpp_rest.store.job_store import JobStore
+from sdcpp_rest.store.picture_names import PictureNames
+from sdcpp_rest.store.preset_store import PresetStore
 from sdcpp_rest.store.settings_store import SettingsStore
 
 Redact = Callable[[str], str]
@@ -79,7 +85,9 @@ class SettingsServices:
     store: SettingsStore
     user: UserSettings
     a1111_options: DialectOptions
+    swarm_options: DialectOptions
     prompt_styles: PromptStyles
+    presets: ParameterPresets
 
 
 def build_settings(config: Config, database: Database) -> SettingsServices:
@@ -90,7 +98,9 @@ def build_settings(config: Config, database: Database) -> SettingsServices:
         store=store,
         user=UserSettings(store, config.housekeeping),
         a1111_options=DialectOptions(store, "a1111"),
+        swarm_options=DialectOptions(store, "swarm"),
         prompt_styles=PromptStyles(Path(styles).expanduser()),
+        presets=ParameterPresets(PresetStore(database)),
     )
 
 
@@ -104,6 +114,8 @@ class JobServices:
     queue: JobQueue
     recycle_bin: RecycleBin
     abandoned: AbandonedCalls[Any]
+    history: PictureHistory
+    picture_keeping: PictureKeeping
 
 
 def build_jobs(config: Config, database: Database, settings: SettingsServices) -> JobServices:
@@ -121,7 +133,8 @@ def build_jobs(config: Config, database: Database, settings: SettingsServices) -
     )
     recycle_bin = RecycleBin(store, BinStore(database), outputs, settings.user)
     abandoned = AbandonedCalls[Any](config.queue.abandoned_grace_seconds, finishes=config.queue.finish_abandoned)
-    return JobServices(bus, active, outputs, queue, recycle_bin, abandoned)
+    history = PictureHistory(PictureNames(database), queue, outputs, recycle_bin)
+    return JobServices(bus, active, outputs, queue, recycle_bin, abandoned, history, PictureKeeping(store, outputs))
 
 
 @dataclass(frozen=True)
@@ -133,6 +146,7 @@ class ModelServices:
     upscalers: UpscalerSlot
     detection: ModelDetection
     hashes: ModelHashes
+    cards: ModelCards
     uploads: ModelUploads
     conversions: Conversions
     fits: FitEstimates
@@ -154,12 +168,14 @@ def build_models(
     ``memory`` is `ServerStatus.memory`; ``ready`` is what the engine said of this machine, once there was one.
     """
     slot = ModelSlot(library, settings.store, calls, jobs.queue.pending_bound_to, ready)
+    hashes = ModelHashes(library, sums)
     return ModelServices(
         library=library,
         slot=slot,
         upscalers=UpscalerSlot(library, settings.store, calls),
         detection=ModelDetection(library),
-        hashes=ModelHashes(library, sums),
+        hashes=hashes,
+        cards=ModelCards(library, hashes),
         uploads=ModelUploads(library, config.paths.models_dir),
         conversions=Conversions(jobs.queue, library),
         fits=FitEstimates(library, memory, lambda: slot.resident),

@@ -29,6 +29,19 @@ class OpenAiConfig(Section):
     )
 
 
+class SwarmConfig(Section):
+    """The dialect of SwarmUI's page and clients."""
+
+    images: Integer = Field(
+        default=1_000, ge=1, le=10_000, description="Pictures (images x batchsize) that one request may ask for."
+    )
+    keep_jobs_of_closed_sockets: bool = Field(
+        default=False,
+        description="Go on with the pictures of a client whose WebSocket has closed. Else those that are not finished "
+        "are cancelled.",
+    )
+
+
 class InterruptConfig(Section):
     """What a client's "stop" acts on."""
 

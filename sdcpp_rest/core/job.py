@@ -84,7 +84,8 @@ class Job(Frozen):
     ``params`` is JSON-ready (for pictures: ``ImageParams.model_dump()``); ``inputs`` maps a role (``init_image``,
     ``ref_images.0``) to a PNG file name inside the job's input folder; ``outputs`` are relative to the output folder.
     ``load_spec`` is what the job binds to. ``origin`` is for display only; ``owner`` is an opaque client token.
-    ``attempts`` counts claims, so that a job that was interrupted again and again is given up.
+    ``attempts`` counts claims, so that a job that was interrupted again and again is given up. ``caption`` is the text
+    that goes into its pictures in place of our own.
     """
 
     id: str
@@ -105,6 +106,7 @@ class Job(Frozen):
     origin: str = "native"
     owner: str | None = None
     attempts: int = 0
+    caption: str | None = None
 
     @property
     def model_name(self) -> str | None:

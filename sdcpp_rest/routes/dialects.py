@@ -25,6 +25,7 @@ class DialectTable:
         self._shapes = _join("errors", [dialect.error_shapes for dialect in self.dialects])
         self._owners = {path: dialect for dialect in self.dialects for path in dialect.error_shapes}
         self.sockets: dict[str, SocketHandler] = _join("sockets", [dialect.sockets for dialect in self.dialects])
+        self._spellings = {path.casefold(): path for dialect in self.dialects for path in dialect.caseless}
         self.mounts: dict[str, MakeApp] = _join("mounts", [dialect.mounts for dialect in self.dialects])
 
     def dialect_of(self, path: str) -> Dialect | None:
@@ -34,6 +35,25 @@ class DialectTable:
     def shape_of(self, path: str) -> ErrorShape:
         """The shape of errors at ``path``, as far as the path tells."""
         return find_below(self._shapes, path) or NATIVE_ERROR
+
+    def spell_path(self, path: str) -> str:
+        """``path`` as its dialect spells it, where the dialect leaves the case to its clients."""
+        return self._spellings.get(path.casefold().removesuffix("/"), path)
+
+    def key_cookie_at(self, path: str) -> str:
+        """In which cookie the dialect of ``path`` sends keys; empty for none."""
+        dialect = self.dialect_of(path)
+        return dialect.key_cookie if dialect is not None else ""
+
+    def socket_at(self, path: str) -> SocketHandler | None:
+        """What serves a WebSocket at ``path``."""
+        while path:
+            if path in self.sockets:
+                return self.sockets[path]
+            path = path[: path.rstrip("/").rfind("/") + 1]
+            if path == "/":
+                return None
+        return None
 
     def render_error(self, path: str, error: SdcppRestError) -> tuple[int, Headers, bytes]:
         """Status, headers and body of an error in the shape of the request that is being answered, or of ``path``."""

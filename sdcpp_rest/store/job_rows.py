@@ -39,12 +39,12 @@ def _columns() -> list[Column[Any]]:
     ]
 
 
-jobs = Table("jobs", _metadata, *_columns())
-binned = Table("recycle_bin", _metadata, *_columns(), Column("deleted_at", Text))
+jobs = Table("jobs", _metadata, *_columns(), Column("caption", Text))
+binned = Table("recycle_bin", _metadata, *_columns(), Column("deleted_at", Text), Column("caption", Text))
 
 _FIELDS = (
     "id", "kind", "status", "created_at", "started_at", "completed_at", "attempts", "origin", "owner", "title",
-    "error", "error_code", "outputs", "warnings", "timings", "inputs", "params", "load_spec",
+    "error", "error_code", "outputs", "warnings", "timings", "inputs", "params", "load_spec", "caption",
 )  # fmt: skip
 JOB_COLUMNS = tuple(jobs.c[name] for name in _FIELDS)
 HEAD_COLUMNS = tuple(jobs.c[name] for name in JobHead._fields)
@@ -79,6 +79,7 @@ def row_of(job: Job) -> dict[str, Any]:
         "params": json.dumps(job.params),
         "load_spec": spec and spec.model_dump_json(),
         "architecture": spec and spec.architecture,
+        "caption": job.caption and storable(job.caption),
     }
 
 
@@ -97,7 +98,7 @@ def job_of(row: Row[Any]) -> Job:
     """
     (
         job_id, kind, status, created_at, started_at, completed_at, attempts, origin, owner, title, error, error_code,
-        outputs, warnings, timings, inputs, params, load_spec,
+        outputs, warnings, timings, inputs, params, load_spec, caption,
     ) = tuple[Any, ...](row[: len(_FIELDS)])  # fmt: skip
     spec, complaint = _spec_of(load_spec)
     said = _sentences(warnings)
@@ -120,6 +121,7 @@ def job_of(row: Row[Any]) -> Job:
         inputs={} if inputs == "{}" else json.loads(inputs),
         params=json.loads(params),
         load_spec=spec,
+        caption=caption,
     )
 
 

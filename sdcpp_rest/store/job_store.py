@@ -109,6 +109,17 @@ class JobStore:
             # The newest job has priority 0 and the highest seq: everyone else who is pending goes first.
             return pending + 1
 
+    def insert_finished(self, job: Job) -> None:
+        """Add a completed job whose files are in place: one that nobody had to compute. Raises ValueError for any other
+        status, Conflict when the id is taken."""
+        if job.status != "completed":
+            raise ValueError(f"only a completed job can be added so, not a {job.status} one")
+        with self._db.write_durable() as connection:
+            try:
+                connection.execute(_INSERT, row_of(job))
+            except IntegrityError as error:
+                raise Conflict(f"A job with the id {job.id!r} is already there.") from error
+
     def get(self, job_id: str) -> Job:
         """Raises JobNotFound."""
         with self._db.read() as connection:

@@ -153,6 +153,51 @@ def m004_language_model_history(connection: Connection) -> None:
     )
 
 
+def m005_captions(connection: Connection) -> None:
+    """The text that goes into a job's pictures in place of our own, where a dialect's clients read another one."""
+    for table in ("jobs", "recycle_bin"):
+        connection.exec_driver_sql(f"ALTER TABLE {table} ADD COLUMN caption TEXT")
+
+
+def m006_picture_names(connection: Connection) -> None:
+    """Names that pictures go by in a history of folders, and which of them are starred. A row without ``is_present``
+    is a starred copy whose original was deleted."""
+    connection.exec_driver_sql(
+        """
+        CREATE TABLE picture_names (
+            path TEXT PRIMARY KEY,
+            job_id TEXT NOT NULL,
+            output INTEGER NOT NULL,
+            is_present INTEGER NOT NULL DEFAULT 1 CHECK (is_present IN (0, 1)),
+            is_starred INTEGER NOT NULL DEFAULT 0 CHECK (is_starred IN (0, 1)),
+            UNIQUE (job_id, output)
+        ) WITHOUT ROWID
+        """
+    )
+
+
+def m007_parameter_presets(connection: Connection) -> None:
+    """Parameters that users have saved under a title; ``key`` is the title as it is looked up, ``seq`` the order.
+
+    The picture comes last: a list of presets reads the rows without it.
+    """
+    connection.exec_driver_sql(
+        """
+        CREATE TABLE parameter_presets (
+            seq INTEGER PRIMARY KEY AUTOINCREMENT,
+            key TEXT NOT NULL UNIQUE,
+            title TEXT NOT NULL,
+            description TEXT NOT NULL,
+            is_starred INTEGER NOT NULL CHECK (is_starred IN (0, 1)),
+            parameters TEXT NOT NULL,
+            edited_ms INTEGER NOT NULL,
+            has_preview INTEGER NOT NULL CHECK (has_preview IN (0, 1)),
+            preview BLOB
+        )
+        """
+    )
+
+
 def _architecture_of(load_spec: str) -> str | None:
     """As this step found it in the rows of its time; whatever cannot be read has none."""
     try:
@@ -167,6 +212,9 @@ MIGRATIONS: tuple[Migration, ...] = (
     m002_file_hashes,
     m003_recycle_bin_and_filters,
     m004_language_model_history,
+    m005_captions,
+    m006_picture_names,
+    m007_parameter_presets,
 )
 
 

@@ -47,7 +47,8 @@ class Asking:
     """What the rules look at. ``origins``, ``authorizations``: every header of that name, in order. ``hosts``: every
     name under which the request claims to reach this server, a trusted proxy's words included. ``own_host``: the one
     that the caller sees. ``cookies``: those that a login has set. ``fetch_site``: what a browser says about where the
-    page that asks is from."""
+    page that asks is from. ``key_cookies``: keys in the cookie that the path's dialect has for them; such a dialect's
+    clients may also send a key as the whole of an Authorization header (``has_bare_keys``)."""
 
     path: str
     is_websocket: bool = False
@@ -58,10 +59,13 @@ class Asking:
     own_host: str = ""
     cookies: tuple[str, ...] = ()
     fetch_site: str = ""
+    key_cookies: tuple[str, ...] = ()
+    has_bare_keys: bool = False
 
     @classmethod
-    def of(cls, scope: Mapping[str, Any], caller: Caller) -> Asking:
-        """From an ASGI scope of type http or websocket, and its caller."""
+    def of(cls, scope: Mapping[str, Any], caller: Caller, key_cookie: str = "") -> Asking:
+        """From an ASGI scope of type http or websocket, and its caller. ``key_cookie``: in which cookie the dialect
+        sends keys, if it does."""
         named: dict[bytes, list[str]] = {b"origin": [], b"authorization": [], b"cookie": [], b"sec-fetch-site": []}
         for name, value in scope.get("headers", ()):
             if name in named:
@@ -76,8 +80,10 @@ class Asking:
             authorizations=tuple(named[b"authorization"]),
             token=parse_qs(query).get("token", [""])[0],
             own_host=caller.host,
-            cookies=tuple(_login_cookies(named[b"cookie"])),
+            cookies=tuple(_cookies_named(LOGIN_COOKIE, named[b"cookie"])),
             fetch_site=" ".join(named[b"sec-fetch-site"]).lower(),
+            key_cookies=tuple(_cookies_named(key_cookie, named[b"cookie"])) if key_cookie else (),
+            has_bare_keys=bool(key_cookie),
         )
 
 
@@ -137,6 +143,9 @@ def check_key(config: Config, asking: Asking, is_logged_in: Callable[[str], bool
     offered = [offer for header in asking.authorizations for offer in _offers(header)]
     if asking.is_websocket and asking.token:
         offered.append((asking.token, False))
+    if asking.has_bare_keys:
+        offered += [(header, False) for header in asking.authorizations if header and " " not in header]
+        offered += [(key, False) for key in asking.key_cookies] if _is_own_page(config, asking) else []
     if asking.cookies and _is_own_page(config, asking) and any(is_logged_in(cookie) for cookie in asking.cookies):
         return True
     if not offered and asking.path in OPEN_PATHS:
@@ -216,11 +225,11 @@ def _is_own_page(config: Config, asking: Asking) -> bool:
     return all(any(_is_same_place(origin, place) for place in places) for origin in asking.origins)
 
 
-def _login_cookies(headers: Iterable[str]) -> Iterable[str]:
+def _cookies_named(wanted: str, headers: Iterable[str]) -> Iterable[str]:
     for header in headers:
         for pair in header.split(";"):
             name, _, value = pair.strip().partition("=")
-            if name == LOGIN_COOKIE and value:
+            if name == wanted and value:
                 yield value.strip('"')
 
 

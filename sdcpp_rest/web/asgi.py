@@ -105,6 +105,7 @@ class Shell:
         try:
             caller = see_caller(self._config, scope)
             seen = apply_caller(scope, caller)
+            seen["path"] = self._dialects.spell_path(seen["path"])
             check_source(self._config, Asking.of(seen, caller))
             if scope["type"] == "websocket":
                 await self._serve_socket(seen, receive, answer)
@@ -192,7 +193,7 @@ class Shell:
         if caller.is_bare_prefix and scope["method"] in ("GET", "HEAD") and _wants_html(scope):
             await _redirect_to_slash(scope, send)
             return
-        known = check_key(self._config, Asking.of(scope, caller), self._runtime.logins.knows)
+        known = self._check_key(scope)
         if scope["path"] == "*":
             await _answer_for_all(scope, send)
             return
@@ -216,6 +217,10 @@ class Shell:
             return
         inner[_STREAMS] = pool == "stream"
         await self._calls.serve(self._pools["blocking"], inner, body, receive, send, may_stream=pool == "stream")
+
+    def _check_key(self, scope: Scope) -> bool:
+        asking = Asking.of(scope, scope[CALLER], self._dialects.key_cookie_at(scope["path"]))
+        return check_key(self._config, asking, self._runtime.logins.knows)
 
     async def _upload(self, scope: Scope, receive: Receive, send: Send) -> None:
         """A view that reads its body as it comes in, on a thread of its own: gigabytes fit into no memory."""
@@ -255,8 +260,8 @@ class Shell:
     # --- WebSockets -------------------------------------------------------------------------------------------------
 
     async def _serve_socket(self, scope: Scope, receive: Receive, send: Send) -> None:
-        check_key(self._config, Asking.of(scope, scope[CALLER]), self._runtime.logins.knows)
-        handler = self._dialects.sockets.get(scope["path"].removesuffix("/") or "/")
+        self._check_key(scope)
+        handler = self._dialects.socket_at(scope["path"].removesuffix("/") or "/")
         if handler is None:
             raise NotFound(f"No WebSocket here: {shorten(scope['path'])}")
         await handler(self._runtime, scope, receive, send)

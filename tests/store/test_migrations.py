@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy.engine import Connection
 
+from sdcpp_rest.core.parameter_preset import ParameterPreset
 from sdcpp_rest.store.bin_store import BinStore
 from sdcpp_rest.store.database import APPLICATION_ID, Database
 from sdcpp_rest.store.hash_store import HashStore
@@ -19,6 +20,7 @@ from sdcpp_rest.store.history_store import Conversation, EnhancementHistory
 from sdcpp_rest.store.job_rows import binned, jobs
 from sdcpp_rest.store.job_store import JobStore
 from sdcpp_rest.store.migrations import MIGRATIONS, migrate
+from sdcpp_rest.store.preset_store import PresetStore
 from sdcpp_rest.store.settings_store import SettingsStore
 
 # The tables as m001 released them. Never edit: a change here means that a released migration was changed.
@@ -88,9 +90,12 @@ def test_a_file_of_the_first_version_gets_a_place_for_hashes_and_keeps_its_rows(
     assert hashes.get("/m.gguf", 1, 2) is None
     hashes.put("/m.gguf", 1, 2, "ab")
     assert hashes.get("/m.gguf", 1, 2) == "ab"
-    assert JobStore(db).get("old-2").params == {"prompt": "a dog"}
     db.close()
     assert version_of(path) == 2
+    db = Database(path)
+    assert HashStore(db).get("/m.gguf", 1, 2) == "ab"
+    assert JobStore(db).get("old-2").params == {"prompt": "a dog"}
+    db.close()
 
 
 def test_the_job_table_has_the_columns_the_store_believes_in(tmp_path: Path) -> None:
@@ -134,7 +139,7 @@ def test_the_bin_holds_every_column_of_a_job(tmp_path: Path) -> None:
     with db.read() as connection:
         columns = [row[1] for row in connection.exec_driver_sql("PRAGMA table_info(recycle_bin)")]
     assert columns == [column.name for column in binned.columns]
-    assert columns == [*(column.name for column in jobs.columns), "deleted_at"]
+    assert sorted(columns) == sorted([*(column.name for column in jobs.columns), "deleted_at"])
     db.close()
 
 
@@ -168,6 +173,19 @@ def test_an_old_file_gets_empty_histories_and_keeps_its_jobs(tmp_path: Path) -> 
     assert EnhancementHistory(db).page(10, 0) == (0, [])
     assert Conversation(db).newest(10) == []
     assert JobStore(db).get("old").status == "completed"
+    db.close()
+
+
+def test_a_file_without_presets_gets_a_place_for_them(tmp_path: Path) -> None:
+    path = tmp_path / "rest.db"
+    Database(path, migrations=MIGRATIONS[:6]).close()
+    assert version_of(path) == 6
+    db = Database(path)
+    presets = PresetStore(db)
+    assert presets.all() == []
+    assert presets.add(ParameterPreset(title="One"), b"picture", at_most=1)
+    assert not presets.add(ParameterPreset(title="Two"), None, at_most=1)
+    assert [preset.title for preset in presets.all()] == ["One"]
     db.close()
 
 

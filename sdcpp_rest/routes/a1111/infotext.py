@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sdcpp_rest.core import infotext
+from sdcpp_rest.core import infotext, json_captions
 
 _TAKEN_FOR_GRANTED: dict[str, Any] = {
     "Clip skip": "1",
@@ -76,12 +76,12 @@ def write(prompt: str, negative_prompt: str, pairs: Mapping[str, Any]) -> str:
 
 def parse(text: str) -> dict[str, Any]:
     """Every key of such a text as text, ``Prompt`` and ``Negative prompt``, and what is taken for granted."""
-    return {**_TAKEN_FOR_GRANTED, **infotext.parse(text)}
+    return {**_TAKEN_FOR_GRANTED, **infotext.parse(json_captions.to_infotext(text))}
 
 
 def request_fields(text: str) -> dict[str, Any]:
     """What such a text says, as fields of a request; only what is really there. A text without keys is a prompt."""
-    found = infotext.parse(text)
+    found = infotext.parse(json_captions.to_infotext(text))
     fields: dict[str, Any] = {field: found[key] for key, field in _FIELDS.items() if found.get(key)}
     if "Hires upscale" in found or "Hires resize-1" in found:
         fields["enable_hr"] = True

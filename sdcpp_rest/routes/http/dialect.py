@@ -55,8 +55,12 @@ class Dialect:
         blueprints: its views. Every route spells its whole path.
         error_shapes: path -> shape of the errors at that path and below it, unknown URLs and wrong methods included.
             Paths that no dialect names have the native shape.
+        key_cookie: the cookie in which its clients send keys, if they do; they may then also send one as the whole of
+            an ``Authorization`` header.
+        caseless: paths of its own that are meant in whatever case they come.
         after_request: sees every answer at those paths, with the seconds it took.
-        sockets: path -> what serves a WebSocket there.
+        sockets: path -> what serves a WebSocket there; a path that ends in ``/``: there and below, unless another is
+            nearer.
         mounts: path -> what builds the ASGI application that answers there and below it, in place of Flask.
     """
 
@@ -66,6 +70,8 @@ class Dialect:
     after_request: Callable[[Response, float], None] | None = None
     sockets: Mapping[str, SocketHandler] = field(default_factory=dict)
     mounts: Mapping[str, MakeApp] = field(default_factory=dict)
+    caseless: frozenset[str] = frozenset()
+    key_cookie: str = ""
 
 
 def speak(shape: ErrorShape) -> None:

@@ -33,6 +33,7 @@ class JobDetails(TypedDict, total=False):
     origin: str
     owner: str | None
     warnings: Collection[str]
+    caption: str | None
 
 
 class JobEntry:

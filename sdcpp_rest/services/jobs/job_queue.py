@@ -100,6 +100,7 @@ class JobQueue(JobReader):
         origin: str = "native",
         owner: str | None = None,
         warnings: Collection[str] = (),
+        caption: str | None = None,
     ) -> tuple[Job, int]:
         """Append a job; returns it with its 1-based position among the pending ones.
 
@@ -117,6 +118,7 @@ class JobQueue(JobReader):
             origin=origin,
             owner=owner,
             warnings=tuple(warnings),
+            caption=caption,
         )
         with self._active.claim_lock:
             position = self._store.insert(job, self._max_pending)

@@ -14,12 +14,15 @@ from sdcpp_rest.engine.protocol import Ready
 
 
 def captions(job: Job, params: Params, version: str) -> tuple[str, ...]:
-    """The text inside each file, as AUTOMATIC1111's tools read it; picture k has seed ``params.seed + k``."""
+    """The text inside each file: the job's own, or as AUTOMATIC1111's tools read it; picture k has seed
+    ``params.seed + k``."""
     by, is_img2img = f"sdcpp-rest {version}", job.kind == "img2img"
     if isinstance(params, UpscaleParams):
         return (infotext.upscale_text(params.caption, params),)
     if not isinstance(params, SamplingParams):
         return ()
+    if job.caption is not None:
+        return (job.caption,) * params.picture_count
     return tuple(
         infotext.write(params, job.model_name, None, by, picture=k, is_img2img=is_img2img)
         for k in range(params.picture_count)

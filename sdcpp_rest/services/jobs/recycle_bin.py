@@ -75,6 +75,11 @@ class RecycleBin:
                 refused[job_id] = error.message
         return deleted, refused
 
+    def remove(self, job_id: str) -> None:
+        """Remove a finished job for good, past the bin: one that nobody wanted kept. Raises JobNotFound, Conflict."""
+        with self._lock:
+            self._remove(job_id)
+
     def items(self, limit: int, offset: int = 0) -> list[BinItem]:
         """List the jobs in the bin: what was deleted last comes first."""
         kept = timedelta(minutes=self._settings.recycle_bin().retention_minutes)

@@ -92,7 +92,7 @@ class Wildcards:
 
     def write(self, name: str, text: str, preview: bytes | None = None) -> str:
         """Write a wildcard, whole or not at all, and return the name that it has: ``name`` without what names cannot
-        hold. ``preview``: a JPEG picture; the old one stays where there is none.
+        hold. ``preview``: a JPEG picture, empty to take the old one away, which stays where there is none.
 
         Raises InvalidRequest, WildcardNotStored.
         """
@@ -104,8 +104,11 @@ class Wildcards:
         self._check_inside(path.parent)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            if preview is not None:
-                _replace(path.with_name(path.name.removesuffix(_ENDING) + _PREVIEW_ENDING), preview)
+            beside = path.with_name(path.name.removesuffix(_ENDING) + _PREVIEW_ENDING)
+            if preview:
+                _replace(beside, preview)
+            elif preview is not None:
+                beside.unlink(missing_ok=True)
             _replace(path, content)
         except OSError as error:
             raise WildcardNotStored(f"The wildcard could not be stored: {error.strerror or error}") from error

@@ -47,12 +47,14 @@ _MOST_PENDING = 1000
 
 @dataclass(frozen=True)
 class PictureRequest:
-    """What is to be drawn, as `Submission.picture` takes it."""
+    """What is to be drawn, as `Submission.picture` takes it. ``warnings``: what is to be told about it besides."""
 
     kind: PictureKind
     asked: Mapping[str, Any]
     images: Mapping[str, str] = field(default_factory=dict)
     spec: LoadSpec | None = None
+    warnings: tuple[str, ...] = ()
+    caption: str | None = None
 
 
 @dataclass(eq=False)
@@ -62,6 +64,7 @@ class Round:
     ``because``: why it was interrupted, where nobody has asked for that. ``last_previews`` holds the last preview (a
     picture file's bytes) of each job stopped while it was computed, by the job's id; ``ended`` the ids of the jobs
     whose end the caller has seen. ``is_left_to_queue``: the server stops, and the jobs are to go on without the caller.
+    ``is_closed``: the caller has gone, perhaps while another thread submits the rest.
     """
 
     owner: str | None
@@ -76,6 +79,7 @@ class Round:
     interrupted: bool = False
     because: SdcppRestError | None = None
     is_left_to_queue: bool = False
+    is_closed: bool = False
     skipped: set[str] = field(default_factory=set)
     last_previews: dict[str, bytes] = field(default_factory=dict)
 
@@ -141,6 +145,7 @@ class PictureRounds:
         finally:
             with self._lock:
                 self._open.remove(opened)
+                opened.is_closed = not opened.is_left_to_queue
                 if opened.token:
                     self._ended.append(opened.token)
             if not opened.is_left_to_queue:
@@ -175,7 +180,6 @@ class PictureRounds:
 
     def submit_pictures(self, opened: Round, request_of: Callable[[int], PictureRequest], *, origin: str) -> None:
         """Submit the round's jobs as ``request_of(k)`` describes each. Raises what `Submission.picture` raises."""
-
         self.submit(opened, lambda k: self._submit_picture(opened, request_of(k), origin))
 
     def draw_next_picture(self, opened: Round, request: PictureRequest, *, origin: str) -> RoundResult | None:
@@ -261,6 +265,13 @@ class PictureRounds:
             mine = [one for one in self._open if one.token and owner in (None, one.owner)]
             return [one.token for one in mine if one.token and not one.finished and not active & {*one.job_ids}]
 
+    def count_pictures(self, owner: str) -> tuple[int, int]:
+        """How many jobs of ``owner``'s open rounds have not ended, and how many of them the engine has now."""
+        with self._lock:
+            mine = [one for one in self._open if one.owner == owner]
+            unfinished = sum(one.count - one.finished for one in mine if not one.interrupted)
+        return unfinished, sum(one.job.owner == owner for one in self._active.all())
+
     # --- stopping ---------------------------------------------------------------------------------------------------
 
     def interrupt(self, owner: str | None) -> bool:
@@ -278,6 +289,20 @@ class PictureRounds:
         self._keep_preview(found)
         self._stop(found.round)
         return True
+
+    def interrupt_all(self, is_theirs: Callable[[str | None], bool]) -> int:
+        """Stop every open round whose owner ``is_theirs``, as `interrupt` stops one; returns how many that were."""
+        with self._lock:
+            found = [one for one in self._open if is_theirs(one.owner)]
+            for one in found:
+                one.interrupted = True
+            job_ids = [job_id for one in found for job_id in one.job_ids if job_id not in one.ended]
+        for active in self._active.all():
+            if active.job.id in job_ids:
+                self._keep_preview(RoundProgress(self._round_of(active.job.id), active))
+        for job_id in reversed(job_ids):
+            self._cancel(job_id)
+        return len(found)
 
     def skip(self, owner: str | None) -> bool:
         """Stop the running job of `progress_of` alone; its round goes on with the next. False when nothing runs."""
@@ -306,7 +331,7 @@ class PictureRounds:
         job = submit_one(len(opened.jobs))
         with self._lock:
             opened.jobs.append(job)
-            is_stopped = opened.interrupted
+            is_stopped = opened.interrupted or opened.is_closed
         if is_stopped:
             # The stop came while this one was submitted, and has not seen it.
             self._cancel(job.id, opened.because)
@@ -314,7 +339,14 @@ class PictureRounds:
 
     def _submit_picture(self, opened: Round, one: PictureRequest, origin: str) -> Job:
         return self._submission.picture(
-            one.kind, one.asked, images=one.images, spec=one.spec, origin=origin, owner=opened.owner
+            one.kind,
+            one.asked,
+            images=one.images,
+            spec=one.spec,
+            origin=origin,
+            owner=opened.owner,
+            warnings=one.warnings,
+            caption=one.caption,
         )[0]
 
     def _running(self, owner: str | None) -> ActiveJob | None:

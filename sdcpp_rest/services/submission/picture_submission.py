@@ -39,6 +39,7 @@ class Submission:
         origin: str = "native",
         owner: str | None = None,
         warnings: Collection[str] = (),
+        caption: str | None = None,
     ) -> tuple[Job, int]:
         """Submit a picture job; returns it with its position.
 
@@ -48,6 +49,7 @@ class Submission:
             images: role -> base64 text or data URL; roles are ``init_image``, ``mask_image``, ``control_image``,
                 ``ref_images.N``, ``pm_id_images.N``.
             spec: the model to bind to; the selected one if ``None``.
+            caption: the text for its pictures, in place of our own.
 
         Raises NoModelLoaded, NoUpscalerLoaded, InvalidRequest, QueueFull, EngineUnavailable.
         """
@@ -69,4 +71,5 @@ class Submission:
             origin=origin,
             owner=owner,
             warnings=(*warnings, *found, *checked.warnings),
+            caption=caption,
         )

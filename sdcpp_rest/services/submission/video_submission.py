@@ -46,6 +46,7 @@ class VideoSubmission:
         origin: str = "native",
         owner: str | None = None,
         warnings: Collection[str] = (),
+        caption: str | None = None,
     ) -> tuple[Job, int]:
         """Submit a video job; returns it with its position.
 
@@ -75,4 +76,5 @@ class VideoSubmission:
             origin=origin,
             owner=owner,
             warnings=(*warnings, *found, *checked.warnings),
+            caption=caption,
         )

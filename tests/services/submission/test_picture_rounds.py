@@ -355,6 +355,20 @@ def test_who_leaves_takes_what_is_not_finished_along(house: House) -> None:
     assert {house.finished(job_id).status for job_id in opened.job_ids} == {"cancelled"}
 
 
+def test_who_leaves_while_the_others_are_submitted_leaves_none_behind(house: House) -> None:
+    rounds, caller = house.runtime.submission.rounds, contextlib.ExitStack()
+
+    def submit(k: int) -> Job:
+        if k == 1:
+            caller.close()
+        return house.runtime.submission.pictures.picture("txt2img", {**SMALL, "prompt": "fake:hold"}, owner=ME)[0]
+
+    opened = caller.enter_context(rounds.open(ME, "txt2img", 3))
+    rounds.submit(opened, submit)
+    assert len(opened.jobs) == 2
+    assert {house.finished(job_id).status for job_id in opened.job_ids} == {"cancelled"}
+
+
 def test_who_leaves_while_a_file_is_written_does_not_throw_the_picture_away(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:

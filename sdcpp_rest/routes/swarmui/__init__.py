@@ -1,0 +1,1 @@
+"""SwarmUI's API below /API, and its links to pictures; must not know another dialect."""

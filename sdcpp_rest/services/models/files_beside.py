@@ -1,0 +1,139 @@
+"""Lists what lies beside model files: their previews, and notes that programs wrote about them; and writes such notes.
+
+Reads folders, and remembers a folder for as long as it does not change. It must not know what is in the files.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+import uuid
+from collections import OrderedDict
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from sdcpp_rest.core.catalog import ModelFile
+
+PREVIEW_ENDINGS = (
+    ".swarmpreview.jpg",
+    ".preview.png",
+    ".preview.jpg",
+    ".preview.jpeg",
+    ".preview.webp",
+    ".jpg",
+    ".png",
+    ".jpeg",
+    ".webp",
+)
+"""Of the pictures that programs put beside ``<model>.safetensors``, first choice first."""
+
+NOTES_ENDING = ".swarm.json"
+"""Of the notes that a program keeps where it does not rewrite the model's own header."""
+
+SIDECAR_ENDING = ".json"
+
+_SETTLED_SECONDS = 2.0
+_MOST_FOLDERS = 10_000
+
+
+@dataclass(frozen=True)
+class BesideFile:
+    """A file beside a model, as its folder showed it."""
+
+    path: str
+    size_bytes: int
+    mtime_ns: int
+
+
+@dataclass(frozen=True)
+class FolderContents:
+    """The files beside the models of one folder, by the model's name without its ending."""
+
+    previews: dict[str, BesideFile] = field(default_factory=dict)
+    sidecars: dict[str, BesideFile] = field(default_factory=dict)
+    notes: dict[str, BesideFile] = field(default_factory=dict)
+
+
+_NOTHING = FolderContents()
+
+
+class FilesBeside:
+    """Lists the files beside models, folder by folder.
+
+    Thread-safe. A file that is rewritten in place is noticed after `refresh`: its folder does not change with it.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._seen: OrderedDict[str, tuple[int, FolderContents]] = OrderedDict()
+
+    def look(self, folder: str) -> FolderContents:
+        """What lies in ``folder`` now; nothing where it cannot be read."""
+        try:
+            mtime_ns = os.stat(folder).st_mtime_ns
+        except (OSError, ValueError):
+            return _NOTHING
+        with self._lock:
+            known = self._seen.get(folder)
+        if known is not None and known[0] == mtime_ns:
+            return known[1]
+        found = _read_folder(folder)
+        # A second change within the clock's grain would leave the folder's time as it is.
+        if time.time() - mtime_ns / 1e9 > _SETTLED_SECONDS:
+            with self._lock:
+                self._seen[folder] = mtime_ns, found
+                while len(self._seen) > _MOST_FOLDERS:
+                    self._seen.popitem(last=False)
+        return found
+
+    def refresh(self, folder: str | None = None) -> None:
+        """Forget what was seen, in one folder or in all."""
+        with self._lock:
+            if folder is None:
+                self._seen.clear()
+            else:
+                self._seen.pop(folder, None)
+
+
+def write_notes(file: ModelFile, text: str) -> None:
+    """Write notes beside a model, whole or not at all; a file of that name is replaced. Raises OSError."""
+    target = file.path[: -len(file.file_extension)] + NOTES_ENDING
+    temporary = os.path.join(os.path.dirname(target), f".{uuid.uuid4().hex}.part")
+    try:
+        with open(temporary, "x", encoding="utf-8") as opened:
+            opened.write(text)
+        os.replace(temporary, target)
+    except OSError:
+        with suppress(OSError):
+            os.unlink(temporary)
+        raise
+
+
+def _read_folder(folder: str) -> FolderContents:
+    found, ranks = FolderContents(), dict[str, int]()
+    try:
+        entries = list(os.scandir(folder))
+    except OSError:
+        return found
+    for entry in entries:
+        name = entry.name
+        lowered = name.lower()
+        try:
+            if lowered.endswith(NOTES_ENDING):
+                found.notes[name[: -len(NOTES_ENDING)]] = _beside(entry)
+            elif lowered.endswith(SIDECAR_ENDING):
+                found.sidecars[name[: -len(SIDECAR_ENDING)]] = _beside(entry)
+            else:
+                for rank, ending in enumerate(PREVIEW_ENDINGS):
+                    stem = name[: -len(ending)]
+                    if lowered.endswith(ending) and rank < ranks.get(stem, len(PREVIEW_ENDINGS)) and entry.is_file():
+                        found.previews[stem], ranks[stem] = _beside(entry), rank
+        except OSError:
+            continue
+    return found
+
+
+def _beside(entry: os.DirEntry[str]) -> BesideFile:
+    status = entry.stat()
+    return BesideFile(entry.path, status.st_size, status.st_mtime_ns)

@@ -58,6 +58,10 @@ MEANT = {
     "PUT /settings/output": {"not_supported"},
     "POST /models/load": {"model_not_found", "not_supported"},
     "POST /upscaler/load": {"model_not_found"},
+    **dict.fromkeys(
+        ("GET /adetailer/status", "POST /adetailer", "POST /adetailer/load", "POST /adetailer/unload"),
+        {"not_supported"},
+    ),
     "POST /txt2img": {"not_supported"},
     "POST /img2img": {"not_supported"},
     "POST /interrogate": {None},

@@ -65,6 +65,11 @@ TRIALS = tuple(
 """Merging into quantized weights is refused by any load; `merging_into_quantized_weights` tries that."""
 
 
+def is_unet(trial: Trial) -> bool:
+    """Whether the trial's model is a UNet, and no transformer."""
+    return trial.model == "sdxs"
+
+
 def try_all(trials: Iterable[Trial], folder: Path) -> dict[Trial, Outcomes]:
     """Run ``trials``; model files are written below ``folder``."""
     return {trial: _until_the_end(trial, folder) for trial in trials}

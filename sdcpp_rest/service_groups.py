@@ -35,8 +35,8 @@ from sdcpp_rest.services.jobs.picture_history import PictureHistory
 from sdcpp_rest.services.jobs.picture_keeping import PictureKeeping
 from sdcpp_rest.services.jobs.recycle_bin import RecycleBin
 from sdcpp_rest.services.language.assistant import Assistant
-from sdcpp_rest.services.language.assistant_situation import Situation
-from sdcpp_rest.services.language.llm_connection import OpenLines
+from sdcpp_rest.services.language.assistant_facts import ServerFacts
+from sdcpp_rest.services.language.llm_connection import OpenCalls
 from sdcpp_rest.services.language.llm_settings import LlmSettings
 from sdcpp_rest.services.language.prompt_enhancer import PromptEnhancer
 from sdcpp_rest.services.models.fit_estimate import FitEstimates
@@ -314,7 +314,7 @@ def build_submission(
 class LanguageServices:
     """Language models, and what describes pictures. ``lines``: their connections, to be cut when the server stops."""
 
-    lines: OpenLines
+    lines: OpenCalls
     prompt_enhancer: PromptEnhancer
     assistant: Assistant
     interrogation: Interrogation
@@ -329,7 +329,7 @@ def build_language(
     status: ServerStatus,
 ) -> LanguageServices:
     """Build the prompt enhancer, the assistant and the interrogation, over one set of connections."""
-    lines = OpenLines()
+    lines = OpenCalls()
     enhancer = PromptEnhancer(
         LlmSettings(settings.store, "llm.ollama", config.ollama, config.llm),
         EnhancementHistory(database),
@@ -340,7 +340,7 @@ def build_language(
         LlmSettings(settings.store, "llm.assistant", config.assistant, config.llm),
         Conversation(database),
         lines,
-        Situation(status.health, status.options, models.library, jobs.queue),
+        ServerFacts(status.health, status.options, models.library, jobs.queue),
         context_tokens=config.assistant.context_tokens,
     )
     interrogation = Interrogation(config.interrogate, config.paths.models_dir, enhancer.settings, lines)

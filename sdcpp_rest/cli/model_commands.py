@@ -17,7 +17,7 @@ from sdcpp_rest.cli.command_options import config_options, echo_json, json_optio
 if TYPE_CHECKING:
     from sdcpp_rest.cli.model_lookup import LibraryWithFile
     from sdcpp_rest.config import Config
-    from sdcpp_rest.services.models.fit_estimate import Ask, Fit
+    from sdcpp_rest.services.models.fit_estimate import Fit, FitRequest
     from sdcpp_rest.services.models.model_facts import ModelFacts
 
 
@@ -121,12 +121,14 @@ def inspect(
         click.echo(f"  {name}  {'x'.join(map(str, shape))}")
 
 
-def _estimate(config: Config, library: LibraryWithFile, width: int | None, height: int | None) -> tuple[Fit, Ask]:
+def _estimate(
+    config: Config, library: LibraryWithFile, width: int | None, height: int | None
+) -> tuple[Fit, FitRequest]:
     """Against this machine's devices, as the native library sees them now."""
     import psutil
 
     from sdcpp_rest.cli.engine_probe import probe_engine
-    from sdcpp_rest.services.models.fit_estimate import Ask, FitEstimates
+    from sdcpp_rest.services.models.fit_estimate import FitEstimates, FitRequest
 
     devices = [device.model_dump() for device in probe_engine(config).devices]
     system = psutil.virtual_memory()
@@ -138,11 +140,11 @@ def _estimate(config: Config, library: LibraryWithFile, width: int | None, heigh
     fits = FitEstimates(library, lambda: memory, lambda: None)
     kind, name = library.chosen.type, library.chosen.name
     usual = fits.usual_size(kind, name)
-    ask = Ask(width=width or usual[0], height=height or usual[1])
+    ask = FitRequest(width=width or usual[0], height=height or usual[1])
     return fits.of(kind, name, ask), ask
 
 
-def _fit_json(fit: Fit, ask: Ask) -> dict[str, Any]:
+def _fit_json(fit: Fit, ask: FitRequest) -> dict[str, Any]:
     """The words of ``GET /models/{model_type}/{model_name}/fit``."""
     return {
         "width": ask.width,
@@ -176,7 +178,7 @@ def _print_facts(path: str, facts: ModelFacts) -> None:
         click.echo(f"warning       {sentence}")
 
 
-def _print_fit(fit: Fit, ask: Ask) -> None:
+def _print_fit(fit: Fit, ask: FitRequest) -> None:
     needs = fit.needs
     click.echo(
         f"memory        {size_text(needs.peak_bytes)} for {ask.width}x{ask.height}: weights "

@@ -43,7 +43,7 @@ Docker's ``host.docker.internal`` is one of them."""
 
 
 @dataclass(frozen=True)
-class Asking:
+class AccessRequest:
     """What the rules look at. ``origins``, ``authorizations``: every header of that name, in order. ``hosts``: every
     name under which the request claims to reach this server, a trusted proxy's words included. ``own_host``: the one
     that the caller sees. ``cookies``: those that a login has set. ``fetch_site``: what a browser says about where the
@@ -63,7 +63,7 @@ class Asking:
     has_bare_keys: bool = False
 
     @classmethod
-    def of(cls, scope: Mapping[str, Any], caller: Caller, key_cookie: str = "") -> Asking:
+    def of(cls, scope: Mapping[str, Any], caller: Caller, key_cookie: str = "") -> AccessRequest:
         """From an ASGI scope of type http or websocket, and its caller. ``key_cookie``: in which cookie the dialect
         sends keys, if it does."""
         named: dict[bytes, list[str]] = {b"origin": [], b"authorization": [], b"cookie": [], b"sec-fetch-site": []}
@@ -91,13 +91,13 @@ def _nobody(token: str) -> bool:
     return False
 
 
-def check(config: Config, asking: Asking) -> bool:
+def check(config: Config, asking: AccessRequest) -> bool:
     """Every rule in turn; see `check_source` and `check_key`."""
     check_source(config, asking)
     return check_key(config, asking)
 
 
-def check_source(config: Config, asking: Asking) -> None:
+def check_source(config: Config, asking: AccessRequest) -> None:
     """The Host and Origin rules. Raises NotAllowed naming the setting that would allow it.
 
     A missing Host (HTTP/1.0 probes) or Origin (everything but browsers) is fine.
@@ -124,7 +124,7 @@ def _origin_refusal(origin: str) -> str:
     return f"origin '{_header(origin)}' is not allowed; add it to server.cors_origins"
 
 
-def check_key(config: Config, asking: Asking, is_logged_in: Callable[[str], bool] = _nobody) -> bool:
+def check_key(config: Config, asking: AccessRequest, is_logged_in: Callable[[str], bool] = _nobody) -> bool:
     """Whether the caller may see everything.
 
     Without configured keys everyone may, and every Authorization header, empty or odd, is ignored. With keys: a Bearer
@@ -214,7 +214,7 @@ def _is_same_place(origin: str, host: str) -> bool:
     return own_port == read.port if own_port else read.port in (80, 443)
 
 
-def _is_own_page(config: Config, asking: Asking) -> bool:
+def _is_own_page(config: Config, asking: AccessRequest) -> bool:
     """Whether no other page sends this: browsers send cookies along for any of them, and those of another port of this
     machine are no strangers to them."""
     if asking.fetch_site not in ("", "same-origin", "none"):

@@ -36,7 +36,7 @@ from sdcpp_rest.routes.http.answers import internal_error, shorten
 from sdcpp_rest.routes.http.dialect import Dialect
 from sdcpp_rest.routes.http.pools import pool_of
 from sdcpp_rest.runtime import Runtime
-from sdcpp_rest.web.access import Asking, check_key, check_source, origin_allowed
+from sdcpp_rest.web.access import AccessRequest, check_key, check_source, origin_allowed
 from sdcpp_rest.web.app import DIALECTS, create_app, dialects_of
 from sdcpp_rest.web.bodies import ClientLeft, StreamedBody, check_announced, read_body
 from sdcpp_rest.web.caller import CALLER, Caller, apply_caller, see_caller
@@ -106,7 +106,7 @@ class Shell:
             caller = see_caller(self._config, scope)
             seen = apply_caller(scope, caller)
             seen["path"] = self._dialects.spell_path(seen["path"])
-            check_source(self._config, Asking.of(seen, caller))
+            check_source(self._config, AccessRequest.of(seen, caller))
             if scope["type"] == "websocket":
                 await self._serve_socket(seen, receive, answer)
             else:
@@ -219,7 +219,7 @@ class Shell:
         await self._calls.serve(self._pools["blocking"], inner, body, receive, send, may_stream=pool == "stream")
 
     def _check_key(self, scope: Scope) -> bool:
-        asking = Asking.of(scope, scope[CALLER], self._dialects.key_cookie_at(scope["path"]))
+        asking = AccessRequest.of(scope, scope[CALLER], self._dialects.key_cookie_at(scope["path"]))
         return check_key(self._config, asking, self._runtime.logins.knows)
 
     async def _upload(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -10,7 +10,7 @@ import pytest
 from sdcpp_rest.core.load_spec import LoadSpec
 from sdcpp_rest.native.context import Context, ContextOptions
 from sdcpp_rest.native.library import Library
-from sdcpp_rest.services.models.fit_estimate import Ask, FitEstimates, Needs
+from sdcpp_rest.services.models.fit_estimate import FitEstimates, FitRequest, Needs
 from sdcpp_rest.services.models.model_library import ModelLibrary
 from tests.native.drawing import picture
 
@@ -25,7 +25,7 @@ _WEIGHTS = re.compile(r"(text_encoders|diffusion_model|vae) ([\d.]+)MB")
 def estimated(tmp_path: Path, demo_folder: Path, side: int) -> Needs:
     nothing: LoadSpec | None = None
     fits = FitEstimates(ModelLibrary(tmp_path, {}, demo_folder), lambda: NO_MEMORY, lambda: nothing)
-    return fits.of("diffusion", "demo_dit_q8_0", Ask(side, side)).needs
+    return fits.of("diffusion", "demo_dit_q8_0", FitRequest(side, side)).needs
 
 
 @pytest.mark.parametrize("side", [64, 256])

@@ -18,7 +18,7 @@ from PIL import Image
 
 from sdcpp_rest.core import png_text
 from sdcpp_rest.routes.a1111.errors import HTTPException, RuntimeFailure
-from sdcpp_rest.routes.a1111.plans import Translation, blurs
+from sdcpp_rest.routes.a1111.translation import Translation, blurs
 from sdcpp_rest.routes.a1111.wire import A1111Img2Img
 from sdcpp_rest.routes.http.answers import json_text
 from sdcpp_rest.services.pictures import inpainting, picture_formats

@@ -16,8 +16,8 @@ from sdcpp_rest.routes.a1111 import painting as painting
 from sdcpp_rest.routes.a1111.choices import Choices, is_there
 from sdcpp_rest.routes.a1111.errors import HTTPException, Unreadable
 from sdcpp_rest.routes.a1111.painting import Source
-from sdcpp_rest.routes.a1111.plans import Translation, TranslationContext, to_plan
 from sdcpp_rest.routes.a1111.reading import reread
+from sdcpp_rest.routes.a1111.translation import Translation, TranslationContext, to_plan
 from sdcpp_rest.routes.a1111.wire import A1111Img2Img, A1111Request
 from sdcpp_rest.routes.http.extra_args import ExtraArgs, read_extra_args
 from sdcpp_rest.services.models.model_library import ModelLibrary

@@ -19,7 +19,7 @@ from sdcpp_rest.services.describing.caption_ranking import CaptionRanking
 from sdcpp_rest.services.describing.image_tagger import ImageTagger, TagStyle, write_tags
 from sdcpp_rest.services.describing.onnx_models import CachedModel
 from sdcpp_rest.services.language.llm_client import ChatRequest, LlmClient
-from sdcpp_rest.services.language.llm_connection import OpenLines
+from sdcpp_rest.services.language.llm_connection import OpenCalls
 from sdcpp_rest.services.language.llm_errors import LlmDisabled, LlmFailed
 from sdcpp_rest.services.language.llm_settings import LlmSettings
 from sdcpp_rest.services.language.prompt_enhancer import clean_answer
@@ -44,7 +44,7 @@ class Interrogation:
         llm: whose server the vision model runs at.
     """
 
-    def __init__(self, config: InterrogateConfig, models_dir: Path, llm: LlmSettings, lines: OpenLines) -> None:
+    def __init__(self, config: InterrogateConfig, models_dir: Path, llm: LlmSettings, lines: OpenCalls) -> None:
         self._config = config
         self._llm = llm
         self._lines = lines

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from sdcpp_rest.core.download_source import DownloadParams
 from sdcpp_rest.core.job import Job
-from sdcpp_rest.services.models.model_upload import ModelUploads, Wish, disk_error
+from sdcpp_rest.services.models.model_upload import ModelUploads, UploadTarget, disk_error
 
 _PREFIX = ".download-"
 _PART = ".part"
@@ -50,7 +50,9 @@ class DownloadPlaces:
     def discard(self, params: DownloadParams) -> None:
         """Remove what is there of a download. Never raises."""
         with contextlib.suppress(Exception):
-            _, target = self._uploads.place(Wish(params.model_type, params.name, params.subfolder, overwrite=True))
+            _, target = self._uploads.place(
+                UploadTarget(params.model_type, params.name, params.subfolder, overwrite=True)
+            )
             for ending in (_PART, _NOTE):
                 with contextlib.suppress(OSError):
                     target.with_name(f"{_PREFIX}{_key(params)}{ending}").unlink(missing_ok=True)
@@ -77,9 +79,9 @@ def read_params(job: Job) -> DownloadParams | None:
         return None
 
 
-def wish_of(params: DownloadParams) -> Wish:
+def wish_of(params: DownloadParams) -> UploadTarget:
     """Where the whole file is to go."""
-    return Wish(params.model_type, params.name, params.subfolder, params.overwrite)
+    return UploadTarget(params.model_type, params.name, params.subfolder, params.overwrite)
 
 
 def _key(params: DownloadParams) -> str:

@@ -38,7 +38,7 @@ from sdcpp_rest.services.downloads.offered_file import OfferedFile
 from sdcpp_rest.services.downloads.url_source import UrlSource
 from sdcpp_rest.services.jobs.job_queue import JobQueue
 from sdcpp_rest.services.models.model_folders import model_type_named
-from sdcpp_rest.services.models.model_upload import ModelUploads, Wish, check_room
+from sdcpp_rest.services.models.model_upload import ModelUploads, UploadTarget, check_room
 from sdcpp_rest.services.pictures.outputs import Outputs
 
 ADDRESS_FILE = "address"
@@ -178,7 +178,7 @@ class Downloads:
 
     def _place(self, kind: ModelType, name: str, asked: DownloadRequest) -> None:
         try:
-            self._uploads.place(Wish(kind, name, asked.subfolder, asked.overwrite))
+            self._uploads.place(UploadTarget(kind, name, asked.subfolder, asked.overwrite))
         except InvalidRequest as error:
             if asked.name or error.detail.get("field") != "name":
                 raise

@@ -24,7 +24,7 @@ from sdcpp_rest.services.language.assistant_actions import (
 )
 from sdcpp_rest.services.language.assistant_prompt import Mode, messages_for
 from sdcpp_rest.services.language.llm_client import ChatRequest, LlmClient, ModelFacts
-from sdcpp_rest.services.language.llm_connection import Line, OpenLines
+from sdcpp_rest.services.language.llm_connection import Line, OpenCalls
 from sdcpp_rest.services.language.llm_errors import LlmDisabled, LlmFailed
 from sdcpp_rest.services.language.llm_settings import LlmChoice, LlmSettings
 from sdcpp_rest.services.language.prompt_enhancer import find_models
@@ -78,7 +78,7 @@ class Assistant:
         self,
         settings: LlmSettings,
         conversation: Conversation,
-        lines: OpenLines,
+        lines: OpenCalls,
         situation: Callable[[], Mapping[str, Any]],
         *,
         context_tokens: int,

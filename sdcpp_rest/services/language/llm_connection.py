@@ -63,7 +63,7 @@ class Line:
         self.hang_up()
 
 
-class OpenLines:
+class OpenCalls:
     """Tracks all calls in progress. ``close`` ends them: nobody waits for a language model while the server stops."""
 
     def __init__(self) -> None:

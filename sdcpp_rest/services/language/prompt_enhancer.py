@@ -16,7 +16,7 @@ from sdcpp_rest.core.chat import ChatMessage, Enhancement, ThoughtFilter
 from sdcpp_rest.core.prompts import MAX_BYTES
 from sdcpp_rest.errors import NotFound, SdcppRestError
 from sdcpp_rest.services.language.llm_client import ChatRequest, LlmClient
-from sdcpp_rest.services.language.llm_connection import Line, OpenLines
+from sdcpp_rest.services.language.llm_connection import Line, OpenCalls
 from sdcpp_rest.services.language.llm_errors import LlmDisabled, LlmFailed
 from sdcpp_rest.services.language.llm_settings import LlmChoice, LlmSettings
 from sdcpp_rest.store.history_store import EnhancementHistory
@@ -60,7 +60,7 @@ class PromptEnhancer:
     """
 
     def __init__(
-        self, settings: LlmSettings, history: EnhancementHistory, lines: OpenLines, *, max_characters: int
+        self, settings: LlmSettings, history: EnhancementHistory, lines: OpenCalls, *, max_characters: int
     ) -> None:
         self.settings = settings
         self._history = history
@@ -156,12 +156,12 @@ class PromptEnhancer:
         return said + thoughts.flush()
 
 
-def is_connected(settings: LlmSettings, lines: OpenLines) -> bool:
+def is_connected(settings: LlmSettings, lines: OpenCalls) -> bool:
     """Whether the server answers at all, within a few seconds."""
     return find_models(settings, lines) is not None
 
 
-def find_models(settings: LlmSettings, lines: OpenLines) -> list[str] | None:
+def find_models(settings: LlmSettings, lines: OpenCalls) -> list[str] | None:
     """The models that the server has; ``None`` where it does not answer within a few seconds."""
     try:
         with lines.open(Line()) as line:

@@ -40,7 +40,7 @@ _SMALLER = ("q8_0", "q4_0")
 
 
 @dataclass(frozen=True)
-class Ask:
+class FitRequest:
     """What is to be drawn. ``components`` maps roles to names and wins over the model's sidecar; an empty name means
     none. ``weight_type`` of ``None``: the sidecar's."""
 
@@ -167,7 +167,7 @@ class FitEstimates:
         self._memory = memory
         self._resident = resident
 
-    def of(self, model_type: str, name: str, ask: Ask) -> Fit:
+    def of(self, model_type: str, name: str, ask: FitRequest) -> Fit:
         """The estimate for one model. Raises ModelNotFound, NotAModel, InvalidRequest (a component's role, a weight
         type)."""
         file = self._library.find(model_type, name)
@@ -197,7 +197,7 @@ class FitEstimates:
         side = 512 if architecture is None or architecture.id.startswith(("sd1", "sd2", "sdxs")) else 1024
         return int(asked.get("width", side)), int(asked.get("height", side))
 
-    def _components(self, ask: Ask, sidecar: Sidecar, warnings: list[str]) -> dict[str, Inspection]:
+    def _components(self, ask: FitRequest, sidecar: Sidecar, warnings: list[str]) -> dict[str, Inspection]:
         known: tuple[Component, ...] = get_args(Component)
         for role in ask.components.keys() - set(known):
             raise InvalidRequest(

@@ -28,7 +28,7 @@ from sdcpp_rest.core.load_spec import LoadSpec
 from sdcpp_rest.errors import InvalidRequest, ModelNotFound
 from sdcpp_rest.services.models.extra_folders import ExtraFolders
 from sdcpp_rest.services.models.model_folders import TypeFolder, is_outside, is_unchanged, model_type_named, scan
-from sdcpp_rest.services.models.model_names import Shelf, check_name, nearest_names
+from sdcpp_rest.services.models.model_names import FileIndex, check_name, nearest_names
 
 log = logging.getLogger(__name__)
 
@@ -46,13 +46,13 @@ _MAX_SIDECAR_BYTES = 1 << 20
 _SUM = re.compile(r"^[0-9a-fA-F]{10,64}$")
 
 
-class _Shelves(NamedTuple):
+class _TypeIndexes(NamedTuple):
     """The files of one type: all of them, those of our own folders, and those of other programs'. A name that is given
     means one of ours where it can, so that a folder that is added changes no name."""
 
-    whole: Shelf
-    ours: Shelf
-    others: Shelf
+    whole: FileIndex
+    ours: FileIndex
+    others: FileIndex
 
 
 class ModelLibrary:
@@ -89,7 +89,7 @@ class ModelLibrary:
         self._lock = threading.Lock()
         self._known_sums = known_sums
         self._follow_links = follow_links
-        self._shelves: dict[ModelType, _Shelves] = {}
+        self._indexes: dict[ModelType, _TypeIndexes] = {}
         self.revision = 0
         """Another number whenever `list` has found something changed."""
         self._folders: dict[ModelType, list[TypeFolder]] = {}
@@ -174,13 +174,13 @@ class ModelLibrary:
         files.
         """
         kind = model_type_named("model_type", type)
-        shelf, ours, others = self._shelves_of(kind)
+        index, ours, others = self._indexes_of(kind)
         # A name that a list shows means its file, also one that would not be a good name to give.
-        exactly = shelf.find_exactly(name)
+        exactly = index.find_exactly(name)
         if exactly is not None:
             return self._fresh(exactly)
         wanted = check_name(name)
-        found = ours.find(wanted) or others.find(wanted) or self._with_sum(shelf, wanted)
+        found = ours.find(wanted) or others.find(wanted) or self._with_sum(index, wanted)
         if len(found) == 1:
             return self._fresh(found[0])
         if found:
@@ -192,16 +192,16 @@ class ModelLibrary:
                 candidates=names[:50],
             )
         raise ModelNotFound(
-            f"Model not found: {name}", nearest=nearest_names(wanted, (file.name for file in shelf.files)), type=kind
+            f"Model not found: {name}", nearest=nearest_names(wanted, (file.name for file in index.files)), type=kind
         )
 
-    def _with_sum(self, shelf: Shelf, wanted: str) -> Files:
+    def _with_sum(self, index: FileIndex, wanted: str) -> Files:
         """The first file whose SHA-256 is ``wanted`` or begins with it: equal files are as good as each other, files
         that share only the beginning are told apart by the caller."""
         if self._known_sums is None or not _SUM.match(wanted):
             return []
         sums, found = self._known_sums(), dict[str, ModelFile]()
-        for file in shelf.files:
+        for file in index.files:
             sha256 = sums.get(file.path, file.size_bytes, file.mtime_ns)
             if sha256 is not None and sha256.startswith(wanted.lower()):
                 found.setdefault(sha256, file)
@@ -224,13 +224,13 @@ class ModelLibrary:
     def files(self, kind: ModelType) -> Files:
         """The files of a type, the user's before the demo's: a demo file of the same name is hidden, and so is another
         program's."""
-        return self._shelves_of(kind).whole.files
+        return self._indexes_of(kind).whole.files
 
-    def _shelves_of(self, kind: ModelType) -> _Shelves:
+    def _indexes_of(self, kind: ModelType) -> _TypeIndexes:
         with self._lock:
             while self._unlogged:
                 log.log(*self._unlogged.pop(0))
-            known = self._shelves.get(kind)
+            known = self._indexes.get(kind)
             folders = self._folders[kind]
             stale = [folder for folder in folders if not is_unchanged(folder)]
             passed_over: frozenset[Path] = frozenset()
@@ -245,11 +245,11 @@ class ModelLibrary:
                         known = None
                 passed_over |= folder.visited
             if known is None:
-                known = self._shelves[kind] = self._merge(kind)
+                known = self._indexes[kind] = self._merge(kind)
                 self.revision += 1
             return known
 
-    def _merge(self, kind: ModelType) -> _Shelves:
+    def _merge(self, kind: ModelType) -> _TypeIndexes:
         ours: dict[str, ModelFile] = {}
         others: dict[str, ModelFile] = {}
         hidden: Sentences = []
@@ -264,8 +264,10 @@ class ModelLibrary:
             if text not in self._hidden.get(kind, ()):
                 log.warning("%s", text)
         self._hidden[kind] = hidden
-        shelf = Shelf(ours.values())
-        return _Shelves(Shelf([*ours.values(), *others.values()]) if others else shelf, shelf, Shelf(others.values()))
+        index = FileIndex(ours.values())
+        return _TypeIndexes(
+            FileIndex([*ours.values(), *others.values()]) if others else index, index, FileIndex(others.values())
+        )
 
     def _take_extra_folders(self) -> None:
         """Look for other programs' folders, and keep what is known of those that were there."""
@@ -285,7 +287,7 @@ class ModelLibrary:
                     for path, bound in found.by_type.get(kind, ())
                 ]
                 if [folder.path for folder in wanted] != [*present]:
-                    self._shelves.pop(kind, None)
+                    self._indexes.pop(kind, None)
                 self._folders[kind] = [*(folder for folder in folders if not folder.is_extra), *wanted]
 
     def find_below_models_dir(self, name: str) -> ModelFile | None:

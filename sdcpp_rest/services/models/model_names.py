@@ -17,7 +17,7 @@ _NEAREST_POOL = 2_000
 """How many names are compared with one that is not there."""
 
 
-class Shelf:
+class FileIndex:
     """Finds files of one type by name; sorted by name, with an index of their names that is built when it is first
     needed."""
 

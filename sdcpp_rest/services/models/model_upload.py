@@ -58,7 +58,7 @@ class DiskFull(SdcppRestError):
 
 
 @dataclass(frozen=True)
-class Wish:
+class UploadTarget:
     """Where a file is to go: a model type, a file name, a folder below the type's (``""``: the type's own)."""
 
     type: str
@@ -88,7 +88,7 @@ class ModelUploads:
         self._lock = threading.Lock()
         self._closed = False
 
-    def begin(self, wish: Wish | None = None, size_bytes: int | None = None) -> Upload:
+    def begin(self, wish: UploadTarget | None = None, size_bytes: int | None = None) -> Upload:
         """A file to write into. What is known beforehand is checked beforehand, so that nobody sends gigabytes in
         vain: the place (``None``: told at the end) and the size in bytes, as far as the client announced it.
 
@@ -116,7 +116,7 @@ class ModelUploads:
         if self._closed:
             raise EngineUnavailable("The server is stopping")
 
-    def take(self, temporary: Path, wish: Wish) -> Uploaded:
+    def take(self, temporary: Path, wish: UploadTarget) -> Uploaded:
         """Give the whole file at ``temporary`` its place. Raises as `begin`, NotAModel when it is no model."""
         kind, target = self.place(wish)
         inspected = _inspect(temporary, target.name)
@@ -134,7 +134,7 @@ class ModelUploads:
         self._library.refresh()
         return self._record_upload(kind, wish, target, inspected)
 
-    def place(self, wish: Wish) -> tuple[ModelType, Path]:
+    def place(self, wish: UploadTarget) -> tuple[ModelType, Path]:
         """The type and the path of the file that ``wish`` means. Raises InvalidRequest, Conflict when it is taken."""
         kind = model_type_named("type", wish.type)
         _check_file_name(wish.name)
@@ -158,7 +158,7 @@ class ModelUploads:
                 "subfolder: that folder leads out of the model folders", field="subfolder", value=target.parent.name
             )
 
-    def _record_upload(self, kind: ModelType, wish: Wish, target: Path, inspected: Inspection) -> Uploaded:
+    def _record_upload(self, kind: ModelType, wish: UploadTarget, target: Path, inspected: Inspection) -> Uploaded:
         name = f"{wish.subfolder.strip().replace(chr(92), '/')}/{wish.name}" if wish.subfolder else wish.name
         warnings = list(inspected.warnings)
         homes = _HOMES.get(inspected.contents)
@@ -215,7 +215,7 @@ class Upload:
         except OSError as error:
             raise disk_error(error, self._path.parent) from None
 
-    def finish(self, wish: Wish) -> Uploaded:
+    def finish(self, wish: UploadTarget) -> Uploaded:
         """The file is whole: look into it and put it where it belongs. Raises as `ModelUploads.begin`, NotAModel."""
         try:
             os.fsync(self._file.fileno())
@@ -270,7 +270,7 @@ def _check_part(field: str, name: str) -> None:
         raise InvalidRequest(f"{field}: {name[:80]!r} {why}", field=field, value=name[:200])
 
 
-def _refuse_taken(target: Path, wish: Wish) -> None:
+def _refuse_taken(target: Path, wish: UploadTarget) -> None:
     if target.is_dir():
         raise Conflict(f"{target.name} exists already, as a folder", field="name")
     if not wish.overwrite and os.path.lexists(target):

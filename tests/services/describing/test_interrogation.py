@@ -13,7 +13,7 @@ from PIL import Image
 from sdcpp_rest.config import InterrogateConfig, LlmConfig, OllamaConfig
 from sdcpp_rest.errors import EngineUnavailable, InvalidRequest, NotSupported
 from sdcpp_rest.services.describing.interrogation import INSTRUCTION, Interrogation
-from sdcpp_rest.services.language.llm_connection import OpenLines
+from sdcpp_rest.services.language.llm_connection import OpenCalls
 from sdcpp_rest.services.language.llm_errors import LlmDisabled, LlmFailed, LlmTimeout, LlmUnreachable
 from sdcpp_rest.services.language.llm_settings import LlmSettings
 from sdcpp_rest.services.pictures import input_images
@@ -38,12 +38,12 @@ RED = sent(Image.new("RGB", (30, 20), "red"))
 
 
 @pytest.fixture
-def lines() -> OpenLines:
-    return OpenLines()
+def lines() -> OpenCalls:
+    return OpenCalls()
 
 
 @pytest.fixture
-def make(tmp_path: Path, lines: OpenLines) -> Iterator[Make]:
+def make(tmp_path: Path, lines: OpenCalls) -> Iterator[Make]:
     database = Database(tmp_path / "db")
 
     def made(ollama: dict[str, Any] | None = None, **fields: Any) -> Interrogation:
@@ -198,7 +198,7 @@ def test_a_server_that_comes_to_no_end_does_not_hold_anybody(make: Make, monkeyp
 
 
 @pytest.mark.usefixtures("short_seconds")
-def test_a_silent_server_does_not_hold_anybody(make: Make, lines: OpenLines, server: Any) -> None:
+def test_a_silent_server_does_not_hold_anybody(make: Make, lines: OpenCalls, server: Any) -> None:
     server.fault = "silent"
     with pytest.raises(LlmTimeout):
         seeing(make, server, timeout_seconds=1).caption(RED)

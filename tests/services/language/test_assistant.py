@@ -15,7 +15,7 @@ from sdcpp_rest.core.chat import ActionRequest
 from sdcpp_rest.errors import InvalidRequest, SdcppRestError
 from sdcpp_rest.services.language.assistant import Assistant, Delta, Question, Reply
 from sdcpp_rest.services.language.assistant_actions import ActionKind, Checked
-from sdcpp_rest.services.language.llm_connection import Line, OpenLines
+from sdcpp_rest.services.language.llm_connection import Line, OpenCalls
 from sdcpp_rest.services.language.llm_errors import CallEnded, LlmDisabled, LlmFailed, LlmModelNotFound, LlmTimeout
 from sdcpp_rest.services.language.llm_settings import LlmSettings
 from sdcpp_rest.store.database import Database
@@ -66,7 +66,7 @@ def make(tmp_path: Path, server: Any, api: str) -> Iterator[Make]:
         defaults = AssistantConfig(**{"base_url": server.url, "api": api, **config})
         settings = LlmSettings(SettingsStore(db), "llm.assistant", defaults, LlmConfig())
         facts = {"health": {"model_name": "demo"}}
-        return Assistant(settings, Conversation(db), OpenLines(), lambda: facts, context_tokens=4096)
+        return Assistant(settings, Conversation(db), OpenCalls(), lambda: facts, context_tokens=4096)
 
     yield make
     db.close()

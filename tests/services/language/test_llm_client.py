@@ -13,7 +13,7 @@ from sdcpp_rest.core.chat import ChatMessage, ToolCall
 from sdcpp_rest.errors import EngineUnavailable, SdcppRestError
 from sdcpp_rest.services.language import llm_client
 from sdcpp_rest.services.language.llm_client import ChatRequest, LlmClient, LlmEndpoint
-from sdcpp_rest.services.language.llm_connection import Line, OpenLines
+from sdcpp_rest.services.language.llm_connection import Line, OpenCalls
 from sdcpp_rest.services.language.llm_errors import (
     CallEnded,
     LlmBusy,
@@ -274,7 +274,7 @@ def test_a_time_limit_counts_the_whole_call(server: Any) -> None:
 
 def test_closing_ends_open_calls_and_refuses_new_ones(server: Any) -> None:
     server.fault = "silent"
-    lines, errors = OpenLines(), []
+    lines, errors = OpenCalls(), []
 
     def call() -> None:
         try:

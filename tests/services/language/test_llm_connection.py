@@ -6,7 +6,7 @@ import socket
 import threading
 from typing import Any
 
-from sdcpp_rest.services.language.llm_connection import Line, OpenLines
+from sdcpp_rest.services.language.llm_connection import Line, OpenCalls
 
 
 class Stream:
@@ -64,7 +64,7 @@ def test_a_block_that_ends_in_time_stops_the_clock() -> None:
 
 
 def test_a_line_that_is_open_is_closed_with_all_others() -> None:
-    lines, mine = OpenLines(), Line()
+    lines, mine = OpenCalls(), Line()
     with lines.open() as first, lines.open(mine) as second:
         assert second is mine
         lines.close()
@@ -73,7 +73,7 @@ def test_a_line_that_is_open_is_closed_with_all_others() -> None:
 
 
 def test_a_line_that_was_closed_before_is_left_alone() -> None:
-    lines = OpenLines()
+    lines = OpenCalls()
     with lines.open() as line:
         pass
     lines.close()

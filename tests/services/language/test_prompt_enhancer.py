@@ -11,7 +11,7 @@ import pytest
 from sdcpp_rest.config import LlmConfig, OllamaConfig
 from sdcpp_rest.core.prompts import MAX_BYTES
 from sdcpp_rest.errors import NotFound, SdcppRestError
-from sdcpp_rest.services.language.llm_connection import OpenLines
+from sdcpp_rest.services.language.llm_connection import OpenCalls
 from sdcpp_rest.services.language.llm_errors import LlmDisabled, LlmFailed, LlmModelNotFound, LlmTimeout, LlmUnreachable
 from sdcpp_rest.services.language.llm_settings import LlmSettings
 from sdcpp_rest.services.language.prompt_enhancer import (
@@ -45,7 +45,7 @@ def make(tmp_path: Path, server: OllamaServer) -> Iterator[Make]:
     def make(**config: Any) -> PromptEnhancer:
         defaults = OllamaConfig(**{"base_url": server.url, **config})
         settings = LlmSettings(SettingsStore(db), "llm.ollama", defaults, LlmConfig())
-        return PromptEnhancer(settings, EnhancementHistory(db), OpenLines(), max_characters=1000)
+        return PromptEnhancer(settings, EnhancementHistory(db), OpenCalls(), max_characters=1000)
 
     yield make
     db.close()

@@ -18,7 +18,7 @@ from sdcpp_rest.services.models.extra_folders import find_extra_folders
 from sdcpp_rest.services.models.load_specs import LoadRequest, build_spec, resolve_loras
 from sdcpp_rest.services.models.model_conversion import ConvertRequest
 from sdcpp_rest.services.models.model_library import ModelLibrary
-from sdcpp_rest.services.models.model_upload import Wish
+from sdcpp_rest.services.models.model_upload import UploadTarget
 from tests.model_files import LORA, gguf_bytes, reversed_shapes, safetensors_bytes, write
 from tests.services.conftest import House
 
@@ -353,7 +353,7 @@ def test_nothing_is_written_beside_the_models_of_other_programs(house: House, pr
         job, _, target = convert.submit(ConvertRequest(input_path=name, output_type="q4_0", overwrite=True))
         assert target == house.config.paths.models_dir.resolve() / "diffusion_models/own.q4_0.gguf"
         assert house.finished(job.id).status == "completed"
-    kind, place = house.runtime.models.uploads.place(Wish("lora", "mine.safetensors", "", True))
+    kind, place = house.runtime.models.uploads.place(UploadTarget("lora", "mine.safetensors", "", True))
     assert (kind, place) == ("lora", house.config.paths.models_dir.resolve() / "loras/mine.safetensors")
     assert sorted(path for path in program.rglob("*")) == before
 
@@ -364,7 +364,7 @@ def test_our_folder_that_links_there_is_no_way_in(house: House, program: Path) -
     (loras / "theirs").symlink_to(program / "models/loras")
     house.runtime.models.library.refresh()
     with pytest.raises(InvalidRequest, match="leads out of the model folders"):
-        house.runtime.models.uploads.place(Wish("lora", "new.safetensors", "theirs", False))
+        house.runtime.models.uploads.place(UploadTarget("lora", "new.safetensors", "theirs", False))
     assert sorted(names(house.runtime.models.library)["loras"]) == ["demo_lora.safetensors", "theirs/mine.safetensors"]
 
 

@@ -12,7 +12,7 @@ from sdcpp_rest.core.architectures import ARCHITECTURES
 from sdcpp_rest.core.fit import Autoencoder, Size, diffusion_buffer, vae_buffer
 from sdcpp_rest.core.load_spec import FileRef, LoadSpec
 from sdcpp_rest.errors import InvalidRequest, ModelNotFound
-from sdcpp_rest.services.models.fit_estimate import Ask, Fit, FitEstimates, memory_needed
+from sdcpp_rest.services.models.fit_estimate import Fit, FitEstimates, FitRequest, memory_needed
 from sdcpp_rest.services.models.load_specs import LoadRequest, build_spec
 from sdcpp_rest.services.models.model_library import ModelLibrary
 from tests.model_files import CHROMA, FLUX, LLAMA, VAE, gguf_bytes, reversed_shapes, safetensors_bytes, unet, write
@@ -23,7 +23,7 @@ GIB = 1 << 30
 DEMO = "demo_dit_q8_0"
 CPU = {"name": "CPU", "description": "a processor", "is_gpu": False, "free_bytes": 1, "total_bytes": 1}
 GPU = {"name": "CUDA0", "description": "a card", "is_gpu": True, "free_bytes": 8 * GIB, "total_bytes": 8 * GIB}
-BIG = Ask(1024, 1024)
+BIG = FitRequest(1024, 1024)
 
 
 def memory(*devices: Mapping[str, Any], available: int = 64 * GIB, held: int | None = None) -> dict[str, Any]:
@@ -43,7 +43,7 @@ class Machine:
         self.resident: LoadSpec | None = None
         self.fits = FitEstimates(library, lambda: self.memory, lambda: self.resident)
 
-    def of(self, name: str = DEMO, ask: Ask = BIG) -> Fit:
+    def of(self, name: str = DEMO, ask: FitRequest = BIG) -> Fit:
         return self.fits.of("diffusion", name, ask)
 
 
@@ -53,7 +53,7 @@ def machine(tmp_path: Path, demo_folder: Path) -> Machine:
 
 
 def test_the_demo_model_takes_what_the_library_says_it_takes(machine: Machine) -> None:
-    fit = machine.of(ask=Ask(64, 64))
+    fit = machine.of(ask=FitRequest(64, 64))
     # From its log: "text_encoders 6.60MB(RAM), diffusion_model 2.53MB(RAM)", and twice 2.35 with the TAESD's encoder.
     shown = {part: round(count / MIB, 1) for part, count in fit.needs.weights.items()}
     assert shown == {"text_encoders": 6.6, "diffusion_model": 2.5, "vae": 4.7, "controlnet": 0.0}
@@ -84,7 +84,7 @@ def test_advice_says_what_it_saves_and_the_largest_comes_first(machine: Machine)
 
 def test_a_card_that_is_too_small_is_told_how_it_could_be_used(machine: Machine) -> None:
     machine.memory = memory({**GPU, "free_bytes": GIB}, CPU)
-    card, processor = machine.of(ask=Ask(2048, 2048)).devices
+    card, processor = machine.of(ask=FitRequest(2048, 2048)).devices
     assert (card.verdict, processor.verdict) == ("no", "fits")
     advice = {one.option: one for one in card.advice}
     assert "max_vram" not in advice, "without offload_to_cpu the library ignores it"
@@ -98,7 +98,7 @@ def test_max_vram_is_advised_with_offload_to_cpu(machine: Machine, tmp_path: Pat
     model.with_suffix(".json").write_text(json.dumps({"load_options": {"offload_to_cpu": True}}))
     machine.library.refresh()
     machine.memory = memory({**GPU, "free_bytes": GIB // 8}, CPU)
-    (card, _) = machine.of("own", ask=Ask(2048, 2048)).devices
+    (card, _) = machine.of("own", ask=FitRequest(2048, 2048)).devices
     assert card.verdict == "no"
     assert {one.option: one.value for one in card.advice}["max_vram"] == 0.1
 
@@ -119,8 +119,8 @@ def test_text_encoders_stay_in_main_memory_by_default(machine: Machine, tmp_path
     write(tmp_path / "diffusion_models" / "f.gguf", gguf_bytes({**FLUX, "x.weight": (4096, 4096)}, "q8_0", fill=True))
     write(tmp_path / "llm" / "big.gguf", gguf_bytes({**LLAMA, "y.weight": (4096, 4096)}, "q8_0"))
     machine.memory = memory(GPU, CPU)
-    ask = Ask(64, 64, components={"llm": "big.gguf"})
-    with_encoder, without = machine.of("f", ask), machine.of("f", Ask(64, 64))
+    ask = FitRequest(64, 64, components={"llm": "big.gguf"})
+    with_encoder, without = machine.of("f", ask), machine.of("f", FitRequest(64, 64))
     assert with_encoder.devices[0].needed_bytes == without.devices[0].needed_bytes
     assert with_encoder.devices[1].needed_bytes > without.devices[1].needed_bytes + 17 * MIB
 
@@ -210,7 +210,7 @@ def test_chroma_with_its_mask_is_estimated_without_flash_attention(
     write(tmp_path / "diffusion_models" / "c.gguf", gguf_bytes(CHROMA, "f16"))
     write(tmp_path / "diffusion_models" / "c.json", json.dumps({"load_options": options}).encode())
     machine.memory = memory({**GPU, "free_bytes": 1}, CPU)
-    fit = machine.of("c", Ask(1536, 1536))
+    fit = machine.of("c", FitRequest(1536, 1536))
     expected = diffusion_buffer(ARCHITECTURES["chroma"], CHROMA, Size(1536, 1536), flash=is_flash)
     assert fit.needs.buffers["diffusion_model"] == expected
     assert "diffusion_flash_attn" not in {advice.option for advice in fit.devices[0].advice}
@@ -228,13 +228,13 @@ def test_sdxls_own_autoencoder_takes_more_than_one_that_is_named(
     write(tmp_path / "checkpoints" / "xl.gguf", gguf_bytes({**unet(second_encoder=True), **inside}))
     write(tmp_path / "checkpoints" / "xl.json", json.dumps({"load_options": options}).encode())
     write(tmp_path / "vae" / "v.gguf", gguf_bytes(vae))
-    fit = machine.fits.of("checkpoint", "xl", Ask(1024, 1024, components=components))
+    fit = machine.fits.of("checkpoint", "xl", FitRequest(1024, 1024, components=components))
     assert fit.architecture == "SDXL"
     assert fit.needs.buffers["vae"] == vae_buffer(Autoencoder(32, is_scaled=scaled), Size(1024, 1024))
 
 
 def test_what_a_cuda_backend_keeps_for_itself_is_counted(machine: Machine) -> None:
-    size = Ask(2048, 2048)
+    size = FitRequest(2048, 2048)
     machine.memory = memory({**GPU, "backend": "SYCL", "free_bytes": 2 * GIB}, CPU)
     plain, processor = machine.of(ask=size).devices
     machine.memory = memory({**GPU, "backend": "CUDA", "free_bytes": 2 * GIB}, {**CPU, "backend": "CPU"})
@@ -248,7 +248,7 @@ def test_what_a_cuda_backend_keeps_for_itself_is_counted(machine: Machine) -> No
 
 
 def test_what_a_vulkan_backend_takes_more_is_counted(machine: Machine) -> None:
-    size = Ask(2048, 2048)
+    size = FitRequest(2048, 2048)
     machine.memory = memory({**GPU, "backend": "SYCL"}, CPU)
     plain = machine.of(ask=size).devices[0]
     machine.memory = memory({**GPU, "backend": "Vulkan"}, CPU)

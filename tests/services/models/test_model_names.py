@@ -4,17 +4,17 @@ import pytest
 
 from sdcpp_rest.core.catalog import ModelFile
 from sdcpp_rest.errors import InvalidRequest
-from sdcpp_rest.services.models.model_names import Shelf, check_name
+from sdcpp_rest.services.models.model_names import FileIndex, check_name
 
 
-def shelf(*names: str) -> Shelf:
-    return Shelf(
+def shelf(*names: str) -> FileIndex:
+    return FileIndex(
         ModelFile(name=name, type="vae", path=f"/m/{name}", root="/m", size_bytes=1, mtime_ns=1, file_extension=".gguf")
         for name in names
     )
 
 
-def found(on: Shelf, wanted: str) -> list[str]:
+def found(on: FileIndex, wanted: str) -> list[str]:
     return [file.name for file in on.find(wanted)]
 
 

@@ -14,7 +14,7 @@ from sdcpp_rest.errors import Conflict, EngineUnavailable, InvalidRequest
 from sdcpp_rest.services.model_headers.inspection import NotAModel
 from sdcpp_rest.services.models import model_upload
 from sdcpp_rest.services.models.model_library import ModelLibrary
-from sdcpp_rest.services.models.model_upload import DiskFull, ModelUploads, Uploaded, Wish
+from sdcpp_rest.services.models.model_upload import DiskFull, ModelUploads, Uploaded, UploadTarget
 from tests.cases import for_each_case
 from tests.model_files import LORA, VAE, gguf_bytes, reversed_shapes, safetensors_bytes, write
 
@@ -37,7 +37,7 @@ def uploads(library: ModelLibrary, models_dir: Path) -> ModelUploads:
     return ModelUploads(library, models_dir)
 
 
-def send(uploads: ModelUploads, wish: Wish, content: bytes = MODEL, *, is_told_first: bool = True) -> Uploaded:
+def send(uploads: ModelUploads, wish: UploadTarget, content: bytes = MODEL, *, is_told_first: bool = True) -> Uploaded:
     with uploads.begin(wish if is_told_first else None, len(content)) as upload:
         for start in range(0, len(content), 100):
             upload.write(content[start : start + 100])
@@ -53,7 +53,7 @@ def test_an_uploaded_model_is_listed_at_once(
     uploads: ModelUploads, library: ModelLibrary, models_dir: Path, is_told_first: bool
 ) -> None:
     assert library.list()["vae"] == []
-    done = send(uploads, Wish("vae", "a.safetensors", "sub/deep"), is_told_first=is_told_first)
+    done = send(uploads, UploadTarget("vae", "a.safetensors", "sub/deep"), is_told_first=is_told_first)
     assert (done.file.name, done.file.type, done.is_listed) == ("sub/deep/a.safetensors", "vae", True)
     assert done.file.size_bytes == len(MODEL)
     assert [file.name for file in library.list()["vae"]] == ["sub/deep/a.safetensors"]
@@ -62,7 +62,7 @@ def test_an_uploaded_model_is_listed_at_once(
 
 
 def test_a_list_name_means_its_type(uploads: ModelUploads, models_dir: Path) -> None:
-    send(uploads, Wish("loras", "x.safetensors"), LORA_FILE)
+    send(uploads, UploadTarget("loras", "x.safetensors"), LORA_FILE)
     assert files(models_dir) == ["loras/x.safetensors"]
 
 
@@ -82,32 +82,32 @@ def test_what_is_no_model_is_refused_by_its_own_name_and_leaves_nothing(
     uploads: ModelUploads, models_dir: Path, content: bytes
 ) -> None:
     with pytest.raises(NotAModel, match=r"^a\.safetensors ") as caught:
-        send(uploads, Wish("vae", "a.safetensors"), content)
+        send(uploads, UploadTarget("vae", "a.safetensors"), content)
     assert ".upload-" not in str(caught.value.detail)
     assert files(models_dir) == []
 
 
 def test_a_web_page_is_told_to_be_one(uploads: ModelUploads) -> None:
     with pytest.raises(NotAModel, match="web page"):
-        send(uploads, Wish("vae", "a.safetensors"), b"<html><body>Sign in to download</body></html>")
+        send(uploads, UploadTarget("vae", "a.safetensors"), b"<html><body>Sign in to download</body></html>")
 
 
 @pytest.mark.parametrize("is_told_first", [True, False])
 def test_a_taken_name_is_refused_unless_it_may_be_replaced(
     uploads: ModelUploads, models_dir: Path, is_told_first: bool
 ) -> None:
-    wish = Wish("vae", "a.safetensors")
+    wish = UploadTarget("vae", "a.safetensors")
     send(uploads, wish)
     with pytest.raises(Conflict, match="exists already"):
         send(uploads, wish, LORA_FILE, is_told_first=is_told_first)
     assert (models_dir / "vae/a.safetensors").read_bytes() == MODEL
-    send(uploads, Wish("vae", "a.safetensors", overwrite=True), LORA_FILE, is_told_first=is_told_first)
+    send(uploads, UploadTarget("vae", "a.safetensors", overwrite=True), LORA_FILE, is_told_first=is_told_first)
     assert (models_dir / "vae/a.safetensors").read_bytes() == LORA_FILE
     assert files(models_dir) == ["vae/a.safetensors"]
 
 
 def test_of_two_uploads_of_one_name_the_second_to_end_is_refused(uploads: ModelUploads, models_dir: Path) -> None:
-    wish = Wish("vae", "a.safetensors")
+    wish = UploadTarget("vae", "a.safetensors")
     with uploads.begin(wish) as first, uploads.begin(wish) as second:
         first.write(MODEL)
         second.write(LORA_FILE)
@@ -121,7 +121,7 @@ def test_of_two_uploads_of_one_name_the_second_to_end_is_refused(uploads: ModelU
 def test_a_folder_of_that_name_is_not_replaced(uploads: ModelUploads, models_dir: Path) -> None:
     (models_dir / "vae" / "a.safetensors").mkdir(parents=True)
     with pytest.raises(Conflict, match="folder"):
-        uploads.begin(Wish("vae", "a.safetensors", overwrite=True))
+        uploads.begin(UploadTarget("vae", "a.safetensors", overwrite=True))
 
 
 @for_each_case(
@@ -131,7 +131,7 @@ def test_a_folder_of_that_name_is_not_replaced(uploads: ModelUploads, models_dir
 )  # fmt: skip
 def test_names_with_tricks_are_refused(uploads: ModelUploads, models_dir: Path, name: str) -> None:
     with pytest.raises(InvalidRequest, match=r"^name: ") as caught:
-        uploads.begin(Wish("vae", name))
+        uploads.begin(UploadTarget("vae", name))
     assert caught.value.detail["field"] == "name"
     assert files(models_dir) == []
 
@@ -141,7 +141,7 @@ def test_names_with_tricks_are_refused(uploads: ModelUploads, models_dir: Path, 
 )
 def test_subfolders_with_tricks_are_refused(uploads: ModelUploads, subfolder: str) -> None:
     with pytest.raises(InvalidRequest, match=r"^subfolder: "):
-        uploads.begin(Wish("vae", "a.gguf", subfolder))
+        uploads.begin(UploadTarget("vae", "a.gguf", subfolder))
 
 
 def test_a_link_that_leads_out_is_not_followed(uploads: ModelUploads, models_dir: Path, tmp_path: Path) -> None:
@@ -150,8 +150,8 @@ def test_a_link_that_leads_out_is_not_followed(uploads: ModelUploads, models_dir
     (models_dir / "vae").mkdir(parents=True)
     (models_dir / "vae" / "link").symlink_to(outside)
     with pytest.raises(InvalidRequest, match="leads out"):
-        uploads.begin(Wish("vae", "a.safetensors", "link"))
-    wish = Wish("vae", "a.safetensors", "later")
+        uploads.begin(UploadTarget("vae", "a.safetensors", "link"))
+    wish = UploadTarget("vae", "a.safetensors", "later")
     with uploads.begin(wish) as upload:
         upload.write(MODEL)
         (models_dir / "vae" / "later").symlink_to(outside)
@@ -162,18 +162,18 @@ def test_a_link_that_leads_out_is_not_followed(uploads: ModelUploads, models_dir
 
 def test_an_unknown_type_is_refused(uploads: ModelUploads) -> None:
     with pytest.raises(InvalidRequest, match=r"^type: "):
-        uploads.begin(Wish("motion", "a.gguf"))
+        uploads.begin(UploadTarget("motion", "a.gguf"))
 
 
 def test_an_upload_that_is_given_up_leaves_nothing(uploads: ModelUploads, models_dir: Path) -> None:
-    with uploads.begin(Wish("vae", "a.gguf")) as upload:
+    with uploads.begin(UploadTarget("vae", "a.gguf")) as upload:
         upload.write(b"GGUF")
         assert len(files(models_dir)) == 1
     assert files(models_dir) == []
 
 
 def test_a_half_file_is_hidden_from_the_list(uploads: ModelUploads, library: ModelLibrary) -> None:
-    with uploads.begin(Wish("vae", "a.safetensors")) as upload:
+    with uploads.begin(UploadTarget("vae", "a.safetensors")) as upload:
         upload.write(MODEL)
         assert library.list()["vae"] == []
 
@@ -183,11 +183,11 @@ def test_no_room_is_told_before_anything_is_sent(
 ) -> None:
     usage = shutil.disk_usage(models_dir.parent)
     with pytest.raises(DiskFull, match="MB free") as caught:
-        uploads.begin(Wish("vae", "a.gguf"), usage.free + 1)
+        uploads.begin(UploadTarget("vae", "a.gguf"), usage.free + 1)
     assert caught.value.status == 507
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1000))
     with pytest.raises(DiskFull):
-        uploads.begin(Wish("vae", "a.gguf"))
+        uploads.begin(UploadTarget("vae", "a.gguf"))
     assert files(models_dir) == []
 
 
@@ -202,7 +202,7 @@ class FullFile:
 
 
 def test_a_disk_that_fills_up_ends_the_upload(uploads: ModelUploads, models_dir: Path) -> None:
-    upload = uploads.begin(Wish("vae", "a.gguf"))
+    upload = uploads.begin(UploadTarget("vae", "a.gguf"))
     upload._file.close()
     upload._file = FullFile()  # type: ignore[assignment]
     with pytest.raises(DiskFull, match="is full"), upload:
@@ -211,7 +211,7 @@ def test_a_disk_that_fills_up_ends_the_upload(uploads: ModelUploads, models_dir:
 
 
 def test_a_stopping_server_gives_uploads_up(uploads: ModelUploads, models_dir: Path) -> None:
-    with uploads.begin(Wish("vae", "a.gguf")) as upload:
+    with uploads.begin(UploadTarget("vae", "a.gguf")) as upload:
         uploads.close()
         with pytest.raises(EngineUnavailable):
             upload.write(b"GGUF")
@@ -227,25 +227,25 @@ def test_what_a_killed_server_left_is_swept_and_what_is_being_written_is_not(
     loose = write(models_dir / ".upload-3.part", b"x")
     for path in (old, own, loose):
         os.utime(path, (time.time() - 7200, time.time() - 7200))
-    send(uploads, Wish("lora", "a.safetensors"), LORA_FILE)
+    send(uploads, UploadTarget("lora", "a.safetensors"), LORA_FILE)
     assert (old.exists(), loose.exists()) == (True, False), "an upload looks into its own folder alone"
     uploads.sweep()
     assert (old.exists(), young.exists(), own.exists()) == (False, True, True)
 
 
 def test_a_file_in_the_wrong_folder_is_stored_with_a_warning(uploads: ModelUploads) -> None:
-    done = send(uploads, Wish("vae", "a.safetensors"), LORA_FILE)
+    done = send(uploads, UploadTarget("vae", "a.safetensors"), LORA_FILE)
     assert any("belong to type 'lora'" in warning for warning in done.warnings)
-    assert send(uploads, Wish("lora", "a.safetensors"), LORA_FILE).warnings == ()
+    assert send(uploads, UploadTarget("lora", "a.safetensors"), LORA_FILE).warnings == ()
 
 
 def test_parts_of_a_split_model_are_taken_one_by_one_and_listed_when_all_are_there(
     uploads: ModelUploads, library: ModelLibrary
 ) -> None:
-    first = send(uploads, Wish("vae", "a-00001-of-00002.safetensors"))
+    first = send(uploads, UploadTarget("vae", "a-00001-of-00002.safetensors"))
     assert (first.is_listed, first.file.name) == (False, "a-00001-of-00002.safetensors")
     assert any("when all of its 2 parts are there" in warning for warning in first.warnings)
-    second = send(uploads, Wish("vae", "a-00002-of-00002.safetensors"))
+    second = send(uploads, UploadTarget("vae", "a-00002-of-00002.safetensors"))
     assert (second.is_listed, second.file.name) == (True, "a-00001-of-00002.safetensors")
     assert [file.name for file in library.list()["vae"]] == ["a-00001-of-00002.safetensors"]
 
@@ -262,7 +262,7 @@ def test_a_file_received_on_another_disk_is_moved_beside_its_place(
         copy(source, to)
 
     monkeypatch.setattr(shutil, "copyfile", copy_noticed)
-    wish = Wish("vae", "a.safetensors")
+    wish = UploadTarget("vae", "a.safetensors")
     with uploads.begin(None) as upload:
         upload.write(MODEL)
         upload.finish(wish)

@@ -17,7 +17,6 @@ from sdcpp_rest.errors import GenerationFailed
 from sdcpp_rest.routes.a1111 import painting as painting
 from sdcpp_rest.routes.a1111.answering import PictureAnswers, facts_of, picture_text
 from sdcpp_rest.routes.a1111.painting import Source
-from sdcpp_rest.routes.a1111.plans import Translation
 from sdcpp_rest.routes.a1111.scripts.arguments import read_arguments
 from sdcpp_rest.routes.a1111.scripts.script import (
     DrawnPicture,
@@ -27,6 +26,7 @@ from sdcpp_rest.routes.a1111.scripts.script import (
     Shot,
 )
 from sdcpp_rest.routes.a1111.translate import PictureCall, with_infotext
+from sdcpp_rest.routes.a1111.translation import Translation
 from sdcpp_rest.routes.a1111.wire import A1111Img2Img, A1111Request
 from sdcpp_rest.services.pictures import picture_formats
 from sdcpp_rest.services.submission.picture_enlarging import Enlargement, Resampler

@@ -17,9 +17,9 @@ from sdcpp_rest.routes.http.openapi import Answer, documents
 from sdcpp_rest.routes.http.pools import blocking, uploading
 from sdcpp_rest.routes.http.wire_models import Flag, Integer, Text, Wire, examine, optional, read_query
 from sdcpp_rest.routes.native.wire.model_wire import ModelShown, ModelsShown, model_lists, model_object
-from sdcpp_rest.services.models.fit_estimate import Ask, Fit, Verdict
+from sdcpp_rest.services.models.fit_estimate import Fit, FitRequest, Verdict
 from sdcpp_rest.services.models.model_facts import facts_of
-from sdcpp_rest.services.models.model_upload import DiskFull, Upload, Wish
+from sdcpp_rest.services.models.model_upload import DiskFull, Upload, UploadTarget
 
 model_files = Blueprint("model_files", __name__)
 
@@ -308,7 +308,7 @@ def inspect_model(model_type: str, model_name: str) -> Response:
     shown["sidecar"] = facts.sidecar.model_dump(include=set(SidecarShown.model_fields)) if facts.sidecar else None
     shown["fit"] = None
     if facts.contents in ("picture model", "unknown") and facts.model_type in ("checkpoint", "diffusion"):
-        ask = _ask(FitQuery.model_validate({}), model_type, model_name)
+        ask = _fit_request(FitQuery.model_validate({}), model_type, model_name)
         shown["fit"] = _fit_shown(runtime().models.fits.of(model_type, model_name, ask), ask)
     return answer(shown)
 
@@ -319,11 +319,11 @@ def inspect_model(model_type: str, model_name: str) -> Response:
 def fit_model(model_type: str, model_name: str) -> Response:
     """Estimate the memory that a model and a picture of some size take. Says for each device whether that fits, and
     which options would make it."""
-    ask = _ask(read_query(FitQuery), model_type, model_name)
+    ask = _fit_request(read_query(FitQuery), model_type, model_name)
     return answer(_fit_shown(runtime().models.fits.of(model_type, model_name, ask), ask))
 
 
-def _ask(query: FitQuery, model_type: str, model_name: str) -> Ask:
+def _fit_request(query: FitQuery, model_type: str, model_name: str) -> FitRequest:
     components = {}
     # Not from the query's model: lists are cut at commas there, and file names may have some.
     for text in request.args.getlist("component"):
@@ -334,7 +334,7 @@ def _ask(query: FitQuery, model_type: str, model_name: str) -> Ask:
             )
         components[role] = name
     usual = runtime().models.fits.usual_size(model_type, model_name)
-    return Ask(
+    return FitRequest(
         width=query.width or usual[0],
         height=query.height or usual[1],
         batch_count=query.batch_count,
@@ -344,7 +344,7 @@ def _ask(query: FitQuery, model_type: str, model_name: str) -> Ask:
     )
 
 
-def _fit_shown(fit: Fit, ask: Ask) -> dict[str, Any]:
+def _fit_shown(fit: Fit, ask: FitRequest) -> dict[str, Any]:
     return {
         "model_name": fit.name,
         "model_architecture": fit.architecture,
@@ -360,12 +360,12 @@ def _fit_shown(fit: Fit, ask: Ask) -> dict[str, Any]:
     }
 
 
-def _wish(asked: dict[str, Any], file_name: str) -> Wish | None:
+def _wish(asked: dict[str, Any], file_name: str) -> UploadTarget | None:
     """Where the file is to go, once that is known."""
     return _read_wish(asked, file_name) if asked.get("type") or asked.get("model_type") else None
 
 
-def _read_wish(asked: dict[str, Any], file_name: str) -> Wish:
+def _read_wish(asked: dict[str, Any], file_name: str) -> UploadTarget:
     """Where the file is to go; ``file_name`` is what the form calls it."""
     known = {name: asked[name] for name in UploadQuery.model_fields if asked.get(name) not in (None, "")}
     query = examine(UploadQuery, known)[0]
@@ -374,7 +374,7 @@ def _read_wish(asked: dict[str, Any], file_name: str) -> Wish:
         raise InvalidRequest("type (or model_type) is required", field="type", allowed=list(LIST_NAMES))
     if not name:
         raise InvalidRequest("name is required", field="name", allowed="a file name")
-    return Wish(kind, name, query.subfolder or "", bool(query.overwrite))
+    return UploadTarget(kind, name, query.subfolder or "", bool(query.overwrite))
 
 
 def _flag(text: str) -> Any:

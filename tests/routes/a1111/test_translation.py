@@ -8,8 +8,8 @@ import pytest
 from sdcpp_rest.core.params import ImageParams
 from sdcpp_rest.core.sampling import SAMPLERS, SCHEDULERS
 from sdcpp_rest.routes.a1111.errors import HTTPException
-from sdcpp_rest.routes.a1111.plans import Translation, TranslationContext, to_plan
 from sdcpp_rest.routes.a1111.reading import reread
+from sdcpp_rest.routes.a1111.translation import Translation, TranslationContext, to_plan
 from sdcpp_rest.routes.a1111.wire import A1111Img2Img, A1111Txt2Img
 from tests.cases import for_each_case
 

@@ -22,7 +22,7 @@ _HEALTH = (
 )  # fmt: skip
 
 
-class Situation:
+class ServerFacts:
     """Looks up the facts of this moment, when it is called.
 
     Args:

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from sdcpp_rest.core.job import Job
-from sdcpp_rest.services.language.assistant_situation import Situation
+from sdcpp_rest.services.language.assistant_facts import ServerFacts
 
 
 def look(files: int = 1, jobs: tuple[Job, ...] = (), **health: Any) -> dict[str, Any]:
@@ -15,7 +15,7 @@ def look(files: int = 1, jobs: tuple[Job, ...] = (), **health: Any) -> dict[str,
     )
     queue: Any = SimpleNamespace(list=lambda limit: list(jobs))
     options = {"samplers": ["euler"], "schedulers": ["karras"], "quantization_types": [{"id": "q8_0"}]}
-    return Situation(lambda: {"model_loaded": True, "version": "1", **health}, lambda: options, library, queue)()
+    return ServerFacts(lambda: {"model_loaded": True, "version": "1", **health}, lambda: options, library, queue)()
 
 
 def test_what_is_empty_or_of_no_interest_is_left_out() -> None:

@@ -5,7 +5,7 @@ import pytest
 from sdcpp_rest.config import Config
 from sdcpp_rest.errors import NotAuthenticated
 from sdcpp_rest.services.pictures.picture_links import LIFETIME_SECONDS, PREFIX, is_open, link_path
-from sdcpp_rest.web.access import Asking, check_key
+from sdcpp_rest.web.access import AccessRequest, check_key
 
 NAME = "550e8400-e29b-41d4-a716-446655440000/image_0.png"
 LOCKED = Config(auth={"api_keys": ["old-key", "anna:other-key"]})
@@ -46,12 +46,12 @@ def test_a_link_ends_with_the_key_that_signed_it() -> None:
 
 def test_the_door_opens_for_a_link_and_for_nothing_else() -> None:
     path = link_path(LOCKED, NAME)
-    assert check_key(LOCKED, Asking(path)) is False
+    assert check_key(LOCKED, AccessRequest(path)) is False
     for other in ("/queue", path.replace("image_0", "image_1")):
         with pytest.raises(NotAuthenticated):
-            check_key(LOCKED, Asking(other))
+            check_key(LOCKED, AccessRequest(other))
     with pytest.raises(NotAuthenticated):
-        check_key(LOCKED, Asking(path, is_websocket=True))
+        check_key(LOCKED, AccessRequest(path, is_websocket=True))
 
 
 def test_without_keys_nothing_is_signed() -> None:

@@ -15,7 +15,7 @@ from typing import Any
 from sdcpp_rest.core.named_picture import NamedPicture
 from sdcpp_rest.errors import InvalidRequest
 from sdcpp_rest.routes.swarmui import metadata
-from sdcpp_rest.routes.swarmui.history_paths import STARRED, base_of
+from sdcpp_rest.routes.swarmui.history_paths import STARRED, spell_name
 from sdcpp_rest.services.jobs.picture_history import PictureHistory
 
 MOST_FILES = 1000
@@ -33,7 +33,7 @@ def list_history(
     """
     if sort_by not in _SORTS:
         raise InvalidRequest(f"Invalid sort mode '{sort_by[:40]}'.", field="sortBy")
-    history.name_all(base_of)
+    history.name_all(spell_name)
     prefix = f"{folder}/" if folder else ""
     shown = [(_shown_path(one), one) for one in history.list_below("", _MOST_NAMES)]
     below = [(path.removeprefix(prefix), one) for path, one in shown if path.startswith(prefix)]

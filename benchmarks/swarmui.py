@@ -22,7 +22,7 @@ from benchmarks.served import PATIENCE_SECONDS, PROMPT, Client, Server
 from sdcpp_rest.config import HousekeepingConfig
 from sdcpp_rest.core.job import Job, utc_now
 from sdcpp_rest.routes.swarmui.history import list_history
-from sdcpp_rest.routes.swarmui.history_paths import base_of
+from sdcpp_rest.routes.swarmui.history_paths import spell_name
 from sdcpp_rest.services.jobs.active_jobs import ActiveJobs
 from sdcpp_rest.services.jobs.job_reader import JobReader
 from sdcpp_rest.services.jobs.picture_history import PictureHistory
@@ -112,7 +112,7 @@ def _history(options: Options) -> list[Figure]:
     count = options.samples(_HISTORY, 100)
     with _filled_history(count) as history:
         began = time.perf_counter()
-        history.name_all(base_of)
+        history.name_all(spell_name)
         named = time.perf_counter() - began
 
         def list_all() -> Any:

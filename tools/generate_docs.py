@@ -22,6 +22,7 @@ from pydantic import BaseModel
 from sdcpp_rest import cli
 from sdcpp_rest.config import Config, known_settings
 from sdcpp_rest.routes.http.openapi import document
+from sdcpp_rest.routes.swarmui.parameters import PARAMETERS
 from sdcpp_rest.runtime import VERSION
 from sdcpp_rest.web.app import create_app, route_table
 
@@ -127,6 +128,19 @@ def dialect_page(name: str) -> str:
     return _FIELDS.sub(lambda match: f"{match[1]}\n{_fields_table(match[2])}\n{match[3]}", text)
 
 
+def swarm_page(name: str) -> str:
+    """The page of SwarmUI's dialect with its table of parameters made anew."""
+    text = (ROOT / name).read_text(encoding="utf-8")
+    before, start, rest = text.partition("<!-- parameters -->\n")
+    _, end, after = rest.partition("<!-- end -->")
+    rows = ["| id | | default | |", "|---|---|---|---|"]
+    for one in PARAMETERS:
+        span = f"{one.least:g} to {one.most:g}" if one.kind in ("integer", "decimal") else one.kind
+        default = f"`{one.default}`" if one.default else ""
+        rows.append(f"| `{one.id}` | {span} | {default} | {_cell(one.description)} |")
+    return before + start + "\n".join(rows) + "\n" + end + after
+
+
 def tables_page(name: str) -> str:
     """A page with its tables about model files made anew."""
     return fill_tables((ROOT / name).read_text(encoding="utf-8"))
@@ -181,6 +195,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "docs/architecture.md": architecture_page,
     "docs/dialects/openai.md": partial(dialect_page, "docs/dialects/openai.md"),
     "docs/dialects/sdcn.md": partial(dialect_page, "docs/dialects/sdcn.md"),
+    "docs/dialects/swarmui.md": partial(swarm_page, "docs/dialects/swarmui.md"),
     "docs/model-files.md": partial(tables_page, "docs/model-files.md"),
     "docs/troubleshooting.md": partial(tables_page, "docs/troubleshooting.md"),
     "config.example.toml": Config.example_toml,

@@ -10,12 +10,13 @@ import json
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 from sdcpp_rest.core.named_picture import NamedPicture
 from sdcpp_rest.errors import InvalidRequest
 from sdcpp_rest.routes.swarmui import metadata
-from sdcpp_rest.routes.swarmui.history_paths import STARRED, base_of
+from sdcpp_rest.routes.swarmui.history_paths import STARRED, spell_name
 from sdcpp_rest.services.jobs.picture_history import PictureHistory
 
 MOST_FILES = 1000
@@ -33,15 +34,17 @@ def list_history(
     """
     if sort_by not in _SORTS:
         raise InvalidRequest(f"Invalid sort mode '{sort_by[:40]}'.", field="sortBy")
-    history.name_all(base_of)
+    history.name_all(spell_name)
     prefix = f"{folder}/" if folder else ""
-    shown = [(_shown_path(one), one) for one in history.list_below("", _MOST_NAMES)]
-    below = [(path.removeprefix(prefix), one) for path, one in shown if path.startswith(prefix)]
+    # They come by name, the last one first, and a star changes nothing about that.
+    below = [(_shown_path(one), one) for one in history.list_below("", _MOST_NAMES)]
+    if prefix:
+        below = [(path.removeprefix(prefix), one) for path, one in below if path.startswith(prefix)]
     if folder and not below:
         raise InvalidRequest("404, path not found.", field="path")
-    files = [(path, one) for path, one in below if path.count("/") < max(1, depth)]
-    files.sort(key=lambda found: found[0].removeprefix(STARRED), reverse=not is_reversed)
-    files = files[:MOST_FILES]
+    ordered = reversed(below) if is_reversed else below
+    levels = max(1, depth)
+    files = list(islice((found for found in ordered if found[0].count("/") < levels), MOST_FILES))
     texts = _read_texts(history, [one.job_id for _, one in files], version)
     return {
         "folders": _folders((path for path, _ in below), depth),
@@ -60,8 +63,8 @@ def _shown_path(one: NamedPicture) -> str:
 
 def _folders(paths: Iterable[str], depth: int) -> Sequence[str]:
     found: set[str] = set()
-    for path in paths:
-        parts = path.split("/")[:-1][: max(0, depth)]
+    for folder in {path.rpartition("/")[0] for path in paths}:
+        parts = folder.split("/")[: max(0, depth)] if folder else []
         found.update("/".join(parts[:level]) for level in range(1, len(parts) + 1))
     return sorted(found, reverse=True)
 

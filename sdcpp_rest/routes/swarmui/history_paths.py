@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import re
 import threading
-from urllib.parse import unquote
 
 from sdcpp_rest.core.job import Job
+from sdcpp_rest.core.json_captions import PARAMS, read_object
 from sdcpp_rest.errors import InvalidRequest
 
 STARRED = "Starred/"
 RAW = "raw"
+_ENDINGS = {"JPG": ".jpg", "WEBP": ".webp", "WEBP_LOSSLESS": ".webp"}
 _PART_CHARACTERS = 40
 _FORBIDDEN = re.compile(r'[<>:"\\|?*~&@;#$^\x00-\x1f\x7f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]')
 _BLANKS = re.compile(r"\s+")
@@ -49,6 +50,21 @@ def base_of(job: Job) -> str:
     return f"{RAW}/{moment:%Y-%m-%d}/{minute}{number:03}-{prompt}-{model}"
 
 
+def spell_name(job: Job, ending: str) -> tuple[str, str]:
+    """The name of a job's output, and its ending: that of the format that was asked for, or the file's own."""
+    return base_of(job), _ENDINGS.get(_asked_format(job), ending) if ending == ".png" else ending
+
+
+def is_lossless(job: Job) -> bool:
+    """Whether a job's pictures are to lose nothing in their format."""
+    return _asked_format(job) == "WEBP_LOSSLESS"
+
+
+def _asked_format(job: Job) -> str:
+    found = read_object(job.caption or "")
+    return str(found[PARAMS].get("imageformat")) if found is not None else ""
+
+
 def clean_part(text: str) -> str:
     """A part of a file's name: without what no file system likes, and not longer than 40 characters."""
     cleaned = _FORBIDDEN.sub("", text).replace(".", "").replace("/", " ")
@@ -71,8 +87,3 @@ def read_path(sent: str) -> str:
 def split_star(path: str) -> tuple[str, bool]:
     """A path without ``Starred/``, and whether it had that."""
     return (path.removeprefix(STARRED), True) if path.startswith(STARRED) else (path, False)
-
-
-def read_url_path(quoted: str) -> str:
-    """The path in a URL, decoded once more where a client has encoded it twice."""
-    return unquote(quoted) if "%" in quoted else quoted

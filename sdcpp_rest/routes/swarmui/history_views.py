@@ -7,6 +7,7 @@ from pathlib import Path
 
 from flask import Blueprint, Response, request, send_file
 
+from sdcpp_rest.core.job import Job
 from sdcpp_rest.errors import InvalidRequest, NotFound
 from sdcpp_rest.routes.http.answers import answer, runtime
 from sdcpp_rest.routes.http.openapi import ANY_FILE, documents
@@ -16,6 +17,7 @@ from sdcpp_rest.routes.swarmui.errors import SwarmError, file_not_found
 from sdcpp_rest.routes.swarmui.history import list_history
 from sdcpp_rest.routes.swarmui.history_paths import read_path, split_star
 from sdcpp_rest.routes.swarmui.opening import open_calls
+from sdcpp_rest.routes.swarmui.picture_files import read_as
 from sdcpp_rest.routes.swarmui.wire import (
     SwarmCall,
     SwarmKeptPictures,
@@ -115,19 +117,24 @@ def _send(path: str) -> Response:
     name, starred = split_star(below)
     try:
         history = runtime().jobs.history
-        file = history.file_of(history.find(name, starred=starred))
+        found = history.find(name, starred=starred)
+        file = history.file_of(found)
     except NotFound:
         return file_not_found()
     if request.args.get("preview", "").lower() == "true" and file.suffix.lower() in ENDINGS:
         small = thumbnail(file)
         response = Response(small.body, mimetype=small.media_type)
     else:
-        response = _send_whole(file, name)
+        response = _send_whole(file, name, found.job)
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Cache-Control"] = f"private, max-age={_KEPT_SECONDS}"
     return response
 
 
-def _send_whole(file: Path, name: str) -> Response:
-    kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
-    return send_file(file, mimetype=kind, conditional=True, etag=True, download_name=Path(name).name)
+def _send_whole(file: Path, name: str, job: Job) -> Response:
+    kind, ending = mimetypes.guess_type(name)[0] or "application/octet-stream", Path(name).suffix
+    if ending == file.suffix:
+        return send_file(file, mimetype=kind, conditional=True, etag=True, download_name=Path(name).name)
+    response = Response(read_as(file, ending, job), mimetype=kind)
+    response.make_conditional(request, accept_ranges=True, complete_length=response.content_length)
+    return response

@@ -15,7 +15,7 @@ from sdcpp_rest.core.infotext import SAMPLER_LABELS, SCHEDULER_LABELS
 from sdcpp_rest.core.load_spec import LoadSpec
 from sdcpp_rest.core.params import ImageParams
 from sdcpp_rest.errors import InvalidRequest, NotFound
-from sdcpp_rest.routes.swarmui.history_paths import base_of, read_path, split_star
+from sdcpp_rest.routes.swarmui.history_paths import read_path, spell_name, split_star
 from sdcpp_rest.routes.swarmui.model_classes import describe_classes, describe_compat_classes
 from sdcpp_rest.routes.swarmui.model_lists import list_model_names
 from sdcpp_rest.routes.swarmui.model_types import MODEL_TYPES
@@ -119,7 +119,7 @@ def open_calls(
         jobs.picture_keeping,
         wording=Wording(models.library, models.wildcards, find_preset, context.lists),
         find_preset=find_preset,
-        names=lambda job: jobs.history.name_outputs(job, base_of),
+        names=lambda job: jobs.history.name_outputs(job, spell_name),
         version=version,
         most_pictures=config.swarm.images,
     )

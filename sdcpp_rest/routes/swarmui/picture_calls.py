@@ -20,7 +20,9 @@ from sdcpp_rest.core.params import ImageParams
 from sdcpp_rest.errors import InvalidRequest
 from sdcpp_rest.routes.swarmui import metadata
 from sdcpp_rest.routes.swarmui.calls import Arguments
+from sdcpp_rest.routes.swarmui.history_paths import spell_name
 from sdcpp_rest.routes.swarmui.parameter_reading import Given, read_parameters
+from sdcpp_rest.routes.swarmui.picture_files import read_as
 from sdcpp_rest.routes.swarmui.status import owner_of
 from sdcpp_rest.routes.swarmui.translate import Drawing, Series, TranslationContext, plan_series, to_drawing
 from sdcpp_rest.routes.swarmui.wording import FindPreset, Wording, apply_presets
@@ -197,8 +199,9 @@ class PictureCalls:
         if call.is_kept:
             return FinishedPicture(f"View/local/{self._names(job)[0]}", text)
         path = self._outputs.path_of(job.outputs[0])
-        kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
-        data = base64.b64encode(path.read_bytes()).decode("ascii")
+        ending = spell_name(job, path.suffix)[1]
+        kind = mimetypes.guess_type(f"x{ending}")[0] or "application/octet-stream"
+        data = base64.b64encode(read_as(path, ending, job)).decode("ascii")
         self._bin.remove(job.id)
         return FinishedPicture(f"data:{kind};base64,{data}", text)
 

@@ -19,6 +19,8 @@ from sdcpp_rest.services.pictures.outputs import Outputs
 from sdcpp_rest.store.picture_names import PictureNames
 
 _NAMED_AT_ONCE = 200
+Spell = Callable[[Job, str], tuple[str, str]]
+"""Makes the name of a job's output, apart from its ending, of the job and the ending of the file."""
 _MOST_SUFFIXES = 10_000
 
 
@@ -42,20 +44,18 @@ class PictureHistory:
         self._outputs = outputs
         self._bin = bin
 
-    def name_outputs(self, job: Job, base_of: Callable[[Job], str]) -> list[str]:
-        """The names of a job's outputs, in their order. ``base_of`` makes a name without its ending; a name that is
+    def name_outputs(self, job: Job, spell: Spell) -> list[str]:
+        """The names of a job's outputs, in their order. ``spell`` makes a name; one that is
         taken gets a number."""
-        return self._names.assign(_outputs_of(job, base_of))
+        return self._names.assign(_outputs_of(job, spell))
 
-    def name_all(self, base_of: Callable[[Job], str]) -> None:
+    def name_all(self, spell: Spell) -> None:
         """Name the outputs of all jobs that have none yet."""
         while job_ids := self._names.unnamed_jobs(_NAMED_AT_ONCE):
             jobs = self._jobs.get_many(job_ids)
             if not jobs:
                 return
-            self._names.assign(
-                one for job_id in job_ids if job_id in jobs for one in _outputs_of(jobs[job_id], base_of)
-            )
+            self._names.assign(one for job_id in job_ids if job_id in jobs for one in _outputs_of(jobs[job_id], spell))
 
     def find(self, path: str, *, starred: bool = False) -> HistoryPicture:
         """The picture of that name, or its starred copy. Raises NotFound."""
@@ -113,9 +113,9 @@ class PictureHistory:
             raise Conflict(refused[job_id])
 
 
-def _outputs_of(job: Job, base_of: Callable[[Job], str]) -> Iterator[tuple[str, int, Iterator[str]]]:
+def _outputs_of(job: Job, spell: Spell) -> Iterator[tuple[str, int, Iterator[str]]]:
     for output, file in enumerate(job.outputs):
-        yield job.id, output, _number_names(base_of(job), Path(file).suffix)
+        yield job.id, output, _number_names(*spell(job, Path(file).suffix))
 
 
 def _number_names(base: str, ending: str) -> Iterator[str]:

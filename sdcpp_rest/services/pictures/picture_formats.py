@@ -27,8 +27,11 @@ _USER_COMMENT = 0x9286
 _EXIF_BYTES = 60_000
 
 
-def encode(picture: Image.Image, form: str, quality: int, texts: Mapping[str, str]) -> bytes:
-    """``picture`` as a file of ``form`` (one of `FORMATS`); ``quality`` 1..100 for all but PNG.
+def encode(
+    picture: Image.Image, form: str, quality: int, texts: Mapping[str, str], *, is_lossless: bool = False
+) -> bytes:
+    """``picture`` as a file of ``form`` (one of `FORMATS`); ``quality`` 1..100 for all but PNG, ``is_lossless`` for
+    WebP.
 
     ``texts`` become chunks of a PNG; in the other formats only the one called `KEY` is kept, as EXIF's UserComment.
     """
@@ -40,7 +43,7 @@ def encode(picture: Image.Image, form: str, quality: int, texts: Mapping[str, st
             chunks.add_itxt(key, text) if png_text.read_text(text) != text else chunks.add_text(key, text)
         picture.save(buffer, "PNG", pnginfo=chunks, compress_level=4)
         return buffer.getvalue()
-    more: dict[str, Any] = {}
+    more: dict[str, Any] = {"lossless": True} if is_lossless else {}
     text = texts.get(KEY, "")
     if text:
         more["exif"] = _exif(text)
@@ -48,7 +51,7 @@ def encode(picture: Image.Image, form: str, quality: int, texts: Mapping[str, st
     return buffer.getvalue()
 
 
-def recode(png: bytes, form: str, quality: int) -> bytes:
+def recode(png: bytes, form: str, quality: int, *, is_lossless: bool = False) -> bytes:
     """A finished picture's file in another format, with what it says about itself; a PNG stays as it is.
 
     ``quality`` 0..100. Raises OSError and ValueError when the format does not take it: WebP ends at 16383 pixels.
@@ -58,7 +61,7 @@ def recode(png: bytes, form: str, quality: int) -> bytes:
     with Image.open(io.BytesIO(png)) as picture:
         picture.load()
         # Quality 0 is a picture of blocks, but Pillow takes it for "not given".
-        return encode(picture, form, max(1, quality), texts_of(picture))
+        return encode(picture, form, max(1, quality), texts_of(picture), is_lossless=is_lossless)
 
 
 def texts_of(picture: Image.Image) -> dict[str, str]:

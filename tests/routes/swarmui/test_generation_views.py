@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from sdcpp_rest.services.pictures.picture_formats import texts_of
 from tests.routes.conftest import PATIENCE_SECONDS, House
 from tests.routes.swarmui.conftest import SwarmClient
 
@@ -135,3 +136,21 @@ def test_picture_of_the_history_can_be_the_next_ones_beginning(swarm: SwarmClien
     assert len(swarm.call("GenerateText2Image", images=1, **PICTURE, initimage=path)["images"]) == 1
     refused = swarm.refusal("GenerateText2Image", images=1, **PICTURE, initimage="raw/../../x.png")
     assert refused == "There is no picture 'raw/../../x.png' in the history"
+
+
+@pytest.mark.parametrize(
+    ("asked", "form", "ending"),
+    [("JPG", "JPEG", "jpg"), ("webp", "WEBP", "webp"), ("WEBP_LOSSLESS", "WEBP", "webp"), ("PNG", "PNG", "png")],
+)
+def test_format_that_is_asked_for_is_that_of_the_link(
+    swarm: SwarmClient, house: House, asked: str, form: str, ending: str
+) -> None:
+    (link,) = swarm.call("GenerateText2Image", images=1, imageformat=asked, **PICTURE)["images"]
+    assert link.endswith(f".{ending}")
+    with house.client.get(f"/{link}") as shown, Image.open(io.BytesIO(shown.data)) as picture:
+        assert (picture.format, shown.mimetype) == (form, f"image/{form.lower()}")
+        assert "sui_image_params" in texts_of(picture)["parameters"]
+    with house.client.get(f"/{link}", headers={"Range": "bytes=0-3"}) as part:
+        assert (part.status_code, len(part.data)) == (206, 4)
+    (data,) = swarm.call("GenerateText2Image", images=1, imageformat=asked, donotsave=True, **PICTURE)["images"]
+    assert data.startswith(f"data:image/{form.lower()};base64,")

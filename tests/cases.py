@@ -26,10 +26,13 @@ def for_each_case(
     Raises ValueError when there is no case.
     """
     arguments = [name.strip() for name in names.split(",")] if isinstance(names, str) else list(names)
-    tried = [_values(case, len(arguments)) for case in cases]
+    listed = list(cases)
+    tried = [_values(case, len(arguments)) for case in listed]
     if not tried:
         raise ValueError(f"no case for {', '.join(arguments)}")
-    titles = [_title(number, values, ids) for number, values in enumerate(tried)]
+    titles = [
+        _title(case, number, values, ids) for number, (case, values) in enumerate(zip(listed, tried, strict=True))
+    ]
 
     def decorate(test: Test) -> Test:
         @functools.wraps(test)
@@ -69,7 +72,9 @@ def _values(case: Any, count: int) -> tuple[Any, ...]:
     return values
 
 
-def _title(number: int, values: tuple[Any, ...], ids: Callable[[Any], object] | Sequence[str] | None) -> str:
+def _title(case: Any, number: int, values: tuple[Any, ...], ids: Callable[[Any], object] | Sequence[str] | None) -> str:
+    if isinstance(case, ParameterSet) and isinstance(case.id, str):
+        return case.id
     if ids is None:
         return ", ".join(map(repr, values))
     if callable(ids):

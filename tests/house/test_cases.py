@@ -50,6 +50,15 @@ def test_a_case_that_raises_no_error_where_one_is_wanted_fails() -> None:
         is_refused()
 
 
+def test_a_case_that_has_a_name_is_told_by_it() -> None:
+    @for_each_case("number", [1, pytest.param(2, id="the even one")])
+    def is_odd(number: int) -> None:
+        assert number % 2
+
+    with pytest.raises(pytest.fail.Exception, match="1 of 2 cases failed\n\n--- the even one\n"):
+        is_odd()
+
+
 def test_no_case_and_a_case_of_the_wrong_length_are_mistakes() -> None:
     with pytest.raises(ValueError, match="no case for a, b"):
         for_each_case("a,b", [])

@@ -18,6 +18,7 @@ import yaml
 
 from sdcpp_rest import cli
 from sdcpp_rest.config import Config
+from tests.cases import for_each_case
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -62,7 +63,7 @@ def project() -> dict[str, Any]:
 # --- well-formed ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", YAML_FILES)
+@for_each_case("name", YAML_FILES)
 def test_yaml_file_is_well_formed(name: str) -> None:
     assert isinstance(parsed(name), dict)
 

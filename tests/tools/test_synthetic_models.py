@@ -10,6 +10,7 @@ import pytest
 
 from sdcpp_rest.config.sections import TYPE_FOLDERS
 from sdcpp_rest.services.model_headers.inspection import inspect_file
+from tests.cases import for_each_case
 from tools.synthetic_models.__main__ import main
 from tools.synthetic_models.families import (
     FAMILIES,
@@ -84,7 +85,7 @@ def test_other_endings_are_refused(tmp_path: Path) -> None:
         write_model(tmp_path / "model.ckpt", layers())
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("role", "shape", "wanted", "file_format", "stored"),
     [
         ("matrix", (256, 8), "tq1_0", "gguf", "tq1_0"),

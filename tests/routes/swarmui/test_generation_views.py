@@ -6,9 +6,9 @@ import json
 import threading
 from typing import Any
 
-import pytest
 from PIL import Image
 
+from tests.cases import for_each_case
 from tests.routes.conftest import PATIENCE_SECONDS, House
 from tests.routes.swarmui.conftest import SwarmClient
 
@@ -57,7 +57,7 @@ def test_picture_that_is_not_kept_comes_as_data(swarm: SwarmClient, house: House
     assert house.runtime.jobs.queue.list(limit=10) == []
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("arguments", "words"),
     [
         ({}, "Missing required parameter 'images'"),

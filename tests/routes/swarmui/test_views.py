@@ -8,6 +8,7 @@ from websockets.exceptions import ConnectionClosedOK
 from websockets.sync.client import ClientConnection
 
 from sdcpp_rest.routes.swarmui.sessions import Sessions
+from tests.cases import for_each_case
 from tests.routes.conftest import PATIENCE_SECONDS, House, ServedHouse
 from tests.routes.swarmui.conftest import SwarmClient, next_message
 
@@ -30,7 +31,7 @@ def test_nobody_is_impersonated(shared_swarm: SwarmClient) -> None:
     assert refused["error_id"] == "bad_impersonate"
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("route", "body", "status", "error_id", "words"),
     [
         ("GetCurrentStatus", b"", 400, "basic_api", "bad content length"),

@@ -23,6 +23,7 @@ from sdcpp_rest.services.language.llm_errors import (
     LlmTimeout,
     LlmUnreachable,
 )
+from tests.cases import for_each_case
 from tests.servers.language_model import LanguageModelServer, Said, Wire
 from tests.servers.ollama_server import OllamaServer
 from tests.servers.openai_server import OpenAiServer
@@ -205,7 +206,7 @@ def test_junk_of_every_shape_is_one_error(server: Any, monkeypatch: pytest.Monke
         chat(server)
 
 
-@pytest.mark.parametrize("said", ["[1]", '{"a": ', "", "null", '"x"'])
+@for_each_case("said", ["[1]", '{"a": ', "", "null", '"x"'])
 def test_arguments_that_are_no_json_come_as_text(said: str) -> None:
     with OpenAiServer() as server:
         server.says = [Said([], [("load_model", said)])]

@@ -9,6 +9,7 @@ import pytest
 
 from sdcpp_rest.errors import InvalidRequest, NotFound
 from sdcpp_rest.services.models.wildcards import MAX_BYTES, WildcardNotStored, Wildcards, clean_name
+from tests.cases import for_each_case
 
 
 @pytest.fixture
@@ -114,7 +115,7 @@ def test_deleted_wildcard_is_gone_with_its_preview(tmp_path: Path, wildcards: Wi
         wildcards.delete("x")
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("name", "cleaned"),
     [
         ("colours", "colours"),

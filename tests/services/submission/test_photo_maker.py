@@ -37,7 +37,7 @@ def with_photo_maker(path: str) -> LoadSpec:
     )
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     "prompt",
     [
         "a man img",
@@ -53,7 +53,7 @@ def test_trigger_after_a_word_is_taken(prompt: str) -> None:
     check_trigger(prompt)
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("prompt", "words"),
     [
         ("", "it is not there"),

@@ -226,7 +226,7 @@ def test_bad_settings_name_the_field_and_change_nothing(shared_client: FlaskClie
     assert shared_client.get("/ollama/settings").get_json() == before
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     "url", ["http://169.254.169.254", "http://10.0.0.1", "http://example.org", "http://[::]", "http://0.0.0.0:11434"]
 )
 def test_other_hosts_cannot_be_named_over_the_api(shared_client: FlaskClient, url: str) -> None:

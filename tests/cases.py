@@ -1,11 +1,12 @@
 """One test for many cases: for tables of one-line cases, whose set-up and report would cost more than the cases do.
 
-Every case is tried, and all that fail are told. Cases share their fixtures: what changes anything belongs to
-`pytest.mark.parametrize`, where each gets its own.
+Every case is tried, and all that fail are told. Each has a `tmp_path` and a `monkeypatch` of its own, and shares all
+other fixtures: what changes those belongs to `pytest.mark.parametrize`, where each case gets its own.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import traceback
@@ -42,9 +43,10 @@ def for_each_case(
                 pytest.fail(f"{len(failures)} of {len(tried)} cases failed\n\n" + "\n".join(failures), pytrace=False)
 
         def _failures(test: Test, given: dict[str, Any]) -> Iterator[str]:
-            for title, values in zip(titles, tried, strict=True):
+            for number, (title, values) in enumerate(zip(titles, tried, strict=True)):
                 try:
-                    test(**given, **dict(zip(arguments, values, strict=True)))
+                    with _own_fixtures(given, number) as fixtures:
+                        test(**fixtures, **dict(zip(arguments, values, strict=True)))
                 except pytest.skip.Exception:
                     raise
                 except (Exception, pytest.fail.Exception) as error:
@@ -59,6 +61,19 @@ def for_each_case(
         return run
 
     return decorate
+
+
+@contextlib.contextmanager
+def _own_fixtures(given: dict[str, Any], number: int) -> Iterator[dict[str, Any]]:
+    """The fixtures of one case: an empty folder below the test's, and patches that end with the case."""
+    with contextlib.ExitStack() as opened:
+        own = dict(given)
+        if "tmp_path" in given:
+            own["tmp_path"] = given["tmp_path"] / str(number)
+            own["tmp_path"].mkdir()
+        if "monkeypatch" in given:
+            own["monkeypatch"] = opened.enter_context(pytest.MonkeyPatch.context())
+        yield own
 
 
 def _values(case: Any, count: int) -> tuple[Any, ...]:

@@ -15,7 +15,7 @@ from tests.cases import for_each_case
 from tests.cli.conftest import Run
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("error", "words"),
     [
         (FileNotFoundError(errno.ENOENT, "No such file or directory", "a.png"), "a.png does not exist"),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import pytest
 
 from tests.cases import for_each_case
@@ -13,6 +16,23 @@ def test_cases_are_tried_with_fixtures(a: int, b: int, c: int, tmp_path_factory:
     assert b == a + 1
     assert c in (5, 6)
     assert tmp_path_factory.getbasetemp().is_dir()
+
+
+def test_cases_have_folders_and_patches_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+
+    @for_each_case("name", ["a", "b"])
+    @for_each_case("number", [1, 2])
+    def leave_traces(name: str, number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        assert "TRACE" not in os.environ
+        assert list(tmp_path.iterdir()) == []
+        monkeypatch.setenv("TRACE", name)
+        (tmp_path / "trace").touch()
+        seen.append(tmp_path)
+
+    leave_traces(tmp_path=tmp_path, monkeypatch=monkeypatch)
+    assert len({*seen}) == 4
+    assert "TRACE" not in os.environ
 
 
 def test_all_combinations_are_tried() -> None:

@@ -157,7 +157,7 @@ def test_wheel_is_one_per_platform_and_for_every_python() -> None:
     assert (ROOT / "sdcpp_rest" / "py.typed").is_file()
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("tag", "changelog", "refusal"),
     [
         ("v1.2.3", "## Unreleased\n\n## 1.2.3 (2026-01-02)\n\n- A change.\n", None),

@@ -50,8 +50,8 @@ def test_our_reader_finds_what_was_written(tmp_path: Path, ending: str) -> None:
     assert {name: tuple(shape) for name, shape in found.items()} == expected
 
 
-@pytest.mark.parametrize("ending", ["gguf", "safetensors"])
-@pytest.mark.parametrize("fill", ["random", "zero"])
+@for_each_case("ending", ["gguf", "safetensors"])
+@for_each_case("fill", ["random", "zero"])
 def test_size_is_known_before_writing(tmp_path: Path, ending: str, fill: str) -> None:
     path = tmp_path / f"model.{ending}"
     write_model(path, layers(), fill=fill)  # type: ignore[arg-type]

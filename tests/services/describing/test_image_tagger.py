@@ -127,7 +127,7 @@ def test_a_missing_file_is_asked_for(tmp_path: Path, missing: str) -> None:
         ImageTagger(tmp_path, threads=1)
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("text", "said"),
     [
         (b"", "must begin with the line"),

@@ -49,7 +49,7 @@ def test_a_changed_file_is_read_again(file: Path) -> None:
     assert styles.all() == [PromptStyle(name="Old", prompt="words")]
 
 
-@pytest.mark.parametrize("content", [b"", b"\xff\xfe\xff", b"no header here", b"name\n\n\n", b"a,b\n1,2\n"])
+@for_each_case("content", [b"", b"\xff\xfe\xff", b"no header here", b"name\n\n\n", b"a,b\n1,2\n"])
 def test_a_file_that_cannot_be_read_holds_no_styles(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "styles.csv"
     file.write_bytes(content)

@@ -131,7 +131,7 @@ def test_title_is_a_path_without_what_files_cannot_hold(swarm: SwarmClient, titl
     assert [preset["title"] for preset in presets(swarm)] == [kept]
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("asked", "words"),
     [
         ({"title": "  "}, "Invalid or empty title."),

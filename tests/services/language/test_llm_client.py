@@ -149,7 +149,7 @@ FAULTS: list[tuple[Any, type[SdcppRestError], int, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("fault", "kind", "status", "words"), FAULTS)
+@for_each_case(("fault", "kind", "status", "words"), FAULTS)
 def test_each_fault_has_its_own_words(
     server: Any, fault: Any, kind: type[SdcppRestError], status: int, words: str
 ) -> None:
@@ -195,7 +195,7 @@ def test_a_compressed_answer_is_refused(server: Any, monkeypatch: pytest.MonkeyP
         LlmClient(endpoint(server), Line()).models()
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     "raw", [b"[]", b"null", b"5", b'{"models": 5, "data": 5}', b'{"models": [5], "data": [5]}', b"[" * 100_000, b"\xff"]
 )
 def test_junk_of_every_shape_is_one_error(server: Any, monkeypatch: pytest.MonkeyPatch, raw: bytes) -> None:

@@ -73,7 +73,7 @@ def test_what_is_not_there_or_hidden_is_not_found(shared_client: FlaskClient, pa
     assert (answer.status_code, answer.get_json()["code"]) == (404, "output_not_found")
 
 
-@pytest.mark.parametrize("name", ["config.json", "page.svg", "a.avif", "no_ending", "folder.png"])
+@for_each_case("name", ["config.json", "page.svg", "a.avif", "no_ending", "folder.png"])
 def test_what_is_no_picture_is_refused_by_what_is_one(house: Any, name: str) -> None:
     path = folder_of(house) / name
     if name.startswith("folder"):

@@ -291,7 +291,7 @@ BROKEN: dict[Rule, tuple[str, str]] = {
 }
 
 
-@pytest.mark.parametrize("rule", BROKEN, ids=lambda rule: getattr(rule, "__name__", "rule"))
+@for_each_case("rule", BROKEN, ids=lambda rule: getattr(rule, "__name__", "rule"))
 def test_every_module_keeps_the_rule(rule: Rule) -> None:
     trees = sources()
     assert len(trees) >= 60, "the rule must have something to look at"

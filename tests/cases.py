@@ -1,11 +1,12 @@
 """One test for many cases: for tables of one-line cases, whose set-up and report would cost more than the cases do.
 
-Every case is tried, and all that fail are told. Cases share their fixtures: what changes anything belongs to
-`pytest.mark.parametrize`, where each gets its own.
+Every case is tried, and all that fail are told. Each has a `tmp_path` and a `monkeypatch` of its own, and shares all
+other fixtures: what changes those belongs to `pytest.mark.parametrize`, where each case gets its own.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import traceback
@@ -26,10 +27,13 @@ def for_each_case(
     Raises ValueError when there is no case.
     """
     arguments = [name.strip() for name in names.split(",")] if isinstance(names, str) else list(names)
-    tried = [_values(case, len(arguments)) for case in cases]
+    listed = list(cases)
+    tried = [_values(case, len(arguments)) for case in listed]
     if not tried:
         raise ValueError(f"no case for {', '.join(arguments)}")
-    titles = [_title(number, values, ids) for number, values in enumerate(tried)]
+    titles = [
+        _title(case, number, values, ids) for number, (case, values) in enumerate(zip(listed, tried, strict=True))
+    ]
 
     def decorate(test: Test) -> Test:
         @functools.wraps(test)
@@ -39,9 +43,10 @@ def for_each_case(
                 pytest.fail(f"{len(failures)} of {len(tried)} cases failed\n\n" + "\n".join(failures), pytrace=False)
 
         def _failures(test: Test, given: dict[str, Any]) -> Iterator[str]:
-            for title, values in zip(titles, tried, strict=True):
+            for number, (title, values) in enumerate(zip(titles, tried, strict=True)):
                 try:
-                    test(**given, **dict(zip(arguments, values, strict=True)))
+                    with _own_fixtures(given, number) as fixtures:
+                        test(**fixtures, **dict(zip(arguments, values, strict=True)))
                 except pytest.skip.Exception:
                     raise
                 except (Exception, pytest.fail.Exception) as error:
@@ -58,6 +63,19 @@ def for_each_case(
     return decorate
 
 
+@contextlib.contextmanager
+def _own_fixtures(given: dict[str, Any], number: int) -> Iterator[dict[str, Any]]:
+    """The fixtures of one case: an empty folder below the test's, and patches that end with the case."""
+    with contextlib.ExitStack() as opened:
+        own = dict(given)
+        if "tmp_path" in given:
+            own["tmp_path"] = given["tmp_path"] / str(number)
+            own["tmp_path"].mkdir()
+        if "monkeypatch" in given:
+            own["monkeypatch"] = opened.enter_context(pytest.MonkeyPatch.context())
+        yield own
+
+
 def _values(case: Any, count: int) -> tuple[Any, ...]:
     if isinstance(case, ParameterSet):
         assert not case.marks, "a case has no marks of its own: it is no test"
@@ -69,7 +87,9 @@ def _values(case: Any, count: int) -> tuple[Any, ...]:
     return values
 
 
-def _title(number: int, values: tuple[Any, ...], ids: Callable[[Any], object] | Sequence[str] | None) -> str:
+def _title(case: Any, number: int, values: tuple[Any, ...], ids: Callable[[Any], object] | Sequence[str] | None) -> str:
+    if isinstance(case, ParameterSet) and isinstance(case.id, str):
+        return case.id
     if ids is None:
         return ", ".join(map(repr, values))
     if callable(ids):

@@ -28,6 +28,7 @@ _INSIDE: dict[str, tuple[str, ...]] = {
     "llm": ("text_encoders.llm", "text_encoders.qwen"),
     "vae": ("first_stage_model.", "vae.", "decoder."),
 }
+_ANY_INSIDE = tuple(start for starts in _INSIDE.values() for start in starts)
 _COMPONENT_WORDS = {
     "clip_l": "a CLIP-L text encoder",
     "clip_g": "a CLIP-G text encoder",
@@ -86,7 +87,7 @@ def component_advice(
 
 def roles_inside(tensor_names: Iterable[str]) -> set[str]:
     """The components that a single-file checkpoint brings along, by role."""
-    names = list(tensor_names)
+    names = [name for name in tensor_names if name.startswith(_ANY_INSIDE)]
     return {role for role, starts in _INSIDE.items() if any(name.startswith(starts) for name in names)}
 
 

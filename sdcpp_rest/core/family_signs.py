@@ -97,9 +97,11 @@ def _detect_prefixed(tensors: Shapes) -> Architecture | None:
 
 def _detect_id(tensors: Shapes) -> str | None:
     """Follows the library's own decisions, which are made on names and a few widths."""
+    # One search through all names: no part that is looked for holds the end of a line.
+    names = "\n".join(tensors)
 
     def has(part: str) -> bool:
-        return any(part in name for name in tensors)
+        return part in names
 
     if has("individual_token_refiner"):
         return None  # HunyuanVideo has blocks of the same names as Flux

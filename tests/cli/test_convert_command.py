@@ -118,6 +118,7 @@ def test_ctrl_c_on_a_servers_conversion_leaves_nothing(
     assert [path.name for path in models_of(served).iterdir()] == ["fake~hold.gguf"]
 
 
+@pytest.mark.slow
 def test_ctrl_c_without_a_server_leaves_nothing_and_touches_no_other_conversion(
     run: Run, alone: tuple[str, ...], demo_folder: Path, tmp_path: Path, interrupting: list[str]
 ) -> None:
@@ -131,22 +132,24 @@ def test_ctrl_c_without_a_server_leaves_nothing_and_touches_no_other_conversion(
     assert sorted(path.name for path in folder.iterdir()) == [others.name, "fake~hold.gguf"]
 
 
+@pytest.mark.parametrize("is_alone", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_a_split_model_is_merged_by_a_server_or_without_one(
-    run: Run, served: ServedHouse, alone: tuple[str, ...], tmp_path: Path, demo_folder: Path
+    run: Run, request: pytest.FixtureRequest, tmp_path: Path, demo_folder: Path, is_alone: bool
 ) -> None:
     whole = demo_folder / "diffusion_models" / DEMO
-    for folder, options in (
-        (models_of(served), beside(served)),
-        (tmp_path / "alone" / "models" / "diffusion_models", alone),
-    ):
-        parts = split_gguf(whole, folder, 3, stem="big")
-        result = run("convert", parts[0], "keep", *options)
-        assert (result.exit_code, result.stdout) == (0, f"saved {folder / 'big.gguf'}\n"), result.output
-        assert contents_of(folder / "big.gguf") == contents_of(whole)
-        result = run("convert", "big-00001-of-00003", "q4_0", *options)
-        assert (result.exit_code, result.stdout) == (0, f"saved {folder / 'big.q4_0.gguf'}\n"), result.output
-        hidden = [path.name for path in folder.iterdir() if path.name.startswith(".")]
-        assert hidden == []
+    if is_alone:
+        folder, options = tmp_path / "alone" / "models" / "diffusion_models", request.getfixturevalue("alone")
+    else:
+        served = request.getfixturevalue("served")
+        folder, options = models_of(served), beside(served)
+    parts = split_gguf(whole, folder, 3, stem="big")
+    result = run("convert", parts[0], "keep", *options)
+    assert (result.exit_code, result.stdout) == (0, f"saved {folder / 'big.gguf'}\n"), result.output
+    assert contents_of(folder / "big.gguf") == contents_of(whole)
+    result = run("convert", "big-00001-of-00003", "q4_0", *options)
+    assert (result.exit_code, result.stdout) == (0, f"saved {folder / 'big.q4_0.gguf'}\n"), result.output
+    hidden = [path.name for path in folder.iterdir() if path.name.startswith(".")]
+    assert hidden == []
 
 
 def test_ctrl_c_on_a_merge_leaves_nothing(

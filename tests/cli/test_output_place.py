@@ -41,7 +41,7 @@ def full_disk(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
     return fill
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("name", "form"),
     [("o.png", "PNG"), ("o.jpg", "JPEG"), ("o.JPEG", "JPEG"), ("o.webp", "WEBP"), ("a.b/o.c.jpg", "JPEG")],
 )

@@ -15,7 +15,7 @@ from tests.cases import for_each_case
 from tests.cli.conftest import Run
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("error", "words"),
     [
         (FileNotFoundError(errno.ENOENT, "No such file or directory", "a.png"), "a.png does not exist"),
@@ -32,7 +32,7 @@ def test_errors_of_the_system_name_the_file_and_no_number(error: OSError, words:
     assert "Errno" not in words
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("arguments", "words"),
     [
         (("upscale", "{}/nowhere.png"), "{}/nowhere.png does not exist"),

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from sdcpp_rest.cli.running_server import running_server
+from tests.cases import for_each_case
 from tests.cli.conftest import Run, beside
 from tests.routes.conftest import ServedHouse, make_config
 from tests.servers.fault_server import FaultServer
@@ -17,7 +18,7 @@ KEY = "auth.api_keys=['anna:secret']"
 DRAW = ("generate", "x", "--width", "64", "--height", "64", "--steps", "1")
 
 
-@pytest.mark.parametrize("found", [None, "", "[]", '{"pid": 1}', '{"url": "http://127.0.0.1:1"}', '{"url": "x"}'])
+@for_each_case("found", [None, "", "[]", '{"pid": 1}', '{"url": "http://127.0.0.1:1"}', '{"url": "x"}'])
 def test_what_does_not_answer_is_not_there(tmp_path: Path, found: str | None) -> None:
     config = make_config(tmp_path)
     config.paths.data_dir.mkdir(parents=True)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import pytest
-
 from sdcpp_rest.cli.server_access import Refused
+from tests.cases import for_each_case
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("body", "message", "code", "field"),
     [
         (b'{"error": "No model loaded", "code": "no_model_loaded"}', "No model loaded", "no_model_loaded", ""),

@@ -148,7 +148,7 @@ def test_one_load_does_not_leak_its_file_into_the_next(tmp_path: Path) -> None:
 # --- values -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("override", "path", "expected"),
     [
         ("server.port=9000", "server.port", 9000),
@@ -255,7 +255,7 @@ def test_a_mistake_in_a_file_names_the_file(tmp_path: Path) -> None:
     assert all(line.endswith(f" (in {file})") for line in lines)
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("name", "value", "expected"),
     [
         ("SDCPP_REST__SERVER__PROT", "1", "server.prot: unknown setting; did you mean server.port?"),
@@ -292,7 +292,7 @@ def test_two_sockets_cannot_share_a_port() -> None:
     assert load_config(port=0, ws_port=0).server.ws_port == 0
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "pictures.example.org", "[::]"])
+@for_each_case("host", ["0.0.0.0", "::", "192.168.1.5", "pictures.example.org", "[::]"])
 def test_a_public_address_needs_keys_or_an_explicit_word(host: str) -> None:
     message = complaint(host=host)
     assert "auth.api_keys" in message
@@ -301,7 +301,7 @@ def test_a_public_address_needs_keys_or_an_explicit_word(host: str) -> None:
     assert load_config(None, ['auth.api_keys=["k"]'], host=host).server.is_public
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "::1", "[::1]", "localhost", "LOCALHOST"])
+@for_each_case("host", ["127.0.0.1", "127.1.2.3", "::1", "[::1]", "localhost", "LOCALHOST"])
 def test_a_loopback_address_needs_nothing(host: str) -> None:
     assert not load_config(host=host).server.is_public
 
@@ -318,7 +318,7 @@ def test_keys_are_never_shown(tmp_path: Path) -> None:
     assert all(isinstance(key, SecretStr) for key in config.model_dump()["auth"]["api_keys"])
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     "override",
     [
         'auth.api_keys=[" opensesame"]', "auth.api_keys=opensesame", 'auth.api_keys={a = "opensesame"}',
@@ -340,7 +340,7 @@ def test_a_mistake_about_keys_in_the_environment_does_not_show_them(monkeypatch:
     assert "opensesame" not in complaint()
 
 
-@pytest.mark.parametrize("key", ["", " ", "anna:", " k", "k\n"])
+@for_each_case("key", ["", " ", "anna:", " k", "k\n"])
 def test_an_empty_or_padded_key_is_refused(tmp_path: Path, key: str) -> None:
     assert "auth.api_keys.0" in complaint(write(tmp_path, f"auth.api_keys = [{config._toml(key)}]"))
 

@@ -6,6 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from sdcpp_rest.config import Config, DownloadsConfig, load_config
+from tests.cases import for_each_case
 
 
 def test_the_defaults_call_the_public_services_and_no_private_host() -> None:
@@ -15,7 +16,7 @@ def test_the_defaults_call_the_public_services_and_no_private_host() -> None:
     assert config.concurrent == 2
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("name", "value"),
     [
         ("huggingface_endpoint", "huggingface.co"),

@@ -106,7 +106,7 @@ def test_kinds_of_files_are_told_apart(contents: str, tensors: Tensors, declared
     assert family_signs.contents_of(tensors, declared) == contents
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("family", "components", "missing"),
     [
         ("flux", (), ["CLIP-L", "VAE"]),
@@ -146,7 +146,7 @@ def test_advice_names_text_encoders_that_are_not_needed() -> None:
     assert not family_needs.component_advice(ARCHITECTURES["flux"], (), ("clip_l", "t5xxl"))
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("tensors", "fault"),
     [
         ({"double_blocks.0.img_attn.qkv.weight": (128, 384)}, "norms of its first attention block"),
@@ -163,7 +163,7 @@ def test_structures_that_end_the_process_are_faults(tensors: Tensors, fault: str
     assert fault in " ".join(family_needs.structural_faults(found, tensors))
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     "tensors", [model_files.FLUX, model_files.OVIS, model_files.KLEIN, model_files.wan(30), model_files.wan(40)]
 )
 def test_whole_models_have_no_faults(tensors: Tensors) -> None:
@@ -181,7 +181,7 @@ def test_a_language_model_of_another_size_is_a_fault() -> None:
     assert family_needs.language_model_faults(ovis, model_files.OVIS, {"unknown": (1, 2)}) == []
 
 
-@pytest.mark.parametrize(("width", "fits"), [(2560, True), (7680, True), (4096, False), (2048, False)])
+@for_each_case(("width", "fits"), [(2560, True), (7680, True), (4096, False), (2048, False)])
 def test_three_layers_of_a_language_model_go_into_a_klein(width: int, fits: bool) -> None:
     klein, model = architectures.ARCHITECTURES["flux2_klein"], {"txt_in.weight": (7680, 3072)}
     found = family_needs.language_model_faults(klein, model, {"model.embed_tokens.weight": (width, 151_936)})
@@ -189,7 +189,7 @@ def test_three_layers_of_a_language_model_go_into_a_klein(width: int, fits: bool
     assert fits or "2560 or 7680" in found[0]
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("name", "scheduler", "warned"),
     [
         ("Ovis Image", "ays", True),
@@ -220,7 +220,7 @@ def test_only_models_of_the_xl_family_take_photo_maker() -> None:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("family", "takes"),
     [("flux", True), ("qwen_image", True), ("flux2_klein", True), ("sd1_pix2pix", True), ("sd1", False),
      ("anima", False)],

@@ -12,6 +12,7 @@ from sdcpp_rest.config import LimitsConfig
 from sdcpp_rest.core.bounds import Bounds, Length, Marks, Words, check_bounds, longest_of, marks_of, out_of_range
 from sdcpp_rest.core.frozen import Frozen
 from sdcpp_rest.errors import InvalidRequest
+from tests.cases import for_each_case
 
 LIMITS = LimitsConfig(steps=50, prompt_characters=10)
 
@@ -39,7 +40,7 @@ def test_stored_value_beyond_todays_limits_can_still_be_read() -> None:
     assert Example.model_validate(stored).steps == 10**6
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("given", "sentence"),
     [
         ({"steps": 0}, "steps must be from 1 to 50, got 0"),
@@ -62,7 +63,7 @@ def test_value_out_of_its_bounds_is_refused_with_a_sentence(given: dict[str, Any
     json.dumps(caught.value.detail, allow_nan=False)
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     "given",
     [
         {}, {"free": -(10**9)}, {"steps": 1}, {"steps": 50}, {"scale": 0}, {"scale": 2.5}, {"threads": -1},

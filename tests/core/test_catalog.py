@@ -18,6 +18,7 @@ from sdcpp_rest.core.catalog import (
     part_name,
 )
 from sdcpp_rest.core.load_spec import Component
+from tests.cases import for_each_case
 
 
 def test_every_model_type_has_a_list_and_a_folder() -> None:
@@ -52,7 +53,7 @@ def test_sidecars_of_other_programs_are_left_alone() -> None:
     assert sidecar.description == "mine"
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     "broken",
     [
         {"components": {"engine": "x"}},
@@ -71,7 +72,7 @@ def test_a_sidecar_that_says_nonsense_is_refused(broken: dict[str, Any]) -> None
         Sidecar.model_validate_json(json.dumps(broken))
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("name", "expected"),
     [
         ("big-00002-of-00003.gguf", PartName("big.gguf", 2, 3)),
@@ -91,6 +92,6 @@ def test_parts_of_split_models_are_told_by_their_names(name: str, expected: Part
     assert part_name(name) == expected
 
 
-@pytest.mark.parametrize(("given", "expected"), [("a, b", "a, b"), (7, ""), (None, ""), (["a"], "")])
+@for_each_case(("given", "expected"), [("a, b", "a, b"), (7, ""), (None, ""), (["a"], "")])
 def test_activation_text_is_read_where_it_is_text(given: Any, expected: str) -> None:
     assert Sidecar.model_validate({"activation text": given, "description": "kept"}).activation_text == expected

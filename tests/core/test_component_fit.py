@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import pytest
-
 from sdcpp_rest.core.architectures import ARCHITECTURES
 from sdcpp_rest.core.component_fit import component_fault, embedding_fault, upscaler_fault
 from sdcpp_rest.core.family_signs import contents_of
@@ -96,7 +94,7 @@ def test_each_role_takes_what_its_family_needs(family: str, role: str, tensors: 
         assert fault is None
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("tensors", "words"),
     [
         (model_files.ESRGAN, None),
@@ -116,7 +114,7 @@ def test_upscalers_that_cannot_be_used_are_told_by_kind(tensors: Tensors, words:
     assert (fault is None) if words is None else (words in str(fault))
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("family", "tensors", "words"),
     [
         ("sd1", {"emb_params": (768, 2)}, None),

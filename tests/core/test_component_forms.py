@@ -2,8 +2,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import pytest
-
 from sdcpp_rest.core.architectures import ARCHITECTURES
 from sdcpp_rest.core.component_forms import (
     fitting_forms,
@@ -53,7 +51,7 @@ def test_the_form_of_a_file_is_told_by_its_tensors(form: str | None, tensors: Te
     assert form_of(tensors, contents_of(tensors, "llama" if "blk.0.attn_q.weight" in tensors else "")) == form
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("family", "channels"),
     [("sd1", 4), ("sdxl", 4), ("sd3", 16), ("flux", 16), ("z_image", 16), ("flux2", 32), ("ernie_image", 32),
      ("wan2", 16), ("wan2_2_ti2v", 48), ("qwen_image", 16), ("chroma_radiance", 0)],
@@ -85,7 +83,7 @@ def test_families_ask_for_forms(family: str, role: str, forms: tuple[str, ...]) 
     assert fitting_forms(ARCHITECTURES[family], role, {}) == forms
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("family", "tensors", "widths"),
     [
         ("ovis_image", model_files.OVIS, (64,)),

@@ -172,7 +172,7 @@ def test_messages_hold_no_secrets() -> None:
         assert "s3cret" not in caught.value.message + str(caught.value.detail)
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("url", "shown"),
     [
         ("https://example.org/x", "https://example.org/x"),

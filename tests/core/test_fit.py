@@ -98,7 +98,7 @@ def test_direct_convolutions_and_tiles_take_less() -> None:
     assert scaled / MIB == pytest.approx(960.3, rel=0.001)
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("planned", "allocated"), [(123, 123), (480, 480), (492, 492), (1_106, 1_297), (1_920, 2_112), (4_321, 5_725)]
 )
 def test_pieces_that_vulkan_allocates_are_as_measured(planned: int, allocated: int) -> None:
@@ -115,7 +115,7 @@ def test_a_model_that_was_not_recognised_is_taken_for_a_usual_one() -> None:
     )
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("tensors", "expected"),
     [
         ({"first_stage_model.decoder.conv_out.weight": (3, 3, 128, 3)}, Autoencoder(128)),
@@ -133,7 +133,7 @@ def test_autoencoders_are_told_by_their_tensors(tensors: Shapes, expected: Autoe
 # --- weights ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("name", "shape", "stored", "asked", "expected"),
     [
         ("a.weight", (64, 10), "q8_0", "", 10 * 2 * 34),

@@ -37,8 +37,8 @@ def test_what_is_left_open_is_on_for_gpus(
     assert flash_attention_warning(load, family) is None
 
 
-@pytest.mark.parametrize("family", ["Chroma", "Chroma Radiance"])
-@pytest.mark.parametrize("asked", [{}, {"flash_attn": True}, {"diffusion_flash_attn": True}])
+@for_each_case("family", ["Chroma", "Chroma Radiance"])
+@for_each_case("asked", [{}, {"flash_attn": True}, {"diffusion_flash_attn": True}])
 def test_chroma_has_none_unless_its_mask_is_off(family: str, asked: dict[str, bool]) -> None:
     assert choose_flash_attention(LoadOptions(**asked), family, has_gpu=True) == OFF
     unmasked = LoadOptions(**asked, chroma_use_dit_mask=False)

@@ -3,13 +3,13 @@ from __future__ import annotations
 import time
 from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sdcpp_rest.core import infotext
 from sdcpp_rest.core.load_spec import FileRef, UpscalerSpec
 from sdcpp_rest.core.params import ImageParams, VideoParams
+from tests.cases import for_each_case
 
 
 def params(**changed: Any) -> ImageParams:
@@ -46,7 +46,7 @@ def test_hash_strength_and_clip_skip_are_shown_where_they_mean_something() -> No
     assert read["Clip skip"] == "2"
 
 
-@pytest.mark.parametrize("name", ['a, b: "c"', "x:y", '"', "ünïcode, 猫", " lead", "back\\slash, x"])
+@for_each_case("name", ['a, b: "c"', "x:y", '"', "ünïcode, 猫", " lead", "back\\slash, x"])
 def test_odd_names_survive_by_quoting(name: str) -> None:
     read = infotext.parse(infotext.write(params(), "m", None, name))
     assert read["Version"] == name
@@ -112,13 +112,13 @@ def test_a1111s_own_text_is_read() -> None:
 PAIRS = "Steps: 20, Sampler: Euler a, CFG scale: 7, Seed: 5, Size: 64x64"
 
 
-@pytest.mark.parametrize("end", ["\r\n", "\r", "\n", " \n"])
+@for_each_case("end", ["\r\n", "\r", "\n", " \n"])
 def test_lines_may_end_as_on_any_system(end: str) -> None:
     read = infotext.parse(end.join(["a cat", "in a hat", "Negative prompt: bad", "worse", PAIRS, ""]))
     assert (read["Prompt"], read["Negative prompt"], read["Seed"]) == ("a cat\nin a hat", "bad\nworse", "5")
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     "below",
     [
         "Template: a {cat|dog}",
@@ -156,7 +156,7 @@ def test_any_text_can_be_read(text: str) -> None:
     assert {"Prompt", "Negative prompt"} <= infotext.parse(text).keys()
 
 
-@pytest.mark.parametrize("piece", ["a", "a:", 'a:"', 'a:"\\', "a,", " ", 'a:"b,', "a: 1, "])
+@for_each_case("piece", ["a", "a:", 'a:"', 'a:"\\', "a,", " ", 'a:"b,', "a: 1, "])
 def test_no_text_takes_long_to_read(piece: str) -> None:
     start = time.perf_counter()
     infotext.parse(piece * 50_000)

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from sdcpp_rest.core.job import Job, JobKind
 from sdcpp_rest.core.load_spec import FileRef, LoadSpec
+from tests.cases import for_each_case
 
 FILE = FileRef(name="a.gguf", path="/a.gguf")
 ONE = LoadSpec(model=FILE, kind="diffusion")
 TWO = LoadSpec(model=FILE, kind="diffusion", components={"high_noise_diffusion_model": FILE})
 
 
-@pytest.mark.parametrize(("kind", "spec", "params", "steps"), [
+@for_each_case(("kind", "spec", "params", "steps"), [
     ("txt2img", ONE, {"steps": 20}, 20),
     ("txt2vid", ONE, {"steps": 20, "high_noise_steps": 7}, 20),
     ("txt2vid", TWO, {"steps": 20, "high_noise_steps": 7}, 27),

@@ -121,7 +121,7 @@ def unet_weights() -> dict[str, Weight]:
     return {weight_name(name, "sd1"): Weight(shape, False) for name, shape in shapes.items()}
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("lora", "fitting", "only_merged"),
     [
         (pair("lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn2_to_k", 768, 320), 2, False),
@@ -169,7 +169,7 @@ def test_a_lora_of_the_high_noise_expert_is_merged() -> None:
     assert fit.only_merged == fit.on_quantized == "it is for the high-noise expert"
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("key", "inside", "family"),
     [
         ("lora_unet_input_blocks_4_1_transformer_blocks_0_attn2_to_k", 2048, "SDXL"),

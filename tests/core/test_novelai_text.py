@@ -3,9 +3,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import pytest
-
 from sdcpp_rest.core import infotext, novelai_text
+from tests.cases import for_each_case
 
 NOTE: dict[str, Any] = {
     "prompt": "1girl",
@@ -45,7 +44,7 @@ def test_a_size_that_is_missing_is_the_pictures() -> None:
     assert "Size: 8x16" in novelai_text.write(entries({"steps": 1}), (8, 16))
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     "found",
     [
         {},

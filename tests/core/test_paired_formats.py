@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from sdcpp_rest.core.paired_formats import describe_paired, obstacle_to_conversion, paired_format
 from tests.cases import for_each_case
 
@@ -45,7 +43,7 @@ def test_each_format_is_known_by_its_names(types: dict[str, str], format: str | 
     assert (found is None) if format is None else (format in str(found))
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     "format",
     ["SVDQuant (nunchaku)", "GPTQ", "AWQ", "bitsandbytes 4-bit", "packed whole numbers (compressed-tensors)", "MXFP4"],
 )
@@ -57,7 +55,7 @@ def test_what_cannot_be_converted_is_told_with_a_way_out(format: str) -> None:
     assert f"it cannot be converted either ({why}); take a file of f16, bf16 or plain fp8, or a GGUF" in told
 
 
-@pytest.mark.parametrize("format", ["scaled FP8", "bitsandbytes NF4", "NVFP4", "8-bit numbers with scales"])
+@for_each_case("format", ["scaled FP8", "bitsandbytes NF4", "NVFP4", "8-bit numbers with scales"])
 def test_what_can_be_converted_is_told_with_the_call(format: str) -> None:
     assert obstacle_to_conversion(format) == ""
     told = describe_paired("my model.safetensors", format)

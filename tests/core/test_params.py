@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from sdcpp_rest.core.params import VideoParams
+from tests.cases import for_each_case
 
 
-@pytest.mark.parametrize(("asked", "made"), [(1, 1), (2, 1), (4, 1), (5, 5), (8, 5), (33, 33), (1000, 997)])
+@for_each_case(("asked", "made"), [(1, 1), (2, 1), (4, 1), (5, 5), (8, 5), (33, 33), (1000, 997)])
 def test_library_makes_the_next_lower_4n_plus_1_frames(asked: int, made: int) -> None:
     assert VideoParams(prompt="a", video_frames=asked).frame_count == made
 

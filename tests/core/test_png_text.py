@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import io
 
-import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from sdcpp_rest.core.png_text import replace_text
+from tests.cases import for_each_case
 
 
 def png(**texts: str) -> bytes:
@@ -23,7 +23,7 @@ def opened(data: bytes) -> Image.Image:
     return picture
 
 
-@pytest.mark.parametrize("text", ["plain", "naïve \xff", "日本 🎨 \u200b", 'a\nb: "c"', "x" * 200_000])
+@for_each_case("text", ["plain", "naïve \xff", "日本 🎨 \u200b", 'a\nb: "c"', "x" * 200_000])
 def test_a_text_takes_the_place_of_another_and_the_pixels_stay(text: str) -> None:
     before = png(parameters="old", other="kept")
     after = opened(replace_text(before, "parameters", text))
@@ -42,6 +42,6 @@ def test_a_text_is_taken_out() -> None:
     assert "parameters" not in opened(replace_text(png(parameters="x"), "parameters", None)).info
 
 
-@pytest.mark.parametrize("data", [b"", b"\xff\xd8\xff", png()[:-5], png()[:40], b"\x89PNG\r\n\x1a\n"])
+@for_each_case("data", [b"", b"\xff\xd8\xff", png()[:-5], png()[:40], b"\x89PNG\r\n\x1a\n"])
 def test_what_is_no_whole_png_comes_back_as_it_is(data: bytes) -> None:
     assert replace_text(data, "parameters", "x") == data

@@ -79,7 +79,7 @@ def test_a_preset_holds_load_options_that_exist(preset: Preset) -> None:
     LoadOptions.model_validate(dict(preset.load), strict=True)
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("name", "expected"),
     [
         ("SD1", {"width": 512, "height": 512, "steps": 20, "cfg_scale": 7.0, "sampler": "euler_a"}),
@@ -140,7 +140,7 @@ def test_a_table_takes_over_what_it_does_not_say_itself() -> None:
     assert table["A"].generation["steps"] == 20
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     "text",
     ["[A", "[A]\nfamily = 'sd1'", "[A]\nlike = 'A'", "[A]\nlike = 'B'\n[B]\nlike = 'A'", "[A]\nlike = 'nothing'"],
 )

@@ -33,7 +33,7 @@ def test_lora_tags_come_out_of_the_prompt(prompt: str, tags: list[LoraTag], rest
     assert parse_loras(prompt) == (tags, rest)
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     "tag", ["<lora::1>", "<lora:>", "<lora:x:>", "<lora:x:nan>", "<lora:x:inf>", "<lora:x:1e999>", "<lora:x:1_0>",
             "<lora:x:1:2>", "<lora:x:٣>", "<lora:|high_noise|:1>"],
 )  # fmt: skip
@@ -55,7 +55,7 @@ def test_ordinary_prompts_pass(text: str) -> None:
     check_prompt("prompt", text)
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("text", "shown"),
     [
         ("(a:.)", "."),
@@ -78,7 +78,7 @@ def test_weights_that_end_the_process_are_refused_by_name(text: str, shown: str)
     assert len(caught.value.message) < 300
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("text", "why"),
     [
         ("x" * 16_001, "16001 characters"),

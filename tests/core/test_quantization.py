@@ -34,9 +34,7 @@ def test_sizes_are_the_packages_but_for_one_that_it_has_wrong() -> None:
     assert differing == {"q8_1": (36, 40)}
 
 
-@pytest.mark.parametrize(
-    ("name", "bits"), [("f32", 32), ("q8_0", 8.5), ("q4_0", 4.5), ("q2_k", 2.625), ("iq1_s", 1.5625)]
-)
+@for_each_case(("name", "bits"), [("f32", 32), ("q8_0", 8.5), ("q4_0", 4.5), ("q2_k", 2.625), ("iq1_s", 1.5625)])
 def test_bits_count_the_scales_of_a_block(name: str, bits: float) -> None:
     assert quantization.BY_NAME[name].bits_per_weight == bits
 
@@ -49,7 +47,7 @@ def test_a_row_must_divide_into_blocks() -> None:
     assert quantization.BY_NAME["f32"].tensor_bytes((3,)) == 12
 
 
-@pytest.mark.parametrize("name", ["Q8_0", "q4_k", "Q4_K", "nvfp4"])
+@for_each_case("name", ["Q8_0", "q4_k", "Q4_K", "nvfp4"])
 def test_weight_types_are_found_in_any_case(name: str) -> None:
     found = quantization.weight_type("weight_type", name)
     assert found is not None

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import pytest
-
 from sdcpp_rest.core.infotext import SAMPLER_LABELS, SCHEDULER_LABELS
 from sdcpp_rest.core.sampling import SAMPLERS, SCHEDULERS
 from sdcpp_rest.core.sampling_names import NamedSampling, find_sampling, find_scheduler
@@ -14,7 +12,7 @@ def test_the_librarys_own_names_and_labels_mean_themselves(name: str) -> None:
     assert find_sampling(SAMPLER_LABELS.get(name, name).upper()) == NamedSampling(name)
 
 
-@pytest.mark.parametrize("name", SCHEDULERS)
+@for_each_case("name", SCHEDULERS)
 def test_the_librarys_own_schedulers_mean_themselves(name: str) -> None:
     assert find_scheduler(name) == name
     assert find_scheduler(SCHEDULER_LABELS.get(name, name)) == name
@@ -44,12 +42,12 @@ def test_names_of_other_programs_are_understood(name: str, expected: tuple[str, 
     assert find_sampling(name) == expected
 
 
-@pytest.mark.parametrize("name", ["", " ", "magic", "Karras", "magic Karras", "x" * 10_000, "x " * 10_000])
+@for_each_case("name", ["", " ", "magic", "Karras", "magic Karras", "x" * 10_000, "x " * 10_000])
 def test_what_is_no_sampler_means_nothing(name: str) -> None:
     assert find_sampling(name) is None
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("name", "expected"),
     [("Automatic", "discrete"), ("normal", "discrete"), ("Align Your Steps", "ays"), ("KL Optimal", "kl_optimal"),
      ("Align Your Steps GITS", "gits"), ("SGM Uniform", "sgm_uniform"), ("magic", None)],

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from sdcpp_rest.core.tensor_names import LoraPart, lora_part, weight_name
 from tests.cases import for_each_case
 
@@ -46,7 +44,7 @@ def test_weights_are_called_as_the_library_calls_them(family: str, name: str, ex
     assert weight_name(name, family) == expected
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("family", "name", "weight", "part"),
     [
         (
@@ -116,6 +114,6 @@ def test_loras_of_the_high_noise_expert_have_its_prefix() -> None:
     assert found == LoraPart("model.high_noise_diffusion_model.blocks.0.ffn.0.weight", "lora_down")
 
 
-@pytest.mark.parametrize("ending", ["oft_blocks", "dora_scale", "set_weight", "nonsense"])
+@for_each_case("ending", ["oft_blocks", "dora_scale", "set_weight", "nonsense"])
 def test_other_endings_are_no_part_that_the_library_knows(ending: str) -> None:
     assert lora_part(f"lora_unet_img_in.{ending}", "flux") is None

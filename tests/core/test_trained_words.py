@@ -3,8 +3,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import pytest
-
 from sdcpp_rest.core.trained_words import MAX_WORDS, phrase_of, words_of
 from tests.cases import for_each_case
 
@@ -36,7 +34,7 @@ def test_words_are_bounded_in_number_and_length() -> None:
     assert max(len(word) for word in words) == 200
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("metadata", "phrase"),
     [
         ({"modelspec.trigger_phrase": "in the style of x, y", "trained_words": "z"}, "in the style of x, y"),

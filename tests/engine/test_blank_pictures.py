@@ -103,7 +103,7 @@ def test_a_video_fails_when_all_its_frames_are_blank() -> None:
     assert "The video is of one single colour" in failure.message
 
 
-@pytest.mark.parametrize(("colour", "fails"), [(BLUE, False), (b"\x18\x1c\xe8", False), (WHITE, True), (BLACK, True)])
+@for_each_case(("colour", "fails"), [(BLUE, False), (b"\x18\x1c\xe8", False), (WHITE, True), (BLACK, True)])
 def test_a_plain_source_explains_its_own_colour_only(colour: bytes, fails: bool) -> None:
     judged = judge(PARAMS, plain(BLUE, 7)).judge([plain(colour)])
     assert (judged.failure is not None) == fails

@@ -87,7 +87,7 @@ EVENTS: list[Frozen] = [
 ]
 
 
-@pytest.mark.parametrize("message", COMMANDS, ids=lambda message: type(message).__name__)
+@for_each_case("message", COMMANDS, ids=lambda message: type(message).__name__)
 def test_commands_survive_the_pipe(message: Any) -> None:
     assert decode_command(encode(message)) == message
 
@@ -107,7 +107,7 @@ def test_types_are_told_apart() -> None:
     assert len(set(types)) == len({type(message) for message in (*COMMANDS, *EVENTS)})
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     "raw",
     [b"", b"{", b"[]", b"null", b"{}", b'{"type": "nobody"}', b'{"type": "cancel_job"}',
      b'{"type": "cancel_job", "run": "x"}', b'{"type": "cancel_job", "run": 1, "more": 2}', b"\xff", b"\x80\x04K\x01."],

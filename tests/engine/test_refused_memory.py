@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from sdcpp_rest.core.load_spec import FileRef, LoadOptions, UpscalerSpec
 from sdcpp_rest.core.params import ImageParams, Params, UpscaleParams, VideoParams
 from sdcpp_rest.engine.refused_memory import DeviceMemory, MemoryWatch
@@ -107,7 +105,7 @@ def test_every_kind_of_refusal_is_understood(line: str, word: str) -> None:
     assert word in one.sentence()
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     "line",
     [
         "ggml_cuda_host_malloc: failed to allocate 10.00 MiB of pinned memory: out of memory",

@@ -15,6 +15,7 @@ from sdcpp_rest.engine import spool
 from sdcpp_rest.engine.raw_picture import RawPicture
 from sdcpp_rest.engine.spool import encode_pixels, has_pictures, has_pixels, write_frames, write_pixels, write_preview
 from sdcpp_rest.engine.video_encoding import VIDEO_FORMATS
+from tests.cases import for_each_case
 
 
 def gradient(width: int, height: int, channels: int = 3) -> RawPicture:
@@ -155,7 +156,7 @@ def clip(side: int = 16) -> list[RawPicture]:
     ]
 
 
-@pytest.mark.parametrize("video_format", VIDEO_FORMATS)
+@for_each_case("video_format", VIDEO_FORMATS)
 def test_frames_become_a_video_and_nothing_else(tmp_path: Path, video_format: str) -> None:
     folder = tmp_path / "job"
     write_frames(folder, clip(), 16, video_format, "prompt: Käse\nSteps: 2")
@@ -268,14 +269,14 @@ def test_new_frames_replace_what_an_earlier_attempt_left(tmp_path: Path) -> None
     assert sorted(path.name for path in tmp_path.iterdir()) == [spool.ENCODED_NAME, "frame_0000.png"]
 
 
-@pytest.mark.parametrize("video_format", VIDEO_FORMATS)
+@for_each_case("video_format", VIDEO_FORMATS)
 def test_frames_that_do_not_fit_their_size_are_an_error(tmp_path: Path, video_format: str) -> None:
     write_frames(tmp_path, [*clip(), RawPicture(16, 16, 3, b"short")], 16, video_format, "")
     with pytest.raises(ValueError, match="not enough image data"):
         encode_pixels(tmp_path)
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("frames", "fps", "video_format", "told"),
     [
         ([], 16, "mp4", "RGB frames of one size"),

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import pytest
-
 from sdcpp_rest.engine.raw_picture import RawPicture
 from sdcpp_rest.engine.upscaling import enlarge, passes
+from tests.cases import for_each_case
 
 
 def tripled(picture: RawPicture) -> RawPicture:
@@ -16,7 +15,7 @@ def same(picture: RawPicture) -> RawPicture:
     return picture
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("native", "factor", "repeats", "expected"),
     [(3, None, 1, 1), (3, 3, 2, 2), (3, 4, 1, 2), (3, 2, 1, 1), (3, 1, 1, 1), (1, 4, 1, 1), (2, 16, 1, 4)],
 )
@@ -24,7 +23,7 @@ def test_passes_are_as_many_as_the_factor_needs(native: int, factor: int | None,
     assert passes(native, factor, repeats) == expected
 
 
-@pytest.mark.parametrize(("factor", "size"), [(None, (6, 3)), (3, (6, 3)), (2, (4, 2)), (4, (8, 4)), (1, (2, 1))])
+@for_each_case(("factor", "size"), [(None, (6, 3)), (3, (6, 3)), (2, (4, 2)), (4, (8, 4)), (1, (2, 1))])
 def test_the_picture_has_the_size_that_was_asked_for(factor: int | None, size: tuple[int, int]) -> None:
     picture = RawPicture(2, 1, 3, bytes([9, 8, 7] * 2))
     larger = enlarge(picture, tripled, native_factor=3, factor=factor)

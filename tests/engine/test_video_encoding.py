@@ -17,6 +17,7 @@ from PIL import Image
 
 from sdcpp_rest.engine.raw_picture import RawPicture
 from sdcpp_rest.engine.video_encoding import encode_video
+from tests.cases import for_each_case
 
 FILES = ("mp4", "webm", "webp")
 COLOURS = ((255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255), (0, 0, 0), (128, 128, 128), (200, 90, 30))
@@ -61,9 +62,9 @@ def file_limit(limit_bytes: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-@pytest.mark.parametrize("video_format", ["mp4", "webm"])
-@pytest.mark.parametrize("fps", [1, 16, 24, 120])
-@pytest.mark.parametrize("count", [1, 2, 33])
+@for_each_case("video_format", ["mp4", "webm"])
+@for_each_case("fps", [1, 16, 24, 120])
+@for_each_case("count", [1, 2, 33])
 def test_video_has_exactly_its_frames_and_its_rate(tmp_path: Path, video_format: str, fps: int, count: int) -> None:
     path = tmp_path / f"video.{video_format}"
     encode_video(path, clip(count), fps, video_format, "")
@@ -76,7 +77,7 @@ def test_video_has_exactly_its_frames_and_its_rate(tmp_path: Path, video_format:
     assert times == pytest.approx([k / fps for k in range(count)], abs=0.0006), "WebM counts milliseconds"
 
 
-@pytest.mark.parametrize(("fps", "count"), [(1, 3), (16, 33), (24, 50), (120, 7)])
+@for_each_case(("fps", "count"), [(1, 3), (16, 33), (24, 50), (120, 7)])
 def test_webp_shows_each_frame_for_its_time(tmp_path: Path, fps: int, count: int) -> None:
     path = tmp_path / "video.webp"
     encode_video(path, clip(count), fps, "webp", "")
@@ -116,7 +117,7 @@ def test_colours_are_stored_as_the_tags_say(tmp_path: Path, video_format: str) -
     assert abs(int(frame.to_ndarray()[0, 0]) - 63) <= 1
 
 
-@pytest.mark.parametrize(("width", "height"), [(1, 1), (15, 32), (32, 15), (17, 33)])
+@for_each_case(("width", "height"), [(1, 1), (15, 32), (32, 15), (17, 33)])
 def test_odd_sizes(tmp_path: Path, width: int, height: int) -> None:
     frames = clip(3, width, height)
     for video_format in FILES:
@@ -207,8 +208,8 @@ def test_frames_are_held_one_at_a_time(tmp_path: Path, video_format: str) -> Non
     assert frames.most <= 3
 
 
-@pytest.mark.parametrize("video_format", FILES)
-@pytest.mark.parametrize(
+@for_each_case("video_format", FILES)
+@for_each_case(
     ("odd_one", "told"),
     [
         (plain((0, 0, 0), 46), "frame 1 is 46x32x3, not 48x32x3"),
@@ -224,7 +225,7 @@ def test_frames_that_do_not_fit_together_are_refused(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("fps", "video_format", "count", "told"),
     [(0, "mp4", 1, "fps: 0"), (8, "avi", 1, "'avi'"), (8, "frames", 1, "'frames'"), (8, "mp4", 0, "at least one")],
 )

@@ -19,6 +19,7 @@ from sdcpp_rest.engine import weight_restoring
 from sdcpp_rest.engine.paired_weights import plan_restoration
 from sdcpp_rest.engine.weight_restoring import restore_weights, restored_bytes
 from sdcpp_rest.services.model_headers.inspection import NotAModel, inspect_file
+from tests.cases import for_each_case
 from tests.paired_files import (
     Tensor,
     bf16,
@@ -235,8 +236,8 @@ FORMS: dict[str, Callable[[], Form]] = {
 }
 
 
-@pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("chunk", [1 << 21, 40])
+@for_each_case("form", FORMS)
+@for_each_case("chunk", [1 << 21, 40])
 def test_numbers_are_what_their_format_says(
     tmp_path: Path, form: str, chunk: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -415,7 +416,7 @@ FAULTS: list[tuple[dict[str, Tensor], str]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("tensors", "words"), FAULTS, ids=[words[:40] for _, words in FAULTS])
+@for_each_case(("tensors", "words"), FAULTS, ids=[words[:40] for _, words in FAULTS])
 def test_scales_that_do_not_fit_are_refused_by_name(tmp_path: Path, tensors: dict[str, Tensor], words: str) -> None:
     source = write_tensors(tmp_path / "given.safetensors", tensors)
     with pytest.raises(ValueError, match=words):
@@ -474,7 +475,7 @@ def damage(header: dict[str, Any], chance: random.Random) -> None:
         header[stem + chance.choice((".scale_weight", ".weight_scale_2", ".SCB", ".absmax", ".x"))] = entry
 
 
-@pytest.mark.parametrize("form", FORMS)
+@for_each_case("form", FORMS)
 def test_a_damaged_file_is_refused_and_never_anything_else(tmp_path: Path, form: str) -> None:
     chance = random.Random(form)
     whole = write_tensors(tmp_path / "whole.safetensors", FORMS[form]()[0]).read_bytes()

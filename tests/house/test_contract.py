@@ -11,6 +11,7 @@ import pytest
 
 from sdcpp_rest.routes.http.openapi import document
 from sdcpp_rest.web.app import create_app
+from tests.cases import for_each_case
 
 REQUIRED = object()
 SLG: dict[str, Any] = {"slg_scale": 0.0, "skip_layers": [7, 8, 9], "slg_start": 0.01, "slg_end": 0.2}
@@ -118,7 +119,7 @@ def test_every_route_of_the_api_is_there(published: dict[str, Any]) -> None:
     assert [route for route in ROUTES if route not in there] == []
 
 
-@pytest.mark.parametrize("path", BODIES)
+@for_each_case("path", BODIES)
 def test_every_field_of_a_body_is_taken_with_its_default(published: dict[str, Any], path: str) -> None:
     assert differences(body_of(published, path), BODIES[path]) == []
 

@@ -143,7 +143,7 @@ def test_a_fault_of_ours_is_a_500_with_an_id_that_the_log_has(
     assert "ZeroDivisionError" in caplog.text
 
 
-@pytest.mark.parametrize("kind", CLASSES, ids=lambda kind: kind.__name__)
+@for_each_case("kind", CLASSES, ids=lambda kind: kind.__name__)
 def test_every_class_of_error_has_its_status_and_code_on_the_wire(
     runtime: Runtime, monkeypatch: pytest.MonkeyPatch, kind: type[SdcppRestError]
 ) -> None:

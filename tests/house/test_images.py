@@ -13,6 +13,7 @@ import pytest
 from sdcpp_rest.config import Config, known_settings
 from sdcpp_rest.routes.http.openapi import page_files
 from sdcpp_rest.web.access import OPEN_PATHS
+from tests.cases import for_each_case
 from tests.house.test_scaffolding import ROOT, parsed
 
 TARGETS = ("cpu", "cuda", "vulkan")
@@ -63,7 +64,7 @@ def test_image_has_the_ports_and_folders_of_the_configuration(target: str) -> No
     assert all(f" {folder}" in " ".join(stage["RUN"]) for folder in folders), "they must belong to the user"
 
 
-@pytest.mark.parametrize("name", ["Dockerfile", "compose.yaml", "docs/containers.md", "SECURITY.md"])
+@for_each_case("name", ["Dockerfile", "compose.yaml", "docs/containers.md", "SECURITY.md"])
 def test_settings_in_the_environment_are_settings(name: str) -> None:
     known = {"SDCPP_REST__" + path.upper().replace(".", "__") for path in known_settings()}
     named = set(re.findall(r"SDCPP_REST__[A-Z0-9_]+", (ROOT / name).read_text(encoding="utf-8")))

@@ -121,7 +121,7 @@ _PARTICIPLE = re.compile(
 
 def functions_are_named_by_verbs(path: str, tree: ast.Module) -> Complaints:
     """``shown(job)`` and ``told(text)`` do not say who does what; ``show_job(job)`` does. Properties are no calls."""
-    for node in ast.walk(tree):
+    for node in nodes(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             is_property = any(isinstance(mark, ast.Name) and "property" in mark.id for mark in node.decorator_list)
             if _PARTICIPLE.match(node.name.strip("_")) and not is_property:
@@ -130,7 +130,7 @@ def functions_are_named_by_verbs(path: str, tree: ast.Module) -> Complaints:
 
 def docstrings_speak_for_themselves(path: str, tree: ast.Module) -> Complaints:
     """``See the module`` sends the reader away from the class that was looked up."""
-    for node in ast.walk(tree):
+    for node in nodes(tree):
         if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             docstring = ast.get_docstring(node) or ""
             if docstring.startswith("See the module"):
@@ -253,7 +253,7 @@ def views_of_dialects_are_short(path: str, tree: ast.Module) -> Complaints:
     """They read, translate, draw and answer; how that is done is told where it belongs."""
     if not path.startswith(tuple(f"sdcpp_rest/routes/{name}/" for name in DIALECTS)):
         return
-    for node in ast.walk(tree):
+    for node in nodes(tree):
         is_view = isinstance(node, ast.FunctionDef) and any(
             isinstance(mark, ast.Call) and ast.unparse(mark.func) == "documents" for mark in node.decorator_list
         )
@@ -291,7 +291,7 @@ BROKEN: dict[Rule, tuple[str, str]] = {
 }
 
 
-@pytest.mark.parametrize("rule", BROKEN, ids=lambda rule: getattr(rule, "__name__", "rule"))
+@for_each_case("rule", BROKEN, ids=lambda rule: getattr(rule, "__name__", "rule"))
 def test_every_module_keeps_the_rule(rule: Rule) -> None:
     trees = sources()
     assert len(trees) >= 60, "the rule must have something to look at"
@@ -321,7 +321,7 @@ def test_docstring_without_a_verb_is_noticed(code: str) -> None:
     assert list(docstrings_begin_with_a_verb("sdcpp_rest/store/x.py", ast.parse(code)))
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     "code",
     [
         "'Stores jobs.'",
@@ -347,7 +347,7 @@ def test_folder_and_file_name_are_unique() -> None:
     assert len(seen) >= 50
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
+@for_each_case("dialect", DIALECTS)
 def test_dialects_have_the_same_files(dialect: str) -> None:
     """Who knows one dialect finds the way in all; what else a dialect needs comes beside these."""
     folder = PACKAGE / "routes" / dialect

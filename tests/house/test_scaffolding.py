@@ -18,6 +18,7 @@ import yaml
 
 from sdcpp_rest import cli
 from sdcpp_rest.config import Config
+from tests.cases import for_each_case
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -62,7 +63,7 @@ def project() -> dict[str, Any]:
 # --- well-formed ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", YAML_FILES)
+@for_each_case("name", YAML_FILES)
 def test_yaml_file_is_well_formed(name: str) -> None:
     assert isinstance(parsed(name), dict)
 
@@ -156,7 +157,7 @@ def test_wheel_is_one_per_platform_and_for_every_python() -> None:
     assert (ROOT / "sdcpp_rest" / "py.typed").is_file()
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("tag", "changelog", "refusal"),
     [
         ("v1.2.3", "## Unreleased\n\n## 1.2.3 (2026-01-02)\n\n- A change.\n", None),

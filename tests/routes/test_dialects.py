@@ -39,7 +39,7 @@ WAITING: list[tuple[str, dict[str, Any]]] = [
 ]
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("path", "shape"),
     [
         ("/v1", OPENAI_ERROR),

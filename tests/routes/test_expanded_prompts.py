@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
+from tests.cases import for_each_case
 from tests.routes.native.jobs.test_video_routes import SMALL as SMALL_VIDEO
 from tests.routes.native.jobs.test_video_routes import choose_wan
 from tests.routes.test_root_pictures import png
@@ -74,7 +75,7 @@ def test_wildcard_of_the_folder_is_drawn_and_what_a_tag_sets_is_checked(house: A
     assert (refused.status_code, refused.get_json()["field"]) == (400, "steps")
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("prompt", "message"),
     [
         ("<repeat[1000]:<repeat[1000]:x>>", "prompt: its tags make too much;"),

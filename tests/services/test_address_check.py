@@ -61,7 +61,7 @@ def names(*addresses: str) -> LookUp:
     return look_up
 
 
-@pytest.mark.parametrize("address", PUBLIC)
+@for_each_case("address", PUBLIC)
 def test_public_addresses_may_be_called(address: str) -> None:
     assert reason_not_public(ipaddress.ip_address(address)) is None
     assert check_host("example.org", 443, look_up=names(address)) == [str(ipaddress.ip_address(address))]
@@ -83,19 +83,19 @@ def test_one_private_address_among_public_ones_refuses_the_name() -> None:
         check_host("example.org", 443, look_up=names("8.8.8.8", "192.168.0.9"))
 
 
-@pytest.mark.parametrize("spelling", ["127.1", "0x7f000001", "2130706433", "0177.0.0.1", "localhost", "LOCALHOST."])
+@for_each_case("spelling", ["127.1", "0x7f000001", "2130706433", "0177.0.0.1", "localhost", "LOCALHOST."])
 def test_other_spellings_of_loopback_are_refused(spelling: str) -> None:
     with pytest.raises((HostRefused, HostUnknown)):
         check_host(spelling, 80)
 
 
-@pytest.mark.parametrize("name", ["printer.local", "a.localhost", "metadata.google.internal", "nas.home.arpa"])
+@for_each_case("name", ["printer.local", "a.localhost", "metadata.google.internal", "nas.home.arpa"])
 def test_names_of_the_own_network_are_refused_whatever_they_resolve_to(name: str) -> None:
     with pytest.raises(HostRefused, match="own network"):
         check_host(name, 80, look_up=names("8.8.8.8"))
 
 
-@pytest.mark.parametrize("name", ["", " ", "a b", "a/b", "user@host", "a\\b", "a#b", "a?b", "\n", "x" * 300])
+@for_each_case("name", ["", " ", "a b", "a/b", "user@host", "a\\b", "a#b", "a?b", "\n", "x" * 300])
 def test_what_is_no_name_is_refused(name: str) -> None:
     with pytest.raises(HostRefused, match="not the name of a host"):
         check_host(name, 80, look_up=names("8.8.8.8"))
@@ -120,7 +120,7 @@ def test_names_that_nobody_knows_are_told_as_such() -> None:
         check_host("many.example", 443, look_up=names(*(f"8.8.4.{k}" for k in range(70))))
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("allowed", "host", "address"),
     [
         ("127.0.0.1", "127.0.0.1", "127.0.0.1"),
@@ -139,7 +139,7 @@ def test_listed_hosts_may_be_private(allowed: str, host: str, address: str) -> N
     assert check_host(host, 8080, [allowed], look_up=names(address)) == [address]
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("allowed", "host"),
     [
         ("nas.local:8080", "nas.local:"),

@@ -368,6 +368,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_killed_server_takes_its_engine_along_and_loses_no_job(make_house: MakeHouse, tmp_path: Path) -> None:
     script = tmp_path / "server.py"
     script.write_text(_SERVER)

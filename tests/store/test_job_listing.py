@@ -292,7 +292,7 @@ def test_ten_thousand_rows_are_listed_and_counted_rightly(
         print("\n  10,000 jobs: " + ", ".join(lines))
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     "statement",
     [
         "SELECT status, count(*) FROM jobs GROUP BY status",

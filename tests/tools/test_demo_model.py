@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from sdcpp_rest.native import build
 from sdcpp_rest.services.model_headers.inspection import inspect_file
+from tests.cases import for_each_case
 from tools.demo_model import __main__ as command_line
 from tools.demo_model import layout
 from tools.demo_model.judge import judge
@@ -62,7 +63,7 @@ def test_every_prompt_reads_back_as_what_it_says() -> None:
     assert not wrong, wrong[:3]
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("prompt", "said"),
     [
         ("a red circle on a blue background", Scene("red", "blue", "circle")),
@@ -137,7 +138,7 @@ def test_a_picture_without_a_shape_is_refused() -> None:
         render(Random(0), Scene("red", "blue"), 64, 64)
 
 
-@pytest.mark.parametrize("shape", SHAPES)
+@for_each_case("shape", SHAPES)
 def test_sizes_and_positions_are_visible(shape: str) -> None:
     def mask(size: str | None, position: str | None) -> NDArray[np.bool_]:
         return picture(Scene("white", "black", shape, size, position))[..., 0] > 128
@@ -168,7 +169,7 @@ def tokenizer() -> Tokenizer:
     return Tokenizer(merges_path())
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("text", "ids"),
     [
         (" a red circle on a blue background", [264, 2518, 12671, 389, 264, 6303, 4004]),
@@ -186,7 +187,7 @@ def test_the_template_has_the_lengths_that_the_library_cuts_at(tokenizer: Tokeni
     assert (len(tokenizer.encode(PREFIX)), len(tokenizer.encode(SUFFIX))) == (29, 9)
 
 
-@pytest.mark.parametrize("text", ["völlig 漢字 🙂", "it's 12,000  words_and\n\n tabs\t", "aaaa aaaaa", "grey. Grey!"])
+@for_each_case("text", ["völlig 漢字 🙂", "it's 12,000  words_and\n\n tabs\t", "aaaa aaaaa", "grey. Grey!"])
 def test_tokens_spell_the_text_again(tokenizer: Tokenizer, text: str) -> None:
     letters = {letter: byte for byte, letter in tokenizer._letters.items()}
     spelling = {number: token for token, number in tokenizer._ids.items()}
@@ -203,7 +204,7 @@ def test_all_bundled_files_together_stay_small(demo_folder: Path) -> None:
     assert sum(sizes.values()) < LARGEST_BYTES
 
 
-@pytest.mark.parametrize("file", BUNDLED, ids=str)
+@for_each_case("file", BUNDLED, ids=str)
 def test_bundled_tensors_are_those_of_the_layout(demo_folder: Path, file: Any) -> None:
     shapes, formats = BUNDLED[file]
     found = inspect_file(demo_folder / file)

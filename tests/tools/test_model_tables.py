@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from sdcpp_rest.services.model_headers.inspection import inspect_file
+from tests.cases import for_each_case
 from tools.model_tables import lora_changes as changes
 from tools.model_tables.lora_models import FORMS, file_name, merge_change, write_base, write_lora
 from tools.model_tables.mistakes import MISTAKES, Answer, make_mistakes
@@ -57,7 +58,7 @@ def test_every_form_is_a_lora_to_our_eyes(model: str, tmp_path: Path) -> None:
         assert inspect_file(path).tensors.keys() == form.tensors.keys()
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     "stored",
     [
         changes.low_rank("a", 32, 16),

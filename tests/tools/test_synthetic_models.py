@@ -10,6 +10,7 @@ import pytest
 
 from sdcpp_rest.config.sections import TYPE_FOLDERS
 from sdcpp_rest.services.model_headers.inspection import inspect_file
+from tests.cases import for_each_case
 from tools.synthetic_models.__main__ import main
 from tools.synthetic_models.families import (
     FAMILIES,
@@ -49,8 +50,8 @@ def test_our_reader_finds_what_was_written(tmp_path: Path, ending: str) -> None:
     assert {name: tuple(shape) for name, shape in found.items()} == expected
 
 
-@pytest.mark.parametrize("ending", ["gguf", "safetensors"])
-@pytest.mark.parametrize("fill", ["random", "zero"])
+@for_each_case("ending", ["gguf", "safetensors"])
+@for_each_case("fill", ["random", "zero"])
 def test_size_is_known_before_writing(tmp_path: Path, ending: str, fill: str) -> None:
     path = tmp_path / f"model.{ending}"
     write_model(path, layers(), fill=fill)  # type: ignore[arg-type]
@@ -84,7 +85,7 @@ def test_other_endings_are_refused(tmp_path: Path) -> None:
         write_model(tmp_path / "model.ckpt", layers())
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("role", "shape", "wanted", "file_format", "stored"),
     [
         ("matrix", (256, 8), "tq1_0", "gguf", "tq1_0"),

@@ -128,21 +128,21 @@ def test_the_refusal_of_a_null_origin_gives_advice_that_helps(config: Config) ->
     assert "add it" not in refused.value.message
 
 
-@pytest.mark.parametrize("origin", ["http://localhost:x", "nonsense", "https://", "http://a b"])
+@for_each_case("origin", ["http://localhost:x", "nonsense", "https://", "http://a b"])
 def test_what_could_not_be_listed_is_not_advised_to_be(config: Config, origin: str) -> None:
     with pytest.raises(NotAllowed) as refused:
         check_source(config, AccessRequest("/", origins=(origin,)))
     assert "add it" not in refused.value.message
 
 
-@pytest.mark.parametrize("name", ["pc.lan:8080", "[::2]", "x--y.example.", "UPPER.example:1"])
+@for_each_case("name", ["pc.lan:8080", "[::2]", "x--y.example.", "UPPER.example:1"])
 def test_a_refused_host_that_is_listed_as_advised_may_call(tmp_path: Path, name: str) -> None:
     with pytest.raises(NotAllowed, match=r"add it to server\.allowed_hosts"):
         check_source(config_with(tmp_path), AccessRequest("/", hosts=(name,)))
     check_source(config_with(tmp_path, server={"allowed_hosts": [name]}), AccessRequest("/", hosts=(name,)))
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     "origin",
     ["https://app.example.org:444", "http://[2001:db8::1]:3000", "chrome-extension://abc", "app://obsidian.md",
      "file://", "HTTPS://UPPER.example"],
@@ -153,7 +153,7 @@ def test_a_refused_origin_that_is_listed_as_advised_may_call(tmp_path: Path, ori
     check_source(config_with(tmp_path, server={"cors_origins": [origin]}), AccessRequest("/", origins=(origin,)))
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     "host",
     [
         "host.docker.internal", "host.docker.internal:8080", "gateway.docker.internal", "HOST.Containers.Internal:1",
@@ -164,7 +164,7 @@ def test_names_that_the_public_dns_cannot_give_away_are_this_server(tmp_path: Pa
     check_source(config_with(tmp_path), AccessRequest("/", hosts=(host,)))
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     "host", ["local", "internal", ".local", "xlocal", "notinternal", "pc.local.evil.example", "internal.example"]
 )
 def test_names_that_only_look_local_are_refused(tmp_path: Path, host: str) -> None:
@@ -182,7 +182,7 @@ def test_pages_of_localhost_names_may_call_and_pages_of_other_local_names_may_no
     check_source(config_with(tmp_path), AccessRequest("/", hosts=("pc.local:8080",), origins=("http://pc.local:8080",)))
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("pattern", "fits", "others"),
     [
         ("https://*.example.org", ["https://a.example.org", "https://a.b.example.org:443"],
@@ -246,7 +246,7 @@ def test_a_proxys_host_is_checked_beside_the_requests_own(tmp_path: Path) -> Non
         check_source(config, AccessRequest("/", hosts=("127.0.0.1:8080",), origins=(page + ":444",)))
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     "authorization",
     ["", "Basic ", "Basic", "Basic !!!", "Basic Og==", "Bearer", "Bearer x", "Digest a", "\x00", "x" * 9000],
 )
@@ -259,7 +259,7 @@ def locked(tmp_path: Path) -> Config:
     return config_with(tmp_path, auth={"api_keys": ["bare-key", "anna:annas-key"]})
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     "authorization",
     [
         "Bearer bare-key", "bearer  bare-key", "Bearer annas-key", "Bearer anna:annas-key", basic("any:bare-key"),
@@ -270,7 +270,7 @@ def test_keys_that_open(locked: Config, authorization: str) -> None:
     assert check_key(locked, AccessRequest("/txt2img", authorizations=(authorization,))) is True
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     "authorization",
     [
         "Bearer wrong", "Bearer bare-ke", "Bearer bare-key2", "Bearer anna", "bare-key", basic("bare-key:"),

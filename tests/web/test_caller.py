@@ -108,7 +108,7 @@ def test_several_headers_are_one_list() -> None:
     assert call({"x-forwarded-for": ["198.51.100.1", "203.0.113.9"]}).address == "203.0.113.9"
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("protos", "hops", "scheme"),
     [
         ("https", "203.0.113.9", "https"), ("HTTPS", "203.0.113.9", "https"), ("wss", "203.0.113.9", "https"),
@@ -142,7 +142,7 @@ def test_the_host_and_its_port(headers: Given, host: str) -> None:
     assert call(headers).host == host
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("header", "seen"),
     [
         ('for=203.0.113.9;proto=https;host="a.example:8443"', ("203.0.113.9", "https", "a.example:8443")),
@@ -221,7 +221,7 @@ def test_the_public_url_outweighs_what_proxies_say() -> None:
     assert call({}, trusting(public_url="https://a.example:443")).host == "a.example"
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("target", "path", "host"),
     [
         ("http://localhost/health", "/health", "localhost"),
@@ -235,7 +235,7 @@ def test_a_target_with_an_authority_outweighs_the_host_header(target: str, path:
     assert (caller.path, caller.host, caller.hosts) == (path, host, (host,))
 
 
-@pytest.mark.parametrize("target", ["http://", "http:///x", "http://user@localhost/", "http://[::1/x"])
+@for_each_case("target", ["http://", "http:///x", "http://user@localhost/", "http://[::1/x"])
 def test_a_target_with_a_broken_authority_is_refused(target: str) -> None:
     with pytest.raises(InvalidRequest):
         see_caller(PLAIN, scope(path=target) | {"raw_path": target.encode()})

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from sdcpp_rest.errors import InvalidRequest, UnsupportedBody
 from sdcpp_rest.web.encodings import PIECE_BYTES, Decompressor, decompressor_for, to_utf8
+from tests.cases import for_each_case
 
 
 def raw_deflate(content: bytes) -> bytes:
@@ -42,7 +43,7 @@ def test_what_was_packed_comes_out_however_it_is_cut(name: str, content: bytes, 
     assert unpack(coding, pack(content), cut) == content
 
 
-@pytest.mark.parametrize("name", PACKERS)
+@for_each_case("name", PACKERS)
 def test_a_bomb_comes_out_in_pieces(name: str) -> None:
     coding, pack = PACKERS[name]
     packed = pack(b"\0" * 20_000_000)
@@ -51,7 +52,7 @@ def test_a_bomb_comes_out_in_pieces(name: str) -> None:
     assert max(pieces) <= PIECE_BYTES
 
 
-@pytest.mark.parametrize("name", PACKERS)
+@for_each_case("name", PACKERS)
 def test_a_body_that_ends_in_the_middle_is_refused(name: str) -> None:
     coding, pack = PACKERS[name]
     packed = pack(b"some content, long enough").rstrip(b"\0")
@@ -67,7 +68,7 @@ def test_nonsense_is_refused(coding: str) -> None:
             unpack(coding, nonsense, 1000)
 
 
-@pytest.mark.parametrize("value", ["gzip", "GZIP", "x-gzip", "identity, gzip", "deflate"])
+@for_each_case("value", ["gzip", "GZIP", "x-gzip", "identity, gzip", "deflate"])
 def test_codings_that_are_read(value: str) -> None:
     assert decompressor_for([(b"content-encoding", value.encode())]) is not None
 
@@ -78,7 +79,7 @@ def test_codings_that_are_none(value: str) -> None:
     assert decompressor_for([(b"content-type", b"application/json")]) is None
 
 
-@pytest.mark.parametrize("value", ["br", "zstd", "gzip, gzip", "gzip, br", "compress", "nonsense"])
+@for_each_case("value", ["br", "zstd", "gzip, gzip", "gzip, br", "compress", "nonsense"])
 def test_codings_that_are_not_read_are_refused_by_name(value: str) -> None:
     with pytest.raises(UnsupportedBody, match="Content-Encoding") as refused:
         decompressor_for([(b"content-encoding", value.encode())])
@@ -90,7 +91,7 @@ def text_headers(value: str) -> list[tuple[bytes, bytes]]:
     return [(b"content-type", value.encode())]
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("content_type", "encoding"),
     [
         ("application/json; charset=iso-8859-1", "latin-1"), ('application/json;charset="ISO-8859-1"', "latin-1"),
@@ -103,7 +104,7 @@ def test_a_text_in_another_charset_becomes_utf8(content_type: str, encoding: str
     assert to_utf8(text_headers(content_type), text.encode()) == text.encode(), "UTF-8 under a wrong name"
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     "content_type",
     ["application/json", "application/json; charset=utf-8", "application/json; charset=UTF-16", "image/png; charset=x",
      "multipart/form-data; boundary=x; charset=iso-8859-1", "application/octet-stream"],

@@ -158,6 +158,7 @@ def test_two_equal_requests_are_two_pictures(watch: Callable[..., Watched], name
     assert [job.status for job in watched.jobs] == ["completed", "completed"]
 
 
+@pytest.mark.usefixtures("short_doubt")
 def test_a_client_that_closed_its_half_is_there_and_is_not_joined(watch: Callable[..., Watched]) -> None:
     watched = watch(EVER)
     with watched.call(*OPENAI) as call:

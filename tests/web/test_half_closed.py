@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import pytest
+
 from sdcpp_rest.web.half_closed import BEGINNING, BegunAnswer, Peer
 
 ANSWER = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"
@@ -50,6 +52,7 @@ def test_nothing_is_sent_ahead_on_a_connection_that_closes() -> None:
     assert answer.is_shut, "everything else is the transport's"
 
 
+@pytest.mark.usefixtures("short_doubt")
 def test_doubt_ends_by_itself_or_with_the_connection() -> None:
     async def doubt(is_lost: bool) -> bool:
         peer = Peer(asyncio.get_running_loop())
@@ -67,6 +70,7 @@ def test_doubt_ends_by_itself_or_with_the_connection() -> None:
     assert asyncio.run(doubt(is_lost=True))
 
 
+@pytest.mark.usefixtures("short_doubt")
 def test_the_end_is_seen_twice_and_doubted_once() -> None:
     async def look() -> None:
         peer = Peer(asyncio.get_running_loop())

@@ -9,6 +9,7 @@ import pytest
 from sdcpp_rest.config import Config
 from sdcpp_rest.web.caller import apply_caller, see_caller
 from sdcpp_rest.web.same_request import SentRequest
+from tests.cases import for_each_case
 
 
 def sent(
@@ -33,7 +34,7 @@ def test_a_body_is_the_same_however_it_is_written(body: bytes) -> None:
     assert sent(A_CAT).is_same(sent(body, client="127.0.0.1"))
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     "body",
     [
         b'{"prompt": "a cat"}',
@@ -49,7 +50,7 @@ def test_another_body_is_another_request(body: bytes) -> None:
     assert not sent(A_CAT).is_same(sent(body))
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     "more",
     [
         {"path": "/img2img"},

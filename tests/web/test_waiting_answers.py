@@ -20,6 +20,7 @@ from tests.web.watched_calls import AT_ONCE, DIALECTS, EVER, OPENAI, SMALL, SOON
 # --- who only looks gone ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("short_doubt")
 @pytest.mark.parametrize("version", ["1.1", "1.0"])
 @pytest.mark.parametrize("name", ["openai", "a1111", "sdcn"])
 def test_a_client_that_closed_its_half_gets_its_answer(watch: Callable[..., Watched], name: str, version: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -47,6 +48,7 @@ class Watched:
         self.served.house.gate.clear()
         self.taken_over: list[Any] = []
         self._pool = ThreadPoolExecutor(4)
+        self._never = threading.Event()
         abandoned = served.runtime.jobs.abandoned
         take_over = abandoned.take_over
 
@@ -85,6 +87,8 @@ class Watched:
         deadline = time.monotonic() + PATIENCE_SECONDS
         while not look():
             assert time.monotonic() < deadline, "it did not come about"
+            # Looking all the time would keep the interpreter from the server's threads.
+            self._never.wait(0.001)
 
     def until_ended(self, status: str) -> Job:
         """Wait for the next job that ends so."""

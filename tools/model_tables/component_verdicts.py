@@ -5,7 +5,7 @@ Knows neither the native library nor the server.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Literal, NamedTuple, get_args
 
@@ -165,21 +165,20 @@ class Bench:
 
     def _spec(self, name: str) -> LoadSpec:
         family = FAMILIES[name]
-        model = self._write(
-            f"{name}.gguf", _widen_texts(name, FILES[family.model].recipe()), FILES[family.model].storage
-        )
+        recipe, storage = FILES[family.model].recipe, FILES[family.model].storage
+        model = self._write(f"{name}.gguf", lambda: _widen_texts(name, recipe()), storage)
         found = inspect_file(model.path).architecture
         assert found is not None
         components = {role: self._file(file) for role, file in _OWN_FILES.get(name, {}).items()}
         return LoadSpec(model=model, kind=family.kind, architecture=found.name, components=components)
 
     def _file(self, file: str) -> FileRef:
-        return self._write(f"{''.join(part for part in file if part.isalnum())}.gguf", COMPONENT_FILES[file]())
+        return self._write(f"{''.join(part for part in file if part.isalnum())}.gguf", COMPONENT_FILES[file])
 
-    def _write(self, name: str, tensors: Iterable[Tensor], storage: str = "q4_0") -> FileRef:
+    def _write(self, name: str, recipe: Callable[[], Iterable[Tensor]], storage: str = "q4_0") -> FileRef:
         path = self._folder / name
         if not path.exists():
-            write_model(path, list(tensors), storage, fill="zero")
+            write_model(path, list(recipe()), storage, fill="zero")
         return FileRef(name=name, path=str(path))
 
 

@@ -1,13 +1,12 @@
 from __future__ import annotations
 
-import pytest
-
 from sdcpp_rest.core.prompt_language.best_match import NameIndex, fold_name
+from tests.cases import for_each_case
 
 NAMES = ["style", "sub/My Style (v2).safetensors", "other/style", "STYLISH", "detail"]
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("wanted", "name"),
     [
         ("style", "style"),

@@ -6,12 +6,13 @@ import pytest
 
 from sdcpp_rest.core.prompt_language.budget import MAX_NESTING, MAX_WRITTEN
 from sdcpp_rest.errors import InvalidRequest
+from tests.cases import for_each_case
 from tests.core.prompt_language.small_world import SmallWorld, expand_here
 
 LONG = "x" * 1_000
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     "prompt",
     [
         "<repeat[1000]:<repeat[1000]:x>>",
@@ -82,7 +83,7 @@ def test_tags_may_lie_as_deep_as_the_limit() -> None:
     assert expand_here(prompt).prompt == "x"
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     "prompt",
     ["<" * 100_000, "{" * 100_000, "<a" * 50_000, "__a" * 30_000, "__" * 50_000, "<a{" * 10_000, "< " * 50_000],
 )

@@ -1,11 +1,10 @@
 from __future__ import annotations
 
-import pytest
-
 from sdcpp_rest.core.prompt_language.draws import Draws, NumberRange, read_range
+from tests.cases import for_each_case
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("text", "numbers"),
     [
         ("1-5", (1, 5, 0)),
@@ -21,9 +20,7 @@ def test_ranges_are_read(text: str, numbers: tuple[int, int, int]) -> None:
     assert read_range(text) == NumberRange(*numbers)
 
 
-@pytest.mark.parametrize(
-    "text", ["", "5", "-5", "1-", "-5-5", "a-b", "1-5-9", "1e3-2", "blue-5", "1.-2", "9" * 16 + "-1"]
-)
+@for_each_case("text", ["", "5", "-5", "1-", "-5-5", "a-b", "1-5-9", "1e3-2", "blue-5", "1.-2", "9" * 16 + "-1"])
 def test_other_texts_are_no_ranges(text: str) -> None:
     assert read_range(text) is None
 
@@ -42,7 +39,7 @@ def test_numbers_reach_both_ends_and_nothing_beyond() -> None:
     assert {draws.number(NumberRange(1, 3, 0)) for _ in range(100)} == {"1", "2", "3"}
 
 
-@pytest.mark.parametrize(("text", "amount"), [("3", 3), (" 3 ", 3), ("2.9", 2), ("4-4", 4), ("x", None), ("", None)])
+@for_each_case(("text", "amount"), [("3", 3), (" 3 ", 3), ("2.9", 2), ("4-4", 4), ("x", None), ("", None)])
 def test_amounts_are_whole_numbers(text: str, amount: int | None) -> None:
     assert Draws(1).amount(text) == amount
 

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import pytest
-
 from sdcpp_rest.core.prompt_language.marks import (
     GONE,
     TRIGGER,
@@ -11,9 +9,10 @@ from sdcpp_rest.core.prompt_language.marks import (
     resolve_marks,
     without_marks,
 )
+from tests.cases import for_each_case
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("text", "resolved"),
     [
         (" a  cat ", " a  cat "),

@@ -1,13 +1,12 @@
 from __future__ import annotations
 
-import pytest
-
 from sdcpp_rest.core.prompt_language.section_tags import SECTIONS
+from tests.cases import for_each_case
 from tests.core.prompt_language.small_world import expand_here
 
 
-@pytest.mark.parametrize("name", [name for name in SECTIONS if name != "refiner"])
-@pytest.mark.parametrize("body", ["", ":face,0.6"])
+@for_each_case("name", [name for name in SECTIONS if name != "refiner"])
+@for_each_case("body", ["", ":face,0.6"])
 def test_section_is_cut_out_with_its_text_and_told_once(name: str, body: str) -> None:
     expanded = expand_here(f"a cat, <{name.upper()}{body}> a face <comment:x> with eyes")
     assert expanded.prompt == "a cat,"
@@ -64,7 +63,7 @@ def test_preset_behind_a_section_belongs_to_the_picture() -> None:
     assert expand_here("<preset:Oil> a cat <segment:face> b").prompt == "oil painting of a cat, calm"
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("prompt", "words"),
     [
         ("a <alternate:cat,dog>", "a cat"),

@@ -2,9 +2,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import pytest
-
 from sdcpp_rest.core.prompt_language.syntax import Choice, Node, Tag, parse, plain_text, split, split_options
+from tests.cases import for_each_case
 
 Shown = list[object]
 
@@ -24,7 +23,7 @@ def show(nodes: Sequence[Node]) -> Shown:
     return shown
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("text", "nodes"),
     [
         ("", []),
@@ -53,7 +52,7 @@ def test_text_becomes_nodes(text: str, nodes: Shown) -> None:
     assert show(parse(text)) == nodes
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("text", "nodes"),
     [
         ("{a|b}", [{"or": [["a"], ["b"]]}]),
@@ -86,14 +85,14 @@ def without_empty(shown: Shown) -> Shown:
     return [clean(one) for one in shown if one != ""]
 
 
-@pytest.mark.parametrize("text", ["<lora:x:1>", "< A b >", "<x[1]:<y:z>>", "{a|{b|c}}", "__x__"])
+@for_each_case("text", ["<lora:x:1>", "< A b >", "<x[1]:<y:z>>", "{a|{b|c}}", "__x__"])
 def test_raw_is_what_was_written(text: str) -> None:
     (node,) = parse(text, braces=True)
     assert isinstance(node, Tag | Choice)
     assert node.raw == text
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("text", "parts"),
     [
         ("a,b,c", ["a", "b", "c"]),

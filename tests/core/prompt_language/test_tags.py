@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from sdcpp_rest.core.prompt_language.state import PromptLora
+from tests.cases import for_each_case
 from tests.core.prompt_language.small_world import SmallWorld, expand_here
 
 DRAWN = [
@@ -45,12 +46,12 @@ DRAWN = [
 """Prompt, seed, and the words that it has on every version of Python."""
 
 
-@pytest.mark.parametrize(("prompt", "seed", "words"), DRAWN)
+@for_each_case(("prompt", "seed", "words"), DRAWN)
 def test_words_are_drawn(prompt: str, seed: int, words: str) -> None:
     assert expand_here(prompt, seed=seed).prompt == words
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("prompt", "seed", "words"),
     [
         ("{red|green|blue} cat", 1, "red cat"),
@@ -83,7 +84,7 @@ def test_by_index_takes_seed_mod_count() -> None:
     assert words == ["cat a", "dog b", "owl a", "cat b"]
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("prompt", "words"),
     [
         ("<setvar[c]:red> dog, <var:c> eyes", "red dog, red eyes"),
@@ -112,7 +113,7 @@ def test_words_that_are_not_drawn(prompt: str, words: str) -> None:
     assert expanded.draw_count == 0
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("prompt", "words", "warning"),
     [
         ("a <wildcard:nope> b", "a <wildcard:nope> b", "there is no wildcard 'nope'"),
@@ -143,7 +144,7 @@ def test_what_cannot_be_resolved_is_told(prompt: str, words: str, warning: str) 
     assert warning in expanded.warnings[0]
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("prompt", "loras"),
     [
         ("<lora:style>", [("style", 1.0, None)]),
@@ -160,7 +161,7 @@ def test_loras_leave_the_prompt(prompt: str, loras: list[tuple[str, float, float
     assert expanded.loras == tuple(PromptLora(*lora) for lora in loras)
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("prompt", "words"),
     [
         ("<trigger>, cat", "of the model, cat"),

@@ -3,7 +3,6 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable
 
-import pytest
 from flask.testing import FlaskClient
 
 from sdcpp_rest.errors import (
@@ -76,7 +75,7 @@ def test_every_error_has_this_dialects_status_and_shape(
     assert bool(a1111_headers(error)) == (status == 401)
 
 
-@pytest.mark.parametrize("path", ["/sdapi/v1/nothing", "/sdapi/v1", "/sdapi/v1/txt2img/x", "/internal/nothing"])
+@for_each_case("path", ["/sdapi/v1/nothing", "/sdapi/v1", "/sdapi/v1/txt2img/x", "/internal/nothing"])
 def test_unknown_urls(shared_client: FlaskClient, path: str) -> None:
     answer = shared_client.get(path)
     assert (answer.status_code, answer.get_json()) == (404, {"detail": "Not Found"})
@@ -87,7 +86,7 @@ def test_wrong_methods(shared_client: FlaskClient) -> None:
     assert (answer.status_code, answer.get_json()) == (405, {"detail": "Method Not Allowed"})
 
 
-@pytest.mark.parametrize("raw", [b"{", b"[1]", b'"x"', b"\xff", b"a=1"])
+@for_each_case("raw", [b"{", b"[1]", b'"x"', b"\xff", b"a=1"])
 def test_bodies_that_are_no_json_objects(shared_client: FlaskClient, raw: bytes) -> None:
     answer = shared_client.post("/sdapi/v1/txt2img", data=raw)
     assert answer.status_code == 422
@@ -112,7 +111,7 @@ def test_basic_authentication(make_served: Callable[..., ServedHouse]) -> None:
     assert served.get(path, auth=("anna", "secret")).status_code == 200
 
 
-@pytest.mark.parametrize("header", ["", "Basic ", "Basic " + base64.b64encode(b":").decode(), "Nonsense"])
+@for_each_case("header", ["", "Basic ", "Basic " + base64.b64encode(b":").decode(), "Nonsense"])
 def test_odd_authorizations_are_fine_while_nobody_is_asked(shared_client: FlaskClient, header: str) -> None:
     answer = shared_client.get("/sdapi/v1/samplers", headers={"Authorization": header})
     assert answer.status_code == 200

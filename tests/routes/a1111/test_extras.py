@@ -10,6 +10,7 @@ from flask.testing import FlaskClient
 from PIL import Image
 
 from sdcpp_rest.services.pictures.picture_formats import encode, texts_of
+from tests.cases import for_each_case
 from tests.onnx_files import write_clip, write_wd_tagger
 from tests.routes.a1111.pictures import SMALL, got, plain, sent, told
 from tests.routes.conftest import House
@@ -116,8 +117,8 @@ def test_other_texts_are_items(client: FlaskClient) -> None:
     assert read(client, base64.b64encode(picture).decode())["items"] == {"Software": "elsewhere"}
 
 
-@pytest.mark.parametrize("path", ["png-info", "extra-single-image", "interrogate"])
-@pytest.mark.parametrize("image", ["abc", "data:image/png;base64,", "!", sent(Image.new("RGB", (9, 9)))[:50]])
+@for_each_case("path", ["png-info", "extra-single-image", "interrogate"])
+@for_each_case("image", ["abc", "data:image/png;base64,", "!", sent(Image.new("RGB", (9, 9)))[:50]])
 def test_a_picture_that_is_none(shared_client: FlaskClient, path: str, image: str) -> None:
     answer = shared_client.post(f"/sdapi/v1/{path}", json={"image": image})
     assert (answer.status_code, answer.get_json()["detail"]) == (500, "Invalid encoded image")
@@ -172,7 +173,7 @@ def test_tags_are_told_as_the_options_say(seeing: House, options: dict[str, Any]
     assert described(seeing, model="deepdanbooru") == {"caption": caption}
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("body", "status", "said"),
     [
         ({}, 404, "Image not found"),

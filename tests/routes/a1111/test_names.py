@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import pytest
-
 from sdcpp_rest.core.sampling import SAMPLERS, SCHEDULERS
 from sdcpp_rest.routes.a1111 import names
 from sdcpp_rest.routes.a1111.names import Sampling, sampling
@@ -36,7 +34,7 @@ def test_names_that_have_an_equal_here(name: str, scheduler: str, expected: tupl
     assert found.unlike == ()
 
 
-@pytest.mark.parametrize("name", ["PLMS", "UniPC", "DPM++ SDE", "DPM++ 2M SDE", "DPM2 a", "DPM fast", "LMS", "Restart"])
+@for_each_case("name", ["PLMS", "UniPC", "DPM++ SDE", "DPM++ 2M SDE", "DPM2 a", "DPM fast", "LMS", "Restart"])
 def test_samplers_without_an_equal_get_a_relative_that_is_told(name: str) -> None:
     found = meant(name)
     assert found.sampler in SAMPLERS

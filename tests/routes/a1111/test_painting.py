@@ -14,6 +14,7 @@ from sdcpp_rest.routes.a1111 import painting as painting
 from sdcpp_rest.routes.a1111.errors import HTTPException
 from sdcpp_rest.routes.a1111.painting import Source
 from sdcpp_rest.services.pictures.picture_formats import encode, texts_of
+from tests.cases import for_each_case
 
 OPTIONS = {"samples_format": "png", "jpeg_quality": 80, "enable_pnginfo": True}
 
@@ -22,7 +23,7 @@ def png(colour: str = "red", size: tuple[int, int] = (8, 8)) -> bytes:
     return encode(Image.new("RGB", size, colour), "png", 80, {"parameters": "old"})
 
 
-@pytest.mark.parametrize("sizes", [[], [0], [1], [3], [196_608], [196_609, 5, 400_000]])
+@for_each_case("sizes", [[], [0], [1], [3], [196_608], [196_609, 5, 400_000]])
 def test_pictures_are_sent_as_one_json_object_of_the_length_that_was_told(sizes: list[int]) -> None:
     pictures = [os.urandom(size) for size in sizes]
     with Flask(__name__).test_request_context():
@@ -69,7 +70,7 @@ def test_a_preview_gets_the_pictures_size() -> None:
     assert painting.encode_preview(b"broken", (16, 24)) is None
 
 
-@pytest.mark.parametrize(("count", "size"), [(2, (16, 8)), (3, (16, 16)), (4, (16, 16)), (5, (24, 16)), (9, (24, 24))])
+@for_each_case(("count", "size"), [(2, (16, 8)), (3, (16, 16)), (4, (16, 16)), (5, (24, 16)), (9, (24, 24))])
 def test_a_grid_is_about_square(count: int, size: tuple[int, int]) -> None:
     whole = Image.open(io.BytesIO(painting.grid([png()] * count, "x", OPTIONS)))
     assert sorted(whole.size) == sorted(size)

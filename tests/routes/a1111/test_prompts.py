@@ -1,15 +1,14 @@
 from __future__ import annotations
 
-import pytest
-
 from sdcpp_rest.routes.a1111.prompts import readable
+from tests.cases import for_each_case
 
 
 def known(name: str) -> bool:
     return name == "demo"
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("prompt", "expected"),
     [
         ("a cat", "a cat"),
@@ -26,7 +25,7 @@ def test_tags_that_the_library_can_read(prompt: str, expected: str) -> None:
     assert readable(prompt, known) == (expected, [])
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("prompt", "expected", "names"),
     [
         ("a <lora:nope:1> cat", "a  cat", ["nope"]),

@@ -25,7 +25,7 @@ def test_every_default_is_a_value_that_is_taken(name: str) -> None:
     assert check_option(name, DEFAULTS[name]) == DEFAULTS[name]
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("name", "given", "kept"),
     [
         ("jpeg_quality", "75", 75),
@@ -42,7 +42,7 @@ def test_values_become_the_type_of_their_option(name: str, given: Any, kept: Any
     assert type(found) is type(kept)
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("name", "given"),
     [
         ("jpeg_quality", 0), ("jpeg_quality", "x"), ("jpeg_quality", True), ("jpeg_quality", []),

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 from flask.testing import FlaskClient
 
+from tests.cases import for_each_case
 from tests.routes.a1111.pictures import SMALL
 from tests.routes.conftest import House
 
@@ -41,7 +42,7 @@ def test_without_a_model_there_is_nothing_to_reload(house: House, client: FlaskC
     assert client.post("/sdapi/v1/unload-checkpoint").status_code == 200
 
 
-@pytest.mark.parametrize("path", ["create/embedding", "create/hypernetwork", "train/embedding", "train/hypernetwork"])
+@for_each_case("path", ["create/embedding", "create/hypernetwork", "train/embedding", "train/hypernetwork"])
 def test_training_is_not_possible(shared_client: FlaskClient, path: str) -> None:
     answer = shared_client.post(f"/sdapi/v1/{path}", json={"name": "x"})
     assert answer.status_code == 501

@@ -51,7 +51,7 @@ def test_or_the_models_own_where_it_has_one() -> None:
     assert plan_of(around, steps=50).asked["steps"] == 50, "sent is sent, also at the default"
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("fields", "sampler"),
     [
         ({"sampler_name": "Euler a"}, "euler_a"),
@@ -135,7 +135,7 @@ def test_the_prompt_that_is_told_is_the_clients_own() -> None:
     assert (bare.asked["prompt"], bare.ignored) == ("a  cat", [])
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("fields", "expected"),
     [
         ({}, {"hires_scale": 2.0}),

@@ -11,6 +11,7 @@ from PIL import Image
 
 from sdcpp_rest.runtime import DEMO_MODEL
 from sdcpp_rest.services.pictures.picture_formats import texts_of
+from tests.cases import for_each_case
 from tests.routes.a1111.pictures import SMALL, got, mask, plain, sent, told
 from tests.routes.conftest import PATIENCE_SECONDS, House
 from tests.services.conftest import copy_demo
@@ -184,7 +185,7 @@ def test_a_text_fills_what_is_not_sent(client: FlaskClient) -> None:
     assert (info["width"], info["height"], info["cfg_scale"]) == (24, 32, 3.5)
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("fields", "field"),
     [
         ({"steps": 100_000}, "steps"), ({"width": 100_000}, "width"), ({"batch_size": 1000}, "n_iter"),
@@ -244,8 +245,8 @@ def test_without_a_picture_to_start_from_it_is_a_404(client: FlaskClient) -> Non
         assert (status, body["detail"]) == (404, "Init image not found")
 
 
-@pytest.mark.parametrize("broken", ["abc", "", "data:image/png;base64,xyz", sent(Image.new("RGB", (8, 8)))[:60]])
-@pytest.mark.parametrize("more", [{}, {"mask": plain("white")}, {"resize_mode": 1}])
+@for_each_case("broken", ["abc", "", "data:image/png;base64,xyz", sent(Image.new("RGB", (8, 8)))[:60]])
+@for_each_case("more", [{}, {"mask": plain("white")}, {"resize_mode": 1}])
 def test_a_picture_that_is_none(shared_client: FlaskClient, broken: str, more: dict[str, Any]) -> None:
     status, body = refused(shared_client, "img2img", init_images=[broken], **more)
     assert (status, body["detail"]) == (500, "Invalid encoded image")

@@ -45,7 +45,7 @@ def refusal(body: dict[str, Any], **more: Any) -> str:
 # --- parse_body -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("raw", [b"", b"  \n", b"{}", b"\xef\xbb\xbf{}"])
+@for_each_case("raw", [b"", b"  \n", b"{}", b"\xef\xbb\xbf{}"])
 def test_an_empty_body_is_an_empty_object(raw: bytes) -> None:
     assert parse_body(raw) == {}
 
@@ -61,7 +61,7 @@ def test_malformed_json_is_refused_with_the_place() -> None:
     assert refused.value.detail["line"] == 3
 
 
-@pytest.mark.parametrize("raw", [b"[]", b"null", b"1", b'"x"', b"true", b"[" * 50 + b"]" * 50])
+@for_each_case("raw", [b"[]", b"null", b"1", b'"x"', b"true", b"[" * 50 + b"]" * 50])
 def test_a_body_that_is_not_an_object_is_refused(raw: bytes) -> None:
     with pytest.raises(InvalidRequest, match="must be a JSON object"):
         parse_body(raw)
@@ -137,7 +137,7 @@ def test_only_what_was_sent_is_passed_on() -> None:
     assert warnings == []
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("sent", "read"),
     [
         ({"steps": "20"}, 20),

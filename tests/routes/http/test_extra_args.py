@@ -7,13 +7,14 @@ import pytest
 
 from sdcpp_rest.errors import InvalidRequest
 from sdcpp_rest.routes.http.extra_args import read_extra_args
+from tests.cases import for_each_case
 
 
 def tag(held: Any) -> str:
     return f"<sd_cpp_extra_args>{held if isinstance(held, str) else json.dumps(held)}</sd_cpp_extra_args>"
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("held", "params"),
     [
         ({"seed": 42, "steps": 5, "cfg_scale": 2}, {"seed": 42, "steps": 5, "cfg_scale": 2.0}),
@@ -48,12 +49,12 @@ def test_all_tags_are_taken_out_and_the_first_one_counts() -> None:
     assert (read.prompt, dict(read.params)) == ("a cat", {"seed": 1})
 
 
-@pytest.mark.parametrize("prompt", ["a cat", " a cat ", "<sd_cpp_extra_args>{}", "</sd_cpp_extra_args><lora:x:1>"])
+@for_each_case("prompt", ["a cat", " a cat ", "<sd_cpp_extra_args>{}", "</sd_cpp_extra_args><lora:x:1>"])
 def test_a_prompt_without_a_whole_tag_stays_as_it_is(prompt: str) -> None:
     assert read_extra_args(prompt).prompt == prompt
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("held", "says"),
     [
         ("{", "JSON"),

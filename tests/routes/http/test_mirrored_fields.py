@@ -13,6 +13,7 @@ from sdcpp_rest.core.frozen import Frozen
 from sdcpp_rest.errors import InvalidRequest
 from sdcpp_rest.routes.http.mirrored_fields import mirror
 from sdcpp_rest.routes.http.wire_models import Integer, Number, Text, Wire, describe_allowed, examine
+from tests.cases import for_each_case
 
 LIMITS = LimitsConfig(steps=50, prompt_characters=10)
 
@@ -60,7 +61,7 @@ def test_schema_has_the_limits_and_defaults_of_the_parameters() -> None:
     assert Body.model_json_schema()["required"] == ["prompt"]
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("given", "sentence"),
     [
         ({"steps": 0}, "steps must be an integer between 1 and 50, got 0"),

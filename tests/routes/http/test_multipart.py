@@ -49,7 +49,7 @@ def test_a_file_that_nobody_reads_is_skipped() -> None:
     assert [part.name for part in parts_of(stream, TYPE)] == ["file", "type"]
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     "body",
     [b"", b"nothing", b"--edge", b"--edge\r\n",
      b'--edge\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\nxx',

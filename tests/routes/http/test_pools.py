@@ -3,8 +3,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import pytest
-
 from sdcpp_rest.routes.http.pools import (
     blocking,
     blocking_when,
@@ -14,9 +12,10 @@ from sdcpp_rest.routes.http.pools import (
     transfer,
     uploading,
 )
+from tests.cases import for_each_case
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("mark", "pool"),
     [
         (blocking, "blocking"),

@@ -9,6 +9,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from tests import model_files
+from tests.cases import for_each_case
 from tests.routes.conftest import House, ServedHouse
 
 Fields = dict[str, set[str]]
@@ -52,7 +53,7 @@ READ: Fields = {
 """Path (and the object within its answer) -> the fields that the page reads there."""
 
 
-@pytest.mark.parametrize("path", READ)
+@for_each_case("path", READ)
 def test_the_page_finds_what_it_reads(shared_client: FlaskClient, path: str) -> None:
     url, _, within = path.partition(":")
     answer = shared_client.get(url)

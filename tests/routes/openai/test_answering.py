@@ -2,13 +2,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from sdcpp_rest.routes.openai.answering import wants_base64
 from sdcpp_rest.routes.openai.wire import SharedWishes
+from tests.cases import for_each_case
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("fields", "expected"),
     [
         ({}, False),
@@ -24,7 +23,7 @@ def test_the_model_says_how_pictures_come_unless_the_request_does(fields: dict[s
     assert wants_base64(SharedWishes(**fields)) is expected
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("fields", "usual", "expected"),
     [
         ({}, "b64_json", True),

@@ -31,7 +31,7 @@ def test_fields_are_brought_to_this_dialects_words(sent: dict[str, Any], read: d
     assert rename_fields(sent) == (read, [])
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("sent", "read", "names"),
     [
         ({"steps": 3, "num_inference_steps": 5}, {"steps": 3}, "num_inference_steps"),
@@ -53,11 +53,11 @@ def test_a_side_that_is_no_number_is_refused_by_name() -> None:
         rename_fields({"width": "wide", "height": 64})
 
 
-@pytest.mark.parametrize("text", ["64x32", "64X32", "64*32", " 64 x 32 ", "64\u00d732"])
+@for_each_case("text", ["64x32", "64X32", "64*32", " 64 x 32 ", "64\u00d732"])
 def test_sizes_are_read_in_every_spelling(text: str) -> None:
     assert sides_of(text) == (64, 32)
 
 
-@pytest.mark.parametrize("text", ["64", "64x", "x", "64x32x16", "-64x32", "6.4x32", "123456x1", "square", "\u0663x4"])
+@for_each_case("text", ["64", "64x", "x", "64x32x16", "-64x32", "6.4x32", "123456x1", "square", "\u0663x4"])
 def test_what_is_no_size_is_none(text: str) -> None:
     assert sides_of(text) is None

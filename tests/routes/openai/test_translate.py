@@ -51,16 +51,14 @@ def test_how_much_is_drawn_anew_depends_on_what_is_wanted() -> None:
     assert to_params(VariationWishes(image=["x"]), USUAL, 50)["strength"] == 0.6
 
 
-@pytest.mark.parametrize("text", ["1024", "x", "64x", "-64x64", "64x64x64", "6.5x64", "1e3x64", "999999x1"])
+@for_each_case("text", ["1024", "x", "64x", "-64x64", "64x64x64", "6.5x64", "1e3x64", "999999x1"])
 def test_what_is_no_size_is_refused(text: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
         size_of(text)
     assert caught.value.detail["field"] == "size"
 
 
-@pytest.mark.parametrize(
-    "lora", [5, [], ["a", 1, 2], {"weight": 1}, {"name": 5}, {"name": "a:b"}, ["<x>", 1], ["a", "b"]]
-)
+@for_each_case("lora", [5, [], ["a", 1, 2], {"weight": 1}, {"name": 5}, {"name": "a:b"}, ["<x>", 1], ["a", "b"]])
 def test_what_is_no_lora_is_refused_by_its_place(lora: Any) -> None:
     with pytest.raises(InvalidRequest) as caught:
         to_params(GenerationWishes(prompt="a", loras=["fine", lora]), USUAL, 50)

@@ -20,6 +20,7 @@ from sdcpp_rest.routes.openai import translate
 from sdcpp_rest.routes.openai.translate import TranslationContext, model_for, to_request
 from sdcpp_rest.routes.openai.views import make_context
 from sdcpp_rest.routes.openai.wire import EditWishes
+from tests.cases import for_each_case
 from tests.routes.conftest import PATIENCE_SECONDS, House, ServedHouse
 from tests.routes.openai.conftest import opened as picture_of
 from tests.services.conftest import copy_demo
@@ -120,7 +121,7 @@ def test_an_empty_prompt_is_refused(
     assert (answer.status_code, answer.get_json()["error"]["param"]) == (400, "prompt")
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     "change",
     [
         {"n": "1"},
@@ -174,7 +175,7 @@ def test_a_body_is_read_whatever_its_content_type_says(shared_client: FlaskClien
         assert answer.status_code == 200
 
 
-@pytest.mark.parametrize("raw", [b"{", b"[]", b"\xff", b'{"prompt":"x","prompt":"y"}'])
+@for_each_case("raw", [b"{", b"[]", b"\xff", b'{"prompt":"x","prompt":"y"}'])
 def test_what_is_no_json_object_is_refused(shared_client: FlaskClient, raw: bytes) -> None:
     answer = shared_client.post(GENERATIONS, data=raw)
     assert answer.status_code == 400
@@ -335,9 +336,7 @@ def test_pictures_that_were_all_cancelled_are_a_conflict(house: House) -> None:
     assert answers[0].status_code == 409
 
 
-@pytest.mark.parametrize(
-    "name", ["image_0.exe", "image_7.png", "config.json", "..%2Fimage_0.png", "image_0.png%00", ".spool"]
-)
+@for_each_case("name", ["image_0.exe", "image_7.png", "config.json", "..%2Fimage_0.png", "image_0.png%00", ".spool"])
 def test_links_lead_to_pictures_only(shared_client: FlaskClient, name: str) -> None:
     url = shared_client.post(GENERATIONS, json={**SMALL, "response_format": "url", "output_format": "jpeg"})
     path = url.get_json()["data"][0]["url"].removeprefix("http://localhost").partition("?")[0]

@@ -11,6 +11,7 @@ import pytest
 from flask.testing import FlaskClient
 from PIL import Image
 
+from tests.cases import for_each_case
 from tests.routes.conftest import House, ServedHouse
 
 
@@ -43,7 +44,7 @@ def test_a_second_upscaler_is_laid_over_the_first(house: House) -> None:
     assert len(house.runtime.jobs.queue.list()) == 1
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("fields", "words"),
     [
         ({"image": "no picture"}, "Invalid image"),

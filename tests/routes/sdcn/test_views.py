@@ -109,7 +109,7 @@ def test_a_body_with_a_native_key_is_answered_natively(house: House) -> None:
         assert answer.get_json()["warnings"]
 
 
-@pytest.mark.parametrize("name", [DEMO_MODEL, "demo_dit_q8_0", DEMO_SUM, DEMO_SUM.upper(), f"x [{DEMO_SUM[:10]}]"])
+@for_each_case("name", [DEMO_MODEL, "demo_dit_q8_0", DEMO_SUM, DEMO_SUM.upper(), f"x [{DEMO_SUM[:10]}]"])
 def test_a_model_is_named_in_any_way(shared_client: FlaskClient, name: str) -> None:
     answer = shared_client.post("/txt2img", json={**SMALL, "model": name})
     assert answer.status_code == (400 if name.startswith("x ") else 200), answer.text
@@ -137,7 +137,7 @@ def test_values_are_brought_into_their_range(shared_client: FlaskClient, change:
     assert expected in caption(shared_client.post("/txt2img", json={**SMALL, **change}))
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("url", "change", "msg"),
     [
         ("/txt2img", {"model": "nothing-like-it"}, "Invalid model"),
@@ -204,7 +204,7 @@ def test_the_model_that_is_named_draws(make_house: Callable[..., House]) -> None
 # --- interrogation --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("body", "status"),
     [
         ({}, 404),
@@ -269,7 +269,7 @@ def test_the_later_api_wraps_the_picture(shared_client: FlaskClient) -> None:
     assert shared_client.post("/api/sd/img2img", json=body).get_json()["code"] == 200
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("change", "code", "message"),
     [
         ({"model": None}, 3000, "model is required: the SHA-256 of a model's file, or its name"),

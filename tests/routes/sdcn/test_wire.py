@@ -3,8 +3,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import pytest
-
 from sdcpp_rest.routes.native.wire.generation_bodies import Img2ImgBody, Txt2ImgBody
 from sdcpp_rest.routes.sdcn.wire import is_sdcn, may_be_sdcn
 from tests.cases import for_each_case
@@ -12,7 +10,7 @@ from tests.cases import for_each_case
 SHARED = {"prompt", "negative_prompt", "seed", "steps", "cfg_scale", "width", "height", "upscale", "model"}
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     "body",
     [
         {"model": "x"},
@@ -25,7 +23,7 @@ def test_a_body_that_names_a_model_is_sdcns(body: dict[str, Any]) -> None:
     assert is_sdcn(body)
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     "body",
     [
         {},
@@ -53,7 +51,7 @@ def test_native_bodies_never_have_a_model() -> None:
     assert "model" not in Txt2ImgBody.model_fields.keys() | Img2ImgBody.model_fields.keys()
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-16-le", "utf-32-be"])
+@for_each_case("encoding", ["utf-8", "utf-16", "utf-16-le", "utf-32-be"])
 def test_no_sdcn_body_is_taken_for_one_that_never_waits(encoding: str) -> None:
     assert may_be_sdcn(json.dumps({"model": "x"}).encode(encoding))
     assert may_be_sdcn(r'{"\u006dodel": "x"}'.encode(encoding))

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from tests.cases import for_each_case
 from tests.routes.conftest import House
 from tests.routes.swarmui.conftest import SwarmClient
 
@@ -16,7 +17,7 @@ def test_tokens_are_counted(shared_swarm: SwarmClient) -> None:
     assert shared_swarm.call("CountTokens", **asked) == {"count": 2}
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("asked", "words"),
     [
         ({}, "Missing required parameter 'text'"),

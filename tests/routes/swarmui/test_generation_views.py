@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from sdcpp_rest.services.pictures.picture_formats import texts_of
+from tests.cases import for_each_case
 from tests.routes.conftest import PATIENCE_SECONDS, House
 from tests.routes.swarmui.conftest import SwarmClient
 
@@ -58,7 +59,7 @@ def test_picture_that_is_not_kept_comes_as_data(swarm: SwarmClient, house: House
     assert house.runtime.jobs.queue.list(limit=10) == []
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("arguments", "words"),
     [
         ({}, "Missing required parameter 'images'"),

@@ -3,8 +3,7 @@ from __future__ import annotations
 import json
 from datetime import datetime
 
-import pytest
-
+from tests.cases import for_each_case
 from tests.routes.conftest import House
 from tests.routes.swarmui.conftest import SwarmClient
 from tests.routes.swarmui.test_generation_views import PICTURE, data_url
@@ -55,7 +54,7 @@ def test_names_stay(swarm: SwarmClient) -> None:
     assert listed(swarm) == [second]
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("body", "words"),
     [
         ({"depth": 1}, "Missing required parameter 'path'"),
@@ -102,7 +101,7 @@ def test_last_copy_takes_the_job_along(swarm: SwarmClient, house: House) -> None
     assert house.runtime.jobs.queue.list(limit=10) == []
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     "path", ["raw/x.png", "", "..", "../../etc/passwd", "C:\\windows\\win.ini", "raw/%2e%2e/x", "a\u0000b", "x" * 900]
 )
 def test_hostile_paths_are_no_pictures(shared_swarm: SwarmClient, path: str) -> None:

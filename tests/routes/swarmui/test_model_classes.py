@@ -1,11 +1,10 @@
 from __future__ import annotations
 
-import pytest
-
 from sdcpp_rest.core.catalog import ModelFile
 from sdcpp_rest.core.presets import PRESETS
 from sdcpp_rest.routes.swarmui.model_classes import CLASSES, COMPAT_CLASSES, class_of, describe_classes
 from sdcpp_rest.services.models.model_cards import HeaderFacts, ModelCard
+from tests.cases import for_each_case
 
 
 def card(
@@ -20,7 +19,7 @@ def card(
     return ModelCard(file=file, header=header, notes=notes or {})
 
 
-@pytest.mark.parametrize("preset", sorted(PRESETS))
+@for_each_case("preset", sorted(PRESETS))
 def test_every_variant_that_can_be_drawn_with_has_a_class(preset: str) -> None:
     for count in (1, 20_000_000_000):
         found = class_of(card(preset, count))
@@ -30,7 +29,7 @@ def test_every_variant_that_can_be_drawn_with_has_a_class(preset: str) -> None:
         assert found.height >= 512
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("preset", "count", "name", "expected", "compat"),
     [
         ("SD1", 1, "x", "stable-diffusion-v1", "stable-diffusion-v1"),
@@ -56,7 +55,7 @@ def test_variants_have_upstreams_ids(preset: str, count: int, name: str, expecte
     assert (found.id, found.compat) == (expected, compat)
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("notes", "expected"),
     [
         ({"architecture": "stable-diffusion-xl-v1-base/lora"}, "stable-diffusion-xl-v1-base/lora"),

@@ -13,6 +13,7 @@ from sdcpp_rest.core.events import JobAdded
 from sdcpp_rest.errors import InvalidRequest
 from sdcpp_rest.routes.swarmui.calls import Arguments
 from sdcpp_rest.routes.swarmui.model_downloads import download_request, notes_to_write
+from tests.cases import for_each_case
 from tests.routes.conftest import PATIENCE_SECONDS, ServedHouse
 from tests.routes.swarmui.conftest import next_message
 from tests.servers.fault_server import FaultServer, ServedFile
@@ -107,7 +108,7 @@ def test_client_that_leaves_leaves_the_download_to_go_on(house: ServedHouse, web
     assert house.runtime.jobs.queue.wait(event.job_id, PATIENCE_SECONDS).status == "completed"
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("asked", "kind", "place"),
     [
         ({"type": "Stable-Diffusion", "name": "a"}, "diffusion", ("", "a.gguf")),
@@ -124,7 +125,7 @@ def test_place_of_a_download(asked: dict[str, str], kind: str, place: tuple[str,
     assert "#" not in found.url
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("asked", "words"),
     [
         ({"url": "ftp://x.example/a"}, "Invalid URL."),
@@ -143,7 +144,7 @@ def test_wrong_download_is_refused(asked: dict[str, Any], words: str) -> None:
     assert refused.value.message == words
 
 
-@pytest.mark.parametrize("given", ["[]", "{", "5", "[" * 100_000, '{"x": "' + "y" * 300_000 + '"}'])
+@for_each_case("given", ["[]", "{", "5", "[" * 100_000, '{"x": "' + "y" * 300_000 + '"}'])
 def test_metadata_that_is_no_object_is_refused(given: str) -> None:
     with pytest.raises(InvalidRequest, match="metadata"):
         notes_to_write(Arguments({"metadata": given}))

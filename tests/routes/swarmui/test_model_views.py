@@ -13,6 +13,7 @@ from PIL import Image
 
 from sdcpp_rest.runtime import DEMO_MODEL
 from tests import model_files
+from tests.cases import for_each_case
 from tests.model_files import gguf_bytes, reversed_shapes, safetensors_bytes, write
 from tests.routes.conftest import House, make_config
 from tests.routes.swarmui.conftest import SwarmClient
@@ -126,7 +127,7 @@ def test_main_models_are_checkpoints_and_diffusion_models(shared_swarm: SwarmCli
     assert (flux["resolution"], flux["standard_width"], flux["special_format"]) == ("1024x1024", 1024, "gguf")
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("subtype", "listed"),
     [
         ("VAE", ["ae.safetensors"]),
@@ -140,7 +141,7 @@ def test_every_type_has_its_folders(shared_swarm: SwarmClient, subtype: str, lis
     assert names(shared_swarm.call("ListModels", path="", depth=1, subtype=subtype)) == listed
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("asked", "folders", "listed"),
     [
         ({"path": "", "depth": 1}, ["styles"], ["b.safetensors"]),
@@ -162,7 +163,7 @@ def test_folder_and_depth_bound_the_list(
     assert (shown["folders"], own) == (folders, listed)
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("order", "listed"),
     [
         ("Name", ["b", "styles/a style", "styles/ink/deep"]),
@@ -180,7 +181,7 @@ def test_order_is_the_one_asked_for(shared_swarm: SwarmClient, order: str, liste
         assert own == (listed[::-1] if is_reversed else listed)
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("asked", "words"),
     [
         ({"depth": 1}, "Missing required parameter 'path'"),
@@ -198,7 +199,7 @@ def test_wrong_list_is_refused_in_upstreams_words(shared_swarm: SwarmClient, ask
     assert shared_swarm.refusal("ListModels", **asked).startswith(words)
 
 
-@pytest.mark.parametrize("path", HOSTILE)
+@for_each_case("path", HOSTILE)
 def test_hostile_paths_lead_nowhere(shared_swarm: SwarmClient, path: str) -> None:
     shown = shared_swarm.call("ListModels", path=path, depth=20, subtype="LoRA")
     assert shown == {"folders": [], "files": []}
@@ -229,7 +230,7 @@ def test_no_model_is_described_as_such(shared_swarm: SwarmClient) -> None:
     assert {*nothing} == {*described}
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("asked", "words"),
     [
         ({"modelName": "none"}, "Model not found."),
@@ -266,7 +267,7 @@ def test_preview_comes_with_the_list_if_wanted(shared_swarm: SwarmClient) -> Non
     assert Image.open(io.BytesIO(base64.b64decode(body))).size == (256, 128)
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     "path", ["Stable-Diffusion/none", "Stable-Diffusion", f"Stable-Diffusion/{DEMO_MODEL}", "Other/b", "Preset/none"]
 )
 def test_preview_that_is_not_there_is_told_as_upstream_tells_it(shared_swarm: SwarmClient, path: str) -> None:

@@ -11,6 +11,7 @@ from sdcpp_rest.routes.swarmui.model_types import MODEL_TYPES
 from sdcpp_rest.routes.swarmui.parameter_list import FIXED_LISTS, describe_parameters
 from sdcpp_rest.routes.swarmui.parameter_reading import clean_id, find_loosely, read_parameters
 from sdcpp_rest.routes.swarmui.parameters import BY_ID, GROUPS, PARAMETERS
+from tests.cases import for_each_case
 
 LISTS: dict[str, Any] = {
     **FIXED_LISTS,
@@ -23,7 +24,7 @@ LISTS: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("name", "id"),
     [
         ("cfg_scale", "cfgscale"),
@@ -38,7 +39,7 @@ def test_ids_are_their_letters(name: str, id: str) -> None:
     assert id in BY_ID
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("name", "value", "read"),
     [
         ("steps", "4", 4),
@@ -67,7 +68,7 @@ def test_values_are_read_from_any_of_their_forms(name: str, value: Any, read: An
     assert read_parameters({name: value}, LISTS).values == {clean_id(name): read}
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("name", "value"),
     [
         ("images", "1"), ("vae", ""), ("negativeprompt", ""), ("donotsave", "false"), ("loras", ""), ("loras", []),
@@ -79,7 +80,7 @@ def test_values_that_mean_nothing_are_left_out(name: str, value: Any) -> None:
     assert read_parameters({name: value}, LISTS).values == {}
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("name", "value", "words"),
     [
         ("width", 8, "Width: Invalid integer value for param Width - '8' - must be between 64 and 16384"),
@@ -111,7 +112,7 @@ def test_what_has_no_effect_here_is_noted() -> None:
     ]
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("wanted", "found"),
     [("AE", "ae.safetensors"), ("b", "b"), ("a[1]", "a1"), ("", None), ("  ", None), ("[]", None), ("q", None)],
 )

@@ -1,8 +1,7 @@
 from __future__ import annotations
 
-import pytest
-
 from sdcpp_rest.routes.swarmui.token_count import count_tokens
+from tests.cases import for_each_case
 
 # Counted with CLIP's own vocabulary.
 KNOWN = [
@@ -16,7 +15,7 @@ KNOWN = [
 ]
 
 
-@pytest.mark.parametrize(("text", "tokens"), KNOWN)
+@for_each_case(("text", "tokens"), KNOWN)
 def test_common_words_are_one_token_each(text: str, tokens: int) -> None:
     assert abs(count_tokens(text, skips_syntax=False, weighting=True) - tokens) <= 1
 
@@ -33,12 +32,12 @@ LONGER = [
 ]
 
 
-@pytest.mark.parametrize(("text", "tokens"), LONGER)
+@for_each_case(("text", "tokens"), LONGER)
 def test_prompts_are_counted_to_a_tenth(text: str, tokens: int) -> None:
     assert abs(count_tokens(text, skips_syntax=False, weighting=False) - tokens) <= max(2, tokens // 10)
 
 
-@pytest.mark.parametrize("word", ["supercalifragilistic", "Donaudampfschiffahrt", "日本語の文章", "🙂🙂🙂"])
+@for_each_case("word", ["supercalifragilistic", "Donaudampfschiffahrt", "日本語の文章", "🙂🙂🙂"])
 def test_rare_words_are_several(word: str) -> None:
     assert count_tokens(word, skips_syntax=False, weighting=True) > 1
 
@@ -54,7 +53,7 @@ def test_parts_between_breaks_count_for_themselves() -> None:
     assert count_tokens("a cat <break> a large dog", skips_syntax=False, weighting=True) == 3
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("text", "same_as"),
     [
         ("a <random:cat|small dog>", "a small dog"),
@@ -70,6 +69,6 @@ def test_tags_count_as_what_they_put_there(text: str, same_as: str) -> None:
     assert count_tokens(text, skips_syntax=True, weighting=True) == plain
 
 
-@pytest.mark.parametrize("text", ["(" * 50_000, "<random:" * 10_000, "a:1.5)" * 10_000, "<" * 100_000, "é" * 100_000])
+@for_each_case("text", ["(" * 50_000, "<random:" * 10_000, "a:1.5)" * 10_000, "<" * 100_000, "é" * 100_000])
 def test_hostile_text_is_counted_all_the_same(text: str) -> None:
     assert count_tokens(text, skips_syntax=True, weighting=True) >= 0

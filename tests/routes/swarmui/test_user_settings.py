@@ -2,9 +2,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from sdcpp_rest.routes.swarmui.user_settings import SETTINGS, change_settings, describe_language, settings_tree
+from tests.cases import for_each_case
 
 JSON_TYPES: dict[str, tuple[type, ...]] = {
     "text": (str,),
@@ -36,7 +35,7 @@ NEEDED = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("id", NEEDED)
+@for_each_case("id", NEEDED)
 def test_page_finds_what_it_needs(id: str) -> None:
     node = flat(settings_tree({}))[id]
     assert {*node} == {
@@ -44,7 +43,7 @@ def test_page_finds_what_it_needs(id: str) -> None:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.id)
+@for_each_case("setting", SETTINGS, ids=lambda setting: setting.id)
 def test_values_have_the_json_type_that_their_type_says(setting: Any) -> None:
     node = flat(settings_tree({}))[setting.id]
     for value in (node["value"], node["default_value"]):
@@ -60,7 +59,7 @@ def test_groups_hold_theirs_in_value() -> None:
     assert group["value"]["defaultsdxlvae"]["values"] == ["None"]
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("id", "given", "value"),
     [
         ("theme", "modern_light", "modern_light"),
@@ -83,7 +82,7 @@ def test_setting_is_changed(id: str, given: Any, value: Any) -> None:
     assert flat(settings_tree(kept))[id.lower()]["value"] == value
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("id", "given"),
     [
         ("nothing", 1),

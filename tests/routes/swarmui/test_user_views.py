@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from tests.cases import for_each_case
 from tests.routes.conftest import House
 from tests.routes.swarmui.conftest import SwarmClient
 
@@ -52,7 +53,7 @@ def test_stars_and_links_are_the_body_without_the_session(swarm: SwarmClient) ->
     assert swarm.call("GetMyUserData")["starred_models"] == {}
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("route", "body"),
     [
         ("SetStarredModels", {"LoRA": "one"}),
@@ -130,7 +131,7 @@ def test_title_is_a_path_without_what_files_cannot_hold(swarm: SwarmClient, titl
     assert [preset["title"] for preset in presets(swarm)] == [kept]
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("asked", "words"),
     [
         ({"title": "  "}, "Invalid or empty title."),
@@ -149,7 +150,7 @@ def test_preset_that_is_none_fails_in_upstreams_words(swarm: SwarmClient, asked:
     assert len(presets(swarm)) == 1
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("asked", "words"),
     [
         ({"description": "d", "param_map": {}}, "Missing required parameter 'title'"),

@@ -8,6 +8,7 @@ from websockets.exceptions import ConnectionClosedOK
 from websockets.sync.client import ClientConnection
 
 from sdcpp_rest.routes.swarmui.sessions import Sessions
+from tests.cases import for_each_case
 from tests.routes.conftest import PATIENCE_SECONDS, House, ServedHouse
 from tests.routes.swarmui.conftest import SwarmClient, next_message
 
@@ -30,7 +31,7 @@ def test_nobody_is_impersonated(shared_swarm: SwarmClient) -> None:
     assert refused["error_id"] == "bad_impersonate"
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("route", "body", "status", "error_id", "words"),
     [
         ("GetCurrentStatus", b"", 400, "basic_api", "bad content length"),
@@ -122,7 +123,7 @@ def test_session_survives_a_restart_for_a_month(house: House, swarm: SwarmClient
     assert not Sessions(options).is_known(session_id[:-1] + ("0" if session_id[-1] != "0" else "1"))
 
 
-@pytest.mark.parametrize("session_id", ["", "é" * 40, "Z" * 40, "0" * 39, "0" * 4000])
+@for_each_case("session_id", ["", "é" * 40, "Z" * 40, "0" * 39, "0" * 4000])
 def test_junk_is_no_session(house: House, session_id: str) -> None:
     assert not Sessions(house.runtime.settings.swarm_options).is_known(session_id)
 
@@ -140,7 +141,12 @@ def test_socket_where_there_is_none_is_told_so(
         socket.recv(timeout=PATIENCE_SECONDS)
 
 
-@pytest.mark.parametrize(
+@pytest.fixture
+def locked_served(make_served: Callable[..., ServedHouse]) -> ServedHouse:
+    return make_served(auth={"api_keys": ["secret"]})
+
+
+@for_each_case(
     ("headers", "status"),
     [
         ({}, 401),
@@ -153,11 +159,10 @@ def test_socket_where_there_is_none_is_told_so(
     ],
 )
 def test_key_may_come_as_swarmuis_clients_send_it(
-    make_served: Callable[..., ServedHouse], headers: dict[str, str], status: int
+    locked_served: ServedHouse, headers: dict[str, str], status: int
 ) -> None:
-    served = make_served(auth={"api_keys": ["secret"]})
-    shown = served.post("/API/GetNewSession", json={}, headers=headers)
+    shown = locked_served.post("/API/GetNewSession", json={}, headers=headers)
     assert shown.status_code == status
     if status == 401:
         assert shown.json()["error_id"] == "bad_permissions"
-        assert served.get("/health", headers={**headers, "Authorization": "secret"}).json().get("engine") is None
+        assert locked_served.get("/health", headers={**headers, "Authorization": "secret"}).json().get("engine") is None

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from tests.cases import for_each_case
 from tests.routes.conftest import House
 from tests.routes.swarmui.conftest import SwarmClient
 
@@ -98,7 +99,7 @@ def test_hostile_names_stay_in_the_folder(swarm: SwarmClient, folder: Path, card
     assert swarm.client.get("/ViewSpecial/Wildcards/..%2Fwildcards%2Fevil").status_code == 404
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("asked", "words"),
     [
         ({"options": "x"}, "Missing required parameter 'card'"),

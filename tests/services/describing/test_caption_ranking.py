@@ -9,6 +9,7 @@ from PIL import Image
 
 from sdcpp_rest.errors import GenerationFailed, LoadFailed, NotSupported
 from sdcpp_rest.services.describing.caption_ranking import CaptionRanking, clip_input
+from tests.cases import for_each_case
 from tests.onnx_files import write_clip, write_colour_model
 
 EYE = [[1, 0, 0], [0, 1, 0], [0, 0, 1]]
@@ -62,7 +63,7 @@ def test_a_missing_file_is_asked_for(tmp_path: Path, missing: str) -> None:
         CaptionRanking(tmp_path, threads=1)
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("arrays", "said"),
     [
         ({"phrases": np.array(["x"])}, "cannot be read: KeyError"),

@@ -16,6 +16,7 @@ from sdcpp_rest.services.describing.image_tagger import (
     wd_input,
     write_tags,
 )
+from tests.cases import for_each_case
 from tests.onnx_files import write_colour_model, write_wd_tagger
 
 TAGS = [
@@ -38,7 +39,7 @@ def test_sure_tags_are_told_the_surest_first() -> None:
     assert write_tags(TAGS, TagStyle()) == r"1girl, solo, saber \(fate\), ^_^, long hair"
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("style", "expected"),
     [
         (TagStyle(sorts_by_name=True), r"1girl, ^_^, long hair, saber \(fate\), solo"),
@@ -76,7 +77,7 @@ def test_deepdanbooru_gets_red_first_up_to_1_with_the_edge_repeated() -> None:
     assert np.allclose(values, [1.0, 0.0, 0.2])
 
 
-@pytest.mark.parametrize("size", [(1, 1), (1, 1024), (1024, 1), (3, 500)])
+@for_each_case("size", [(1, 1), (1, 1024), (1024, 1), (3, 500)])
 def test_pictures_of_any_proportions_are_brought_to_size(size: tuple[int, int]) -> None:
     for ready in (wd_input, deepdanbooru_input):
         assert ready(Image.new("RGB", size), (32, 48)).shape == (1, 48, 32, 3)
@@ -126,7 +127,7 @@ def test_a_missing_file_is_asked_for(tmp_path: Path, missing: str) -> None:
         ImageTagger(tmp_path, threads=1)
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("text", "said"),
     [
         (b"", "must begin with the line"),

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import pytest
-
 from sdcpp_rest.services.downloads.first_bytes import fault_of_beginning, page_type
+from tests.cases import for_each_case
 from tests.model_files import gguf_bytes, safetensors_bytes
 
 MODELS = {
@@ -28,12 +27,12 @@ OTHERS = {
 }
 
 
-@pytest.mark.parametrize("kind", MODELS)
+@for_each_case("kind", MODELS)
 def test_model_files_may_come(kind: str) -> None:
     assert fault_of_beginning(MODELS[kind]) is None
 
 
-@pytest.mark.parametrize(("head", "fault"), OTHERS.items(), ids=lambda value: str(value)[:20])
+@for_each_case(("head", "fault"), OTHERS.items(), ids=lambda value: str(value)[:20])
 def test_others_are_told_by_their_beginning(head: bytes, fault: str) -> None:
     assert fault_of_beginning(head) == fault
 

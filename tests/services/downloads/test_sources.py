@@ -24,6 +24,7 @@ from sdcpp_rest.services.downloads.source_errors import (
     SourceWrong,
 )
 from sdcpp_rest.services.downloads.url_source import UrlSource, disposition_name
+from tests.cases import for_each_case
 from tests.servers.civitai_server import CivitaiServer
 from tests.servers.fault_server import FaultServer
 from tests.servers.hub_server import COMMIT, HubServer, Repository
@@ -292,7 +293,7 @@ def test_the_name_is_the_first_that_a_model_can_have(server: FaultServer, plain:
     assert plain.offer(at(f"{server.url}/d.gguf")).name == "d.gguf"
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("header", "name"),
     [
         ('attachment; filename="x.gguf"', "x.gguf"),

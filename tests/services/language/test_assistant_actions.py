@@ -19,6 +19,7 @@ from sdcpp_rest.services.language.assistant_actions import (
     describe_actions,
     tools_of,
 )
+from tests.cases import for_each_case
 
 
 def check(given: Mapping[str, Any]) -> Checked:
@@ -68,7 +69,7 @@ def test_what_only_concerns_a_user_interface_has_no_request() -> None:
     assert action.request is None
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("call", "note"),
     [
         (("fly", {}), "there is no 'fly'"),
@@ -92,7 +93,7 @@ def test_what_is_ignored_is_told() -> None:
     assert (dict(action.parameters), notes) == ({"prompt": "x"}, ["generate: unknown field 'mood' ignored"])
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("said", "meant"),
     [
         ({"steps": "20"}, {"steps": 20}),
@@ -146,7 +147,7 @@ def test_a_json_answer_is_found(text: str) -> None:
     assert calls_in(text) == ("hi", [ToolCall(name="generate", arguments={"steps": 1})])
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("text", "found"),
     [
         ("just text", None),

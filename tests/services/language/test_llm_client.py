@@ -23,6 +23,7 @@ from sdcpp_rest.services.language.llm_errors import (
     LlmTimeout,
     LlmUnreachable,
 )
+from tests.cases import for_each_case
 from tests.servers.language_model import LanguageModelServer, Said, Wire
 from tests.servers.ollama_server import OllamaServer
 from tests.servers.openai_server import OpenAiServer
@@ -148,7 +149,7 @@ FAULTS: list[tuple[Any, type[SdcppRestError], int, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("fault", "kind", "status", "words"), FAULTS)
+@for_each_case(("fault", "kind", "status", "words"), FAULTS)
 def test_each_fault_has_its_own_words(
     server: Any, fault: Any, kind: type[SdcppRestError], status: int, words: str
 ) -> None:
@@ -194,7 +195,7 @@ def test_a_compressed_answer_is_refused(server: Any, monkeypatch: pytest.MonkeyP
         LlmClient(endpoint(server), Line()).models()
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     "raw", [b"[]", b"null", b"5", b'{"models": 5, "data": 5}', b'{"models": [5], "data": [5]}', b"[" * 100_000, b"\xff"]
 )
 def test_junk_of_every_shape_is_one_error(server: Any, monkeypatch: pytest.MonkeyPatch, raw: bytes) -> None:
@@ -205,7 +206,7 @@ def test_junk_of_every_shape_is_one_error(server: Any, monkeypatch: pytest.Monke
         chat(server)
 
 
-@pytest.mark.parametrize("said", ["[1]", '{"a": ', "", "null", '"x"'])
+@for_each_case("said", ["[1]", '{"a": ', "", "null", '"x"'])
 def test_arguments_that_are_no_json_come_as_text(said: str) -> None:
     with OpenAiServer() as server:
         server.says = [Said([], [("load_model", said)])]

@@ -6,9 +6,10 @@ import pytest
 
 from sdcpp_rest.services.language.llm_connection import Line
 from sdcpp_rest.services.language.llm_errors import CallEnded, LlmFailed, LlmTimeout, explain_failures, refusal
+from tests.cases import for_each_case
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("said", "told"),
     [
         ("my-key is wrong", "*** is wrong"),

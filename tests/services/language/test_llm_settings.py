@@ -76,7 +76,7 @@ def test_this_machine_may_be_named(make: Make, url: str) -> None:
     assert make().current().base_url == url
 
 
-@pytest.mark.parametrize("url", ELSEWHERE)
+@for_each_case("url", ELSEWHERE)
 def test_other_machines_may_not(make: Make, url: str) -> None:
     with pytest.raises(NotAllowed) as refused:
         change(make(), base_url=url)

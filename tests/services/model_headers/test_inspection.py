@@ -41,7 +41,7 @@ def test_demo_model_is_recognised(demo_folder: Path) -> None:
     assert inspected.metadata["general.architecture"] == "ovis"
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("file", "contents"),
     [
         ("llm/demo_llm_q4_0.gguf", "language model"),

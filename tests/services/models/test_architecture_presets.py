@@ -2,11 +2,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from sdcpp_rest.core.load_spec import FileRef, LoadSpec
 from sdcpp_rest.services.models.architecture_presets import preset_of
 from tests import model_files
+from tests.cases import for_each_case
 from tests.model_files import gguf_bytes, write
 
 FLUX_DEV = {**model_files.FLUX, "guidance_in.in_layer.weight": (256, 128)}
@@ -18,7 +17,7 @@ def spec_of(path: Path, architecture: str | None, **components: str) -> LoadSpec
     return LoadSpec(model=model, kind="diffusion", architecture=architecture, components=files)
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("name", "tensors", "family", "preset"),
     [
         ("a.gguf", FLUX_DEV, "Flux", "Flux"),

@@ -11,6 +11,7 @@ import pytest
 from sdcpp_rest.core.component_forms import used_roles
 from sdcpp_rest.core.load_spec import Component
 from sdcpp_rest.services.model_headers.inspection import inspect_file
+from tests.cases import for_each_case
 from tools.model_tables.component_verdicts import COMPONENT_FILES, LOADABLE, ROLES, Bench, Verdict
 from tools.synthetic_models.families import FAMILIES
 
@@ -91,16 +92,14 @@ def test_each_file_is_taken_told_or_refused_by_its_role(bench: Bench, name: str)
     assert taken == TAKEN[name]
 
 
-@pytest.mark.parametrize(
-    "name", [name for name in LOADABLE if name.startswith("sd") and "xl" not in name and name != "sd3"]
-)
+@for_each_case("name", [name for name in LOADABLE if name.startswith("sd") and "xl" not in name and name != "sd3"])
 def test_a_second_text_encoder_never_makes_an_sdxl_of_a_smaller_model(bench: Bench, name: str) -> None:
     verdict = bench.verdict(name, "clip_g", "CLIP-G")
     assert (verdict.answer, verdict.field) == ("refused", "clip_g")
     assert "only SDXL has a second one" in verdict.sentence
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("name", "role", "file", "words"),
     [
         ("flux", "vae", "VAE of SD 1 to XL", "a VAE of 4 channels; Flux needs a VAE of 16 channels, such as ae.safet"),

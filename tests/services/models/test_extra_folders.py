@@ -19,6 +19,7 @@ from sdcpp_rest.services.models.load_specs import LoadRequest, build_spec, resol
 from sdcpp_rest.services.models.model_conversion import ConvertRequest
 from sdcpp_rest.services.models.model_library import ModelLibrary
 from sdcpp_rest.services.models.model_upload import UploadTarget
+from tests.cases import for_each_case
 from tests.model_files import LORA, gguf_bytes, reversed_shapes, safetensors_bytes, write
 from tests.services.conftest import House
 
@@ -147,7 +148,7 @@ def test_sections_list_folders_below_their_base(tmp_path: Path) -> None:
     assert note.endswith("no model is of that kind here: configs, hypernetworks, custom_nodes")
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("text", "expected"),
     [
         ("c:\n  loras: {here}/a\n", ["a"]),
@@ -178,7 +179,7 @@ def test_the_file_may_be_written_in_several_ways(
     assert told(path) == []
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("text", "words"),
     [
         ("a: [\n", "cannot be understood: while parsing"),
@@ -264,7 +265,7 @@ def test_new_files_are_seen_at_once_and_new_folders_at_a_refresh(tmp_path: Path)
     assert names(library) == {"loras": ["a.safetensors", "b.safetensors"], "vae": ["v.safetensors"]}
 
 
-@pytest.mark.parametrize("how", ["the folder itself", "a folder in it", "a folder around it", "a link to it", "twice"])
+@for_each_case("how", ["the folder itself", "a folder in it", "a folder around it", "a link to it", "twice"])
 def test_what_is_reached_in_two_ways_is_listed_once(tmp_path: Path, how: str) -> None:
     loras = tmp_path / "models/loras"
     add(loras, "a.safetensors", "sub/b.safetensors")

@@ -7,6 +7,7 @@ import pytest
 
 from sdcpp_rest.core.catalog import ModelFile
 from sdcpp_rest.services.models.files_beside import FilesBeside, write_notes
+from tests.cases import for_each_case
 
 OLD = (1_700_000_000, 1_700_000_000)
 
@@ -30,7 +31,7 @@ def file_at(path: Path) -> ModelFile:
     )
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("names", "chosen"),
     [
         (["a.jpg"], "a.jpg"),

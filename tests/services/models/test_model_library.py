@@ -185,7 +185,7 @@ def test_names_that_no_url_can_hold_are_left_out_and_told(library: ModelLibrary,
 # --- names ------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     "name",
     [
         "SD1x/Real.v2.safetensors", "SD1x\\Real.v2.safetensors", "Real.v2.safetensors", "Real.v2", "SD1x/Real.v2",
@@ -382,7 +382,7 @@ def test_a_text_encoder_is_looked_for_in_both_of_its_folders(library: ModelLibra
     assert spec.components["t5xxl"].path.endswith("clip/t5.safetensors")
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("options", "field"),
     [
         ({"n_threads": "many"}, "n_threads"),

@@ -5,6 +5,7 @@ import pytest
 from sdcpp_rest.core.catalog import ModelFile
 from sdcpp_rest.errors import InvalidRequest
 from sdcpp_rest.services.models.model_names import FileIndex, check_name
+from tests.cases import for_each_case
 
 
 def shelf(*names: str) -> FileIndex:
@@ -22,7 +23,7 @@ def test_files_are_sorted_without_regard_to_case() -> None:
     assert [file.name for file in shelf("b.gguf", "A.gguf", "a.gguf").files] == ["A.gguf", "a.gguf", "b.gguf"]
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("wanted", "expected"),
     [
         ("a.gguf", ["a.gguf"]),
@@ -39,7 +40,7 @@ def test_the_strictest_reading_that_fits_decides(wanted: str, expected: list[str
     assert found(shelf("a.gguf", "x/a.gguf", "A.gguf", "x/b.gguf"), wanted) == expected
 
 
-@pytest.mark.parametrize("wanted", ["s/big.gguf", "big.gguf", "big", "s/big", "BIG", "big-00001-of-00002"])
+@for_each_case("wanted", ["s/big.gguf", "big.gguf", "big", "s/big", "BIG", "big-00001-of-00002"])
 def test_a_split_model_is_called_by_the_name_of_the_whole_too(wanted: str) -> None:
     assert found(shelf("s/big-00001-of-00002.gguf", "other.gguf"), wanted) == ["s/big-00001-of-00002.gguf"]
 
@@ -48,7 +49,7 @@ def test_a_file_of_that_very_name_comes_before_a_split_model() -> None:
     assert found(shelf("big-00001-of-00002.gguf", "big.gguf"), "big") == ["big.gguf"]
 
 
-@pytest.mark.parametrize("name", ["", " ", "a\0b", "..", "a/../b", "/a", "a//b", "C:\\a", "x" * 1001])
+@for_each_case("name", ["", " ", "a\0b", "..", "a/../b", "/a", "a//b", "C:\\a", "x" * 1001])
 def test_what_is_no_name_is_refused_under_the_field_that_held_it(name: str) -> None:
     with pytest.raises(InvalidRequest, match=r"^subfolder: "):
         check_name(name, "subfolder")

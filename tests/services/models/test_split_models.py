@@ -12,6 +12,7 @@ from sdcpp_rest.runtime import DEMO_MODEL, DEMO_ROOT
 from sdcpp_rest.services.model_headers.inspection import NotAModel, inspect_file
 from sdcpp_rest.services.models import split_models
 from sdcpp_rest.services.models.split_models import inspect_split
+from tests.cases import for_each_case
 from tests.model_files import gguf_bytes, safetensors_bytes, write
 from tests.split_models import split_gguf
 
@@ -36,7 +37,7 @@ def test_parts_are_the_model_that_was_split(tmp_path: Path, bare_first: bool) ->
     assert (seen.tensors, seen.tensor_types) == (whole.tensors, whole.tensor_types)
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("second", "words"),
     [
         ({"split__no": 0}, r"is part 2 of 2 by its name, and by its own word \(split\.no 0, split\.count 2\)"),

@@ -9,6 +9,7 @@ import pytest
 
 from sdcpp_rest.errors import InvalidRequest, NotFound
 from sdcpp_rest.services.models.wildcards import MAX_BYTES, WildcardNotStored, Wildcards, clean_name
+from tests.cases import for_each_case
 
 
 @pytest.fixture
@@ -114,7 +115,7 @@ def test_deleted_wildcard_is_gone_with_its_preview(tmp_path: Path, wildcards: Wi
         wildcards.delete("x")
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("name", "cleaned"),
     [
         ("colours", "colours"),
@@ -131,7 +132,7 @@ def test_names_lose_what_they_cannot_hold(name: str, cleaned: str) -> None:
     assert clean_name(name) == cleaned
 
 
-@pytest.mark.parametrize("name", ["", "///", "...", "<>", "a" * 201, "é" * 101, "/".join("a" * 17)])
+@for_each_case("name", ["", "///", "...", "<>", "a" * 201, "é" * 101, "/".join("a" * 17)])
 def test_names_without_anything_left_are_refused(wildcards: Wildcards, name: str) -> None:
     with pytest.raises(InvalidRequest, match="is no name for a wildcard") as error:
         wildcards.write(name, "x")

@@ -8,6 +8,7 @@ from PIL import Image
 
 from sdcpp_rest.errors import InvalidRequest
 from sdcpp_rest.services.pictures.edit_pictures import fit_size, mask_of, size_of
+from tests.cases import for_each_case
 
 
 def file_of(picture: Image.Image, form: str = "PNG") -> bytes:
@@ -53,7 +54,7 @@ def test_a_photo_is_as_wide_as_it_is_shown() -> None:
     assert size_of("image", buffer.getvalue()) == (20, 40)
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("given", "usual", "expected"),
     [
         ((64, 64), (64, 64), (64, 64)),

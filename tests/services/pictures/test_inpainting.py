@@ -5,6 +5,7 @@ from PIL import Image, ImageDraw
 
 from sdcpp_rest.services.pictures import inpainting
 from sdcpp_rest.services.pictures.inpainting import Filling, Resize
+from tests.cases import for_each_case
 
 RED, BLUE, GREEN = (255, 0, 0), (0, 0, 255), (0, 128, 0)
 
@@ -36,7 +37,7 @@ def test_cropping_keeps_the_middle_in_its_proportions() -> None:
     assert cropped.getpixel((1, 25)) == GREEN, "what was left of the middle square is gone"
 
 
-@pytest.mark.parametrize("size", [(64, 64), (64, 200), (200, 64), (33, 31), (8, 4096)])
+@for_each_case("size", [(64, 64), (64, 200), (200, 64), (33, 31), (8, 4096)])
 def test_filling_keeps_the_whole_picture_and_draws_its_edges_out(size: tuple[int, int]) -> None:
     filled = inpainting.resize_to(halves(), size, "fill")
     assert filled.size == size
@@ -75,7 +76,7 @@ def test_blur_softens_one_direction_or_both() -> None:
     assert 0 < inpainting.blur(mask, 0, 4).getpixel((50, 17)) < 255
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("box", "padding", "size", "expected"),
     [
         ((40, 20, 60, 30), 0, (64, 64), (40, 15, 60, 35)),
@@ -117,8 +118,8 @@ def test_other_fillings_change_the_masked_part_alone(filling: Filling) -> None:
     assert filled.tobytes() == inpainting.fill(picture, mask, filling, 7).tobytes(), "the same seed, the same noise"
 
 
-@pytest.mark.parametrize("resize", ["stretch", "crop", "fill"])
-@pytest.mark.parametrize("only_masked", [True, False])
+@for_each_case("resize", ["stretch", "crop", "fill"])
+@for_each_case("only_masked", [True, False])
 def test_what_was_drawn_appears_inside_the_mask_alone(resize: Resize, only_masked: bool) -> None:
     picture, mask = halves((100, 100)), mask_with((60, 10, 90, 40), (100, 100))
     work = inpainting.prepare_repaint(

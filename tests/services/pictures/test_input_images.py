@@ -132,7 +132,7 @@ def test_what_is_no_base64_is_refused(text: str) -> None:
 # --- kinds of pictures ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF"])
+@for_each_case("kind", ["PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF"])
 def test_every_listed_format_is_read(kind: str) -> None:
     picture = rgb_of(encoded(Image.new("RGB", (20, 10), RED), kind))
     assert (picture.mode, picture.size) == ("RGB", (20, 10))
@@ -176,7 +176,7 @@ def test_cmyk_jpeg_is_read() -> None:
     assert blue < 20
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("picture", "more", "expected"),
     [
         (Image.new("L", (4, 4), 255), {}, 255),
@@ -209,7 +209,7 @@ def test_floating_point_picture_with_odd_numbers_is_read(value: float) -> None:
     assert to_mask(open_picture("mask_image", content), (4, 4)).size == (4, 4)
 
 
-@pytest.mark.parametrize("size", [(1, 1), (1, 1000), (1000, 1), (3, 7)])
+@for_each_case("size", [(1, 1), (1, 1000), (1000, 1), (3, 7)])
 def test_odd_sizes_are_resized(size: tuple[int, int]) -> None:
     assert rgb_of(encoded(Image.new("RGB", size, RED)), (64, 32)).size == (64, 32)
     assert rgb_of(encoded(Image.new("RGB", size, RED))).size == size, "reference pictures keep their size"
@@ -269,9 +269,7 @@ def test_what_cannot_be_decoded_is_refused(content: bytes) -> None:
     assert caught.value.detail["field"] == "init_image"
 
 
-@pytest.mark.parametrize(
-    "size", [(50_000, 50_000), (50_000, 1_500), (2**31 - 1, 2**31 - 1), (8193, 8192), (12_000, 12_000)]
-)
+@for_each_case("size", [(50_000, 50_000), (50_000, 1_500), (2**31 - 1, 2**31 - 1), (8193, 8192), (12_000, 12_000)])
 def test_picture_that_would_fill_the_memory_is_refused_by_its_header(size: tuple[int, int]) -> None:
     content = png_header(*size)
     assert len(content) < 100
@@ -327,7 +325,7 @@ def test_one_bad_picture_leaves_nothing_of_the_good_ones(tmp_path: Path) -> None
     assert not (tmp_path / "job").exists()
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("given", "stored"),
     [
         ((640, 480), (640, 480)),

@@ -240,7 +240,7 @@ def test_sweep_leaves_the_bin_alone_and_clears_what_a_killed_removal_left(output
     assert outputs.restore("job")
 
 
-@pytest.mark.parametrize("job_id", ["", ".", "..", ".spool", "a/b", "../x", "a\0"])
+@for_each_case("job_id", ["", ".", "..", ".spool", "a/b", "../x", "a\0"])
 def test_what_is_no_job_id_never_stands_for_a_folder(outputs: Outputs, job_id: str) -> None:
     published(outputs)
     for move in (outputs.bin, outputs.restore, outputs.purge):

@@ -20,7 +20,7 @@ def opened(data: bytes) -> Image.Image:
     return Image.open(io.BytesIO(data))
 
 
-@pytest.mark.parametrize("form", FORMATS)
+@for_each_case("form", FORMATS)
 def test_the_text_about_a_picture_survives_every_format(form: str) -> None:
     picture = opened(encode(Image.new("RGB", (24, 16), "red"), form, 90, {KEY: TEXT}))
     assert picture.format == {"png": "PNG", "webp": "WEBP", "avif": "AVIF"}.get(form, "JPEG")
@@ -28,7 +28,7 @@ def test_the_text_about_a_picture_survives_every_format(form: str) -> None:
     assert texts_of(picture) == {KEY: TEXT}
 
 
-@pytest.mark.parametrize("form", FORMATS)
+@for_each_case("form", FORMATS)
 def test_without_texts_there_are_none(form: str) -> None:
     assert texts_of(opened(encode(Image.new("RGBA", (8, 8), (1, 2, 3, 4)), form, 50, {}))) == {}
 
@@ -48,7 +48,7 @@ def test_a_text_too_long_for_exif_is_cut_and_still_read() -> None:
     assert found[KEY].startswith("x" * 1000)
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("comment", "expected"),
     [
         (b"UNICODE\0" + "Steps: 1".encode("utf-16-le"), "Steps: 1"),
@@ -93,7 +93,7 @@ def texts(file: bytes) -> dict[str, str]:
 KEYED = b"parameters\0"
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     "piece",
     [
         chunk(b"tEXt", KEYED + TEXT.encode()),
@@ -117,8 +117,8 @@ def test_latin_1_that_could_be_utf_8_is_written_as_what_it_is() -> None:
     assert texts(encode(Image.new("RGB", (8, 8)), "png", 80, {KEY: "cafÃ©"})) == {KEY: "cafÃ©"}
 
 
-@pytest.mark.parametrize("kind", [b"zTXt", b"iTXt"])
-@pytest.mark.parametrize("is_behind", [False, True])
+@for_each_case("kind", [b"zTXt", b"iTXt"])
+@for_each_case("is_behind", [False, True])
 def test_a_text_that_unpacks_to_millions_of_characters_is_refused(kind: bytes, is_behind: bool) -> None:
     flags = b"\0" if kind == b"zTXt" else b"\1\0\0\0"
     bomb = chunk(kind, KEYED + flags + zlib.compress(b"x" * 50_000_000))

@@ -6,6 +6,7 @@ from sdcpp_rest.config import Config
 from sdcpp_rest.errors import NotAuthenticated
 from sdcpp_rest.services.pictures.picture_links import LIFETIME_SECONDS, PREFIX, is_open, link_path
 from sdcpp_rest.web.access import AccessRequest, check_key
+from tests.cases import for_each_case
 
 NAME = "550e8400-e29b-41d4-a716-446655440000/image_0.png"
 LOCKED = Config(auth={"api_keys": ["old-key", "anna:other-key"]})
@@ -19,7 +20,7 @@ def test_a_link_opens_its_picture_for_an_hour() -> None:
     assert not is_open(LOCKED, path, now=1001 + LIFETIME_SECONDS)
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     "change",
     [
         lambda path: path.replace("image_0", "image_1"),

@@ -9,6 +9,7 @@ from PIL import Image
 from sdcpp_rest.errors import InvalidRequest
 from sdcpp_rest.services.pictures import small_pictures
 from sdcpp_rest.services.pictures.small_pictures import draw_placeholder, shrink_file, shrink_picture
+from tests.cases import for_each_case
 
 
 def picture_bytes(mode: str, size: tuple[int, int], format: str = "PNG") -> bytes:
@@ -23,8 +24,8 @@ def size_of(body: bytes) -> tuple[int, int]:
         return picture.size
 
 
-@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "P", "I;16", "1"])
-@pytest.mark.parametrize(("size", "small"), [((1024, 512), (256, 128)), ((100, 50), (100, 50)), ((3, 2000), (1, 256))])
+@for_each_case("mode", ["RGB", "RGBA", "L", "P", "I;16", "1"])
+@for_each_case(("size", "small"), [((1024, 512), (256, 128)), ((100, 50), (100, 50)), ((3, 2000), (1, 256))])
 def test_picture_is_small_and_keeps_its_proportions(mode: str, size: tuple[int, int], small: tuple[int, int]) -> None:
     assert size_of(shrink_picture("preview", picture_bytes(mode, size))) == small
 

@@ -48,12 +48,12 @@ def assert_placeholder(small: Thumbnail) -> None:
     assert small.body.startswith(b"<svg")
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("name", "mode"),
     [("a.png", "RGB"), ("a.png", "RGBA"), ("a.png", "P"), ("a.jpg", "RGB"), ("a.JPEG", "RGB"), ("a.gif", "P"),
      ("a.webp", "RGB"), ("a.webp", "RGBA"), ("a.bmp", "RGB"), ("a.jpg", "CMYK")],
 )  # fmt: skip
-@pytest.mark.parametrize("size", [(300, 200), (2000, 1200)])
+@for_each_case("size", [(300, 200), (2000, 1200)])
 def test_a_thumbnail_is_the_middle_of_a_picture(tmp_path: Path, name: str, mode: str, size: tuple[int, int]) -> None:
     stripes(*size, mode).save(tmp_path / name)
     picture = opened(thumbnail(tmp_path / name))
@@ -61,7 +61,7 @@ def test_a_thumbnail_is_the_middle_of_a_picture(tmp_path: Path, name: str, mode:
         assert is_near(picture.getpixel(place), MIDDLE), place
 
 
-@pytest.mark.parametrize("size", [(120, 120), (50, 70), (1, 1), (3000, 2), (2, 3000)])
+@for_each_case("size", [(120, 120), (50, 70), (1, 1), (3000, 2), (2, 3000)])
 def test_a_picture_of_any_shape_has_one(tmp_path: Path, size: tuple[int, int]) -> None:
     Image.new("RGB", size, LEFT).save(tmp_path / "a.png")
     assert is_near(opened(thumbnail(tmp_path / "a.png")).getpixel((60, 60)), LEFT)
@@ -97,7 +97,7 @@ def write_video(path: Path, codec: str) -> None:
         container.mux(stream.encode())
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("name", "codec"),
     [("a.mp4", "mpeg4"), ("a.mov", "mpeg4"), ("a.avi", "mpeg4"), ("a.mkv", "mpeg4"), ("a.webm", "libvpx")],
 )
@@ -271,7 +271,7 @@ def png_of(width: int, height: int, rows: bytes) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
 
 
-@pytest.mark.parametrize("size", [(20_000, 20_000), (8193, 8192), (2**31 - 1, 2**31 - 1), (100_000, 1_000)])
+@for_each_case("size", [(20_000, 20_000), (8193, 8192), (2**31 - 1, 2**31 - 1), (100_000, 1_000)])
 def test_a_picture_that_claims_to_be_huge_is_not_decoded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int]
 ) -> None:
@@ -329,7 +329,7 @@ def test_a_damaged_exif_block_does_not_spoil_the_pixels(tmp_path: Path) -> None:
     opened(thumbnail(tmp_path / "a.jpg"))
 
 
-@pytest.mark.parametrize("name", ["config.json", "a.svg", "a.avif", "a", ".png", "a.png.txt"])
+@for_each_case("name", ["config.json", "a.svg", "a.avif", "a", ".png", "a.png.txt"])
 def test_what_is_no_picture_by_its_name_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"x")
     with pytest.raises(InvalidRequest) as refused:

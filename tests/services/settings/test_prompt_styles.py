@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from sdcpp_rest.services.settings.prompt_styles import PromptStyle, PromptStyles, merge
+from tests.cases import for_each_case
 
 TEXT = """name,prompt,negative_prompt
 Oil,oil painting,photo
@@ -32,7 +33,7 @@ def test_styles_are_added_one_after_the_other(file: Path) -> None:
     assert applied == ("a drawing of a cat, oil painting, detailed", "ugly, photo", ["None of these"])
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("style", "prompt", "expected"),
     [("", "a cat", "a cat"), ("oil", "", "oil"), ("{prompt}!", "a cat", "a cat!"), (" oil ", " a cat ", "a cat, oil")],
 )
@@ -48,7 +49,7 @@ def test_a_changed_file_is_read_again(file: Path) -> None:
     assert styles.all() == [PromptStyle(name="Old", prompt="words")]
 
 
-@pytest.mark.parametrize("content", [b"", b"\xff\xfe\xff", b"no header here", b"name\n\n\n", b"a,b\n1,2\n"])
+@for_each_case("content", [b"", b"\xff\xfe\xff", b"no header here", b"name\n\n\n", b"a,b\n1,2\n"])
 def test_a_file_that_cannot_be_read_holds_no_styles(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "styles.csv"
     file.write_bytes(content)

@@ -12,6 +12,7 @@ from sdcpp_rest.core.load_spec import FileRef, LoadOptions, LoadSpec
 from sdcpp_rest.core.params import ImageParams, VideoParams
 from sdcpp_rest.engine.protocol import Ready
 from sdcpp_rest.services.submission.job_defaults import JobDefaults
+from tests.cases import for_each_case
 from tests.services.conftest import House, config_below, copy_demo, spec_named
 
 
@@ -54,7 +55,7 @@ def test_load_options_outweigh_everything_but_the_request(house: House) -> None:
     assert (found["flow_shift"], found["vae_tiling"], found["vae_tile_size_x"]) == (3.0, True, 16)
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("text", "field", "expected"),
     [
         ('{"steps": 99999}', "steps", 30),
@@ -81,7 +82,7 @@ def test_the_tables_own_defaults_are_cut_too(house: House) -> None:
     assert "batch_count" not in video
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     "text",
     [
         '{"steps": "many"}',

@@ -37,7 +37,7 @@ def with_photo_maker(path: str) -> LoadSpec:
     )
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     "prompt",
     [
         "a man img",
@@ -53,7 +53,7 @@ def test_trigger_after_a_word_is_taken(prompt: str) -> None:
     check_trigger(prompt)
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("prompt", "words"),
     [
         ("", "it is not there"),
@@ -97,7 +97,7 @@ def test_embedding_is_found_by_name_and_by_path_below_the_folders(house: House) 
     assert find_embedding(library, str(models / "vae" / "sub" / "x.dat"), spec).name == "x.dat"
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     "name",
     ["nobody", "/etc/passwd", "../../../../../../../../etc/passwd", "link.dat", "a\0b", "x" * 5_000, ".", "embeddings"],
 )

@@ -129,7 +129,7 @@ def test_without_an_upscaler_the_code_says_so(house: House) -> None:
 # --- hires fix --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("given", "kept"),
     [("Latent", "Latent"), ("latent (BICUBIC)", "Latent (bicubic)"), ("lanczos", "Lanczos"), ("Nearest", "Nearest")],
 )
@@ -157,7 +157,7 @@ def test_file_that_is_no_upscaler_is_refused(house: House) -> None:
     assert caught.value.detail["field"] == "hires_upscaler"
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("fields", "size"),
     [
         ({"hires_scale": 1.5}, (96, 48)),
@@ -229,14 +229,14 @@ def test_autoencoder_without_encoder_is_told(house: House, tmp_path: Path) -> No
 # --- pictures that are not looked at ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("family", ["SDXL", "Flux Fill", "Flux Control", "SD3.x"])
+@for_each_case("family", ["SDXL", "Flux Fill", "Flux Control", "SD3.x"])
 def test_references_for_a_family_that_is_blind_to_them_are_left_out(house: House, family: str) -> None:
     settled = settle(house, model(family), {"ref_images.0": "A", "init_image": "B", "mask_image": "C"})
     assert settled.images == {"init_image": "B", "mask_image": "C"}
     assert f"{family} does not look at reference pictures; ref_images was ignored." in settled.warnings
 
 
-@pytest.mark.parametrize("family", ["Flux", "Qwen Image", "Flux.2", "Flux.2 klein", "Ovis Image", None])
+@for_each_case("family", ["Flux", "Qwen Image", "Flux.2", "Flux.2 klein", "Ovis Image", None])
 def test_references_for_a_family_that_sees_them_are_kept(house: House, family: str | None) -> None:
     assert "ref_images.0" in settle(house, model(family), {"ref_images.0": "A"}).images
 
@@ -266,7 +266,7 @@ def test_what_will_have_no_effect_is_told(
     assert re.search(words, warning)
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("architecture", "mode"),
     [("Flux", "easycache"), ("Z-Image", "cache_dit"), ("SDXL", "ucache"), ("SDXL", "spectrum"), ("Flux", "spectrum"),
      (None, "taylorseer")],
@@ -287,7 +287,7 @@ def test_faces_are_drawn_by_a_photo_maker(house: House) -> None:
 # --- memory -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("memory_gib", "fields", "refused", "warned"),
     [
         (64, {"width": 4096, "height": 4096}, False, False),

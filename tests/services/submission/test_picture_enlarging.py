@@ -8,6 +8,7 @@ from PIL import Image
 from sdcpp_rest.core.load_spec import UpscalerSpec
 from sdcpp_rest.errors import GenerationFailed, InvalidRequest, ModelNotFound
 from sdcpp_rest.services.submission.picture_enlarging import Enlargement, PictureEnlarging, blend
+from tests.cases import for_each_case
 from tests.services.conftest import House
 
 RED = (255, 0, 0)
@@ -25,8 +26,8 @@ def made(enlarging: PictureEnlarging, name: str, wanted: Enlargement, size: tupl
     return enlarging.enlarge(picture, upscaler, wanted, origin="test", owner="me")
 
 
-@pytest.mark.parametrize("name", ["Lanczos", "nearest", "esrgan_x2", "esrgan_x4.safetensors"])
-@pytest.mark.parametrize(("factor", "size"), [(2.0, (32, 48)), (1.5, (24, 32)), (4.0, (64, 96)), (1.0, (16, 24))])
+@for_each_case("name", ["Lanczos", "nearest", "esrgan_x2", "esrgan_x4.safetensors"])
+@for_each_case(("factor", "size"), [(2.0, (32, 48)), (1.5, (24, 32)), (4.0, (64, 96)), (1.0, (16, 24))])
 def test_a_picture_grows_by_a_factor(
     enlarging: PictureEnlarging, name: str, factor: float, size: tuple[int, int]
 ) -> None:

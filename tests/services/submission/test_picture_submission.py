@@ -130,25 +130,25 @@ def test_bounds_themselves_are_allowed(house: House, name: str, value: float) ->
     assert ask(house, **asked)[name] == value
 
 
-@pytest.mark.parametrize("seed", [-2, -(2**63), 2**63, 2**63 - 1, HUGE])
+@for_each_case("seed", [-2, -(2**63), 2**63, 2**63 - 1, HUGE])
 def test_seed_out_of_range_is_refused(house: House, seed: int) -> None:
     with pytest.raises(InvalidRequest, match="seed must be -1") as caught:
         ask(house, seed=seed)
     assert caught.value.detail["field"] == "seed"
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2**31, 2**63 - 65])
+@for_each_case("seed", [0, 1, 2**31, 2**63 - 65])
 def test_seed_in_range_is_kept(house: House, seed: int) -> None:
     assert ask(house, seed=seed)["seed"] == seed
 
 
-@pytest.mark.parametrize("layers", [[-1], [1024], list(range(257)), [HUGE]])
+@for_each_case("layers", [[-1], [1024], list(range(257)), [HUGE]])
 def test_layers_out_of_range_are_refused(house: House, layers: list[int]) -> None:
     with pytest.raises(InvalidRequest, match="skip_layers must be at most 256 layer numbers from 0 to 1023"):
         ask(house, skip_layers=layers)
 
 
-@pytest.mark.parametrize("sigmas", [[1.0], [math.nan, 0.0], [math.inf, 0.0], [1.0, -0.1], [1.0] * 10_002])
+@for_each_case("sigmas", [[1.0], [math.nan, 0.0], [math.inf, 0.0], [1.0, -0.1], [1.0] * 10_002])
 def test_sigmas_that_cannot_be_sampled_are_refused(house: House, sigmas: list[float]) -> None:
     with pytest.raises(InvalidRequest, match="custom_sigmas must be 2 to 10001 finite numbers") as caught:
         ask(house, custom_sigmas=sigmas)
@@ -239,7 +239,7 @@ def test_what_the_library_dies_of_is_refused_before_it(
     assert traces(house) == before
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("asked", "images"),
     [
         ({"seed": -1}, {}),
@@ -260,8 +260,8 @@ def test_what_is_made_safe_is_accepted(house: House, asked: dict[str, Any], imag
 # --- names and texts --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["sampler", "scheduler"])
-@pytest.mark.parametrize("value", ["", "nobody", "Euler", "1000000", "euler\0", "a" * 10_000])
+@for_each_case("name", ["sampler", "scheduler"])
+@for_each_case("value", ["", "nobody", "Euler", "1000000", "euler\0", "a" * 10_000])
 def test_unknown_name_is_refused_with_the_known_ones(house: House, name: str, value: str) -> None:
     with pytest.raises(InvalidRequest, match=f"{name} must be one of ") as caught:
         ask(house, **{name: value})
@@ -282,8 +282,8 @@ def test_gits_needs_two_steps(house: House) -> None:
     assert ask(house, scheduler="gits", steps=2)["steps"] == 2
 
 
-@pytest.mark.parametrize("field", ["prompt", "negative_prompt"])
-@pytest.mark.parametrize("text", ["a" * 16_001, "a\0b", "\ud800", "(a:.)", "(a:" + "9" * 46 + ")", "ä" * 10_001])
+@for_each_case("field", ["prompt", "negative_prompt"])
+@for_each_case("text", ["a" * 16_001, "a\0b", "\ud800", "(a:.)", "(a:" + "9" * 46 + ")", "ä" * 10_001])
 def test_text_that_ends_the_library_is_refused(house: House, field: str, text: str) -> None:
     with pytest.raises(InvalidRequest, match=f"^{field}: ") as caught:
         ask(house, **{field: text})
@@ -296,7 +296,7 @@ def test_prompt_is_required_but_may_be_empty(house: House) -> None:
     assert ask(house, prompt="")["prompt"] == ""
 
 
-@pytest.mark.parametrize("asked", [{"width": "wide"}, {"steps": 1.5}, {"nonsense": 1}, {"prompt": 5}, {"seed": "x"}])
+@for_each_case("asked", [{"width": "wide"}, {"steps": 1.5}, {"nonsense": 1}, {"prompt": 5}, {"seed": "x"}])
 def test_what_a_dialect_lets_through_is_still_a_clear_refusal(house: House, asked: dict[str, Any]) -> None:
     with pytest.raises(InvalidRequest) as caught:
         ask(house, **asked)
@@ -369,7 +369,7 @@ def test_loras_of_the_prompt_are_resolved(house: House) -> None:
     assert Path(lora["path"]).is_file()
 
 
-@pytest.mark.parametrize("tag", ["<lora:nobody:1>", "<lora:../../etc/passwd:1>", "<lora:demo_lora:much>", "<lora::1>"])
+@for_each_case("tag", ["<lora:nobody:1>", "<lora:../../etc/passwd:1>", "<lora:demo_lora:much>", "<lora::1>"])
 def test_lora_that_cannot_be_used_is_refused(house: House, tag: str) -> None:
     before = traces(house)
     with pytest.raises(InvalidRequest, match="prompt") as caught:

@@ -10,6 +10,7 @@ import pytest
 
 from sdcpp_rest.errors import InvalidRequest, NoModelLoaded
 from sdcpp_rest.services.models.load_specs import LoadRequest
+from tests.cases import for_each_case
 from tests.services.conftest import House, config_below
 
 STYLES = """name,prompt,negative_prompt
@@ -79,7 +80,7 @@ def test_parameters_are_read_and_set_by_their_names(house: House) -> None:
     assert expand(house, "<param:hires_upscaler>")[0]["prompt"] == "Latent"
 
 
-@pytest.mark.parametrize("name", ["loras", "hires_model", "original_prompt", "cache_options", "upscaler", "nothing"])
+@for_each_case("name", ["loras", "hires_model", "original_prompt", "cache_options", "upscaler", "nothing"])
 def test_other_parameters_are_out_of_reach(house: House, name: str) -> None:
     asked, warnings = expand(house, f"<param[{name}]:1>")
     assert asked["prompt"] == f"<param[{name}]:1>"

@@ -71,7 +71,7 @@ def test_both_are_refused_by_the_same_sentences(
     assert field in caught.value.message
 
 
-@pytest.mark.parametrize("field", ["loras", "hires_model", "pm_id_embed", "upscaler"])
+@for_each_case("field", ["loras", "hires_model", "pm_id_embed", "upscaler"])
 def test_files_are_never_taken_from_a_client(house: House, field: str) -> None:
     file = {"name": "x", "path": "/etc/passwd", "weight": 1.0}
     params, _ = taken(house, ImageParams, "txt2img", **{field: [file] if field == "loras" else file})

@@ -67,7 +67,7 @@ def test_every_knob_that_is_a_number_is_tried() -> None:
     assert len(numbers) >= 18
 
 
-@pytest.mark.parametrize("mask", [None, "", "1", "0", "1,0,1", ",".join("01" * 5_000)])
+@for_each_case("mask", [None, "", "1", "0", "1,0,1", ",".join("01" * 5_000)])
 def test_mask_of_zeros_and_ones_is_taken(mask: str | None) -> None:
     checks.check_sampling(sampling(cache_options=CacheOptions(scm_mask=mask)), LIMITS)
 
@@ -111,7 +111,7 @@ def test_types_are_refused_by_field_also_inside() -> None:
     assert caught.value.detail["field"] == "cache_options.spectrum_m"
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("scheduler", "steps", "flat"),
     [("karras", 1, True), ("exponential", 1, True), ("karras", 2, False), ("discrete", 1, False)],
 )

@@ -82,7 +82,7 @@ def test_number_out_of_range_is_refused_with_a_sentence(tmp_path: Path, name: st
     assert caught.value.detail["field"] == name
 
 
-@pytest.mark.parametrize("name", [name for name, (low, _) in NUMBERS.items() if low == 0])
+@for_each_case("name", [name for name, (low, _) in NUMBERS.items() if low == 0])
 def test_no_number_may_be_nan(tmp_path: Path, name: str) -> None:
     with pytest.raises(InvalidRequest, match=name):
         settle(spec_of(tmp_path), **{name: math.nan})
@@ -134,7 +134,7 @@ def test_steps_of_both_experts_are_bounded_together(tmp_path: Path) -> None:
         settle(both, limits=limits, high_noise_steps=5, **asked)
 
 
-@pytest.mark.parametrize(("asked", "made"), [(1, 1), (2, 1), (4, 1), (5, 5), (33, 33), (36, 33)])
+@for_each_case(("asked", "made"), [(1, 1), (2, 1), (4, 1), (5, 5), (33, 33), (36, 33)])
 def test_number_of_frames_that_will_be_made_is_told(tmp_path: Path, asked: int, made: int) -> None:
     warnings = settle(spec_of(tmp_path), video_frames=asked).warnings
     assert warnings == (
@@ -147,7 +147,7 @@ def test_number_of_frames_that_will_be_made_is_told(tmp_path: Path, asked: int, 
 ROLES = ("init_image", "end_image", "control_frames.0", "control_frames.1")
 
 
-@pytest.mark.parametrize(("variant", "seen"), [
+@for_each_case(("variant", "seen"), [
     ("t2v", set()), ("i2v", {"init_image", "end_image"}), ("flf2v", {"init_image", "end_image"}),
     ("vace", {"init_image", "control_frames.0", "control_frames.1"}), ("i2v_22", {"init_image", "end_image"}),
     ("ti2v", {"init_image"}),
@@ -161,7 +161,7 @@ def test_picture_that_the_model_does_not_look_at_is_left_out_with_a_warning(
     assert {warning.partition(" ")[0] for warning in settled.warnings if "was ignored" in warning} == ignored
 
 
-@pytest.mark.parametrize(("variant", "alone", "with_picture"), [
+@for_each_case(("variant", "alone", "with_picture"), [
     ("t2v", False, False), ("ti2v", False, True), ("i2v", True, True), ("flf2v", True, True), ("vace", True, True),
     ("i2v_22", True, True),
 ])  # fmt: skip
@@ -178,7 +178,7 @@ def test_model_that_reads_pictures_is_bound_with_its_encoder(
     assert settle(chosen, "init_image").spec == chosen
 
 
-@pytest.mark.parametrize("variant", ["i2v", "flf2v", "vace", "i2v_22"])
+@for_each_case("variant", ["i2v", "flf2v", "vace", "i2v_22"])
 def test_model_that_reads_pictures_needs_an_autoencoder_that_can(tmp_path: Path, variant: str) -> None:
     with pytest.raises(InvalidRequest, match=r"tae\.gguf has no encoder"):
         settle(spec_of(tmp_path, variant, encodes=False))
@@ -214,7 +214,7 @@ def test_control_frames_outweigh_the_one_control_picture(tmp_path: Path) -> None
 # --- memory -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("needed_gib", "memory_gib", "refused", "warned"),
     [(20, 24, False, False), (30, 24, False, True), (90, 24, False, True), (100, 24, True, False)],
 )
@@ -252,7 +252,7 @@ def test_small_video_is_not_estimated(tmp_path: Path) -> None:
 # --- what has no effect -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("variant", "roles", "asked", "words"), [
+@for_each_case(("variant", "roles", "asked", "words"), [
     ("t2v", (), {"strength": 0.5}, "strength has no effect"),
     ("t2v", (), {"vace_strength": 0.5}, "vace_strength has no effect"),
     ("t2v", (), {"high_noise_steps": 3, "moe_boundary": 0.5}, "high_noise_steps, moe_boundary: no effect without a"),
@@ -268,7 +268,7 @@ def test_what_the_library_leaves_out_is_told(
     assert words in warning
 
 
-@pytest.mark.parametrize(("roles", "asked"), [
+@for_each_case(("roles", "asked"), [
     ((), {"strength": 0.75, "vace_strength": 1.0, "high_noise_steps": -1, "high_noise_cfg_scale": 7.0}),
     ((EXPERT,), {"high_noise_steps": 3, "moe_boundary": 0.5, "high_noise_sampler": "heun"}),
     ((EXPERT,), {"high_noise_cfg_scale": 2.0}),

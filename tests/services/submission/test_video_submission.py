@@ -213,6 +213,7 @@ def test_cancel_while_encoding_wins_at_once(
     assert [path for path in house.visible() if job.id in path] == []
 
 
+@pytest.mark.slow
 def test_engine_killed_while_encoding_loses_no_video(
     make_house: Callable[..., House], wan: LoadSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,9 +5,10 @@ import pytest
 from sdcpp_rest.core import architectures
 from sdcpp_rest.core.params import ImageParams
 from sdcpp_rest.services.submission.wording_notes import wording_notes
+from tests.cases import for_each_case
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("family", "clip_skip", "is_told"),
     [
         ("Qwen Image", 2, True),

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
+from tests.cases import for_each_case
 from tests.routes.a1111.pictures import SMALL, plain
 from tests.routes.a1111.scripts.calls import plot_args, run
 
@@ -26,7 +27,7 @@ def test_scripts_are_listed_by_the_calls_that_have_them(shared_client: FlaskClie
     assert [one["name"] for one in told if one["is_img2img"]] == IN_IMG2IMG
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("name", "labels", "values"),
     [
         ("loopback", ["Loops", "Final denoising strength", "Denoising strength curve",
@@ -72,7 +73,7 @@ def test_axes_are_told_for_each_kind_of_call(shared_client: FlaskClient) -> None
     assert described(shared_client, "x/y/z plot", is_img2img=True)[0]["choices"][5] == "CFG Scale"
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("path", "name"),
     [("txt2img", "sd upscale"), ("txt2img", "Loopback"), ("txt2img", "nope"), ("img2img", "Custom code")],
 )

@@ -11,6 +11,7 @@ from sdcpp_rest.routes.a1111.scripts.arguments import (
     read_arguments,
     split_values,
 )
+from tests.cases import for_each_case
 
 ARGUMENTS = (
     Argument("info", "", "note", "text of a page"),
@@ -37,7 +38,7 @@ def test_values_are_read_by_their_places() -> None:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("name", "sent", "found"),
     [
         ("loops", "7", 7), ("loops", 7.0, 7), ("loops", None, 4), ("strength", "0.25", 0.25), ("strength", 1, 1.0),
@@ -51,7 +52,7 @@ def test_values_come_in_other_guises(name: str, sent: Any, found: Any) -> None:
     assert read(**{name: sent})[name] == found
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("name", "sent", "place", "words"),
     [
         ("loops", 33, 1, "Demo: loops is 33; it must be a whole number from 1 to 32"),
@@ -102,7 +103,7 @@ def test_arguments_are_described() -> None:
     assert (told[7]["value"], told[7]["choices"]) == ([], [])
 
 
-@pytest.mark.parametrize("values", [["a", "b"], ["a, b", 'say "x"'], ["Euler a"], ["", "b"]])
+@for_each_case("values", [["a", "b"], ["a, b", 'say "x"'], ["Euler a"], ["", "b"]])
 def test_lines_of_values_are_read_as_they_are_written(values: list[str]) -> None:
     assert split_values(join_values(values)) == values
 

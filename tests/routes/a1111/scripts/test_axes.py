@@ -6,6 +6,7 @@ import pytest
 
 from sdcpp_rest.routes.a1111.scripts.axes import axes_of
 from sdcpp_rest.routes.a1111.wire import A1111Txt2Img
+from tests.cases import for_each_case
 
 # Numbers are what clients send: none may change.
 TXT2IMG = [
@@ -39,7 +40,7 @@ def test_axes_have_the_numbers_that_clients_send() -> None:
     assert [axis.label for axis in axes_of("img2img")] == IMG2IMG
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("label", "value", "fields"),
     [
         ("Nothing", 0, {}), ("Seed", 5, {"seed": 5}), ("Var. seed", 6, {"subseed": 6}), ("Steps", 3, {"steps": 3}),
@@ -76,7 +77,7 @@ def test_words_change_places() -> None:
         change("Prompt order", ("cat", "bird"), prompt=prompt)
 
 
-@pytest.mark.parametrize("text", ["64", "axb", "64x", "-1x64", "64x64x64", "9999999x1"])
+@for_each_case("text", ["64", "axb", "64x", "-1x64", "64x64x64", "9999999x1"])
 def test_what_is_no_size(text: str) -> None:
     with pytest.raises(ValueError, match="is no size such as 512x768"):
         change("Size", text)
@@ -87,7 +88,7 @@ def test_a_strength_that_cannot_be_drawn() -> None:
         change("Var. strength", 0.5)
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("label", "value", "told"),
     [
         ("Nothing", 0, ""), ("Steps", 20, "Steps: 20"), ("CFG Scale", 0.1 + 0.2, "CFG Scale: 0.3"),

@@ -5,9 +5,10 @@ from typing import Any
 import pytest
 
 from sdcpp_rest.routes.a1111.scripts.axis_values import read_numbers, read_orders
+from tests.cases import for_each_case
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("text", "found"),
     [
         ("5", [5]), ("-1", [-1]), ("20.0", [20]), ("1-5", [1, 2, 3, 4, 5]), ("1-10 (+3)", [1, 4, 7, 10]),
@@ -20,7 +21,7 @@ def test_whole_numbers(text: str, found: list[int]) -> None:
     assert read_numbers([text], int, 100) == found
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("text", "found"),
     [
         ("7", [7.0]), ("0.5", [0.5]), ("1-3 (+0.5)", [1.0, 1.5, 2.0, 2.5, 3.0]),
@@ -37,7 +38,7 @@ def test_several_and_empty_ones() -> None:
     assert read_numbers(["1-2", "", " ", "9"], int, 100) == [1, 2, 9]
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("text", "kind", "words"),
     [
         ("a", int, "'a' is not a whole number, nor a range such as 1-10 (+3) or 1-10 [5]"),

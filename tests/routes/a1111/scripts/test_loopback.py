@@ -8,6 +8,7 @@ import pytest
 from flask.testing import FlaskClient
 from PIL import Image
 
+from tests.cases import for_each_case
 from tests.onnx_files import write_clip, write_wd_tagger
 from tests.routes.a1111.pictures import SMALL, got, mask, plain, told
 from tests.routes.a1111.scripts.calls import complaint, run
@@ -99,7 +100,7 @@ def test_no_picture_to_start_from(shared_client: FlaskClient) -> None:
     assert (answer.status_code, answer.get_json()["detail"]) == (404, "Init image not found")
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("args", "where", "words"),
     [
         ([0, 0.5, "Linear", "None"], [0], "loops is 0; it must be a whole number from 1 to 32"),

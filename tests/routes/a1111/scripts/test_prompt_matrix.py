@@ -7,6 +7,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from sdcpp_rest.services.pictures.picture_formats import texts_of
+from tests.cases import for_each_case
 from tests.routes.a1111.pictures import got, plain, told
 from tests.routes.a1111.scripts.calls import complaint, run
 from tests.routes.conftest import House
@@ -109,7 +110,7 @@ def test_too_many_parts_are_refused(make_house: Callable[..., House], parts: int
     )
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("args", "where", "words"),
     [
         ([False, False, "both", "comma", 0], [2], "prompt_type is 'both'; it must be one of positive, negative"),

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 from flask.testing import FlaskClient
 
+from tests.cases import for_each_case
 from tests.routes.a1111.pictures import got, plain, told
 from tests.routes.a1111.scripts.calls import complaint, run
 from tests.routes.conftest import House
@@ -69,7 +70,7 @@ def test_lines_may_start_from_pictures(client: FlaskClient) -> None:
     assert len(body["images"]) == 2
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("text", "words"),
     [
         ("", "prompt_txt is empty; each line is a prompt"),

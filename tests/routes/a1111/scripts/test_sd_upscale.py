@@ -7,6 +7,7 @@ import pytest
 from flask.testing import FlaskClient
 from PIL import Image
 
+from tests.cases import for_each_case
 from tests.routes.a1111.pictures import got, mask, plain, told
 from tests.routes.a1111.scripts.calls import complaint, run
 from tests.routes.conftest import House
@@ -67,7 +68,7 @@ def test_a_mask_counts_for_every_tile(client: FlaskClient) -> None:
     assert [picture.getpixel((x, 30)) == (255, 0, 0) for x in (60, 70, 120)] == [True, False, True]
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("args", "where", "words"),
     [
         (["", 300, "Lanczos", 2.0], [1], "overlap is 300; it must be a whole number from 0 to 256"),

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import itertools
 
-import pytest
 from PIL import Image, ImageChops
 
 from sdcpp_rest.routes.a1111.scripts.tiles import plan_tiles
+from tests.cases import for_each_case
 
 
 def slope(size: tuple[int, int]) -> Image.Image:
@@ -15,7 +15,7 @@ def slope(size: tuple[int, int]) -> Image.Image:
     return Image.merge("RGB", (across, down, Image.new("L", size, 90)))
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("size", "tile", "overlap", "lefts", "tops"),
     [
         ((1024, 1024), (512, 512), 64, (0, 256, 512), (0, 256, 512)),
@@ -36,8 +36,8 @@ def test_tiles_cover_the_picture(
         assert all(before + side - after >= overlap for before, after in itertools.pairwise(edges))
 
 
-@pytest.mark.parametrize("size", [(160, 96), (64, 64), (40, 200), (30, 30), (61, 131)])
-@pytest.mark.parametrize("overlap", [0, 8, 32])
+@for_each_case("size", [(160, 96), (64, 64), (40, 200), (30, 30), (61, 131)])
+@for_each_case("overlap", [0, 8, 32])
 def test_tiles_that_are_left_alone_make_the_same_picture(size: tuple[int, int], overlap: int) -> None:
     picture = slope(size)
     tiling = plan_tiles(size, (64, 64), overlap)

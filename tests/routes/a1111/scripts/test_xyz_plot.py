@@ -8,6 +8,7 @@ from flask.testing import FlaskClient
 
 from sdcpp_rest.runtime import DEMO_MODEL
 from sdcpp_rest.services.pictures.picture_formats import texts_of
+from tests.cases import for_each_case
 from tests.routes.a1111.pictures import got, mask, plain, told
 from tests.routes.a1111.scripts.calls import complaint, plot_args, run, statuses
 from tests.routes.conftest import House
@@ -191,7 +192,7 @@ def test_a_cell_of_several_pictures_is_their_first_or_their_grid(house: House, c
     assert told(body)["all_seeds"] == [1, 9]
 
 
-@pytest.mark.parametrize("label", ["Sigma Churn", "FP8 mode", "Refiner checkpoint", "Hires sampler", "UniPC Order"])
+@for_each_case("label", ["Sigma Churn", "FP8 mode", "Refiner checkpoint", "Hires sampler", "UniPC Order"])
 def test_axes_that_mean_nothing_are_refused_by_name(shared_client: FlaskClient, label: str) -> None:
     where, words = complaint(shared_client, "txt2img", NAME, plot_args(y_type=label, y_values="1"))
     assert where == [3]
@@ -201,7 +202,7 @@ def test_axes_that_mean_nothing_are_refused_by_name(shared_client: FlaskClient, 
     assert ", Size" in words
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("args", "where", "words"),
     [
         ({"x_type": 42}, [0], "x_type is 42; it must be a number from 0 to 41, or one of Nothing, Seed, "),

@@ -203,7 +203,7 @@ def test_programs_get_json_when_they_prefer_it(gallery: FlaskClient) -> None:
     assert gallery.get("/output/y", headers=JSON).get_json()["path"] == "y"
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("accept", "mimetype"),
     [
         (None, "text/html"), ("*/*", "text/html"), ("", "text/html"),
@@ -240,7 +240,7 @@ def test_a_large_folder_comes_in_parts(house: Any) -> None:
     assert house.client.get("/output/many?page=9", headers=JSON).get_json()["entries"] == []
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("count", "words"),
     [(0, "0 bytes"), (1, "1 byte"), (999, "999 bytes"), (1000, "1.0 kB"), (1500, "1.5 kB"), (99_949, "99.9 kB"),
      (99_951, "100 kB"), (999_499, "999 kB"), (999_500, "1.0 MB"), (1_234_567_890, "1.2 GB"), (5 * 10**15, "5,000 TB")],

@@ -118,7 +118,7 @@ def test_a_link_that_leads_out_is_not_listed_either(house: Any, tmp_path: Path) 
     assert "link.txt" not in get(house.client, "/output").text
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("name", "content_type"),
     [("a.mp4", "video/mp4"), ("a.WEBM", "video/webm"), ("a.webp", "image/webp"), ("a.avif", "image/avif"),
      ("a.mkv", "video/x-matroska"), ("a.bmp", "image/bmp"), ("a.unheard", "application/octet-stream")],

@@ -10,6 +10,7 @@ from flask.testing import FlaskClient
 from PIL import Image
 
 from sdcpp_rest.services.pictures import thumbnails
+from tests.cases import for_each_case
 
 
 def folder_of(house: Any) -> Path:
@@ -57,7 +58,7 @@ def test_what_cannot_be_drawn_is_an_svg_that_nobody_keeps_for_long(house: Any, n
     assert b"href" not in answer.data
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     "path",
     ["..", "../data/a.png", "%2e%2e/a.png", "a/../../a.png", "..%5ca.png", "a%00.png", "C:%5ca.png", "."],
 )
@@ -66,15 +67,13 @@ def test_a_path_that_tries_to_leave_is_refused(shared_client: FlaskClient, path:
     assert (answer.status_code, answer.is_json) == (400, True)
 
 
-@pytest.mark.parametrize(
-    "path", ["nothing.png", "nothing.txt", "a/b.mp4", ".spool/x.png", ".thumbs/a.png.jpg", "x" * 5000]
-)
+@for_each_case("path", ["nothing.png", "nothing.txt", "a/b.mp4", ".spool/x.png", ".thumbs/a.png.jpg", "x" * 5000])
 def test_what_is_not_there_or_hidden_is_not_found(shared_client: FlaskClient, path: str) -> None:
     answer = shared_client.get(f"/thumb/{path}")
     assert (answer.status_code, answer.get_json()["code"]) == (404, "output_not_found")
 
 
-@pytest.mark.parametrize("name", ["config.json", "page.svg", "a.avif", "no_ending", "folder.png"])
+@for_each_case("name", ["config.json", "page.svg", "a.avif", "no_ending", "folder.png"])
 def test_what_is_no_picture_is_refused_by_what_is_one(house: Any, name: str) -> None:
     path = folder_of(house) / name
     if name.startswith("folder"):

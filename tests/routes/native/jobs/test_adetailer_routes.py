@@ -1,10 +1,11 @@
 from __future__ import annotations
 
-import pytest
 from flask.testing import FlaskClient
 
+from tests.cases import for_each_case
 
-@pytest.mark.parametrize(
+
+@for_each_case(
     ("method", "path"),
     [("POST", ""), ("GET", "/status"), ("POST", "/load"), ("POST", "/unload")],
 )

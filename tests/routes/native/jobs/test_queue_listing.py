@@ -130,7 +130,17 @@ def test_days_are_groups_with_labels_and_whole_counts(house: Any) -> None:
     assert (day["date"], day["timestamp"]) == ("2024-01-31", 1706659200)
 
 
-@pytest.mark.parametrize(
+@pytest.fixture
+def winter(house: Any) -> Any:
+    """A house with two jobs: ``a`` of a day in January, ``b`` of the next day's noon."""
+    for name, moment in (("a", datetime(2024, 1, 31)), ("b", datetime(2024, 2, 1, 12))):
+        job = Job(id=name, kind="txt2img", created_at=moment.replace(tzinfo=timezone.utc))
+        house.runtime.jobs.queue._store.insert(job, max_pending=10)
+        house.runtime.jobs.queue._store.transition(name, "cancelled", ["pending"])
+    return house
+
+
+@for_each_case(
     ("query", "found"),
     [
         ("before=2024-02-01", "a"),
@@ -144,12 +154,8 @@ def test_days_are_groups_with_labels_and_whole_counts(house: Any) -> None:
         ("after=2024-01-01&before=2024-01-31", ""),
     ],
 )
-def test_moments_are_dates_times_or_seconds(house: Any, query: str, found: str) -> None:
-    for name, moment in (("a", datetime(2024, 1, 31)), ("b", datetime(2024, 2, 1, 12))):
-        job = Job(id=name, kind="txt2img", created_at=moment.replace(tzinfo=timezone.utc))
-        house.runtime.jobs.queue._store.insert(job, max_pending=10)
-        house.runtime.jobs.queue._store.transition(name, "cancelled", ["pending"])
-    assert "".join(ids(queue_of(house, query))) == found
+def test_moments_are_dates_times_or_seconds(winter: Any, query: str, found: str) -> None:
+    assert "".join(ids(queue_of(winter, query))) == found
 
 
 @for_each_case(

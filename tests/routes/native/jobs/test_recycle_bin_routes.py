@@ -5,6 +5,8 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
+from tests.cases import for_each_case
+
 
 @pytest.fixture
 def drawn(house: Any) -> tuple[Any, str]:
@@ -99,14 +101,14 @@ def test_the_plain_delete_still_only_cancels(drawn: tuple[Any, str]) -> None:
     assert house.client.get(f"/queue/{job}").status_code == 200
 
 
-@pytest.mark.parametrize("body", [{}, {"job_ids": []}, {"job_ids": "a"}, {"job_ids": [5]}, {"job_ids": ["a"] * 1001}])
+@for_each_case("body", [{}, {"job_ids": []}, {"job_ids": "a"}, {"job_ids": [5]}, {"job_ids": ["a"] * 1001}])
 def test_a_bad_list_of_jobs_is_refused_by_name(shared_client: FlaskClient, body: dict[str, Any]) -> None:
     answer = shared_client.delete("/queue/jobs", json=body)
     assert answer.status_code == 400
     assert "job_ids" in answer.get_json()["field"]
 
 
-@pytest.mark.parametrize("job_id", ["..", "a" * 5000, "%F0%9F%98%80", "x%20y", "..%5C..", "%FF"])
+@for_each_case("job_id", ["..", "a" * 5000, "%F0%9F%98%80", "x%20y", "..%5C..", "%FF"])
 def test_an_odd_job_id_is_just_not_found(shared_client: FlaskClient, job_id: str) -> None:
     assert shared_client.post(f"/queue/{job_id}/restore").status_code == 404
     assert shared_client.delete(f"/queue/{job_id}/purge").status_code == 404

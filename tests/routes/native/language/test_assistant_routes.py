@@ -197,8 +197,8 @@ def test_an_openai_compatible_server_does_as_well(make_house: Callable[..., Hous
         assert (info["context_length"], info["supports_tools"]) == (32768, None)
 
 
-@pytest.mark.parametrize("path", ["/assistant/chat", "/assistant/chat/stream"])
-@pytest.mark.parametrize(
+@for_each_case("path", ["/assistant/chat", "/assistant/chat/stream"])
+@for_each_case(
     ("fault", "status", "code"),
     [
         (401, 502, "llm_key_refused"),

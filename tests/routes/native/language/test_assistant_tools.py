@@ -9,6 +9,7 @@ import pytest
 from sdcpp_rest.core.chat import Action, ToolCall
 from sdcpp_rest.routes.native.language.assistant_tools import action_kinds
 from sdcpp_rest.services.language.assistant_actions import ActionKind, check_actions
+from tests.cases import for_each_case
 from tests.routes.conftest import House, make_config
 
 DEMO = "demo_dit_q8_0.gguf"
@@ -74,7 +75,7 @@ def test_a_model_is_loaded_by_any_of_its_names(house: House, name: str) -> None:
     assert carried_out(house, "load_model", model_name=name).status_code == 200
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("arguments", "words"),
     [
         ({"model_name": "demo_dit_q8"}, f"Model not found: demo_dit_q8 (there is {DEMO}"),
@@ -105,7 +106,7 @@ def test_a_picture_is_made_as_proposed(house: House) -> None:
     assert (action, "is completed" in notes) == (None, True)
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("arguments", "words"),
     [
         ({}, "prompt is required"),

@@ -68,7 +68,7 @@ def test_the_history_is_paged_and_forgotten(client: FlaskClient) -> None:
     assert client.get("/ollama/history").get_json() == {"total_count": 0, "items": []}
 
 
-@pytest.mark.parametrize("query", ["limit=0", "limit=1001", "limit=x", "offset=-1", "offset=1.5"])
+@for_each_case("query", ["limit=0", "limit=1001", "limit=x", "offset=-1", "offset=1.5"])
 def test_a_page_that_cannot_be_is_refused(client: FlaskClient, query: str) -> None:
     answer = client.get(f"/ollama/history?{query}")
     assert answer.status_code == 400
@@ -83,7 +83,7 @@ def test_status_and_models(client: FlaskClient, server: OllamaServer) -> None:
     assert client.get("/ollama/models").get_json() == {"models": ["llama3.2", "mistral"]}
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("fault", "status", "code"),
     [
         (401, 502, "llm_key_refused"),
@@ -161,7 +161,7 @@ def test_unknown_fields_are_told_and_null_is_not_given(client: FlaskClient) -> N
     assert body["warnings"] == ["unknown field 'system_promt' ignored; did you mean 'system_prompt'?"]
 
 
-@pytest.mark.parametrize("raw", [b"{", b"[]", b'"a cat"', b"\xff", b'{"prompt": "a\\u0000"}'])
+@for_each_case("raw", [b"{", b"[]", b'"a cat"', b"\xff", b'{"prompt": "a\\u0000"}'])
 def test_a_body_that_cannot_be_read_is_a_400(client: FlaskClient, raw: bytes) -> None:
     assert client.post("/ollama/enhance", data=raw).status_code == 400
 
@@ -226,7 +226,7 @@ def test_bad_settings_name_the_field_and_change_nothing(shared_client: FlaskClie
     assert shared_client.get("/ollama/settings").get_json() == before
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     "url", ["http://169.254.169.254", "http://10.0.0.1", "http://example.org", "http://[::]", "http://0.0.0.0:11434"]
 )
 def test_other_hosts_cannot_be_named_over_the_api(shared_client: FlaskClient, url: str) -> None:

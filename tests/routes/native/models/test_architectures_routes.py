@@ -4,13 +4,13 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-import pytest
 from flask.testing import FlaskClient
 
 from sdcpp_rest.core.presets import PRESETS
 from sdcpp_rest.routes.http.pools import pool_of
 from sdcpp_rest.web.app import create_app
 from tests import model_files
+from tests.cases import for_each_case
 from tests.model_files import gguf_bytes, write
 
 DEMO = "demo_dit_q8_0.gguf"
@@ -86,7 +86,7 @@ def test_detection_of_a_file_that_draws_nothing(house: Any) -> None:
     assert (body["detected"], body["model_architecture"]) == (False, None)
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("query", "status", "field"),
     [
         ("", 400, "model"),

@@ -156,7 +156,7 @@ def test_components_may_be_named_and_have_commas_in_their_names(client: FlaskCli
     assert (shown["width"], shown["height"]) == (1024, 1024)
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("query", "field"),
     [("width=0", "width"), ("height=x", "height"), ("component=vae", "component"), ("component=motor:x", "component"),
      ("weight_type=q8_1", "weight_type"), ("video_frames=0", "video_frames"), ("width=99999", "width")],

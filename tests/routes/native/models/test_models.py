@@ -234,14 +234,14 @@ def test_the_hash_of_an_unknown_model_is_refused_in_the_words_of_the_contract(sh
     assert (answer.status_code, answer.get_json()["error"]) == (404, "Model not found: invalid_model.safetensors")
 
 
-@pytest.mark.parametrize("kind", ["picture", "..", "DIFFUSION", "%00", "x" * 5000])
+@for_each_case("kind", ["picture", "..", "DIFFUSION", "%00", "x" * 5000])
 def test_the_hash_of_an_unknown_type_is_refused_with_the_known_ones(shared_client: FlaskClient, kind: str) -> None:
     answer = shared_client.get(f"/models/hash/{kind}/{DEMO}")
     assert answer.status_code == 400
     assert "checkpoint" in answer.get_json()["allowed"]
 
 
-@pytest.mark.parametrize("name", ["../x.gguf", "%2e%2e%2fx.gguf", "..%5cx", "/etc/passwd", "%00", "a%00b", "x" * 5000])
+@for_each_case("name", ["../x.gguf", "%2e%2e%2fx.gguf", "..%5cx", "/etc/passwd", "%00", "a%00b", "x" * 5000])
 def test_a_hash_of_what_lies_elsewhere_is_refused(shared_client: FlaskClient, name: str) -> None:
     answer = shared_client.get(f"/models/hash/vae/{name}")
     assert answer.status_code in (400, 404)

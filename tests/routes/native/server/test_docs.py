@@ -11,6 +11,7 @@ from flask.testing import FlaskClient
 
 from sdcpp_rest.routes.http import openapi
 from sdcpp_rest.routes.http.openapi import page_files
+from tests.cases import for_each_case
 
 
 def test_the_document_is_that_of_this_server(make_house: Any) -> None:
@@ -62,7 +63,7 @@ def test_assets_are_not_sent_twice(client: FlaskClient) -> None:
     assert (again.status_code, again.data) == (304, b"")
 
 
-@pytest.mark.parametrize("name", ["swagger-ui.js", "..", "%2e%2e", "oauth2-redirect.html", "x" * 5000, "%00"])
+@for_each_case("name", ["swagger-ui.js", "..", "%2e%2e", "oauth2-redirect.html", "x" * 5000, "%00"])
 def test_only_what_the_page_needs_is_served(shared_client: FlaskClient, name: str) -> None:
     assert shared_client.get(f"/docs/assets/{name}").status_code == 404
 
@@ -76,7 +77,7 @@ def test_the_projects_pages_are_served_as_markdown(client: FlaskClient) -> None:
         assert answer.text == file.read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("name", ["nothing", "..", "%2e%2e", "../README", "%2e%2e%2fREADME", "assets", "%00"])
+@for_each_case("name", ["nothing", "..", "%2e%2e", "../README", "%2e%2e%2fREADME", "assets", "%00"])
 def test_a_page_that_is_not_there_is_not_found(shared_client: FlaskClient, name: str) -> None:
     answer = shared_client.get(f"/docs/{name}.md")
     assert answer.status_code == 404

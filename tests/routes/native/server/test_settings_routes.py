@@ -167,7 +167,7 @@ def test_auto_unload_changes_what_is_sent(client: FlaskClient) -> None:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize(
+@for_each_case(
     ("section", "body", "field"),
     [
         ("auto-unload", {"main": {"timeout_minutes": 0}}, "main.timeout_minutes"),

@@ -62,9 +62,7 @@ def test_pings_are_answered_in_their_own_spelling() -> None:
     assert answer == {"type": "pong", "event": "pong", "timestamp": "2024-01-01T12:00:30.123Z", "data": {}}
 
 
-@pytest.mark.parametrize(
-    "heard", ["", "hello", "{}", "[]", '{"type":"other"}', "{", "[" * 100_000, "x" * 10_000, "null"]
-)
+@for_each_case("heard", ["", "hello", "{}", "[]", '{"type":"other"}', "{", "[" * 100_000, "x" * 10_000, "null"])
 def test_anything_else_is_not_answered(heard: str) -> None:
     assert answer_to(heard) is None
 

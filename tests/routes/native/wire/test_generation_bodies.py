@@ -86,7 +86,7 @@ def test_a_value_out_of_range_is_refused_by_name(shared_client: FlaskClient, fie
     assert len(answer.get_json()["error"]) < 1000
 
 
-@pytest.mark.parametrize("literal", ["NaN", "Infinity", "-Infinity", "1e999"])
+@for_each_case("literal", ["NaN", "Infinity", "-Infinity", "1e999"])
 def test_numbers_that_json_does_not_have_are_refused_by_name(shared_client: FlaskClient, literal: str) -> None:
     answer = shared_client.post("/txt2img", data='{"prompt":"x","cfg_scale":' + literal + "}")
     assert answer.status_code == 400

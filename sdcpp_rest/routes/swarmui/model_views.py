@@ -14,6 +14,7 @@ from sdcpp_rest.routes.swarmui.errors import SwarmError
 from sdcpp_rest.routes.swarmui.model_listing import list_cards_below, read_listing
 from sdcpp_rest.routes.swarmui.model_lists import RefreshGate
 from sdcpp_rest.routes.swarmui.model_loading import begin_select, finish_select
+from sdcpp_rest.routes.swarmui.model_notes import edit_notes
 from sdcpp_rest.routes.swarmui.model_objects import (
     is_no_model,
     model_object,
@@ -95,6 +96,18 @@ def edit_wildcard() -> Response:
 def delete_wildcard() -> Response:
     """Delete a wildcard and its preview, as SwarmUI does."""
     remove_wildcard(runtime().models.wildcards, arguments().text("card"))
+    return answer({"success": True})
+
+
+@swarmui_models.post("/API/EditModelMetadata")
+@documents({200: (SwarmSuccess, SwarmError)}, body=SwarmCall, refusals=_REFUSALS)
+@blocking
+def edit_model_notes() -> Response:
+    """Write what the page says of a model beside its file, as SwarmUI does; the file itself stays as it is."""
+    asked, models = arguments(), runtime().models
+    card = find_card(asked.text("subtype", MAIN), asked.text("model"), models.library, models.cards)
+    edit_notes(card, asked, models.library.folders()[card.file.type])
+    models.cards.refresh()
     return answer({"success": True})
 
 

@@ -15,6 +15,7 @@ PERMISSIONS = (
     "model_params",
     "param_video",
     "param_controlnet",
+    "edit_model_metadata",
     "manage_presets",
     "edit_wildcards",
     "edit_params",

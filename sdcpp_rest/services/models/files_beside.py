@@ -5,6 +5,7 @@ Reads folders, and remembers a folder for as long as it does not change. It must
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 import time
@@ -35,6 +36,7 @@ SIDECAR_ENDING = ".json"
 
 _SETTLED_SECONDS = 2.0
 _MOST_FOLDERS = 10_000
+_MAX_NOTES_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -96,13 +98,35 @@ class FilesBeside:
                 self._seen.pop(folder, None)
 
 
+def read_notes(file: ModelFile) -> dict[str, object]:
+    """The notes beside a model; empty where there are none that can be understood."""
+    try:
+        with open(_path_beside(file, NOTES_ENDING), "rb") as opened:
+            found = json.loads(opened.read(_MAX_NOTES_BYTES))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 def write_notes(file: ModelFile, text: str) -> None:
     """Write notes beside a model, whole or not at all; a file of that name is replaced. Raises OSError."""
-    target = file.path[: -len(file.file_extension)] + NOTES_ENDING
+    _replace(_path_beside(file, NOTES_ENDING), text.encode("utf-8"))
+
+
+def write_preview(file: ModelFile, jpeg: bytes) -> None:
+    """Write the preview that is looked at first beside a model, whole or not at all. Raises OSError."""
+    _replace(_path_beside(file, PREVIEW_ENDINGS[0]), jpeg)
+
+
+def _path_beside(file: ModelFile, ending: str) -> str:
+    return file.path[: -len(file.file_extension)] + ending
+
+
+def _replace(target: str, content: bytes) -> None:
     temporary = os.path.join(os.path.dirname(target), f".{uuid.uuid4().hex}.part")
     try:
-        with open(temporary, "x", encoding="utf-8") as opened:
-            opened.write(text)
+        with open(temporary, "xb") as opened:
+            opened.write(content)
         os.replace(temporary, target)
     except OSError:
         with suppress(OSError):

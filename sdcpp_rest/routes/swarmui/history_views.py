@@ -112,6 +112,18 @@ def add_image_to_history() -> Response:
     return answer({"images": [kept]})
 
 
+@swarmui_history.post("/API/ExtractVideoAudio")
+@documents({200: (SwarmError,)}, body=SwarmCall, refusals=_REFUSALS)
+def extract_video_audio() -> Response:
+    """Refuse to take the sound out of a video, as SwarmUI does: those that are made here have none."""
+    path, starred = split_star(read_path(arguments().text("path")))
+    try:
+        runtime().jobs.history.find(path, starred=starred)
+    except NotFound:
+        raise InvalidRequest("That file does not exist, cannot extract audio.", field="path") from None
+    raise InvalidRequest("That video has no audio: the models of this server make none.", field="path")
+
+
 def _send(path: str) -> Response:
     _, _, below = path.partition("/")
     name, starred = split_star(below)

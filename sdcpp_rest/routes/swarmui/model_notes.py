@@ -6,13 +6,13 @@ Knows cards and where files may be written; must not know requests beyond their 
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 from sdcpp_rest.errors import InvalidRequest, SdcppRestError
 from sdcpp_rest.routes.swarmui.calls import Arguments
 from sdcpp_rest.services.models.files_beside import read_notes, write_notes, write_preview
 from sdcpp_rest.services.models.model_cards import ModelCard
+from sdcpp_rest.services.models.model_removal import check_own
 from sdcpp_rest.services.pictures.input_images import decode_base64
 from sdcpp_rest.services.pictures.small_pictures import shrink_picture
 
@@ -35,9 +35,7 @@ def edit_notes(card: ModelCard, asked: Arguments, own_folder: Path) -> None:
     Raises InvalidRequest for texts that are too long, a preview that is no picture, and a model that does not lie in
     ``own_folder``; NotesNotStored.
     """
-    folder = os.path.realpath(os.path.dirname(card.file.path))
-    if not Path(folder).is_relative_to(os.path.realpath(own_folder)):
-        raise InvalidRequest("That model lies in a folder that is only read.", field="model")
+    check_own(card.file, own_folder)
     notes = read_notes(card.file)
     for name in _TEXTS:
         if asked.given.get(name) is not None:

@@ -6,6 +6,8 @@ import time
 
 from flask import Blueprint, Response
 
+from sdcpp_rest.core.catalog import ModelFile
+from sdcpp_rest.errors import Conflict
 from sdcpp_rest.routes.http.answers import answer, json_text, runtime
 from sdcpp_rest.routes.http.openapi import documents
 from sdcpp_rest.routes.http.pools import blocking, drawing
@@ -22,7 +24,7 @@ from sdcpp_rest.routes.swarmui.model_objects import (
     models_with_pictures,
     no_model,
 )
-from sdcpp_rest.routes.swarmui.model_types import MAIN, WILDCARDS, find_card, list_cards
+from sdcpp_rest.routes.swarmui.model_types import MAIN, WILDCARDS, clean_path, find_card, list_cards
 from sdcpp_rest.routes.swarmui.model_wire import (
     SwarmDescribed,
     SwarmHash,
@@ -40,6 +42,7 @@ from sdcpp_rest.routes.swarmui.wildcard_files import (
     write_wildcard,
 )
 from sdcpp_rest.routes.swarmui.wire import SwarmCall, SwarmObject, SwarmSuccess
+from sdcpp_rest.services.models.model_removal import remove_model, rename_model
 
 swarmui_models = Blueprint("swarmui_models", __name__)
 swarmui_models.before_request(open_view)
@@ -111,6 +114,33 @@ def edit_model_notes() -> Response:
     return answer({"success": True})
 
 
+@swarmui_models.post("/API/DeleteModel")
+@documents({200: (SwarmSuccess, SwarmError)}, body=SwarmCall, refusals=_REFUSALS)
+@blocking
+def delete_swarm_model() -> Response:
+    """Delete a model of the user's own folders and what lies beside it, as SwarmUI does."""
+    asked, models = arguments(), runtime().models
+    card = find_card(asked.text("subtype", MAIN), asked.text("modelName"), models.library, models.cards)
+    _check_unused(card.file)
+    remove_model(card.file, models.library.folders()[card.file.type])
+    _look_again()
+    return answer({"success": True})
+
+
+@swarmui_models.post("/API/RenameModel")
+@documents({200: (SwarmSuccess, SwarmError)}, body=SwarmCall, refusals=_REFUSALS)
+@blocking
+def rename_swarm_model() -> Response:
+    """Give a model of the user's own folders another name, with what lies beside it, as SwarmUI does."""
+    asked, models = arguments(), runtime().models
+    name = asked.text("newName")
+    card = find_card(asked.text("subtype", MAIN), asked.text("oldName"), models.library, models.cards)
+    _check_unused(card.file)
+    rename_model(card.file, models.library.folders()[card.file.type], clean_path(name))
+    _look_again()
+    return answer({"success": True})
+
+
 @swarmui_models.post("/API/ListLoadedModels")
 @documents({200: (SwarmModels, SwarmError)}, body=SwarmCall, refusals=_REFUSALS)
 @blocking
@@ -154,6 +184,21 @@ def trigger_refresh() -> Response:
         models.library.refresh()
         models.cards.refresh()
     return answer(list_parameters(models, runtime().status, read_param_edits(swarm_options())))
+
+
+def _check_unused(file: ModelFile) -> None:
+    """Raise Conflict while jobs wait or run, and for files that the engine holds: it reads them again and again."""
+    if runtime().jobs.queue.counts()["pending"] + runtime().jobs.queue.counts()["processing"]:
+        raise Conflict("Jobs wait or run, and may need that model; try again when they are done.")
+    resident = runtime().models.slot.resident
+    held = {resident.model.path, *(one.path for one in resident.components.values())} if resident is not None else set()
+    if held & {file.path, *file.parts}:
+        raise Conflict("That model is loaded; load another one, or free the memory first.")
+
+
+def _look_again() -> None:
+    runtime().models.library.refresh()
+    runtime().models.cards.refresh()
 
 
 def _loaded_path() -> str | None:

@@ -140,3 +140,9 @@ def test_nothing_to_draw_anew_answers_with_the_picture(swarm: SwarmClient, house
     job = house.runtime.jobs.queue.list(limit=1)[0]
     assert (job.status, job.timings.native_seconds) == ("completed", 0)
     assert view(house, str(path).removeprefix("View/local/"))[0] == 200
+
+
+def test_sound_of_videos_is_refused_in_words(swarm: SwarmClient) -> None:
+    (path,) = draw(swarm)
+    assert swarm.refusal("ExtractVideoAudio", path=path).startswith("That video has no audio")
+    assert swarm.refusal("ExtractVideoAudio", path="raw/x.mp4") == "That file does not exist, cannot extract audio."

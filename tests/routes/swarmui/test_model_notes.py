@@ -56,3 +56,23 @@ def test_what_cannot_be_noted_is_refused(
     path = own_model(house)
     assert swarm.refusal("EditModelMetadata", **fields).startswith(words)
     assert not path.with_name("mine.swarm.json").exists()
+
+
+def test_a_model_is_renamed_and_deleted(swarm: SwarmClient, house: House) -> None:
+    path = own_model(house)
+    assert swarm.call("RenameModel", oldName="mine", newName="folder/yours") == {"success": True}
+    assert not path.exists()
+    assert swarm.call("DescribeModel", modelName="folder/yours")["model"]["name"] == "folder/yours.safetensors"
+    assert swarm.call("DeleteModel", modelName="folder/yours") == {"success": True}
+    assert swarm.refusal("DescribeModel", modelName="folder/yours") == "Model not found."
+
+
+def test_what_is_in_use_or_not_ours_stays(swarm: SwarmClient, house: House) -> None:
+    path = own_model(house)
+    assert swarm.refusal("DeleteModel", modelName=DEMO).startswith("That model is loaded")
+    swarm.call("FreeBackendMemory")
+    assert swarm.refusal("DeleteModel", modelName=DEMO) == "That model lies in a folder that is only read."
+    house.runtime.jobs.queue.pause()
+    house.submit()
+    assert swarm.refusal("DeleteModel", modelName="mine").startswith("Jobs wait or run")
+    assert path.exists()

@@ -7,7 +7,6 @@ are told, a refusal names the field, its value and what is allowed. Knows no sin
 from __future__ import annotations
 
 import difflib
-import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -31,6 +30,7 @@ from pydantic_core import CoreSchema
 
 from sdcpp_rest.errors import InvalidRequest
 from sdcpp_rest.routes.http.answers import SHOWN_CHARACTERS, runtime, shorten, show_value
+from sdcpp_rest.routes.http.number_texts import read_decimal, read_whole
 
 if TYPE_CHECKING:
     pass
@@ -73,9 +73,6 @@ def optional(description: str, **more: Any) -> Any:
     return Field(default_factory=lambda: None, description=description, **more)
 
 
-_LONGEST_NUMBER = 40
-_WHOLE = re.compile(r"[+-]?\d+(\.0*)?", re.ASCII)
-_DECIMAL = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _SWITCHES = {"true": True, "false": False}
 
 
@@ -84,17 +81,14 @@ def _read_integer(value: Any) -> Any:
     loosely typed languages send. Anything else is left for the strict check to refuse."""
     if isinstance(value, float):
         return int(value) if value.is_integer() else value
-    if isinstance(value, str) and len(value) <= _LONGEST_NUMBER and _WHOLE.fullmatch(value.strip()):
-        return int(value.strip().partition(".")[0])
-    return value
+    read = read_whole(value) if isinstance(value, str) else None
+    return value if read is None else read
 
 
 def _read_number(value: Any) -> Any:
     """The text "7.5" is the number 7.5. Anything else, "inf" too, is left for the strict check to refuse."""
-    if isinstance(value, str) and len(value) <= _LONGEST_NUMBER and _DECIMAL.fullmatch(value.strip()):
-        number = float(value)
-        return number if math.isfinite(number) else value
-    return value
+    read = read_decimal(value) if isinstance(value, str) else None
+    return value if read is None else read
 
 
 def _read_flag(value: Any) -> Any:

@@ -6,7 +6,6 @@ Knows no single route.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +14,7 @@ from flask import g, request
 
 from sdcpp_rest.errors import InvalidRequest
 from sdcpp_rest.routes.http.answers import runtime, shorten
+from sdcpp_rest.routes.http.number_texts import read_decimal, read_whole
 from sdcpp_rest.routes.http.request_bodies import parse_body
 from sdcpp_rest.routes.swarmui.errors import BasicFault, InvalidSession, UnreadableBody
 from sdcpp_rest.routes.swarmui.sessions import Sessions
@@ -23,8 +23,6 @@ from sdcpp_rest.services.settings.dialect_options import DialectOptions
 SESSIONLESS = frozenset({"GetNewSession", "Login", "RegisterBasic", "RegisterOAuth"})
 """Routes that need no session."""
 
-_WHOLE = re.compile(r"[+-]?\d+(\.0*)?", re.ASCII)
-_DECIMAL = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _MOST = {"Int32": 2**31 - 1, "Int64": 2**63 - 1}
 
 
@@ -52,17 +50,17 @@ class Arguments:
 
     def integer(self, name: str, default: int | None = None, kind: str = "Int32") -> int:
         value = self._value(name, default)
-        text = "" if isinstance(value, (bool, dict, list)) else str(value).strip()
-        if len(text) > 40 or not _WHOLE.fullmatch(text) or abs(found := int(text.partition(".")[0])) > _MOST[kind]:
+        found = read_whole("" if isinstance(value, (bool, dict, list)) else str(value))
+        if found is None or abs(found) > _MOST[kind]:
             raise _wrong(name, value, kind)
         return found
 
     def number(self, name: str, default: float | None = None) -> float:
         value = self._value(name, default)
-        text = "" if isinstance(value, (bool, dict, list)) else str(value).strip()
-        if len(text) > 40 or not _DECIMAL.fullmatch(text):
+        found = read_decimal("" if isinstance(value, (bool, dict, list)) else str(value))
+        if found is None:
             raise _wrong(name, value, "Double")
-        return float(text)
+        return found
 
     def mapping(self, name: str) -> Mapping[str, Any]:
         value = self._value(name, None)

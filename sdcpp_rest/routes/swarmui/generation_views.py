@@ -12,7 +12,7 @@ from sdcpp_rest.routes.http.openapi import documents
 from sdcpp_rest.routes.http.pools import blocking
 from sdcpp_rest.routes.swarmui.calls import arguments, open_view, session, swarm_options
 from sdcpp_rest.routes.swarmui.errors import SwarmError
-from sdcpp_rest.routes.swarmui.opening import list_parameters, open_calls
+from sdcpp_rest.routes.swarmui.opening import list_parameters, open_calls_here
 from sdcpp_rest.routes.swarmui.picture_calls import INTERRUPTED, PictureCall, PictureCalls
 from sdcpp_rest.routes.swarmui.user_data import read_param_edits
 from sdcpp_rest.routes.swarmui.wire import SwarmCall, SwarmObject, SwarmPictures
@@ -27,16 +27,7 @@ swarmui_generation.before_request(open_view)
 @blocking
 def generate_text2image() -> Response:
     """Draw pictures and answer with their paths, as SwarmUI does. Waits its turn in the queue."""
-    running = runtime()
-    calls = open_calls(
-        running.config,
-        running.jobs,
-        running.models,
-        running.submission,
-        running.status,
-        running.version,
-        running.settings.presets.parameters,
-    )
+    calls = open_calls_here()
     call = calls.read(arguments())
     with calls.open(call, session()) as opened:
         calls.submit(call, opened)

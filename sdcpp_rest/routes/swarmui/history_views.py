@@ -16,7 +16,7 @@ from sdcpp_rest.routes.swarmui.calls import arguments, open_view, session
 from sdcpp_rest.routes.swarmui.errors import SwarmError, file_not_found
 from sdcpp_rest.routes.swarmui.history import list_history
 from sdcpp_rest.routes.swarmui.history_paths import read_path, split_star
-from sdcpp_rest.routes.swarmui.opening import open_calls
+from sdcpp_rest.routes.swarmui.opening import open_calls_here
 from sdcpp_rest.routes.swarmui.picture_files import read_as
 from sdcpp_rest.routes.swarmui.wire import (
     SwarmCall,
@@ -98,16 +98,7 @@ def delete_image() -> Response:
 @drawing
 def add_image_to_history() -> Response:
     """Keep a picture that the client brings along, as SwarmUI does; nothing is drawn."""
-    running = runtime()
-    calls = open_calls(
-        running.config,
-        running.jobs,
-        running.models,
-        running.submission,
-        running.status,
-        running.version,
-        running.settings.presets.parameters,
-    )
+    calls = open_calls_here()
     kept = calls.keep(arguments(), session())
     return answer({"images": [kept]})
 

@@ -6,11 +6,12 @@ Knows cards and where files may be written; must not know requests beyond their 
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 from sdcpp_rest.errors import InvalidRequest, SdcppRestError
 from sdcpp_rest.routes.swarmui.calls import Arguments
-from sdcpp_rest.services.models.files_beside import read_notes, write_notes, write_preview
+from sdcpp_rest.services.models.files_beside import notes_path, read_notes, write_notes, write_preview
 from sdcpp_rest.services.models.model_cards import ModelCard
 from sdcpp_rest.services.models.model_removal import check_own
 from sdcpp_rest.services.pictures.input_images import decode_base64
@@ -36,7 +37,12 @@ def edit_notes(card: ModelCard, asked: Arguments, own_folder: Path) -> None:
     ``own_folder``; NotesNotStored.
     """
     check_own(card.file, own_folder)
-    notes = read_notes(card.file)
+    path = notes_path(card.file)
+    notes = read_notes(path)
+    if not notes and os.path.isfile(path) and os.path.getsize(path) > len("{}\n"):
+        raise InvalidRequest(
+            "The notes beside that model cannot be understood, and are left as they are.", field="model"
+        )
     for name in _TEXTS:
         if asked.given.get(name) is not None:
             _set(notes, name, asked.text(name))

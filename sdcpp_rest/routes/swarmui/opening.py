@@ -15,6 +15,7 @@ from sdcpp_rest.core.infotext import SAMPLER_LABELS, SCHEDULER_LABELS
 from sdcpp_rest.core.load_spec import LoadSpec
 from sdcpp_rest.core.params import ImageParams
 from sdcpp_rest.errors import InvalidRequest, NotFound
+from sdcpp_rest.routes.http.answers import runtime
 from sdcpp_rest.routes.swarmui.history_paths import read_path, spell_name, split_star
 from sdcpp_rest.routes.swarmui.model_classes import describe_classes, describe_compat_classes
 from sdcpp_rest.routes.swarmui.model_lists import list_model_names
@@ -111,7 +112,6 @@ def open_calls(
     )
     return PictureCalls(
         submission.rounds,
-        submission.pictures,
         submission.videos,
         jobs.outputs,
         jobs.recycle_bin,
@@ -122,6 +122,20 @@ def open_calls(
         names=lambda job: jobs.history.name_outputs(job, spell_name),
         version=version,
         most_pictures=config.swarm.images,
+    )
+
+
+def open_calls_here() -> PictureCalls:
+    """The same for the view that is being called."""
+    running = runtime()
+    return open_calls(
+        running.config,
+        running.jobs,
+        running.models,
+        running.submission,
+        running.status,
+        running.version,
+        running.settings.presets.parameters,
     )
 
 

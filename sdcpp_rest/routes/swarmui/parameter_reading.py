@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,15 +14,13 @@ from typing import Any
 
 from sdcpp_rest.errors import InvalidRequest
 from sdcpp_rest.routes.http.answers import shorten
+from sdcpp_rest.routes.http.number_texts import read_decimal, read_whole
 from sdcpp_rest.routes.swarmui.parameters import BY_ID, NOT_PARAMETERS, OLD_IDS, TOLD, Parameter
 
 log = logging.getLogger(__name__)
 
 SEPARATOR = "\n|||\n"
 _NOT_LETTERS = re.compile(r"[^a-z]")
-_WHOLE = re.compile(r"[+-]?\d+(\.0*)?", re.ASCII)
-_DECIMAL = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
-_LONGEST_NUMBER = 40
 _LOOSE = re.compile(r"[\s()\[\]]")
 _SHOWN_CHOICES = 20
 
@@ -79,7 +76,8 @@ def set_parameter(found: Given, name: str, value: Any, lists: Lists) -> None:
     id = clean_id(name)
     parameter = BY_ID.get(id)
     if parameter is None:
-        if id in TOLD:
+        # A page sends zeros and empty texts for what nobody has set.
+        if id in TOLD and _as_text(value).strip("0,|\n ").lower() not in ("", "false", "none", "(none)"):
             found.unknown.append(id)
         log.debug("SwarmUI parameter %s is not here", shorten(name))
         return
@@ -143,10 +141,9 @@ def _read(parameter: Parameter, text: str, lists: Lists) -> Value:
 
 
 def _read_integer(parameter: Parameter, text: str) -> int:
-    stripped = text.strip()
-    if len(stripped) > _LONGEST_NUMBER or not _WHOLE.fullmatch(stripped):
+    number = read_whole(text)
+    if number is None:
         raise _Wrong(_words("integer value", parameter, text, "must be a valid integer (eg '0', '3', '-5', etc)"))
-    number = int(stripped.partition(".")[0])
     if not parameter.least <= number <= parameter.most:
         allowed = f"must be between {parameter.least:.0f} and {parameter.most:.0f}"
         raise _Wrong(_words("integer value", parameter, text, allowed))
@@ -154,9 +151,8 @@ def _read_integer(parameter: Parameter, text: str) -> int:
 
 
 def _read_decimal(parameter: Parameter, text: str) -> float:
-    stripped = text.strip()
-    number = float(stripped) if len(stripped) <= _LONGEST_NUMBER and _DECIMAL.fullmatch(stripped) else math.nan
-    if not math.isfinite(number):
+    number = read_decimal(text)
+    if number is None:
         allowed = "must be a valid decimal (eg '0.0', '3.5', '-5.2', etc)"
         raise _Wrong(_words("decimal value", parameter, text, allowed))
     if not parameter.least <= number <= parameter.most:

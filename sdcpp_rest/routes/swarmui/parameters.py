@@ -187,8 +187,6 @@ PARAMETERS: tuple[Parameter, ...] = (
               is_visible=False, nothing=""),
     Parameter("loratencweights", "LoRA TEnc Weights", "list", "Their weights for text encoders; cannot differ here.",
               group=_MODELS, is_visible=False, nothing=""),
-    Parameter("lorasectionconfinement", "LoRA Section Confinement", "list", "Sections of the prompt; here is one.",
-              group=_MODELS, is_visible=False, nothing=""),
     *(
         Parameter(id, name, "model", "A text encoder of the model's.", "", group=_MODELS, priority=20 + index,
                   choices=subtype, subtype=subtype, toggleable=True, is_advanced=True)
@@ -230,8 +228,6 @@ PARAMETERS: tuple[Parameter, ...] = (
               "false", group=_INTERNAL, nothing="false", is_advanced=True, is_kept=False),
     Parameter("personalnote", "Personal Note", "text", "A note in the picture's metadata.", group=_INTERNAL,
               nothing="", is_advanced=True, view="big"),
-    Parameter("overrideoutpathformat", "Override Outpath Format", "text", "Not here: the layout is fixed.",
-              group=_INTERNAL, nothing="", is_visible=False, is_kept=False),
     Parameter("donotsaveintermediates", "Do Not Save Intermediates", "boolean", "Nothing is made in between here.",
               "false", group=_INTERNAL, nothing="false", is_visible=False, is_kept=False),
 )  # fmt: skip
@@ -251,6 +247,7 @@ NOT_PARAMETERS = frozenset({"session_id", "presets", "extra_metadata", "images_c
 TOLD = frozenset(
     {"zeronegative", "refinermodel", "refinercfgscale", "controlnettwoimageinput", "controlnetthreeimageinput",
      "videomodel", "maskbehavior", "initimagenoise", "initimagerecompositemask", "controlnetstart", "controlnetend",
-     "refinermethod", "refinervae", "videosteps", "videocfg"}
+     "refinermethod", "refinervae", "lorasectionconfinement", "overrideoutpathformat",
+     "videosteps", "videocfg"}
 )  # fmt: skip
 """Parameters of pictures that have no effect here, and whose callers are told so."""

@@ -31,7 +31,6 @@ from sdcpp_rest.services.jobs.recycle_bin import RecycleBin
 from sdcpp_rest.services.pictures.input_images import decode_base64, load_picture, to_rgb
 from sdcpp_rest.services.pictures.outputs import Outputs
 from sdcpp_rest.services.submission.picture_rounds import PictureRounds, Round, RoundResult
-from sdcpp_rest.services.submission.picture_submission import Submission
 from sdcpp_rest.services.submission.submission_checks import check_types
 from sdcpp_rest.services.submission.video_submission import VideoSubmission
 
@@ -88,7 +87,6 @@ class PictureCalls:
     def __init__(
         self,
         rounds: PictureRounds,
-        pictures: Submission,
         videos: VideoSubmission,
         outputs: Outputs,
         bin: RecycleBin,
@@ -102,7 +100,6 @@ class PictureCalls:
         most_pictures: int,
     ) -> None:
         self.rounds = rounds
-        self._pictures = pictures
         self._videos = videos
         self._outputs = outputs
         self._bin = bin
@@ -146,17 +143,7 @@ class PictureCalls:
             return self._keep_init_image(drawing, opened, caption)
         if drawing.is_video:
             return self._submit_video(drawing, opened, caption)
-        one = drawing.request(caption)
-        return self._pictures.picture(
-            one.kind,
-            one.asked,
-            images=one.images,
-            spec=one.spec,
-            origin=ORIGIN,
-            owner=opened.owner,
-            warnings=one.warnings,
-            caption=caption,
-        )[0]
+        return self.rounds.submit_picture(opened, drawing.request(caption), origin=ORIGIN)
 
     def _submit_video(self, drawing: Drawing, opened: Round, caption: str) -> Job:
         return self._videos.video(

@@ -114,6 +114,26 @@ class _Draft:
     notes: list[str] = field(default_factory=list)
 
 
+_NEEDS = {
+    "maskimage": ("initimage",),
+    "initimagecreativity": ("initimage",),
+    "controlnetimageinput": ("controlnetmodel",),
+    "refinersteps": ("refinerupscale", "refinercontrolpercentage"),
+    "vaetileoverlap": ("vaetilesize",),
+    "loraweights": ("loras",),
+}
+"""Parameters that mean nothing without one of others."""
+
+
+def _lonely(given: Given) -> list[str]:
+    """What is said about parameters that lack what they belong to."""
+    return [
+        f"{id} has no effect without {' or '.join(needed)}."
+        for id, needed in _NEEDS.items()
+        if id in given.values and not given.values.keys() & {*needed}
+    ]
+
+
 def plan_series(given: Given, images: int, most: int) -> Series:
     """How many pictures a request asks for (its own ``images`` times the batch size), and from which seed on. Raises
     InvalidRequest for more than ``most``."""
@@ -135,7 +155,7 @@ def to_drawing(given: Given, seed: int, context: TranslationContext) -> Drawing:
     """What one picture of a request draws: ``given`` with its prompts as they are drawn. Raises InvalidRequest,
     ModelNotFound."""
     spec = _choose_model(given, context)
-    draft = _Draft(given, notes=[f"{id} has no effect here." for id in given.unknown])
+    draft = _Draft(given, notes=[*(f"{id} has no effect here." for id in given.unknown), *_lonely(given)])
     kind: PictureKind = "img2img" if given.text("initimage") else "txt2img"
     # Tags that are still there name LoRAs that nobody has: they stay in what is told, and draw nothing.
     draft.asked = {

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from pydantic import BaseModel, ConfigDict, Field
 
 from sdcpp_rest.routes.http.openapi import Answer
@@ -111,6 +109,3 @@ class SwarmFreed(Answer):
 
     result: bool
     count: int
-
-
-Anything = dict[str, Any]

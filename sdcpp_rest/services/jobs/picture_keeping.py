@@ -9,13 +9,14 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
-from PIL import Image, PngImagePlugin
+from PIL import Image
 
 from sdcpp_rest.core.job import Job, JobKind, utc_now
 from sdcpp_rest.core.load_spec import LoadSpec
 from sdcpp_rest.errors import SdcppRestError
 from sdcpp_rest.services.jobs import job_record
 from sdcpp_rest.services.pictures.outputs import Outputs
+from sdcpp_rest.services.pictures.picture_formats import KEY, encode
 from sdcpp_rest.store.job_store import JobStore
 
 _FILE = "image_0.png"
@@ -64,12 +65,10 @@ class PictureKeeping:
             owner=owner,
             caption=caption,
         )
-        text = PngImagePlugin.PngInfo()
-        text.add_text("parameters", caption)
         spool = self._outputs.spool_of(job.id)
         try:
             spool.mkdir(parents=True)
-            picture.save(spool / _FILE, "PNG", pnginfo=text)
+            (spool / _FILE).write_bytes(encode(picture, "png", 100, {KEY: caption}))
             record = job_record.record(job, job.timings, (), version, None)
             outputs = self._outputs.publish(job.id, (_FILE,), record)
         except OSError as error:

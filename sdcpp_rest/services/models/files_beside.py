@@ -98,19 +98,25 @@ class FilesBeside:
                 self._seen.pop(folder, None)
 
 
-def read_notes(file: ModelFile) -> dict[str, object]:
-    """The notes beside a model; empty where there are none that can be understood."""
+def read_notes(path: str) -> dict[str, object]:
+    """The notes in a file beside a model; empty where there are none that can be understood."""
     try:
-        with open(_path_beside(file, NOTES_ENDING), "rb") as opened:
-            found = json.loads(opened.read(_MAX_NOTES_BYTES))
+        with open(path, "rb") as opened:
+            content = opened.read(_MAX_NOTES_BYTES + 1)
+        found = json.loads(content) if len(content) <= _MAX_NOTES_BYTES else {}
     except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 
 
+def notes_path(file: ModelFile) -> str:
+    """Where the notes about a model lie, or would lie."""
+    return _path_beside(file, NOTES_ENDING)
+
+
 def write_notes(file: ModelFile, text: str) -> None:
     """Write notes beside a model, whole or not at all; a file of that name is replaced. Raises OSError."""
-    _replace(_path_beside(file, NOTES_ENDING), text.encode("utf-8"))
+    _replace(notes_path(file), text.encode("utf-8"))
 
 
 def write_preview(file: ModelFile, jpeg: bytes) -> None:

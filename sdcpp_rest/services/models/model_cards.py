@@ -6,7 +6,6 @@ stopped. It must not load anything, nor know who asks.
 
 from __future__ import annotations
 
-import json
 import os
 import threading
 import time
@@ -20,7 +19,7 @@ from sdcpp_rest.core.catalog import ModelFile, ModelType, Sidecar
 from sdcpp_rest.core.trained_words import phrase_of
 from sdcpp_rest.core.variants import variant
 from sdcpp_rest.services.model_headers.inspection import NotAModel, inspect_parts
-from sdcpp_rest.services.models.files_beside import BesideFile, FilesBeside, FolderContents
+from sdcpp_rest.services.models.files_beside import BesideFile, FilesBeside, FolderContents, read_notes
 from sdcpp_rest.services.models.hashing import ModelHashes
 from sdcpp_rest.services.models.model_library import KnownSums, ModelLibrary
 
@@ -30,7 +29,6 @@ READ_SECONDS = 2.0
 _PREFIX = "modelspec."
 _OTHER_NOTES = frozenset({"ss_base_model_version", "title", "author", "description", "license", "trigger_phrase"})
 _MAX_REMEMBERED = 20_000
-_MAX_NOTES_BYTES = 1 << 20
 _MAX_NOTE_CHARACTERS = 20_000
 
 
@@ -182,7 +180,7 @@ class ModelCards:
         header = self._headers.get((file.path, file.size_bytes, file.mtime_ns))
         notes = dict(header.notes) if header is not None else {}
         if stamp.notes is not None:
-            notes |= _notes_of(_read_notes(stamp.notes))
+            notes |= _notes_of(read_notes(stamp.notes.path))
         return ModelCard(
             file=file,
             header=header,
@@ -244,18 +242,6 @@ def _read_header(file: ModelFile) -> HeaderFacts | None:
 def _is_note(name: str) -> bool:
     """Whether an entry of a header is about the whole model: many hold hundreds about how it was trained."""
     return name.startswith(_PREFIX) or name in _OTHER_NOTES
-
-
-def _read_notes(beside: BesideFile) -> Mapping[str, object]:
-    """The JSON object beside a model; empty where it cannot be understood."""
-    if beside.size_bytes > _MAX_NOTES_BYTES:
-        return {}
-    try:
-        with open(beside.path, "rb") as file:
-            found = json.loads(file.read(_MAX_NOTES_BYTES))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _notes_of(given: Mapping[str, object]) -> dict[str, str]:

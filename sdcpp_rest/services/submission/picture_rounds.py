@@ -180,12 +180,26 @@ class PictureRounds:
 
     def submit_pictures(self, opened: Round, request_of: Callable[[int], PictureRequest], *, origin: str) -> None:
         """Submit the round's jobs as ``request_of(k)`` describes each. Raises what `Submission.picture` raises."""
-        self.submit(opened, lambda k: self._submit_picture(opened, request_of(k), origin))
+        self.submit(opened, lambda k: self.submit_picture(opened, request_of(k), origin=origin))
+
+    def submit_picture(self, opened: Round, one: PictureRequest, *, origin: str) -> Job:
+        """Submit one job for its owner: what ``submit_one`` of `submit` may call. Raises what `Submission.picture`
+        raises."""
+        return self._submission.picture(
+            one.kind,
+            one.asked,
+            images=one.images,
+            spec=one.spec,
+            origin=origin,
+            owner=opened.owner,
+            warnings=one.warnings,
+            caption=one.caption,
+        )[0]
 
     def draw_next_picture(self, opened: Round, request: PictureRequest, *, origin: str) -> RoundResult | None:
         """Draw one more picture of the round, as `draw_next`. Raises what `Submission.picture` raises, and as
         `take`."""
-        return self.draw_next(opened, lambda _: self._submit_picture(opened, request, origin))
+        return self.draw_next(opened, lambda _: self.submit_picture(opened, request, origin=origin))
 
     def submit_series(self, opened: Round, request: PictureRequest, *, origin: str) -> None:
         """Submit the round's jobs as one picture each, whose seeds follow each other; nothing else differs.
@@ -336,18 +350,6 @@ class PictureRounds:
             # The stop came while this one was submitted, and has not seen it.
             self._cancel(job.id, opened.because)
         return not is_stopped
-
-    def _submit_picture(self, opened: Round, one: PictureRequest, origin: str) -> Job:
-        return self._submission.picture(
-            one.kind,
-            one.asked,
-            images=one.images,
-            spec=one.spec,
-            origin=origin,
-            owner=opened.owner,
-            warnings=one.warnings,
-            caption=one.caption,
-        )[0]
 
     def _running(self, owner: str | None) -> ActiveJob | None:
         """The job that the engine computes. One whose files are being written is as good as finished."""

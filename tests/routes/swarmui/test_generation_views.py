@@ -155,3 +155,12 @@ def test_format_that_is_asked_for_is_that_of_the_link(
         assert (part.status_code, len(part.data)) == (206, 4)
     (data,) = swarm.call("GenerateText2Image", images=1, imageformat=asked, donotsave=True, **PICTURE)["images"]
     assert data.startswith(f"data:image/{form.lower()};base64,")
+
+
+def test_what_means_nothing_alone_is_told(swarm: SwarmClient, house: House) -> None:
+    lonely = {"maskimage": data_url("white"), "controlnetimageinput": data_url(), "vaetileoverlap": 64}
+    swarm.call("GenerateText2Image", images=1, **PICTURE, **lonely)
+    warnings = house.runtime.jobs.queue.list(limit=1)[0].warnings
+    assert "maskimage has no effect without initimage." in warnings
+    assert "controlnetimageinput has no effect without controlnetmodel." in warnings
+    assert "vaetileoverlap has no effect without vaetilesize." in warnings

@@ -40,6 +40,13 @@ def test_what_a_call_leaves_out_stays_and_what_it_empties_goes(swarm: SwarmClien
     assert json.loads(notes.read_text()) == {"other": 1, "modelspec.title": "Mine"}
 
 
+def test_notes_that_cannot_be_understood_are_left_alone(swarm: SwarmClient, house: House) -> None:
+    notes = own_model(house).with_name("mine.swarm.json")
+    notes.write_text('{"broken": ')
+    assert "left as they are" in swarm.refusal("EditModelMetadata", model="mine", title="x")
+    assert notes.read_text() == '{"broken": '
+
+
 @for_each_case(
     "fields, words",
     [

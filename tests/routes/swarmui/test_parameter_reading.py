@@ -110,6 +110,8 @@ def test_what_has_no_effect_here_is_noted() -> None:
         "refinermodel",
         "zeronegative",
     ]
+    silent = {"zeronegative": False, "loraSectionConfinement": ["0", "0"], "refinermodel": "(None)", "videosteps": ""}
+    assert read_parameters(silent, LISTS).unknown == []
 
 
 @for_each_case(

@@ -7,7 +7,10 @@ import pytest
 from websockets.exceptions import ConnectionClosedOK
 from websockets.sync.client import ClientConnection
 
+from sdcpp_rest.routes.swarmui.dialect import SWARMUI
+from sdcpp_rest.routes.swarmui.errors import SOCKET_ROUTES
 from sdcpp_rest.routes.swarmui.sessions import Sessions
+from sdcpp_rest.routes.swarmui.sockets import http_only
 from tests.cases import for_each_case
 from tests.routes.conftest import PATIENCE_SECONDS, House, ServedHouse
 from tests.routes.swarmui.conftest import SwarmClient, next_message
@@ -166,3 +169,8 @@ def test_key_may_come_as_swarmuis_clients_send_it(
     if status == 401:
         assert shown.json()["error_id"] == "bad_permissions"
         assert locked_served.get("/health", headers={**headers, "Authorization": "secret"}).json().get("engine") is None
+
+
+def test_errors_know_every_route_that_is_a_socket() -> None:
+    sockets = {path.removeprefix("/API/") for path, serve in SWARMUI.sockets.items() if serve is not http_only}
+    assert sockets - {""} == SOCKET_ROUTES

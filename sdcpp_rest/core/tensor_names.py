@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 DIFFUSION = "model.diffusion_model."
 SECOND_CLIP = "cond_stage_model.1."
-FIRST_STAGES = ("first_stage_model.", "vae.")
 _TEXT_ENCODERS = (SECOND_CLIP, "cond_stage_model.", "conditioner.embedders.", "text_encoders.")
 
 _UNETS = ("sd1", "sd2", "sdxs_", "sdxl")

@@ -8,14 +8,7 @@ from sdcpp_rest.config import Config
 from sdcpp_rest.errors import TooManyAttempts, WrongKey
 from sdcpp_rest.services import login_sessions
 from sdcpp_rest.services.login_sessions import LIFETIME_SECONDS, LoginSessions
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.clocks import Clock
 
 
 @pytest.fixture

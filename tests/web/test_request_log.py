@@ -17,14 +17,7 @@ from sdcpp_rest.web.request_log import (
     RefusalLog,
     loggable_path,
 )
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.clocks import Clock
 
 
 @pytest.fixture

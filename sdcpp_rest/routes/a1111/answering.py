@@ -14,8 +14,7 @@ from flask import Response
 
 from sdcpp_rest.core.load_spec import FileRef, LoadSpec
 from sdcpp_rest.core.params import ImageParams
-from sdcpp_rest.routes.a1111 import infotext, names
-from sdcpp_rest.routes.a1111 import painting as painting
+from sdcpp_rest.routes.a1111 import infotext, names, painting
 from sdcpp_rest.routes.a1111.translate import PictureCall
 from sdcpp_rest.routes.a1111.translation import IGNORED, Translation
 from sdcpp_rest.routes.a1111.wire import A1111Img2Img, A1111Request

@@ -10,7 +10,7 @@ from typing import Any
 from sdcpp_rest.core.catalog import ModelFile
 from sdcpp_rest.core.load_spec import LoadSpec
 from sdcpp_rest.errors import InvalidRequest, ModelNotFound, NoModelLoaded
-from sdcpp_rest.routes.a1111 import settings as settings
+from sdcpp_rest.routes.a1111 import settings
 from sdcpp_rest.routes.a1111.errors import RuntimeFailure, Unreadable
 from sdcpp_rest.routes.http.answers import runtime
 from sdcpp_rest.services.dispatch.model_slot import ModelSlot

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from sdcpp_rest.routes.a1111 import settings as settings
+from sdcpp_rest.routes.a1111 import settings
 from sdcpp_rest.services.describing.image_tagger import TagStyle
 from sdcpp_rest.services.describing.interrogation import Interrogation
 

@@ -10,8 +10,7 @@ from flask import Blueprint, Response
 from PIL import Image
 
 from sdcpp_rest.errors import InvalidRequest, ModelNotFound
-from sdcpp_rest.routes.a1111 import infotext
-from sdcpp_rest.routes.a1111 import painting as painting
+from sdcpp_rest.routes.a1111 import infotext, painting
 from sdcpp_rest.routes.a1111.answers import A1111Caption, A1111Extra, A1111ExtrasMade, A1111PngText
 from sdcpp_rest.routes.a1111.choices import open_choices
 from sdcpp_rest.routes.a1111.describing import DESCRIBERS, describe_picture

@@ -11,8 +11,7 @@ from sdcpp_rest.core.load_spec import LoadSpec
 from sdcpp_rest.core.params import ImageParams
 from sdcpp_rest.core.sampling import HIRES_UPSCALERS
 from sdcpp_rest.errors import ModelNotFound
-from sdcpp_rest.routes.a1111 import infotext
-from sdcpp_rest.routes.a1111 import painting as painting
+from sdcpp_rest.routes.a1111 import infotext, painting
 from sdcpp_rest.routes.a1111.choices import Choices, is_there
 from sdcpp_rest.routes.a1111.errors import HTTPException, Unreadable
 from sdcpp_rest.routes.a1111.painting import Source

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
@@ -31,8 +31,6 @@ KEEP_ALIVE_SECONDS = 30.0
 GRACE_SECONDS = 2.0
 MOST_REQUESTS = 100
 _MAILBOX_EVENTS = 2000
-
-Emit = Callable[[Mapping[str, Any]], Awaitable[None]]
 
 
 @dataclass

@@ -10,7 +10,7 @@ import pytest
 from flask import Flask
 from PIL import Image
 
-from sdcpp_rest.routes.a1111 import painting as painting
+from sdcpp_rest.routes.a1111 import painting
 from sdcpp_rest.routes.a1111.errors import HTTPException
 from sdcpp_rest.routes.a1111.painting import Source
 from sdcpp_rest.services.pictures.picture_formats import encode, texts_of

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sdcpp_rest.routes.a1111 import painting as painting
+from sdcpp_rest.routes.a1111 import painting
 from sdcpp_rest.routes.a1111.answering import ScriptAnswer
 from sdcpp_rest.routes.a1111.errors import HTTPException
 from sdcpp_rest.routes.a1111.scripts.arguments import Argument

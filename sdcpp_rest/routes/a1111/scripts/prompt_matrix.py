@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sdcpp_rest.routes.a1111 import painting as painting
+from sdcpp_rest.routes.a1111 import painting
 from sdcpp_rest.routes.a1111.answering import ScriptAnswer
 from sdcpp_rest.routes.a1111.scripts.arguments import Argument
 from sdcpp_rest.routes.a1111.scripts.labelled_grids import add_labels, make_grid, megapixels, prompt_labels

@@ -14,7 +14,7 @@ from PIL import Image
 
 from sdcpp_rest.core.load_spec import LoadSpec, UpscalerSpec
 from sdcpp_rest.errors import GenerationFailed
-from sdcpp_rest.routes.a1111 import painting as painting
+from sdcpp_rest.routes.a1111 import painting
 from sdcpp_rest.routes.a1111.answering import PictureAnswers, facts_of, picture_text
 from sdcpp_rest.routes.a1111.painting import Source
 from sdcpp_rest.routes.a1111.scripts.arguments import read_arguments

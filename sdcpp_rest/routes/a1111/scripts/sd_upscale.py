@@ -14,7 +14,7 @@ from PIL import Image
 
 from sdcpp_rest.core.load_spec import UpscalerSpec
 from sdcpp_rest.errors import InvalidRequest
-from sdcpp_rest.routes.a1111 import painting as painting
+from sdcpp_rest.routes.a1111 import painting
 from sdcpp_rest.routes.a1111.answering import ScriptAnswer
 from sdcpp_rest.routes.a1111.errors import HTTPException
 from sdcpp_rest.routes.a1111.scripts.arguments import Argument, refusal

@@ -13,7 +13,7 @@ from typing import Any
 
 from PIL import Image
 
-from sdcpp_rest.routes.a1111 import painting as painting
+from sdcpp_rest.routes.a1111 import painting
 from sdcpp_rest.routes.a1111.answering import ScriptAnswer
 from sdcpp_rest.routes.a1111.scripts import axis_values
 from sdcpp_rest.routes.a1111.scripts.arguments import Argument, join_values, refusal, split_values

@@ -188,7 +188,9 @@ def trigger_refresh() -> Response:
 
 def _check_unused(file: ModelFile) -> None:
     """Raise Conflict while jobs wait or run, and for files that the engine holds: it reads them again and again."""
-    if runtime().jobs.queue.counts()["pending"] + runtime().jobs.queue.counts()["processing"]:
+    counts = runtime().jobs.queue.counts()
+    # Those of a paused queue, too: they will run some day.
+    if counts["pending"] or counts["processing"]:
         raise Conflict("Jobs wait or run, and may need that model; try again when they are done.")
     resident = runtime().models.slot.resident
     held = {resident.model.path, *(one.path for one in resident.components.values())} if resident is not None else set()

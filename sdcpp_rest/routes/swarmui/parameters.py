@@ -33,7 +33,7 @@ class Parameter:
 
     ``default`` is text, as on the wire. Numbers have ``least``, ``most`` and ``step``; ``view_most`` is where a slider
     ends. ``choices`` names the list that a drop-down or a model is chosen from, ``subtype`` the type of a model.
-    ``nothing``: the value that means "not given". ``is_ignored``: taken without a word, and without an effect here.
+    ``nothing``: the value that means "not given".
     """
 
     id: str

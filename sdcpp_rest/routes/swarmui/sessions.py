@@ -55,9 +55,4 @@ class Sessions:
         return hmac.new(key, body.encode(), hashlib.sha256).hexdigest()[:_SEAL_DIGITS].upper()
 
     def _read_or_make(self, name: str) -> str:
-        known = self._options.get().get(name)
-        if not isinstance(known, str):
-            # Of two threads that come here at once the later one wins for both: what is stored is read again.
-            self._options.put({name: secrets.token_hex(32)})
-            known = str(self._options.get()[name])
-        return known
+        return self._options.get_or_put(name, lambda: secrets.token_hex(32))

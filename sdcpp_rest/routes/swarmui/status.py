@@ -11,7 +11,7 @@ from typing import Any
 from sdcpp_rest.services.server_status import ServerStatus
 from sdcpp_rest.services.submission.picture_rounds import PictureRounds
 
-FEATURES = ("gguf", "refiners", "controlnet", "video", "seamless", "endstepsearly")
+FEATURES = ("gguf", "refiners", "controlnet", "video", "seamless")
 """What SwarmUI's page shows or hides parameters by. Without ``gguf`` it offers to install that, and draws nothing."""
 BACKEND_ID = "0"
 BACKEND_TYPE = "sdcpp_rest"

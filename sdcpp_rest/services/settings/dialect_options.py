@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from sdcpp_rest.errors import PayloadTooLarge
@@ -31,6 +31,15 @@ class DialectOptions:
         """The options that were set, by name; no defaults."""
         stored = self._store.get(self._key)
         return stored if isinstance(stored, dict) else {}
+
+    def get_or_put(self, name: str, make: Callable[[], str]) -> str:
+        """The text that is kept under ``name``; where there is none, what ``make`` makes, which is kept from now on."""
+        with self._lock:
+            known = self.get().get(name)
+            if not isinstance(known, str):
+                known = make()
+                self._store.put(self._key, {**self.get(), name: known})
+            return known
 
     def put(self, changed: Mapping[str, Any]) -> dict[str, Any]:
         """Set some, leave the others; returns all. Raises PayloadTooLarge beyond `MAX_BYTES` as JSON."""

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from websockets.exceptions import ConnectionClosedOK
@@ -174,3 +175,10 @@ def test_key_may_come_as_swarmuis_clients_send_it(
 def test_errors_know_every_route_that_is_a_socket() -> None:
     sockets = {path.removeprefix("/API/") for path, serve in SWARMUI.sockets.items() if serve is not http_only}
     assert sockets - {""} == SOCKET_ROUTES
+
+
+def test_first_calls_at_once_agree_on_the_key(house: House) -> None:
+    options = house.runtime.settings.swarm_options
+    with ThreadPoolExecutor(8) as pool:
+        ids = list(pool.map(lambda _: Sessions(options).open(), range(32)))
+    assert all(Sessions(options).is_known(session_id) for session_id in ids)

@@ -23,13 +23,15 @@ def library() -> Library:
 
 @pytest.fixture(autouse=True)
 def quiet_callbacks() -> Iterator[None]:
-    """Callbacks belong to the process: none may stay behind for the next test."""
+    """Callbacks, and the number of the run that was cancelled last, belong to the process: none may stay behind for the
+    next test, which may well be in another folder."""
     yield
     loaded = open_library()
     loaded.set_log(None)
     loaded.set_progress(None)
     loaded.set_preview(None)
     loaded.set_last_words(None)
+    loaded.cancel(0)
 
 
 @pytest.fixture(scope="session")

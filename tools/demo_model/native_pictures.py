@@ -59,7 +59,7 @@ def draw(
         seed=seed,
         loras=tuple(loras),
     )
-    (image,) = model.generate_image(request, run=4_102)
+    (image,) = model.generate_image(request, run=1)
     return np.frombuffer(image.pixels, np.uint8).reshape(image.height, image.width, 3)
 
 

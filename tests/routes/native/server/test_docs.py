@@ -118,7 +118,8 @@ _NEEDS_MORE = {
     "/ollama/enhance": 503,
 }
 _REACHES_OUT = ("/models/download",)
-_FIRST = ("/models/load", "/upscaler/load", "/txt2img")
+# What loads comes before what draws: a job that still runs would refuse it.
+_FIRST = ("/models/load", "/upscaler/load", "/controlnet/load", "/txt2img")
 _LAST = ("/settings/reset", "/models/unload", "/upscaler/unload")
 
 

@@ -14,10 +14,9 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from email.utils import formatdate
-from typing import Any, cast
+from typing import Any
 from urllib.parse import quote
 
-from a2wsgi import WSGIMiddleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from werkzeug.exceptions import HTTPException
@@ -42,8 +41,8 @@ from sdcpp_rest.web.bodies import ClientLeft, StreamedBody, check_announced, rea
 from sdcpp_rest.web.caller import CALLER, Caller, apply_caller, see_caller
 from sdcpp_rest.web.encodings import ACCEPTED, decompressor_for
 from sdcpp_rest.web.request_log import AccessLog, RefusalLog
-from sdcpp_rest.web.waiting_call import WsgiPool
 from sdcpp_rest.web.waiting_calls import WaitingCalls
+from sdcpp_rest.web.wsgi_pool import WsgiPool
 
 log = logging.getLogger(__name__)
 
@@ -80,11 +79,7 @@ class Shell:
             "upload": _UPLOAD_THREADS,
             "drawing": _DRAWING_THREADS,
         }
-        # Cast, because a2wsgi and starlette spell the same ASGI types differently.
-        self._pools = {
-            name: cast(WsgiPool, WSGIMiddleware(cast(Any, self._wsgi), workers=count))
-            for name, count in threads.items()
-        }
+        self._pools = {name: WsgiPool(self._wsgi, count) for name, count in threads.items()}
         self._calls = WaitingCalls(
             runtime.jobs.abandoned,
             limit=server.blocking_threads,
@@ -146,7 +141,7 @@ class Shell:
         if self._access_log is not None:
             self._access_log.close()
         for pool in self._pools.values():
-            pool.executor.shutdown(wait=False, cancel_futures=True)
+            pool.close()
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _beat(self) -> None:
@@ -237,6 +232,7 @@ class Shell:
         try:
             await self._pools["upload"]({**scope, _BODY: body}, receive, send)
         finally:
+            body.end()
             self.uploads_in_flight -= 1
 
     def _view_for(self, scope: Scope) -> Callable[..., Any] | None:

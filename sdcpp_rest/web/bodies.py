@@ -7,7 +7,6 @@ Knows sockets' messages and nothing of what a body means. The bounds hold for wh
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
 import io
 from collections.abc import Iterator
 
@@ -15,6 +14,7 @@ from starlette.types import Receive, Scope
 
 from sdcpp_rest.errors import EngineUnavailable, InvalidRequest, PayloadTooLarge
 from sdcpp_rest.web.encodings import Decompressor, decompressor_for, to_utf8
+from sdcpp_rest.web.loop_calls import LoopCalls, RequestEnded
 
 SILENCE_SECONDS = 60.0
 
@@ -75,13 +75,17 @@ class StreamedBody(io.RawIOBase):
         super().__init__()
         self._decompressor = decompressor
         self._receive = receive
-        self._loop = loop
+        self._calls = LoopCalls(loop)
         self._limit = limit
         self._setting = setting
         self._size = 0
         self._part = memoryview(b"")
         self._pieces: Iterator[bytes] = iter(())
         self._is_last = False
+
+    def end(self) -> None:
+        """Let the view go that reads: nothing more is received. Call it on the loop, when the request is over."""
+        self._calls.end()
 
     def readable(self) -> bool:
         return True
@@ -106,11 +110,10 @@ class StreamedBody(io.RawIOBase):
 
     def _next(self) -> tuple[Iterator[bytes], bool]:
         try:
-            part, is_last = asyncio.run_coroutine_threadsafe(_next_part(self._receive), self._loop).result()
+            part, is_last = self._calls.run(_next_part, self._receive)
         except ClientLeft:
             raise InvalidRequest("The connection was closed before the body was whole") from None
-        except (concurrent.futures.CancelledError, RuntimeError):
-            # The loop ends, and with it all that was received on it.
+        except RequestEnded:
             raise EngineUnavailable("The server is stopping") from None
         return self._decompress(part, is_last), is_last
 

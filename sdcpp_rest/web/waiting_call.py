@@ -9,10 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import Protocol
 
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sdcpp_rest.services.jobs.departure import Departure, serving
 from sdcpp_rest.web.half_closed import PEER, Peer
@@ -27,14 +25,6 @@ _EARLY_HEADERS = [
     # Proxies collect what they think is a page.
     (b"x-accel-buffering", b"no"),
 ]
-
-
-class WsgiPool(Protocol):
-    """What we use of `WSGIMiddleware`."""
-
-    executor: ThreadPoolExecutor
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None: ...
 
 
 class WaitingCall:
@@ -74,7 +64,7 @@ class WaitingCall:
         """Whether somebody may still get the whole answer."""
         return not self._is_incomplete
 
-    def begin(self, pool: WsgiPool, scope: Scope, on_end: Callable[[], None]) -> None:
+    def begin(self, pool: ASGIApp, scope: Scope, on_end: Callable[[], None]) -> None:
         """Have the view called; ``on_end`` is called when it has answered, on the event loop."""
 
         async def run() -> None:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from sdcpp_rest.errors import CallerGone, EngineUnavailable
 from sdcpp_rest.services.jobs.abandoned_calls import AbandonedCalls
 from sdcpp_rest.web.same_request import SentRequest
-from sdcpp_rest.web.waiting_call import WaitingCall, WsgiPool
+from sdcpp_rest.web.waiting_call import WaitingCall
 
 
 class WaitingCalls:
@@ -48,7 +48,7 @@ class WaitingCalls:
             raise self._refusal()
 
     async def serve(
-        self, pool: WsgiPool, scope: Scope, body: bytes, receive: Receive, send: Send, *, may_stream: bool
+        self, pool: ASGIApp, scope: Scope, body: bytes, receive: Receive, send: Send, *, may_stream: bool
     ) -> None:
         """Answer one request, or note that its client has left. Raises EngineUnavailable, and what the view's call has
         raised."""
@@ -66,7 +66,7 @@ class WaitingCalls:
         text = f"{self.in_flight} calls are waiting already (server.blocking_threads); try again shortly"
         return EngineUnavailable(text)
 
-    def _begin(self, request: SentRequest, pool: WsgiPool, scope: Scope, may_stream: bool) -> WaitingCall:
+    def _begin(self, request: SentRequest, pool: ASGIApp, scope: Scope, may_stream: bool) -> WaitingCall:
         """Begin a call; nothing is awaited between the look whether there is room and the beginning."""
         if not self._has_room():
             raise self._refusal()

@@ -26,12 +26,15 @@ test: lint ## Check the code and run all tests
 	$(BIN)/pytest -q -n 2 --dist loadfile -m "(native or e2e) and not training"
 
 test-fast: setup ## Run the tests that need neither the native library, nor a server process, nor patience
-	$(BIN)/pytest -q -n 2 --dist worksteal -m "not native and not e2e and not slow and not training" $(NOT_COLLECTED)
+	$(IN_MEMORY) $(BIN)/pytest -q -n 2 --dist worksteal -m "not native and not e2e and not slow and not training" \
+		-o tmp_path_retention_policy=failed $(NOT_COLLECTED)
 
 test-training: setup ## Train every part of the demo model for some seconds (installs PyTorch first)
 	$(PIP) install -q -r tools/demo_model/requirements.txt
 	$(BIN)/pytest -q -m training tests/tools
 
+# Thousands of small files, in memory where there is plenty of it.
+IN_MEMORY = $(shell df -Pm /dev/shm 2>/dev/null | awk 'NR == 2 && $$4 > 4096 {print "TMPDIR=/dev/shm"}')
 # What the marks leave out need not be imported either. (Some tests of tests/native need no library.)
 NOT_COLLECTED := --ignore=tests/e2e --ignore=tests/house/test_schemathesis.py
 # Compiled modules are kept, whatever the environment says: the tests start hundreds of interpreters.

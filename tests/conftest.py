@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
 
 import sdcpp_rest.errors
+from tests.no_interpreters import no_interpreters
 from tests.quick_runtime import routes_registered_once, servers_that_stop_at_once
 from tests.servers.civitai_server import CivitaiServer
 from tests.servers.fault_server import FaultServer
@@ -30,6 +31,15 @@ def pytest_collection_finish() -> None:
     gc.freeze()
     gc.set_threshold(20_000, 10, 10)
     gc.enable()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Refuse interpreters to tests of the fast part: each costs a third of a second, and there would be hundreds."""
+    if any(item.get_closest_marker(name) for name in ("slow", "native", "e2e", "training")):
+        return (yield)
+    with no_interpreters():
+        return (yield)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -27,6 +27,7 @@ finally:
 """
 
 
+@pytest.mark.slow
 def test_help_loads_nothing_that_takes_time() -> None:
     root = Path(sdcpp_rest.__file__).parents[1]
     done = subprocess.run([sys.executable, "-c", QUICK], capture_output=True, text=True, timeout=60, cwd=root)
@@ -84,6 +85,7 @@ def test_routes_and_settings_are_printed_as_json(run: Run, alone: tuple[str, ...
     assert "[server]" in run("config", "--example").stdout
 
 
+@pytest.mark.slow
 def test_the_api_is_printed_or_written(run: Run, tmp_path: Path) -> None:
     assert run("openapi", "-o", tmp_path / "api.json").exit_code == 0
     assert json.loads((tmp_path / "api.json").read_text()) == json.loads(run("openapi").stdout)

@@ -39,6 +39,7 @@ def test_the_running_server_converts(run: Run, served: ServedHouse) -> None:
     assert (job["type"], job["params"]["output_type"]) == ("convert", "q4_0")
 
 
+@pytest.mark.slow
 def test_it_works_without_a_server_and_loads_no_model(run: Run, alone: tuple[str, ...], tmp_path: Path) -> None:
     # This model would fail to load.
     refused = tmp_path / "alone" / "models" / "diffusion_models" / "refuse.gguf"
@@ -70,6 +71,7 @@ def test_a_taken_name_is_refused_unless_overwritten(run: Run, served: ServedHous
     assert run("convert", DEMO, "q4_0", "--overwrite", *beside(served)).exit_code == 0
 
 
+@pytest.mark.slow
 def test_a_file_outside_gets_advice_that_works(run: Run, alone: tuple[str, ...], outside: Path) -> None:
     result = run("convert", outside, "q4_0", *alone)
     assert result.exit_code == 1
@@ -107,6 +109,7 @@ def test_errors_are_one_sentence(run: Run, served: ServedHouse, arguments: tuple
     assert result.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_ctrl_c_on_a_servers_conversion_leaves_nothing(
     run: Run, served: ServedHouse, demo_folder: Path, interrupting: list[str]
 ) -> None:
@@ -152,6 +155,7 @@ def test_a_split_model_is_merged_by_a_server_or_without_one(
     assert hidden == []
 
 
+@pytest.mark.slow
 def test_ctrl_c_on_a_merge_leaves_nothing(
     run: Run, alone: tuple[str, ...], demo_folder: Path, tmp_path: Path, interrupting: list[str]
 ) -> None:

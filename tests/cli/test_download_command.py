@@ -34,6 +34,7 @@ def test_the_running_server_downloads(run: Run, make_served: Callable[..., Serve
     assert "exists already" in again.output
 
 
+@pytest.mark.slow
 def test_it_works_without_a_server(run: Run, alone: tuple[str, ...], web: FaultServer, tmp_path: Path) -> None:
     web.add("/style.safetensors", MODEL)
     options = ("--set", 'downloads.allow_private_hosts=["127.0.0.1"]', "--name", "mine.safetensors", "--subfolder", "x")
@@ -43,6 +44,7 @@ def test_it_works_without_a_server(run: Run, alone: tuple[str, ...], web: FaultS
     assert (tmp_path / "alone" / "models" / "loras" / "x" / "mine.safetensors").read_bytes() == MODEL
 
 
+@pytest.mark.slow
 def test_a_bundle_is_downloaded_as_a_whole_and_says_how_to_load_it(
     run: Run, make_served: Callable[..., ServedHouse], hub: HubServer
 ) -> None:
@@ -83,6 +85,7 @@ def test_bundles_are_listed(run: Run) -> None:
     assert [one["id"] for one in json.loads(run("download", "--list", "--json").stdout)] == [*BUNDLES]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -26,6 +26,7 @@ def picture(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_the_running_server_draws_and_the_same_comes_without_one(
     run: Run, served: ServedHouse, alone: tuple[str, ...], tmp_path: Path
 ) -> None:
@@ -117,6 +118,7 @@ def test_errors_are_one_sentence(run: Run, served: ServedHouse, arguments: tuple
     assert isinstance(result.exception, SystemExit)
 
 
+@pytest.mark.slow
 def test_errors_without_a_server_are_one_sentence(run: Run, alone: tuple[str, ...], tmp_path: Path) -> None:
     result = run("generate", "fake:fail", *SMALL, "-o", tmp_path / "o.png", *alone)
     assert result.exit_code == 1
@@ -132,6 +134,7 @@ def test_ctrl_c_cancels_the_job_on_the_server(run: Run, served: ServedHouse, int
     assert served.get("/health").json()["model_loaded"] is True
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_an_engine_of_its_own(run: Run, alone: tuple[str, ...], interrupting: list[str]) -> None:
     result = run("generate", "fake:hold", *SMALL, *alone)
     assert (result.exit_code, len(interrupting)) == (1, 1)

@@ -113,6 +113,7 @@ def test_trained_words_of_a_sidecar_are_shown(run: Run, alone: tuple[str, ...], 
     assert "words         in my style, painted" in said
 
 
+@pytest.mark.slow
 def test_the_fit_is_estimated_for_the_size_that_is_asked(run: Run, alone: tuple[str, ...], outside: Path) -> None:
     usual = told(run, "inspect", DEMO, "--fit", *alone)["fit"]
     assert (usual["width"], usual["height"]) == (64, 64)

@@ -41,6 +41,7 @@ def full_disk(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
     return fill
 
 
+@pytest.mark.slow
 @for_each_case(
     ("name", "form"),
     [("o.png", "PNG"), ("o.jpg", "JPEG"), ("o.JPEG", "JPEG"), ("o.webp", "WEBP"), ("a.b/o.c.jpg", "JPEG")],
@@ -145,6 +146,7 @@ def test_a_picture_that_cannot_be_written_stays_on_the_server_and_the_others_are
     assert (tmp_path / "o_1.png").stat().st_size > 0
 
 
+@pytest.mark.slow
 def test_a_picture_of_an_engine_of_its_own_that_cannot_be_written_is_saved_elsewhere(
     run: Run, alone: tuple[str, ...], tmp_path: Path, full_disk: Callable[[Path], None]
 ) -> None:
@@ -158,6 +160,7 @@ def test_a_picture_of_an_engine_of_its_own_that_cannot_be_written_is_saved_elsew
         assert picture.format == "PNG"
 
 
+@pytest.mark.slow
 def test_a_picture_that_its_format_does_not_take_is_saved_as_it_is(
     run: Run, alone: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

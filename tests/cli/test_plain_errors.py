@@ -32,6 +32,7 @@ def test_errors_of_the_system_name_the_file_and_no_number(error: OSError, words:
     assert "Errno" not in words
 
 
+@pytest.mark.slow
 @for_each_case(
     ("arguments", "words"),
     [

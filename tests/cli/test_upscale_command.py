@@ -39,6 +39,7 @@ def test_the_server_loads_the_upscaler_once_and_makes_the_picture_larger(
     assert served.get("/health").json()["upscaler_name"] == "esrgan_x4.safetensors"
 
 
+@pytest.mark.slow
 def test_without_a_server_the_only_upscaler_is_taken(
     run: Run, alone: tuple[str, ...], picture: Path, tmp_path: Path, demo_folder: Path
 ) -> None:

@@ -372,6 +372,7 @@ def test_variables_are_named_as_documented() -> None:
     assert "SDCPP_REST__SERVER__PORT" in Config.example_toml()
 
 
+@pytest.mark.slow
 def test_importing_config_loads_nothing_heavy() -> None:
     code = "import sys, sdcpp_rest.config; print(sorted({m.partition('.')[0] for m in sys.modules}))"
     out = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout

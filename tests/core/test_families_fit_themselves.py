@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from functools import cache
 
+import pytest
+
 from sdcpp_rest.core.architectures import Architecture
 from sdcpp_rest.core.component_fit import component_fault
 from sdcpp_rest.core.family_signs import contents_of, detect
@@ -36,6 +38,7 @@ def test_its_own_components_fit(name: str) -> None:
         assert role == "high_noise_diffusion_model" or component_fault(family, role, tensors, contents, model) is None
 
 
+@pytest.mark.slow
 @for_each_case("name", FAMILIES)
 def test_a_lora_of_its_own_weights_fits(name: str) -> None:
     family, model = family_of(name)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -50,6 +51,7 @@ JSON = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(st.dictionaries(st.sampled_from(sorted(PARAMS)), JSON, max_size=6))
 def test_any_object_is_read(params: dict[str, object]) -> None:
     infotext.parse(to_infotext(json.dumps({"sui_image_params": params})))

@@ -101,6 +101,7 @@ def refusal_of(text: str) -> str:
     return "passes"
 
 
+@pytest.mark.slow
 @settings(max_examples=500)
 @given(st.one_of(st.text(max_size=400), st.text("():.[]\\+-0123456789aB<lora>", max_size=80)))
 def test_any_text_passes_or_is_refused(text: str) -> None:

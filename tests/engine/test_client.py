@@ -189,6 +189,7 @@ def process_launcher(tmp_path: Path) -> Launcher:
     return ProcessLauncher(options)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("prompt", "expected"),
     [("fake:die", "SIGABRT: ggml.c:1: GGML_ASSERT(fake) failed"), ("fake:segfault", "SIGSEGV")],
@@ -204,6 +205,7 @@ def test_exit_description_names_the_signal_and_the_last_words(
     assert expected in caught.value.message
 
 
+@pytest.mark.slow
 def test_engine_ends_when_the_server_is_gone_even_in_the_middle_of_a_run(
     process_launcher: Launcher, spec: LoadSpec, job: Jobs
 ) -> None:
@@ -218,6 +220,7 @@ def test_engine_ends_when_the_server_is_gone_even_in_the_middle_of_a_run(
     assert engine_process.wait(TIMEOUT) in (0, None)
 
 
+@pytest.mark.slow
 def test_engine_ignores_ctrl_c_and_sigterm(process_launcher: Launcher, spec: LoadSpec, job: Jobs) -> None:
     import os
     import signal
@@ -232,6 +235,7 @@ def test_engine_ignores_ctrl_c_and_sigterm(process_launcher: Launcher, spec: Loa
     client.stop(5)
 
 
+@pytest.mark.slow
 def test_engine_survives_ctrl_c_while_its_interpreter_starts(process_launcher: Launcher) -> None:
     import os
     import signal

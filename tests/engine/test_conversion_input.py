@@ -86,6 +86,7 @@ def test_a_scale_that_is_no_number_fails_the_run_and_leaves_nothing(tmp_path: Pa
     assert [file.name for file in tmp_path.iterdir()] == ["given.safetensors"]
 
 
+@pytest.mark.slow
 def test_engines_that_restore_nothing_do_not_import_numpy() -> None:
     code = "import sys, sdcpp_rest.engine.conversion_input; sys.exit('numpy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -188,6 +188,7 @@ def test_a_damaged_part_fails_the_run_and_says_so(whole: Path, tmp_path: Path) -
     assert not (tmp_path / "out.gguf").exists()
 
 
+@pytest.mark.slow
 def test_an_engine_that_merges_nothing_does_not_pay_for_numpy() -> None:
     looked = "import sys, sdcpp_rest.engine.native_runner; print({'gguf', 'numpy'} & sys.modules.keys())"
     ran = subprocess.run([sys.executable, "-c", looked], capture_output=True, text=True, timeout=60, check=True)

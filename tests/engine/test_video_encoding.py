@@ -62,6 +62,7 @@ def file_limit(limit_bytes: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
+@pytest.mark.slow
 @for_each_case("video_format", ["mp4", "webm"])
 @for_each_case("fps", [1, 16, 24, 120])
 @for_each_case("count", [1, 2, 33])
@@ -240,6 +241,7 @@ def test_unwritable_folder_is_an_os_error(tmp_path: Path) -> None:
             encode_video(tmp_path / "nobody" / "video", clip(2), 8, video_format, "")
 
 
+@pytest.mark.slow
 def test_who_only_draws_pictures_does_not_pay_for_pyav() -> None:
     looked = "import sys, sdcpp_rest.engine.worker; print('av' in sys.modules)"
     ran = subprocess.run([sys.executable, "-c", looked], capture_output=True, text=True, timeout=60, check=True)

@@ -236,6 +236,7 @@ FORMS: dict[str, Callable[[], Form]] = {
 }
 
 
+@pytest.mark.slow
 @for_each_case("form", FORMS)
 @for_each_case("chunk", [1 << 21, 40])
 def test_numbers_are_what_their_format_says(

@@ -248,6 +248,7 @@ def test_memory_is_reported_while_a_run_computes(make_line: Callable[..., Line],
     line.until(Cancelled)
 
 
+@pytest.mark.slow
 def test_previews_follow_their_settings(line: Line, job: Jobs, tmp_path: Path) -> None:
     line.send(job("fake:step=0.11", steps=3)(1))
     previews = [event for event in line.until(Finished) if isinstance(event, Preview)]
@@ -292,6 +293,7 @@ def test_word_that_the_server_does_not_know_ends_that_engine(spec: LoadSpec, job
         client.run(job()).computed.result(TIMEOUT)
 
 
+@pytest.mark.slow
 def test_full_log_is_put_aside_and_a_new_one_begun(tmp_path: Path) -> None:
     """In a process of its own: the log is what its file descriptors 1 and 2 write to."""
     path = tmp_path / "engine.log"

@@ -57,6 +57,7 @@ def test_runner_prints_a_table_with_the_machine() -> None:
     assert "GET /health, 60 wait, one connection, p99" in ran.stdout
 
 
+@pytest.mark.slow
 def test_unknown_benchmark_is_refused_by_name() -> None:
     ran = subprocess.run(
         [sys.executable, str(FOLDER / "run.py"), "nonsense"], capture_output=True, text=True, timeout=60
@@ -128,6 +129,7 @@ def test_peers_that_cannot_be_built_are_one_sentence(
     assert str(refused.value) == reason.splitlines()[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("cmake", "told"), [(None, "cmake is not installed"), (sys.executable, "cannot be compiled here; ")]
 )
@@ -145,6 +147,7 @@ def test_peers_that_do_not_compile_are_one_sentence_and_no_stamp(
     assert not list(tmp_path.rglob("stamp.json"))
 
 
+@pytest.mark.slow
 def test_peers_with_the_fake_engine_say_why_not() -> None:
     ran = subprocess.run(
         [sys.executable, "-m", "benchmarks.peers", "--engine", "fake"],

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import ModuleType
 
 import click
+import pytest
 
 from sdcpp_rest import cli
 
@@ -29,6 +30,7 @@ def generator() -> ModuleType:
     return module
 
 
+@pytest.mark.slow
 def test_generated_pages_are_up_to_date() -> None:
     made = generator()
     assert len(made.PAGES) >= 4
@@ -143,6 +145,7 @@ def test_every_source_file_that_the_docs_name_exists() -> None:
     assert looked >= 25
 
 
+@pytest.mark.slow
 def test_every_name_that_the_docs_give_after_a_file_is_in_it() -> None:
     text = "\n\n".join(page.read_text(encoding="utf-8") for page in PAGES_ABOUT_THE_CODE)
     assert len(re.findall(rf"`(?:{_FILE}): \w", text)) >= 10

@@ -102,6 +102,7 @@ def _is_one_of(path: str, url: str) -> bool:
     return re.fullmatch(pattern, path) is not None
 
 
+@pytest.mark.slow
 @for_each_case("url", sorted({route.url for route in ROUTES}))
 def test_a_wrong_method_is_a_405_that_names_the_right_ones(client: FlaskClient, url: str) -> None:
     path = re.sub(r"<(path:)?\w+>", "x", url)

@@ -149,6 +149,7 @@ def test_an_answer_that_is_as_documented_passes() -> None:
     assert lying(200, SETTINGS).get("/preview/settings").status_code == 200
 
 
+@pytest.mark.slow
 @for_each_case(
     ("status", "body", "mimetype"),
     [

@@ -103,6 +103,7 @@ def test_two_servers_in_one_process_count_apart(metrics: Metrics) -> None:
     assert not any("http_requests_total" in name for name in samples(other))
 
 
+@pytest.mark.slow
 def test_what_never_serves_never_loads_the_prometheus_client() -> None:
     script = "import sys, sdcpp_rest.web.app; sys.exit('prometheus_client' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], timeout=60, check=False).returncode == 0

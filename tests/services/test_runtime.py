@@ -100,6 +100,7 @@ def test_stop_waits_for_a_job_that_is_nearly_done(make_house: MakeHouse) -> None
     assert house.visible() == [job_id]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_patience_at_stop")
 def test_stop_kills_an_engine_that_does_not_listen(make_house: MakeHouse) -> None:
     first = make_house(engine="process").start()
@@ -112,6 +113,7 @@ def test_stop_kills_an_engine_that_does_not_listen(make_house: MakeHouse) -> Non
     assert (job.status, job.attempts) == ("pending", 0)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_patience_at_stop")
 def test_cancelled_job_does_not_come_back_after_a_stop(make_house: MakeHouse) -> None:
     """The engine has been told, did not listen, and then the server was stopped: the user's word still counts."""
@@ -144,6 +146,7 @@ def test_stop_before_start(make_house: MakeHouse) -> None:
     make_house().stop()
 
 
+@pytest.mark.slow
 def test_nothing_is_left_running_after_stop(make_house: MakeHouse) -> None:
     threads, me = set(threading.enumerate()), psutil.Process()
     children = set(me.children())
@@ -163,6 +166,7 @@ def test_nothing_is_left_running_after_stop(make_house: MakeHouse) -> None:
     assert house.runtime.status.health()["engine"]["state"] == "stopped"
 
 
+@pytest.mark.slow
 def test_stop_while_the_engine_is_being_replaced(make_house: MakeHouse) -> None:
     house = make_house("engine.backoff_initial_seconds=30", engine="process").start()
     house.draw("fake:die")
@@ -277,6 +281,7 @@ def test_job_that_was_encoded_but_not_published_is_completed(
     assert second.finished(running).attempts == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("manifest", ["", "{", "5", "[5]", "[[1]]", '[[2, 1, 9, "a"]]', '[[2, 1, 3, "a"]]', "\0"])
 def test_damaged_spool_costs_its_pictures_only(
     make_house: MakeHouse, after_crash: Callable[..., House], manifest: str
@@ -418,6 +423,7 @@ def test_health_before_and_after_the_start(make_house: MakeHouse) -> None:
     assert status["memory"]["server"]["rss_bytes"] > 0
 
 
+@pytest.mark.slow
 def test_memory_of_the_engine_is_reported_while_it_computes(make_house: MakeHouse) -> None:
     house = make_house("engine.memory_interval_seconds=0.02", engine="process").start()
     job_id = house.running("fake:step=0.05", steps=50)

@@ -143,6 +143,7 @@ def many(db: Database, count: int) -> None:
         )
 
 
+@pytest.mark.slow
 def test_ten_thousand_rows_are_filtered_rightly(
     store: JobStore, db: Database, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -251,6 +252,7 @@ def test_search_finds_every_word_in_any_case(store: JobStore) -> None:
 # --- ten thousand -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_ten_thousand_rows_are_listed_and_counted_rightly(
     store: JobStore, db: Database, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -113,6 +113,7 @@ def test_the_same_seed_writes_the_same_prompt() -> None:
 # --- pictures ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_judge_sees_what_every_lesson_shows() -> None:
     for number, lesson in enumerate(lessons(64)):
         seen = judge(picture(lesson.shown, seed=number))
@@ -169,6 +170,7 @@ def tokenizer() -> Tokenizer:
     return Tokenizer(merges_path())
 
 
+@pytest.mark.slow
 @for_each_case(
     ("text", "ids"),
     [

@@ -13,6 +13,7 @@ from tests.cases import for_each_case
 from tests.web.test_http_corners import ask, exchange
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_stripped", [True, False])
 def test_everything_works_below_a_path(served: Any, next_event: Any, is_stripped: bool) -> None:
     told = {"X-Forwarded-Prefix": "/sd", "X-Forwarded-Proto": "https", "X-Forwarded-Host": "sd.localhost:8443"}
@@ -60,6 +61,7 @@ def test_a_browser_is_led_from_the_bare_prefix_to_its_slash(served: Any) -> None
     assert served.get("/my%20sd", headers={**told, "Accept": "*/*"}).json()["name"] == "sdcpp-rest"
 
 
+@pytest.mark.slow
 def test_the_public_url_is_what_links_have(make_served: Any) -> None:
     served = make_served(server={"public_url": "https://pictures.example.org/sd"}, auth={"api_keys": ["sesame"]})
     key = {"Authorization": "Bearer sesame"}

@@ -43,6 +43,7 @@ def test_what_was_packed_comes_out_however_it_is_cut(name: str, content: bytes, 
     assert unpack(coding, pack(content), cut) == content
 
 
+@pytest.mark.slow
 @for_each_case("name", PACKERS)
 def test_a_bomb_comes_out_in_pieces(name: str) -> None:
     coding, pack = PACKERS[name]

@@ -172,6 +172,7 @@ def test_a_client_that_closed_its_half_is_there_and_is_not_joined(watch: Callabl
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("other", [{"prompt": "a dog"}, {"n": 2}, {"steps": 2.0}, {"seed": 1}])
 def test_another_body_is_another_request(watch: Callable[..., Watched], other: dict[str, Any]) -> None:
     watched, (path, body) = watch(EVER), OPENAI
@@ -211,6 +212,7 @@ def test_another_key_takes_nothing_over(watch: Callable[..., Watched]) -> None:
 # --- without a retry --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DIALECTS)
 @pytest.mark.parametrize("end", [RawCall.leave, RawCall.reset])
 def test_without_a_retry_the_job_is_cancelled_and_says_why(

@@ -77,6 +77,7 @@ def test_a_compressed_upload_arrives_as_it_was(served: Any) -> None:
     assert (served.runtime.config.paths.models_dir / "vae" / "x.safetensors").read_bytes() == content
 
 
+@pytest.mark.slow
 def test_a_bomb_goes_off_at_the_limit(make_served: Any) -> None:
     served = make_served(limits={"body_bytes": 1_000_000, "upload_bytes": 1_000_000})
     bomb = gzip.compress(b" " * 100_000_000)

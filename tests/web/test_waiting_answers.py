@@ -149,6 +149,7 @@ def test_a_retry_waits_for_what_the_model_was_asked_before(watch: Callable[..., 
 # --- answers that begin early ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DIALECTS)
 def test_white_space_keeps_a_call_alive(watch: Callable[..., Watched], name: str) -> None:
     watched, (path, body) = watch(EVER, server={"blocking_keep_alive_seconds": 0.01}), DIALECTS[name]

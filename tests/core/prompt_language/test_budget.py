@@ -12,6 +12,7 @@ from tests.core.prompt_language.small_world import SmallWorld, expand_here
 LONG = "x" * 1_000
 
 
+@pytest.mark.slow
 @for_each_case(
     "prompt",
     [
@@ -83,6 +84,7 @@ def test_tags_may_lie_as_deep_as_the_limit() -> None:
     assert expand_here(prompt).prompt == "x"
 
 
+@pytest.mark.slow
 @for_each_case(
     "prompt",
     ["<" * 100_000, "{" * 100_000, "<a" * 50_000, "__a" * 30_000, "__" * 50_000, "<a{" * 10_000, "< " * 50_000],

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -61,6 +62,7 @@ PROMPTS = st.one_of(st.recursive(st.sampled_from(_WORDS), _tag, max_leaves=25), 
 _KNOWN = re.compile(rf"<({'|'.join(_NAMES)})(\[[^\[\]]*\])?(:[^<>]*)?>")
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(PROMPTS, PROMPTS, st.integers(-(2**64), 2**64), st.booleans(), st.booleans())
 def test_any_prompt_is_expanded_or_refused_by_name(

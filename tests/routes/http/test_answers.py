@@ -115,6 +115,7 @@ _json = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(st.dictionaries(st.text() | st.sampled_from(sorted(Sample.model_fields)), _json, max_size=6))
 def test_no_object_breaks_validation(body: dict[str, Any]) -> None:
     try:

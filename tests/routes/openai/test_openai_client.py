@@ -128,6 +128,7 @@ def test_a_variation_needs_no_words(ai: OpenAI, picture: Callable[..., bytes]) -
     assert opened(made.data[0].b64_json).info["parameters"].startswith("Steps: 12")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("frequent_previews")
 def test_a_stream_brings_previews_and_then_the_picture(ai: OpenAI) -> None:
     with ai.images.generate(
@@ -153,12 +154,14 @@ def test_a_stream_of_several_pictures_completes_each(ai: OpenAI) -> None:
     assert [event.type for event in stream] == 3 * ["image_generation.completed"]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("frequent_previews")
 def test_an_edit_can_be_streamed(ai: OpenAI, picture: Callable[..., bytes]) -> None:
     stream = ai.images.edit(image=picture(), prompt="fake:step=0.03", stream=True, partial_images=1)
     assert [event.type for event in stream] == ["image_edit.partial_image", "image_edit.completed"]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("frequent_previews")
 def test_the_asynchronous_client_draws_and_streams(shared_served: ServedHouse, picture: Callable[..., bytes]) -> None:
     async def all_of_it() -> tuple[list[str], int, list[str]]:

@@ -153,6 +153,7 @@ def test_interrupt_is_told_once_for_the_running_picture(make_painter: Callable[.
     assert kinds(seen)[-2:] == ["discard_indices", "socket_intention"]
 
 
+@pytest.mark.slow
 def test_client_that_leaves_with_its_picture_is_no_fault(
     make_painter: Callable[..., Painter], caplog: pytest.LogCaptureFixture
 ) -> None:

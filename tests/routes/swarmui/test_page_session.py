@@ -38,6 +38,7 @@ class Page:
         return found
 
 
+@pytest.mark.slow
 def test_page_loads_and_draws(make_served: Callable[..., ServedHouse], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(generation_socket, "GRACE_SECONDS", 0.2)
     page = Page(make_served())

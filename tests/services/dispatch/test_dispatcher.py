@@ -61,6 +61,7 @@ def test_cancelling_shows_as_a_phase(house: House) -> None:
     assert_cancelled_without_a_trace(house, job_id)
 
 
+@pytest.mark.slow
 def test_many_cancels_leave_nothing_and_the_next_picture_is_the_same(house: House) -> None:
     before = house.output(house.draw(seed=3)).read_bytes()
     for _ in range(50):
@@ -201,6 +202,7 @@ def test_cancel_right_after_the_compute_is_followed_by_nothing(house: House) -> 
 # --- runs that do not hear --------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_deaf_run_costs_the_engine_and_is_cancelled_not_failed(make_house: Callable[..., House]) -> None:
     house = make_house("engine.cancel_timeout_seconds=0.01", engine="process").start()
     job_id = house.running("fake:deaf")
@@ -230,6 +232,7 @@ class SlowToStop(FakeRunner):
         raise RunCancelled
 
 
+@pytest.mark.slow
 def test_cancel_in_a_vae_pass_is_waited_for_longer(make_house: Callable[..., House]) -> None:
     """Ending the engine for it would throw the loaded model away although the run is about to stop by itself."""
     house = make_house("engine.cancel_timeout_seconds=0.1", make_runner=SlowToStop).start()
@@ -243,6 +246,7 @@ def test_cancel_in_a_vae_pass_is_waited_for_longer(make_house: Callable[..., Hou
     assert house.runtime.engine.supervisor.restarts == 0
 
 
+@pytest.mark.slow
 def test_patience_is_shortened_when_sampling_begins(make_house: Callable[..., House]) -> None:
     """A cancel asked for in the text encoder has its long patience only while the text encoder runs."""
 
@@ -284,6 +288,7 @@ def test_job_without_memory_fails_by_that_code_and_keeps_the_engine(any_house: H
     assert any_house.runtime.engine.supervisor.restarts == 0
 
 
+@pytest.mark.slow
 def test_job_that_the_engine_dies_of_for_want_of_memory_fails_by_that_code(process_house: House) -> None:
     job = process_house.draw("fake:starve")
     assert (job.status, job.error_code) == ("failed", "out_of_memory")
@@ -373,6 +378,7 @@ def test_row_that_cannot_be_written_is_logged_and_the_queue_goes_on(
     assert house.runtime.jobs.outputs.find_published(job_id) is not None, "the next start finds the picture"
 
 
+@pytest.mark.slow
 def test_end_of_a_job_is_written_when_the_disk_has_room_again(house: House, caplog: pytest.LogCaptureFixture) -> None:
     store, refusals = house.runtime.jobs.queue._store, threading.Semaphore(0)
     transition = store.transition
@@ -410,6 +416,7 @@ def test_death_in_a_run_fails_the_job_and_the_queue_goes_on(any_house: House) ->
     assert any_house.visible() == [after]
 
 
+@pytest.mark.slow
 def test_segmentation_fault_is_named(process_house: House) -> None:
     job = process_house.draw("fake:segfault")
     assert (job.status, job.error_code) == ("failed", "engine_crashed")
@@ -423,6 +430,7 @@ def test_five_crashes_among_successes_do_not_stop_the_service(any_house: House) 
     assert any_house.runtime.engine.supervisor.restarts == 5
 
 
+@pytest.mark.slow
 def test_killed_run_is_a_failed_job(process_house: House) -> None:
     job_id = process_house.running("fake:deaf")
     os.kill(process_house.runtime.status.health()["engine"]["pid"], signal.SIGKILL)
@@ -432,6 +440,7 @@ def test_killed_run_is_a_failed_job(process_house: House) -> None:
     assert process_house.draw().status == "completed"
 
 
+@pytest.mark.slow
 def test_death_of_an_idle_engine_heals_by_itself(process_house: House) -> None:
     pid = process_house.runtime.status.health()["engine"]["pid"]
     os.kill(pid, signal.SIGKILL)
@@ -493,6 +502,7 @@ def test_death_after_the_last_file_but_before_the_word_of_it_loses_no_picture(
     assert sorted(path.name for path in house.output(job).parent.iterdir()) == ["config.json", "image_0.png"]
 
 
+@pytest.mark.slow
 def test_cancel_is_not_lost_when_the_engine_dies_before_the_run(process_house: House) -> None:
     """Between the claim and the run the job is cancelled and the engine dies: the job must not come back."""
     gate = Gate()
@@ -517,6 +527,7 @@ def test_cancel_is_not_lost_when_the_engine_dies_before_the_run(process_house: H
     assert process_house.draw().status == "completed"
 
 
+@pytest.mark.slow
 def test_job_that_was_not_told_to_a_dead_engine_keeps_its_turn(process_house: House) -> None:
     gate = Gate()
     dispatcher = process_house.runtime.engine.dispatcher

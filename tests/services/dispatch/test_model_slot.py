@@ -217,6 +217,7 @@ def test_load_without_memory_is_told_as_such_and_not_tried_again(any_house: Hous
     assert any_house.runtime.engine.supervisor.restarts == 0
 
 
+@pytest.mark.slow
 def test_load_that_the_engine_dies_of_for_want_of_memory_is_not_tried_again(process_house: House) -> None:
     copy_demo(process_house.config, "starve.gguf")
     with pytest.raises(OutOfMemory) as caught:
@@ -247,6 +248,7 @@ def test_job_whose_model_kills_the_engine_fails_and_the_next_one_runs(any_house:
     assert any_house.runtime.models.slot.selected.model.name == DEMO
 
 
+@pytest.mark.slow
 def test_engine_that_cannot_start_does_not_cost_the_selection(make_house: Callable[..., House]) -> None:
     house = make_house("engine.start_timeout_seconds=0.05", "engine.backoff_max_seconds=0.05")
     started = threading.Event()

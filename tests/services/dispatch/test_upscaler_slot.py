@@ -92,6 +92,7 @@ def test_an_upscaler_that_the_engine_refuses_is_not_chosen(house: House) -> None
     assert house.draw().status == "completed"
 
 
+@pytest.mark.slow
 def test_an_upscaler_that_kills_the_engine_costs_nothing_but_itself(process_house: House) -> None:
     name = own_upscaler(process_house, "die.safetensors")
     with pytest.raises(EngineDied, match="fake upscaler"):

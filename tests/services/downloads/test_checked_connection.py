@@ -116,6 +116,7 @@ def test_a_stop_cuts_an_encrypted_connection_too(
         released.set()
 
 
+@pytest.mark.slow
 def test_a_server_that_sends_a_byte_now_and_then_is_given_up() -> None:
     listener = socket.create_server(("127.0.0.1", 0))
     gone = threading.Event()

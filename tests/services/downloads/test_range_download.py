@@ -367,6 +367,7 @@ def test_a_file_for_which_the_disk_has_no_room_is_refused_before_its_bytes(
     assert leftovers(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_silence_ends_an_attempt_and_the_next_one_goes_on(
     server: FaultServer, make_download: Make, tmp_path: Path
 ) -> None:

@@ -128,6 +128,7 @@ def test_a_hub_that_is_not_there_is_told(make_hub: MakeHub) -> None:
         make_hub(huggingface_endpoint="http://127.0.0.1:9").offer(FILE)
 
 
+@pytest.mark.slow
 def test_a_silent_hub_is_told(hub: HubServer, make_hub: MakeHub) -> None:
     released = threading.Event()
 

@@ -149,6 +149,7 @@ def test_every_listener_hears_of_a_job_in_its_natural_order(any_house: House) ->
         assert set(words[2:-1]) in ({"progress"}, {"progress", "preview"}), "a quick run's previews may be gone unread"
 
 
+@pytest.mark.slow
 def test_nothing_of_a_job_is_heard_after_its_end(any_house: House) -> None:
     """Twenty jobs that finish while the next one computes: a late progress event would show."""
     job_ids = [any_house.submit(f"number {k}", steps=3) for k in range(20)]

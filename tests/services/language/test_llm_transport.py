@@ -24,6 +24,7 @@ def test_an_answer_that_is_too_long_is_cut_off(monkeypatch: pytest.MonkeyPatch) 
         client.get(server.url + "/api/tags")
 
 
+@pytest.mark.slow
 def test_a_server_that_starts_does_not_load_what_it_may_never_need() -> None:
     code = "import sys, sdcpp_rest.services.language.assistant; print({'httpx', 'ollama'} & set(sys.modules))"
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)

@@ -245,6 +245,7 @@ def test_hostile_headers_are_refused_and_nothing_else_happens(extension: str, st
     assert len(refusal_of(whole[:keep] + start + whole[keep + len(start) :])) < 600
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=2_000)
 @given(
     st.recursive(

@@ -74,6 +74,7 @@ def test_the_table_is_whole() -> None:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LOADABLE)
 def test_each_file_is_taken_told_or_refused_by_its_role(bench: Bench, name: str) -> None:
     assert bench.alone(name).answer != "refused"

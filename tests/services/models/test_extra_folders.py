@@ -179,6 +179,7 @@ def test_the_file_may_be_written_in_several_ways(
     assert told(path) == []
 
 
+@pytest.mark.slow
 @for_each_case(
     ("text", "words"),
     [

@@ -15,6 +15,7 @@ def cells() -> list[Cell]:
     return lora_table()
 
 
+@pytest.mark.slow
 def test_the_table_is_whole(cells: list[Cell]) -> None:
     expected = sum(len(FORMS[model]) * len(WEIGHT_TYPES[model]) * len(SERVER_MODES) for model in FORMS)
     assert len(cells) == expected >= 450

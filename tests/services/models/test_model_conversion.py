@@ -165,6 +165,7 @@ def test_a_full_disk_is_seen_before(house: House, monkeypatch: pytest.MonkeyPatc
         convert(house)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "code"), [("fake~fail", "generation_failed"), ("fake~die", "engine_crashed")])
 def test_a_failed_conversion_leaves_nothing_and_costs_nothing(process_house: House, name: str, code: str) -> None:
     own = own_model(process_house, f"{name}.gguf")
@@ -177,6 +178,7 @@ def test_a_failed_conversion_leaves_nothing_and_costs_nothing(process_house: Hou
     assert process_house.draw().status == "completed"
 
 
+@pytest.mark.slow
 def test_a_cancelled_conversion_ends_at_once_and_leaves_nothing(process_house: House) -> None:
     own = own_model(process_house, "fake~deaf.gguf")
     job_id, target = convert(process_house, own)
@@ -328,6 +330,7 @@ def test_parts_that_changed_while_the_job_waited_fail_it(house: House) -> None:
     assert not (diffusion_models(house) / "mine.gguf").exists()
 
 
+@pytest.mark.slow
 def test_a_cancelled_merge_leaves_nothing(process_house: House) -> None:
     listed = split_demo(process_house, "fake~deaf")
     before = names_in(diffusion_models(process_house))
@@ -453,6 +456,7 @@ def test_restored_numbers_need_room_beside_the_result(house: House, monkeypatch:
     convert(house, name, "q8_0")
 
 
+@pytest.mark.slow
 def test_a_cancelled_restoration_leaves_nothing(process_house: House) -> None:
     name = scaled_model(process_house, "fake~deaf.safetensors")
     job_id, target = convert(process_house, name, "q8_0")

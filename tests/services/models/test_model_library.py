@@ -524,6 +524,7 @@ def test_a_lora_file_that_would_end_the_process_is_refused(library: ModelLibrary
             resolve_loras(library, f"<lora:{name}:1>")
 
 
+@pytest.mark.slow
 def test_ten_thousand_files_are_listed_and_found(tmp_path: Path, models_dir: Path) -> None:
     folder = models_dir / "loras"
     folder.mkdir()

@@ -290,6 +290,7 @@ def test_rows_that_never_end_are_not_unpacked() -> None:
         tracemalloc.stop()
 
 
+@pytest.mark.slow
 def test_text_chunk_that_unpacks_to_gigabytes_is_refused() -> None:
     packed = zlib.compress(bytes(100_000_000))
     chunk = b"zTXt" + b"Comment\0\0" + packed
@@ -325,6 +326,7 @@ def test_one_bad_picture_leaves_nothing_of_the_good_ones(tmp_path: Path) -> None
     assert not (tmp_path / "job").exists()
 
 
+@pytest.mark.slow
 @for_each_case(
     ("given", "stored"),
     [

@@ -117,6 +117,7 @@ def test_latin_1_that_could_be_utf_8_is_written_as_what_it_is() -> None:
     assert texts(encode(Image.new("RGB", (8, 8)), "png", 80, {KEY: "cafÃ©"})) == {KEY: "cafÃ©"}
 
 
+@pytest.mark.slow
 @for_each_case("kind", [b"zTXt", b"iTXt"])
 @for_each_case("is_behind", [False, True])
 def test_a_text_that_unpacks_to_millions_of_characters_is_refused(kind: bytes, is_behind: bool) -> None:
@@ -126,6 +127,7 @@ def test_a_text_that_unpacks_to_millions_of_characters_is_refused(kind: bytes, i
         texts(png(after=bomb) if is_behind else png(before=bomb))
 
 
+@pytest.mark.slow
 @for_each_case("form", ["JPEG", "WEBP", "PNG", "AVIF"])
 @for_each_case("order", ["<", ">"])
 @for_each_case("in_first", [False, True])

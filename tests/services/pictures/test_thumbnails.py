@@ -48,6 +48,7 @@ def assert_placeholder(small: Thumbnail) -> None:
     assert small.body.startswith(b"<svg")
 
 
+@pytest.mark.slow
 @for_each_case(
     ("name", "mode"),
     [("a.png", "RGB"), ("a.png", "RGBA"), ("a.png", "P"), ("a.jpg", "RGB"), ("a.JPEG", "RGB"), ("a.gif", "P"),
@@ -97,6 +98,7 @@ def write_video(path: Path, codec: str) -> None:
         container.mux(stream.encode())
 
 
+@pytest.mark.slow
 @for_each_case(
     ("name", "codec"),
     [("a.mp4", "mpeg4"), ("a.mov", "mpeg4"), ("a.avi", "mpeg4"), ("a.mkv", "mpeg4"), ("a.webm", "libvpx")],

@@ -181,6 +181,7 @@ def test_both_experts_count_as_one_run(make_house: Callable[..., House], tmp_pat
     assert (shown.step, shown.total_steps, shown.percentage) == (5, 5, 100.0)
 
 
+@pytest.mark.slow
 def test_cancelled_video_stops_and_leaves_no_file(make_house: Callable[..., House], wan: LoadSpec) -> None:
     house = make_house(engine="process").start()
     job, _ = house.runtime.submission.videos.video({**SMALL, "prompt": "fake:hold"}, spec=wan)

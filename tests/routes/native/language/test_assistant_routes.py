@@ -197,6 +197,7 @@ def test_an_openai_compatible_server_does_as_well(make_house: Callable[..., Hous
         assert (info["context_length"], info["supports_tools"]) == (32768, None)
 
 
+@pytest.mark.slow
 @for_each_case("path", ["/assistant/chat", "/assistant/chat/stream"])
 @for_each_case(
     ("fault", "status", "code"),
@@ -331,6 +332,7 @@ def test_an_error_before_a_stream_has_no_comments_in_it(
     assert (answer.status_code, answer.json()["code"]) == (504, "llm_timeout")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ["/assistant/chat", "/assistant/chat/stream"])
 def test_a_server_that_stops_waits_for_no_model(
     make_served: Callable[..., ServedHouse], server: OllamaServer, path: str

@@ -273,6 +273,7 @@ def test_a_hash_that_takes_long_delays_nobody(make_served: Any, monkeypatch: pyt
         assert {one.result(20).json()["hash"] for one in asked} == {"0" * 64}
 
 
+@pytest.mark.slow
 def test_new_routes_want_a_key_where_keys_are_configured(make_served: Any) -> None:
     served = make_served(auth={"api_keys": ["secret"]})
     paths = (f"/models/hash/diffusion/{DEMO}", "/preview/settings", "/metrics", "/docs", "/openapi.json", "/options")

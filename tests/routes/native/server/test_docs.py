@@ -14,6 +14,7 @@ from sdcpp_rest.routes.http.openapi import page_files
 from tests.cases import for_each_case
 
 
+@pytest.mark.slow
 def test_the_document_is_that_of_this_server(make_house: Any) -> None:
     house = make_house(limits={"steps": 33, "prompt_characters": 44})
     document = house.client.get("/openapi.json").get_json()
@@ -101,6 +102,7 @@ def test_the_root_links_every_page(client: FlaskClient) -> None:
     assert all(f'href="{link.removeprefix("/")}"' in html for link in links)
 
 
+@pytest.mark.slow
 def test_every_schema_is_one(client: FlaskClient) -> None:
     document = client.get("/openapi.json").get_json()
     schemas = document["components"]["schemas"]
@@ -123,6 +125,7 @@ _FIRST = ("/models/load", "/upscaler/load", "/controlnet/load", "/txt2img")
 _LAST = ("/settings/reset", "/models/unload", "/upscaler/unload")
 
 
+@pytest.mark.slow
 def test_the_example_of_every_body_works_as_it_stands(client: FlaskClient) -> None:
     bodies = {
         (path, method): shown["requestBody"]["content"]["application/json"]["example"]

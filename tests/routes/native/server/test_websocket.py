@@ -132,6 +132,7 @@ def test_the_heart_beats(make_served: Any, next_event: Any) -> None:
             assert next_event(connection, "server_status")["data"]["status"] == "ok"
 
 
+@pytest.mark.slow
 def test_a_listener_outlives_the_patience_with_silent_connections(
     make_served: Any, next_event: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -202,6 +203,7 @@ def test_a_client_that_left_is_noticed(served: Any, next_event: Any) -> None:
     _until(lambda: served.runtime.jobs.bus.subscriber_count == 0, served)
 
 
+@pytest.mark.slow
 def test_a_slow_client_loses_progress_but_no_change_of_status(served: Any, next_event: Any) -> None:
     with _slow_listener(served) as connection:
         next_event(connection, "server_status")
@@ -219,6 +221,7 @@ def test_a_slow_client_loses_progress_but_no_change_of_status(served: Any, next_
     assert seen == [f"job{step}" for step in range(0, 20_000, 1000)] + ["last"]
 
 
+@pytest.mark.slow
 def test_a_client_too_slow_for_what_it_must_not_miss_is_cut_off_and_others_are_not(
     make_served: Any, next_event: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

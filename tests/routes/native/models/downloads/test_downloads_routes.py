@@ -45,6 +45,7 @@ def test_an_address_becomes_a_checked_model(ready: House, web: FaultServer) -> N
     assert ends == [told["download_job_id"], told["hash_job_id"]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("given", ["plain", "hub", "civitai"])
 def test_params_of_a_download_are_taken_again_without_a_warning(
     ready: House, web: FaultServer, hub: HubServer, civitai: CivitaiServer, given: str
@@ -68,6 +69,7 @@ def test_params_of_a_download_are_taken_again_without_a_warning(
     assert hashed.get_json()["hash"] == SUM
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "form", ["repo", "page", "blob", "resolve", "words", "tree"], ids=lambda form: f"pasted as {form}"
 )
@@ -93,6 +95,7 @@ def test_hugging_face_in_every_form_people_paste(ready: House, hub: HubServer, f
     assert listed(ready) == ["style.safetensors"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "given",
     [

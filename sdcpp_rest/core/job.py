@@ -85,7 +85,8 @@ class Job(Frozen):
     ``ref_images.0``) to a PNG file name inside the job's input folder; ``outputs`` are relative to the output folder.
     ``load_spec`` is what the job binds to. ``origin`` is for display only; ``owner`` is an opaque client token.
     ``attempts`` counts claims, so that a job that was interrupted again and again is given up. ``caption`` is the text
-    that goes into its pictures in place of our own.
+    that goes into its pictures in place of our own. ``note`` is what the dialect that submitted it has to remember until it
+    answers, in whatever form; nobody else reads it.
     """
 
     id: str
@@ -107,6 +108,7 @@ class Job(Frozen):
     owner: str | None = None
     attempts: int = 0
     caption: str | None = None
+    note: str | None = None
 
     @property
     def model_name(self) -> str | None:

@@ -39,12 +39,15 @@ def _columns() -> list[Column[Any]]:
     ]
 
 
-jobs = Table("jobs", _metadata, *_columns(), Column("caption", Text))
-binned = Table("recycle_bin", _metadata, *_columns(), Column("deleted_at", Text), Column("caption", Text))
+jobs = Table("jobs", _metadata, *_columns(), Column("caption", Text), Column("note", Text))
+binned = Table(
+    "recycle_bin", _metadata, *_columns(), Column("deleted_at", Text), Column("caption", Text), Column("note", Text)
+)
 
 _FIELDS = (
     "id", "kind", "status", "created_at", "started_at", "completed_at", "attempts", "origin", "owner", "title",
     "error", "error_code", "outputs", "warnings", "timings", "inputs", "params", "load_spec", "caption",
+    "note",
 )  # fmt: skip
 JOB_COLUMNS = tuple(jobs.c[name] for name in _FIELDS)
 HEAD_COLUMNS = tuple(jobs.c[name] for name in JobHead._fields)
@@ -80,6 +83,7 @@ def row_of(job: Job) -> dict[str, Any]:
         "load_spec": spec and spec.model_dump_json(),
         "architecture": spec and spec.architecture,
         "caption": job.caption and storable(job.caption),
+        "note": job.note and storable(job.note),
     }
 
 
@@ -98,7 +102,7 @@ def job_of(row: Row[Any]) -> Job:
     """
     (
         job_id, kind, status, created_at, started_at, completed_at, attempts, origin, owner, title, error, error_code,
-        outputs, warnings, timings, inputs, params, load_spec, caption,
+        outputs, warnings, timings, inputs, params, load_spec, caption, note,
     ) = tuple[Any, ...](row[: len(_FIELDS)])  # fmt: skip
     spec, complaint = _spec_of(load_spec)
     said = _sentences(warnings)
@@ -122,6 +126,7 @@ def job_of(row: Row[Any]) -> Job:
         params=json.loads(params),
         load_spec=spec,
         caption=caption,
+        note=note,
     )
 
 

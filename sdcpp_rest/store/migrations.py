@@ -198,6 +198,12 @@ def m007_parameter_presets(connection: Connection) -> None:
     )
 
 
+def m008_notes(connection: Connection) -> None:
+    """What a dialect has to remember of a job until it answers, as text of its own."""
+    for table in ("jobs", "recycle_bin"):
+        connection.exec_driver_sql(f"ALTER TABLE {table} ADD COLUMN note TEXT")
+
+
 def _architecture_of(load_spec: str) -> str | None:
     """As this step found it in the rows of its time; whatever cannot be read has none."""
     try:
@@ -215,6 +221,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     m005_captions,
     m006_picture_names,
     m007_parameter_presets,
+    m008_notes,
 )
 
 

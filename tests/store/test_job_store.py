@@ -72,6 +72,8 @@ def test_a_job_comes_back_as_it_was_submitted(store: JobStore) -> None:
         title="my title",
         origin="a1111",
         owner="session-1",
+        caption="as it was drawn",
+        note='{"format": "jpeg"}',
         timings=Timings(load_seconds=1.5),
     )
     store.insert(job, max_pending=10)
@@ -93,7 +95,7 @@ def test_times_in_another_zone_are_stored_in_utc(store: JobStore, db: Database) 
 
 
 def test_half_a_surrogate_pair_in_a_prompt_does_no_harm(store: JobStore) -> None:
-    job = submit(store, prompt="a \ud83d cat", title="\ud83d", owner="\ud83d")
+    job = submit(store, prompt="a \ud83d cat", title="\ud83d", owner="\ud83d", note="\ud83d")
     assert store.get(job.id).params["prompt"] == "a \ud83d cat"
     assert [found.id for found in store.list(search="CAT \ud83d")] == [job.id]
     with pytest.raises(JobNotFound):

@@ -34,6 +34,7 @@ class JobDetails(TypedDict, total=False):
     owner: str | None
     warnings: Collection[str]
     caption: str | None
+    note: str | None
 
 
 class JobEntry:

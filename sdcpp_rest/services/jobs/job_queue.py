@@ -101,6 +101,7 @@ class JobQueue(JobReader):
         owner: str | None = None,
         warnings: Collection[str] = (),
         caption: str | None = None,
+        note: str | None = None,
     ) -> tuple[Job, int]:
         """Append a job; returns it with its 1-based position among the pending ones.
 
@@ -119,6 +120,7 @@ class JobQueue(JobReader):
             owner=owner,
             warnings=tuple(warnings),
             caption=caption,
+            note=note,
         )
         with self._active.claim_lock:
             position = self._store.insert(job, self._max_pending)

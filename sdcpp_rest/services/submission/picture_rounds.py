@@ -55,6 +55,7 @@ class PictureRequest:
     spec: LoadSpec | None = None
     warnings: tuple[str, ...] = ()
     caption: str | None = None
+    note: str | None = None
 
 
 @dataclass(eq=False)
@@ -194,6 +195,7 @@ class PictureRounds:
             owner=opened.owner,
             warnings=one.warnings,
             caption=one.caption,
+            note=one.note,
         )[0]
 
     def draw_next_picture(self, opened: Round, request: PictureRequest, *, origin: str) -> RoundResult | None:

@@ -40,6 +40,7 @@ class Submission:
         owner: str | None = None,
         warnings: Collection[str] = (),
         caption: str | None = None,
+        note: str | None = None,
     ) -> tuple[Job, int]:
         """Submit a picture job; returns it with its position.
 
@@ -50,6 +51,7 @@ class Submission:
                 ``ref_images.N``, ``pm_id_images.N``.
             spec: the model to bind to; the selected one if ``None``.
             caption: the text for its pictures, in place of our own.
+            note: kept with the job for who submits it.
 
         Raises NoModelLoaded, NoUpscalerLoaded, InvalidRequest, QueueFull, EngineUnavailable.
         """
@@ -72,4 +74,5 @@ class Submission:
             owner=owner,
             warnings=(*warnings, *found, *checked.warnings),
             caption=caption,
+            note=note,
         )

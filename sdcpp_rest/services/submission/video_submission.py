@@ -47,6 +47,7 @@ class VideoSubmission:
         owner: str | None = None,
         warnings: Collection[str] = (),
         caption: str | None = None,
+        note: str | None = None,
     ) -> tuple[Job, int]:
         """Submit a video job; returns it with its position.
 
@@ -77,4 +78,5 @@ class VideoSubmission:
             owner=owner,
             warnings=(*warnings, *found, *checked.warnings),
             caption=caption,
+            note=note,
         )

@@ -195,6 +195,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "docs/architecture.md": architecture_page,
     "docs/dialects/openai.md": partial(dialect_page, "docs/dialects/openai.md"),
     "docs/dialects/sdcn.md": partial(dialect_page, "docs/dialects/sdcn.md"),
+    "docs/dialects/sdserver.md": partial(dialect_page, "docs/dialects/sdserver.md"),
     "docs/dialects/swarmui.md": partial(swarm_page, "docs/dialects/swarmui.md"),
     "docs/model-files.md": partial(tables_page, "docs/model-files.md"),
     "docs/troubleshooting.md": partial(tables_page, "docs/troubleshooting.md"),

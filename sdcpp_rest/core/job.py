@@ -85,8 +85,8 @@ class Job(Frozen):
     ``ref_images.0``) to a PNG file name inside the job's input folder; ``outputs`` are relative to the output folder.
     ``load_spec`` is what the job binds to. ``origin`` is for display only; ``owner`` is an opaque client token.
     ``attempts`` counts claims, so that a job that was interrupted again and again is given up. ``caption`` is the text
-    that goes into its pictures in place of our own. ``note`` is what the dialect that submitted it has to remember until it
-    answers, in whatever form; nobody else reads it.
+    that goes into its pictures in place of our own. ``note`` is what the dialect that submitted it has to remember
+    until it answers, in whatever form; nobody else reads it.
     """
 
     id: str

@@ -26,6 +26,7 @@ from sdcpp_rest.routes.native.server import websocket
 from sdcpp_rest.routes.openai.dialect import OPENAI
 from sdcpp_rest.routes.root_pictures import ROOT_PICTURES
 from sdcpp_rest.routes.sdcn.dialect import SDCN
+from sdcpp_rest.routes.sdserver.dialect import SD_SERVER
 from sdcpp_rest.routes.swarmui.dialect import SWARMUI
 from sdcpp_rest.runtime import Runtime
 from sdcpp_rest.web.native_stream import serve_native_stream
@@ -37,6 +38,7 @@ DIALECTS: tuple[Dialect, ...] = (
     SDCN,
     A1111,
     SWARMUI,
+    SD_SERVER,
 )
 """Every dialect of the server. A new one is its own folder and its name here."""
 

@@ -16,6 +16,7 @@ from sdcpp_rest.routes.dialects import DialectTable
 from sdcpp_rest.routes.http.dialect import NATIVE_ERROR, Dialect, ErrorShape, speak
 from sdcpp_rest.routes.openai.errors import OPENAI_ERROR
 from sdcpp_rest.routes.sdcn.errors import SDCN_API_ERROR, SDCN_ERROR, SDCN_INTERROGATE_ERROR
+from sdcpp_rest.routes.sdserver.errors import SD_SERVER_ERROR
 from sdcpp_rest.runtime import DEMO_MODEL
 from sdcpp_rest.web.app import DIALECTS
 from tests.cases import for_each_case
@@ -28,6 +29,7 @@ PATHS = {
     OPENAI_ERROR: "/v1/images/edits",
     SDCN_API_ERROR: "/api/sd/txt2img",
     SDCN_INTERROGATE_ERROR: "/interrogate",
+    SD_SERVER_ERROR: "/sdcpp/v1/img_gen",
 }
 
 # Calls that wait for pictures, one for each dialect that has such.

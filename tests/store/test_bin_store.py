@@ -26,7 +26,9 @@ def bin_store(db: Database) -> BinStore:
 
 
 def finished(jobs: JobStore, job_id: str, status: JobStatus = "completed") -> Job:
-    jobs.insert(Job(id=job_id, kind="txt2img", params={"prompt": "a cat"}, title="t", caption="c", note="n"), max_pending=100)
+    jobs.insert(
+        Job(id=job_id, kind="txt2img", params={"prompt": "a cat"}, title="t", caption="c", note="n"), max_pending=100
+    )
     job = jobs.transition(job_id, status, ["pending"], outputs=[f"{job_id}/image_0.png"])
     assert job is not None
     return job

@@ -20,7 +20,7 @@ NAME = "sd_cpp_extra_args"
 _NATIVE = "As the native API has it."
 _OPENING, _CLOSING = f"<{NAME}>", f"</{NAME}>"
 
-_PLACES = {
+PLACES = {
     "sample_params.sample_steps": "steps",
     "sample_params.sample_method": "sampler",
     "sample_params.scheduler": "scheduler",
@@ -108,7 +108,7 @@ def read_extra_args(prompt: str, limits: object = None) -> ExtraArgs:
         flat: dict[str, Any] = {}
         ignored = []
         for path, value in _leaves(given):
-            name = _PLACES.get(path, path)
+            name = PLACES.get(path, path)
             if name in _Args.model_fields:
                 flat[name] = value
             else:

@@ -89,6 +89,9 @@ class RecycleBin:
     def count(self) -> int:
         return self._store.count()
 
+    def holds(self, job_id: str) -> bool:
+        return self._store.holds(job_id)
+
     def restore(self, job_id: str) -> Job:
         """Bring a job back to the queue's list, with its files. Raises JobNotFound, Conflict."""
         with self._lock:
@@ -125,7 +128,7 @@ class RecycleBin:
                 log.warning("the files of job %s cannot be moved to the recycle bin: %s", job_id, error)
 
     def _check_holds(self, job_id: str) -> None:
-        if not self._store.holds(job_id):
+        if not self.holds(job_id):
             raise JobNotFound("Job not found in the recycle bin")
 
     def _put(self, job_id: str) -> None:

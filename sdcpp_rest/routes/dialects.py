@@ -26,6 +26,7 @@ class DialectTable:
         self._owners = {path: dialect for dialect in self.dialects for path in dialect.error_shapes}
         self.sockets: dict[str, SocketHandler] = _join("sockets", [dialect.sockets for dialect in self.dialects])
         self._spellings = {path.casefold(): path for dialect in self.dialects for path in dialect.caseless}
+        self._aliases = _join("aliases", [dialect.aliases for dialect in self.dialects])
         self.mounts: dict[str, MakeApp] = _join("mounts", [dialect.mounts for dialect in self.dialects])
 
     def dialect_of(self, path: str) -> Dialect | None:
@@ -37,7 +38,10 @@ class DialectTable:
         return find_below(self._shapes, path) or NATIVE_ERROR
 
     def spell_path(self, path: str) -> str:
-        """``path`` as its dialect spells it, where the dialect leaves the case to its clients."""
+        """``path`` as its dialect spells it, where the dialect leaves the case to its clients, or has an alias."""
+        for alias, meant in self._aliases.items():
+            if path == alias or path.startswith(f"{alias}/"):
+                return meant + path.removeprefix(alias)
         return self._spellings.get(path.casefold().removesuffix("/"), path)
 
     def key_cookie_at(self, path: str) -> str:

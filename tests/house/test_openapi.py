@@ -63,7 +63,8 @@ def test_an_operation_names_its_parameters_and_answers(name: str) -> None:
     for parameter in shown.get("parameters", ()):
         assert parameter["description"], parameter["name"]
     statuses = [int(status) for status in shown["responses"]]
-    assert any(200 <= status < 300 for status in statuses)
+    # What is not possible here says so, and nothing else.
+    assert any(200 <= status < 300 for status in statuses) or 501 in statuses
     assert {401, 403, 500} <= set(statuses)
     assert all(HTTPStatus(status) for status in statuses)
 

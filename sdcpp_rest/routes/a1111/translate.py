@@ -11,7 +11,7 @@ from sdcpp_rest.core.load_spec import LoadSpec
 from sdcpp_rest.core.params import ImageParams
 from sdcpp_rest.core.sampling import HIRES_UPSCALERS
 from sdcpp_rest.errors import ModelNotFound
-from sdcpp_rest.routes.a1111 import infotext, painting
+from sdcpp_rest.routes.a1111 import infotext, painting, settings
 from sdcpp_rest.routes.a1111.choices import Choices, is_there
 from sdcpp_rest.routes.a1111.errors import HTTPException, Unreadable
 from sdcpp_rest.routes.a1111.painting import Source
@@ -110,7 +110,7 @@ class Translator:
         body = _with_extra_args(body, extra)
         self._check_count(body)
         ignored: list[str] = []
-        options, spec = self._choices.read_overrides(body.override_settings, ignored)
+        options, spec = self._choices.read_overrides(self._overrides_of(body, ignored), ignored)
         kind: PictureKind = "img2img" if isinstance(body, A1111Img2Img) else "txt2img"
         defaults = self._intake.defaults(ImageParams, kind, spec)
         plan = to_plan(body, self._context(options, defaults))
@@ -127,6 +127,16 @@ class Translator:
             plan.batch_size = len(sources)
         batch = 1 if len(sources) > 1 else plan.batch_size
         return PictureCall(body, plan, options, spec, images, sources, batch, _drawn_size(plan, width, height))
+
+    def _overrides_of(self, body: A1111Request, ignored: list[str]) -> dict[str, Any]:
+        """The call's own options, ``model`` among them."""
+        overrides = body.override_settings
+        if body.model in (None, "") or overrides.get(settings.CHECKPOINT):
+            return overrides
+        if isinstance(body.model, str) and self._titles.find(body.model) is not None:
+            return {**overrides, settings.CHECKPOINT: body.model}
+        ignored.append(f"model {str(body.model)[:60]}")
+        return overrides
 
     def _prepare_sources(self, body: A1111Img2Img, plan: Translation, size: tuple[int, int]) -> list[Source]:
         """What the pictures start from: prepared once for the many requests of a script that differ in other things."""

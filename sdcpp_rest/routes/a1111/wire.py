@@ -80,6 +80,10 @@ class A1111Request(Wire):
     alwayson_scripts: dict[str, Any] = Field({}, description="Arguments of extensions; ControlNet is known.")
     force_task_id: Words | None = maybe("A name for this call in /internal/progress.")
     infotext: Words | None = maybe("Text of a picture: gives every field that is not sent.")
+    model: Any = maybe(
+        "A model for this call, as override_settings.sd_model_checkpoint, for clients of servers that route by it. Any "
+        "other name is ignored, and told in `info`."
+    )
     clip_skip: Whole | None = maybe("CLIP layers left out at the end, as the option CLIP_stop_at_last_layers.")
     lora: list[LoraItem] = Field([], max_length=64, description="LoRAs besides those in the prompt.")
     extra_images: list[Words] = Field([], max_length=16, description="Reference pictures of models that edit.")

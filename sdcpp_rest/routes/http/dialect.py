@@ -58,6 +58,7 @@ class Dialect:
         key_cookie: the cookie in which its clients send keys, if they do; they may then also send one as the whole of
             an ``Authorization`` header.
         caseless: paths of its own that are meant in whatever case they come.
+        aliases: path -> path of its own that is meant there and below it, where clients have another base URL.
         after_request: sees every answer at those paths, with the seconds it took.
         sockets: path -> what serves a WebSocket there; a path that ends in ``/``: there and below, unless another is
             nearer.
@@ -71,6 +72,7 @@ class Dialect:
     sockets: Mapping[str, SocketHandler] = field(default_factory=dict)
     mounts: Mapping[str, MakeApp] = field(default_factory=dict)
     caseless: frozenset[str] = frozenset()
+    aliases: Mapping[str, str] = field(default_factory=dict)
     key_cookie: str = ""
 
 

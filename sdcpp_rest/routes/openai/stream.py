@@ -88,7 +88,7 @@ class PictureStream:
             fault = error if isinstance(error, SdcppRestError) else internal_error(error, "a stream of pictures")
             fault.message = self._redact_paths(fault.message)
             fault.detail = self._redact_paths.in_values(fault.detail)
-            yield _event("error", {"type": "error", **openai_error(fault)})
+            yield self._error_text(fault)
 
     def _one(self, index: int) -> Generator[str, None, RoundResult | None]:
         """The events of one picture; its end, or ``None`` when the client has left."""
@@ -109,8 +109,7 @@ class PictureStream:
         drawn = self._rounds.take(self._round, index)
         # One that was cancelled has none.
         for file in encode_pictures(self._outputs, self._asked, [drawn.job]):
-            counted = usage([drawn.job], self._asked.given)
-            yield self._event_text("completed", drawn.job, b64_json=b64(file), usage=counted)
+            yield self._picture_text(drawn.job, index, b64(file))
         return drawn
 
     @property
@@ -132,6 +131,12 @@ class PictureStream:
     def _partial(self, preview: JobPreview, job: Job, index: int) -> str:
         file = encode_preview(self._asked, preview.jpeg, (job.params["width"], job.params["height"]))
         return self._event_text("partial_image", job, b64_json=b64(file), partial_image_index=index)
+
+    def _picture_text(self, job: Job, index: int, b64_json: str) -> str:
+        return self._event_text("completed", job, b64_json=b64_json, usage=usage([job], self._asked.given))
+
+    def _error_text(self, error: SdcppRestError) -> str:
+        return _event("error", {"type": "error", **openai_error(error)})
 
     def _event_text(self, what: str, job: Job, *, b64_json: str, **more: Any) -> str:
         verb = "image_edit" if isinstance(self._asked.wishes, EditWishes) else "image_generation"

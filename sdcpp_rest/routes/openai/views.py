@@ -172,17 +172,18 @@ def _generate(model: type[GenerationWishes | EditWishes | VariationWishes], *req
     wishes, warnings = read(model, running.config.limits, *required)
     asked = to_request(wishes, make_context(), warnings)
     if isinstance(wishes, MadeWishes) and wishes.stream:
-        return _stream(asked)
+        return stream_answer(PictureStream, asked)
     jobs = draw(running.submission.rounds, asked)
     response = answer(answer_object(asked, jobs, running.jobs.outputs, running.config, absolute_url("")))
     response.headers["X-Request-Id"] = jobs[0].id
     return response
 
 
-def _stream(asked: Asked) -> Response:
+def stream_answer(kind: type[PictureStream], asked: Asked) -> Response:
+    """Answer with the events of a stream of that kind, as they come."""
     running = runtime()
     rounds, jobs = running.submission.rounds, running.jobs
-    stream = PictureStream(asked, current_departure(), rounds, jobs.bus, jobs.outputs, running.redact_paths)
+    stream = kind(asked, current_departure(), rounds, jobs.bus, jobs.outputs, running.redact_paths)
     response = Response(
         iter(stream),
         mimetype=EVENT_STREAM,

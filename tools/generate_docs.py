@@ -193,6 +193,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "docs/urls.md": urls_page,
     "docs/cli.md": cli_page,
     "docs/architecture.md": architecture_page,
+    "docs/dialects/ollama.md": partial(dialect_page, "docs/dialects/ollama.md"),
     "docs/dialects/openai.md": partial(dialect_page, "docs/dialects/openai.md"),
     "docs/dialects/sdcn.md": partial(dialect_page, "docs/dialects/sdcn.md"),
     "docs/dialects/sdserver.md": partial(dialect_page, "docs/dialects/sdserver.md"),

@@ -23,6 +23,7 @@ from sdcpp_rest.routes.http.answers import RUNTIME_KEY, internal_error, json_tex
 from sdcpp_rest.routes.http.dialect import Dialect
 from sdcpp_rest.routes.native.dialect import native_dialect
 from sdcpp_rest.routes.native.server import websocket
+from sdcpp_rest.routes.ollama.dialect import OLLAMA
 from sdcpp_rest.routes.openai.dialect import OPENAI
 from sdcpp_rest.routes.root_pictures import ROOT_PICTURES
 from sdcpp_rest.routes.sdcn.dialect import SDCN
@@ -39,6 +40,7 @@ DIALECTS: tuple[Dialect, ...] = (
     A1111,
     SWARMUI,
     SD_SERVER,
+    OLLAMA,
 )
 """Every dialect of the server. A new one is its own folder and its name here."""
 

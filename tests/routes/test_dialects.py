@@ -14,6 +14,7 @@ from sdcpp_rest.engine.protocol import RunJob
 from sdcpp_rest.errors import NotFound, SdcppRestError
 from sdcpp_rest.routes.dialects import DialectTable
 from sdcpp_rest.routes.http.dialect import NATIVE_ERROR, Dialect, ErrorShape, speak
+from sdcpp_rest.routes.ollama.errors import OLLAMA_ERROR
 from sdcpp_rest.routes.openai.errors import OPENAI_ERROR
 from sdcpp_rest.routes.sdcn.errors import SDCN_API_ERROR, SDCN_ERROR, SDCN_INTERROGATE_ERROR
 from sdcpp_rest.routes.sdserver.errors import SD_SERVER_ERROR
@@ -30,6 +31,7 @@ PATHS = {
     SDCN_API_ERROR: "/api/sd/txt2img",
     SDCN_INTERROGATE_ERROR: "/interrogate",
     SD_SERVER_ERROR: "/sdcpp/v1/img_gen",
+    OLLAMA_ERROR: "/api/generate",
 }
 
 # Calls that wait for pictures, one for each dialect that has such.
@@ -38,6 +40,7 @@ WAITING: list[tuple[str, dict[str, Any]]] = [
     ("/v1/images/generations", {"size": "64x64", "steps": 2, "response_format": "b64_json"}),
     ("/txt2img", {"model": DEMO_MODEL, "width": 64, "height": 64, "steps": 2}),
     ("/api/sd/txt2img", {"model": DEMO_MODEL, "width": 64, "height": 64, "steps": 2}),
+    ("/api/generate", {"model": DEMO_MODEL, "width": 64, "height": 64, "steps": 2, "stream": False}),
 ]
 
 

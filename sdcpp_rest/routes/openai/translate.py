@@ -28,7 +28,7 @@ from sdcpp_rest.routes.openai.wire import (
     SharedWishes,
     VariationWishes,
 )
-from sdcpp_rest.services.models.architecture_presets import preset_of
+from sdcpp_rest.services.models.architecture_presets import edits_references
 from sdcpp_rest.services.pictures import edit_pictures
 from sdcpp_rest.services.pictures.input_images import decode_base64
 from sdcpp_rest.services.submission.model_choice import PICTURE_MODELS, ModelChoice
@@ -38,19 +38,6 @@ Wishes = GenerationWishes | EditWishes | VariationWishes
 
 # Models of OpenAI's for which a picture's own transparency is the mask.
 _MASKED_BY_THEMSELVES = "dall-e-2"
-# Presets of models that were trained to change the pictures they are shown; others look past them.
-_EDITORS = frozenset(
-    {
-        "SD1-Pix2Pix",
-        "SDXL-Pix2Pix",
-        "Flux-Kontext",
-        "Flux.2",
-        "Flux.2-Klein",
-        "Flux.2-Klein-Base",
-        "Qwen-Image-Edit",
-        "Qwen-Image-Edit-2511",
-    }
-)
 _FIELDS = {"init_image": "image", "mask_image": "mask"}
 # Of the model's own steps.
 _STEP_SHARES: Mapping[Quality, float] = {
@@ -134,8 +121,7 @@ def _roles(
     wishes: EditWishes | VariationWishes, spec: LoadSpec, mask: str | None, told: list[str]
 ) -> tuple[PictureKind, dict[str, str]]:
     """The kind of job, and its pictures by what they are for; what is left out is told."""
-    preset = preset_of(spec)
-    looks = preset is not None and preset.id in _EDITORS and isinstance(wishes, EditWishes)
+    looks = edits_references(spec) and isinstance(wishes, EditWishes)
     if looks and mask is None:
         return "txt2img", {f"ref_images.{index}": text for index, text in enumerate(wishes.image)}
     images = {"init_image": wishes.image[0]} if mask is None else {"init_image": wishes.image[0], "mask_image": mask}

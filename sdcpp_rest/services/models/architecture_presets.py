@@ -11,6 +11,20 @@ from sdcpp_rest.core.presets import PRESETS, Preset
 from sdcpp_rest.core.variants import variant
 from sdcpp_rest.services.model_headers.inspection import NotAModel, inspect_file
 
+_EDITORS = frozenset(
+    {
+        "SD1-Pix2Pix",
+        "SDXL-Pix2Pix",
+        "Flux-Kontext",
+        "Flux.2",
+        "Flux.2-Klein",
+        "Flux.2-Klein-Base",
+        "Qwen-Image-Edit",
+        "Qwen-Image-Edit-2511",
+    }
+)
+"""Presets of models that were trained to change the pictures they are shown; others look past them."""
+
 
 def preset_of(spec: LoadSpec, family_name: str | None = None) -> Preset | None:
     """The preset of the model that ``spec`` loads; ``None`` for one whose family is not known.
@@ -25,3 +39,9 @@ def preset_of(spec: LoadSpec, family_name: str | None = None) -> Preset | None:
     except NotAModel:
         tensors = {}  # gone or replaced since it was loaded: its name is all that is left to go by
     return PRESETS[variant(architecture, tensors, spec.model.name, spec.components).preset]
+
+
+def edits_references(spec: LoadSpec) -> bool:
+    """Whether the model changes a picture that it is shown as a reference, instead of starting from it."""
+    preset = preset_of(spec)
+    return preset is not None and preset.id in _EDITORS

@@ -108,7 +108,7 @@ class GenerationRequest:
 def to_request(mode: JobKindWord, body: Mapping[str, Any], context: TranslationContext) -> GenerationRequest:
     """What ``body`` asks for. Raises InvalidRequest."""
     is_image = mode == "img_gen"
-    output_format = _output_format(body.get("output_format"), IMAGE_FORMATS if is_image else VIDEO_FORMATS)
+    form = output_format(body.get("output_format"), IMAGE_FORMATS if is_image else VIDEO_FORMATS)
     given, warnings = read_leniently(ImageBody if is_image else VideoBody, body)
     if given.pop("ip_adapter_image", ""):
         raise InvalidRequest("ip_adapter_image: there is no IP-Adapter here; leave it out", field="ip_adapter_image")
@@ -124,10 +124,10 @@ def to_request(mode: JobKindWord, body: Mapping[str, Any], context: TranslationC
         if "init_image" in images and not {"width", "height"} & params.keys():
             params |= _size_of_picture(images["init_image"], context.side)
     else:
-        params["output_format"] = output_format
+        params["output_format"] = form
     compression = max(0, min(100, given.get("output_compression", 100)))
     caption = "" if given.get("embed_image_metadata") is False else None
-    return GenerationRequest(kind, params, images, output_format, compression, caption, warnings)
+    return GenerationRequest(kind, params, images, form, compression, caption, warnings)
 
 
 @contextlib.contextmanager
@@ -204,7 +204,8 @@ def _error_of(job: Job) -> dict[str, str] | None:
     return None
 
 
-def _output_format(given: Any, allowed: tuple[str, ...]) -> str:
+def output_format(given: Any, allowed: tuple[str, ...]) -> str:
+    """The format that is asked for, in any case; the first of ``allowed`` where none is. Raises InvalidRequest."""
     if given is None:
         return allowed[0]
     form = given.strip().lower() if isinstance(given, str) else ""

@@ -28,6 +28,7 @@ from sdcpp_rest.routes.sdserver.translate import (
     to_request,
     video_result,
 )
+from sdcpp_rest.routes.sdserver.upscaling import enlarge_picture
 from sdcpp_rest.routes.sdserver.wire import (
     Capabilities,
     ImageBody,
@@ -35,6 +36,8 @@ from sdcpp_rest.routes.sdserver.wire import (
     JobObject,
     JobPath,
     Submitted,
+    UpscaleBody,
+    UpscaleResult,
     VideoBody,
 )
 from sdcpp_rest.services.pictures.picture_formats import recode
@@ -81,6 +84,17 @@ def sd_server_img_gen() -> Response:
 def sd_server_vid_gen() -> Response:
     """Submit a video, as to sd-server. Answers with a job's id at once."""
     return _submit("vid_gen")
+
+
+@sd_server.post("/sdcpp/v1/upscale")
+@documents({200: UpscaleResult}, errors=(409, 429, 507), body=UpscaleBody, refusals=_REFUSALS)
+@blocking
+def sd_server_upscale() -> Response:
+    """Make a picture larger with an upscaler that is a model, as sd-server does. Answers when it is there."""
+    running = runtime()
+    models = running.models
+    made = enlarge_picture(_read_body(), running.submission.enlarging, models.upscalers, models.library, origin=ORIGIN)
+    return answer(made)
 
 
 @sd_server.get("/sdcpp/v1/jobs/<job_id>")

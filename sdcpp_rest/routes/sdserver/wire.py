@@ -159,6 +159,17 @@ class VideoBody(GenerationBody):
     output_format: VideoFormat = Field("webm", description="In any case.")
 
 
+class UpscaleBody(Wire):
+    """Which picture to make larger."""
+
+    image: Text = Field(description="Base64 or a data URL.")
+    upscaler: Text = Field("", description="One of the capabilities that is a model; left out: the selected one.")
+    repeats: Integer = Field(1, description="Passes that follow each other, brought into 1 to 3.")
+    tile_size: Integer = optional("In pixels, at least 32.")
+    output_format: ImageFormat = Field("png", description="In any case.")
+    output_compression: Integer = Field(100, description="Quality of JPEG and WebP, brought into 1 to 100.")
+
+
 JobKindWord = Literal["img_gen", "vid_gen"]
 StatusWord = Literal["queued", "generating", "completed", "failed", "cancelled"]
 
@@ -182,6 +193,19 @@ class ResultImage(Answer):
 class ImageResult(Answer):
     output_format: ImageFormat
     images: list[ResultImage]
+
+
+class UpscaleResult(Answer):
+    """A larger picture."""
+
+    upscaler: str
+    scale: int = Field(description="Of one pass.")
+    repeats: int
+    width: int
+    height: int
+    output_format: ImageFormat
+    images: list[ResultImage]
+    warnings: list[str] = optional("What was ignored.")
 
 
 class VideoResult(Answer):

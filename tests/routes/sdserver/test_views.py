@@ -338,6 +338,34 @@ def test_jobs_of_other_dialects_are_shown(house: House) -> None:
     assert pictures_of(job)[0].format == "PNG"
 
 
+def test_a_picture_is_made_larger_in_one_call(house: House) -> None:
+    body = {"image": png_text(16, 12), "repeats": 2, "tile_size": 1, "output_format": "JPEG", "magic": 1}
+    answer = house.client.post("/sdcpp/v1/upscale", json=body)
+    assert answer.status_code == 200, answer.text
+    shown = answer.get_json()
+    assert (shown["scale"], shown["repeats"], shown["width"], shown["height"]) == (2, 2, 64, 48)
+    assert shown["warnings"] == ["unknown field 'magic' ignored"]
+    picture = Image.open(io.BytesIO(base64.b64decode(shown["images"][0]["b64_json"])))
+    assert (picture.format, picture.size) == ("JPEG", (64, 48))
+
+
+@for_each_case(
+    ("body", "words"),
+    [
+        ({}, "image is required"),
+        ({"image": "nothing"}, "image"),
+        ({"image": png_text(), "upscaler": "sorcery"}, "no image upscaler is called 'sorcery'"),
+        ({"image": png_text(), "upscaler": "../../x"}, "no image upscaler is called"),
+        ({"image": png_text(), "output_format": "gif"}, "must be one of"),
+        ({"image": png_text(3000, 8), "repeats": 3}, "at most"),
+    ],
+)
+def test_bad_pictures_to_enlarge_are_refused(shared_client: FlaskClient, body: dict[str, Any], words: str) -> None:
+    answer = shared_client.post("/sdcpp/v1/upscale", json=body)
+    assert answer.status_code == 400, answer.text
+    assert words in answer.get_json()["error"]
+
+
 def test_polls_leave_no_lines_in_the_log(
     make_served: Callable[..., ServedHouse], caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -66,6 +66,9 @@ MEANT = {
     "POST /img2img": {"not_supported"},
     "POST /interrogate": {None},
     "POST /api/sd/interrogate": {2000},
+    **dict.fromkeys((f"POST /api/{name}" for name in ("chat", "embed", "pull")), {None}),
+    **dict.fromkeys((f"POST /v1/{name}" for name in ("completions", "embeddings", "responses")), {"not_supported"}),
+    "POST /v1/chat/completions": {"not_supported"},
     # Below /sdapi these are that program's own: a picture that is none, an upscaler or a model that is not there.
     "POST /sdapi/v1/txt2img": {"HTTPException"},
     "POST /sdapi/v1/img2img": {"HTTPException"},

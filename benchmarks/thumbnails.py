@@ -16,6 +16,7 @@ from benchmarks.served import Server
 
 CLIENTS = 6
 AGAIN = 10
+_LARGE = "?size=512&fit=inside"
 
 
 def measure(options: Options) -> list[Figure]:
@@ -23,16 +24,22 @@ def measure(options: Options) -> list[Figure]:
     with Server(options.engine) as server:
         server.wait_loaded()
         names = _write_pictures(server.folder / "output" / "gallery", count, side)
+        smaller = options.samples(1024, 256)
+        large_names = _write_pictures(server.folder / "output" / "large", count, smaller)
         idle = _polled(server, lambda: time.sleep(options.samples(3, 1)))
         first_seconds: list[float] = []
         drawing = _polled(server, lambda: first_seconds.extend(_look_at_all(server, names)))
+        large_seconds: list[float] = []
+        large = _polled(server, lambda: large_seconds.extend(_look_at_all(server, large_names, _LARGE)))
         again_seconds: list[float] = []
         kept = _polled(server, lambda: again_seconds.extend(_look_at_all(server, names * AGAIN)))
         return [
             *spread("GET /health, nobody looks", idle, (50, 99)),
             *spread(f"GET /health, {CLIENTS} clients, {side}x{side} drawn", drawing, (50, 99, 100), at_most={99: 20}),
+            *spread(f"GET /health, {CLIENTS} clients, 512 of {smaller}x{smaller}", large, (50, 99), at_most={99: 20}),
             *spread(f"GET /health, {CLIENTS} clients, all drawn already", kept, (50, 99), at_most={99: 20}),
             Figure("thumbnails drawn", count / sum(first_seconds), "per s", count),
+            Figure(f"thumbnails of 512 drawn, of {smaller}x{smaller}", count / sum(large_seconds), "per s", count),
             Figure("thumbnails served again", count * AGAIN / sum(again_seconds), "per s", count * AGAIN),
             Figure("server memory afterwards", server.process().memory_info().rss / 2**20, "MiB"),
             server.complaints(),
@@ -50,16 +57,16 @@ def _write_pictures(folder: Path, count: int, side: int) -> list[str]:
     content = (folder / "0.png").read_bytes()
     for k in range(1, count):
         (folder / f"{k}.png").write_bytes(content)
-    return [f"gallery/{k}.png" for k in range(count)]
+    return [f"{folder.name}/{k}.png" for k in range(count)]
 
 
-def _look_at_all(server: Server, names: list[str]) -> list[float]:
+def _look_at_all(server: Server, names: list[str], query: str = "") -> list[float]:
     """Every thumbnail once, by several clients; the seconds it took altogether."""
 
     def look(part: list[str]) -> None:
         with server.connect() as client:
             for name in part:
-                status, body = client.call("GET", f"/thumb/{name}")
+                status, body = client.call("GET", f"/thumb/{name}{query}")
                 if status != 200 or not body.startswith(b"\xff\xd8"):
                     raise RuntimeError(f"the thumbnail of {name}: {status} {body[:100]!r}")
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import stat
 import uuid
@@ -33,12 +34,17 @@ _MAX_RECORD_BYTES = 256 * 1024
 @dataclass(frozen=True)
 class Entry:
     """One file or folder of a listing. ``name`` may hold lone surrogates, where the disk's bytes are no UTF-8;
-    ``modified_at`` is in seconds since 1970; folders have no size."""
+    ``modified_ns`` is in nanoseconds since 1970; folders have no size."""
 
     name: str
     is_folder: bool
     size_bytes: int
-    modified_at: float
+    modified_ns: int
+
+    @property
+    def version(self) -> str:
+        """What changes when the file is replaced by another one."""
+        return version_of(self.size_bytes, self.modified_ns)
 
 
 class Outputs:
@@ -167,7 +173,8 @@ class Outputs:
         target = self.path_of("/".join(parts[:-1])) / parts[-1]
         self._drop(target)
         with contextlib.suppress(OSError):
-            thumbnail_of(target).unlink(missing_ok=True)
+            for kept in thumbnails_of(target):
+                kept.unlink(missing_ok=True)
 
     def entries(self, folder: Path) -> list[Entry]:
         """What is in a folder that `path_of` gave, in no order. Hidden ones, and links that lead out or to something
@@ -207,7 +214,7 @@ class Outputs:
                     continue
                 is_folder = stat.S_ISDIR(status.st_mode)
                 if is_folder or stat.S_ISREG(status.st_mode):
-                    yield Entry(entry.name, is_folder, 0 if is_folder else status.st_size, status.st_mtime)
+                    yield Entry(entry.name, is_folder, 0 if is_folder else status.st_size, status.st_mtime_ns)
 
     def path_of(self, relative: str) -> Path:
         """An existing file or folder below the output folder, hidden ones excluded.
@@ -256,9 +263,33 @@ class Outputs:
                 raise
 
 
-def thumbnail_of(path: Path) -> Path:
-    """Where the thumbnail of a file is kept."""
-    return path.parent / THUMBS_NAME / f"{path.name}.jpg"
+def version_of(size_bytes: int, modified_ns: int) -> str:
+    """What tells a file from the one that takes its place."""
+    return f"{size_bytes:x}-{modified_ns:x}"
+
+
+def is_version_of(path: Path, version: str) -> bool:
+    """Whether the file is still the one of that version."""
+    try:
+        status = path.stat()
+    except OSError:
+        return False
+    return version == version_of(status.st_size, status.st_mtime_ns)
+
+
+def thumbnail_of(path: Path, ending: str = ".jpg") -> Path:
+    """Where a thumbnail of a file is kept; ``ending`` says which."""
+    return path.parent / THUMBS_NAME / f"{path.name}{ending}"
+
+
+def thumbnails_of(path: Path) -> list[Path]:
+    """Every thumbnail of a file that is kept. Raises OSError."""
+    folder = path.parent / THUMBS_NAME
+    if not folder.is_dir():
+        return []
+    # Behind the name come a dot, what the thumbnail is like, and its ending: "a.png" must not take "a.png.png" along.
+    kept = re.compile(re.escape(path.name) + r"(\.(cover|inside)\d+)?\.(jpg|webp)")
+    return [one for one in folder.iterdir() if kept.fullmatch(one.name)]
 
 
 def _plain(job_id: str) -> str:

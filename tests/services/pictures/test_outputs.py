@@ -336,7 +336,7 @@ def test_entries_tell_what_is_there_and_nothing_hidden(outputs: Outputs) -> None
     os.utime(folder / "image_0.png", (1000, 1000))
     entries = {entry.name: entry for entry in outputs.entries(folder)}
     assert sorted(entries) == ["config.json", "image_0.png", "more"]
-    assert entries["image_0.png"] == Entry("image_0.png", False, len(b"picture"), 1000)
+    assert entries["image_0.png"] == Entry("image_0.png", False, len(b"picture"), 1_000_000_000_000)
     assert (entries["more"].is_folder, entries["more"].size_bytes) == (True, 0)
     assert [entry.name for entry in outputs.entries(outputs.output_dir)] == ["job"]
     with pytest.raises(OutputNotFound):

@@ -17,7 +17,7 @@ from PIL import Image
 
 from sdcpp_rest.errors import InvalidRequest, OutputNotFound
 from sdcpp_rest.services.pictures import thumbnails
-from sdcpp_rest.services.pictures.thumbnails import Thumbnail, stamp_of, thumbnail
+from sdcpp_rest.services.pictures.thumbnails import Shape, Thumbnail, stamp_of, thumbnail
 from tests.cases import for_each_case
 
 LEFT, MIDDLE, RIGHT = (200, 30, 30), (30, 160, 60), (30, 60, 200)
@@ -142,9 +142,9 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     names: list[str] = []
     shrunk = thumbnails._shrunk
 
-    def counted(path: Path) -> Image.Image:
+    def counted(path: Path, shape: Shape) -> Image.Image:
         names.append(path.name)
-        return shrunk(path)
+        return shrunk(path, shape)
 
     monkeypatch.setattr(thumbnails, "_shrunk", counted)
     return names
@@ -222,13 +222,13 @@ def test_a_folder_that_goes_away_while_it_is_drawn_does_not_come_back(
     folder = tmp_path / "job"
     folder.mkdir()
     stripes(300, 200).save(folder / "a.png")
-    square = thumbnails._square
+    square = thumbnails._shrink
 
-    def removed_meanwhile(picture: Image.Image) -> Image.Image:
+    def removed_meanwhile(picture: Image.Image, shape: Shape) -> Image.Image:
         folder.rename(tmp_path / "gone")
-        return square(picture)
+        return square(picture, shape)
 
-    monkeypatch.setattr(thumbnails, "_square", removed_meanwhile)
+    monkeypatch.setattr(thumbnails, "_shrink", removed_meanwhile)
     opened(thumbnail(folder / "a.png"))
     assert not folder.exists()
 
@@ -240,13 +240,13 @@ def test_many_at_once_agree_and_two_are_decoded_at_a_time(tmp_path: Path, monkey
     both = threading.Barrier(2)
     shrunk = thumbnails._shrunk
 
-    def counted(path: Path) -> Image.Image:
+    def counted(path: Path, shape: Shape) -> Image.Image:
         nonlocal inside, most
         with lock:
             inside += 1
             most = max(most, inside)
         both.wait(20)
-        made = shrunk(path)
+        made = shrunk(path, shape)
         with lock:
             inside -= 1
         return made
@@ -345,3 +345,63 @@ def test_folders_are_refused_and_what_is_gone_is_not_found(tmp_path: Path) -> No
         thumbnail(tmp_path / "folder.png")
     with pytest.raises(OutputNotFound):
         thumbnail(tmp_path / "nobody.png")
+
+
+def shaped(path: Path, shape: Shape) -> Image.Image:
+    small = thumbnail(path, shape)
+    assert not small.is_placeholder
+    picture = Image.open(io.BytesIO(small.body))
+    assert picture.get_format_mimetype() == small.media_type == shape.media_type  # type: ignore[attr-defined]
+    return picture
+
+
+@for_each_case(
+    ("shape", "size", "expected"),
+    [
+        (Shape(256, "inside"), (1000, 500), (256, 128)),
+        (Shape(256, "inside"), (500, 1000), (128, 256)),
+        (Shape(512, "inside", True), (1024, 1024), (512, 512)),
+        (Shape(512, "cover", True), (1024, 768), (512, 512)),
+        (Shape(1024, "inside", True), (300, 200), (300, 200)),
+        (Shape(1024, "cover"), (300, 200), (200, 200)),
+        (Shape(120, "inside"), (300, 100), (120, 40)),
+        (Shape(256, "inside"), (3000, 2), (256, 1)),
+    ],
+)
+@for_each_case("mode", ["RGB", "RGBA", "P"])
+def test_other_sizes_show_all_or_the_middle_and_are_never_larger_than_the_picture(
+    tmp_path: Path, shape: Shape, size: tuple[int, int], expected: tuple[int, int], mode: str
+) -> None:
+    Image.new("RGB", size, LEFT).convert(mode).save(tmp_path / "a.png")
+    picture = shaped(tmp_path / "a.png", shape)
+    assert picture.size == expected
+    # Palettes have only something like it.
+    assert is_near(picture.convert("RGB").getpixel((0, 0)), LEFT, 40 if mode == "P" else 12)
+
+
+def test_all_of_a_picture_is_shown_inside(tmp_path: Path) -> None:
+    stripes(900, 300).save(tmp_path / "a.png")
+    picture = shaped(tmp_path / "a.png", Shape(256, "inside", True)).convert("RGB")
+    assert [is_near(picture.getpixel((x, 40)), colour) for x, colour in ((5, LEFT), (128, MIDDLE), (250, RIGHT))]
+
+
+def test_each_shape_is_drawn_once_and_anew_for_another_file(tmp_path: Path, drawn: list[str]) -> None:
+    file = tmp_path / "a.png"
+    stripes(300, 200).save(file)
+    shapes = [Shape(), Shape(256), Shape(256, "inside"), Shape(256, "inside", True)]
+    first = [thumbnail(file, shape) for shape in shapes]
+    assert [thumbnail(file, shape) for shape in shapes] == first
+    assert len(drawn) == 4
+    kept = sorted(path.name for path in (tmp_path / ".thumbs").iterdir())
+    assert kept == ["a.png.cover256.jpg", "a.png.inside256.jpg", "a.png.inside256.webp", "a.png.jpg"]
+    Image.new("RGB", (200, 300), RIGHT).save(file)
+    assert shaped(file, shapes[3]).size == (171, 256)
+    cut = (tmp_path / ".thumbs" / "a.png.inside256.webp").read_bytes()[:-3]
+    (tmp_path / ".thumbs" / "a.png.inside256.webp").write_bytes(cut)
+    assert shaped(file, shapes[3]).size == (171, 256), "a damaged one is drawn anew"
+
+
+def test_a_video_has_larger_ones_too(tmp_path: Path) -> None:
+    pytest.importorskip("av")
+    write_video(tmp_path / "a.mp4", "mpeg4")
+    assert max(shaped(tmp_path / "a.mp4", Shape(256, "inside", True)).size) <= 256

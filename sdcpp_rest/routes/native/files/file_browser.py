@@ -52,6 +52,7 @@ class OutputQuery(Wire):
         1, ge=1, le=1_000_000, description="Of a folder with more than ``limit`` entries: which part."
     )
     limit: Integer = Field(500, ge=1, le=MAX_LIMIT, description="Of a folder: how many entries at a time.")
+    v: str = Field("", description="Of a file: the version that is meant. The answer to that may be kept for ever.")
 
 
 class EntryShown(Answer):
@@ -61,6 +62,7 @@ class EntryShown(Answer):
     kind: Kind
     url: str = Field(examples=["/output/550e8400-e29b-41d4-a716-446655440000/image_0.png"])
     size_bytes: int = optional("Of a file.", ge=0)
+    version: str = optional("Of a file: behind its URL or its thumbnail's as `?v=`, the answer may be kept for ever.")
     modified_at: str = Field(description="ISO 8601, UTC.", examples=["2026-01-31T12:00:00.000Z"])
     title: str = optional("Of a job's folder: the job's title, or the beginning of its prompt.")
     thumb_url: str = optional("Of a picture, a video, or a folder with one of them in it.")
@@ -122,7 +124,7 @@ def _part_of(relative: str, folder: Path, query: OutputQuery, link: Link) -> _Pa
 
 
 def _sort_key(entry: Entry, column: Column) -> tuple[Any, ...]:
-    value = {"name": 0, "size": entry.size_bytes, "date": entry.modified_at}[column]
+    value = {"name": 0, "size": entry.size_bytes, "date": entry.modified_ns}[column]
     return (value, entry.name.lower(), entry.name)
 
 
@@ -133,10 +135,10 @@ def _entry_shown(relative: str, folder: Path, entry: Entry, link: Link) -> Entry
     if thumb is not None:
         more["thumb_url"] = link(thumb)
     if not entry.is_folder:
-        more["size_bytes"] = entry.size_bytes
+        more |= {"size_bytes": entry.size_bytes, "version": entry.version}
     elif (title := runtime().jobs.outputs.title_of(folder / entry.name)) is not None:
         more["title"] = title[:_TITLE_CHARACTERS]
-    modified = datetime.fromtimestamp(entry.modified_at, timezone.utc)
+    modified = datetime.fromtimestamp(entry.modified_ns / 1e9, timezone.utc)
     return EntryShown(
         name=_readable(entry.name),
         kind=_kind(entry),

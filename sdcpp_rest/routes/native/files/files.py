@@ -20,6 +20,7 @@ from sdcpp_rest.routes.http.openapi import ANY_FILE, HTML, Answer, documents
 from sdcpp_rest.routes.http.pools import transfer
 from sdcpp_rest.routes.http.wire_models import Wire
 from sdcpp_rest.routes.native.files.file_browser import TEMPLATES, Listing, OutputQuery, listing
+from sdcpp_rest.services.pictures.outputs import is_version_of
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +82,9 @@ def output(path: str) -> Response:
     for."""
     relative = path.rstrip("/")
     found = runtime().jobs.outputs.path_of(relative)
-    return listing(relative, found, as_json=_wants_json()) if found.is_dir() else _file(found)
+    if found.is_dir():
+        return listing(relative, found, as_json=_wants_json())
+    return _file(found, request.args.get("v", ""))
 
 
 @files.delete("/output/<path:path>")
@@ -128,7 +131,7 @@ def _wants_json() -> bool:
     return json_quality > named.get(HTML, 0) and json_quality >= accepted.quality(HTML)
 
 
-def _file(path: Path) -> Response:
+def _file(path: Path, version: str) -> Response:
     ending = path.suffix.lower()
     content_type = _TYPES.get(ending) or mimetypes.guess_type(path.name)[0] or "application/octet-stream"
     response = send_file(
@@ -140,4 +143,6 @@ def _file(path: Path) -> Response:
         download_name=path.name,
     )
     response.headers["X-Content-Type-Options"] = "nosniff"
+    if version and is_version_of(path, version):
+        response.headers["Cache-Control"] = "private, max-age=31536000, immutable"
     return response

@@ -199,6 +199,7 @@ def test_programs_get_json_when_they_prefer_it(gallery: FlaskClient) -> None:
     assert entries[2] == {
         "name": "a.png", "kind": "image", "url": "/output/a.png", "size_bytes": 200,
         "modified_at": "1970-01-01T00:33:20.000Z", "thumb_url": "/thumb/a.png",
+        "version": f"c8-{2_000 * 10**9:x}",
     }  # fmt: skip
     assert gallery.get("/output/y", headers=JSON).get_json()["path"] == "y"
 

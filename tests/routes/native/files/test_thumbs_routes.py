@@ -116,3 +116,43 @@ def test_thumbnails_are_drawn_on_threads_of_their_own(served: Any, monkeypatch: 
         finally:
             gate.set()
         assert {answer.result(20).status_code for answer in answers} == {200}
+
+
+def test_larger_ones_are_webp_for_who_accepts_it_by_name(house: Any) -> None:
+    Image.new("RGB", (800, 400), "red").save(folder_of(house) / "a.png")
+    url = "/thumb/a.png?size=512&fit=inside"
+    browser = house.client.get(url, headers={"Accept": "image/avif,image/webp,*/*;q=0.8"})
+    assert (browser.mimetype, browser.headers["Vary"]) == ("image/webp", "Accept")
+    assert Image.open(io.BytesIO(browser.data)).size == (512, 256)
+    program = house.client.get(url, headers={"Accept": "*/*"})
+    assert (program.mimetype, program.headers["Vary"]) == ("image/jpeg", "Accept")
+    assert program.headers["ETag"] != browser.headers["ETag"]
+    known = {"If-None-Match": browser.headers["ETag"], "Accept": "image/webp"}
+    assert house.client.get(url, headers=known).status_code == 304
+    refused = house.client.get(url, headers={"Accept": "image/webp;q=0, */*"})
+    assert refused.mimetype == "image/jpeg"
+    plain = house.client.get("/thumb/a.png", headers={"Accept": "image/webp"})
+    assert (plain.mimetype, "Vary" in plain.headers) == ("image/jpeg", False), "the usual one is what it was"
+
+
+def test_what_is_asked_for_by_its_version_may_be_kept_for_ever(house: Any) -> None:
+    Image.new("RGB", (200, 200), "red").save(folder_of(house) / "a.png")
+    (entry,) = house.client.get("/output", headers={"Accept": "application/json"}).get_json()["entries"]
+    for url in ("/thumb/a.png?v=", "/thumb/a.png?size=256&v=", "/output/a.png?v="):
+        kept = house.client.get(url + entry["version"], buffered=True)
+        assert kept.headers["Cache-Control"] == "private, max-age=31536000, immutable"
+        older = house.client.get(f"{url}1-2", buffered=True)
+        assert (older.status_code, "no-cache" in older.headers["Cache-Control"]) == (200, True)
+    house.client.get("/thumb/a.png?size=256")
+    house.client.delete("/output/a.png")
+    assert list((folder_of(house) / ".thumbs").iterdir()) == []
+
+
+@for_each_case("query", ["size=100", "size=", "size=120x", "fit=stretch", "size=99999999999999999999"])
+def test_other_sizes_are_refused_by_name(shared_client: FlaskClient, query: str) -> None:
+    answer = shared_client.get(f"/thumb/x.png?{query}")
+    if query == "size=":
+        assert answer.status_code == 404, "an empty parameter is none"
+        return
+    assert answer.status_code == 400
+    assert "must be one of" in answer.get_json()["error"]

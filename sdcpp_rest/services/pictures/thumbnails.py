@@ -90,8 +90,8 @@ class Shape:
 
     @property
     def reducing_gap(self) -> float:
-        """How far whole pixels are averaged before the rest is done well: for large ones as far as that goes, which takes
-        a fifth of the time, and shows nowhere."""
+        """How far whole pixels are averaged before the rest is done well: for large ones as far as that goes, which
+        takes a fifth of the time, and shows nowhere."""
         return 3.0 if self.is_usual else 1.0
 
     @property

@@ -53,27 +53,30 @@ def thumb(path: str) -> Response:
     tag = stamp if shape.is_usual else f"{stamp}{shape.ending}"
     # The same file as the client has seen: nothing is opened.
     if request.if_none_match.contains(tag):
-        return with_version(Response(status=304), tag, stamp, query.v)
+        return _with_version(Response(status=304, headers=_vary(query)), tag, stamp, query.v)
     small = thumbnail(found, shape)
-    response = Response(small.body, mimetype=small.media_type)
+    response = Response(small.body, mimetype=small.media_type, headers=_vary(query))
     if small.is_placeholder:
         # Once it can be drawn (the file was still being written, say) it is to be asked for again.
         response.headers["Cache-Control"] = "private, max-age=60"
     else:
-        with_version(response, tag, stamp, query.v)
-    if query.size != str(SIDE) or query.fit != "cover":
-        response.headers["Vary"] = "Accept"
+        _with_version(response, tag, stamp, query.v)
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Content-Security-Policy"] = _POLICY
     return response
 
 
-def with_version(response: Response, tag: str, stamp: str, wanted: str) -> Response:
+def _with_version(response: Response, tag: str, stamp: str, wanted: str) -> Response:
     """``response`` with its tag; one that was asked for by the version that the file has may be kept for ever."""
     is_meant = wanted == stamp
     response.headers["Cache-Control"] = "private, max-age=31536000, immutable" if is_meant else "private, no-cache"
     response.set_etag(tag)
     return response
+
+
+def _vary(query: ThumbQuery) -> dict[str, str]:
+    """What else the answer depends on: the usual one is the same for all."""
+    return {} if query.size == str(SIDE) and query.fit == "cover" else {"Vary": "Accept"}
 
 
 def _shape_of(query: ThumbQuery) -> Shape:

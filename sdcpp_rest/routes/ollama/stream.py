@@ -6,8 +6,7 @@ Runs outside of the request, which Flask has ended by then. Knows jobs, events a
 from __future__ import annotations
 
 import contextlib
-import queue
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 from sdcpp_rest.core.events import JobProgress
@@ -19,10 +18,22 @@ from sdcpp_rest.services.jobs.departure import Departure
 from sdcpp_rest.services.jobs.event_bus import EventBus
 from sdcpp_rest.services.path_redaction import PathRedaction
 from sdcpp_rest.services.pictures.outputs import Outputs
-from sdcpp_rest.services.submission.picture_rounds import PictureRequest, PictureRounds, select_completed
+from sdcpp_rest.services.submission.followed_round import FollowedRound
+from sdcpp_rest.services.submission.picture_rounds import PictureRequest, PictureRounds, Round, select_completed
 
 ORIGIN = "ollama"
-_MAILBOX_EVENTS = 100
+
+
+@contextlib.contextmanager
+def open_round(rounds: PictureRounds, request: PictureRequest) -> Iterator[Round]:
+    """A round of one picture, which is in the queue. Raises what `Submission.picture` raises, in this dialect's
+    words."""
+    with rounds.open(None, request.kind, 1) as opened:
+        try:
+            rounds.submit_series(opened, request, origin=ORIGIN)
+        except InvalidRequest as error:
+            raise in_client_words(error) from None
+        yield opened
 
 
 class PictureLines:
@@ -42,21 +53,9 @@ class PictureLines:
         redact_paths: PathRedaction,
     ) -> None:
         self._model = model
-        self._leaving = leaving
-        self._rounds = rounds
         self._outputs = outputs
         self._redact_paths = redact_paths
-        self._news: queue.SimpleQueue[None] = queue.SimpleQueue()
-        with contextlib.ExitStack() as resources:
-            self._mailbox = resources.enter_context(bus.subscribe(_MAILBOX_EVENTS))
-            self._mailbox.on_ready(self._wake)
-            leaving.on_leaving(self._wake)
-            self._round = resources.enter_context(rounds.open(None, request.kind, 1))
-            try:
-                rounds.submit_series(self._round, request, origin=ORIGIN)
-            except InvalidRequest as error:
-                raise in_client_words(error) from None
-            self._resources = resources.pop_all()
+        self._round = FollowedRound(lambda: open_round(rounds, request), leaving, rounds, bus)
         self._lines = self._all()
 
     def __iter__(self) -> Generator[str, None, None]:
@@ -65,21 +64,18 @@ class PictureLines:
     def close(self) -> None:
         """The answer has ended, wholly or not, or was never begun."""
         self._lines.close()
-        self._resources.close()
-
-    def _wake(self) -> None:
-        self._news.put(None)
+        self._round.close()
 
     def _all(self) -> Generator[str, None, None]:
         try:
             yield from self._steps()
-            if self._leaving.has_left:
+            if self._round.has_left:
                 return
-            (job,) = select_completed(self._rounds.take_all(self._round))
+            (job,) = select_completed([self._round.take(0)])
             file = self._outputs.path_of(job.outputs[0]).read_bytes()
             yield _line(picture_line(self._model, job, file))
         except Exception as error:
-            self._resources.close()
+            self._round.close()
             fault = error if isinstance(error, SdcppRestError) else internal_error(error, "the lines of a picture")
             fault.message = self._redact_paths(fault.message)
             yield _line(error_body(fault))
@@ -87,19 +83,13 @@ class PictureLines:
     def _steps(self) -> Generator[str, None, None]:
         """A line for each step, until the job has ended or the client has left."""
         (job,) = self._round.jobs
-        ending = self._rounds.ending(self._round, 0)
-        ending.add_done_callback(lambda _: self._wake())
         shown = 0
-        while True:
-            is_over = ending.done() or self._leaving.has_left
-            for event in self._mailbox.drain():
+        for events in self._round.watch(0):
+            for event in events:
                 is_ours = isinstance(event, JobProgress) and event.job_id == job.id
-                if is_ours and isinstance(event, JobProgress) and event.step > shown and not self._leaving.has_left:
+                if is_ours and isinstance(event, JobProgress) and event.step > shown and not self._round.has_left:
                     shown = event.step
                     yield _line(step_line(self._model, shown, event.total_steps))
-            if is_over:
-                return
-            self._news.get()
 
 
 def _line(value: dict[str, Any]) -> str:

@@ -7,19 +7,18 @@ from __future__ import annotations
 
 from flask import Blueprint, Response
 
-from sdcpp_rest.errors import InvalidRequest, NotSupported
+from sdcpp_rest.errors import NotSupported
 from sdcpp_rest.routes.http.answers import answer, runtime
 from sdcpp_rest.routes.http.openapi import documents
 from sdcpp_rest.routes.http.pools import blocking, streaming
 from sdcpp_rest.routes.http.request_bodies import read_body
 from sdcpp_rest.routes.http.wire_models import examine
 from sdcpp_rest.routes.ollama.errors import OllamaError
-from sdcpp_rest.routes.ollama.stream import ORIGIN, PictureLines
+from sdcpp_rest.routes.ollama.stream import PictureLines, open_round
 from sdcpp_rest.routes.ollama.translate import (
     GenerateRequest,
     find_card,
     idle_line,
-    in_client_words,
     model_object,
     picture_line,
     running_object,
@@ -137,11 +136,7 @@ def _load(asked: GenerateRequest) -> Response:
 def _draw(asked: GenerateRequest, request: PictureRequest) -> Response:
     running = runtime()
     rounds = running.submission.rounds
-    with rounds.open(None, request.kind, 1) as opened:
-        try:
-            rounds.submit_series(opened, request, origin=ORIGIN)
-        except InvalidRequest as error:
-            raise in_client_words(error) from None
+    with open_round(rounds, request) as opened:
         (job,) = select_completed(rounds.take_all(opened))
     return answer(picture_line(asked.model, job, running.jobs.outputs.path_of(job.outputs[0]).read_bytes()))
 

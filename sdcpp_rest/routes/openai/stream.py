@@ -5,13 +5,11 @@ Runs outside of the request, which Flask has ended by then. Knows jobs, events a
 
 from __future__ import annotations
 
-import contextlib
-import queue
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from typing import Any
 
-from sdcpp_rest.core.events import JobPreview
+from sdcpp_rest.core.events import Event, JobPreview
 from sdcpp_rest.core.job import Job
 from sdcpp_rest.errors import SdcppRestError
 from sdcpp_rest.routes.http.answers import internal_error, json_text
@@ -24,10 +22,8 @@ from sdcpp_rest.services.jobs.departure import Departure
 from sdcpp_rest.services.jobs.event_bus import EventBus
 from sdcpp_rest.services.path_redaction import PathRedaction
 from sdcpp_rest.services.pictures.outputs import Outputs
+from sdcpp_rest.services.submission.followed_round import FollowedRound
 from sdcpp_rest.services.submission.picture_rounds import PictureRounds, RoundResult, select_completed
-
-# Only previews count here, and only the newest ones.
-_MAILBOX_EVENTS = 200
 
 
 class PictureStream:
@@ -47,19 +43,10 @@ class PictureStream:
         redact_paths: PathRedaction,
     ) -> None:
         self._asked = asked
-        self._leaving = leaving
-        self._rounds = rounds
         self._outputs = outputs
         self._redact_paths = redact_paths
-        self._news: queue.SimpleQueue[None] = queue.SimpleQueue()
-        with contextlib.ExitStack() as resources:
-            # Before the jobs begin: no preview may be missed.
-            self._mailbox = resources.enter_context(bus.subscribe(_MAILBOX_EVENTS))
-            self._mailbox.on_ready(self._wake)
-            leaving.on_leaving(self._wake)
-            self._round = resources.enter_context(open_round(rounds, asked))
-            self._resources = resources.pop_all()
-        self.jobs = tuple(self._round.jobs)
+        self._round = FollowedRound(lambda: open_round(rounds, asked), leaving, rounds, bus)
+        self.jobs = self._round.jobs
         self._kept: dict[str, list[JobPreview]] = {job.id: [] for job in self.jobs}
         self._events = self._all()
 
@@ -69,10 +56,7 @@ class PictureStream:
     def close(self) -> None:
         """The answer has ended, wholly or not, or was never begun."""
         self._events.close()
-        self._resources.close()
-
-    def _wake(self) -> None:
-        self._news.put(None)
+        self._round.close()
 
     def _all(self) -> Generator[str, None, None]:
         drawn: list[RoundResult] = []
@@ -84,7 +68,7 @@ class PictureStream:
                 drawn.append(one)
             select_completed(drawn)
         except Exception as error:
-            self._resources.close()
+            self._round.close()
             fault = error if isinstance(error, SdcppRestError) else internal_error(error, "a stream of pictures")
             fault.message = self._redact_paths(fault.message)
             fault.detail = self._redact_paths.in_values(fault.detail)
@@ -92,21 +76,15 @@ class PictureStream:
 
     def _one(self, index: int) -> Generator[str, None, RoundResult | None]:
         """The events of one picture; its end, or ``None`` when the client has left."""
-        job, ending = self.jobs[index], self._rounds.ending(self._round, index)
-        ending.add_done_callback(lambda _: self._wake())
-        shown = 0
-        while True:
-            is_over = ending.done() or self._leaving.has_left
-            for preview in self._previews(job):
-                if shown < self._previews_left and not self._leaving.has_left and self._is_due(preview, job, shown):
+        job, shown = self.jobs[index], 0
+        for events in self._round.watch(index):
+            for preview in self._previews(job, events):
+                if shown < self._previews_left and not self._round.has_left and self._is_due(preview, job, shown):
                     yield self._partial(preview, job, shown)
                     shown += 1
-            if is_over:
-                break
-            self._news.get()
-        if self._leaving.has_left:
+        if self._round.has_left:
             return None
-        drawn = self._rounds.take(self._round, index)
+        drawn = self._round.take(index)
         # One that was cancelled has none.
         for file in encode_pictures(self._outputs, self._asked, [drawn.job]):
             yield self._picture_text(drawn.job, index, b64(file))
@@ -116,8 +94,8 @@ class PictureStream:
     def _previews_left(self) -> int:
         return self._asked.wishes.partial_images if isinstance(self._asked.wishes, MadeWishes) else 0
 
-    def _previews(self, job: Job) -> list[JobPreview]:
-        for event in self._mailbox.drain():
+    def _previews(self, job: Job, events: Iterable[Event]) -> list[JobPreview]:
+        for event in events:
             # The next job may have begun already, while this one's picture is encoded.
             if isinstance(event, JobPreview) and event.job_id in self._kept:
                 self._kept[event.job_id].append(event)

@@ -16,10 +16,10 @@ from PIL import Image
 
 from sdcpp_rest.core.events import JobCancelled
 from sdcpp_rest.core.presets import PRESETS
-from sdcpp_rest.routes.openai import translate
 from sdcpp_rest.routes.openai.translate import TranslationContext, model_for, to_request
 from sdcpp_rest.routes.openai.views import make_context
 from sdcpp_rest.routes.openai.wire import EditWishes
+from sdcpp_rest.services.models import architecture_presets
 from tests.cases import for_each_case
 from tests.routes.conftest import PATIENCE_SECONDS, House, ServedHouse
 from tests.routes.openai.conftest import opened as picture_of
@@ -249,8 +249,8 @@ def test_the_first_models_take_a_picture_for_its_own_mask(house: House, picture:
 def test_models_that_edit_are_shown_the_pictures(
     house: House, picture: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert PRESETS.keys() >= translate._EDITORS
-    monkeypatch.setattr(translate, "_EDITORS", frozenset({"Ovis-Image"}))
+    assert PRESETS.keys() >= architecture_presets._EDITORS
+    monkeypatch.setattr(architecture_presets, "_EDITORS", frozenset({"Ovis-Image"}))
     text = base64.b64encode(picture()).decode()
     asked = to_request(EditWishes(prompt="x", image=[text, text]), context_of(house)).request
     assert (asked.kind, sorted(asked.images)) == ("txt2img", ["ref_images.0", "ref_images.1"])

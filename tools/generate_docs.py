@@ -1,4 +1,5 @@
-"""Writes the pages that can be derived from the code: settings, URLs, command line, tables about model files.
+"""Writes the pages that can be derived from the code: settings, URLs, command line, tables about model files, and the
+client's words of the wire.
 
 `make docs` runs it, a test compares.
 
@@ -29,6 +30,7 @@ from sdcpp_rest.web.app import create_app, route_table
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))  # run as a script, it finds its own folder alone
 
+from tools.client_wire import module_names, module_text  # noqa: E402
 from tools.model_tables.pages import fill_tables  # noqa: E402
 
 _FIELDS = re.compile(r"(<!-- fields: ([\w. -]+?) -->)\n.*?(<!-- end -->)", re.DOTALL)
@@ -201,6 +203,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "docs/model-files.md": partial(tables_page, "docs/model-files.md"),
     "docs/troubleshooting.md": partial(tables_page, "docs/troubleshooting.md"),
     "config.example.toml": Config.example_toml,
+    **{f"sdcpp_rest/client/wire/{name}.py": partial(module_text, name) for name in module_names()},
 }
 
 

@@ -108,6 +108,8 @@ class _Stage:
         self._http = http
         self._opened = opened
         self._socket: ClientConnection | None = None
+        self._socket_open = contextlib.AsyncExitStack()
+        opened.push_async_callback(self._socket_open.aclose)
         self._lines: AsyncIterator[str] | None = None
 
     async def perform(self, step: Step) -> Any:
@@ -154,10 +156,10 @@ class _Stage:
     async def _open_socket(self) -> None:
         from websockets.asyncio.client import connect
 
-        await self._close_socket()
+        await self._socket_open.aclose()
         with opening_faults(self._connection):
-            self._socket = await connect(self._connection.socket_url, **self._connection.socket_options)
-        self._opened.push_async_callback(self._close_socket)
+            opening = connect(self._connection.socket_url, **self._connection.socket_options)
+            self._socket = await self._socket_open.enter_async_context(opening)
 
     async def _receive(self, seconds: float) -> str | bytes:
         assert self._socket is not None
@@ -166,8 +168,3 @@ class _Stage:
                 return await asyncio.wait_for(self._socket.recv(), seconds)
             except asyncio.TimeoutError:
                 raise TimeoutError from None  # two classes until Python 3.11
-
-    async def _close_socket(self) -> None:
-        if self._socket is not None:
-            await self._socket.close()
-            self._socket = None

@@ -119,6 +119,8 @@ class _Stage:
         self._http = http
         self._opened = opened
         self._socket: ClientConnection | None = None
+        self._socket_open = contextlib.ExitStack()
+        opened.callback(self._socket_open.close)
         self._lines: Iterator[str] = iter(())
 
     def perform(self, step: Step) -> Any:
@@ -164,17 +166,12 @@ class _Stage:
     def _open_socket(self) -> None:
         from websockets.sync.client import connect
 
-        self._close_socket()
+        self._socket_open.close()
         with opening_faults(self._connection):
-            self._socket = connect(self._connection.socket_url, **self._connection.socket_options)
-        self._opened.callback(self._close_socket)
+            opening = connect(self._connection.socket_url, **self._connection.socket_options)
+            self._socket = self._socket_open.enter_context(opening)
 
     def _receive(self, seconds: float) -> str | bytes:
         assert self._socket is not None
         with stream_faults(self._connection):
             return self._socket.recv(timeout=seconds)
-
-    def _close_socket(self) -> None:
-        if self._socket is not None:
-            self._socket.close()
-            self._socket = None

@@ -78,7 +78,8 @@ class Connection:
         headers = {"Accept": "application/json" if is_json else "*/*"}
         content: Any = None
         if request.upload is not None:
-            content = request.upload
+            is_async = isinstance(client, httpx.AsyncClient)
+            content = request.upload.read_beside() if is_async else request.upload.read()
             headers |= {"Content-Type": "application/octet-stream", "Content-Length": str(request.upload.size)}
         return client.build_request(
             request.method,

@@ -10,14 +10,15 @@ PIECE_BYTES = 1 << 20
 
 
 class ModelUpload:
-    """Yields a file's bytes, to whoever iterates in either way. Raises OSError where it cannot be read."""
+    """Yields a file's bytes, in either way. Raises OSError where it cannot be read."""
 
     def __init__(self, file: Path, report: Callable[[int, int], None] | None = None) -> None:
         self._file = file
         self._report = report
         self.size = file.stat().st_size
 
-    def __iter__(self) -> Iterator[bytes]:
+    def read(self) -> Iterator[bytes]:
+        """Yield it piece by piece."""
         sent = 0
         with self._file.open("rb") as opened:
             while piece := opened.read(PIECE_BYTES):
@@ -26,7 +27,8 @@ class ModelUpload:
                 if self._report is not None:
                     self._report(sent, self.size)
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        pieces = iter(self)
+    async def read_beside(self) -> AsyncIterator[bytes]:
+        """The same for an event loop, which does not wait for the disk."""
+        pieces = self.read()
         while piece := await asyncio.to_thread(next, pieces, b""):
             yield piece

@@ -95,12 +95,12 @@ class House:
 
 
 class ServedHouse:
-    """A house behind real sockets. ``url`` and ``ws_url`` are the two ports."""
+    """A house behind real sockets. ``url`` and ``ws_url`` are the two ports; ``port`` the first, any by default."""
 
-    def __init__(self, house: House, dialects: Sequence[Dialect] = DIALECTS) -> None:
+    def __init__(self, house: House, dialects: Sequence[Dialect] = DIALECTS, port: int = 0) -> None:
         self.house = house
         self.runtime = house.runtime
-        self.sockets = [*bind("127.0.0.1", (0,)), _free_socket()]
+        self.sockets = [*bind("127.0.0.1", (port,)), _free_socket()]
         self.port, self.ws_port = (bound.getsockname()[1] for bound in self.sockets)
         self.url, self.ws_url = (f"http://127.0.0.1:{port}" for port in (self.port, self.ws_port))
         self.shell = Shell(house.runtime, dialects)

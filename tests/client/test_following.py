@@ -1,0 +1,197 @@
+"""How events are followed, without a server: steps are answered by a script."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from sdcpp_rest.client.errors import ApiError, ConnectionFailed, NoEventStream, NotFound, ResultTimeout
+from sdcpp_rest.client.event_reading import read_event
+from sdcpp_rest.client.following import Patience, follow_events
+from sdcpp_rest.client.steps import Pause, Receive, Request, Step, Steps, Tell, Walk
+from sdcpp_rest.client.watches import JobWatch, QueueWatch
+from sdcpp_rest.core.events import Event, JobProgress, JobStatusChanged, TransferProgress
+from tests.cases import for_each_case
+
+GREETING = {"event": "server_status", "timestamp": "2026-11-27T12:00:00.000Z", "data": {}}
+FAULT = ConnectionFailed("gone")
+
+
+def job(status: str, job_id: str = "1", **more: Any) -> dict[str, Any]:
+    progress = {"step": 1, "total_steps": 2, "current_image": 0, "total_images": 1, "percentage": 50.0}
+    return {"job_id": job_id, "status": status, "outputs": [], "progress": {**progress, "phase": "sampling"}, **more}
+
+
+def changed(status: str, before: str, job_id: str = "1") -> dict[str, Any]:
+    data = {"job_id": job_id, "status": status, "previous_status": before, "outputs": [], "error": None}
+    return {"event": "job_status_changed", "timestamp": "2026-11-27T12:00:01.000Z", "data": data}
+
+
+class Over(Exception):
+    """The script has ended before the steps."""
+
+
+def play(steps: Steps[None], *script: Any) -> tuple[list[Event], list[str]]:
+    """Answer one step after the other: what is told, and the steps in words. Exceptions are thrown, ``None`` is for
+    steps without an answer. Ends with the script, or with the steps."""
+    taken, answers = list[str](), iter(script)
+
+    def answer(step: Step) -> Any:
+        taken.append(step.path if isinstance(step, Request) else type(step).__name__)
+        for one in answers:
+            return one
+        raise Over
+
+    told = play_by(steps, answer)
+    assert list(answers) == []
+    return told, taken
+
+
+def play_by(steps: Steps[None], answer: Callable[[Step], Any]) -> list[Event]:
+    """What is told while ``answer`` says what comes of each step; it raises `Over` to end."""
+    walk, told = Walk(steps), list[Event]()
+    while not walk.is_over:
+        if isinstance(walk.step, Tell):
+            told.append(walk.step.told)
+            walk.go_on(None)
+            continue
+        try:
+            said = answer(walk.step)
+        except Over:
+            break
+        if isinstance(said, Exception):
+            walk.fail(said)
+        else:
+            walk.go_on(json.dumps(said) if isinstance(walk.step, Receive) else said)
+    return told
+
+
+def follow_job(**patience: Any) -> Any:
+    return follow_events(JobWatch("1"), Patience(60, **patience))
+
+
+def statuses(told: list[Event]) -> list[tuple[str, str]]:
+    return [(event.job_id, event.status) for event in told if isinstance(event, JobStatusChanged)]
+
+
+def test_job_is_looked_at_once_the_stream_is_there() -> None:
+    told, taken = play(follow_job(), None, GREETING, job("completed"))
+    assert taken == ["OpenSocket", "Receive", "/queue/1"]
+    assert statuses(told) == [("1", "completed")]
+
+
+def test_what_is_heard_after_the_look_is_not_told_twice() -> None:
+    heard = [changed("processing", "pending"), changed("completed", "processing", "2"), changed("completed", "x")]
+    heard[2]["data"]["previous_status"] = "processing"
+    told, _ = play(follow_job(), None, GREETING, job("processing"), *heard)
+    assert statuses(told) == [("1", "processing"), ("1", "completed")]
+
+
+def test_broken_stream_is_opened_again_after_growing_pauses() -> None:
+    first = (None, GREETING, job("processing"), FAULT)
+    told, taken = play(follow_job(), *first, None, FAULT, None, FAULT, None, None, GREETING, job("failed"))
+    assert taken[4:10] == ["Pause", "OpenSocket", "Pause", "OpenSocket", "Pause", "OpenSocket"]
+    assert statuses(told) == [("1", "processing"), ("1", "failed")]
+
+
+def test_pauses_grow_and_end() -> None:
+    now, pauses = [0.0], []
+
+    def answer(step: Step) -> Any:
+        if not isinstance(step, Pause):
+            return FAULT
+        pauses.append(step.seconds)
+        now[0] += step.seconds
+        return None
+
+    with pytest.raises(ConnectionFailed, match="gone"):
+        play_by(follow_events(QueueWatch(), Patience(60, clock=lambda: now[0])), answer)
+    assert pauses[:7] == [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0]
+    assert 60 <= sum(pauses) <= 65
+
+
+def test_time_is_over_also_while_the_server_is_away() -> None:
+    now = [0.0]
+    walk = Walk(follow_job(timeout=1.0, clock=lambda: now[0]))
+    walk.fail(FAULT)
+    assert isinstance(walk.step, Pause)
+    walk.go_on(None)
+    now[0] = 2.0
+    with pytest.raises(ResultTimeout, match="within 1 seconds"):
+        walk.fail(FAULT)
+
+
+@for_each_case("status", [502, 503, 504])
+def test_server_or_proxy_that_is_busy_is_borne(status: int) -> None:
+    told, taken = play(
+        follow_job(), None, GREETING, ApiError(status, "stopping"), None, None, GREETING, job("completed")
+    )
+    assert taken[3] == "Pause"
+    assert statuses(told) == [("1", "completed")]
+
+
+def test_other_refusals_are_not_borne() -> None:
+    with pytest.raises(NotFound):
+        play(follow_job(), None, GREETING, NotFound(404, "no such job"))
+
+
+def test_job_is_looked_at_again_and_again_without_a_stream() -> None:
+    looks = (job("pending"), None, job("processing"), None, FAULT, None, job("processing"), None, job("completed"))
+    told, taken = play(follow_job(), NoEventStream("none"), *looks)
+    assert taken == ["OpenSocket", *(["/queue/1", "Pause"] * 4), "/queue/1"]
+    assert [type(event) for event in told] == [JobStatusChanged, JobProgress, JobStatusChanged]
+
+
+def test_first_connection_of_the_queue_tells_nothing_that_was_before() -> None:
+    told, taken = play(follow_events(QueueWatch(), Patience(60)), None, GREETING, {"items": [job("pending")]})
+    assert taken[2:] == ["/queue", "Receive"]
+    assert statuses(told) == []
+
+
+def test_queue_tells_missed_ends_once_and_forgets_deleted_jobs() -> None:
+    # While nobody listened a has ended, b was deleted, c came and ended, and e came and runs.
+    lists = [{"items": [job("processing", "a"), job("pending", "b")]}, {"items": [job("processing", "e")]}]
+    lists.append({"items": [job("failed", "c"), job("completed", "a")]})
+    jobs = {"/queue/a": job("completed", "a"), "/queue/b": NotFound(404, "no such job")}
+    late = changed("completed", "processing", "a")
+    heard = iter([GREETING, FAULT, GREETING, late, changed("failed", "pending", "d")])
+    queries: list[dict[str, str]] = []
+
+    def answer(step: Step) -> Any:
+        if isinstance(step, Receive):
+            for message in heard:
+                return message
+            raise Over
+        if isinstance(step, Request) and step.path == "/queue":
+            queries.append(dict(step.query_pairs))
+            return lists.pop(0)
+        return jobs[step.path] if isinstance(step, Request) else None
+
+    told = play_by(follow_events(QueueWatch(), Patience(60)), answer)
+    assert sorted(statuses(told)) == [("a", "completed"), ("c", "failed"), ("d", "failed"), ("e", "processing")]
+    # A little before what was heard last: events may overtake each other.
+    assert queries[-1]["after"] == "2026-11-27T11:59:50+00:00"
+
+
+@for_each_case(
+    "message",
+    ["", "pong", "[]", '{"event": "job_added"}', '{"event": "new_thing", "data": {}}', "[" * 100_000,
+     '{"event": "job_preview", "data": {"image": "x"}}', '{"event": "job_progress", "data": {"job_id": 7}}'],
+)  # fmt: skip
+def test_message_that_is_no_event_is_passed_over(message: str) -> None:
+    assert read_event(message) is None
+
+
+def test_fields_of_a_newer_server_are_passed_over() -> None:
+    fields = {"job_id": "1", "step": 1, "total_steps": 2, "mood": "fine"}
+    event, at = read_event(json.dumps({"event": "job_progress", "timestamp": "t", "data": fields})) or (None, "")
+    assert event == JobProgress(job_id="1", step=1, total_steps=2)
+    assert at == "t"
+    event, _ = read_event(json.dumps({"event": "job_progress", "data": {**fields, "downloaded_bytes": 3}})) or (
+        None,
+        "",
+    )
+    assert isinstance(event, TransferProgress)

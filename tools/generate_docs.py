@@ -30,6 +30,7 @@ from sdcpp_rest.web.app import create_app, route_table
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))  # run as a script, it finds its own folder alone
 
+from tools.client_methods import methods_table  # noqa: E402
 from tools.client_wire import module_names, module_text  # noqa: E402
 from tools.model_tables.pages import fill_tables  # noqa: E402
 
@@ -143,6 +144,13 @@ def swarm_page(name: str) -> str:
     return before + start + "\n".join(rows) + "\n" + end + after
 
 
+def client_page() -> str:
+    """The client's page with its table of methods made anew."""
+    text = (ROOT / "docs/client.md").read_text(encoding="utf-8")
+    before, start, rest = text.partition("<!-- client methods -->\n")
+    return before + start + methods_table() + "\n" + "".join(rest.partition("<!-- end -->")[1:])
+
+
 def tables_page(name: str) -> str:
     """A page with its tables about model files made anew."""
     return fill_tables((ROOT / name).read_text(encoding="utf-8"))
@@ -196,6 +204,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "docs/cli.md": cli_page,
     "docs/architecture.md": architecture_page,
     "docs/dialects/ollama.md": partial(dialect_page, "docs/dialects/ollama.md"),
+    "docs/client.md": client_page,
     "docs/dialects/openai.md": partial(dialect_page, "docs/dialects/openai.md"),
     "docs/dialects/sdcn.md": partial(dialect_page, "docs/dialects/sdcn.md"),
     "docs/dialects/sdserver.md": partial(dialect_page, "docs/dialects/sdserver.md"),

@@ -34,6 +34,7 @@ STEPS = "12"
 COMMANDS: dict[str, list[str]] = {
     "draw.sh": ["bash", "{file}", PROMPT, "{picture}"],
     "draw.py": [sys.executable, "{file}", PROMPT, "--output", "{picture}", "--steps", STEPS],
+    "own_client.py": [sys.executable, "{file}", PROMPT, "{picture}"],
     "openai_client.py": [sys.executable, "{file}", PROMPT, "{picture}"],
     "webui_client.py": [sys.executable, "{file}", PROMPT, "{picture}"],
 }
@@ -108,7 +109,7 @@ def test_example_shows_the_key_that_a_server_asks_for(name: str, locked_server: 
     check_red_circle_on_blue((tmp_path / "circle.png").read_bytes())
 
 
-@pytest.mark.parametrize("name", ["draw.sh", "draw.py"])
+@pytest.mark.parametrize("name", ["draw.sh", "draw.py", "own_client.py"])
 def test_example_ends_with_the_servers_own_sentence(name: str, locked_server: ServerProcess, tmp_path: Path) -> None:
     ran = run(name, locked_server, tmp_path / "refused.png")
     assert ran.returncode == 1

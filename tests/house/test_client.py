@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import re
 import subprocess
 import sys
@@ -15,10 +14,10 @@ import pytest
 from typing_extensions import Unpack
 
 from sdcpp_rest.client.calls import Call, _Marked
-from sdcpp_rest.client.native_calls import NativeCalls
 from sdcpp_rest.client.steps import Request
 from sdcpp_rest.client.wire.jobs import QueueQuery, QueueShown
 from sdcpp_rest.routes.http.openapi import Operation
+from tools.client_methods import methods, requests_of
 from tools.client_wire import module_names, module_text, native_operations
 
 FOR_BROWSERS = {
@@ -30,34 +29,9 @@ FOR_BROWSERS = {
 WORDS = Path(__file__).parents[2] / "sdcpp_rest" / "client" / "wire"
 
 
-def methods() -> dict[str, _Marked]:
-    found = {name: vars(kind)[name] for kind in NativeCalls.__mro__ for name in vars(kind)}
-    return {name: one for name, one in found.items() if isinstance(one, _Marked) and name != "events"}
-
-
-def requests_of(method: _Marked, here: Path) -> Iterator[Request[Any]]:
-    """What a method asks for, with stand-ins for what it must be given; also with all that may be given."""
-    given = inspect.signature(method.describe).parameters
-    stand_ins = {"file": here, "target": here, "fields": {}, "job_ids": []}
-    needed = [
-        stand_ins.get(name, "x")
-        for name, one in list(given.items())[1:]
-        if one.default is one.empty and one.kind is not one.VAR_KEYWORD
-    ]
-    steps = method.describe(None, *needed)
-    first: Any = steps if isinstance(steps, Request) else next(iter(steps))
-    yield first.request if not isinstance(first, Request) else first
-    if "path" in given and given["path"].default == "":
-        listed: Any = method.describe(None, "x")
-        yield listed
-
-
 def test_every_route_has_a_method_and_every_method_a_route() -> None:
     routes = operations().keys()
-    here = Path(__file__)
-    asked = {
-        (request.method, request.route): name for name, one in methods().items() for request in requests_of(one, here)
-    }
+    asked = {(request.method, request.route): name for name, one in methods().items() for request in requests_of(one)}
     assert len(routes) >= 90
     assert routes - asked.keys() == FOR_BROWSERS
     assert asked.keys() - routes == set()
@@ -70,7 +44,7 @@ def operations() -> dict[tuple[str, str], Operation]:
 
 def complaints(name: str, method: _Marked) -> Iterator[str]:
     """Fields and answers that are typed by another route's models: promises that are not kept."""
-    for request in requests_of(method, Path(__file__)):
+    for request in requests_of(method):
         operation = operations()[request.method, request.route]
         answers = {_name(content) for contents in operation.answers.values() for content in contents}
         if request.answer not in (bytes, str, dict[str, Any]) and _name(request.answer) not in answers:

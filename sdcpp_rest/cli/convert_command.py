@@ -14,7 +14,6 @@ import click
 from sdcpp_rest.cli.command_options import config_options, echo_json, json_option, server_options
 from sdcpp_rest.cli.job_following import reach_server, run_job
 from sdcpp_rest.cli.running_server import RunningServer
-from sdcpp_rest.cli.server_access import Refused
 
 if TYPE_CHECKING:
     from sdcpp_rest.config import Config
@@ -58,6 +57,7 @@ def convert(
     A safetensors file whose numbers and scales lie in separate tensors (scaled FP8, bitsandbytes NF4, NVFP4 and the
     like), which cannot be loaded, becomes one that can.
     """
+    from sdcpp_rest.client import ApiError
     from sdcpp_rest.config import load_config
 
     config = load_config(config_file, overrides, **folders)
@@ -72,7 +72,7 @@ def convert(
     with reach_server(config, url, api_key) as server:
         try:
             job = run_job(server, "/convert", {name: value for name, value in body.items() if value})
-        except Refused as refusal:
+        except ApiError as refusal:
             outside = vae if refusal.field == "vae_path" else model
             if refusal.code != "model_not_found" or outside is None or not Path(outside).expanduser().is_file():
                 raise

@@ -12,7 +12,7 @@ import click
 
 from sdcpp_rest.cli.command_options import config_options, echo_json, json_option, server_options
 from sdcpp_rest.cli.job_following import reach_server, run_job
-from sdcpp_rest.cli.server_access import Refused, ServerAccess
+from sdcpp_rest.cli.server_access import ServerAccess
 
 if TYPE_CHECKING:
     from sdcpp_rest.config import Config
@@ -93,10 +93,10 @@ def download(
 
 
 def _download(server: ServerAccess, body: dict[str, Any]) -> dict[str, Any]:
-    """Download one file and have it checked; the job object. Raises Refused, ClickException, Abort."""
+    """Download one file and have it checked; the job object. Raises ClientError, ClickException, Abort."""
     job = run_job(server, "/models/download", body)
     check_id = str(job["hash_job_id"])
-    while (check := server.ask("GET", f"/queue/{check_id}"))["status"] not in _ENDED:
+    while (check := server.client.show_job(check_id))["status"] not in _ENDED:
         server.pause(check_id)
     if check["status"] != "completed":
         raise click.ClickException(f"The file was saved, but its check {check['status']}: {check.get('error', '')}")
@@ -104,6 +104,7 @@ def _download(server: ServerAccess, body: dict[str, Any]) -> dict[str, Any]:
 
 
 def _fetch_bundle(server: ServerAccess, name: str, memory_gb: float | None, overwrite: bool, as_json: bool) -> None:
+    from sdcpp_rest.client import ApiError
     from sdcpp_rest.core.bundles import find_bundle
 
     chosen = find_bundle(name)
@@ -116,7 +117,7 @@ def _fetch_bundle(server: ServerAccess, name: str, memory_gb: float | None, over
         click.echo(f"{file.repo}/{file.file}", err=True)
         try:
             job = _download(server, {**file.request_fields(), **({"overwrite": True} if overwrite else {})})
-        except Refused as refusal:
+        except ApiError as refusal:
             if refusal.code != "conflict" or refusal.field != "overwrite":
                 raise
             files.append({"model_type": file.type, "model_name": file.saved_name, "status": "already there"})
@@ -144,7 +145,7 @@ def _load_body(size: BundleSize) -> dict[str, Any]:
 
 def _device_gb(server: ServerAccess) -> float:
     """Of the largest GPU; without one, half of the main memory: the rest is everybody else's."""
-    memory = server.ask("GET", "/memory")
+    memory = server.client.show_memory()
     largest = max((device["total_bytes"] for device in memory["devices"] if device.get("is_gpu")), default=0)
     return float(largest or memory["system"]["total_bytes"] / 2) / 1e9
 

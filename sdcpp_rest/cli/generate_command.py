@@ -93,7 +93,7 @@ def generate(
     with reach_server(config, url, api_key) as server:
         name = model or server.default_model
         if name is not None:
-            for warning in server.ask("POST", "/models/load", {"model_name": name}).get("warnings", []):
+            for warning in server.client.load_model(model_name=name).get("warnings", []):
                 click.echo(f"warning: {warning}", err=True)
         job = run_job(server, path, body)
         saved = place.save(server, job)

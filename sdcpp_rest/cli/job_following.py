@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sdcpp_rest.cli.command_options import echo_json
-from sdcpp_rest.cli.server_access import Refused, ServerAccess
+from sdcpp_rest.cli.server_access import ServerAccess
 
 if TYPE_CHECKING:
+    from sdcpp_rest.client.wire.jobs import JobShown
     from sdcpp_rest.config import Config
 
 _STEP_PERCENT = 10
@@ -25,7 +26,8 @@ _STEP_PERCENT = 10
 
 @contextlib.contextmanager
 def reach_server(config: Config, url: str | None, api_key: str | None) -> Iterator[ServerAccess]:
-    """The server at ``url``, else ours if it runs, else an engine of this command's own."""
+    """The server at ``url``, else ours if it runs, else an engine of this command's own. What its client raises in the
+    end is told in one sentence."""
     from sdcpp_rest.cli.own_engine import own_engine
     from sdcpp_rest.cli.running_server import RunningServer, running_server
 
@@ -36,29 +38,32 @@ def reach_server(config: Config, url: str | None, api_key: str | None) -> Iterat
         # Only for our own server: a secret of the configuration is not shown to any other.
         api_key = api_key or (keys[0].get_secret_value() if keys else None)
     if url is not None:
-        with contextlib.closing(RunningServer(url, api_key)) as running:
+        with contextlib.closing(RunningServer(url, api_key)) as running, running.plain_refusals():
             if is_named:
                 running.check()
             yield running
         return
-    with own_engine(config) as own:
+    with own_engine(config) as own, own.plain_refusals():
         yield own
 
 
 def run_job(server: ServerAccess, path: str, body: dict[str, Any]) -> dict[str, Any]:
     """Submit a job and wait for its end, and show how far it is. Returns the job object, with what only the
-    submission's answer told. Raises ClickException, Abort after Ctrl-C: then the job is cancelled."""
+    submission's answer told. Raises ClientError, ClickException, Abort after Ctrl-C: then the job is cancelled."""
+    from sdcpp_rest.client import ApiError
+    from sdcpp_rest.client.steps import Request
+
     submitted: dict[str, Any] = {}
     try:
-        submitted = server.ask("POST", path, body)
+        submitted = server.client.run(Request(dict[str, Any], "POST", path, body=body, is_long=True))
         for warning in submitted.get("warnings", []):
             click.echo(f"warning: {warning}", err=True)
         job = _follow(server, str(submitted["job_id"]))
     except KeyboardInterrupt:
         if submitted:
             click.echo("cancelling the job", err=True)
-            with contextlib.suppress(Refused):  # it has just ended by itself
-                server.call("DELETE", f"/queue/{submitted['job_id']}")
+            with contextlib.suppress(ApiError):  # it has just ended by itself
+                server.client.cancel_job(submitted["job_id"])
         raise click.Abort from None
     if job["status"] != "completed":
         reason = f": {job['error']}" if job.get("error") else ""
@@ -66,7 +71,7 @@ def run_job(server: ServerAccess, path: str, body: dict[str, Any]) -> dict[str, 
     for warning in job.get("warnings", []):
         if warning not in submitted.get("warnings", []):
             click.echo(f"warning: {warning}", err=True)
-    return submitted | job
+    return {**submitted, **job}
 
 
 def report_saved(job: dict[str, Any], saved: list[Path], as_json: bool) -> None:
@@ -78,10 +83,10 @@ def report_saved(job: dict[str, Any], saved: list[Path], as_json: bool) -> None:
         click.echo(f"saved {path}")
 
 
-def _follow(server: ServerAccess, job_id: str) -> dict[str, Any]:
+def _follow(server: ServerAccess, job_id: str) -> JobShown:
     with _show_progress() as show:
         while True:
-            job = server.ask("GET", f"/queue/{job_id}")
+            job = server.client.show_job(job_id)
             show(job["progress"]["percentage"], job["progress"].get("phase", ""))
             if job["status"] in ("completed", "failed", "cancelled"):
                 return job

@@ -13,7 +13,6 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import click
 
@@ -59,14 +58,16 @@ class OutputPlace:
 
         Raises ClickException when a file could not be saved, after all others were: it says where that one is now.
         """
+        from sdcpp_rest.client import ClientError
+
         saved: list[Path] = []
         faults: list[str] = []
         for k, name in enumerate(job["outputs"]):
             path = self._path_of(k, Path(name).suffix.lower())
             try:
-                content = server.call("GET", f"/output/{quote(name)}")
-            except click.ClickException as error:
-                faults.append(f"{error.message}; {_place_on(server, name) or 'it is lost'}")
+                content = server.client.read_output(name)
+            except ClientError as error:
+                faults.append(f"{server.explain(error)}; {_place_on(server, name) or 'it is lost'}")
                 continue
             try:
                 self._write(path, content, Path(name).suffix.lower())

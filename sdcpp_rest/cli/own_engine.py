@@ -9,7 +9,7 @@ import contextlib
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -26,15 +26,14 @@ class OwnEngine(ServerAccess):
     """Calls the API of a started runtime in this process."""
 
     def __init__(self, runtime: Runtime) -> None:
+        import httpx
+
+        from sdcpp_rest.client import Client
         from sdcpp_rest.web.app import create_app
 
+        super().__init__(Client(transport=httpx.WSGITransport(app=create_app(runtime))))
         self._runtime = runtime
-        self._client = create_app(runtime).test_client()
         self.default_model = runtime.default_model or None
-
-    def _answer(self, method: str, path: str, body: dict[str, Any] | None) -> tuple[int, bytes]:
-        with self._client.open(path, method=method, json=body) as answer:
-            return answer.status_code, answer.data
 
     def kept_at(self, name: str) -> str:
         return ""

@@ -1,61 +1,52 @@
-"""Calls the API for a command, wherever it is served, and turns refusals into messages.
+"""Gives a command the API, wherever it is served, and turns refusals into messages.
 
 Knows nothing of sockets and of runtimes: `RunningServer` and `OwnEngine` do.
 """
 
 from __future__ import annotations
 
-import json
+import contextlib
 from abc import ABC, abstractmethod
-from typing import Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import click
 
-
-class Refused(click.ClickException):
-    """A call was answered with an error. ``code`` and ``field`` are the API's, empty where it told none."""
-
-    def __init__(self, status: int, body: bytes, place: str) -> None:
-        self.code = self.field = ""
-        nearest: list[str] = []
-        try:
-            said = json.loads(body)
-            message, self.code, self.field = str(said["error"]), str(said.get("code", "")), str(said.get("field", ""))
-            nearest += [str(name) for name in said.get("nearest") or ()]
-        except (ValueError, KeyError, TypeError, AttributeError):
-            message = f"HTTP {status}"
-        message = message.removeprefix("Internal error: ")
-        if nearest:
-            message += f"; the nearest names are {', '.join(nearest)}"
-        super().__init__(message + place)
+if TYPE_CHECKING:
+    from sdcpp_rest.client import Client, ClientError
 
 
 class ServerAccess(ABC):
-    """Calls the API of one server."""
+    """Calls the API of one server with ``client``."""
 
     place = ""
     """Said after refusals: where they came from."""
     default_model: str | None = None
     """What has to be loaded when no model was named; ``None`` where a model is selected already."""
 
-    def ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
-        """The JSON object of the answer. Raises Refused, ClickException."""
-        content = self.call(method, path, body)
+    def __init__(self, client: Client) -> None:
+        self.client = client
+
+    @contextlib.contextmanager
+    def plain_refusals(self) -> Iterator[None]:
+        """Turn what the client raises into one sentence. Raises ClickException."""
+        from sdcpp_rest.client import ClientError
+
         try:
-            return dict(json.loads(content))
-        except (ValueError, TypeError):
-            raise click.ClickException(f"{method} {path} was not answered with a JSON object{self.place}") from None
+            yield
+        except ClientError as error:
+            raise click.ClickException(self.explain(error)) from None
 
-    def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> bytes:
-        """The body of the answer. Raises Refused, ClickException."""
-        status, content = self._answer(method, path, body)
-        if status >= 400:
-            raise Refused(status, content, self.place)
-        return content
+    def explain(self, error: ClientError) -> str:
+        """Say why a call failed."""
+        from sdcpp_rest.client import ApiError, ConnectionFailed
 
-    @abstractmethod
-    def _answer(self, method: str, path: str, body: dict[str, Any] | None) -> tuple[int, bytes]:
-        """Status and body."""
+        if isinstance(error, ConnectionFailed):
+            return str(error)
+        message = str(error).removeprefix("Internal error: ")
+        if isinstance(error, ApiError) and error.nearest:
+            message += f"; the nearest names are {', '.join(error.nearest)}"
+        return message + self.place
 
     @abstractmethod
     def kept_at(self, name: str) -> str:

@@ -14,7 +14,7 @@ from sdcpp_rest.cli.command_options import config_options, json_option, server_o
 from sdcpp_rest.cli.generate_command import base64_of
 from sdcpp_rest.cli.job_following import reach_server, report_saved, run_job
 from sdcpp_rest.cli.output_place import PICTURE_ENDINGS, OutputPlace
-from sdcpp_rest.cli.server_access import Refused, ServerAccess
+from sdcpp_rest.cli.server_access import ServerAccess
 
 
 @click.command()
@@ -44,6 +44,7 @@ def upscale(
     **fields: int | None,
 ) -> None:
     """Make IMAGE larger and save the result."""
+    from sdcpp_rest.client import ApiError
     from sdcpp_rest.config import load_config
 
     folders = {"data_dir": data_dir, "models_dir": models_dir, "output_dir": output_dir}
@@ -58,7 +59,7 @@ def upscale(
             _load(server, upscaler)
         try:
             job = run_job(server, "/upscale", body)
-        except Refused as refusal:
+        except ApiError as refusal:
             if refusal.code != "no_upscaler_loaded":
                 raise
             _load(server, _only_upscaler(server))
@@ -68,12 +69,12 @@ def upscale(
 
 
 def _load(server: ServerAccess, name: str) -> None:
-    if server.ask("GET", "/health")["upscaler_name"] != name:
-        server.call("POST", "/upscaler/load", {"model_name": name})
+    if server.client.health()["upscaler_name"] != name:
+        server.client.load_upscaler(model_name=name)
 
 
 def _only_upscaler(server: ServerAccess) -> str:
-    names = [str(file["name"]) for file in server.ask("GET", "/models?type=esrgan")["esrgan"]]
+    names = [file["name"] for file in server.client.list_models(type="esrgan")["esrgan"]]
     if len(names) == 1:
         return names[0]
     there = f"choose one of {', '.join(names)} with --upscaler" if names else "there are none in the esrgan folder"

@@ -78,7 +78,7 @@ def interrupting(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
 
     def with_ctrl_c(pause: Callable[[Any, str], None]) -> Callable[[ServerAccess, str], None]:
         def paused(server: ServerAccess, job_id: str) -> None:
-            if server.ask("GET", f"/queue/{job_id}")["status"] == "processing":
+            if server.client.show_job(job_id)["status"] == "processing":
                 pressed.append(job_id)
                 signal.raise_signal(signal.SIGINT)
             pause(server, job_id)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import httpx
 
+from sdcpp_rest.client import steps as step_kinds
 from sdcpp_rest.client.answers import check_status, read_answer
 from sdcpp_rest.client.calls import Blocking
 from sdcpp_rest.client.connection import Connection
@@ -16,20 +17,7 @@ from sdcpp_rest.client.faults import http_faults, opening_faults, stream_faults
 from sdcpp_rest.client.jobs import SubmittedJob
 from sdcpp_rest.client.native_calls import NativeCalls
 from sdcpp_rest.client.partial_file import open_partial
-from sdcpp_rest.client.steps import (
-    OpenLines,
-    OpenSocket,
-    Pause,
-    ReadLine,
-    Receive,
-    Request,
-    Saving,
-    Step,
-    Steps,
-    Tell,
-    Telling,
-    Walk,
-)
+from sdcpp_rest.client.steps import Request, Saving, Step, Steps, Tell, Telling, Walk
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -57,12 +45,14 @@ class Client(NativeCalls, Blocking):
         base_url: str = "http://127.0.0.1:8080",
         api_key: str | None = None,
         *,
-        timeout: float = 60.0,
         transport: httpx.BaseTransport | None = None,
+        timeout: float = 60.0,
         reconnect_seconds: float = 60.0,
     ) -> None:
         super().__init__(Connection(base_url, api_key, timeout, has_sockets=transport is None), reconnect_seconds)
-        self._http = httpx.Client(headers=self.connection.encoded_headers, transport=transport)
+        self._http = httpx.Client(
+            headers=self.connection.encoded_headers, verify=self.connection.certificates, transport=transport
+        )
 
     def close(self) -> None:
         """Let go of the connections."""
@@ -99,16 +89,11 @@ class Client(NativeCalls, Blocking):
         with contextlib.ExitStack() as opened:
             stage = _Stage(self.connection, self._http, opened)
             while not walk.is_over:
-                if isinstance(walk.step, Tell):
-                    yield walk.step.told
-                    walk.go_on(None)
-                    continue
-                try:
-                    outcome = stage.perform(walk.step)
-                except Exception as fault:
-                    walk.fail(fault)
-                else:
-                    walk.go_on(outcome)
+                with walk.carry_out() as outcome:
+                    if not isinstance(walk.step, Tell):
+                        outcome.append(stage.perform(walk.step))
+                    else:
+                        yield walk.step.told
 
 
 class _Stage:
@@ -130,15 +115,15 @@ class _Stage:
                 return self._ask(step)
             case Saving():
                 self._save(step)
-            case OpenSocket():
+            case step_kinds.OpenSocket():
                 self._open_socket()
-            case Receive():
+            case step_kinds.Receive():
                 return self._receive(step.seconds)
-            case Pause():
+            case step_kinds.Pause():
                 time.sleep(step.seconds)
-            case OpenLines():
+            case step_kinds.OpenLines():
                 self._lines = self._begin(step.request).iter_lines()
-            case ReadLine():
+            case step_kinds.ReadLine():
                 with http_faults(self._connection):
                     return next(self._lines, None)
         return None

@@ -109,7 +109,7 @@ class ModelCalls:
 
         Args:
             name: what to call it; by default as it is called here.
-            report: called with the bytes that were sent, and how many there are.
+            report: called with the bytes that were sent, and how many there are; from a thread, where it is awaited.
         """
         upload = ModelUpload(Path(file), report)
         query = {

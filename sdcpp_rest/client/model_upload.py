@@ -26,6 +26,8 @@ class ModelUpload:
                 sent += len(piece)
                 if self._report is not None:
                     self._report(sent, self.size)
+        if sent != self.size:
+            raise OSError(f"{self._file} has changed while it was read")
 
     async def read_beside(self) -> AsyncIterator[bytes]:
         """The same for an event loop, which does not wait for the disk."""

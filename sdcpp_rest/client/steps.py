@@ -6,7 +6,8 @@ back what came of each.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
+import contextlib
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar
@@ -122,22 +123,26 @@ class Pause(Step):
 
 
 class Walk(Generic[T]):
-    """Goes through steps one by one, for a driver that carries them out. ``told`` steps have nothing to be done."""
+    """Goes through steps one by one, for a driver that carries them out."""
 
     def __init__(self, steps: Steps[T]) -> None:
         self._going = iter(steps)
         self.is_over = False
         self.value: T | None = None
         self.step: Any = None
-        self.go_on(None)
+        self._advance(lambda: next(self._going))
 
-    def go_on(self, outcome: Any) -> None:
-        """Go on after the current step, with what came of it."""
-        self._advance(lambda: self._going.send(outcome))
-
-    def fail(self, fault: Exception) -> None:
-        """Go on after the current step has failed; raises the fault where nothing is to be done about it."""
-        self._advance(lambda: self._going.throw(fault))
+    @contextlib.contextmanager
+    def carry_out(self) -> Iterator[list[Any]]:
+        """Go on when the current step is done: with what the list got, if anything, or with what was raised."""
+        outcome: list[Any] = []
+        try:
+            yield outcome
+        except Exception as fault:
+            raised = fault
+            self._advance(lambda: self._going.throw(raised))
+        else:
+            self._advance(lambda: self._going.send(outcome[0] if outcome else None))
 
     def _advance(self, resume: Callable[[], Any]) -> None:
         try:

@@ -35,6 +35,7 @@ def png() -> bytes:
     return file.getvalue()
 
 
+@pytest.mark.slow
 def test_server_tells_about_itself(shared_client: Client) -> None:
     client = shared_client
     health = client.health()
@@ -160,6 +161,7 @@ def test_settings_are_shown_and_changed(client: Client) -> None:
     assert client.reset_settings(section="generation")["reset"] == ["generation"]
 
 
+@pytest.mark.slow
 def test_language_models_are_asked(client: Client) -> None:
     assert client.show_enhancements(limit=5)["items"] == []
     assert client.clear_enhancements()["success"]

@@ -41,9 +41,7 @@ def play(steps: Steps[None], *script: Any) -> tuple[list[Event], list[str]]:
 
     def answer(step: Step) -> Any:
         taken.append(step.path if isinstance(step, Request) else type(step).__name__)
-        for one in answers:
-            return one
-        raise Over
+        return next(answers, Over())
 
     told = play_by(steps, answer)
     assert list(answers) == []
@@ -51,21 +49,19 @@ def play(steps: Steps[None], *script: Any) -> tuple[list[Event], list[str]]:
 
 
 def play_by(steps: Steps[None], answer: Callable[[Step], Any]) -> list[Event]:
-    """What is told while ``answer`` says what comes of each step; it raises `Over` to end."""
+    """What is told while ``answer`` says what comes of each step; `Over` is the end."""
     walk, told = Walk(steps), list[Event]()
     while not walk.is_over:
-        if isinstance(walk.step, Tell):
-            told.append(walk.step.told)
-            walk.go_on(None)
-            continue
-        try:
-            said = answer(walk.step)
-        except Over:
+        step = walk.step
+        if isinstance(step, Tell):
+            told.append(step.told)
+        said = answer(step) if isinstance(step, Step) else None
+        if isinstance(said, Over):
             break
-        if isinstance(said, Exception):
-            walk.fail(said)
-        else:
-            walk.go_on(json.dumps(said) if isinstance(walk.step, Receive) else said)
+        with walk.carry_out() as outcome:
+            if isinstance(said, Exception):
+                raise said
+            outcome.append(json.dumps(said) if isinstance(step, Receive) else said)
     return told
 
 
@@ -115,13 +111,16 @@ def test_pauses_grow_and_end() -> None:
 
 def test_time_is_over_also_while_the_server_is_away() -> None:
     now = [0.0]
-    walk = Walk(follow_job(timeout=1.0, clock=lambda: now[0]))
-    walk.fail(FAULT)
-    assert isinstance(walk.step, Pause)
-    walk.go_on(None)
-    now[0] = 2.0
+
+    def answer(step: Step) -> Any:
+        if not isinstance(step, Pause):
+            return FAULT
+        now[0] += 0.6
+        return None
+
     with pytest.raises(ResultTimeout, match="within 1 seconds"):
-        walk.fail(FAULT)
+        play_by(follow_job(timeout=1.0, clock=lambda: now[0]), answer)
+    assert now == [1.2]
 
 
 @for_each_case("status", [502, 503, 504])
@@ -162,9 +161,7 @@ def test_queue_tells_missed_ends_once_and_forgets_deleted_jobs() -> None:
 
     def answer(step: Step) -> Any:
         if isinstance(step, Receive):
-            for message in heard:
-                return message
-            raise Over
+            return next(heard, Over())
         if isinstance(step, Request) and step.path == "/queue":
             queries.append(dict(step.query_pairs))
             return lists.pop(0)

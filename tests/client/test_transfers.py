@@ -37,6 +37,15 @@ def test_upload_is_read_piece_by_piece(
     assert file.name in client.hash_model("vae", f"sub/{file.name}")["model_name"]
 
 
+def test_upload_of_a_file_that_changes_meanwhile_is_given_up(
+    client: Client, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(model_upload, "PIECE_BYTES", 1000)
+    with pytest.raises(OSError, match="has changed while it was read"):
+        client.upload_model(file, "vae", report=lambda sent, whole: file.write_bytes(b""))
+    assert client.list_models(type="vae", name="style")["vae"] == []
+
+
 def test_upload_that_is_refused_says_why(client: Client, file: Path, tmp_path: Path) -> None:
     client.upload_model(file, "vae", name="a.safetensors")
     with pytest.raises(Conflict, match=r"a\.safetensors"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -24,7 +24,7 @@ class Connection:
     """
 
     base_url: str
-    api_key: str | None
+    api_key: str | None = field(repr=False)
     timeout: float
     has_sockets: bool
 

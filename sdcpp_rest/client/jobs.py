@@ -32,7 +32,7 @@ class _JobCalls:
 
     @Call
     def look(self) -> Doing[JobShown]:
-        """The job as it is now."""
+        """Look at it."""
         return look_at(self.id)
 
     @Call

@@ -22,6 +22,7 @@ from sdcpp_rest.core.events import Event, JobAdded, JobProgress, JobStatusChange
 from sdcpp_rest.core.job import FINISHED, JobStatus
 
 _MOST_LISTED = 1000
+_RECENT = 50
 _MARGIN = timedelta(seconds=10)
 
 
@@ -80,34 +81,43 @@ class JobWatch(Watch):
 
 
 class QueueWatch(Watch):
-    """Watches all jobs, and never ends. Remembers those that have not ended, and the newest that have."""
+    """Watches all jobs, and never ends. Remembers those that have not ended, the newest whose end was told, and those
+    that had ended before anybody listened."""
 
     def __init__(self) -> None:
         self._open: dict[str, JobStatus] | None = None
+        self._older: set[str] = set()
         self._ended: dict[str, None] = {}
         self._heard_at = ""
 
     def catch_up(self) -> Doing[list[Event]]:
-        active = yield from _list_jobs(status=["pending", "processing"])
-        before, self._open = self._open, {job["job_id"]: job["status"] for job in active}
-        if before is None:
-            return []
-        missed: list[Event] = [
-            changed_status(job, before.get(job["job_id"], "pending"))
-            for job in active
-            if job["status"] != before.get(job["job_id"], "pending")
-        ]
-        for job_id in before.keys() - self._open.keys():
+        listed = yield from _list_jobs(limit=_RECENT)
+        active = {job["job_id"]: job["status"] for job in listed if job["status"] not in FINISHED}
+        missed: list[Event] = []
+        if self._open is None:
+            self._older = {job["job_id"] for job in listed if job["status"] in FINISHED}
+        else:
+            before = self._open
+            ended = yield from self._find_ended([job_id for job_id in before if job_id not in active])
+            # Only now, when nothing can break off any more: what is noted as told has to be told.
+            for job in [*(one for one in listed if one["job_id"] in active), *ended]:
+                was = before.get(job["job_id"], "pending")
+                if job["status"] != was and (job["job_id"] in active or self._note_end(job["job_id"])):
+                    missed.append(changed_status(job, was))
+        self._open = active
+        return missed
+
+    def _find_ended(self, gone: list[str]) -> Doing[list[JobShown]]:
+        """The jobs that are no longer active, and those that were submitted and ended while nobody listened."""
+        ended: list[JobShown] = []
+        for job_id in gone:
             try:
-                ended = yield from look_at(job_id)
+                job = yield from look_at(job_id)
             except NotFound:
                 continue  # deleted meanwhile: nobody knows how it ended
-            missed += self._end_of(ended, before[job_id])
-        # Those that were submitted and ended in between.
+            ended.append(job)
         since = yield from _list_jobs(status=sorted(FINISHED), after=_just_before(self._heard_at), limit=_MOST_LISTED)
-        for job in reversed(since):
-            missed += self._end_of(job, "pending")
-        return missed
+        return [*ended, *(job for job in reversed(since) if job["job_id"] not in self._older)]
 
     def hear(self, event: Event, at: str) -> bool:
         self._heard_at = at or self._heard_at
@@ -121,10 +131,6 @@ class QueueWatch(Watch):
         elif isinstance(event, JobStatusChanged):
             waiting[event.job_id] = event.status
         return True
-
-    def _end_of(self, job: JobShown, before: JobStatus) -> list[Event]:
-        """Its end, once."""
-        return [changed_status(job, before)] if self._note_end(job["job_id"]) else []
 
     def _note_end(self, job_id: str) -> bool:
         """Whether it is news."""

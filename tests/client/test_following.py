@@ -145,9 +145,28 @@ def test_job_is_looked_at_again_and_again_without_a_stream() -> None:
 
 
 def test_first_connection_of_the_queue_tells_nothing_that_was_before() -> None:
-    told, taken = play(follow_events(QueueWatch(), Patience(60)), None, GREETING, {"items": [job("pending")]})
-    assert taken[2:] == ["/queue", "Receive"]
+    listed = {"items": [job("pending"), job("completed", "0")]}
+    again = (FAULT, None, None, GREETING, {"items": [job("pending")]}, {"items": [job("completed", "0")]})
+    told, taken = play(follow_events(QueueWatch(), Patience(60)), None, GREETING, listed, *again)
+    assert taken[2:] == ["/queue", "Receive", "Pause", "OpenSocket", "Receive", "/queue", "/queue", "Receive"]
     assert statuses(told) == []
+
+
+def test_end_on_its_way_while_the_queue_is_listed_is_told() -> None:
+    told, _ = play(
+        follow_events(QueueWatch(), Patience(60)),
+        *(None, GREETING, {"items": [job("completed", "a")]}, changed("completed", "processing", "a")),
+    )
+    assert statuses(told) == [("a", "completed")]
+
+
+def test_look_that_breaks_off_is_made_again_and_forgets_nothing() -> None:
+    first = (None, GREETING, {"items": [job("processing", "a")]}, FAULT, None)
+    none: dict[str, Any] = {"items": []}
+    broken = (None, GREETING, none, job("completed", "a"), FAULT, None)
+    whole = (None, GREETING, none, job("completed", "a"), none)
+    told, _ = play(follow_events(QueueWatch(), Patience(60)), *first, *broken, *whole)
+    assert statuses(told) == [("a", "completed")]
 
 
 def test_queue_tells_missed_ends_once_and_forgets_deleted_jobs() -> None:

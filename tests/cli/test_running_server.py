@@ -52,6 +52,17 @@ def test_a_key_is_taken_from_the_option_the_environment_or_for_our_own_server_th
     assert run(*draw, "--url", served.url).exit_code == 0
 
 
+def test_a_key_in_the_address_is_taken_and_not_told(run: Run, make_served: Callable[..., ServedHouse]) -> None:
+    served = make_served(auth={"api_keys": ["anna:a key"]})
+    address = served.url.removeprefix("http://")
+    assert run("convert", "nothing", "q8_0", "--url", f"http://anna:a%20key@{address}").stderr.startswith(
+        "Error: Model not"
+    )
+    refused = run("convert", "nothing", "q8_0", "--url", f"http://anna:wrong@{address}")
+    assert refused.exit_code == 1
+    assert f"(from http://{address})" in refused.stderr
+
+
 def test_a_key_of_the_configuration_is_shown_to_no_other_server(
     run: Run, make_served: Callable[..., ServedHouse]
 ) -> None:

@@ -47,6 +47,7 @@ class EntryShown(TypedDict):
     kind: Literal["folder", "image", "video", "text", "file"]
     url: str
     size_bytes: NotRequired[int]
+    version: NotRequired[str]
     modified_at: str
     title: NotRequired[str]
     thumb_url: NotRequired[str]
@@ -239,6 +240,7 @@ class OutputQuery(TypedDict, total=False):
     order: Literal["asc", "desc"]
     page: int
     limit: int
+    v: str
 
 
 class ProcessMemory(TypedDict):
@@ -261,6 +263,14 @@ class Removed(TypedDict):
 
     success: Literal[True]
     path: str
+
+
+class ThumbQuery(TypedDict, total=False):
+    """The query of `GET /thumb/{path}`."""
+
+    size: Literal["120", "256", "512", "1024"]
+    fit: Literal["cover", "inside"]
+    v: str
 
 
 class GpuMemory(MemoryShares):

@@ -23,6 +23,7 @@ from sdcpp_rest.client.wire.server import (
     Options,
     OutputQuery,
     Removed,
+    ThumbQuery,
 )
 from sdcpp_rest.client.wire.settings import (
     AllDefaultsBody,
@@ -127,9 +128,9 @@ class ServerCalls:
         return Request(Removed, "DELETE", "/output/{path}", {"path": path}, is_long=True)
 
     @Call
-    def read_thumbnail(self, path: str) -> Request[bytes]:
+    def read_thumbnail(self, path: str, **query: Unpack[ThumbQuery]) -> Request[bytes]:
         """Get a small picture of a finished file."""
-        return Request(bytes, "GET", "/thumb/{path}", {"path": path})
+        return Request(bytes, "GET", "/thumb/{path}", {"path": path}, query)
 
     @Call
     def show_generation_defaults(self) -> Request[AllDefaultsShown]:

@@ -66,6 +66,7 @@ def test_output_is_saved_as_a_file_or_into_a_folder(client: Client, tmp_path: Pa
     assert client.list_outputs(done.id)["file_count"] == 2
     assert client.list_outputs(sort="name")["folder_count"] == 1
     assert client.read_thumbnail(done.outputs[0]).startswith(b"\xff\xd8")
+    assert client.read_thumbnail(done.outputs[0], size="256", fit="inside").startswith(b"\xff\xd8")
     with pytest.raises(NotFound):
         client.save_output(f"{done.id}/nothing.png", tmp_path / "nothing.png")
     assert not list(tmp_path.glob("*nothing*"))

@@ -140,7 +140,7 @@ class ServerStatus:
             "ip_adapter": False,
             "ip_adapter_plus": False,
             "adetailer": False,
-            "mcp": False,
+            "mcp": True,
         }
 
     def all_memory_bytes(self) -> int | None:

@@ -21,6 +21,7 @@ from sdcpp_rest.routes.a1111.dialect import A1111
 from sdcpp_rest.routes.dialects import DialectTable
 from sdcpp_rest.routes.http.answers import RUNTIME_KEY, internal_error, json_text, runtime, shorten
 from sdcpp_rest.routes.http.dialect import Dialect
+from sdcpp_rest.routes.mcp.dialect import MCP
 from sdcpp_rest.routes.native.dialect import native_dialect
 from sdcpp_rest.routes.native.server import websocket
 from sdcpp_rest.routes.ollama.dialect import OLLAMA
@@ -41,6 +42,7 @@ DIALECTS: tuple[Dialect, ...] = (
     SWARMUI,
     SD_SERVER,
     OLLAMA,
+    MCP,
 )
 """Every dialect of the server. A new one is its own folder and its name here."""
 

@@ -32,7 +32,7 @@ from sdcpp_rest.errors import (
 )
 from sdcpp_rest.routes.dialects import find_below
 from sdcpp_rest.routes.http.answers import internal_error, shorten
-from sdcpp_rest.routes.http.dialect import Dialect
+from sdcpp_rest.routes.http.dialect import Dialect, StoppableApp
 from sdcpp_rest.routes.http.pools import pool_of
 from sdcpp_rest.runtime import Runtime
 from sdcpp_rest.web.access import AccessRequest, check_key, check_source, origin_allowed
@@ -137,12 +137,19 @@ class Shell:
         await send({"type": "lifespan.startup.complete"})
         await receive()
         heartbeat.cancel()
+        await self.stop_mounts()
         await asyncio.to_thread(self._runtime.stop)
         if self._access_log is not None:
             self._access_log.close()
         for pool in self._pools.values():
             pool.close()
         await send({"type": "lifespan.shutdown.complete"})
+
+    async def stop_mounts(self) -> None:
+        """End what mounted applications keep running. Idempotent."""
+        for mounted in self._mounts.values():
+            if isinstance(mounted, StoppableApp):
+                await mounted.stop()
 
     async def _beat(self) -> None:
         """Publish server_status for whoever listens."""
@@ -310,7 +317,7 @@ class _Cors(CORSMiddleware):
             allow_methods=("*",),
             allow_headers=("*",),
             allow_private_network=True,
-            expose_headers=("Content-Disposition", "ETag", "Retry-After"),
+            expose_headers=("Content-Disposition", "ETag", "Mcp-Session-Id", "Retry-After"),
         )
         self._config = runtime.config
 

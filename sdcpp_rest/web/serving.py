@@ -164,6 +164,7 @@ class Server(uvicorn.Server):
                 timeout_graceful_shutdown=max(1, int(runtime.config.engine.stop_timeout_seconds)),
             )
         )
+        self._shell = shell
         self._runtime = runtime
         self._server_file: Path | None = None
         self.on_listening: Callable[[str], None] = lambda url: None
@@ -183,6 +184,7 @@ class Server(uvicorn.Server):
         self.remove_server_file()
         # First of all: whoever waits for a job or a model would keep its connection, and so the shutdown, waiting.
         await asyncio.to_thread(self._runtime.begin_stop)
+        await self._shell.stop_mounts()
         await super().shutdown(sockets=sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from flask import Blueprint, Response, g
 from pydantic import BaseModel
@@ -26,7 +26,18 @@ Headers = list[tuple[str, str]]
 SocketHandler = Callable[["Runtime", Scope, Receive, Send], Awaitable[None]]
 """Serves one WebSocket until it ends. Host, Origin and key have been checked; nothing has been accepted yet."""
 MakeApp = Callable[["Runtime"], ASGIApp]
-"""Builds an ASGI application over the runtime. Its requests have been let in, and their bodies bounded."""
+"""Builds an ASGI application over the runtime. Its requests have been let in, and their bodies bounded. One that keeps
+something running between requests is a `StoppableApp`."""
+
+
+@runtime_checkable
+class StoppableApp(Protocol):
+    """A mounted application with work of its own, which begins at its first request."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None: ...
+
+    async def stop(self) -> None:
+        """End that work, on the loop of the requests: the server stops. May be called more than once."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,79 @@
+"""What a tool is called with: its arguments, who calls and how they see this server, and the way to tell progress.
+
+Knows the ASGI scope of the call; knows no SDK.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from typing_extensions import ParamSpec
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+Report = Callable[[float, float | None, str], Awaitable[None]]
+"""Tells a client how far its call is: progress, total where it is known, and words."""
+
+_LOCAL_NAMES = frozenset({"localhost"})
+_PROXY_HEADERS = frozenset({b"forwarded", b"x-forwarded-for", b"x-real-ip", b"via"})
+
+
+@dataclass(frozen=True)
+class AgentCaller:
+    """Who calls. ``root_url``: this server as they see it, without a slash at the end; ``is_local``: on this very
+    machine, so that it can open the server's files."""
+
+    root_url: str
+    is_local: bool = False
+
+    @classmethod
+    def of(cls, scope: Mapping[str, Any]) -> AgentCaller:
+        """The caller of an ASGI scope that tells how the caller sees the server."""
+        headers = dict(scope["headers"])
+        host = headers.get(b"host", b"").decode("latin-1")
+        root_url = f"{scope.get('scheme', 'http')}://{host}{scope.get('root_path', '')}"
+        client = scope.get("client")
+        # A proxy on this machine calls from here, too.
+        is_local = client is not None and _is_loopback(client[0]) and not headers.keys() & _PROXY_HEADERS
+        return cls(root_url, is_local and _is_local_name(host))
+
+
+@dataclass(frozen=True)
+class AgentCall:
+    """One call of a tool. ``report`` is ``None`` where nobody asked for progress."""
+
+    arguments: Mapping[str, Any]
+    caller: AgentCaller
+    report: Report | None = None
+
+
+class AgentThreads:
+    """Runs what blocks for a moment beside the event loop: a few threads, whoever calls. For one event loop."""
+
+    def __init__(self, count: int = 4) -> None:
+        self._pool = ThreadPoolExecutor(count, "mcp")
+
+    async def run(self, call: Callable[P, T], *args: P.args, **more: P.kwargs) -> T:
+        """What ``call`` returns. A cancel does not wait for it."""
+        return await asyncio.get_running_loop().run_in_executor(self._pool, lambda: call(*args, **more))
+
+    def close(self) -> None:
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _is_loopback(address: str) -> bool:
+    with contextlib.suppress(ValueError):
+        return ipaddress.ip_address(address).is_loopback
+    return False
+
+
+def _is_local_name(host: str) -> bool:
+    name = host.rpartition("]")[0].removeprefix("[") if host.startswith("[") else host.partition(":")[0]
+    return name.lower() in _LOCAL_NAMES or _is_loopback(name)

@@ -92,8 +92,10 @@ def inline_pictures(paths: Sequence[Path], inline: Inline) -> tuple[list[dict[st
             if made is None and len(wanted) > 1:
                 wanted = wanted[:1]
                 made = _encode_all(wanted, inline)
-    except (InvalidRequest, OSError) as error:
-        return [], f"No picture is shown here: {getattr(error, 'message', error)}"
+    except InvalidRequest as error:
+        return [], f"No picture is shown here: {error.message}"
+    except OSError as error:
+        return [], f"No picture is shown here: {error.strerror or 'it cannot be read'}"
     if made is None:
         return [], "No picture is shown here: it is too large; see its url."
     if len(wanted) < len(paths):

@@ -61,7 +61,7 @@ class McpMount:
             self._calls += 1
             self._idle.clear()
         try:
-            async with self._sessions.use(manager, scope, send) as watched:
+            async with self._sessions.use(manager, scope, _send_one_answer(send)) as watched:
                 await manager.handle_request(scope, receive, watched)
         finally:
             self._calls -= is_call
@@ -177,6 +177,24 @@ async def _end_session(manager: StreamableHTTPSessionManager, scope: Scope, sess
             log.debug("a session was gone already")
 
     await manager.handle_request({**scope, "method": "DELETE", "headers": headers}, receive, send)
+
+
+def _send_one_answer(send: Send) -> Send:
+    """A ``send`` that lets one answer through, whole: the SDK begins another when a session ends under a request."""
+    is_begun = is_whole = False
+
+    async def send_first(message: Message) -> None:
+        nonlocal is_begun, is_whole
+        if is_whole:
+            return
+        if message["type"] == "http.response.start":
+            if is_begun:
+                message = {"type": "http.response.body", "body": b"", "more_body": False}
+            is_begun = True
+        is_whole = message["type"] == "http.response.body" and not message.get("more_body", False)
+        await send(message)
+
+    return send_first
 
 
 def _session_of(headers: Headers) -> bytes | None:

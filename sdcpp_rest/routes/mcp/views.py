@@ -121,8 +121,11 @@ class AgentTools:
         job = await self._threads.run(queue.get, wishes.job_id)
         if job.status not in FINISHED and wishes.wait_seconds:
             ending = await self._threads.run(queue.ending, job.id)
-            if await self._wait(call, job.id, ending, wishes.wait_seconds):
-                ending.result()  # raises where the server stops
+            try:
+                if await self._wait(call, job.id, ending, wishes.wait_seconds):
+                    ending.result()  # raises where the server stops
+            finally:
+                queue.forget_ending(job.id, ending)
         return await self._threads.run(self._show, call, job, wishes.inline, warnings)
 
     async def cancel_job(self, call: AgentCall) -> Result:

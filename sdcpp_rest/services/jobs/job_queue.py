@@ -230,6 +230,10 @@ class JobQueue(JobReader):
             raise
         return future
 
+    def forget_ending(self, job_id: str, future: Future[Job]) -> None:
+        """Forget a future of `ending` that nobody waits for any more."""
+        self._waiters.remove(job_id, future)
+
     def close(self) -> None:
         """Take no more jobs and release everybody who waits. Idempotent."""
         self._closing.set()

@@ -17,6 +17,7 @@ from sdcpp_rest.cli.convert_command import convert
 from sdcpp_rest.cli.doctor_command import doctor
 from sdcpp_rest.cli.download_command import download
 from sdcpp_rest.cli.generate_command import generate
+from sdcpp_rest.cli.mcp_command import mcp
 from sdcpp_rest.cli.model_commands import inspect, models
 from sdcpp_rest.cli.native_commands import native
 from sdcpp_rest.cli.plain_errors import plain_errors
@@ -53,6 +54,7 @@ for _command in (
     doctor,
     native,
     bench,
+    mcp,
     config,
     routes,
     openapi,

@@ -1,0 +1,81 @@
+"""``sdcpp-rest mcp`` as clients start it: a process on pipes, with the official client at the other end."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.routes.conftest import PATIENCE_SECONDS, ServedHouse
+from tests.routes.mcp.agents import ERAS, INITIALIZE, SMALL
+
+pytestmark = pytest.mark.slow
+START_SECONDS = 90.0
+
+
+def _command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "sdcpp_rest", "mcp", *arguments]
+
+
+def _draw(arguments: Sequence[str], era: str) -> dict[str, Any]:
+    from mcp import Client, StdioServerParameters
+
+    async def run() -> dict[str, Any]:
+        command = _command(*arguments)
+        parameters = StdioServerParameters(command=command[0], args=command[1:], env=dict(os.environ))
+        async with Client(parameters, mode=era) as client:
+            assert len((await client.list_tools()).tools) == 9
+            result = await client.call_tool("generate_image", SMALL)
+            assert not result.is_error, result.content
+            assert result.structured_content is not None
+            return result.structured_content
+
+    return asyncio.run(asyncio.wait_for(run(), START_SECONDS))
+
+
+@pytest.mark.parametrize("era", ERAS)
+def test_a_running_server_is_used_and_left_running(served: ServedHouse, era: str) -> None:
+    facts = _draw([f"--data-dir={served.runtime.config.paths.data_dir}"], era)
+    assert served.runtime.jobs.queue.get(facts["job_id"]).status == "completed"
+    assert served.get("/health").json()["status"] == "ok"
+
+
+def test_a_named_server_is_used(served: ServedHouse) -> None:
+    facts = _draw(["--url", served.url + "/"], ERAS[0])
+    assert served.runtime.jobs.queue.get(facts["job_id"]).status == "completed"
+
+
+def test_a_server_is_started_where_none_runs_and_ends_with_standard_input(alone: tuple[str, ...]) -> None:
+    ports = ("--set", "server.port=0", "--set", "server.ws_port=0")
+    process = subprocess.Popen(
+        _command(*alone, *ports), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(json.dumps(INITIALIZE).encode() + b"\n")
+    process.stdin.flush()
+    first = json.loads(process.stdout.readline())
+    assert first["result"]["serverInfo"]["name"] == "sdcpp-rest"
+    children = psutil.Process(process.pid).children(recursive=True)
+    assert any("serve" in child.cmdline() for child in children)
+    rest, said = process.communicate(timeout=START_SECONDS)
+    assert (process.returncode, rest) == (0, b""), said.decode()
+    assert b"sdcpp-rest" in said, "the server's own words go to standard error"
+    gone, alive = psutil.wait_procs(children, timeout=PATIENCE_SECONDS)
+    assert (len(gone), alive) == (len(children), [])
+
+
+def test_a_server_that_cannot_start_is_told_on_standard_error(alone: tuple[str, ...]) -> None:
+    wrong = ("--set", "server.host=192.0.2.1", "--set", 'auth.api_keys=["secret"]')
+    done = subprocess.run(
+        _command(*alone, *wrong), stdin=subprocess.DEVNULL, capture_output=True, timeout=START_SECONDS, check=False
+    )
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert b"none could be started" in done.stderr

@@ -23,6 +23,7 @@ from pydantic import BaseModel
 from sdcpp_rest import cli
 from sdcpp_rest.config import Config, known_settings
 from sdcpp_rest.routes.http.openapi import document
+from sdcpp_rest.routes.mcp.tools import TOOLS
 from sdcpp_rest.routes.swarmui.parameters import PARAMETERS
 from sdcpp_rest.runtime import VERSION
 from sdcpp_rest.web.app import create_app, route_table
@@ -78,6 +79,7 @@ def urls_page() -> str:
         lines.append(f"| {row.method} | `{url}` | {_cell(paths[url][row.method.lower()]['summary'])} |")
     lines += ["", "## sdcpp_rest/web/asgi.py", "", "| | URL | |", "|---|---|---|"]
     lines.append("| WebSocket | `/`, `/ws` | The event stream, on both ports |")
+    lines.append("| POST, GET, DELETE | `/mcp` | MCP for AI agents |")
     return "\n".join(lines) + "\n"
 
 
@@ -151,6 +153,24 @@ def client_page() -> str:
     return before + start + methods_table() + "\n" + "".join(rest.partition("<!-- end -->")[1:])
 
 
+def agents_page(name: str) -> str:
+    """The page of MCP with its table of tools made anew."""
+    text = (ROOT / name).read_text(encoding="utf-8")
+    before, start, rest = text.partition("<!-- tools -->\n")
+    _, end, after = rest.partition("<!-- end -->")
+    rows = ["| tool | does | arguments | |", "|---|---|---|---|"]
+    for tool in TOOLS:
+        arguments = tool.describe()["inputSchema"]
+        required = arguments.get("required", ())
+        shown = [
+            f"**`{one}`**" if one in arguments.get("required", ()) else f"`{one}`" for one in arguments["properties"]
+        ]
+        hints = {"reads only": tool.is_read_only, "ends or replaces": tool.is_destructive, "may fetch": tool.is_open}
+        told = ", ".join(hint for hint, holds in hints.items() if holds)
+        rows.append(f"| `{tool.name}` | {_cell(tool.description)} | {', '.join(shown)} | {told} |")
+    return before + start + "\n".join(rows) + "\n" + end + after
+
+
 def tables_page(name: str) -> str:
     """A page with its tables about model files made anew."""
     return fill_tables((ROOT / name).read_text(encoding="utf-8"))
@@ -205,6 +225,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "docs/architecture.md": architecture_page,
     "docs/dialects/ollama.md": partial(dialect_page, "docs/dialects/ollama.md"),
     "docs/client.md": client_page,
+    "docs/dialects/mcp.md": partial(agents_page, "docs/dialects/mcp.md"),
     "docs/dialects/openai.md": partial(dialect_page, "docs/dialects/openai.md"),
     "docs/dialects/sdcn.md": partial(dialect_page, "docs/dialects/sdcn.md"),
     "docs/dialects/sdserver.md": partial(dialect_page, "docs/dialects/sdserver.md"),

@@ -113,8 +113,10 @@ class ListImages(Wire):
 def write_schema(model: type[Wire]) -> dict[str, Any]:
     """The JSON schema of a tool's arguments, without the words that say nothing to a language model."""
     whole = model.model_json_schema()
-    shown = {name: _shorten(field) for name, field in whole["properties"].items()}
-    required = whole.get("required")
+    required = whole.get("required", [])
+    # What a call is about comes first, how it is answered last.
+    names = sorted(whole["properties"], key=lambda name: (name not in required, name in Waiting.model_fields))
+    shown = {name: _shorten(whole["properties"][name]) for name in names}
     return {"type": "object", "properties": shown, **({"required": required} if required else {})}
 
 

@@ -16,7 +16,7 @@ import tempfile
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
@@ -148,10 +148,13 @@ class Client:
         """How long the last call took, its answer read whole."""
         return self.answered_at - self.sent_at
 
-    def call(self, method: str, path: str, body: Any = None) -> tuple[int, bytes]:
+    def call(
+        self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None
+    ) -> tuple[int, bytes]:
         raw = None if body is None else json.dumps(body).encode()
+        sent = {**({"Content-Type": "application/json"} if raw else {}), **(headers or {})}
         self.sent_at = time.perf_counter()
-        self._connection.request(method, path, raw, {"Content-Type": "application/json"} if raw else {})
+        self._connection.request(method, path, raw, sent)
         response = self._connection.getresponse()
         answer = response.read()
         self.answered_at = time.perf_counter()

@@ -162,9 +162,7 @@ def agents_page(name: str) -> str:
     for tool in TOOLS:
         arguments = tool.describe()["inputSchema"]
         required = arguments.get("required", ())
-        shown = [
-            f"**`{one}`**" if one in arguments.get("required", ()) else f"`{one}`" for one in arguments["properties"]
-        ]
+        shown = [f"**`{one}`**" if one in required else f"`{one}`" for one in arguments["properties"]]
         hints = {"reads only": tool.is_read_only, "ends or replaces": tool.is_destructive, "may fetch": tool.is_open}
         told = ", ".join(hint for hint, holds in hints.items() if holds)
         rows.append(f"| `{tool.name}` | {_cell(tool.description)} | {', '.join(shown)} | {told} |")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
@@ -62,6 +63,25 @@ def make_toy_mount(runtime: Runtime) -> ASGIApp:
     return mount
 
 
+class ToyClock:
+    """Counts its requests, and how often it was stopped."""
+
+    def __init__(self) -> None:
+        self.requests = 0
+        self.stops = 0
+        self.loops: set[int] = set()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.requests += 1
+        self.loops.add(id(asyncio.get_running_loop()))
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"tick"})
+
+    async def stop(self) -> None:
+        self.stops += 1
+        self.loops.add(id(asyncio.get_running_loop()))
+
+
 def make_toy() -> Dialect:
     blueprint = Blueprint("toy", __name__)
 
@@ -94,7 +114,7 @@ def make_toy() -> Dialect:
         error_shapes={"/toy": ErrorShape("toy", ToyError, toy_error, lambda error: error.status + 10)},
         after_request=count_toys,
         sockets={"/toy/socket": serve_toy_socket},
-        mounts={"/toy/mount": make_toy_mount},
+        mounts={"/toy/mount": make_toy_mount, "/toy/clock": lambda running: ToyClock()},
     )
 
 
@@ -172,6 +192,19 @@ def test_a_mount_answers_below_its_path_alone(make_toy_server: Callable[..., Ser
         shown = served.post(path, data=b"x" * 1000)
         assert shown.text == f"{served.runtime.version} {path} 1000 False"
     assert served.get("/toy/mounted").status_code == 414
+
+
+def test_a_mount_that_keeps_something_running_is_stopped_on_its_own_loop(
+    make_toy_server: Callable[..., ServedHouse],
+) -> None:
+    served = make_toy_server()
+    clock = served.shell._mounts["/toy/clock"]
+    assert isinstance(clock, ToyClock)
+    assert served.get("/toy/clock").text == "tick"
+    assert clock.stops == 0
+    served.stop()
+    assert clock.stops >= 1
+    assert len(clock.loops) == 1
 
 
 def test_access_and_bounds_hold_for_sockets_and_mounts(make_toy_server: Callable[..., ServedHouse]) -> None:

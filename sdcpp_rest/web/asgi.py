@@ -30,9 +30,8 @@ from sdcpp_rest.errors import (
     NotFound,
     SdcppRestError,
 )
-from sdcpp_rest.routes.dialects import find_below
 from sdcpp_rest.routes.http.answers import internal_error, shorten
-from sdcpp_rest.routes.http.dialect import Dialect, StoppableApp
+from sdcpp_rest.routes.http.dialect import Dialect
 from sdcpp_rest.routes.http.pools import pool_of
 from sdcpp_rest.runtime import Runtime
 from sdcpp_rest.web.access import AccessRequest, check_key, check_source, origin_allowed
@@ -40,6 +39,7 @@ from sdcpp_rest.web.app import DIALECTS, create_app, dialects_of
 from sdcpp_rest.web.bodies import ClientLeft, StreamedBody, check_announced, read_body
 from sdcpp_rest.web.caller import CALLER, Caller, apply_caller, see_caller
 from sdcpp_rest.web.encodings import ACCEPTED, decompressor_for
+from sdcpp_rest.web.mounts import Mounts
 from sdcpp_rest.web.request_log import AccessLog, RefusalLog
 from sdcpp_rest.web.waiting_calls import WaitingCalls
 from sdcpp_rest.web.wsgi_pool import WsgiPool
@@ -69,7 +69,7 @@ class Shell:
         self._config = runtime.config
         self._flask = create_app(runtime, dialects)
         self._dialects = dialects_of(self._flask)
-        self._mounts = {path: make(runtime) for path, make in self._dialects.mounts.items()}
+        self.mounts = Mounts(runtime, self._dialects.mounts)
         self._urls = self._flask.url_map.bind("localhost")
         server = self._config.server
         threads = {
@@ -137,19 +137,13 @@ class Shell:
         await send({"type": "lifespan.startup.complete"})
         await receive()
         heartbeat.cancel()
-        await self.stop_mounts()
+        await self.mounts.stop()
         await asyncio.to_thread(self._runtime.stop)
         if self._access_log is not None:
             self._access_log.close()
         for pool in self._pools.values():
             pool.close()
         await send({"type": "lifespan.shutdown.complete"})
-
-    async def stop_mounts(self) -> None:
-        """End what mounted applications keep running. Idempotent."""
-        for mounted in self._mounts.values():
-            if isinstance(mounted, StoppableApp):
-                await mounted.stop()
 
     async def _beat(self) -> None:
         """Publish server_status for whoever listens."""
@@ -199,7 +193,7 @@ class Shell:
         if scope["path"] == "*":
             await _answer_for_all(scope, send)
             return
-        mounted = find_below(self._mounts, scope["path"])
+        mounted = self.mounts.app_at(scope["path"])
         if mounted is not None:
             body = await read_body(scope, receive, self._config.limits.body_bytes)
             await mounted(_below_prefix(scope, body), _replay(body, receive), send)

@@ -184,7 +184,7 @@ class Server(uvicorn.Server):
         self.remove_server_file()
         # First of all: whoever waits for a job or a model would keep its connection, and so the shutdown, waiting.
         await asyncio.to_thread(self._runtime.begin_stop)
-        await self._shell.stop_mounts()
+        await self._shell.mounts.stop()
         await super().shutdown(sockets=sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:

@@ -198,7 +198,7 @@ def test_a_mount_that_keeps_something_running_is_stopped_on_its_own_loop(
     make_toy_server: Callable[..., ServedHouse],
 ) -> None:
     served = make_toy_server()
-    clock = served.shell._mounts["/toy/clock"]
+    clock = served.shell.mounts.app_at("/toy/clock")
     assert isinstance(clock, ToyClock)
     assert served.get("/toy/clock").text == "tick"
     assert clock.stops == 0

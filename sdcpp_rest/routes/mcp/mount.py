@@ -146,14 +146,14 @@ class _SessionUse:
                 self._uses[session] -= 1
 
     def _watch(self, send: Send) -> Send:
-        async def watched(message: Message) -> None:
+        async def note_session(message: Message) -> None:
             if message["type"] == "http.response.start" and message["status"] < 400:
                 made = _session_of(message.get("headers", ()))
                 if made is not None:
                     self._uses[made] = 0
             await send(message)
 
-        return watched
+        return note_session
 
     async def _make_room(self, manager: StreamableHTTPSessionManager, scope: Scope) -> None:
         """End sessions that nobody uses until there may be one more; where all are in use, the SDK refuses."""

@@ -69,21 +69,21 @@ class AgentTools:
     async def edit_image(self, call: AgentCall) -> Result:
         wishes, warnings = self._read(wire.EditImage, call)
         kind: JobKind = "img2img" if wishes.image else "txt2img"
-        given = self._given(call)
+        given = self._open_given(call)
         return await self._draw(
             call, kind, wishes, lambda opened: self._draughtsman.edit(opened, wishes, given, warnings)
         )
 
     async def upscale_image(self, call: AgentCall) -> Result:
         wishes, warnings = self._read(wire.UpscaleImage, call)
-        given = self._given(call)
+        given = self._open_given(call)
         return await self._draw(
             call, "upscale", wishes, lambda opened: self._draughtsman.upscale(opened, wishes, given, warnings)
         )
 
     async def generate_video(self, call: AgentCall) -> Result:
         wishes, warnings = self._read(wire.GenerateVideo, call)
-        given = self._given(call)
+        given = self._open_given(call)
         return await self._draw(
             call, "txt2vid", wishes, lambda opened: self._draughtsman.film(opened, wishes, given, warnings)
         )
@@ -190,7 +190,7 @@ class AgentTools:
         config = self._parts.config
         return examine(model, call.arguments, limits=config.limits, strict=config.api.strict)
 
-    def _given(self, call: AgentCall) -> GivenPictures:
+    def _open_given(self, call: AgentCall) -> GivenPictures:
         parts = self._parts
         return GivenPictures(parts.jobs, parts.fetching, call.caller, parts.config.limits.body_bytes)
 

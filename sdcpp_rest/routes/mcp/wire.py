@@ -25,9 +25,7 @@ class Waiting(Wire):
     """How long a tool waits, and how it answers with pictures."""
 
     wait_seconds: Number = Field(WAIT_SECONDS, ge=0, le=600, description="0: do not wait")
-    inline: Literal["auto", "none", "full"] = Field(
-        "auto", description="Pictures in the answer: small, none, or in full size"
-    )
+    inline: Literal["auto", "none", "full"] = Field("auto", description="Pictures in the answer; auto: small")
 
 
 class Drawing(Waiting):
@@ -37,17 +35,17 @@ class Drawing(Waiting):
     negative_prompt: Text = mirror(ImageParams, "negative_prompt", "What to avoid")
     model: Text = optional("Of list_models; default: the selected one", min_length=1, max_length=1000)
     width: Integer = mirror(ImageParams, "width", "Pixels, multiple of 8", ge=1, default=None)
-    height: Integer = mirror(ImageParams, "height", "", ge=1, default=None)
+    height: Integer = mirror(ImageParams, "height", "Pixels", ge=1, default=None)
     steps: Integer = mirror(ImageParams, "steps", "Default: the model's", default=None)
-    cfg_scale: Number = mirror(ImageParams, "cfg_scale", "", default=None)
-    seed: Integer = mirror(ImageParams, "seed", "", default=None)
+    cfg_scale: Number = mirror(ImageParams, "cfg_scale", "Default: the model's", default=None)
+    seed: Integer = mirror(ImageParams, "seed", "-1: random", default=None)
 
 
 class GenerateImage(Drawing):
     """Arguments of generate_image."""
 
-    sampler: Text = optional("", max_length=100)
-    scheduler: Text = optional("", max_length=100)
+    sampler: Text = optional("Default: the model's", max_length=100)
+    scheduler: Text = optional("Default: the model's", max_length=100)
     count: Integer = mirror(ImageParams, "batch_count", "Number of pictures", default=1)
 
 
@@ -73,8 +71,8 @@ class GenerateVideo(Drawing):
 
     image: Text = optional("First frame", min_length=1)
     end_image: Text = optional("Last frame", min_length=1)
-    frames: Integer = mirror(VideoParams, "video_frames", "", default=None)
-    fps: Integer = mirror(VideoParams, "fps", "", default=None)
+    frames: Integer = mirror(VideoParams, "video_frames", "Length", default=None)
+    fps: Integer = mirror(VideoParams, "fps", "Frames a second", default=None)
 
 
 class ListModels(Wire):
@@ -86,28 +84,28 @@ class ListModels(Wire):
 class LoadModel(Wire):
     """Arguments of load_model."""
 
-    model: Text = Field(min_length=1, max_length=1000)
-    wait_seconds: Number = Field(WAIT_SECONDS, ge=0, le=600)
+    model: Text = Field(min_length=1, max_length=1000, description="Of list_models")
+    wait_seconds: Number = Field(WAIT_SECONDS, ge=0, le=600, description="0: do not wait")
 
 
 class JobStatus(Waiting):
     """Arguments of job_status."""
 
-    job_id: Text = Field(min_length=1, max_length=100)
+    job_id: Text = Field(min_length=1, max_length=100, description="Of the tool that began it")
 
 
 class CancelJob(Wire):
     """Arguments of cancel_job."""
 
-    job_id: Text = Field(min_length=1, max_length=100)
+    job_id: Text = Field(min_length=1, max_length=100, description="Of the tool that began it")
 
 
 class ListImages(Wire):
     """Arguments of list_images."""
 
     search: Text = optional("Words of the prompt or the model", max_length=200)
-    limit: Integer = Field(10, ge=1, le=MOST_LISTED)
-    offset: Integer = Field(0, ge=0, le=10_000)
+    limit: Integer = Field(10, ge=1, le=MOST_LISTED, description="How many")
+    offset: Integer = Field(0, ge=0, le=10_000, description="How many newer ones to skip")
 
 
 def write_schema(model: type[Wire]) -> dict[str, Any]:

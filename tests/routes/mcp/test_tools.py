@@ -29,6 +29,8 @@ def test_a_schema_says_types_words_and_choices_and_nothing_else() -> None:
     assert schema["required"] == ["prompt"]
     assert schema["properties"]["inline"]["enum"] == ["auto", "none", "full"]
     assert schema["properties"]["reference_images"]["items"] == {"type": "string"}
-    assert schema["properties"]["seed"] == {"type": "integer"}
+    assert schema["properties"]["seed"] == {"type": "integer", "description": "-1: random"}
+    assert next(iter(schema["properties"])) == "prompt"
+    assert list(schema["properties"])[-2:] == ["wait_seconds", "inline"]
     assert "title" not in json.dumps(schema)
     assert "x-limit" not in json.dumps(schema)

@@ -55,17 +55,24 @@ class AgentCall:
 
 
 class AgentThreads:
-    """Runs what blocks for a moment beside the event loop: a few threads, whoever calls. For one event loop."""
+    """Runs what blocks for a moment beside the event loop: a few threads, whoever calls, and as many for calls that may
+    wait for other machines. For one event loop."""
 
     def __init__(self, count: int = 4) -> None:
         self._pool = ThreadPoolExecutor(count, "mcp")
+        self._far = ThreadPoolExecutor(count, "mcp-far")
 
     async def run(self, call: Callable[P, T], *args: P.args, **more: P.kwargs) -> T:
         """What ``call`` returns. A cancel does not wait for it."""
         return await asyncio.get_running_loop().run_in_executor(self._pool, lambda: call(*args, **more))
 
+    async def run_far(self, call: Callable[P, T], *args: P.args, **more: P.kwargs) -> T:
+        """The same for a call that may fetch something from far away, which must not keep the others waiting."""
+        return await asyncio.get_running_loop().run_in_executor(self._far, lambda: call(*args, **more))
+
     def close(self) -> None:
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        for pool in (self._pool, self._far):
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _is_loopback(address: str) -> bool:

@@ -6,26 +6,35 @@ Blocks while headers are read: call it on a thread.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from sdcpp_rest.core.architectures import ARCHITECTURES
 from sdcpp_rest.core.catalog import ModelType
-from sdcpp_rest.core.job import Job, JobKind
+from sdcpp_rest.core.job import Job
 from sdcpp_rest.core.presets import PRESETS
 from sdcpp_rest.errors import SdcppRestError
 from sdcpp_rest.routes.mcp.calls import AgentCaller
 from sdcpp_rest.routes.mcp.content import make_result
 from sdcpp_rest.routes.mcp.parts import ServerParts
-from sdcpp_rest.routes.mcp.translate import describe_listed, show_files
+from sdcpp_rest.routes.mcp.translate import PICTURE_KINDS, describe_listed, show_files
 from sdcpp_rest.services.models.fit_estimate import Fit, FitRequest
 from sdcpp_rest.services.models.model_cards import ModelCard
 from sdcpp_rest.services.submission.model_choice import PICTURE_MODELS
 
 MOST_MODELS = 30
 _MOST_OTHERS = 50
-_PICTURE_KINDS: frozenset[JobKind] = frozenset({"txt2img", "img2img", "txt2vid", "upscale"})
 _MOST_PAGES = 20
 _SHOWN_DEFAULTS = ("width", "height", "steps", "cfg_scale")
+
+
+@dataclass(frozen=True)
+class ListedPage:
+    """Which finished jobs are listed."""
+
+    search: str
+    limit: int
+    offset: int = 0
 
 
 class Listings:
@@ -34,9 +43,9 @@ class Listings:
     def __init__(self, parts: ServerParts) -> None:
         self._parts = parts
 
-    def show_models(self, search: str) -> dict[str, Any]:
+    def show_models(self, search: str, warnings: Sequence[str]) -> dict[str, Any]:
         """The result of `list_models`."""
-        facts = self.list_models(search)
+        facts = self.list_models(search) | _tell(warnings)
         count = len(facts["models"])
         return make_result(f"{count} model{'' if count == 1 else 's'}.", facts, (), "none")
 
@@ -58,19 +67,19 @@ class Listings:
         left = {name: count for name, count in more.items() if count > 0}
         return {**facts, "left_out": left} if left else facts
 
-    def show_images(self, caller: AgentCaller, search: str, limit: int, offset: int) -> dict[str, Any]:
+    def show_images(self, caller: AgentCaller, page: ListedPage, warnings: Sequence[str]) -> dict[str, Any]:
         """The result of `list_images`."""
-        shown = self.list_images(caller, search, limit, offset)
+        shown = self.list_images(caller, page)
         count = len(shown)
         sentence = f"{count} finished job{'' if count == 1 else 's'}, newest first."
-        return make_result(sentence, {"images": shown}, (), "none")
+        return make_result(sentence, {"images": shown} | _tell(warnings), (), "none")
 
-    def list_images(self, caller: AgentCaller, search: str, limit: int, offset: int = 0) -> list[dict[str, Any]]:
+    def list_images(self, caller: AgentCaller, page: ListedPage) -> list[dict[str, Any]]:
         """Finished jobs that have made pictures or videos, newest first."""
         parts = self._parts
         return [
             describe_listed(job, show_files(job, parts.jobs.outputs, parts.config, caller))
-            for job in self._find_jobs(search, offset + limit)[offset:]
+            for job in self._find_jobs(page.search, page.offset + page.limit)[page.offset :]
         ]
 
     # --- inside -----------------------------------------------------------------------------------------------------
@@ -81,7 +90,7 @@ class Listings:
         page = max(50, count)
         for number in range(_MOST_PAGES):
             jobs = self._parts.jobs.queue.list(page, number * page, status={"completed"}, search=search or None)
-            found += [job for job in jobs if job.kind in _PICTURE_KINDS and job.outputs]
+            found += [job for job in jobs if job.kind in PICTURE_KINDS and job.outputs]
             if len(found) >= count or len(jobs) < page:
                 break
         return found[:count]
@@ -133,6 +142,10 @@ class Listings:
 def _verdict(fit: Fit) -> str | None:
     devices = [device for device in fit.devices if device.is_gpu] or list(fit.devices)
     return devices[0].verdict if devices else None
+
+
+def _tell(warnings: Sequence[str]) -> dict[str, Any]:
+    return {"warnings": list(warnings)} if warnings else {}
 
 
 def _describe_lora(card: ModelCard) -> dict[str, Any]:

@@ -73,7 +73,7 @@ class McpMount:
         for their last words."""
         self._stopping.set()
         self._parts.fetching.close()
-        if self._serving is not None:
+        if self._serving is not None and not self._serving.done():
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._idle.wait(), _LAST_WORDS_SECONDS)
             self._serving.cancel()

@@ -16,7 +16,7 @@ from sdcpp_rest.errors import NotFound, PayloadTooLarge, SdcppRestError
 from sdcpp_rest.routes.http.answers import json_text, shorten
 from sdcpp_rest.routes.mcp.calls import AgentCaller
 from sdcpp_rest.routes.mcp.given import OUTPUT_URI
-from sdcpp_rest.routes.mcp.listing import Listings
+from sdcpp_rest.routes.mcp.listing import ListedPage, Listings
 from sdcpp_rest.routes.mcp.parts import ServerParts
 from sdcpp_rest.routes.mcp.translate import describe_unfinished
 from sdcpp_rest.routes.mcp.wire import MOST_LISTED
@@ -56,7 +56,7 @@ class Resources:
         elif uri == "sdcpp://queue":
             facts = self._show_queue()
         elif uri == "sdcpp://outputs":
-            facts = self._listings.list_images(caller, "", MOST_LISTED)
+            facts = self._listings.list_images(caller, ListedPage("", MOST_LISTED))
         else:
             known = ", ".join([*(known for known, _, _ in RESOURCES), TEMPLATE[0]])
             raise NotFound(f"There is no resource {shorten(uri)!r}; there are {known}")

@@ -25,6 +25,7 @@ from sdcpp_rest.routes.mcp.parts import ServerParts
 from sdcpp_rest.routes.mcp.resources import RESOURCES, TEMPLATE, Resources
 from sdcpp_rest.routes.mcp.tools import INSTRUCTIONS, TOOLS
 from sdcpp_rest.routes.mcp.views import AgentTools
+from sdcpp_rest.routes.mcp.wire import write_schema
 
 Context = ServerRequestContext[Any, Any]
 
@@ -40,6 +41,7 @@ def build_sessions(parts: ServerParts, threads: AgentThreads, most_sessions: int
         version=parts.version,
         title="sdcpp-rest",
         instructions=INSTRUCTIONS,
+        get_tool_input_schema={tool.name: write_schema(tool.arguments) for tool in TOOLS}.get,
         on_list_tools=answers.list_tools,
         on_call_tool=answers.call_tool,
         on_list_resources=answers.list_resources,

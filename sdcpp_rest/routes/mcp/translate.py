@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import quote
 
 from sdcpp_rest.config import Config
-from sdcpp_rest.core.job import FINISHED, Job, Progress
+from sdcpp_rest.core.job import FINISHED, Job, JobKind, Progress
 from sdcpp_rest.routes.mcp.calls import AgentCaller
 from sdcpp_rest.routes.mcp.content import ShownFile
 from sdcpp_rest.routes.mcp.following import seconds_left
@@ -15,6 +15,12 @@ from sdcpp_rest.routes.mcp.given import OUTPUT_URI
 from sdcpp_rest.routes.mcp.wire import Drawing
 from sdcpp_rest.services.pictures.outputs import Outputs
 from sdcpp_rest.services.pictures.picture_links import link_path
+
+PICTURE_KINDS: frozenset[JobKind] = frozenset({"txt2img", "img2img", "txt2vid", "upscale"})
+"""Jobs whose outputs lie in the output folder."""
+
+MOST_LISTED_FILES = 4
+"""Of each job in a list: lists are read whole."""
 
 GRID = 8
 """Sides are multiples of this."""
@@ -87,14 +93,16 @@ def describe_finished(job: Job, files: Sequence[ShownFile], size: tuple[int, int
 
 
 def describe_listed(job: Job, files: Sequence[ShownFile]) -> dict[str, Any]:
-    """A finished job in a list."""
+    """A finished job in a list, with its first pictures."""
     prompt = str(job.params.get("prompt", ""))
     made = f"{job.completed_at:%Y-%m-%dT%H:%M:%SZ}" if job.completed_at else None
     facts = {"job_id": job.id, "kind": job.kind, "made": made, "prompt": prompt[:200], "model": job.model_name}
+    left_out = len(files) - MOST_LISTED_FILES
     return {
         **{name: value for name, value in facts.items() if value},
         "seed": job.params.get("seed"),
-        "images": [file.describe() for file in files],
+        "images": [file.describe() for file in files[:MOST_LISTED_FILES]],
+        **({"images_left_out": left_out} if left_out > 0 else {}),
     }
 
 
@@ -106,7 +114,9 @@ def seconds_taken(job: Job) -> float | None:
 
 
 def show_files(job: Job, outputs: Outputs, config: Config, caller: AgentCaller) -> list[ShownFile]:
-    """A job's files with the links to them, as its caller can follow them."""
+    """A job's files with the links to them, as its caller can follow them; none of jobs about model files."""
+    if job.kind not in PICTURE_KINDS:
+        return []
     return [
         ShownFile(
             path=outputs.output_dir / name,

@@ -26,9 +26,9 @@ from sdcpp_rest.routes.mcp.content import Inline, ShownFile, make_result
 from sdcpp_rest.routes.mcp.drawing import Draughtsman
 from sdcpp_rest.routes.mcp.following import wait_for_job, wait_for_load
 from sdcpp_rest.routes.mcp.given import GivenPictures
-from sdcpp_rest.routes.mcp.listing import Listings
+from sdcpp_rest.routes.mcp.listing import ListedPage, Listings
 from sdcpp_rest.routes.mcp.parts import ServerParts
-from sdcpp_rest.routes.mcp.translate import describe_finished, describe_unfinished, show_files
+from sdcpp_rest.routes.mcp.translate import PICTURE_KINDS, describe_finished, describe_unfinished, show_files
 from sdcpp_rest.services.models.load_specs import LoadRequest
 from sdcpp_rest.services.submission.picture_rounds import Round
 
@@ -96,7 +96,7 @@ class AgentTools:
         with contextlib.ExitStack() as stack:
             opened = stack.enter_context(rounds.open(OWNER, kind, 1))
             try:
-                await self._threads.run(rounds.submit, opened, lambda _: submit_one(opened))
+                await self._threads.run_far(rounds.submit, opened, lambda _: submit_one(opened))
                 ending = await self._threads.run(rounds.ending, opened, 0)
                 job = opened.jobs[0]
                 if await self._wait(call, job.id, ending, wishes.wait_seconds):
@@ -161,14 +161,13 @@ class AgentTools:
     # --- models and lists -------------------------------------------------------------------------------------------
 
     async def list_models(self, call: AgentCall) -> Result:
-        wishes, _ = self._read(wire.ListModels, call)
-        return await self._threads.run(self._listings.show_models, wishes.search or "")
+        wishes, warnings = self._read(wire.ListModels, call)
+        return await self._threads.run(self._listings.show_models, wishes.search or "", warnings)
 
     async def list_images(self, call: AgentCall) -> Result:
-        wishes, _ = self._read(wire.ListImages, call)
-        return await self._threads.run(
-            self._listings.show_images, call.caller, wishes.search or "", wishes.limit, wishes.offset
-        )
+        wishes, warnings = self._read(wire.ListImages, call)
+        page = ListedPage(wishes.search or "", wishes.limit, wishes.offset)
+        return await self._threads.run(self._listings.show_images, call.caller, page, warnings)
 
     async def load_model(self, call: AgentCall) -> Result:
         wishes, warnings = self._read(wire.LoadModel, call)
@@ -207,6 +206,8 @@ def _size_of(files: list[ShownFile]) -> tuple[int, int] | None:
 def _sentence_about(job: Job) -> str:
     if job.status == "cancelled":
         return f"Job {job.id} was cancelled{f': {job.error}' if job.error else ''}."
+    if job.kind not in PICTURE_KINDS:
+        return f"Job {job.id} is done."
     count = len(job.outputs)
     noun = "video" if job.kind == "txt2vid" else "picture"
     return f"Made {count} {noun}{'' if count == 1 else 's'}."

@@ -93,6 +93,27 @@ def test_junk_is_refused_by_both_protocols(shared_house: ServedHouse, version: s
     assert shared_house.get("/health").json()["status"] == "ok"
 
 
+@pytest.mark.parametrize("has_session", [True, False])
+def test_texts_that_are_no_unicode_are_refused_or_drawn(shared_house: ServedHouse, has_session: bool) -> None:
+    session = {"Mcp-Session-Id": begin_session(shared_house.url)} if has_session else {}
+    for tool, arguments in (
+        ("generate_image", {**SMALL, "prompt": "half an emoji \ud83d"}),
+        ("generate_image", {**SMALL, "model": "\udfff"}),
+        ("edit_image", {"prompt": "x", "image": "http://\ud800.example/"}),
+        ("list_models", {"search": "\ud800"}),
+        ("list_images", {"search": "\ud800"}),
+        ("job_status", {"job_id": "\ud800"}),
+        ("generate_image", {**SMALL, "\ud800": 1}),
+        ("generate_image", {**SMALL, "width": float("nan")}),
+        ("generate_image", {**SMALL, "cfg_scale": float("inf")}),
+    ):
+        message, headers = stateless("tools/call", {"name": tool, "arguments": arguments}, tool)
+        answer = post(shared_house.url, message, session or headers)
+        assert answer.status_code in (200, 400), f"{tool} {arguments}: {answer.status_code}"
+        assert "Internal" not in answer.text, f"{tool} {arguments}: {answer.text[:300]}"
+    assert facts_of(call(shared_house.url, "list_images")) is not None
+
+
 def test_unknown_methods_and_versions_are_errors_of_the_protocol(shared_house: ServedHouse) -> None:
     message, headers = stateless("no/such")
     unknown = post(shared_house.url, message, headers)
@@ -151,7 +172,7 @@ def test_sessions_that_are_all_in_use_let_no_other_in_and_harm_nobody_else(serve
 def test_a_server_ends_clean_while_tools_wait(
     make_house: Callable[..., House], caplog: pytest.LogCaptureFixture, has_session: bool
 ) -> None:
-    before = {thread.name for thread in threading.enumerate()}
+    before = set(threading.enumerate())
     for _ in range(2):
         served = ServedHouse(make_house()).start()
         served.house.gate.clear()
@@ -170,7 +191,9 @@ def test_a_server_ends_clean_while_tools_wait(
         stream.close()
         assert "The server is stopping; the job goes on when it is back" in answer.text
         served.house.close()
-    assert {thread.name for thread in threading.enumerate()} <= before
+    for thread in set(threading.enumerate()) - before:
+        thread.join(PATIENCE_SECONDS)
+    assert set(threading.enumerate()) <= before
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 

@@ -16,8 +16,21 @@ from sdcpp_rest.core.events import JobAdded, JobCancelled, JobStatusChanged
 from sdcpp_rest.routes.mcp.tools import TOOLS
 from sdcpp_rest.runtime import DEMO_MODEL
 from sdcpp_rest.services.jobs.event_bus import Subscription
+from tests.raw_calls import RawCall
 from tests.routes.conftest import PATIENCE_SECONDS, ServedHouse
-from tests.routes.mcp.agents import ERAS, SMALL, STATELESS, call, facts_of, pictures_of, refusal_of, talk, text_of
+from tests.routes.mcp.agents import (
+    ACCEPT,
+    ERAS,
+    SMALL,
+    STATELESS,
+    call,
+    facts_of,
+    pictures_of,
+    refusal_of,
+    stateless,
+    talk,
+    text_of,
+)
 
 if TYPE_CHECKING:
     from mcp import Client
@@ -185,6 +198,26 @@ def test_who_leaves_job_status_leaves_the_job_alone(served: ServedHouse, monkeyp
     assert facts_of(call(served.url, "job_status", job_id=job_id))["status"] == "completed"
 
 
+def test_who_breaks_the_connection_takes_the_job_along(served: ServedHouse) -> None:
+    served.runtime.jobs.queue.pause()
+    message, headers = stateless("tools/call", {"name": "generate_image", "arguments": SMALL}, "generate_image")
+    sent = {**headers, "Content-Type": "application/json", **ACCEPT}
+    for how in (RawCall.leave, RawCall.reset):
+        with served.runtime.jobs.bus.subscribe() as mailbox:
+            raw = RawCall(served.port, "/mcp", message, headers=sent)
+            added = _next(mailbox, JobAdded)
+            how(raw)
+            assert _next(mailbox, JobCancelled).job_id == added.job_id
+
+
+def test_a_job_that_makes_no_pictures_has_none(served: ServedHouse) -> None:
+    queue = served.runtime.jobs.queue
+    queue.pause()
+    job_id = queue.submit("convert", {"input": {"name": "x", "path": "x"}})[0].id
+    queue.cancel(job_id)
+    assert facts_of(call(served.url, "job_status", job_id=job_id))["images"] == []
+
+
 def test_a_job_can_be_cancelled(served: ServedHouse) -> None:
     served.runtime.jobs.queue.pause()
     job_id = facts_of(call(served.url, "generate_image", **SMALL, wait_seconds=0))["job_id"]
@@ -263,6 +296,19 @@ def test_finished_pictures_are_listed_newest_first(served: ServedHouse) -> None:
     assert facts_of(call(served.url, "list_images", search="nothing"))["images"] == []
 
 
+def test_a_list_tells_the_first_pictures_of_a_job(served: ServedHouse) -> None:
+    drawn = facts_of(call(served.url, "generate_image", **SMALL, count=6))
+    (listed,) = facts_of(call(served.url, "list_images"))["images"]
+    assert listed["images"] == drawn["images"][:4]
+    assert listed["images_left_out"] == 2
+
+
+def test_unknown_arguments_are_warned_of_by_every_tool_that_has_answered(shared_house: ServedHouse) -> None:
+    for tool, arguments in (("list_models", {}), ("list_images", {}), ("generate_image", SMALL)):
+        facts = facts_of(call(shared_house.url, tool, **arguments, stepz=3))
+        assert "unknown field 'stepz'" in facts["warnings"][0], tool
+
+
 def test_inline_none_and_full(shared_house: ServedHouse) -> None:
     assert not pictures_of(call(shared_house.url, "generate_image", **SMALL, inline="none"))
     (whole,) = pictures_of(call(shared_house.url, "generate_image", **SMALL, inline="full"))
@@ -297,6 +343,8 @@ HOSTILE: dict[str, list[dict[str, Any]]] = {
         {"prompt": "x", "inline": "all"},
         {"prompt": "x", "model": "../../etc/passwd"},
         {"prompt": "x", "model": "\x00"},
+        {"prompt": "x", "width": True},
+        {"prompt": "x", "width": {"a": [1]}},
     ],
     "edit_image": [
         {"prompt": "x"},

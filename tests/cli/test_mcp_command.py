@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -52,24 +53,57 @@ def test_a_named_server_is_used(served: ServedHouse) -> None:
     assert served.runtime.jobs.queue.get(facts["job_id"]).status == "completed"
 
 
+class Agent:
+    """A client that has started the command, on bare pipes."""
+
+    def __init__(self, *arguments: str) -> None:
+        self.process = subprocess.Popen(
+            _command(*arguments), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+
+    def ask(self, message: dict[str, Any]) -> dict[str, Any]:
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(json.dumps(message).encode() + b"\n")
+        self.process.stdin.flush()
+        return dict(json.loads(self.process.stdout.readline()))
+
+    def server(self) -> psutil.Process:
+        children = psutil.Process(self.process.pid).children()
+        (server,) = [child for child in children if "serve" in child.cmdline()]
+        return server
+
+    def check_end(self, server: psutil.Process) -> None:
+        """Nothing more was written, all is told on standard error, and no process is left."""
+        family = [server, *server.children(recursive=True)]
+        rest, said = self.process.communicate(timeout=START_SECONDS)
+        assert (self.process.returncode, rest) == (0, b""), said.decode()
+        assert b"sdcpp-rest" in said
+        gone, alive = psutil.wait_procs(family, timeout=PATIENCE_SECONDS)
+        assert (len(gone), alive) == (len(family), [])
+
+
+PORTS = ("--set", "server.port=0", "--set", "server.ws_port=0")
+
+
 def test_a_server_is_started_where_none_runs_and_ends_with_standard_input(alone: tuple[str, ...]) -> None:
-    ports = ("--set", "server.port=0", "--set", "server.ws_port=0")
-    process = subprocess.Popen(
-        _command(*alone, *ports), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
-    assert process.stdin is not None
-    assert process.stdout is not None
-    process.stdin.write(json.dumps(INITIALIZE).encode() + b"\n")
-    process.stdin.flush()
-    first = json.loads(process.stdout.readline())
-    assert first["result"]["serverInfo"]["name"] == "sdcpp-rest"
-    children = psutil.Process(process.pid).children(recursive=True)
-    assert any("serve" in child.cmdline() for child in children)
-    rest, said = process.communicate(timeout=START_SECONDS)
-    assert (process.returncode, rest) == (0, b""), said.decode()
-    assert b"sdcpp-rest" in said, "the server's own words go to standard error"
-    gone, alive = psutil.wait_procs(children, timeout=PATIENCE_SECONDS)
-    assert (len(gone), alive) == (len(children), [])
+    agent = Agent(*alone, *PORTS)
+    assert agent.ask(INITIALIZE)["result"]["serverInfo"]["name"] == "sdcpp-rest"
+    agent.check_end(agent.server())
+
+
+def test_a_server_that_dies_is_started_again_and_ends_with_the_command(alone: tuple[str, ...]) -> None:
+    agent = Agent(*alone, *PORTS)
+    agent.ask(INITIALIZE)
+    first = agent.server()
+    first.kill()
+    while first.status() != psutil.STATUS_ZOMBIE:
+        """It is dead in a moment; who has started it has not looked yet."""
+    assert len(agent.ask({"jsonrpc": "2.0", "id": 2, "method": "tools/list"})["result"]["tools"]) == 9
+    second = agent.server()
+    assert second.pid != first.pid
+    agent.process.send_signal(signal.SIGTERM)
+    agent.check_end(second)
 
 
 def test_a_server_that_cannot_start_is_told_on_standard_error(alone: tuple[str, ...]) -> None:

@@ -405,3 +405,14 @@ def test_an_ending_that_nobody_will_see_is_an_error(house: House) -> None:
     for one in (ending, house.runtime.jobs.queue.ending(house.runtime.jobs.queue.list(limit=1)[0].id)):
         with pytest.raises(EngineUnavailable):
             one.result(PATIENCE_SECONDS)
+
+
+def test_an_ending_that_was_forgotten_is_not_kept(house: House) -> None:
+    queue = house.runtime.jobs.queue
+    queue.pause()
+    job_id = house.submit()
+    ending = queue.ending(job_id)
+    queue.forget_ending(job_id, ending)
+    queue.cancel(job_id)
+    assert not ending.done()
+    queue.forget_ending(job_id, ending)

@@ -31,6 +31,7 @@ def test_health_tells_what_user_interfaces_show(client: FlaskClient) -> None:
     assert health["load_options"].items() >= {"enable_mmap": True, "rng_type": "cuda", "max_vram": 0.0}.items()
     assert (health["supports_image_generation"], health["supports_video_generation"]) == (True, False)
     assert health["features"]["auth_required"] is False
+    assert health["features"]["mcp"] is True
     memory = client.get("/memory").get_json()
     assert health["memory"].keys() == memory.keys()
     system = memory["system"]

@@ -15,6 +15,8 @@ from typing import Any, TypeVar
 
 from typing_extensions import ParamSpec
 
+from sdcpp_rest.errors import EngineUnavailable
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -63,12 +65,19 @@ class AgentThreads:
         self._far = ThreadPoolExecutor(count, "mcp-far")
 
     async def run(self, call: Callable[P, T], *args: P.args, **more: P.kwargs) -> T:
-        """What ``call`` returns. A cancel does not wait for it."""
-        return await asyncio.get_running_loop().run_in_executor(self._pool, lambda: call(*args, **more))
+        """What ``call`` returns. A cancel does not wait for it. Raises EngineUnavailable once this is closed."""
+        return await self._run_in(self._pool, lambda: call(*args, **more))
 
     async def run_far(self, call: Callable[P, T], *args: P.args, **more: P.kwargs) -> T:
         """The same for a call that may fetch something from far away, which must not keep the others waiting."""
-        return await asyncio.get_running_loop().run_in_executor(self._far, lambda: call(*args, **more))
+        return await self._run_in(self._far, lambda: call(*args, **more))
+
+    async def _run_in(self, pool: ThreadPoolExecutor, call: Callable[[], T]) -> T:
+        try:
+            future = pool.submit(call)
+        except RuntimeError:
+            raise EngineUnavailable("The server is stopping") from None
+        return await asyncio.wrap_future(future)
 
     def close(self) -> None:
         for pool in (self._pool, self._far):

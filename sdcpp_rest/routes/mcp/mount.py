@@ -98,13 +98,21 @@ class McpMount:
                 opened.set_result(manager)
                 await asyncio.Event().wait()
         except asyncio.CancelledError:
-            if not opened.done():
-                opened.set_exception(EngineUnavailable("The server is stopping"))
+            _refuse(opened, EngineUnavailable("The server is stopping"))
             raise
         except Exception as error:  # whoever waits for it tells the client, with a number for the log
             if opened.done():
-                raise
-            opened.set_exception(error)
+                log.exception("MCP has ended by itself; the next call starts it anew")
+                self._opened = None
+                threads.close()
+            _refuse(opened, error)
+
+
+def _refuse(opened: asyncio.Future[StreamableHTTPSessionManager], error: Exception) -> None:
+    """Tell whoever waits that nothing will be opened."""
+    if not opened.done():
+        opened.set_exception(error)
+        opened.exception()  # perhaps nobody waits any more: that is no fault
 
 
 class _SessionUse:

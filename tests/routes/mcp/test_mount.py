@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import requests
 
+from sdcpp_rest.core.events import JobAdded
 from sdcpp_rest.routes.mcp.mount import MOST_SESSIONS
 from tests.routes.conftest import PATIENCE_SECONDS, House, ServedHouse
 from tests.routes.mcp.agents import ERAS, INITIALIZE, SMALL, begin_session, call, facts_of, post, stateless, talk
@@ -175,7 +176,7 @@ def test_a_server_ends_clean_while_tools_wait(
     before = set(threading.enumerate())
     for _ in range(2):
         served = ServedHouse(make_house()).start()
-        served.house.gate.clear()
+        served.runtime.jobs.queue.pause()
         # Bare requests: the official client would still end its session at a server that is gone.
         session = {"Mcp-Session-Id": begin_session(served.url)}
         listening = {**session, "Accept": "text/event-stream"}
@@ -183,9 +184,10 @@ def test_a_server_ends_clean_while_tools_wait(
         message, headers = stateless("tools/call", {"name": "generate_image", "arguments": SMALL}, "generate_image")
         if has_session:
             del message["params"]["_meta"]
-        with ThreadPoolExecutor(1) as pool:
+        with ThreadPoolExecutor(1) as pool, served.runtime.jobs.bus.subscribe() as mailbox:
             calling = pool.submit(post, served.url, message, session if has_session else headers)
-            assert served.house.running.wait(PATIENCE_SECONDS)
+            while not isinstance(mailbox.get(PATIENCE_SECONDS), JobAdded):
+                """Until its job waits."""
             served.stop()
             answer = calling.result(PATIENCE_SECONDS)
         stream.close()

@@ -31,6 +31,7 @@ from tests.routes.mcp.agents import (
     talk,
     text_of,
 )
+from tests.routes.native.jobs.test_video_routes import choose_wan
 
 if TYPE_CHECKING:
     from mcp import Client
@@ -259,6 +260,23 @@ def test_a_picture_can_be_made_larger(shared_house: ServedHouse) -> None:
     assert (facts["model"], facts["width"], facts["height"]) == ("esrgan_x2.safetensors", 64, 32), "fourfold: a fake"
     assert len(pictures_of(result)) == 1
     assert facts_of(call(shared_house.url, "upscale_image", image=facts["job_id"], factor=2))["width"] == 128
+
+
+def test_a_video_is_made_and_linked(served: ServedHouse) -> None:
+    choose_wan(served.house)
+    wishes = {"prompt": "a cat", "width": 32, "height": 16, "frames": 5, "steps": 2, "fps": 8}
+    result = call(served.url, "generate_video", **wishes)
+    facts = facts_of(result)
+    (film,) = facts["images"]
+    assert (facts["status"], film["mime_type"]) == ("completed", "video/mp4")
+    assert text_of(result).startswith("Made 1 video.")
+    assert [block.type for block in result.content] == ["text", "resource_link"]
+    job = served.runtime.jobs.queue.get(facts["job_id"])
+    assert (job.params["video_frames"], job.params["fps"]) == (5, 8)
+    read = talk(served.url, lambda client: client.read_resource(film["resource"]))
+    assert base64.b64decode(read.contents[0].blob) == Path(film["file"]).read_bytes()
+    (wan,) = [one for one in facts_of(call(served.url, "list_models"))["models"] if one["name"] == "wan.gguf"]
+    assert (wan["makes"], wan["selected"]) == ("video", True)
 
 
 def test_videos_are_refused_by_models_that_make_none(shared_house: ServedHouse) -> None:

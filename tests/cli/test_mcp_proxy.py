@@ -213,7 +213,7 @@ def test_progress_comes_before_the_answer(served: ServedHouse) -> None:
     async def talk(wire: Wire, proxy: McpProxy) -> None:
         await wire.ask(INITIALIZE)
         wire.send(INITIALIZED)
-        wire.send(_call(5, "generate_image", **{**SMALL, "prompt": "fake:step=0.06"}))
+        wire.send(_call(5, "generate_image", **{**SMALL, "prompt": "fake:step=0.1"}))
         while not is_done.is_set():
             message = await asyncio.wait_for(wire._got.get(), PATIENCE_SECONDS)
             seen.append(message.get("params", {}).get("message") or "answer")
@@ -222,4 +222,4 @@ def test_progress_comes_before_the_answer(served: ServedHouse) -> None:
 
     converse(served.url, talk)
     assert seen[-1] == "answer"
-    assert any(words.startswith("step 2 of 3") for words in seen)
+    assert any(words.startswith("step 3 of 3") for words in seen)

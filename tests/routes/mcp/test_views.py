@@ -56,7 +56,7 @@ def test_a_picture_comes_with_its_progress_a_small_copy_and_links(shared_house: 
         told.append((progress, total, message))
 
     async def draw(client: Client) -> Any:
-        wanted = {**SMALL, "prompt": "fake:step=0.05", "width": 100, "seed": 5}
+        wanted = {**SMALL, "prompt": "fake:step=0.1", "width": 100, "seed": 5}
         return await client.call_tool("generate_image", wanted, progress_callback=note)
 
     result = talk(shared_house.url, draw, era)
@@ -69,7 +69,10 @@ def test_a_picture_comes_with_its_progress_a_small_copy_and_links(shared_house: 
     numbers = [progress for progress, _, _ in told]
     assert numbers == sorted(set(numbers)), "they only grow"
     steps = [(progress, total, (message or "").partition(",")[0]) for progress, total, message in told]
-    assert [one for one in steps if one[2].startswith("step")] == [(k, 3, f"step {k} of 3") for k in (1, 2, 3)]
+    # A busy machine may be told of fewer, and of the last one in any case.
+    counted = [one for one in steps if one[2].startswith("step")]
+    assert counted[-1] == (3, 3, "step 3 of 3")
+    assert set(counted) <= {(k, 3, f"step {k} of 3") for k in (1, 2, 3)}
     (shown,) = pictures_of(result)
     assert Image.open(io.BytesIO(base64.b64decode(shown.data))).size == (96, 64)
     assert (shown.mime_type, shown.annotations.audience) == ("image/jpeg", ["user", "assistant"])

@@ -280,6 +280,9 @@ def _echo(body: A1111Request, params: Mapping[str, Any]) -> dict[str, Any]:
         if name not in body.model_fields_set:
             told[name] = params[name]
     del told["extra_images"]
+    if "model" not in body.model_fields_set:
+        # No field of that program's: told to those who send it.
+        del told["model"]
     if isinstance(body, A1111Img2Img) and not body.include_init_images:
         told["init_images"] = told["mask"] = None
     return told

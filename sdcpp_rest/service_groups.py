@@ -31,6 +31,7 @@ from sdcpp_rest.services.jobs.active_jobs import ActiveJobs
 from sdcpp_rest.services.jobs.event_bus import EventBus
 from sdcpp_rest.services.jobs.job_entry import JobEntry
 from sdcpp_rest.services.jobs.job_queue import JobQueue
+from sdcpp_rest.services.jobs.kept_calls import KeptCalls
 from sdcpp_rest.services.jobs.picture_history import PictureHistory
 from sdcpp_rest.services.jobs.picture_keeping import PictureKeeping
 from sdcpp_rest.services.jobs.recycle_bin import RecycleBin
@@ -49,6 +50,7 @@ from sdcpp_rest.services.models.model_library import ModelLibrary
 from sdcpp_rest.services.models.model_upload import ModelUploads
 from sdcpp_rest.services.models.wildcards import Wildcards
 from sdcpp_rest.services.pictures.outputs import Outputs
+from sdcpp_rest.services.pictures.uploaded_pictures import UploadedPictures
 from sdcpp_rest.services.server_status import ServerStatus
 from sdcpp_rest.services.settings.dialect_options import DialectOptions
 from sdcpp_rest.services.settings.parameter_presets import ParameterPresets
@@ -67,6 +69,7 @@ from sdcpp_rest.services.submission.sampling_intake import SamplingIntake
 from sdcpp_rest.services.submission.upscale_submission import UpscaleSubmission
 from sdcpp_rest.services.submission.video_submission import VideoSubmission
 from sdcpp_rest.store.bin_store import BinStore
+from sdcpp_rest.store.call_store import CallStore
 from sdcpp_rest.store.database import Database
 from sdcpp_rest.store.hash_store import HashStore
 from sdcpp_rest.store.history_store import Conversation, EnhancementHistory
@@ -116,6 +119,8 @@ class JobServices:
     abandoned: AbandonedCalls[Any]
     history: PictureHistory
     picture_keeping: PictureKeeping
+    kept_calls: KeptCalls
+    uploaded: UploadedPictures
 
 
 def build_jobs(config: Config, database: Database, settings: SettingsServices) -> JobServices:
@@ -134,7 +139,22 @@ def build_jobs(config: Config, database: Database, settings: SettingsServices) -
     recycle_bin = RecycleBin(store, BinStore(database), outputs, settings.user)
     abandoned = AbandonedCalls[Any](config.queue.abandoned_grace_seconds, finishes=config.queue.finish_abandoned)
     history = PictureHistory(PictureNames(database), queue, outputs, recycle_bin)
-    return JobServices(bus, active, outputs, queue, recycle_bin, abandoned, history, PictureKeeping(store, outputs))
+    return JobServices(
+        bus,
+        active,
+        outputs,
+        queue,
+        recycle_bin,
+        abandoned,
+        history,
+        PictureKeeping(store, outputs),
+        KeptCalls(CallStore(database), most=config.comfyui.prompts),
+        UploadedPictures(
+            config.paths.data_dir / "uploaded_pictures",
+            most_bytes=config.comfyui.uploads_bytes,
+            most_days=config.comfyui.uploads_days,
+        ),
+    )
 
 
 @dataclass(frozen=True)
@@ -241,6 +261,7 @@ def build_engine(
         version=version,
         redact_paths=redact_paths,
         on_converted=models.library.refresh,
+        texts_of=jobs.kept_calls.texts_of,
     )
     dispatcher = Dispatcher(
         supervisor,

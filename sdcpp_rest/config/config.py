@@ -18,7 +18,7 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
-from sdcpp_rest.config.dialect_sections import A1111Config, InterruptConfig, OpenAiConfig, SwarmConfig
+from sdcpp_rest.config.dialect_sections import A1111Config, ComfyUiConfig, InterruptConfig, OpenAiConfig, SwarmConfig
 from sdcpp_rest.config.download_section import DownloadsConfig
 from sdcpp_rest.config.interrogate_section import InterrogateConfig
 from sdcpp_rest.config.llm_sections import AssistantConfig, LlmConfig, OllamaConfig
@@ -70,6 +70,7 @@ class Config(BaseSettings):
     interrupt: InterruptConfig = Field(default_factory=InterruptConfig)
     a1111: A1111Config = Field(default_factory=A1111Config)
     swarm: SwarmConfig = Field(default_factory=SwarmConfig)
+    comfyui: ComfyUiConfig = Field(default_factory=ComfyUiConfig)
     llm: LlmConfig = Field(default_factory=LlmConfig)
     ollama: OllamaConfig = Field(default_factory=OllamaConfig)
     assistant: AssistantConfig = Field(default_factory=AssistantConfig)

@@ -204,6 +204,36 @@ def m008_notes(connection: Connection) -> None:
         connection.exec_driver_sql(f"ALTER TABLE {table} ADD COLUMN note TEXT")
 
 
+def m009_kept_calls(connection: Connection) -> None:
+    """Calls that were answered at once and are asked for later by an id of their own, and the jobs they became.
+
+    ``texts`` go into the pictures beside our own. A call that is forgotten takes the rows of its jobs along, not the
+    jobs.
+    """
+    connection.exec_driver_sql(
+        """
+        CREATE TABLE kept_calls (
+            number INTEGER PRIMARY KEY AUTOINCREMENT,
+            id TEXT NOT NULL UNIQUE,
+            client TEXT,
+            texts TEXT NOT NULL,
+            sent TEXT NOT NULL
+        )
+        """
+    )
+    connection.exec_driver_sql(
+        """
+        CREATE TABLE kept_call_jobs (
+            job_id TEXT PRIMARY KEY,
+            number INTEGER NOT NULL REFERENCES kept_calls (number) ON DELETE CASCADE,
+            place INTEGER NOT NULL,
+            part TEXT NOT NULL
+        ) WITHOUT ROWID
+        """
+    )
+    connection.exec_driver_sql("CREATE INDEX kept_call_jobs_by_call ON kept_call_jobs (number, place)")
+
+
 def _architecture_of(load_spec: str) -> str | None:
     """As this step found it in the rows of its time; whatever cannot be read has none."""
     try:
@@ -222,6 +252,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     m006_picture_names,
     m007_parameter_presets,
     m008_notes,
+    m009_kept_calls,
 )
 
 

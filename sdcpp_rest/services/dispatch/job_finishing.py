@@ -7,13 +7,15 @@ the next job computes meanwhile. Never talks to the engine.
 from __future__ import annotations
 
 import logging
+import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from sdcpp_rest.core.job import Failure, Job, Timings, utc_now
 from sdcpp_rest.core.params import ConvertParams, params_of
+from sdcpp_rest.core.png_text import replace_text
 from sdcpp_rest.engine import spool
 from sdcpp_rest.engine.client import RunHandle
 from sdcpp_rest.engine.protocol import Computed, Finished, Ready
@@ -36,6 +38,7 @@ class JobFinishing:
         version: written into every record.
         redact_paths: takes out of messages what users must not know.
         on_converted: called when a new model file lies in the model folders.
+        texts_of: by a job's id, the texts that its pictures carry beside our own, by key.
     """
 
     def __init__(
@@ -47,6 +50,7 @@ class JobFinishing:
         version: str,
         redact_paths: Callable[[str], str] = str,
         on_converted: Callable[[], None] = lambda: None,
+        texts_of: Callable[[str], Mapping[str, str]] = lambda job_id: {},
     ) -> None:
         self._queue = queue
         self._outputs = outputs
@@ -54,6 +58,7 @@ class JobFinishing:
         self._version = version
         self._redact_paths = redact_paths
         self._on_converted = on_converted
+        self._texts_of = texts_of
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="finisher")
         self.is_stopping = False
         """Set by who stops the server: an engine that dies from now on is no job's fault."""
@@ -107,6 +112,7 @@ class JobFinishing:
             model_conversion.settle(params, job.id)
             self._on_converted()
             return ()
+        self._add_texts(job, files)
         record = self._record(job, timings, warnings, failure)
         return self._outputs.publish(job.id, files, record, job_record.given_pictures(job))
 
@@ -129,8 +135,10 @@ class JobFinishing:
             return None
         try:
             failure = spool.read_failure(folder)
+            files = spool.encode_pixels(folder)
+            self._add_texts(job, files)
             record = self._record(job, job.timings, job.warnings, failure)
-            return self._outputs.publish(job.id, spool.encode_pixels(folder), record, job_record.given_pictures(job))
+            return self._outputs.publish(job.id, files, record, job_record.given_pictures(job))
         except Exception:  # whatever a power cut has left there must not keep the server from starting
             log.exception("the spool of job %s could not be encoded", job.id)
             return None
@@ -146,6 +154,18 @@ class JobFinishing:
     def put_back(self, active: ActiveJob) -> None:
         """Make the job pending again; it keeps its turn."""
         self._queue.requeue(active, self._timings(active, 0.0))
+
+    def _add_texts(self, job: Job, files: Iterable[str]) -> None:
+        """Put a dialect's texts into the pictures in the spool. Raises OSError."""
+        texts = self._texts_of(job.id)
+        folder = self._outputs.spool_of(job.id)
+        for path in (folder / name for name in files if texts and name.endswith(".png")):
+            png = path.read_bytes()
+            for key, text in texts.items():
+                png = replace_text(png, key, text)
+            temporary = path.with_suffix(".part")
+            temporary.write_bytes(png)
+            os.replace(temporary, path)
 
     def _discard(self, job: Job) -> None:
         self._outputs.discard_spool(job.id)

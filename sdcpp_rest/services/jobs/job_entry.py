@@ -53,6 +53,7 @@ class JobEntry:
         size: tuple[int, int],
         spec: LoadSpec | None,
         resizes_references: bool = True,
+        job_id: str | None = None,
         **more: Unpack[JobDetails],
     ) -> tuple[Job, int]:
         """Submit a job whose parameters have been checked; returns it with its position.
@@ -67,7 +68,7 @@ class JobEntry:
         def save(folder: Path) -> dict[str, str]:
             return save_inputs(folder, images, size, resizes_references=resizes_references, warn=warnings.append)
 
-        return self.enter_saved(kind, params, save=save, spec=spec, **more)
+        return self.enter_saved(kind, params, save=save, spec=spec, job_id=job_id, **more)
 
     def enter_saved(
         self,
@@ -76,13 +77,15 @@ class JobEntry:
         *,
         save: Callable[[Path], dict[str, str]],
         spec: LoadSpec | None,
+        job_id: str | None = None,
         **more: Unpack[JobDetails],
     ) -> tuple[Job, int]:
         """The same for pictures that are decoded already: ``save`` puts them into a folder and tells role -> file name.
 
-        Raises InputsNotStored, QueueFull, EngineUnavailable, and what ``save`` raises.
+        ``job_id`` is for callers who must know it before the job is there, and of their own making: one that a client
+        has sent could be another job's. Raises InputsNotStored, QueueFull, EngineUnavailable, and what ``save`` raises.
         """
-        job_id = str(uuid.uuid4())
+        job_id = job_id or str(uuid.uuid4())
         try:
             try:
                 inputs = save(self._outputs.inputs_of(job_id))

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from sdcpp_rest.config import LimitsConfig
 from sdcpp_rest.core import architectures
 from sdcpp_rest.core.architectures import Architecture
-from sdcpp_rest.core.load_spec import FileRef, LoadSpec
+from sdcpp_rest.core.load_spec import FileRef, LoadSpec, UpscalerSpec
 from sdcpp_rest.core.params import SMALLEST_SIDE, ImageParams
 from sdcpp_rest.core.sampling import HIRES_UPSCALERS
 from sdcpp_rest.errors import InvalidRequest, ModelNotFound, NoUpscalerLoaded
@@ -76,11 +76,18 @@ class PictureChecks:
         self._memory = memory
 
     def check(
-        self, params: ImageParams, spec: LoadSpec, images: Mapping[str, str], *, embedding_name: str = ""
+        self,
+        params: ImageParams,
+        spec: LoadSpec,
+        images: Mapping[str, str],
+        *,
+        embedding_name: str = "",
+        upscaler: UpscalerSpec | None = None,
     ) -> CheckedPicture:
         """``params`` with files found for the names in it, and the spec that can draw it from ``images``.
 
-        ``embedding_name`` is PhotoMaker's file about the face. Raises InvalidRequest, NoUpscalerLoaded.
+        ``embedding_name`` is PhotoMaker's file about the face; ``upscaler`` what ``upscale`` enlarges with, the
+        selected one if ``None``. Raises InvalidRequest, NoUpscalerLoaded.
         """
         _check_last_seed(params)
         family = architectures.architecture_named(spec.architecture)
@@ -95,7 +102,7 @@ class PictureChecks:
         self._check_control(params, spec, family, images, warnings)
         params = self._with_face(params, spec, images, embedding_name, warnings)
         params = self._with_hires(params, family, images)
-        params = self._with_upscaler(params)
+        params = self._with_upscaler(params, upscaler or self._upscalers.selected)
         warnings += [*cache_warnings(params, family), *_idle_warnings(params, family)]
         if "init_image" in images and int(params.steps * params.strength) < 1 and not params.custom_sigmas:
             warnings.append("steps x strength is less than one step: the picture will be flat, or as it was.")
@@ -276,10 +283,9 @@ class PictureChecks:
             raise NotAModel(f"hires_upscaler: {error.message}", field="hires_upscaler", value=file.name) from None
         return {"hires_upscaler": "Model", "hires_model": reference}
 
-    def _with_upscaler(self, params: ImageParams) -> ImageParams:
+    def _with_upscaler(self, params: ImageParams, chosen: UpscalerSpec | None) -> ImageParams:
         if not params.upscale:
             return params
-        chosen = self._upscalers.selected
         if chosen is None:
             raise NoUpscalerLoaded("No upscaler loaded; load one with POST /upscaler/load", field="upscale")
         ready = self._upscalers.ready if self._upscalers.resident == chosen else None

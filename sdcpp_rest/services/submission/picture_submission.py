@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping
 from typing import Any, Literal
 
 from sdcpp_rest.core.job import Job
-from sdcpp_rest.core.load_spec import LoadSpec
+from sdcpp_rest.core.load_spec import LoadSpec, UpscalerSpec
 from sdcpp_rest.core.params import ImageParams
 from sdcpp_rest.errors import NoModelLoaded
 from sdcpp_rest.services.dispatch.model_slot import ModelSlot
@@ -41,6 +41,8 @@ class Submission:
         warnings: Collection[str] = (),
         caption: str | None = None,
         note: str | None = None,
+        job_id: str | None = None,
+        upscaler: UpscalerSpec | None = None,
     ) -> tuple[Job, int]:
         """Submit a picture job; returns it with its position.
 
@@ -52,6 +54,8 @@ class Submission:
             spec: the model to bind to; the selected one if ``None``.
             caption: the text for its pictures, in place of our own.
             note: kept with the job for who submits it.
+            job_id: the job's id, where it must be known before the job is; as `JobEntry.enter_saved` has it.
+            upscaler: what ``upscale`` enlarges with; the selected one if ``None``.
 
         Raises NoModelLoaded, NoUpscalerLoaded, InvalidRequest, QueueFull, EngineUnavailable.
         """
@@ -61,7 +65,7 @@ class Submission:
         fields = dict(asked)
         embedding_name = fields.pop("pm_id_embed_path", None) or ""
         params, found = self._intake.params(ImageParams, kind, fields, spec)
-        checked = self._checks.check(params, spec, images or {}, embedding_name=embedding_name)
+        checked = self._checks.check(params, spec, images or {}, embedding_name=embedding_name, upscaler=upscaler)
         return self._entry.enter(
             kind,
             checked.params,
@@ -75,4 +79,5 @@ class Submission:
             warnings=(*warnings, *found, *checked.warnings),
             caption=caption,
             note=note,
+            job_id=job_id,
         )

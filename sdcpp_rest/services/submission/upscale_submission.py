@@ -63,9 +63,10 @@ class UpscaleSubmission:
         origin: str = "native",
         owner: str | None = None,
         warnings: Collection[str] = (),
+        job_id: str | None = None,
     ) -> tuple[Job, int]:
         """Submit an upscaling job; returns it with its position. ``spec`` is the upscaler to use; the chosen one if
-        ``None``.
+        ``None``. ``job_id`` as `Submission.picture` has it.
 
         Raises NoUpscalerLoaded, InvalidRequest, JobNotFound, QueueFull, EngineUnavailable.
         """
@@ -99,7 +100,15 @@ class UpscaleSubmission:
             return {_ROLE: f"{_ROLE}.png"}
 
         return self._entry.enter_saved(
-            "upscale", params, save=save, spec=None, title=title, origin=origin, owner=owner, warnings=warnings
+            "upscale",
+            params,
+            save=save,
+            spec=None,
+            title=title,
+            origin=origin,
+            owner=owner,
+            warnings=warnings,
+            job_id=job_id,
         )
 
     def _read_picture(self, asked: UpscaleRequest) -> bytes:

@@ -48,6 +48,7 @@ class VideoSubmission:
         warnings: Collection[str] = (),
         caption: str | None = None,
         note: str | None = None,
+        job_id: str | None = None,
     ) -> tuple[Job, int]:
         """Submit a video job; returns it with its position.
 
@@ -56,6 +57,7 @@ class VideoSubmission:
             images: role -> base64 text or data URL; roles are ``init_image``, ``end_image``, ``control_image`` (for
                 all frames) and ``control_frames.N``. All are resized to the size of the video.
             spec: the model to bind to; the selected one if ``None``.
+            job_id: as `Submission.picture` has it.
 
         Raises NoModelLoaded, InvalidRequest, QueueFull, EngineUnavailable.
         """
@@ -79,4 +81,5 @@ class VideoSubmission:
             warnings=(*warnings, *found, *checked.warnings),
             caption=caption,
             note=note,
+            job_id=job_id,
         )

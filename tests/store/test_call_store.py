@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from sdcpp_rest.core.kept_call import CallPart, KeptCall
+from sdcpp_rest.store.call_store import CallStore
+from sdcpp_rest.store.database import Database
+
+
+@pytest.fixture
+def calls(db: Database) -> CallStore:
+    return CallStore(db)
+
+
+def call(call_id: str, *job_ids: str) -> KeptCall:
+    parts = tuple(CallPart(job_id=job_id, about={"nodes": [job_id]}) for job_id in job_ids)
+    return KeptCall(id=call_id, client="c", texts={"prompt": "{}"}, sent={"x": [1]}, parts=parts)
+
+
+def test_call_is_found_by_its_id_and_by_each_of_its_jobs(calls: CallStore) -> None:
+    number = calls.add(call("a", "job-2", "job-1"), most=10)
+    kept = call("a", "job-2", "job-1").model_copy(update={"number": number})
+    assert calls.find("a") == kept
+    assert calls.find_by_job("job-1") == kept
+    assert calls.find("b") is None
+    assert calls.find_by_job("another") is None
+
+
+def test_an_id_that_is_taken_is_not_stored_again(calls: CallStore) -> None:
+    assert calls.add(call("a", "job-1"), most=10) is not None
+    assert calls.add(call("a", "job-2"), most=10) is None
+    assert calls.find_by_job("job-2") is None
+
+
+def test_newest_calls_come_first_and_the_oldest_are_forgotten(calls: CallStore) -> None:
+    for name in "abc":
+        calls.add(call(name, f"job-{name}"), most=2)
+    assert [one.id for one in calls.newest(10)] == ["c", "b"]
+    assert [one.parts[0].job_id for one in calls.newest(1, offset=1)] == ["job-b"]
+    assert calls.find_by_job("job-a") is None
+
+
+def test_what_is_forgotten_takes_the_rows_of_its_jobs_along(calls: CallStore) -> None:
+    calls.add(call("a", "job-1"), most=10)
+    assert calls.forget(["a", "b"]) == 1
+    assert calls.find_by_job("job-1") is None
+
+
+def test_a_file_from_before_kept_calls_gets_their_tables(tmp_path: Path) -> None:
+    path = tmp_path / "rest.db"
+    Database(path).close()
+    raw = sqlite3.connect(path)
+    raw.executescript("DROP TABLE kept_call_jobs; DROP TABLE kept_calls; PRAGMA user_version = 7;")
+    raw.close()
+    db = Database(path)
+    assert CallStore(db).add(call("a", "job-1"), most=10) == 1
+    db.close()

@@ -76,6 +76,15 @@ _SCHEDULER_NAMES: dict[str, str] = {
     "beta": "discrete",
     "polyexponential": "exponential",
 }
+NODE_SAMPLERS: dict[str, str] = {
+    "euler_a": "euler_ancestral",
+    "dpm2": "dpm_2",
+    "dpm++2s_a": "dpmpp_2s_ancestral",
+    "dpm++2m": "dpmpp_2m",
+    "ddim_trailing": "ddim",
+}
+"""The library's samplers as the node editor spells them, where it spells them otherwise."""
+NODE_SCHEDULERS: dict[str, str] = {"discrete": "normal"}
 _LONGEST_ENDING = 4
 _BLANKS = re.compile(r"[\s_]+")
 _SPEED_ENDING = re.compile(r" (?:gpu|cfg pp)$")

@@ -14,6 +14,7 @@ from sdcpp_rest.core.architectures import architecture_named
 from sdcpp_rest.core.infotext import SAMPLER_LABELS, SCHEDULER_LABELS
 from sdcpp_rest.core.load_spec import LoadSpec
 from sdcpp_rest.core.params import ImageParams
+from sdcpp_rest.core.sampling_names import NODE_SAMPLERS, NODE_SCHEDULERS
 from sdcpp_rest.errors import InvalidRequest, NotFound
 from sdcpp_rest.routes.http.answers import runtime
 from sdcpp_rest.routes.swarmui.history_paths import read_path, spell_name, split_star
@@ -31,19 +32,6 @@ from sdcpp_rest.services.server_status import ServerStatus
 from sdcpp_rest.services.submission.picture_rounds import PictureKind
 from sdcpp_rest.services.submission.sampling_intake import SamplingIntake
 
-# The library's names as the node editor spells them, which SwarmUI's clients send.
-SAMPLER_NAMES = {
-    "euler": "euler",
-    "euler_a": "euler_ancestral",
-    "heun": "heun",
-    "dpm2": "dpm_2",
-    "dpm++2s_a": "dpmpp_2s_ancestral",
-    "dpm++2m": "dpmpp_2m",
-    "dpm++2mv2": "dpm++2mv2",
-    "ddim_trailing": "ddim",
-}
-SCHEDULER_NAMES = {"discrete": "normal"}
-
 
 def open_lists(library: ModelLibrary, status: ServerStatus) -> dict[str, Sequence[str]]:
     """What can be chosen from, by the name that `Parameter.choices` has."""
@@ -55,8 +43,8 @@ def open_lists(library: ModelLibrary, status: ServerStatus) -> dict[str, Sequenc
     return {
         **FIXED_LISTS,
         **models,
-        "samplers": [SAMPLER_NAMES.get(name, name) for name in engine["samplers"]],
-        "schedulers": [SCHEDULER_NAMES.get(name, name) for name in engine["schedulers"]],
+        "samplers": [NODE_SAMPLERS.get(name, name) for name in engine["samplers"]],
+        "schedulers": [NODE_SCHEDULERS.get(name, name) for name in engine["schedulers"]],
         "upscalers": [*UPSCALE_METHODS, *upscalers],
     }
 
@@ -64,10 +52,10 @@ def open_lists(library: ModelLibrary, status: ServerStatus) -> dict[str, Sequenc
 def open_labels(status: ServerStatus) -> dict[str, str]:
     """What a page shows in place of samplers and schedulers."""
     engine = status.options()
-    samplers = {SAMPLER_NAMES.get(name, name): SAMPLER_LABELS.get(name, name) for name in engine["samplers"]}
+    samplers = {NODE_SAMPLERS.get(name, name): SAMPLER_LABELS.get(name, name) for name in engine["samplers"]}
     return {
         **samplers,
-        **{SCHEDULER_NAMES.get(name, name): SCHEDULER_LABELS.get(name, name) for name in engine["schedulers"]},
+        **{NODE_SCHEDULERS.get(name, name): SCHEDULER_LABELS.get(name, name) for name in engine["schedulers"]},
     }
 
 

@@ -26,6 +26,7 @@ from sdcpp_rest.services.pictures.picture_formats import CAN_AVIF
 # Decoded pixels of one input picture: 8192 x 8192. A "decompression bomb" is refused by its header, before decoding.
 MAX_PIXELS = 67_108_864
 _HEIF_PLUGIN = "pillow_heif"
+_ORIENTATION = 0x0112
 
 
 def _readable_formats() -> tuple[str, ...]:
@@ -106,6 +107,21 @@ def load_picture(field: str, data: bytes) -> Image.Image:
         ) from None
     except Exception as error:  # Pillow's decoders raise whatever they like on broken files
         raise InvalidRequest(f"{field} is damaged and cannot be decoded: {error}", field=field) from None
+
+
+def measure_picture(field: str, data: bytes) -> tuple[int, int]:
+    """Width and height of a picture as it is shown, by the head of its file. Raises InvalidRequest."""
+    try:
+        with Image.open(io.BytesIO(data), formats=_FORMATS) as picture:
+            width, height = picture.size
+            is_turned = picture.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
+    except Exception as error:  # Pillow raises whatever it likes on broken files
+        raise InvalidRequest(f"{field} is not a picture that can be read: {error}", field=field) from None
+    if width * height > MAX_PIXELS:
+        raise InvalidRequest(
+            f"{field} is {width}x{height} pixels; at most {MAX_PIXELS} pixels are allowed", field=field
+        )
+    return (height, width) if is_turned else (width, height)
 
 
 def to_rgb(picture: Image.Image, size: tuple[int, int] | None) -> Image.Image:

@@ -1,0 +1,69 @@
+"""Gives the views what they need of the server: the prompts, and the lists that graphs choose from."""
+
+from __future__ import annotations
+
+from sdcpp_rest.routes.comfyui.history import describe_prompt, has_ended, is_over, queue_item
+from sdcpp_rest.routes.comfyui.prompts import Prompts, PromptWatch
+from sdcpp_rest.routes.comfyui.surroundings import Lists
+from sdcpp_rest.routes.http.answers import runtime
+
+MOST_SHOWN = 1_000
+"""Prompts of the history in one answer."""
+
+
+def open_lists() -> Lists:
+    """The lists to choose from, as they are now."""
+    running = runtime()
+    engine = running.status.options()
+    return Lists(
+        running.submission.model_choice,
+        running.models.library,
+        running.jobs.uploaded,
+        engine["samplers"],
+        engine["schedulers"],
+    )
+
+
+def open_prompts() -> Prompts:
+    """What submits prompts."""
+    running = runtime()
+    return Prompts(running.jobs, running.submission, running.models.upscalers, open_lists(), running.config.limits)
+
+
+def open_watch() -> PromptWatch:
+    """What finds and stops prompts."""
+    return PromptWatch(runtime().jobs)
+
+
+def show_history(limit: int, offset: int) -> dict[str, object]:
+    """The newest prompts that have ended, the oldest of them first, as clients expect it."""
+    watch = open_watch()
+    count = limit if 0 <= limit <= MOST_SHOWN else MOST_SHOWN
+    calls = runtime().jobs.kept_calls.newest(count, max(0, offset))
+    found = watch.jobs_of_all(calls)
+    return {
+        call.id: describe_prompt(call, found[call.id]) for call in reversed(calls) if has_ended(call, found[call.id])
+    }
+
+
+def show_prompt(prompt_id: str) -> dict[str, object]:
+    """One prompt of the history; an empty object while it has not ended, and for one that nobody knows."""
+    call = runtime().jobs.kept_calls.find(prompt_id)
+    jobs = open_watch().jobs_of(call) if call is not None else []
+    return {call.id: describe_prompt(call, jobs)} if call is not None and has_ended(call, jobs) else {}
+
+
+def show_queue() -> dict[str, object]:
+    """The prompts that run and those that wait."""
+    now, later = open_watch().waiting()
+    return {"queue_running": [queue_item(call) for call in now], "queue_pending": [queue_item(call) for call in later]}
+
+
+def forget_prompts(prompt_ids: list[str] | None) -> None:
+    """Forget prompts of the history (``None``: all) that have ended; their pictures stay."""
+    kept, watch = runtime().jobs.kept_calls, open_watch()
+    calls = kept.newest(-1) if prompt_ids is None else [kept.find(prompt_id) for prompt_id in prompt_ids]
+    found = [call for call in calls if call is not None]
+    ended = watch.jobs_of_all(found)
+    # What still waits or runs is the queue's, not the history's.
+    kept.forget([call.id for call in found if is_over(ended[call.id])])

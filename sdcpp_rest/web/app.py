@@ -18,6 +18,7 @@ from werkzeug.exceptions import HTTPException
 
 from sdcpp_rest.errors import InvalidRequest, MethodNotAllowed, NotFound, PayloadTooLarge, SdcppRestError
 from sdcpp_rest.routes.a1111.dialect import A1111
+from sdcpp_rest.routes.comfyui.dialect import COMFYUI
 from sdcpp_rest.routes.dialects import DialectTable
 from sdcpp_rest.routes.http.answers import RUNTIME_KEY, internal_error, json_text, runtime, shorten
 from sdcpp_rest.routes.http.dialect import Dialect
@@ -32,10 +33,11 @@ from sdcpp_rest.routes.sdserver.dialect import SD_SERVER
 from sdcpp_rest.routes.swarmui.dialect import SWARMUI
 from sdcpp_rest.runtime import Runtime
 from sdcpp_rest.web.native_stream import serve_native_stream
+from sdcpp_rest.web.root_stream import serve_root_stream
 
 DIALECTS: tuple[Dialect, ...] = (
     ROOT_PICTURES,
-    native_dialect(sockets=dict.fromkeys(sorted(websocket.PATHS), serve_native_stream)),
+    native_dialect(sockets={**dict.fromkeys(sorted(websocket.PATHS), serve_native_stream), "/ws": serve_root_stream}),
     OPENAI,
     SDCN,
     A1111,
@@ -43,6 +45,7 @@ DIALECTS: tuple[Dialect, ...] = (
     SD_SERVER,
     OLLAMA,
     MCP,
+    COMFYUI,
 )
 """Every dialect of the server. A new one is its own folder and its name here."""
 

@@ -246,7 +246,7 @@ def routes_take_what_they_need(path: str, tree: ast.Module) -> Complaints:
                     yield f"{node.name} (line {node.lineno})"
 
 
-DIALECTS = ("a1111", "mcp", "ollama", "openai", "sdcn", "sdserver", "swarmui")
+DIALECTS = ("a1111", "comfyui", "mcp", "ollama", "openai", "sdcn", "sdserver", "swarmui")
 MAX_VIEW_LINES = 15
 
 

@@ -12,6 +12,7 @@ from PIL import Image
 from sdcpp_rest.errors import InvalidRequest
 from sdcpp_rest.routes.comfyui.latent_nodes import drawn_size
 from sdcpp_rest.routes.comfyui.node_types import (
+    Input,
     NodeClass,
     NodeFault,
     Surroundings,
@@ -80,8 +81,8 @@ def _decode(inputs: Mapping[str, Any], around: Surroundings) -> tuple[Any, ...]:
         raise refuse("samples were not sampled: there is nothing to draw", "samples")
     if latent.method:
         raise refuse("samples were enlarged and not sampled again: a second KSampler belongs after that", "samples")
-    side = inputs.get("tile_size")
-    return (DrawnPicture(around.node_id, latent, inputs["vae"], is_tiled=side is not None, tile_size=side or 0),)
+    side, overlap = inputs.get("tile_size", 0), inputs.get("overlap", 0)
+    return (DrawnPicture(around.node_id, latent, inputs["vae"], tile_size=side, tile_overlap=overlap),)
 
 
 def _scale(inputs: Mapping[str, Any], around: Surroundings) -> tuple[Any, ...]:
@@ -251,7 +252,12 @@ PICTURE_NODES = (
         "VAEDecodeTiled",
         "latent",
         "Makes a picture of what was sampled, piece by piece.",
-        (link("samples", "LATENT"), link("vae", "VAE"), whole("tile_size", 512, low=64, high=4096)),
+        (
+            link("samples", "LATENT"),
+            link("vae", "VAE"),
+            whole("tile_size", 512, low=64, high=4096),
+            Input("overlap", "INT", 64, low=0, high=4096, is_required=False),
+        ),
         ("IMAGE",),
         _decode,
     ),

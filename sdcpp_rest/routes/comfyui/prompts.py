@@ -102,7 +102,9 @@ class Prompts:
             return self._enter(drawing, kept.parts[k].job_id, opened.owner, [*prompt.notes, *drawing.notes])
         except (InvalidRequest, ModelNotFound, NotSupported) as error:
             node, input_name = place_of(drawing, error.detail)
-            fault = NodeFault("custom_validation_failed", "Custom validation failed", error.message, input_name)
+            # In the client's words: the parameter as its node calls it.
+            sentence = error.message.replace(str(error.detail.get("field") or input_name), input_name, 1)
+            fault = NodeFault("custom_validation_failed", "Custom validation failed", sentence, input_name)
             raise self._refuse(prompt.graph, prompt.outputs, node, fault) from None
 
     def _enter(self, drawing: Drawing, job_id: str, owner: str | None, notes: list[str]) -> Job:

@@ -92,7 +92,7 @@ def comfy_root_interrupt() -> Response:
 
 
 @comfyui_root.post("/free")
-@documents({200: NOTHING}, body=ComfyFreeBody, refusals=REFUSALS)
+@documents({200: ComfyObject}, body=ComfyFreeBody, refusals=REFUSALS)
 @blocking
 def comfy_root_free() -> Response:
     """Unload the model: `/api/free` at the root."""

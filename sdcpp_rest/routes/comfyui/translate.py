@@ -150,10 +150,12 @@ def _draw(output: Output, picture: DrawnPicture, write_mask: Callable[[Mask], st
     _put_words(drawing, first)
     _put_numbers(drawing, first, start)
     _put_pictures(drawing, first, start, write_mask)
-    drawing.asked |= {"hires": False, "upscale": False, "batch_count": start.batch, "vae_tiling": picture.is_tiled}
+    drawing.asked |= {"hires": False, "upscale": False, "batch_count": start.batch}
     drawing.places["batch_count"] = (start.node, "batch_size")
-    if picture.is_tiled:
-        drawing.asked |= {"vae_tile_size_x": picture.tile_size // 8, "vae_tile_size_y": picture.tile_size // 8}
+    if picture.tile_size:
+        side = picture.tile_size // 8
+        drawing.asked |= {"vae_tiling": True, "vae_tile_size_x": side, "vae_tile_size_y": side}
+        drawing.asked["vae_tile_overlap"] = min(0.5, picture.tile_overlap / picture.tile_size)
     if last is not first:
         _put_second_pass(drawing, first, last)
     if picture.upscaler is not None:

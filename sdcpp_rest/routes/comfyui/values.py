@@ -147,8 +147,8 @@ class DrawnPicture:
     node: str
     latent: Latent
     vae: Autoencoder
-    is_tiled: bool = False
     tile_size: int = 0
+    tile_overlap: int = 0
     upscaler: ModelFile | None = None
     upscaling_node: str = ""
     scaled: tuple[int, int] | None = None

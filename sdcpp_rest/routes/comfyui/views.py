@@ -135,14 +135,14 @@ def comfy_interrupt() -> Response:
 
 
 @comfyui.post("/api/free")
-@documents({200: NOTHING}, body=ComfyFreeBody, refusals=REFUSALS)
+@documents({200: ComfyObject}, body=ComfyFreeBody, refusals=REFUSALS)
 @blocking
 def comfy_free() -> Response:
     """Unload the model, as ComfyUI does. The next job loads it again."""
     body, _ = validate(ComfyFreeBody, read_body())
     if body.unload_models or body.free_memory:
         runtime().models.slot.unload_keeping_selection()
-    return answer_nothing()
+    return answer({})
 
 
 @comfyui.get("/api/view")

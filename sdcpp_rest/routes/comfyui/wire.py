@@ -129,7 +129,7 @@ class ComfyQueued(Answer):
     node_errors: dict[str, ComfyNodeFaults]
 
 
-class ComfyExecInfo(Answer):
+class ComfyWaiting(Answer):
     """How much waits."""
 
     queue_remaining: int
@@ -138,7 +138,7 @@ class ComfyExecInfo(Answer):
 class ComfyStatus(Answer):
     """How the queue stands."""
 
-    exec_info: ComfyExecInfo
+    exec_info: ComfyWaiting
 
 
 class ComfyQueue(Answer):

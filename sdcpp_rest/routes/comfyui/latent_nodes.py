@@ -30,6 +30,7 @@ LATENT_METHODS = {
 """How a latent is enlarged, as the library calls it."""
 _CROPS = ("disabled",)
 _MOST_GROWN = 256
+_MOST_MASK_STEPS = 16
 
 
 def _make_empty(inputs: Mapping[str, Any], around: Surroundings) -> tuple[Any, ...]:
@@ -97,8 +98,7 @@ def drawn_size(picture: DrawnPicture) -> tuple[int, int]:
 
 
 def _encode_for_inpainting(inputs: Mapping[str, Any], around: Surroundings) -> tuple[Any, ...]:
-    mask: Mask = inputs["mask"]
-    grown = dataclasses.replace(mask, steps=(*mask.steps, ("grow", inputs["grow_mask_by"])))
+    grown = _change_mask(inputs["mask"], "grow", inputs["grow_mask_by"])
     return (dataclasses.replace(_encode_given(inputs["pixels"], inputs["vae"], around), mask=grown),)
 
 
@@ -147,11 +147,22 @@ def _enlarge_to(latent: Latent, width: int, height: int, method: str, around: Su
 
 
 def _invert(inputs: Mapping[str, Any], around: Surroundings) -> tuple[Any, ...]:
-    return (dataclasses.replace(inputs["mask"], steps=(*inputs["mask"].steps, ("invert", 0))),)
+    return (_change_mask(inputs["mask"], "invert", 0),)
 
 
 def _grow(inputs: Mapping[str, Any], around: Surroundings) -> tuple[Any, ...]:
-    return (dataclasses.replace(inputs["mask"], steps=(*inputs["mask"].steps, ("grow", inputs["expand"]))),)
+    return (_change_mask(inputs["mask"], "grow", inputs["expand"]),)
+
+
+def _change_mask(mask: Mask, step: str, amount: int) -> Mask:
+    """``mask`` with one more step; what changes nothing is left out, and two turns are none."""
+    if step == "grow" and not amount:
+        return mask
+    if step == "invert" and mask.steps and mask.steps[-1][0] == "invert":
+        return dataclasses.replace(mask, steps=mask.steps[:-1])
+    if len(mask.steps) >= _MOST_MASK_STEPS:
+        raise refuse(f"a mask can be changed {_MOST_MASK_STEPS} times", "mask")
+    return dataclasses.replace(mask, steps=(*mask.steps, (step, amount)))
 
 
 _SIZE = (whole("width", 512, param="width"), whole("height", 512, param="height"))

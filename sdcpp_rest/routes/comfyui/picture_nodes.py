@@ -25,7 +25,7 @@ from sdcpp_rest.routes.comfyui.node_types import (
     whole,
 )
 from sdcpp_rest.routes.comfyui.values import DrawnPicture, EnlargedPicture, Film, GivenPicture, Mask, Output
-from sdcpp_rest.services.pictures.input_images import decode_base64, open_picture
+from sdcpp_rest.services.pictures.input_images import MAX_PIXELS, decode_base64, open_picture
 
 _IMAGE = "image"
 _CHANNELS = ("alpha", "red", "green", "blue")
@@ -115,8 +115,9 @@ def _size_of(picture: object) -> tuple[int, int]:
 
 
 def _scale_to(picture: object, width: int, height: int, inputs: Mapping[str, Any], around: Surroundings) -> Any:
-    if min(width, height) < 1 or max(width, height) > _LARGEST_SIDE:
-        raise refuse(f"the picture would be {width}x{height}; sides of 1 to {_LARGEST_SIDE} are allowed", "image")
+    if min(width, height) < 1 or max(width, height) > _LARGEST_SIDE or width * height > MAX_PIXELS:
+        allowed = f"sides of 1 to {_LARGEST_SIDE} and {MAX_PIXELS} pixels are allowed"
+        raise refuse(f"the picture would be {width}x{height}; {allowed}", "image")
     if isinstance(picture, DrawnPicture):
         if picture.scaled is not None or picture.latent.frames:
             raise refuse("image cannot be scaled again: it is drawn, and scaled once at most", "image")

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import base64
+import io
+
+import pytest
+from PIL import Image, ImageChops
+
+from sdcpp_rest.core.architectures import ARCHITECTURES
+from sdcpp_rest.routes.comfyui.translate import Drawing, render_mask
+from sdcpp_rest.routes.comfyui.values import GivenPicture, Mask
+from tests.cases import for_each_case
+from tests.routes.comfyui.conftest import Prompter, node, simple_graph
+
+
+def given(picture: Image.Image) -> GivenPicture:
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG")
+    return GivenPicture("1", buffer.getvalue(), *picture.size)
+
+
+def rendered(mask: Mask) -> Image.Image:
+    return Image.open(io.BytesIO(base64.b64decode(render_mask(mask, lambda data, name: (0, 0)))))
+
+
+def square(left: int, right: int) -> Image.Image:
+    picture = Image.new("RGB", (40, 40))
+    picture.paste((255, 0, 0), (left, left, right, right))
+    return picture
+
+
+@for_each_case(("amount", "left", "right"), [(0, 15, 25), (1, 14, 26), (7, 8, 32), (-3, 18, 22), (30, 0, 40)])
+def test_masks_grow_on_all_sides_by_as_much_as_they_should(amount: int, left: int, right: int) -> None:
+    steps = (("grow", amount),)
+    expected = square(left, right).getchannel("R")
+    assert ImageChops.difference(rendered(Mask(given(square(15, 25)), "red", steps)), expected).getbbox() is None
+
+
+def test_a_picture_without_transparency_has_nothing_to_draw_anew() -> None:
+    assert rendered(Mask(given(square(15, 25)), "alpha", (("invert", 0),))).getextrema() == (0, 0)
+
+
+def test_a_mask_that_is_turned_around_twice_is_as_it_was(waiting: Prompter) -> None:
+    graph = {**simple_graph(), "a": node("LoadImageMask", image="holes.png", channel="alpha")}
+    graph["b"], graph["c"] = node("InvertMask", mask=["a", 0]), node("InvertMask", mask=["b", 0])
+    graph["d"] = node("LoadImage", image="given.png")
+    graph["e"] = node("VAEEncode", pixels=["d", 0], vae=["4", 2])
+    graph["f"] = node("SetLatentNoiseMask", samples=["e", 0], mask=["c", 0])
+    graph["3"]["inputs"]["latent_image"] = ["f", 0]
+    (job,) = waiting.jobs(waiting.submit(graph))
+    with Image.open(waiting.runtime.jobs.outputs.inputs_of(job.id) / "mask_image.png") as mask:
+        assert mask.getextrema() == (255, 255)
+
+
+@for_each_case(
+    ("family", "is_exponent", "shift", "expected"),
+    [
+        ("flux", True, 1.15, 1.15),
+        ("flux", False, 2.718281828, 1.0),
+        ("flux", False, 0.5, 0.0),
+        ("wan2", False, 8.0, 8.0),
+        ("sd3", True, 1.0, 2.718281828),
+    ],
+)
+def test_shifts_are_counted_as_the_family_counts_them(
+    family: str, is_exponent: bool, shift: float, expected: float
+) -> None:
+    drawing = Drawing("txt2img", [], shift=shift, is_exponent=is_exponent)
+    assert drawing.asked_with(ARCHITECTURES[family].name)["flow_shift"] == pytest.approx(expected)
+    assert "flow_shift" not in Drawing("txt2img", []).asked_with(ARCHITECTURES[family].name)
+
+
+@for_each_case(("steps", "denoise"), [(20, 0.6), (12, 0.75), (7, 0.35), (1, 0.01), (30, 0.99), (20, 1)])
+def test_as_many_steps_are_done_as_were_asked_for(waiting: Prompter, steps: int, denoise: float) -> None:
+    graph = simple_graph(latent_image=["b", 0], steps=steps, denoise=denoise)
+    graph["a"] = node("LoadImage", image="given.png")
+    graph["b"] = node("VAEEncode", pixels=["a", 0], vae=["4", 2])
+    (job,) = waiting.jobs(waiting.submit(graph))
+    assert int(job.params["steps"] * job.params["strength"]) == steps

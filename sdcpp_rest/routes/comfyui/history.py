@@ -45,7 +45,7 @@ def is_over(jobs: Sequence[Job]) -> bool:
     return all(job.status in FINISHED for job in jobs)
 
 
-def has_ended(call: KeptCall, jobs: Sequence[Job]) -> bool:
+def has_ended(jobs: Sequence[Job]) -> bool:
     """Whether nothing of a prompt waits or runs, and something of it was done: a prompt that was taken off the queue
     leaves no trace."""
     return bool(jobs) and is_over(jobs) and any(job.started_at for job in jobs)

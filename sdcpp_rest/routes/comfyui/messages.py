@@ -16,7 +16,6 @@ from sdcpp_rest.routes.comfyui.history import (
     describe_failure,
     describe_interruption,
     has_ended,
-    is_over,
     outputs_of_job,
 )
 
@@ -41,9 +40,13 @@ def tell_status(remaining: int, sid: str = "") -> Message:
     return _message("status", {**told, **({"sid": sid} if sid else {})})
 
 
-def tell_start(call: KeptCall, jobs: Sequence[Job]) -> list[Message]:
-    """That a prompt begins, with its first job; nothing with its others."""
-    if sum(job.started_at is not None for job in jobs) > 1:
+def tell_start(call: KeptCall, job: Job, jobs: Sequence[Job]) -> list[Message]:
+    """That a prompt begins, with its first job; nothing with its others.
+
+    Who reads the rows may be late, and find that others have begun or ended meanwhile: what counts is when.
+    """
+    began = [one.started_at for one in jobs if one.started_at is not None]
+    if job.started_at is None or job.started_at > min(began):
         return []
     about = {"prompt_id": call.id, "timestamp": _now()}
     return [_message("execution_start", about), _message("execution_cached", {**about, "nodes": []})]
@@ -91,7 +94,8 @@ def tell_end(call: KeptCall, job: Job, jobs: Sequence[Job]) -> list[Message]:
         told.append(_message("execution_error", describe_failure(call, job)))
     elif job.status == "cancelled" and job.started_at is not None:
         told.append(_message("execution_interrupted", describe_interruption(call, job)))
-    if is_over(jobs) and has_ended(call, jobs):
+    ended = [one.completed_at for one in jobs if one.completed_at is not None]
+    if has_ended(jobs) and job.completed_at == max(ended):
         if all(one.status == "completed" for one in jobs):
             told.append(_message("execution_success", {"prompt_id": call.id, "timestamp": _now()}))
         told.append(tell_executing(call, None))

@@ -41,16 +41,14 @@ def show_history(limit: int, offset: int) -> dict[str, object]:
     count = limit if 0 <= limit <= MOST_SHOWN else MOST_SHOWN
     calls = runtime().jobs.kept_calls.newest(count, max(0, offset))
     found = watch.jobs_of_all(calls)
-    return {
-        call.id: describe_prompt(call, found[call.id]) for call in reversed(calls) if has_ended(call, found[call.id])
-    }
+    return {call.id: describe_prompt(call, found[call.id]) for call in reversed(calls) if has_ended(found[call.id])}
 
 
 def show_prompt(prompt_id: str) -> dict[str, object]:
     """One prompt of the history; an empty object while it has not ended, and for one that nobody knows."""
     call = runtime().jobs.kept_calls.find(prompt_id)
     jobs = open_watch().jobs_of(call) if call is not None else []
-    return {call.id: describe_prompt(call, jobs)} if call is not None and has_ended(call, jobs) else {}
+    return {call.id: describe_prompt(call, jobs)} if call is not None and has_ended(jobs) else {}
 
 
 def show_queue() -> dict[str, object]:

@@ -126,7 +126,7 @@ class _Listener:
         if job is None:
             return
         if event.status == "processing":
-            await self._say(messages.tell_start(call, jobs))
+            await self._say(messages.tell_start(call, job, jobs))
         elif event.status in FINISHED:
             self._nodes.pop(event.job_id, None)
             await self._say(messages.tell_outputs(call, job))

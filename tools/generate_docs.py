@@ -22,6 +22,7 @@ from pydantic import BaseModel
 
 from sdcpp_rest import cli
 from sdcpp_rest.config import Config, known_settings
+from sdcpp_rest.routes.comfyui.nodes import NODES
 from sdcpp_rest.routes.http.openapi import document
 from sdcpp_rest.routes.mcp.tools import TOOLS
 from sdcpp_rest.routes.swarmui.parameters import PARAMETERS
@@ -80,6 +81,7 @@ def urls_page() -> str:
     lines += ["", "## sdcpp_rest/web/asgi.py", "", "| | URL | |", "|---|---|---|"]
     lines.append("| WebSocket | `/`, `/ws` | The event stream, on both ports |")
     lines.append("| POST, GET, DELETE | `/mcp` | MCP for AI agents |")
+    lines.append("| WebSocket | `/ws?clientId=…`, `/api/ws` | ComfyUI's messages |")
     return "\n".join(lines) + "\n"
 
 
@@ -169,6 +171,19 @@ def agents_page(name: str) -> str:
     return before + start + "\n".join(rows) + "\n" + end + after
 
 
+def comfy_page(name: str) -> str:
+    """The page of ComfyUI's dialect with its table of node classes made anew."""
+    text = (ROOT / name).read_text(encoding="utf-8")
+    before, start, rest = text.partition("<!-- nodes -->\n")
+    _, end, after = rest.partition("<!-- end -->")
+    rows = ["| class | inputs | outputs | |", "|---|---|---|---|"]
+    for one in NODES:
+        inputs = ", ".join(f"`{each.name}`" if each.is_required else f"[`{each.name}`]" for each in one.inputs)
+        outputs = ", ".join(one.outputs) or "shown"
+        rows.append(f"| `{one.name}` | {inputs} | {outputs} | {_cell(one.description)} |")
+    return before + start + "\n".join(rows) + "\n" + end + after
+
+
 def tables_page(name: str) -> str:
     """A page with its tables about model files made anew."""
     return fill_tables((ROOT / name).read_text(encoding="utf-8"))
@@ -224,6 +239,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "docs/dialects/ollama.md": partial(dialect_page, "docs/dialects/ollama.md"),
     "docs/client.md": client_page,
     "docs/dialects/mcp.md": partial(agents_page, "docs/dialects/mcp.md"),
+    "docs/dialects/comfyui.md": partial(comfy_page, "docs/dialects/comfyui.md"),
     "docs/dialects/openai.md": partial(dialect_page, "docs/dialects/openai.md"),
     "docs/dialects/sdcn.md": partial(dialect_page, "docs/dialects/sdcn.md"),
     "docs/dialects/sdserver.md": partial(dialect_page, "docs/dialects/sdserver.md"),

@@ -76,7 +76,7 @@ def urls_page() -> str:
         if row.file != room:
             room = row.file
             lines += ["", f"## {room}", "", "| method | URL | |", "|---|---|---|"]
-        url = re.sub(r"<(?:\w+(?:\([^)]*\))?:)?(\w+)>", r"{\1}", row.url)
+        url = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", row.url)
         lines.append(f"| {row.method} | `{url}` | {_cell(paths[url][row.method.lower()]['summary'])} |")
     lines += ["", "## sdcpp_rest/web/asgi.py", "", "| | URL | |", "|---|---|---|"]
     lines.append("| WebSocket | `/`, `/ws` | The event stream, on both ports |")

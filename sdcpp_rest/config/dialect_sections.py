@@ -49,10 +49,16 @@ class ComfyUiConfig(Section):
         default=1_000, ge=1, le=100_000, description="Prompts that the history keeps; the oldest go first."
     )
     uploads_bytes: Integer = Field(
-        default=1 << 30, ge=1 << 20, le=1 << 50, description="Uploaded pictures, in bytes; the oldest go first."
+        default=1 << 30,
+        ge=1 << 20,
+        le=1 << 50,
+        description="Uploaded pictures, in bytes; the oldest go first, whenever one is uploaded.",
     )
     uploads_days: Integer = Field(
-        default=30, ge=0, le=36_500, description="Days for which uploaded pictures are kept. 0: whatever their age."
+        default=30,
+        ge=0,
+        le=36_500,
+        description="Days for which uploaded pictures are kept, looked at at each upload. 0: whatever their age.",
     )
 
 

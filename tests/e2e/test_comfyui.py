@@ -1,4 +1,4 @@
-"""ComfyUI's API over the real library: a prompt as a client sends it, what it hears, and the picture that comes of it."""
+"""ComfyUI's API over the real library: a prompt as a client sends it, what it hears, and what comes of it."""
 
 from __future__ import annotations
 

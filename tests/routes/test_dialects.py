@@ -12,6 +12,7 @@ from flask import Flask
 from sdcpp_rest import errors
 from sdcpp_rest.engine.protocol import RunJob
 from sdcpp_rest.errors import NotFound, SdcppRestError
+from sdcpp_rest.routes.comfyui.errors import COMFY_ERROR
 from sdcpp_rest.routes.dialects import DialectTable
 from sdcpp_rest.routes.http.dialect import NATIVE_ERROR, Dialect, ErrorShape, speak
 from sdcpp_rest.routes.ollama.errors import OLLAMA_ERROR
@@ -32,6 +33,7 @@ PATHS = {
     SDCN_INTERROGATE_ERROR: "/interrogate",
     SD_SERVER_ERROR: "/sdcpp/v1/img_gen",
     OLLAMA_ERROR: "/api/generate",
+    COMFY_ERROR: "/prompt",
 }
 
 # Calls that wait for pictures, one for each dialect that has such.
@@ -54,6 +56,10 @@ WAITING: list[tuple[str, dict[str, Any]]] = [
         ("/api/sd/x", SDCN_API_ERROR),
         ("/api/sdx", NATIVE_ERROR),
         ("/interrogate", SDCN_INTERROGATE_ERROR),
+        ("/api/prompt", COMFY_ERROR),
+        ("/history/x", COMFY_ERROR),
+        ("/queue", NATIVE_ERROR),
+        ("/models/x", NATIVE_ERROR),
         ("/txt2img", NATIVE_ERROR),
         ("/", NATIVE_ERROR),
         ("", NATIVE_ERROR),

@@ -27,7 +27,14 @@ def open_lists() -> Lists:
 def open_prompts() -> Prompts:
     """What submits prompts."""
     running = runtime()
-    return Prompts(running.jobs, running.submission, running.models.upscalers, open_lists(), running.config.limits)
+    return Prompts(
+        running.jobs,
+        running.submission,
+        running.models.upscalers,
+        open_lists(),
+        running.config.limits,
+        running.redact_paths,
+    )
 
 
 def open_watch() -> PromptWatch:

@@ -25,6 +25,8 @@ from sdcpp_rest.routes.comfyui.surroundings import GraphSurroundings, Lists
 from sdcpp_rest.routes.comfyui.translate import Drawing, DrawingFault, place_of, render_mask, to_drawings
 from sdcpp_rest.service_groups import JobServices, SubmissionServices
 from sdcpp_rest.services.dispatch.upscaler_slot import UpscalerSlot
+from sdcpp_rest.services.model_headers.autoencoders import upscale_factor
+from sdcpp_rest.services.path_redaction import PathRedaction
 from sdcpp_rest.services.submission.picture_rounds import Round
 from sdcpp_rest.services.submission.upscale_submission import UpscaleRequest
 
@@ -61,7 +63,9 @@ class Prompts:
         upscalers: UpscalerSlot,
         lists: Lists,
         limits: LimitsConfig,
+        redact_paths: PathRedaction,
     ) -> None:
+        self._redact_paths = redact_paths
         self._jobs = jobs
         self._submission = submission
         self._upscalers = upscalers
@@ -104,14 +108,18 @@ class Prompts:
             node, input_name = place_of(drawing, error.detail)
             # In the client's words: the parameter as its node calls it.
             sentence = error.message.replace(str(error.detail.get("field") or input_name), input_name, 1)
-            fault = NodeFault("custom_validation_failed", "Custom validation failed", sentence, input_name)
+            said = self._redact_paths(sentence)
+            fault = NodeFault("custom_validation_failed", "Custom validation failed", said, input_name)
             raise self._refuse(prompt.graph, prompt.outputs, node, fault) from None
 
     def _enter(self, drawing: Drawing, job_id: str, owner: str | None, notes: list[str]) -> Job:
         if drawing.kind == "upscale":
-            asked = UpscaleRequest(image_base64=drawing.images["image"])
+            upscaler = self._upscaler(drawing)
+            # Said, and not left to the upscaler: what is not loaded yet has no factor that sizes could be bounded by.
+            factor = upscale_factor(upscaler.model) if upscaler is not None else None
+            asked = UpscaleRequest(image_base64=drawing.images["image"], upscale_factor=factor)
             return self._submission.upscales.submit(
-                asked, spec=self._upscaler(drawing), origin=ORIGIN, owner=owner, warnings=notes, job_id=job_id
+                asked, spec=upscaler, origin=ORIGIN, owner=owner, warnings=notes, job_id=job_id
             )[0]
         spec = self._submission.titles.spec(drawing.model, components=drawing.components)
         if spec is None:

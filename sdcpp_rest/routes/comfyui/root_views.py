@@ -1,6 +1,6 @@
 """ComfyUI's API at the root, where most of its clients call it; all of it is below /api, too.
 
-``GET /queue`` and ``GET /models`` are not here: those are the native API's.
+``GET /queue`` and ``GET /models`` with all that is below it are not here: those are the native API's.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from sdcpp_rest.routes.comfyui.errors import COMFY_ERROR, ComfyError
 from sdcpp_rest.routes.comfyui.views import NOTHING, REFUSALS
 from sdcpp_rest.routes.comfyui.wire import (
     ComfyClassPath,
-    ComfyFolderPath,
     ComfyFreeBody,
     ComfyHistoryBody,
     ComfyHistoryQuery,
@@ -150,13 +149,3 @@ def comfy_root_machine() -> Response:
 def comfy_root_embeddings() -> Response:
     """List the embeddings: `/api/embeddings` at the root."""
     return views.comfy_embeddings()
-
-
-@comfyui_root.get(
-    "/models/<any(checkpoints, diffusion_models, text_encoders, vae, loras, controlnet, upscale_models, embeddings, "
-    "clip, unet):folder>"
-)
-@documents({200: ComfyNames}, path=ComfyFolderPath, refusals=_EITHER)
-def comfy_root_models(folder: str) -> Response:
-    """List the models of a folder: `/api/models/{folder}` at the root. All other paths there are the native API's."""
-    return views.comfy_models(folder)

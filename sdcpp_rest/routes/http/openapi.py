@@ -36,7 +36,7 @@ _PAGE_FOLDERS = (_PACKAGE / "docs", _PACKAGE.parent / "docs")
 
 _ATTRIBUTE = "sdcpp_rest_operation"
 _SCHEMAS = "#/components/schemas/"
-_PLACE = re.compile(r"<(?:\w+(?:\([^)]*\))?:)?(\w+)>")
+_PLACE = re.compile(r"<(?:\w+:)?(\w+)>")
 _DESCRIPTION = """\
 A picture service on one machine: jobs go into a queue, one engine computes them in turn, pictures appear below
 `/output`.

@@ -9,6 +9,11 @@ import pytest
 from flask.testing import FlaskClient
 from PIL import Image
 
+from sdcpp_rest.routes.comfyui.dialect import COMFYUI
+from sdcpp_rest.routes.comfyui.errors import COMFY_ERROR
+from sdcpp_rest.routes.dialects import DialectTable
+from sdcpp_rest.routes.http.dialect import NATIVE_ERROR
+from sdcpp_rest.web.app import DIALECTS
 from tests.cases import for_each_case
 from tests.routes.comfyui.conftest import MODEL, Prompter, node, png, simple_graph
 from tests.routes.conftest import PATIENCE_SECONDS, House
@@ -53,7 +58,7 @@ def test_native_pictures_carry_no_graph(house: House) -> None:
 @for_each_case("prefix", ["", "/api"])
 def test_everything_at_the_root_is_below_api_too(shared_client: FlaskClient, prefix: str) -> None:
     for path in ("prompt", "history", "history/none", "object_info", "object_info/KSampler", "system_stats",
-                 "embeddings", "models/checkpoints"):  # fmt: skip
+                 "embeddings"):  # fmt: skip
         assert shared_client.get(f"{prefix}/{path}").status_code == 200, path
     assert shared_client.get(f"{prefix}/view?filename=x.png").status_code == 404
     for path in ("history", "queue", "interrupt", "free"):
@@ -67,17 +72,29 @@ def test_everything_at_the_root_is_below_api_too(shared_client: FlaskClient, pre
 def test_the_queue_and_the_models_at_the_root_stay_native(shared_client: FlaskClient) -> None:
     assert "pending_count" in shared_client.get("/queue").get_json()
     assert "checkpoints" in shared_client.get("/models").get_json()
-    assert shared_client.get("/models/another").get_json()["code"] == "not_found"
+    assert shared_client.get("/models/checkpoints").get_json()["code"] == "not_found"
     assert shared_client.get("/api/models/another").status_code == 404
     assert shared_client.get("/api/queue").get_json() == {"queue_running": [], "queue_pending": []}
+
+
+def test_no_other_dialect_has_these_paths() -> None:
+    table = DialectTable(DIALECTS)
+    for path in COMFYUI.error_shapes:
+        assert table.spell_path(path) == path
+        assert table.dialect_of(path) is COMFYUI
+    assert table.shape_of("/api/sd/txt2img") is not COMFY_ERROR
+    assert table.shape_of("/api/another") is NATIVE_ERROR
 
 
 def test_lists_of_models_name_the_files(shared_client: FlaskClient) -> None:
     folders = shared_client.get("/api/models").get_json()
     assert {"checkpoints", "loras", "vae", "clip", "unet", "text_encoders", "upscale_models"} <= {*folders}
-    assert shared_client.get("/models/checkpoints").get_json() == [MODEL]
-    assert shared_client.get("/models/unet").get_json() == [MODEL]
-    assert shared_client.get("/models/upscale_models").get_json() == ["esrgan_x2.safetensors", "esrgan_x4.safetensors"]
+    assert shared_client.get("/api/models/checkpoints").get_json() == [MODEL]
+    assert shared_client.get("/api/models/unet").get_json() == [MODEL]
+    assert shared_client.get("/api/models/upscale_models").get_json() == [
+        "esrgan_x2.safetensors",
+        "esrgan_x4.safetensors",
+    ]
 
 
 def test_object_info_lists_what_works_and_nothing_else(shared_client: FlaskClient) -> None:

@@ -46,7 +46,7 @@ class ComfyUiConfig(Section):
     """The dialect of ComfyUI's clients."""
 
     prompts: Integer = Field(
-        default=1_000, ge=1, le=100_000, description="Prompts that the history keeps; the oldest go first."
+        default=10_000, ge=1, le=100_000, description="Prompts that the history keeps; the oldest go first."
     )
     uploads_bytes: Integer = Field(
         default=1 << 30,

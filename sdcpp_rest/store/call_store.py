@@ -18,14 +18,22 @@ from sdcpp_rest.store.job_rows import storable
 _COLUMNS = "SELECT number, id, client, texts, sent FROM kept_calls "
 _BY_ID = text(_COLUMNS + "WHERE id = :id")
 _BY_JOB = text(_COLUMNS + "WHERE number = (SELECT number FROM kept_call_jobs WHERE job_id = :job_id)")
-_NEWEST = text(_COLUMNS + "ORDER BY number DESC LIMIT :limit OFFSET :offset")
+_ITS_JOBS = "(SELECT 1 FROM kept_call_jobs k JOIN jobs j ON j.id = k.job_id WHERE k.number = kept_calls.number AND "
+_IS_IDLE = f"NOT EXISTS {_ITS_JOBS} j.status IN ('pending', 'processing'))"
+_ENDED = text(
+    _COLUMNS
+    + f"WHERE EXISTS {_ITS_JOBS} j.started_at IS NOT NULL) "
+    + f"AND {_IS_IDLE} "
+    + "ORDER BY number DESC LIMIT :limit OFFSET :offset"
+)
 _JOBS = text(
     "SELECT number, job_id, part FROM kept_call_jobs WHERE number BETWEEN :first AND :last ORDER BY number, place"
 )
 _ADD = text("INSERT OR IGNORE INTO kept_calls (id, client, texts, sent) VALUES (:id, :client, :texts, :sent)")
 _ADD_JOB = text("INSERT INTO kept_call_jobs (job_id, number, place, part) VALUES (:job_id, :number, :place, :part)")
 _TRIM = text("DELETE FROM kept_calls WHERE number <= :number - :most")
-_FORGET = text("DELETE FROM kept_calls WHERE id = :id")
+_FORGET = text(f"DELETE FROM kept_calls WHERE id = :id AND {_IS_IDLE}")
+_FORGET_ALL = text(f"DELETE FROM kept_calls WHERE {_IS_IDLE}")
 
 
 class CallStore:
@@ -65,14 +73,17 @@ class CallStore:
             row = connection.execute(_BY_JOB, {"job_id": job_id}).one_or_none()
             return None if row is None else _calls_of(connection, [row])[0]
 
-    def newest(self, limit: int, offset: int = 0) -> list[KeptCall]:
-        """The newest calls, the last one first."""
+    def newest_ended(self, limit: int, offset: int = 0) -> list[KeptCall]:
+        """The newest calls of which something was begun and nothing waits or runs any more, the last one first."""
         with self._db.read() as connection:
-            return _calls_of(connection, connection.execute(_NEWEST, {"limit": limit, "offset": offset}).all())
+            return _calls_of(connection, connection.execute(_ENDED, {"limit": limit, "offset": offset}).all())
 
-    def forget(self, call_ids: Collection[str]) -> int:
-        """Forget calls, not their jobs; returns how many there were."""
+    def forget(self, call_ids: Collection[str] | None) -> int:
+        """Forget calls, or all (``None``), of which nothing waits or runs; returns how many those were. Their jobs
+        stay."""
         with self._db.write() as connection:
+            if call_ids is None:
+                return connection.execute(_FORGET_ALL).rowcount
             return sum(connection.execute(_FORGET, {"id": storable(call_id)}).rowcount for call_id in call_ids)
 
 

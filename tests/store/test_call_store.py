@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from sdcpp_rest.core.job import Job
 from sdcpp_rest.core.kept_call import CallPart, KeptCall
 from sdcpp_rest.store.call_store import CallStore
 from sdcpp_rest.store.database import Database
+from sdcpp_rest.store.job_store import JobStore
 
 
 @pytest.fixture
@@ -35,12 +37,32 @@ def test_an_id_that_is_taken_is_not_stored_again(calls: CallStore) -> None:
     assert calls.find_by_job("job-2") is None
 
 
-def test_newest_calls_come_first_and_the_oldest_are_forgotten(calls: CallStore) -> None:
+def test_newest_calls_come_first_and_the_oldest_are_forgotten(calls: CallStore, store: JobStore) -> None:
     for name in "abc":
+        store.insert(Job(id=f"job-{name}", kind="txt2img"), max_pending=10)
         calls.add(call(name, f"job-{name}"), most=2)
-    assert [one.id for one in calls.newest(10)] == ["c", "b"]
-    assert [one.parts[0].job_id for one in calls.newest(1, offset=1)] == ["job-b"]
+        store.claim_next(["txt2img"])
+        store.transition(f"job-{name}", "completed", {"processing"})
+    assert [one.id for one in calls.newest_ended(10)] == ["c", "b"]
+    assert [one.parts[0].job_id for one in calls.newest_ended(1, offset=1)] == ["job-b"]
     assert calls.find_by_job("job-a") is None
+
+
+def test_calls_have_ended_when_something_was_begun_and_nothing_is_left_to_do(calls: CallStore, store: JobStore) -> None:
+    for job_id in ("done", "stopped", "dropped", "waiting"):
+        store.insert(Job(id=job_id, kind="txt2img"), max_pending=10)
+    calls.add(call("mixed", "done", "dropped"), most=10)
+    calls.add(call("dropped", "stopped"), most=10)
+    calls.add(call("busy", "waiting"), most=10)
+    store.claim_next(["txt2img"])
+    store.transition("done", "completed", {"processing"})
+    store.transition("dropped", "cancelled", {"pending"})
+    store.transition("stopped", "cancelled", {"pending"})
+    assert [one.id for one in calls.newest_ended(10)] == ["mixed"]
+    assert calls.newest_ended(10, offset=1) == []
+    assert calls.forget(["busy", "dropped"]) == 1
+    assert calls.forget(None) == 1
+    assert calls.find("busy") is not None
 
 
 def test_what_is_forgotten_takes_the_rows_of_its_jobs_along(calls: CallStore) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sdcpp_rest.routes.comfyui.history import describe_prompt, has_ended, is_over, queue_item
+from sdcpp_rest.routes.comfyui.history import describe_prompt, has_ended, queue_item
 from sdcpp_rest.routes.comfyui.prompts import Prompts, PromptWatch
 from sdcpp_rest.routes.comfyui.surroundings import Lists
 from sdcpp_rest.routes.http.answers import runtime
@@ -46,7 +46,7 @@ def show_history(limit: int, offset: int) -> dict[str, object]:
     """The newest prompts that have ended, the oldest of them first, as clients expect it."""
     watch = open_watch()
     count = limit if 0 <= limit <= MOST_SHOWN else MOST_SHOWN
-    calls = runtime().jobs.kept_calls.newest(count, max(0, offset))
+    calls = runtime().jobs.kept_calls.newest_ended(count, max(0, offset))
     found = watch.jobs_of_all(calls)
     return {call.id: describe_prompt(call, found[call.id]) for call in reversed(calls) if has_ended(found[call.id])}
 
@@ -62,13 +62,3 @@ def show_queue() -> dict[str, object]:
     """The prompts that run and those that wait."""
     now, later = open_watch().waiting()
     return {"queue_running": [queue_item(call) for call in now], "queue_pending": [queue_item(call) for call in later]}
-
-
-def forget_prompts(prompt_ids: list[str] | None) -> None:
-    """Forget prompts of the history (``None``: all) that have ended; their pictures stay."""
-    kept, watch = runtime().jobs.kept_calls, open_watch()
-    calls = kept.newest(-1) if prompt_ids is None else [kept.find(prompt_id) for prompt_id in prompt_ids]
-    found = [call for call in calls if call is not None]
-    ended = watch.jobs_of_all(found)
-    # What still waits or runs is the queue's, not the history's.
-    kept.forget([call.id for call in found if is_over(ended[call.id])])

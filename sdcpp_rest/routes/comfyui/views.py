@@ -16,7 +16,6 @@ from sdcpp_rest.routes.comfyui.node_types import NodeClass
 from sdcpp_rest.routes.comfyui.nodes import BY_NAME
 from sdcpp_rest.routes.comfyui.object_info import describe_class, describe_classes, describe_machine
 from sdcpp_rest.routes.comfyui.opening import (
-    forget_prompts,
     open_lists,
     open_prompts,
     open_watch,
@@ -121,7 +120,7 @@ def comfy_forget() -> Response:
     """Forget prompts, as ComfyUI does. Their pictures and jobs stay."""
     body, _ = validate(ComfyHistoryBody, read_body())
     if body.clear or body.delete:
-        forget_prompts(None if body.clear else body.delete)
+        runtime().jobs.kept_calls.forget(None if body.clear else body.delete)
     return answer_nothing()
 
 

@@ -73,7 +73,7 @@ class ComfyHistoryQuery(Wire):
     """Which part of the history."""
 
     max_items: Integer = Field(
-        200, ge=-1, le=10_000, description="The newest so many; -1: as many as are shown at most."
+        64, ge=-1, le=10_000, description="The newest so many; -1: as many as are shown at most."
     )
     offset: Integer = Field(0, ge=-1, le=1_000_000, description="Leave out so many; -1: none.")
 

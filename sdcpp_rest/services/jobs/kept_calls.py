@@ -58,12 +58,12 @@ class KeptCalls:
         call = self.find_by_job(job_id)
         return {} if call is None else call.texts
 
-    def newest(self, limit: int, offset: int = 0) -> list[KeptCall]:
-        """The newest calls, the last one first."""
-        return self._store.newest(limit, offset)
+    def newest_ended(self, limit: int, offset: int = 0) -> list[KeptCall]:
+        """The newest calls of which something was begun and nothing waits or runs any more, the last one first."""
+        return self._store.newest_ended(limit, offset)
 
-    def forget(self, call_ids: Collection[str]) -> None:
-        """Forget calls; their jobs and pictures stay."""
+    def forget(self, call_ids: Collection[str] | None) -> None:
+        """Forget calls, or all (``None``), of which nothing waits or runs; their jobs and pictures stay."""
         self._store.forget(call_ids)
 
     def _remember(self, job_id: str, call: KeptCall | None) -> None:

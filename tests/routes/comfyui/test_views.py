@@ -218,6 +218,14 @@ def test_history_is_listed_in_pages_and_forgotten_on_request(prompter: Prompter)
     assert prompter.look(**image).size == (64, 64)
 
 
+def test_history_reaches_past_what_waits(prompter: Prompter) -> None:
+    first = prompter.submit(simple_graph())
+    prompter.finish(first)
+    prompter.runtime.jobs.queue.pause()
+    prompter.submit(simple_graph())
+    assert [*prompter.client.get("/history?max_items=1").get_json()] == [first]
+
+
 def test_clearing_the_history_leaves_what_waits(prompter: Prompter) -> None:
     prompter.runtime.jobs.queue.pause()
     prompt_id = prompter.submit(simple_graph())

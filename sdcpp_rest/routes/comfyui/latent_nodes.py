@@ -18,7 +18,7 @@ from sdcpp_rest.routes.comfyui.node_types import (
     refuse,
     whole,
 )
-from sdcpp_rest.routes.comfyui.values import DrawnPicture, GivenPicture, Latent, Mask
+from sdcpp_rest.routes.comfyui.values import Autoencoder, DrawnPicture, GivenPicture, Latent, Mask
 from sdcpp_rest.services.model_headers.autoencoders import upscale_factor
 
 _GRID = 8
@@ -65,7 +65,7 @@ def _start_wan_22(inputs: Mapping[str, Any], around: Surroundings) -> tuple[Any,
 def _encode(inputs: Mapping[str, Any], around: Surroundings) -> tuple[Any, ...]:
     picture = inputs["pixels"]
     if isinstance(picture, DrawnPicture):
-        return (_encode_drawn(picture, around),)
+        return (_encode_drawn(picture, inputs["vae"], around),)
     return (_encode_given(picture, inputs["vae"], around),)
 
 
@@ -76,9 +76,11 @@ def _encode_given(picture: object, vae: Any, around: Surroundings) -> Latent:
     return Latent(around.node_id, width, height, picture=picture, vae=vae)
 
 
-def _encode_drawn(picture: DrawnPicture, around: Surroundings) -> Latent:
+def _encode_drawn(picture: DrawnPicture, vae: Autoencoder, around: Surroundings) -> Latent:
     """Between two samplers: the library's hires fix, in pixels."""
-    latent = picture.latent
+    latent = dataclasses.replace(picture.latent, vae=vae)
+    if vae.source != picture.vae.source:
+        raise refuse("pixels were decoded by another autoencoder: one must do both", "vae")
     if latent.method or latent.frames:
         raise refuse("pixels must be a picture of one sampler for this", "pixels")
     if picture.upscaler is None and picture.scaled is None:

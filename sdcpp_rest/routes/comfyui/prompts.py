@@ -103,7 +103,7 @@ class Prompts:
     def _submit_one(self, prompt: ReadPrompt, kept: KeptCall, opened: Round, k: int) -> Job:
         drawing = prompt.drawings[k]
         try:
-            return self._enter(drawing, kept.parts[k].job_id, opened.owner, [*prompt.notes, *drawing.notes])
+            return self._enter(drawing, kept.parts[k].job_id, opened.owner, prompt.notes)
         except (InvalidRequest, ModelNotFound, NotSupported) as error:
             node, input_name = place_of(drawing, error.detail)
             # In the client's words: the parameter as its node calls it.
@@ -125,6 +125,7 @@ class Prompts:
         if spec is None:
             raise InvalidRequest("there is no model", field="model")
         params = drawing.asked_with(spec.architecture)
+        notes = [*notes, *drawing.notes_with(spec.architecture)]
         if drawing.kind == "txt2vid":
             return self._submission.videos.video(
                 params,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -41,7 +42,7 @@ def _sample(
     schedule: Schedule,
     start: Latent,
 ) -> tuple[Any, ...]:
-    model, positive = guider.model, guider.positive
+    model, positive = _shift_by(schedule, guider.model, around), guider.positive
     if positive.is_zeroed:
         raise refuse("positive must have words: a conditioning that is zeroed draws nothing here", "positive")
     if schedule.denoise <= 0:
@@ -63,6 +64,19 @@ def _sample(
     )
     latent = Latent(around.node_id, start.width, start.height, start.batch, start.frames, drawn=sampled)
     return (latent,)
+
+
+def _shift_by(schedule: Schedule, model: Model, around: Surroundings) -> Model:
+    """``model`` with the shift that the schedule was made with, where that has a model of its own."""
+    other = schedule.model
+    if other is None or other == model:
+        return model
+    if other.file != model.file:
+        raise refuse("sigmas were made for another model than the guider has", "sigmas")
+    if None not in (model.shift, other.shift) and (model.shift, model.is_exponent) != (other.shift, other.is_exponent):
+        around.note("The guider's model has another shift than the scheduler's, which counts.")
+    shifted = other if other.shift is not None else model
+    return dataclasses.replace(model, shift=shifted.shift, is_exponent=shifted.is_exponent)
 
 
 def _guider(inputs: Mapping[str, Any]) -> Guider:
@@ -101,7 +115,7 @@ def _sample_in_parts(inputs: Mapping[str, Any], around: Surroundings) -> tuple[A
 
 
 def _make_schedule(inputs: Mapping[str, Any], around: Surroundings) -> tuple[Any, ...]:
-    return (Schedule(inputs["scheduler"], inputs["steps"], inputs["denoise"]),)
+    return (Schedule(inputs["scheduler"], inputs["steps"], inputs["denoise"], inputs["model"]),)
 
 
 def _guide_basically(inputs: Mapping[str, Any], around: Surroundings) -> tuple[Any, ...]:

@@ -23,7 +23,6 @@ from sdcpp_rest.routes.comfyui.values import (
     Conditioning,
     DrawnPicture,
     EnlargedPicture,
-    GivenPicture,
     Latent,
     Mask,
     Output,
@@ -33,6 +32,8 @@ from sdcpp_rest.services.pictures.input_images import open_picture
 
 DrawingKind = Literal["txt2img", "img2img", "txt2vid", "upscale"]
 _LARGEST_STEPS = 1_000_000
+# The library computes their shift from the picture's size.
+_OWN_SHIFT = frozenset({"flux2", "flux2_klein"})
 
 
 class DrawingFault(Exception):
@@ -79,6 +80,14 @@ class Drawing:
         elif self.is_exponent and not takes_exponent:
             shift = math.exp(shift)
         return {**self.asked, "flow_shift": shift}
+
+    def notes_with(self, architecture: str | None) -> list[str]:
+        """What is to be told about a drawing with a model of that family."""
+        family = architecture_named(architecture)
+        has_no_shift = family is not None and (not family.is_flow or family.id in _OWN_SHIFT)
+        if self.shift is None or family is None or not has_no_shift:
+            return self.notes
+        return [*self.notes, f"The shift of the noise schedule has no effect with {family.name}."]
 
 
 def to_drawings(outputs: Iterable[Output], write_mask: Callable[[Mask], str]) -> list[Drawing]:
@@ -152,6 +161,9 @@ def _draw(output: Output, picture: DrawnPicture, write_mask: Callable[[Mask], st
     drawing.stages = {"loading": first.model.node, "conditioning": first.positive.node, "sampling": first.node}
     drawing.stages |= {"decoding": picture.node}
     _choose_model(drawing, first, picture.vae)
+    for latent in (start, last.start):
+        if latent.vae is not None and latent.vae.source != picture.vae.source:
+            raise DrawingFault(latent.node, refuse("vae must be that of VAEDecode: one autoencoder does both", "vae"))
     _put_words(drawing, first)
     _put_numbers(drawing, first, start)
     _put_pictures(drawing, first, start, write_mask)
@@ -189,9 +201,6 @@ def _choose_model(drawing: Drawing, first: Sampled, vae: Autoencoder) -> None:
         drawing.places[role] = (first.positive.encoders.node, "clip_name")
     if vae.checkpoint not in (None, model.file.path):
         raise DrawingFault(vae.node, refuse("the autoencoder of another checkpoint cannot be used here; name its file"))
-    start_vae = first.start.vae
-    if start_vae is not None and (start_vae.checkpoint, start_vae.file) != (vae.checkpoint, vae.file):
-        raise DrawingFault(first.start.node, refuse("VAEEncode and VAEDecode must have the same autoencoder", "vae"))
     if vae.file:
         drawing.components[vae.role] = vae.file
         drawing.places[vae.role] = (vae.node, "vae_name")
@@ -204,8 +213,7 @@ def _put_words(drawing: Drawing, first: Sampled) -> None:
     drawing.put("negative_prompt", negative.text if negative is not None else "", first.node, "negative")
     if negative is not None:
         drawing.places["negative_prompt"] = (negative.node, "text")
-        if negative.is_zeroed and first.cfg != 1:
-            drawing.notes.append("ConditioningZeroOut is an empty prompt here, and cfg is not 1: that is not the same.")
+        _look_at_negative(drawing, first, positive, negative)
     if positive.guidance is not None:
         drawing.put("distilled_guidance", positive.guidance, positive.node, "guidance")
     drawing.put("clip_skip", positive.encoders.stop_at or -1, positive.encoders.node, "stop_at_clip_layer")
@@ -213,6 +221,23 @@ def _put_words(drawing: Drawing, first: Sampled) -> None:
     if unknown:
         sentence = f"{', '.join(sorted(unknown))}: the model of the sampler must go through the same LoraLoader"
         raise DrawingFault(positive.encoders.node, refuse(sentence, "clip"))
+
+
+def _look_at_negative(drawing: Drawing, first: Sampled, positive: Conditioning, negative: Conditioning) -> None:
+    """Of the negative conditioning only the words count: what else it has must be the positive one's."""
+    if negative.is_zeroed and first.cfg != 1:
+        drawing.notes.append("ConditioningZeroOut is an empty prompt here, and cfg is not 1: that is not the same.")
+    if not {*negative.controls} <= {*positive.controls} or not {*negative.references} <= {*positive.references}:
+        sentence = "negative must not have a ControlNet or a reference picture that positive has not"
+        raise DrawingFault(first.node, refuse(sentence, "negative"))
+    differing = {
+        "The guidance": negative.guidance not in (None, positive.guidance),
+        "CLIPSetLastLayer": negative.encoders.stop_at != positive.encoders.stop_at,
+        "The LoRAs": negative.encoders.loras != positive.encoders.loras,
+    }
+    for name, differs in differing.items():
+        if differs:
+            drawing.notes.append(f"{name} of negative is not looked at: that of positive counts for both.")
 
 
 def _put_numbers(drawing: Drawing, first: Sampled, start: Latent) -> None:
@@ -242,7 +267,7 @@ def _put_pictures(drawing: Drawing, first: Sampled, start: Latent, write_mask: C
     if start.mask is not None:
         drawing.images["mask_image"] = write_mask(start.mask)
         drawing.places["mask_image"] = (start.mask.source.node, "image")
-    for k, reference in enumerate(_references(first.positive)):
+    for k, reference in enumerate(first.positive.references):
         drawing.images[f"ref_images.{k}"] = _as_base64(reference.file)
         drawing.places[f"ref_images.{k}"] = (reference.node, "image")
     for control in first.positive.controls:
@@ -251,10 +276,6 @@ def _put_pictures(drawing: Drawing, first: Sampled, start: Latent, write_mask: C
         drawing.put("control_strength", control.strength, control.node, "strength")
         drawing.put("preprocess", "canny" if control.finds_edges else "", control.node, "image")
         drawing.places |= {"control_image": (control.node, "image"), "controlnet": (control.node, "control_net")}
-
-
-def _references(words: Conditioning) -> tuple[GivenPicture, ...]:
-    return words.references
 
 
 def _put_second_pass(drawing: Drawing, first: Sampled, last: Sampled) -> None:

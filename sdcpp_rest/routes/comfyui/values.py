@@ -52,6 +52,11 @@ class Autoencoder:
     role: str = "vae"
     file: str = ""
 
+    @property
+    def source(self) -> tuple[str | None, str]:
+        """Where it comes from: equal for two nodes that load the same."""
+        return self.checkpoint, self.file
+
 
 @dataclass(frozen=True)
 class GivenPicture:
@@ -190,11 +195,12 @@ class Guider:
 
 @dataclass(frozen=True)
 class Schedule:
-    """SIGMAS."""
+    """SIGMAS. ``model``: whose shift they have, where it is named for itself."""
 
     scheduler: str
     steps: int
     denoise: float
+    model: Model | None = None
 
 
 @dataclass(frozen=True)

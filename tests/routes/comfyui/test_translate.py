@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import io
+import math
 
 import pytest
 from PIL import Image, ImageChops
@@ -10,7 +11,7 @@ from sdcpp_rest.core.architectures import ARCHITECTURES
 from sdcpp_rest.routes.comfyui.translate import Drawing, render_mask
 from sdcpp_rest.routes.comfyui.values import GivenPicture, Mask
 from tests.cases import for_each_case
-from tests.routes.comfyui.conftest import Prompter, node, simple_graph
+from tests.routes.comfyui.conftest import Graph, Prompter, node, simple_graph
 
 
 def given(picture: Image.Image) -> GivenPicture:
@@ -68,6 +69,52 @@ def test_shifts_are_counted_as_the_family_counts_them(
     drawing = Drawing("txt2img", [], shift=shift, is_exponent=is_exponent)
     assert drawing.asked_with(ARCHITECTURES[family].name)["flow_shift"] == pytest.approx(expected)
     assert "flow_shift" not in Drawing("txt2img", []).asked_with(ARCHITECTURES[family].name)
+
+
+def test_a_shift_without_effect_is_told() -> None:
+    shifted = Drawing("txt2img", [], shift=3.0)
+    for family, is_told in (("flux", False), ("sd3", False), ("flux2", True), ("sdxl", True)):
+        assert bool(shifted.notes_with(ARCHITECTURES[family].name)) == is_told, family
+    assert Drawing("txt2img", []).notes_with(ARCHITECTURES["sdxl"].name) == []
+
+
+def custom_graph(guided: str, scheduled: str) -> Graph:
+    """A graph of a sampler's parts, with the models that the guider and the scheduler have."""
+    graph = simple_graph()
+    graph["a"] = node("ModelSamplingSD3", model=["4", 0], shift=5)
+    graph["b"] = node("ModelSamplingSD3", model=["4", 0], shift=2)
+    graph["c"] = node("CFGGuider", model=[guided, 0], positive=["6", 0], negative=["7", 0], cfg=3)
+    graph["d"] = node("BasicScheduler", model=[scheduled, 0], scheduler="karras", steps=4, denoise=1)
+    graph["e"] = node("KSamplerSelect", sampler_name="heun")
+    graph["f"] = node("RandomNoise", noise_seed=3)
+    graph["3"] = node(
+        "SamplerCustomAdvanced", noise=["f", 0], guider=["c", 0], sampler=["e", 0], sigmas=["d", 0],
+        latent_image=["5", 0],
+    )  # fmt: skip
+    return graph
+
+
+@for_each_case(
+    ("guided", "scheduled", "shift", "notes"),
+    [("4", "4", None, 0), ("a", "4", 5, 0), ("4", "a", 5, 0), ("b", "a", 5, 1)],
+)
+def test_the_shift_is_that_of_the_schedule(
+    waiting: Prompter, guided: str, scheduled: str, shift: float | None, notes: int
+) -> None:
+    (job,) = waiting.jobs(waiting.submit(custom_graph(guided, scheduled)))
+    # The bundled model's family counts its shift as an exponent.
+    assert job.params["flow_shift"] == (None if shift is None else pytest.approx(math.log(shift)))
+    assert (job.params["scheduler"], job.params["sampler"]) == ("karras", "heun")
+    assert len([sentence for sentence in job.warnings if "shift" in sentence]) == notes
+
+
+def test_what_the_negative_words_have_besides_is_told_not_to_count(waiting: Prompter) -> None:
+    graph = simple_graph(negative=["b", 0])
+    graph["a"] = node("CLIPSetLastLayer", clip=["4", 1], stop_at_clip_layer=-2)
+    graph["7"]["inputs"]["clip"] = ["a", 0]
+    graph["b"] = node("FluxGuidance", conditioning=["7", 0], guidance=2)
+    (job,) = waiting.jobs(waiting.submit(graph))
+    assert len([sentence for sentence in job.warnings if "of negative" in sentence]) == 2
 
 
 @for_each_case(("steps", "denoise"), [(20, 0.6), (12, 0.75), (7, 0.35), (1, 0.01), (30, 0.99), (20, 1)])

@@ -9,6 +9,8 @@ import pytest
 from flask.testing import FlaskClient
 from PIL import Image
 
+from sdcpp_rest.engine import spool
+from sdcpp_rest.engine.raw_picture import RawPicture
 from sdcpp_rest.routes.comfyui.dialect import COMFYUI
 from sdcpp_rest.routes.comfyui.errors import COMFY_ERROR
 from sdcpp_rest.routes.dialects import DialectTable
@@ -46,6 +48,18 @@ def test_pictures_carry_the_graph_and_the_workflow_beside_our_own_text(prompter:
         assert json.loads(picture.info["workflow"]) == WORKFLOW
         assert "Steps: 2" in picture.info["parameters"]
     assert "extra_pnginfo" not in entry["prompt"][3]
+
+
+def test_pictures_that_a_killed_server_left_in_the_spool_carry_the_graph_too(prompter: Prompter) -> None:
+    prompter.runtime.jobs.queue.pause()
+    (job,) = prompter.jobs(prompter.submit(simple_graph()))
+    outputs = prompter.runtime.jobs.outputs
+    spool.write_pixels(outputs.spool_of(job.id), [RawPicture(8, 8, 3, bytes(192))], ("Steps: 2",))
+    (path,) = prompter.runtime.engine.finishing.finish_from_spool(job) or ()
+    with Image.open(outputs.path_of(path)) as picture:
+        picture.load()
+        assert json.loads(picture.info["prompt"]) == simple_graph()
+        assert picture.info["parameters"] == "Steps: 2"
 
 
 def test_native_pictures_carry_no_graph(house: House) -> None:

@@ -75,7 +75,7 @@ def test_a_file_from_before_kept_calls_gets_their_tables(tmp_path: Path) -> None
     path = tmp_path / "rest.db"
     Database(path).close()
     raw = sqlite3.connect(path)
-    raw.executescript("DROP TABLE kept_call_jobs; DROP TABLE kept_calls; PRAGMA user_version = 7;")
+    raw.executescript("DROP TABLE kept_call_jobs; DROP TABLE kept_calls; PRAGMA user_version = 8;")
     raw.close()
     db = Database(path)
     assert CallStore(db).add(call("a", "job-1"), most=10) == 1

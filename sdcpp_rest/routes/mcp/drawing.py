@@ -17,6 +17,7 @@ from sdcpp_rest.routes.mcp.given import GivenPictures
 from sdcpp_rest.routes.mcp.parts import ServerParts
 from sdcpp_rest.routes.mcp.translate import to_argument, to_asked
 from sdcpp_rest.routes.mcp.wire import EditImage, GenerateImage, GenerateVideo, UpscaleImage
+from sdcpp_rest.services.models.architecture_presets import edits_references
 from sdcpp_rest.services.pictures.edit_pictures import fit_size, size_of
 from sdcpp_rest.services.pictures.input_images import decode_base64
 from sdcpp_rest.services.submission.model_choice import PICTURE_MODELS
@@ -52,17 +53,21 @@ class Draughtsman:
             raise InvalidRequest("mask needs image, the picture that it belongs to", field="mask")
         spec = self._find_spec(wishes.model)
         asked, notes = to_asked(wishes)
-        images = {f"ref_images.{k}": given.read(f"reference_images[{k}]", one) for k, one in enumerate(references)}
-        if wishes.image:
+        looks = self._looks_at_image(wishes, spec)
+        shown = [given.read("image", wishes.image)] if wishes.image and looks else []
+        shown += [given.read(f"reference_images[{k}]", one) for k, one in enumerate(references)]
+        images = {f"ref_images.{k}": one for k, one in enumerate(shown)}
+        if wishes.image and not looks:
             images["init_image"] = given.read("image", wishes.image)
         elif asked.pop("strength", None) is not None:
-            notes.append("strength ignored: it goes with image.")
+            told = "this model looks at image, instead of starting from it" if looks else "it goes with image"
+            notes.append(f"strength ignored: {told}.")
         if wishes.mask:
             images["mask_image"] = given.read("mask", wishes.mask)
         if "width" not in asked and "height" not in asked:
             first = images.get("init_image") or images["ref_images.0"]
             asked |= self._usual_size("image" if wishes.image else "reference_images[0]", first, spec)
-        kind: PictureKind = "img2img" if wishes.image else "txt2img"
+        kind: PictureKind = "img2img" if "init_image" in images else "txt2img"
         return self._submit(opened, PictureRequest(kind, asked, images, spec, (*warnings, *notes)))
 
     def film(self, opened: Round, wishes: GenerateVideo, given: GivenPictures, warnings: Sequence[str]) -> Job:
@@ -103,6 +108,11 @@ class Draughtsman:
         except ModelNotFound as error:
             names = [file.name for kind in PICTURE_MODELS for file in self._parts.models.library.files(kind)]
             raise _offer(error, names) from None
+
+    def _looks_at_image(self, wishes: EditImage, spec: LoadSpec | None) -> bool:
+        """Whether the model was trained to change what it is shown; only a mask says that it is to start from it."""
+        chosen = spec or self._parts.models.slot.selected
+        return bool(wishes.image) and not wishes.mask and chosen is not None and edits_references(chosen)
 
     def _find_upscaler(self, name: str | None) -> UpscalerSpec | None:
         """The named upscaler; ``None`` for the selected one. Where none is, the first that there is."""

@@ -16,6 +16,7 @@ from sdcpp_rest.core.events import JobAdded, JobCancelled, JobStatusChanged
 from sdcpp_rest.routes.mcp.tools import TOOLS
 from sdcpp_rest.runtime import DEMO_MODEL
 from sdcpp_rest.services.jobs.event_bus import Subscription
+from sdcpp_rest.services.models import architecture_presets
 from tests.raw_calls import RawCall
 from tests.routes.conftest import PATIENCE_SECONDS, ServedHouse
 from tests.routes.mcp.agents import (
@@ -243,6 +244,18 @@ def test_a_drawn_picture_can_be_edited_by_every_reference(shared_house: ServedHo
         assert facts["width"] > facts["height"], "of the given picture's proportions"
     given = shared_house.runtime.jobs.outputs.inputs_of(job.id) / job.inputs["init_image"]
     assert _open(given).getpixel((0, 0)) == _open(Path(image["file"])).getpixel((0, 0)), "all of one colour"
+
+
+def test_a_model_that_edits_is_shown_the_picture(shared_house: ServedHouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(architecture_presets, "_EDITORS", frozenset({"Ovis-Image"}))
+    picture = _png((64, 64), "white")
+    facts = facts_of(call(shared_house.url, "edit_image", prompt="x", image=picture, strength=0.5, steps=2))
+    job = shared_house.runtime.jobs.queue.get(facts["job_id"])
+    assert (job.kind, set(job.inputs)) == ("txt2img", {"ref_images.0"})
+    assert "strength ignored: this model looks at image, instead of starting from it." in facts["warnings"]
+    facts = facts_of(call(shared_house.url, "edit_image", prompt="x", image=picture, mask=picture, steps=2))
+    job = shared_house.runtime.jobs.queue.get(facts["job_id"])
+    assert (job.kind, set(job.inputs)) == ("img2img", {"init_image", "mask_image"})
 
 
 def test_masks_and_references_reach_the_job(shared_house: ServedHouse) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import sdcpp_rest.errors
+from sdcpp_rest.engine import worker
 from tests.no_interpreters import no_interpreters
 from tests.quick_runtime import routes_registered_once, servers_that_stop_at_once
 from tests.servers.civitai_server import CivitaiServer
@@ -75,6 +76,12 @@ def civitai() -> Iterator[CivitaiServer]:
     server = CivitaiServer()
     yield server
     server.close()
+
+
+@pytest.fixture
+def frequent_previews(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A preview after every step, however quick it is and however soon after another job's."""
+    monkeypatch.setattr(worker, "_PREVIEW_PAUSE_SECONDS", 0.0)
 
 
 @pytest.fixture

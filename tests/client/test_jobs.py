@@ -42,6 +42,7 @@ def test_result_has_the_pictures(draw: Draw, tmp_path: Path) -> None:
     assert sorted((tmp_path / "new").iterdir()) == saved
 
 
+@pytest.mark.usefixtures("frequent_previews")
 def test_events_tell_progress_and_previews_and_the_end(draw: Draw, client: Client, served: ServedHouse) -> None:
     client.change_preview_settings(enabled=True, mode="proj", interval=1)
     served.house.gate.clear()

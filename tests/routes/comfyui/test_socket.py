@@ -65,6 +65,7 @@ def pictures(heard: Heard, form: int) -> list[bytes]:
     return [message[8:] for message in found if struct.unpack(">II", message[:8]) == (1, form)]
 
 
+@pytest.mark.usefixtures("frequent_previews")
 @pytest.mark.parametrize("path", ["/ws", "/api/ws"])
 def test_one_prompt_goes_through_the_whole_sequence(served: ServedHouse, path: str) -> None:
     with served.listen(f"{path}?clientId=me") as socket:

@@ -11,7 +11,6 @@ import pytest
 from openai import OpenAI
 from PIL import Image
 
-from sdcpp_rest.engine import worker
 from tests.routes.conftest import PATIENCE_SECONDS, House, ServedHouse, make_config
 
 
@@ -21,12 +20,6 @@ def shared_served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedHo
     served = ServedHouse(House(make_config(tmp_path_factory.mktemp("openai"))))
     yield served.start()
     served.stop()
-
-
-@pytest.fixture
-def frequent_previews(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A preview after every step, however quick it is."""
-    monkeypatch.setattr(worker, "_PREVIEW_PAUSE_SECONDS", 0.0)
 
 
 @pytest.fixture

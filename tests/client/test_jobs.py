@@ -23,7 +23,7 @@ from sdcpp_rest.client import (
     following,
 )
 from sdcpp_rest.core.events import JobPreview, JobProgress, JobStatusChanged
-from tests.routes.conftest import PATIENCE_SECONDS, House, ServedHouse
+from tests.routes.conftest import PATIENCE_SECONDS, House, ServedHouse, preview_before_second_step
 
 Draw = Callable[..., SubmittedJob]
 
@@ -47,10 +47,11 @@ def test_events_tell_progress_and_previews_and_the_end(draw: Draw, client: Clien
     client.change_preview_settings(enabled=True, mode="proj", interval=1)
     served.house.gate.clear()
     told = []
-    for event in draw(steps=3).events():
-        told.append(event)
-        # Only now: a client that listens late would be told of the end alone.
-        served.house.gate.set()
+    with preview_before_second_step(served.house):
+        for event in draw(steps=3).events():
+            told.append(event)
+            # Only now: a client that listens late would be told of the end alone.
+            served.house.gate.set()
     assert {type(event) for event in told} >= {JobStatusChanged, JobProgress, JobPreview}
     preview = next(event for event in told if isinstance(event, JobPreview))
     assert Image.open(io.BytesIO(preview.jpeg)).format == "JPEG"

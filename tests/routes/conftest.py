@@ -17,6 +17,7 @@ from websockets.sync.client import ClientConnection, connect
 from werkzeug.test import TestResponse
 
 from sdcpp_rest.config import Config
+from sdcpp_rest.core.events import JobPreview
 from sdcpp_rest.core.job import FINISHED
 from sdcpp_rest.core.load_spec import LoadSpec
 from sdcpp_rest.engine.fake_runner import FakeRunner
@@ -92,6 +93,25 @@ class House:
         self.gate.set()
         self.load_gate.set()
         self.runtime.stop()
+
+
+@contextlib.contextmanager
+def preview_before_second_step(house: House) -> Iterator[None]:
+    """Have the second step of the jobs inside begin when a preview of the first one was published: of a job that is
+    over in no time, it is gone with the spool before anybody has read it."""
+    usual = house._on_step
+    with house.runtime.jobs.bus.subscribe() as mailbox:
+
+        def wait(command: RunJob, step: int) -> None:
+            usual(command, step)
+            while step == 2 and not isinstance(event := mailbox.get(PATIENCE_SECONDS), JobPreview):
+                assert event is not None, "there was no preview"
+
+        house._on_step = wait  # type: ignore[method-assign]
+        try:
+            yield
+        finally:
+            house._on_step = usual  # type: ignore[method-assign]
 
 
 class ServedHouse:

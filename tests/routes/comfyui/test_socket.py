@@ -14,7 +14,7 @@ from websockets.sync.client import ClientConnection
 
 from sdcpp_rest.routes.comfyui import messages
 from tests.routes.comfyui.conftest import Graph, node, simple_graph
-from tests.routes.conftest import PATIENCE_SECONDS, ServedHouse
+from tests.routes.conftest import PATIENCE_SECONDS, ServedHouse, preview_before_second_step
 
 Heard = list[Any]
 
@@ -68,7 +68,7 @@ def pictures(heard: Heard, form: int) -> list[bytes]:
 @pytest.mark.usefixtures("frequent_previews")
 @pytest.mark.parametrize("path", ["/ws", "/api/ws"])
 def test_one_prompt_goes_through_the_whole_sequence(served: ServedHouse, path: str) -> None:
-    with served.listen(f"{path}?clientId=me") as socket:
+    with preview_before_second_step(served.house), served.listen(f"{path}?clientId=me") as socket:
         first = hear(socket, is_status)[-1]
         assert first["data"] == {"status": {"exec_info": {"queue_remaining": 0}}, "sid": "me"}
         prompt_id = submit(served, simple_graph(), client_id="me")

@@ -39,6 +39,13 @@ def parse_loras(prompt: str) -> tuple[list[LoraTag], str]:
     return tags, without_tags(prompt)
 
 
+def lora_tag(name: str, weight: float, *, is_high_noise: bool = False) -> str:
+    """The tag that `parse_loras` reads as this. Raises ValueError for a name that cannot stand in one."""
+    if any(character in name for character in "<>:") or not name.strip():
+        raise ValueError(f"{name!r} cannot be named in a prompt")
+    return f"<lora:{_HIGH_NOISE if is_high_noise else ''}{name}:{weight:g}>"
+
+
 def without_tags(prompt: str) -> str:
     """``prompt`` without its tags of LoRAs and hypernetworks, and without the blanks before them."""
     kept = []

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sdcpp_rest.core.prompts import LoraTag, check_prompt, parse_loras, tag_warnings
+from sdcpp_rest.core.prompts import LoraTag, check_prompt, lora_tag, parse_loras, tag_warnings
 from sdcpp_rest.errors import InvalidRequest
 from tests.cases import for_each_case
 
@@ -121,3 +121,15 @@ def test_tags_that_do_nothing_where_they_stand_are_told() -> None:
     assert "<hypernet:...>" in tag_warnings("a cat <hypernet:x:1>", "")[0]
     assert "<hypernet:...>" in tag_warnings("a cat", "<HYPERNET:x>")[0]
     assert "negative_prompt" in tag_warnings("a cat", "fog <lora:x:1>")[0]
+
+
+@for_each_case("tag", [LoraTag(name="a b/c.d", weight=0.5), LoraTag(name="x", weight=-1.25, is_high_noise=True)])
+def test_a_tag_that_is_written_is_read_as_it_was_meant(tag: LoraTag) -> None:
+    written = lora_tag(tag.name, tag.weight, is_high_noise=tag.is_high_noise)
+    assert parse_loras(f"a cat{written}") == ([tag], "a cat")
+
+
+@for_each_case("name", ["", " ", "a:b", "a<b", "a>b"])
+def test_a_name_that_no_tag_can_hold_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="cannot be named in a prompt"):
+        lora_tag(name, 1.0)

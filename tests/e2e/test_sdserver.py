@@ -57,6 +57,17 @@ def test_what_the_capabilities_tell_draws_the_models_own_picture(shared_server: 
     assert pictures[0] == pictures[1]
 
 
+def test_a_picture_is_made_larger(shared_server: ServerProcess) -> None:
+    file = io.BytesIO()
+    Image.new("RGB", (15, 11), "red").save(file, "PNG")
+    body = {"image": base64.b64encode(file.getvalue()).decode()}
+    shown = requests.post(f"{shared_server.url}/sdcpp/v1/upscale", json=body, timeout=TIMEOUT).json()
+    assert (shown["width"], shown["height"]) == (15 * shown["scale"], 11 * shown["scale"]), shown
+    picture = Image.open(io.BytesIO(base64.b64decode(shown["images"][0]["b64_json"])))
+    red, _, blue = picture.convert("RGB").getpixel((7, 5))  # type: ignore[misc]
+    assert (picture.size, red > blue + 60) == ((shown["width"], shown["height"]), True)
+
+
 def test_hostile_bodies_never_reach_the_engine(shared_server: ServerProcess) -> None:
     pid = requests.get(f"{shared_server.url}/health", timeout=TIMEOUT).json()["engine"]["pid"]
     hostile: list[dict[str, object]] = [

@@ -17,6 +17,7 @@ from sdcpp_rest.errors import NotAuthenticated, SdcppRestError
 
 if TYPE_CHECKING:
     from sdcpp_rest.runtime import Runtime
+    from sdcpp_rest.services.path_redaction import PathRedaction
 
 log = logging.getLogger(__name__)
 
@@ -70,6 +71,13 @@ def internal_error(error: BaseException, where: str) -> InternalError:
     error_id = uuid.uuid4().hex[:8]
     log.error("internal error %s in %s", error_id, where, exc_info=error)
     return InternalError("Internal error", error_id=error_id)
+
+
+def fault_of(error: Exception, where: str, redact_paths: PathRedaction) -> SdcppRestError:
+    """What a stream that fails midway tells its client: Flask has ended the request by then, and words no error."""
+    fault = error if isinstance(error, SdcppRestError) else internal_error(error, where)
+    fault.message, fault.detail = redact_paths(fault.message), redact_paths.in_values(fault.detail)
+    return fault
 
 
 def _finite(value: Any) -> Any:

@@ -18,8 +18,8 @@ from sdcpp_rest.routes.mcp.parts import ServerParts
 from sdcpp_rest.routes.mcp.translate import to_argument, to_asked
 from sdcpp_rest.routes.mcp.wire import EditImage, GenerateImage, GenerateVideo, UpscaleImage
 from sdcpp_rest.services.models.architecture_presets import edits_references
-from sdcpp_rest.services.pictures.edit_pictures import fit_size, size_of
-from sdcpp_rest.services.pictures.input_images import decode_base64
+from sdcpp_rest.services.pictures.edit_pictures import fit_size
+from sdcpp_rest.services.pictures.input_images import decode_base64, measure_picture
 from sdcpp_rest.services.submission.model_choice import PICTURE_MODELS
 from sdcpp_rest.services.submission.picture_rounds import PictureKind, PictureRequest, Round
 from sdcpp_rest.services.submission.upscale_submission import UpscaleRequest
@@ -133,7 +133,7 @@ class Draughtsman:
         if chosen is None:
             return {}
         usual = self._submission.intake.usual(ImageParams, "img2img", chosen)
-        given = size_of(field, decode_base64(field, picture))
+        given = measure_picture(field, decode_base64(field, picture))
         width, height = fit_size(given, (usual.width, usual.height), self._parts.config.limits.side)
         return {"width": width, "height": height}
 

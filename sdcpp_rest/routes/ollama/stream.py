@@ -10,8 +10,8 @@ from collections.abc import Generator, Iterator
 from typing import Any
 
 from sdcpp_rest.core.events import JobProgress
-from sdcpp_rest.errors import InvalidRequest, SdcppRestError
-from sdcpp_rest.routes.http.answers import internal_error, json_text
+from sdcpp_rest.errors import InvalidRequest
+from sdcpp_rest.routes.http.answers import fault_of, json_text
 from sdcpp_rest.routes.ollama.errors import error_body
 from sdcpp_rest.routes.ollama.translate import in_client_words, picture_line, step_line
 from sdcpp_rest.services.jobs.departure import Departure
@@ -76,9 +76,7 @@ class PictureLines:
             yield _line(picture_line(self._model, job, file))
         except Exception as error:
             self._round.close()
-            fault = error if isinstance(error, SdcppRestError) else internal_error(error, "the lines of a picture")
-            fault.message = self._redact_paths(fault.message)
-            yield _line(error_body(fault))
+            yield _line(error_body(fault_of(error, "the lines of a picture", self._redact_paths)))
 
     def _steps(self) -> Generator[str, None, None]:
         """A line for each step, until the job has ended or the client has left."""
@@ -86,8 +84,9 @@ class PictureLines:
         shown = 0
         for events in self._round.watch(0):
             for event in events:
-                is_ours = isinstance(event, JobProgress) and event.job_id == job.id
-                if is_ours and isinstance(event, JobProgress) and event.step > shown and not self._round.has_left:
+                if not isinstance(event, JobProgress) or event.job_id != job.id:
+                    continue
+                if event.step > shown and not self._round.has_left:
                     shown = event.step
                     yield _line(step_line(self._model, shown, event.total_steps))
 

@@ -21,7 +21,7 @@ from sdcpp_rest.routes.http.wire_models import examine
 from sdcpp_rest.routes.ollama.wire import OllamaGenerateBody
 from sdcpp_rest.services.models.architecture_presets import edits_references
 from sdcpp_rest.services.models.model_cards import ModelCard
-from sdcpp_rest.services.submission.model_choice import ModelChoice
+from sdcpp_rest.services.submission.model_choice import PICTURE_MODELS, ModelChoice
 from sdcpp_rest.services.submission.picture_rounds import PictureRequest
 
 _FOREVER = "2318-01-01T00:00:00Z"
@@ -51,7 +51,9 @@ def to_request(
     spec = model_named(wishes.model, choice, selected)
     name = wishes.model or spec.model.name
     if not wishes.prompt.strip() and not wishes.images:
-        return GenerateRequest(name, spec, wishes.stream, None, unloads=wishes.keep_alive in (0, "0", "0s", "0m"))
+        return GenerateRequest(name, spec, wishes.stream, None, unloads=_is_nothing(wishes.keep_alive))
+    if _is_nothing(wishes.keep_alive):
+        warnings.append("keep_alive was ignored: the model stays until another one takes its place.")
     sent = wishes.sent_fields()
     params = {name: sent[name] for name in _SAME_NAMES if name in sent}
     params = {name: value for name, value in params.items() if value or name not in _MAY_BE_ZERO}
@@ -74,9 +76,7 @@ def model_named(name: str, choice: ModelChoice, selected: LoadSpec | None) -> Lo
     try:
         return choice.spec_named(name.removesuffix(":latest"))
     except ModelNotFound as error:
-        near = error.detail.get("nearest") or []
-        hint = f"; did you mean {', '.join(near)}?" if near else ""
-        raise ModelNotFound(f"model '{shorten(name)}' not found{hint}", field="model") from None
+        raise _not_found(name, error) from None
     except InvalidRequest as error:
         raise InvalidRequest(error.message.replace("model_name", "model", 1), field="model") from None
 
@@ -157,9 +157,20 @@ def find_card(cards: Callable[[ModelFile], ModelCard], choice: ModelChoice, name
     if not name.strip():
         raise InvalidRequest("model is required", field="model")
     try:
-        return cards(choice.find(("checkpoint", "diffusion"), name.removesuffix(":latest")))
-    except ModelNotFound:
-        raise ModelNotFound(f"model '{shorten(name)}' not found", field="model") from None
+        return cards(choice.find(PICTURE_MODELS, name.removesuffix(":latest")))
+    except ModelNotFound as error:
+        raise _not_found(name, error) from None
+
+
+def _not_found(name: str, error: ModelNotFound) -> ModelNotFound:
+    near = error.detail.get("nearest") or []
+    hint = f"; did you mean {', '.join(near)}?" if near else ""
+    return ModelNotFound(f"model '{shorten(name)}' not found{hint}", field="model")
+
+
+def _is_nothing(keep_alive: object) -> bool:
+    """Whether a model is to be freed at once: no time, as a number or as text with a unit."""
+    return keep_alive is not False and str(keep_alive).strip().rstrip("smh") in ("0", "0.0")
 
 
 def _with_images(request: PictureRequest, given: list[str], spec: LoadSpec) -> PictureRequest:

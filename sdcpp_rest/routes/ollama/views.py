@@ -78,10 +78,9 @@ def ollama_ps() -> Response:
     """List the model that is loaded, as Ollama does."""
     running = runtime()
     resident = running.models.slot.resident
-    if resident is None:
-        return answer({"models": []})
-    file = running.submission.model_choice.find(PICTURE_MODELS, resident.model.name)
-    return answer({"models": [running_object(running.models.cards.card(file))]})
+    files = [file for kind in PICTURE_MODELS for file in running.models.library.files(kind)]
+    loaded = [file for file in files if resident is not None and file.path == resident.model.path]
+    return answer({"models": [running_object(running.models.cards.card(file)) for file in loaded]})
 
 
 @ollama_pictures.post("/api/show")
@@ -126,7 +125,8 @@ def ollama_pull() -> Response:
 def _load(asked: GenerateRequest) -> Response:
     slot = runtime().models.slot
     if asked.unloads:
-        slot.unload()
+        if slot.resident is not None and slot.resident.model.path == asked.spec.model.path:
+            slot.unload_keeping_selection()
         return answer(idle_line(asked.model, "unload"))
     if slot.resident != asked.spec:
         slot.select(asked.spec).result()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any
 
 from sdcpp_rest.config import LimitsConfig
@@ -24,10 +24,10 @@ from sdcpp_rest.routes.openai.stream import PictureStream
 from sdcpp_rest.routes.openai.translate import Asked
 from sdcpp_rest.routes.openai.wire import EditWishes, GenerationWishes
 from sdcpp_rest.services.pictures.edit_pictures import fit_size
+from sdcpp_rest.services.pictures.outputs import Outputs
 
 _MOST_MESSAGES = 10_000
 _RATIO = re.compile(r"\s*(\d{1,3})\s*:\s*(\d{1,3})\s*", re.ASCII)
-_MIME_TYPES = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"}
 _OWN_FIELDS = frozenset({"messages", "modalities", "image_config"})
 # Of language models: nothing of them changes a picture, and every client sends some.
 _NOBODYS = frozenset(
@@ -40,9 +40,9 @@ _NOBODYS = frozenset(
 
 
 def read_wishes(
-    body: Mapping[str, Any], limits: LimitsConfig, usual: tuple[int, int]
+    body: Mapping[str, Any], limits: LimitsConfig, usual_size: Callable[[], tuple[int, int]]
 ) -> tuple[GenerationWishes | EditWishes, list[str]]:
-    """What the last message of the user's asks for, and warnings about what is ignored. ``usual``: the model's size.
+    """What the last message of the user's asks for, and warnings about what is ignored. ``usual_size``: the model's.
 
     Raises NotSupported where no picture is asked for, InvalidRequest.
     """
@@ -56,7 +56,11 @@ def read_wishes(
     fields, warnings = rename_fields(
         {name: value for name, value in body.items() if name not in _OWN_FIELDS | _NOBODYS and value is not None}
     )
-    fields |= _size_fields(chat.image_config, usual, limits.side, warnings)
+    size = _size_of_ratio(chat.image_config, usual_size, limits.side, warnings)
+    if size is not None:
+        if "size" in fields:
+            warnings.append("size was ignored: image_config.aspect_ratio is there, too.")
+        fields["size"] = size
     fields["prompt"] = prompt
     if not prompt.strip():
         raise InvalidRequest("messages: the user's last message has no text to draw from", field="messages")
@@ -67,7 +71,7 @@ def read_wishes(
     return made, [*warnings, *unknown]
 
 
-def completion(asked: Asked, jobs: Sequence[Job], files: Iterable[bytes]) -> dict[str, Any]:
+def completion(asked: Asked, jobs: Sequence[Job], outputs: Outputs) -> dict[str, Any]:
     """The whole answer: a choice for each picture."""
     counted = usage(jobs, asked.given)
     warnings = list(dict.fromkeys([*asked.notes, *(warning for job in jobs for warning in job.warnings)]))
@@ -82,7 +86,7 @@ def completion(asked: Asked, jobs: Sequence[Job], files: Iterable[bytes]) -> dic
                 "message": {"role": "assistant", "content": "", "images": [_image(asked, b64(file))]},
                 "finish_reason": "stop",
             }
-            for index, file in enumerate(files)
+            for index, file in enumerate(encode_pictures(outputs, asked, jobs))
         ],
         "usage": {
             "prompt_tokens": counted["input_tokens"],
@@ -119,11 +123,6 @@ class ChatStream(PictureStream):
             "choices": [{"index": index, "delta": delta, "finish_reason": finish_reason}],
         }
         return f"data: {json_text(value)}\n\n"
-
-
-def answer_object(asked: Asked, jobs: Sequence[Job], outputs: Any) -> dict[str, Any]:
-    """`completion` with the files of ``jobs``."""
-    return completion(asked, jobs, encode_pictures(outputs, asked, jobs))
 
 
 def _last_wish(messages: Sequence[Any]) -> tuple[str, list[str]]:
@@ -166,20 +165,22 @@ def _image_of(value: Any, place: str) -> str:
     return url
 
 
-def _size_fields(config: Mapping[str, Any], usual: tuple[int, int], side: int, warnings: list[str]) -> dict[str, str]:
+def _size_of_ratio(
+    config: Mapping[str, Any], usual_size: Callable[[], tuple[int, int]], side: int, warnings: list[str]
+) -> str | None:
     """``image_config.aspect_ratio`` as a size of about the area that the model likes."""
     warnings += [f"image_config.{name[:40]} was ignored." for name in config if name != "aspect_ratio"]
     ratio = config.get("aspect_ratio")
     if ratio is None:
-        return {}
+        return None
     match = _RATIO.fullmatch(ratio) if isinstance(ratio, str) else None
     if match is None or not int(match[1]) or not int(match[2]):
         text = f"image_config.aspect_ratio must be two numbers such as '16:9', got {show_value(ratio)}"
         raise InvalidRequest(text, field="image_config")
-    width, height = fit_size((int(match[1]), int(match[2])), usual, side)
-    return {"size": f"{width}x{height}"}
+    width, height = fit_size((int(match[1]), int(match[2])), usual_size(), side)
+    return f"{width}x{height}"
 
 
 def _image(asked: Asked, b64_json: str) -> dict[str, Any]:
-    url = f"data:{_MIME_TYPES[asked.output_format]};base64,{b64_json}"
+    url = f"data:image/{asked.output_format};base64,{b64_json}"
     return {"type": "image_url", "image_url": {"url": url}}

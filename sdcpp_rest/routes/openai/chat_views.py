@@ -10,7 +10,7 @@ from sdcpp_rest.routes.http.answers import answer, runtime
 from sdcpp_rest.routes.http.openapi import EVENT_STREAM, documents
 from sdcpp_rest.routes.http.pools import streaming
 from sdcpp_rest.routes.http.request_bodies import read_body
-from sdcpp_rest.routes.openai.chat import ChatStream, answer_object, read_wishes
+from sdcpp_rest.routes.openai.chat import ChatStream, completion, read_wishes
 from sdcpp_rest.routes.openai.chat_wire import ChatCompletion, ChatWishes
 from sdcpp_rest.routes.openai.drawing import draw
 from sdcpp_rest.routes.openai.errors import OpenAiError
@@ -31,12 +31,12 @@ def chat_completions() -> Response:
     """Draw what a conversation asks for, as multimodal models answer: with `modalities` that hold `image`. Answers 501
     where only text is wanted."""
     body, running = read_body(), runtime()
-    wishes, warnings = read_wishes(body, running.config.limits, _usual_size(body.get("model")))
+    wishes, warnings = read_wishes(body, running.config.limits, lambda: _usual_size(body.get("model")))
     asked = to_request(wishes, make_context(), warnings)
     if wishes.stream:
         return stream_answer(ChatStream, asked)
     jobs = draw(running.submission.rounds, asked)
-    return answer(answer_object(asked, jobs, running.jobs.outputs))
+    return answer(completion(asked, jobs, running.jobs.outputs))
 
 
 @openai_chat.post("/v1/completions")

@@ -12,7 +12,7 @@ from typing import Any
 from sdcpp_rest.core.events import Event, JobPreview
 from sdcpp_rest.core.job import Job
 from sdcpp_rest.errors import SdcppRestError
-from sdcpp_rest.routes.http.answers import internal_error, json_text
+from sdcpp_rest.routes.http.answers import fault_of, json_text
 from sdcpp_rest.routes.openai.answering import b64, encode_pictures, encode_preview, quality_word, usage
 from sdcpp_rest.routes.openai.drawing import open_round
 from sdcpp_rest.routes.openai.errors import openai_error
@@ -69,10 +69,7 @@ class PictureStream:
             select_completed(drawn)
         except Exception as error:
             self._round.close()
-            fault = error if isinstance(error, SdcppRestError) else internal_error(error, "a stream of pictures")
-            fault.message = self._redact_paths(fault.message)
-            fault.detail = self._redact_paths.in_values(fault.detail)
-            yield self._error_text(fault)
+            yield self._error_text(fault_of(error, "a stream of pictures", self._redact_paths))
 
     def _one(self, index: int) -> Generator[str, None, RoundResult | None]:
         """The events of one picture; its end, or ``None`` when the client has left."""

@@ -12,6 +12,7 @@ from typing import Any
 from sdcpp_rest.config import LimitsConfig
 from sdcpp_rest.core.load_spec import LoadSpec
 from sdcpp_rest.core.params import ImageParams
+from sdcpp_rest.core.prompts import lora_tag
 from sdcpp_rest.core.sampling_names import find_sampling, find_scheduler
 from sdcpp_rest.errors import InvalidRequest, ModelNotFound, NoModelLoaded
 from sdcpp_rest.routes.http.answers import shorten
@@ -30,7 +31,7 @@ from sdcpp_rest.routes.openai.wire import (
 )
 from sdcpp_rest.services.models.architecture_presets import edits_references
 from sdcpp_rest.services.pictures import edit_pictures
-from sdcpp_rest.services.pictures.input_images import decode_base64
+from sdcpp_rest.services.pictures.input_images import decode_base64, measure_picture
 from sdcpp_rest.services.submission.model_choice import PICTURE_MODELS, ModelChoice
 from sdcpp_rest.services.submission.picture_rounds import PictureKind, PictureRequest
 
@@ -106,7 +107,7 @@ def to_request(wishes: Wishes, context: TranslationContext, warnings: Sequence[s
     if isinstance(wishes, GenerationWishes):
         return Asked(wishes, PictureRequest("txt2img", params, spec=spec), notes=tuple(told))
     files = [decode_base64(_place(index), text) for index, text in enumerate(wishes.image)]
-    given = tuple(edit_pictures.size_of(_place(index), file) for index, file in enumerate(files))
+    given = tuple(measure_picture(_place(index), file) for index, file in enumerate(files))
     if "width" not in params or "height" not in params:
         width, height = edit_pictures.fit_size(given[0], (usual.width, usual.height), context.limits.side)
         params = {"width": width, "height": height, **params}
@@ -265,6 +266,8 @@ def _tag(place: str, lora: Any) -> str:
         wish, _ = examine(LoraWish, lora)
     except InvalidRequest as error:
         raise InvalidRequest(f"{place}.{error.message}", field=f"{place}.{error.detail.get('field')}") from None
-    if any(character in wish.name for character in "<>:") or not wish.name.strip():
-        raise InvalidRequest(f"{place}.name is not the name of a LoRA: {shorten(wish.name)!r}", field=f"{place}.name")
-    return f" <lora:{wish.name}:{wish.weight:g}>"
+    try:
+        return f" {lora_tag(wish.name, wish.weight)}"
+    except ValueError:
+        text = f"{place}.name is not the name of a LoRA: {shorten(wish.name)!r}"
+        raise InvalidRequest(text, field=f"{place}.name") from None

@@ -14,6 +14,7 @@ from typing import Any
 
 from sdcpp_rest.config import LimitsConfig
 from sdcpp_rest.core.load_spec import FileRef, LoadSpec
+from sdcpp_rest.core.prompts import lora_tag
 from sdcpp_rest.core.sampling import HIRES_UPSCALERS
 from sdcpp_rest.core.sampling_names import find_sampling
 from sdcpp_rest.errors import InvalidRequest, ModelNotFound
@@ -122,9 +123,10 @@ def _lora_tags(loras: object, choice: ModelChoice) -> str:
             name = choice.find(("lora",), pair[0]).name
         except (ModelNotFound, InvalidRequest) as error:
             raise InvalidLora(f"{place}: {error.message}", field=place) from None
-        if any(character in name for character in "<>:"):
-            raise InvalidLora(f"{place}: {name!r} cannot be named in a prompt; rename the file", field=place)
-        tags.append(f",<lora:{name}:{weight:.6g}>")
+        try:
+            tags.append(f",{lora_tag(name, weight)}")
+        except ValueError as error:
+            raise InvalidLora(f"{place}: {error}; rename the file", field=place) from None
     return "".join(tags)
 
 

@@ -54,9 +54,12 @@ def read_cache(given: Mapping[str, Any], warnings: list[str]) -> dict[str, Any]:
     mode = str(given.get("cache_mode") or "disabled").lower().replace("-", "_")
     if mode not in get_args(CacheMode):
         warnings.append(f"cache_mode {shorten(mode)!r} is not known: no cache is used")
-        return {}
+        mode = "disabled"
     if mode == "disabled":
-        return {}
+        idle = [name for name in ("cache_option", "scm_mask") if given.get(name)]
+        warnings += [f"{name} has no effect without a cache_mode: ignored" for name in idle]
+        # Not left out where it was said: users may have chosen a cache for whoever says nothing.
+        return {"cache_mode": mode} if "cache_mode" in given else {}
     options: dict[str, Any] = {}
     for part in filter(None, (text.strip() for text in str(given.get("cache_option", "")).split(","))):
         name, _, text = part.partition("=")

@@ -12,7 +12,7 @@ from typing import Any
 from sdcpp_rest.config import LimitsConfig
 from sdcpp_rest.core import architectures
 from sdcpp_rest.core.load_spec import LoadSpec
-from sdcpp_rest.core.params import ImageParams, SamplingParams, VideoParams
+from sdcpp_rest.core.params import ImageParams, SamplingParams
 from sdcpp_rest.core.sampling import HIRES_UPSCALERS
 from sdcpp_rest.routes.sdserver.translate import NATIVE_NAMES
 from sdcpp_rest.routes.sdserver.wire import IMAGE_FORMATS, VIDEO_FORMATS, JobKindWord
@@ -99,10 +99,9 @@ def defaults_of(params: SamplingParams) -> dict[str, Any]:
     for path, name in NATIVE_NAMES.items():
         if name in values:
             _put(told, path, values[name])
-    _put(told, "hires.custom_sigmas", []) if isinstance(params, ImageParams) else None
     told["vae_tiling_params"] |= {"temporal_tiling": False, "extra_tiling_args": ""}
-    if isinstance(params, VideoParams):
-        told.pop("hires", None)
+    if isinstance(params, ImageParams):
+        told["hires"]["custom_sigmas"] = []
     scm = params.cache_options
     return {
         **told,
@@ -110,7 +109,7 @@ def defaults_of(params: SamplingParams) -> dict[str, Any]:
         "cache_option": "",
         "scm_mask": scm.scm_mask or "",
         "scm_policy_dynamic": scm.scm_policy_dynamic is not False,
-        "output_format": (VIDEO_FORMATS if isinstance(params, VideoParams) else IMAGE_FORMATS)[0],
+        "output_format": (IMAGE_FORMATS if isinstance(params, ImageParams) else VIDEO_FORMATS)[0],
         "output_compression": 100,
     }
 

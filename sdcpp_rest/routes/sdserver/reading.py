@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, get_args, get_origin
 
+from pydantic.fields import FieldInfo
+
 from sdcpp_rest.routes.http.answers import shorten, show_value
 from sdcpp_rest.routes.http.wire_models import Wire, describe_allowed
 
@@ -38,8 +40,7 @@ def read_leniently(model: type[Wire], body: Mapping[str, Any]) -> tuple[dict[str
     the rest. ``null`` means "not given"; lists of objects come as they are."""
     found: dict[str, Any] = {}
     warnings = []
-    for path, value in _leaves(model, body):
-        field = _field_at(model, path)
+    for path, field, value in _leaves(model, body):
         if path in _NOBODYS or (path in _IDLE and not value):
             continue
         if path in _IDLE:
@@ -56,27 +57,20 @@ def read_leniently(model: type[Wire], body: Mapping[str, Any]) -> tuple[dict[str
     return found, warnings
 
 
-def _leaves(model: type[Wire], body: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def _leaves(
+    model: type[Wire], body: Mapping[str, Any], prefix: str = ""
+) -> Iterator[tuple[str, FieldInfo | None, Any]]:
+    """Path, field (``None`` for one that ``model`` does not have) and value of what is no object and no null."""
     for name, value in body.items():
         path = _ALIASES.get(f"{prefix}{name}", f"{prefix}{name}")
-        field = model.model_fields.get(name)
+        field = model.model_fields.get(path.removeprefix(prefix))
         inner = _wire_of(field.annotation) if field is not None else None
         if value is None:
             continue
         if inner is not None and isinstance(value, dict):
             yield from _leaves(inner, value, f"{path}.")
         else:
-            yield path, value
-
-
-def _field_at(model: type[Wire], path: str) -> Any:
-    """The field of ``model`` at a path; ``None`` where there is none."""
-    field = None
-    inner: type[Wire] | None = model
-    for name in path.split("."):
-        field = inner.model_fields.get(name) if inner is not None else None
-        inner = _wire_of(field.annotation) if field is not None else None
-    return field
+            yield path, field, value
 
 
 def _wire_of(annotation: Any) -> type[Wire] | None:

@@ -12,15 +12,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sdcpp_rest.core.job import Job, JobKind, Progress
+from sdcpp_rest.core.params import VideoParams
+from sdcpp_rest.core.prompts import lora_tag
 from sdcpp_rest.core.sampling_names import find_sampling, find_scheduler
-from sdcpp_rest.errors import InvalidRequest, ModelNotFound, NoModelLoaded
+from sdcpp_rest.errors import InvalidRequest, ModelNotFound
 from sdcpp_rest.routes.http.answers import shorten, show_value
 from sdcpp_rest.routes.http.extra_args import PLACES
 from sdcpp_rest.routes.sdserver.cache_options import read_cache
 from sdcpp_rest.routes.sdserver.reading import read_leniently
 from sdcpp_rest.routes.sdserver.wire import IMAGE_FORMATS, VIDEO_FORMATS, ImageBody, JobKindWord, StatusWord, VideoBody
-from sdcpp_rest.services.pictures.edit_pictures import size_of
-from sdcpp_rest.services.pictures.input_images import decode_base64
+from sdcpp_rest.services.pictures.input_images import decode_base64, measure_picture
 from sdcpp_rest.services.submission.model_choice import ModelChoice
 
 KINDS: Mapping[JobKind, JobKindWord] = {"txt2img": "img_gen", "img2img": "img_gen", "txt2vid": "vid_gen"}
@@ -69,6 +70,7 @@ NATIVE_NAMES: Mapping[str, str] = {
     },
 }  # fmt: skip
 """Path in sd-server's JSON -> native name of the parameter."""
+_UPSCALE_NAMES = {"image_base64": "image", "upscale_factor": "repeats"}
 _ROLES = ("init_image", "mask_image", "control_image", "end_image")
 _LISTS = ("ref_images", "control_frames")
 _AT_LEAST_ONE = ("width", "height", "sample_params.sample_steps")
@@ -137,8 +139,9 @@ def in_client_words() -> Iterator[None]:
         yield
     except InvalidRequest as error:
         native = str(error.detail.get("field") or "")
-        path = next((path for path, name in NATIVE_NAMES.items() if name == native), native)
-        if path == native or isinstance(error, NoModelLoaded):
+        names = {name: path for path, name in NATIVE_NAMES.items()} | _UPSCALE_NAMES
+        path = names.get(native, native)
+        if path == native:
             raise
         raise type(error)(error.message.replace(native, path, 1), **{**error.detail, "field": path}) from None
 
@@ -181,12 +184,12 @@ def output_wanted(job: Job) -> tuple[str, int]:
 
 def video_result(job: Job, content: str) -> dict[str, Any]:
     """The result of a video; ``content``: its file, base64."""
-    form, frames = str(job.params["output_format"]), int(job.params["video_frames"])
+    params = VideoParams.model_validate(job.params)
     return {
-        "output_format": form,
-        "mime_type": _MIME_TYPES[form],
-        "fps": job.params["fps"],
-        "frame_count": (frames - 1) // 4 * 4 + 1,
+        "output_format": params.output_format,
+        "mime_type": _MIME_TYPES[params.output_format],
+        "fps": params.fps,
+        "frame_count": params.frame_count,
         "b64_json": content,
     }
 
@@ -233,8 +236,12 @@ def _drop_usual(given: dict[str, Any]) -> None:
     if given.get("clip_skip", 1) <= 0:
         del given["clip_skip"]
     if not given.get("hires.enabled") or given.get("hires.upscaler", "").casefold() == "none":
+        is_told = "hires.enabled" in given
         for path in [path for path in given if path.startswith("hires.")]:
             del given[path]
+        if is_told:
+            # Not left out: users may have chosen the hires fix for whoever says nothing.
+            given["hires.enabled"] = False
 
 
 def _translate_names(given: dict[str, Any], context: TranslationContext, warnings: list[str]) -> None:
@@ -269,16 +276,16 @@ def _lora_tags(loras: list[Any], choice: ModelChoice) -> str:
             name = choice.find(("lora",), one["path"]).name
         except (ModelNotFound, InvalidRequest) as error:
             raise InvalidRequest(f"{place}.path: {error.message}", field=place) from None
-        if any(character in name for character in "<>:"):
-            raise InvalidRequest(f"{place}.path: {name!r} cannot be used; rename the file", field=place)
-        stage = "|high_noise|" if one.get("is_high_noise") is True else ""
-        tags.append(f"<lora:{stage}{name}:{weight:.6g}>")
+        try:
+            tags.append(lora_tag(name, weight, is_high_noise=one.get("is_high_noise") is True))
+        except ValueError as error:
+            raise InvalidRequest(f"{place}.path: {error}; rename the file", field=place) from None
     return "".join(tags)
 
 
 def _size_of_picture(text: str, side: int) -> dict[str, int]:
     """The size of the given picture, as far as one can be drawn so."""
-    width, height = size_of("init_image", decode_base64("init_image", text))
+    width, height = measure_picture("init_image", decode_base64("init_image", text))
     return {"width": _drawable(width, side), "height": _drawable(height, side)}
 
 

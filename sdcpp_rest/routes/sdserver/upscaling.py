@@ -1,14 +1,19 @@
-"""Makes a picture larger, as newer versions of sd-server do in one call: the upscaler, its passes, the answer.
+"""Makes a picture larger, as newer versions of sd-server do in one call: reads the request, words the answer.
 
-Knows the upscaler's file and the enlarging service, and no HTTP.
+Submits nothing, and knows no HTTP.
 """
 
 from __future__ import annotations
 
 import base64
+import io
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
+from PIL import Image
+
+from sdcpp_rest.core.job import Job
 from sdcpp_rest.core.load_spec import UpscalerSpec
 from sdcpp_rest.errors import InvalidRequest, ModelNotFound
 from sdcpp_rest.routes.http.answers import shorten
@@ -18,43 +23,55 @@ from sdcpp_rest.routes.sdserver.wire import IMAGE_FORMATS, UpscaleBody
 from sdcpp_rest.services.dispatch.upscaler_slot import UpscalerSlot
 from sdcpp_rest.services.model_headers.autoencoders import upscale_factor
 from sdcpp_rest.services.models.model_library import ModelLibrary
-from sdcpp_rest.services.pictures.input_images import decode_base64, open_picture, to_rgb
-from sdcpp_rest.services.pictures.picture_formats import encode
-from sdcpp_rest.services.submission.picture_enlarging import Enlargement, PictureEnlarging
+from sdcpp_rest.services.pictures.picture_formats import recode
+from sdcpp_rest.services.submission.upscale_submission import UpscaleRequest
 
-_MOST_PASSES = 3
+_MOST_PASSES = 4
 _SMALLEST_TILE, _USUAL_TILE = 32, 128
 
 
-def enlarge_picture(
-    body: Mapping[str, Any],
-    enlarging: PictureEnlarging,
-    upscalers: UpscalerSlot,
-    library: ModelLibrary,
-    *,
-    origin: str,
-) -> dict[str, Any]:
-    """The answer to ``body``; blocks. Raises InvalidRequest, and what the queue raises."""
+@dataclass(frozen=True)
+class Enlarging:
+    """What is to be made larger with which upscaler, and how it is to be answered."""
+
+    request: UpscaleRequest
+    spec: UpscalerSpec
+    output_format: str
+    output_compression: int
+    warnings: tuple[str, ...]
+
+
+def to_enlarging(body: Mapping[str, Any], upscalers: UpscalerSlot, library: ModelLibrary) -> Enlarging:
+    """What ``body`` asks for. Raises InvalidRequest."""
     form = output_format(body.get("output_format"), IMAGE_FORMATS)
     given, warnings = read_leniently(UpscaleBody, body)
     if not given.get("image"):
         raise InvalidRequest("image is required: base64 or a data URL", field="image")
-    picture = to_rgb(open_picture("image", decode_base64("image", given["image"])), None)
+    wanted = given.get("repeats", 1)
+    repeats = max(1, min(_MOST_PASSES, wanted))
+    if repeats != wanted:
+        warnings.append(f"repeats {wanted} became {repeats}")
     spec = _upscaler(given.get("upscaler", ""), given.get("tile_size"), upscalers, library)
-    repeats = max(1, min(_MOST_PASSES, given.get("repeats", 1)))
-    scale = upscale_factor(spec.model)
-    made = enlarging.enlarge(picture, spec, Enlargement(factor=scale**repeats), origin=origin, owner=origin)
     quality = max(1, min(100, given.get("output_compression", 100)))
-    content = base64.b64encode(encode(made, form, quality, {})).decode("ascii")
+    scale = upscale_factor(spec.model)
+    request = UpscaleRequest(image_base64=given["image"], upscale_factor=scale, repeats=repeats)
+    return Enlarging(request, spec, form, quality, tuple(warnings))
+
+
+def enlarged_object(asked: Enlarging, job: Job, png: bytes) -> dict[str, Any]:
+    """The answer; ``png``: what the job has made."""
+    with Image.open(io.BytesIO(png)) as picture:
+        width, height = picture.size
+    content = recode(png, asked.output_format, asked.output_compression)
     return {
-        "upscaler": spec.model.name,
-        "scale": scale,
-        "repeats": repeats,
-        "width": made.width,
-        "height": made.height,
-        "output_format": form,
-        "images": [{"index": 0, "b64_json": content}],
-        **({"warnings": warnings} if warnings else {}),
+        "upscaler": asked.spec.model.name,
+        "scale": asked.request.upscale_factor,
+        "repeats": asked.request.repeats,
+        "width": width,
+        "height": height,
+        "output_format": asked.output_format,
+        "images": [{"index": 0, "b64_json": base64.b64encode(content).decode("ascii")}],
+        **({"warnings": list(job.warnings)} if job.warnings else {}),
     }
 
 

@@ -28,7 +28,7 @@ from sdcpp_rest.routes.sdserver.translate import (
     to_request,
     video_result,
 )
-from sdcpp_rest.routes.sdserver.upscaling import enlarge_picture
+from sdcpp_rest.routes.sdserver.upscaling import Enlarging, enlarged_object, to_enlarging
 from sdcpp_rest.routes.sdserver.wire import (
     Capabilities,
     ImageBody,
@@ -41,6 +41,7 @@ from sdcpp_rest.routes.sdserver.wire import (
     VideoBody,
 )
 from sdcpp_rest.services.pictures.picture_formats import recode
+from sdcpp_rest.services.submission.picture_rounds import select_completed
 
 sd_server = Blueprint("sdserver", __name__)
 
@@ -92,9 +93,9 @@ def sd_server_vid_gen() -> Response:
 def sd_server_upscale() -> Response:
     """Make a picture larger with an upscaler that is a model, as sd-server does. Answers when it is there."""
     running = runtime()
-    models = running.models
-    made = enlarge_picture(_read_body(), running.submission.enlarging, models.upscalers, models.library, origin=ORIGIN)
-    return answer(made)
+    asked = to_enlarging(_read_body(), running.models.upscalers, running.models.library)
+    job = _enlarge(asked)
+    return answer(enlarged_object(asked, job, running.jobs.outputs.path_of(job.outputs[0]).read_bytes()))
 
 
 @sd_server.get("/sdcpp/v1/jobs/<job_id>")
@@ -161,6 +162,18 @@ def _enter(asked: GenerationRequest) -> Job:
     )[0]
 
 
+def _enlarge(asked: Enlarging) -> Job:
+    submission = runtime().submission
+
+    def submit(_: int) -> Job:
+        return submission.upscales.submit(asked.request, spec=asked.spec, origin=ORIGIN, warnings=asked.warnings)[0]
+
+    with submission.rounds.open(None, "upscale", 1) as opened, in_client_words():
+        submission.rounds.submit(opened, submit)
+        (job,) = select_completed(submission.rounds.take_all(opened))
+    return job
+
+
 def _read_body() -> dict[str, Any]:
     raw = request.get_data(cache=False)
     if not raw:
@@ -184,14 +197,15 @@ def _make_context() -> TranslationContext:
 
 def _usual() -> dict[JobKindWord, SamplingParams]:
     spec, intake = runtime().models.slot.selected, runtime().submission.intake
-    found: dict[JobKindWord, SamplingParams] = {}
+    if spec is None:
+        return {}
+    usual: dict[JobKindWord, SamplingParams] = {}
     for mode in modes_of(spec):
-        assert spec is not None
-        if mode == "img_gen":
-            found[mode] = intake.usual(ImageParams, "txt2img", spec)
-        else:
-            found[mode] = intake.usual(VideoParams, "txt2vid", spec)
-    return found
+        is_image = mode == "img_gen"
+        usual[mode] = (
+            intake.usual(ImageParams, "txt2img", spec) if is_image else intake.usual(VideoParams, "txt2vid", spec)
+        )
+    return usual
 
 
 def _find_job(job_id: str) -> Job:

@@ -164,7 +164,7 @@ class UpscaleBody(Wire):
 
     image: Text = Field(description="Base64 or a data URL.")
     upscaler: Text = Field("", description="One of the capabilities that is a model; left out: the selected one.")
-    repeats: Integer = Field(1, description="Passes that follow each other, brought into 1 to 3.")
+    repeats: Integer = Field(1, description="Passes that follow each other, brought into 1 to 4.")
     tile_size: Integer = optional("In pixels, at least 32.")
     output_format: ImageFormat = Field("png", description="In any case.")
     output_compression: Integer = Field(100, description="Quality of JPEG and WebP, brought into 1 to 100.")

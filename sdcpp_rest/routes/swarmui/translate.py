@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from sdcpp_rest.core.load_spec import LoadSpec
+from sdcpp_rest.core.prompts import lora_tag
 from sdcpp_rest.core.sampling_names import find_sampling, find_scheduler
 from sdcpp_rest.errors import InvalidRequest
 from sdcpp_rest.routes.swarmui.init_images import grow_and_blur
@@ -205,7 +206,10 @@ def _lora_tags(draft: _Draft, lists: Lists) -> str:
                 "that LoRA name is correct?",
                 field="loras",
             )
-        tags.append(f"<lora:{found}:{_weight(weights, index, 1.0):g}>")
+        try:
+            tags.append(lora_tag(found, _weight(weights, index, 1.0)))
+        except ValueError as error:
+            raise InvalidRequest(f"Invalid value for parameter LoRAs: {error}", field="loras") from None
         if encoder_weights and _weight(encoder_weights, index, 1.0) != _weight(weights, index, 1.0):
             draft.notes.append("loratencweights have no effect here: a LoRA has one weight.")
     return "".join(tags)

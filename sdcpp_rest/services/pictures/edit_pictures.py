@@ -1,4 +1,4 @@
-"""Reads the size and the mask of a picture that is to be edited.
+"""Reads the mask of a picture that is to be edited, and chooses the size of what becomes of it.
 
 Pure: bytes in, numbers and base64 out. The house's masks are white where a picture is drawn anew; others' are
 transparent there.
@@ -19,12 +19,6 @@ from sdcpp_rest.services.pictures.input_images import open_picture
 _decoding = threading.BoundedSemaphore(2)
 _GRID = 16
 _SMALLEST = 64
-
-
-def size_of(field: str, file: bytes) -> tuple[int, int]:
-    """Width and height in pixels. Raises InvalidRequest naming ``field`` for what is no picture."""
-    with _decoding:
-        return open_picture(field, file).size
 
 
 def mask_of(field: str, file: bytes, *, only_alpha: bool = False) -> str | None:

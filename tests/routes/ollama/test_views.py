@@ -76,6 +76,12 @@ def test_what_is_left_out_is_the_models_own(house: House) -> None:
     assert (drawn["width"], drawn["height"], drawn["steps"]) == (params["width"], params["height"], params["steps"])
 
 
+@for_each_case("keep_alive", [0, "0", "0s"])
+def test_a_model_that_is_not_freed_after_a_picture_is_told(shared_client: FlaskClient, keep_alive: Any) -> None:
+    shown = shared_client.post("/api/generate", json={**SMALL, "stream": False, "keep_alive": keep_alive}).get_json()
+    assert shown["warnings"] == ["keep_alive was ignored: the model stays until another one takes its place."]
+
+
 def test_a_picture_is_edited(ollama: Client, shared_served: ServedHouse) -> None:
     made = ollama.generate(**SMALL, images=[png_text(64, 64), png_text(8, 8)], stream=False)
     assert picture_of(made.image).size == (64, 64)
@@ -104,9 +110,11 @@ def test_an_empty_prompt_loads_the_model_and_no_keep_alive_frees_it(make_house: 
     house = make_house()
     copy_demo(house.config, "other.gguf")
     house.start()
-    freed = house.client.post("/api/generate", json={"model": "other", "keep_alive": 0})
-    assert freed.get_json()["done_reason"] == "unload"
-    assert house.client.get("/api/ps").get_json() == {"models": []}
+    for model, left in (("other", [DEMO_MODEL]), ("demo_dit_q8_0", [])):
+        freed = house.client.post("/api/generate", json={"model": model, "keep_alive": 0})
+        assert freed.get_json()["done_reason"] == "unload"
+        assert [one["name"] for one in house.client.get("/api/ps").get_json()["models"]] == left, "the named one alone"
+    assert house.finished(house.submit())["status"] == "completed", "it is still the selected one"
     loaded = house.client.post("/api/generate", json={"model": "other"})
     assert (loaded.get_json()["done"], loaded.get_json()["done_reason"]) == (True, "load")
     assert [one["name"] for one in house.client.get("/api/ps").get_json()["models"]] == ["other.gguf"]

@@ -69,6 +69,8 @@ def test_proportions_are_those_that_are_asked_for(house: House) -> None:
     width, height = picture_of(shown["choices"][0]["message"]["images"][0]).size
     assert width > height
     assert shown["warnings"] == ["image_config.image_size was ignored."]
+    shown = house.client.post(CHAT, json={**SMALL, "image_config": {"aspect_ratio": "2:1"}}).get_json()
+    assert shown["warnings"] == ["size was ignored: image_config.aspect_ratio is there, too."]
 
 
 @for_each_case(

@@ -117,11 +117,11 @@ def test_every_parameter_arrives(house: House) -> None:
         vae_tiling_params={"enabled": True, "tile_size_w": 32, "target_overlap": 0.25, "rel_size_x": 0.5},
         cache_mode="easycache",
         cache_option="threshold=0.3, start=0.2,end=0.9",
-        lora=[{"path": "demo_lora.safetensors", "multiplier": 0.5, "is_high_noise": False}],
+        lora=[{"path": "demo_lora.safetensors", "multiplier": 0.5, "is_high_noise": True}],
     )
     params = params_of(house, shown)
     assert {
-        "prompt": "a dog<lora:demo_lora.safetensors:0.5>",
+        "prompt": "a dog<lora:|high_noise|demo_lora.safetensors:0.5>",
         "negative_prompt": "a cat",
         "clip_skip": 2,
         "width": 64,
@@ -156,7 +156,7 @@ def test_every_parameter_arrives(house: House) -> None:
         "vae_tile_rel_size_x": 0.5,
         "cache_mode": "easycache",
     }.items() <= params.items()
-    assert params["loras"][0]["weight"] == 0.5
+    assert (params["loras"][0]["weight"], params["loras"][0]["is_high_noise"]) == (0.5, True)
     options = params["cache_options"]
     assert (options["threshold"], options["start"], options["end"]) == (0.3, 0.2, 0.9)
 
@@ -179,6 +179,15 @@ def test_what_means_the_models_own_is_the_models_own(house: House) -> None:
     assert "warnings" not in shown
 
 
+def test_what_is_switched_off_stays_off_whatever_users_have_chosen(house: House) -> None:
+    chosen = {"hires": True, "cache_mode": "easycache"}
+    assert house.client.put("/settings/generation/txt2img", json=chosen).status_code == 200
+    assert params_of(house, submit(house))["hires"] is True
+    params = params_of(house, submit(house, hires={"enabled": False}, cache_mode="disabled"))
+    assert (params["hires"], params["cache_mode"]) == (False, "disabled")
+    assert params_of(house, submit(house, hires={"enabled": True, "upscaler": "None"}))["hires"] is False
+
+
 @for_each_case(
     ("fields", "warning"),
     [
@@ -191,6 +200,8 @@ def test_what_means_the_models_own_is_the_models_own(house: House) -> None:
         ({"negative_prompt": 5}, "negative_prompt must be a string"),
         ({"ref_images": [5]}, "ref_images must be an array"),
         ({"cache_mode": "sorcery"}, "cache_mode 'sorcery' is not known"),
+        ({"cache_option": "threshold=0.3"}, "cache_option has no effect without a cache_mode"),
+        ({"cache_mode": "disabled", "scm_mask": "1,0"}, "scm_mask has no effect without a cache_mode"),
         ({"cache_mode": "ucache", "cache_option": "magic=1"}, "cache_option 'magic=1' is no knob of ucache"),
         ({"qwen_image_layers": 3}, "qwen_image_layers has no effect here"),
         ({"sample_params": {"extra_sample_args": "x"}}, "sample_params.extra_sample_args has no effect here"),
@@ -339,14 +350,14 @@ def test_jobs_of_other_dialects_are_shown(house: House) -> None:
 
 
 def test_a_picture_is_made_larger_in_one_call(house: House) -> None:
-    body = {"image": png_text(16, 12), "repeats": 2, "tile_size": 1, "output_format": "JPEG", "magic": 1}
+    body = {"image": png_text(15, 11), "repeats": 2, "tile_size": 1, "output_format": "JPEG", "magic": 1}
     answer = house.client.post("/sdcpp/v1/upscale", json=body)
     assert answer.status_code == 200, answer.text
     shown = answer.get_json()
-    assert (shown["scale"], shown["repeats"], shown["width"], shown["height"]) == (2, 2, 64, 48)
+    assert (shown["scale"], shown["repeats"], shown["width"], shown["height"]) == (2, 2, 60, 44)
     assert shown["warnings"] == ["unknown field 'magic' ignored"]
     picture = Image.open(io.BytesIO(base64.b64decode(shown["images"][0]["b64_json"])))
-    assert (picture.format, picture.size) == ("JPEG", (64, 48))
+    assert (picture.format, picture.size) == ("JPEG", (60, 44))
 
 
 @for_each_case(
@@ -357,7 +368,7 @@ def test_a_picture_is_made_larger_in_one_call(house: House) -> None:
         ({"image": png_text(), "upscaler": "sorcery"}, "no image upscaler is called 'sorcery'"),
         ({"image": png_text(), "upscaler": "../../x"}, "no image upscaler is called"),
         ({"image": png_text(), "output_format": "gif"}, "must be one of"),
-        ({"image": png_text(3000, 8), "repeats": 3}, "at most"),
+        ({"image": png_text(3000, 8), "repeats": 9}, "at most"),
     ],
 )
 def test_bad_pictures_to_enlarge_are_refused(shared_client: FlaskClient, body: dict[str, Any], words: str) -> None:

@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 
 from sdcpp_rest.errors import InvalidRequest
-from sdcpp_rest.services.pictures.edit_pictures import fit_size, mask_of, size_of
+from sdcpp_rest.services.pictures.edit_pictures import fit_size, mask_of
+from sdcpp_rest.services.pictures.input_images import measure_picture
 from tests.cases import for_each_case
 
 
@@ -41,7 +42,7 @@ def test_without_transparency_white_is_drawn_anew(mode: str) -> None:
 
 
 def test_what_is_no_picture_is_refused_by_name() -> None:
-    for call in (size_of, mask_of):
+    for call in (measure_picture, mask_of):
         with pytest.raises(InvalidRequest, match="mask"):
             call("mask", b"nothing")
 
@@ -51,7 +52,7 @@ def test_a_photo_is_as_wide_as_it_is_shown() -> None:
     exif[0x0112] = 6
     buffer = io.BytesIO()
     picture.save(buffer, "JPEG", exif=exif)
-    assert size_of("image", buffer.getvalue()) == (20, 40)
+    assert measure_picture("image", buffer.getvalue()) == (20, 40)
 
 
 @for_each_case(

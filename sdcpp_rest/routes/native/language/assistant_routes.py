@@ -11,8 +11,8 @@ from flask import Blueprint, Response
 from pydantic import ConfigDict, Field
 
 from sdcpp_rest.core.chat import Action, ConversationMessage
-from sdcpp_rest.errors import InvalidRequest, SdcppRestError
-from sdcpp_rest.routes.http.answers import answer, internal_error, json_text, render_native_error, runtime
+from sdcpp_rest.errors import InvalidRequest
+from sdcpp_rest.routes.http.answers import answer, fault_of, json_text, render_native_error, runtime
 from sdcpp_rest.routes.http.openapi import EVENT_STREAM, Answer, documents
 from sdcpp_rest.routes.http.pools import blocking, streaming
 from sdcpp_rest.routes.http.request_bodies import read_body
@@ -273,8 +273,7 @@ def _events(
     except Exception as error:
         if isinstance(error, CallEnded):
             return  # the client left: nobody reads this
-        fault = error if isinstance(error, SdcppRestError) else internal_error(error, "POST '/assistant/chat/stream'")
-        fault.message, fault.detail = redact_paths(fault.message), redact_paths.in_values(fault.detail)
+        fault = fault_of(error, "POST '/assistant/chat/stream'", redact_paths)
         yield _event("error", json.loads(render_native_error("/assistant/chat/stream", fault)[2]))
 
 

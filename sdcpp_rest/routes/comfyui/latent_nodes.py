@@ -86,7 +86,7 @@ def _encode_drawn(picture: DrawnPicture, vae: Autoencoder, around: Surroundings)
     if picture.upscaler is None and picture.scaled is None:
         return dataclasses.replace(latent, node=around.node_id)
     width, height = (max(_GRID, side // _GRID * _GRID) for side in drawn_size(picture))
-    method = picture.upscaler.name if picture.upscaler is not None else "Lanczos"
+    method = picture.upscaler.name if picture.upscaler is not None else picture.scaling_method
     return dataclasses.replace(latent, node=around.node_id, width=width, height=height, method=method)
 
 

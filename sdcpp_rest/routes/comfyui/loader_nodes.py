@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from sdcpp_rest.core.catalog import ModelFile
+from sdcpp_rest.core.prompts import lora_tag
 from sdcpp_rest.routes.comfyui.node_types import (
     Input,
     NodeClass,
@@ -31,7 +32,6 @@ _CLIP_TYPES = (
     "hidream", "chroma", "ace", "omnigen2", "qwen_image", "hunyuan_image", "flux2", "ovis", "flux", "sdxl",
     "hunyuan_video",
 )  # fmt: skip
-_NOT_IN_TAGS = frozenset(":<>")
 
 
 def _load_checkpoint(inputs: Mapping[str, Any], around: Surroundings) -> tuple[Any, ...]:
@@ -68,8 +68,10 @@ def _load_autoencoder(inputs: Mapping[str, Any], around: Surroundings) -> tuple[
 
 def _add_lora(inputs: Mapping[str, Any], around: Surroundings) -> tuple[Any, ...]:
     file, model, weight = inputs["lora_name"], inputs["model"], inputs["strength_model"]
-    if _NOT_IN_TAGS & set(file.name):
-        raise refuse(f"lora_name: the name of {file.name} must not hold ':', '<' or '>'; rename the file", "lora_name")
+    try:
+        lora_tag(file.name, weight)
+    except ValueError as error:
+        raise refuse(f"lora_name: {error}; rename the file", "lora_name") from None
     if len(model.loras) >= MOST_LORAS:
         raise refuse(f"at most {MOST_LORAS} LoRAs can be used together", "lora_name")
     changed = dataclasses.replace(model, loras=(*model.loras, LoraWeight(file.name, weight)))

@@ -36,6 +36,7 @@ _FILTERS = {
     "bicubic": Image.Resampling.BICUBIC,
     "lanczos": Image.Resampling.LANCZOS,
 }
+_FILTERS_OF_DRAWN = {"nearest-exact": "Nearest", "lanczos": "Lanczos"}
 _USUAL_PREFIXES = frozenset({"ComfyUI", "video/ComfyUI"})
 _LARGEST_SIDE = 16_384
 
@@ -121,7 +122,7 @@ def _scale_to(picture: object, width: int, height: int, inputs: Mapping[str, Any
     if isinstance(picture, DrawnPicture):
         if picture.scaled is not None or picture.latent.frames:
             raise refuse("image cannot be scaled again: it is drawn, and scaled once at most", "image")
-        return dataclasses.replace(picture, node=around.node_id, scaled=(width, height))
+        return _scale_drawn(picture, (width, height), inputs, around)
     if not isinstance(picture, GivenPicture):
         raise refuse("image must be a picture that is brought along, or one that this graph draws", "image")
     if (width, height) == (picture.width, picture.height):
@@ -136,6 +137,21 @@ def _scale_to(picture: object, width: int, height: int, inputs: Mapping[str, Any
     buffer = io.BytesIO()
     opened.resize((width, height), _FILTERS[inputs["upscale_method"]]).save(buffer, "PNG", compress_level=1)
     return GivenPicture(around.node_id, buffer.getvalue(), width, height)
+
+
+def _scale_drawn(
+    picture: DrawnPicture, size: tuple[int, int], inputs: Mapping[str, Any], around: Surroundings
+) -> DrawnPicture:
+    """The picture as the library's hires fix brings it to another size, which has two ways and crops nothing."""
+    wanted, old = inputs["upscale_method"], drawn_size(picture)
+    # What its upscaler made is brought to size by the nearest pixel, without a choice.
+    has_choice = picture.upscaler is None
+    used = wanted if has_choice and wanted in _FILTERS_OF_DRAWN else "lanczos" if has_choice else "nearest-exact"
+    if used != wanted and size != old:
+        around.note(f"upscale_method {wanted} is {used} here, where a picture is drawn again afterwards.")
+    if inputs.get("crop") == "center" and size[0] * old[1] != size[1] * old[0]:
+        around.note("crop has no effect here where a picture is drawn again afterwards: its proportions change.")
+    return dataclasses.replace(picture, node=around.node_id, scaled=size, scaling_method=_FILTERS_OF_DRAWN[used])
 
 
 def _middle(size: tuple[int, int], form: float) -> tuple[int, int, int, int]:

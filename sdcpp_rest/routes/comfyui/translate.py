@@ -16,6 +16,7 @@ from PIL import Image, ImageChops
 
 from sdcpp_rest.core.architectures import FLUX_FAMILY, architecture_named
 from sdcpp_rest.core.catalog import ModelFile
+from sdcpp_rest.core.prompts import lora_tag
 from sdcpp_rest.routes.comfyui.latent_nodes import LATENT_METHODS
 from sdcpp_rest.routes.comfyui.node_types import NodeFault, refuse
 from sdcpp_rest.routes.comfyui.values import (
@@ -208,7 +209,7 @@ def _choose_model(drawing: Drawing, first: Sampled, vae: Autoencoder) -> None:
 
 def _put_words(drawing: Drawing, first: Sampled) -> None:
     positive, negative = first.positive, first.negative
-    tags = "".join(f"<lora:{one.name}:{one.weight:g}>" for one in first.model.loras if one.weight)
+    tags = "".join(lora_tag(one.name, one.weight) for one in first.model.loras if one.weight)
     drawing.put("prompt", positive.text + tags, positive.node, "text")
     drawing.put("negative_prompt", negative.text if negative is not None else "", first.node, "negative")
     if negative is not None:
@@ -321,11 +322,15 @@ def _make_video(drawing: Drawing, output: Output, start: Latent) -> None:
         drawing.asked.pop(name)
     if drawing.asked.pop("preprocess", None):
         raise DrawingFault(output.node, refuse("Canny cannot be used for videos"))
-    drawing.asked.pop("control_strength", None)
+    if drawing.asked.pop("control_strength", 1) != 1:
+        drawing.notes.append("The strength of the ControlNet has no effect on videos.")
     drawing.put("video_frames", start.frames, start.node, "length")
     drawing.put("output_format", output.video_format, output.node, "images")
     if output.fps:
-        drawing.put("fps", max(1, round(output.fps)), output.node, "fps")
+        fps = max(1, round(output.fps))
+        drawing.put("fps", fps, output.node, "fps")
+        if fps != output.fps:
+            drawing.notes.append(f"fps {output.fps:g} became {fps}: whole numbers are what videos have here.")
 
 
 def place_of(drawing: Drawing, detail: Mapping[str, Any]) -> tuple[str, str]:

@@ -157,6 +157,7 @@ class DrawnPicture:
     upscaler: ModelFile | None = None
     upscaling_node: str = ""
     scaled: tuple[int, int] | None = None
+    scaling_method: str = "Lanczos"
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 import math
+from pathlib import Path
 
 import pytest
 from PIL import Image, ImageChops
@@ -124,3 +126,40 @@ def test_as_many_steps_are_done_as_were_asked_for(waiting: Prompter, steps: int,
     graph["b"] = node("VAEEncode", pixels=["a", 0], vae=["4", 2])
     (job,) = waiting.jobs(waiting.submit(graph))
     assert int(job.params["steps"] * job.params["strength"]) == steps
+
+
+@for_each_case(
+    ("scaling", "method", "told"),
+    [
+        (node("ImageScaleBy", upscale_method="lanczos", scale_by=2), "Lanczos", []),
+        (node("ImageScaleBy", upscale_method="nearest-exact", scale_by=2), "Nearest", []),
+        (node("ImageScaleBy", upscale_method="area", scale_by=2), "Lanczos", ["upscale_method area"]),
+        (node("ImageScale", upscale_method="lanczos", width=128, height=64, crop="center"), "Lanczos", ["crop"]),
+        (node("ImageScale", upscale_method="lanczos", width=128, height=128, crop="center"), "Lanczos", []),
+        (node("ImageScale", upscale_method="lanczos", width=128, height=64, crop="disabled"), "Lanczos", []),
+    ],
+)
+def test_a_picture_between_two_samplers_is_scaled_as_was_asked_for_or_told(
+    waiting: Prompter, scaling: Graph, method: str, told: list[str]
+) -> None:
+    graph = simple_graph()
+    inputs = graph["3"]["inputs"]
+    graph["a"] = {**scaling, "inputs": {**scaling["inputs"], "image": ["8", 0]}}
+    graph["b"] = node("VAEEncode", pixels=["a", 0], vae=["4", 2])
+    graph["c"] = node("KSampler", **{**inputs, "latent_image": ["b", 0], "denoise": 0.5})
+    graph["d"] = node("VAEDecode", samples=["c", 0], vae=["4", 2])
+    graph["9"]["inputs"]["images"] = ["d", 0]
+    (job,) = waiting.jobs(waiting.submit(graph))
+    assert job.params["hires_upscaler"] == method
+    assert len(job.warnings) == len(told), job.warnings
+    assert all(sentence.startswith(words) for sentence, words in zip(job.warnings, told, strict=True))
+
+
+def test_a_video_has_whole_frames_a_second_and_a_fraction_is_told(waiting: Prompter) -> None:
+    graph = json.loads((Path(__file__).parent / "graphs" / "wan.json").read_text(encoding="utf-8"))
+    for one in graph.values():
+        if "fps" in one["inputs"]:
+            one["inputs"]["fps"] = 23.976
+    jobs = waiting.jobs(waiting.submit(graph))
+    assert {job.params["fps"] for job in jobs} == {24}
+    assert all(any(text.startswith("fps 23.976 became 24") for text in job.warnings) for job in jobs)

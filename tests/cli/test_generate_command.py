@@ -126,6 +126,7 @@ def test_errors_without_a_server_are_one_sentence(run: Run, alone: tuple[str, ..
     assert not (tmp_path / "o.png").exists()
 
 
+@pytest.mark.slow
 def test_ctrl_c_cancels_the_job_on_the_server(run: Run, served: ServedHouse, interrupting: list[str]) -> None:
     result = run("generate", "fake:hold", *SMALL, *beside(served))
     assert (result.exit_code, len(interrupting)) == (1, 1)

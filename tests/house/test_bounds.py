@@ -350,6 +350,7 @@ def test_fields_with_limits_are_found() -> None:
     assert all(tried_values(params, name)[1] for params, name in FIELDS)
 
 
+@pytest.mark.slow
 @for_each_case(("params", "name"), FIELDS, ids=lambda one: one if isinstance(one, str) else one.__name__)
 def test_submission_judges_by_the_limits_of_the_field(
     submits: dict[type[Frozen], Submit], params: type[Frozen], name: str

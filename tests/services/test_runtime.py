@@ -302,6 +302,7 @@ def test_damaged_spool_costs_its_pictures_only(
     assert second.finished(waiting[1]).status == "completed"
 
 
+@pytest.mark.slow
 def test_job_that_is_interrupted_again_and_again_is_given_up(make_house: MakeHouse, tmp_path: Path) -> None:
     house = make_house().start()
     job_id = house.running()

@@ -309,6 +309,7 @@ def test_a_transition_from_another_status_changes_nothing(store: JobStore) -> No
     assert store.get(job.id) == job
 
 
+@pytest.mark.slow
 def test_of_eight_threads_exactly_one_wins_a_transition(store: JobStore) -> None:
     targets: list[JobStatus] = ["completed", "cancelled", "failed", "cancelled"] * 2
     for _ in range(20):

@@ -163,6 +163,7 @@ def test_pictures_come_whole_through_the_socket(served: Any) -> None:
 # --- thread pools ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_callers_that_wait_do_not_delay_the_others_and_too_many_are_told(make_served: Any) -> None:
     served = make_served(server={"blocking_threads": 20, "short_threads": 2})
     served.house.load_gate.clear()

@@ -244,6 +244,7 @@ def test_not_a_number_is_told_with_its_node(shared_client: FlaskClient) -> None:
     assert "prompt.3.inputs.cfg" in answer.get_json()["error"]["details"]
 
 
+@pytest.mark.slow
 def test_pictures_that_are_too_many_are_refused_before_they_are_decoded(waiting: Prompter) -> None:
     graph = simple_graph()
     buffer = io.BytesIO()

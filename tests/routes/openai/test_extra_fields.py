@@ -7,6 +7,8 @@ import io
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from tests.cases import for_each_case
 from tests.routes.conftest import House
 
@@ -28,6 +30,7 @@ def params_of(house: House) -> dict[str, Any]:
     return job.params
 
 
+@pytest.mark.slow
 @for_each_case("route", ["/v1/images/generations", "/v1/images/edits", "/v1/images/variations"])
 @for_each_case(("fields", "params"), FIELDS)
 def test_a_field_has_its_effect_in_json(
@@ -40,6 +43,7 @@ def test_a_field_has_its_effect_in_json(
     assert expected.items() <= params_of(house).items()
 
 
+@pytest.mark.slow
 @for_each_case("route", ["/v1/images/edits", "/v1/images/variations"])
 @for_each_case(("fields", "params"), FIELDS)
 def test_a_field_has_its_effect_in_a_form(

@@ -67,6 +67,7 @@ def kinds(messages: list[dict[str, Any]]) -> list[str]:
     return [name for index, name in enumerate(names) if index == 0 or names[index - 1] != name]
 
 
+@pytest.mark.slow
 def test_one_request_goes_through_the_whole_sequence(make_painter: Callable[..., Painter]) -> None:
     painter = make_painter()
     painter.ask(images=2)
@@ -140,6 +141,7 @@ def test_missing_count_closes_at_once(make_painter: Callable[..., Painter]) -> N
     assert painter.rest() == [{"error": "Missing required parameter 'images'"}]
 
 
+@pytest.mark.slow
 def test_interrupt_is_told_once_for_the_running_picture(make_painter: Callable[..., Painter]) -> None:
     painter = make_painter()
     house = painter.served.house
@@ -192,6 +194,7 @@ def test_client_that_leaves_takes_its_jobs_along_unless_they_are_kept(
     assert statuses == ({"completed"} if is_kept else {"cancelled"})
 
 
+@pytest.mark.slow
 def test_two_sessions_do_not_see_each_other(make_painter: Callable[..., Painter]) -> None:
     painter = make_painter()
     other = make_painter(painter.served)

@@ -355,6 +355,7 @@ def shaped(path: Path, shape: Shape) -> Image.Image:
     return picture
 
 
+@pytest.mark.slow
 @for_each_case(
     ("shape", "size", "expected"),
     [

@@ -234,6 +234,100 @@ def m009_kept_calls(connection: Connection) -> None:
     connection.exec_driver_sql("CREATE INDEX kept_call_jobs_by_call ON kept_call_jobs (number, place)")
 
 
+def m010_gallery(connection: Connection) -> None:
+    """An index of the pictures in the output folder, and what users note of them.
+
+    ``pictures`` can be built anew from the disk at any time; ``picture_marks`` cannot, and is by path: what is scanned
+    again, or comes back, is starred as before. ``place`` is 'shown', or 'bin' (by itself) or 'job_bin' (with its job).
+    ``pictures_narrow`` holds all that pages are filtered by: no row is read but those of the page.
+    ``scanned_folders``: a folder whose own time has not changed holds what it held.
+    """
+    connection.exec_driver_sql(
+        """
+        CREATE TABLE pictures (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            place TEXT NOT NULL DEFAULT 'shown' CHECK (place IN ('shown', 'bin', 'job_bin')),
+            path TEXT NOT NULL UNIQUE,
+            folder TEXT NOT NULL,
+            job_id TEXT,
+            number INTEGER NOT NULL,
+            taken_ms INTEGER NOT NULL,
+            kind TEXT NOT NULL CHECK (kind IN ('image', 'video')),
+            size_bytes INTEGER NOT NULL,
+            modified_ns INTEGER NOT NULL,
+            width INTEGER,
+            height INTEGER,
+            frames INTEGER,
+            duration REAL,
+            seed INTEGER,
+            model TEXT NOT NULL DEFAULT '',
+            architecture TEXT NOT NULL DEFAULT '',
+            is_starred INTEGER NOT NULL DEFAULT 0 CHECK (is_starred IN (0, 1)),
+            rating INTEGER NOT NULL DEFAULT 0 CHECK (rating BETWEEN 0 AND 5),
+            board TEXT,
+            deleted_at TEXT,
+            title TEXT NOT NULL DEFAULT '',
+            loras TEXT NOT NULL DEFAULT '[]',
+            prompt TEXT NOT NULL DEFAULT '',
+            negative_prompt TEXT NOT NULL DEFAULT ''
+        )
+        """
+    )
+    connection.exec_driver_sql(
+        "CREATE INDEX pictures_narrow ON pictures (place, taken_ms, id, kind, model, architecture, is_starred, rating, "
+        "board, seed, width, height)"
+    )
+    connection.exec_driver_sql("CREATE INDEX pictures_by_model ON pictures (model, place, taken_ms, id)")
+    connection.exec_driver_sql("CREATE INDEX pictures_by_board ON pictures (board, place, taken_ms, id)")
+    connection.exec_driver_sql("CREATE INDEX pictures_by_job ON pictures (job_id, number)")
+    connection.exec_driver_sql("CREATE INDEX pictures_by_folder ON pictures (folder)")
+    connection.exec_driver_sql(
+        """
+        CREATE TABLE picture_loras (
+            lora TEXT NOT NULL COLLATE NOCASE,
+            picture_id INTEGER NOT NULL REFERENCES pictures (id) ON DELETE CASCADE,
+            PRIMARY KEY (lora, picture_id)
+        ) WITHOUT ROWID
+        """
+    )
+    connection.exec_driver_sql("CREATE INDEX picture_loras_by_picture ON picture_loras (picture_id)")
+    connection.exec_driver_sql(
+        """
+        CREATE TABLE picture_marks (
+            path TEXT PRIMARY KEY,
+            is_starred INTEGER NOT NULL DEFAULT 0 CHECK (is_starred IN (0, 1)),
+            rating INTEGER NOT NULL DEFAULT 0 CHECK (rating BETWEEN 0 AND 5),
+            board TEXT
+        ) WITHOUT ROWID
+        """
+    )
+    connection.exec_driver_sql(
+        "CREATE TABLE boards (name TEXT PRIMARY KEY COLLATE NOCASE, created_at TEXT NOT NULL) WITHOUT ROWID"
+    )
+    connection.exec_driver_sql(
+        "CREATE TABLE scanned_folders (folder TEXT PRIMARY KEY, modified_ns INTEGER NOT NULL) WITHOUT ROWID"
+    )
+    # The words lie in the rows; of those only what is shown is in the index, so that its counts need no row.
+    connection.exec_driver_sql(
+        "CREATE VIRTUAL TABLE pictures_text USING fts5(prompt, negative_prompt, title, model, loras, "
+        "content='pictures', content_rowid='id', tokenize='unicode61 remove_diacritics 2', prefix='2 3')"
+    )
+    put = "INSERT INTO pictures_text (rowid, prompt, negative_prompt, title, model, loras) "
+    take = "INSERT INTO pictures_text (pictures_text, rowid, prompt, negative_prompt, title, model, loras) "
+    new = "new.id, new.prompt, new.negative_prompt, new.title, new.model, new.loras"
+    old = new.replace("new.", "old.")
+    into, out_of = (
+        f"{put} SELECT {new} WHERE new.place = 'shown';",
+        f"{take} SELECT 'delete', {old} WHERE old.place = 'shown';",
+    )
+    for name, moment, steps in (
+        ("added", "AFTER INSERT", into),
+        ("removed", "AFTER DELETE", out_of),
+        ("changed", "AFTER UPDATE OF place, prompt, negative_prompt, title, model, loras", out_of + " " + into),
+    ):
+        connection.exec_driver_sql(f"CREATE TRIGGER pictures_text_{name} {moment} ON pictures BEGIN {steps} END")
+
+
 def _architecture_of(load_spec: str) -> str | None:
     """As this step found it in the rows of its time; whatever cannot be read has none."""
     try:
@@ -253,6 +347,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     m007_parameter_presets,
     m008_notes,
     m009_kept_calls,
+    m010_gallery,
 )
 
 

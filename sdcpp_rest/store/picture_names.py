@@ -17,13 +17,26 @@ from sdcpp_rest.store.job_rows import storable
 
 _COLUMNS = "path, job_id, output, is_present, is_starred"
 _OF_OUTPUT = text("SELECT path FROM picture_names WHERE job_id = :job_id AND output = :output")
-_ADD = text("INSERT INTO picture_names (path, job_id, output) VALUES (:path, :job_id, :output) ON CONFLICT DO NOTHING")
+# A picture that was starred before it had a name has its star under the name, too.
+_ADD = text(
+    "INSERT INTO picture_names (path, job_id, output, is_starred) VALUES (:path, :job_id, :output, coalesce((SELECT "
+    "is_starred FROM pictures WHERE job_id = :job_id AND number = :output), 0)) ON CONFLICT DO NOTHING"
+)
 _FIND = text(f"SELECT {_COLUMNS} FROM picture_names WHERE path = :path")
 _BELOW = text(
     f"SELECT {_COLUMNS} FROM picture_names WHERE path >= :first AND path < :last AND "
-    "EXISTS (SELECT 1 FROM jobs WHERE jobs.id = picture_names.job_id) ORDER BY path DESC LIMIT :limit"
+    "EXISTS (SELECT 1 FROM jobs WHERE jobs.id = picture_names.job_id) AND NOT EXISTS (SELECT 1 FROM pictures WHERE "
+    "pictures.job_id = picture_names.job_id AND pictures.number = picture_names.output AND place = 'bin') "
+    "ORDER BY path DESC LIMIT :limit"
 )
 _MARK = text("UPDATE picture_names SET is_present = :is_present, is_starred = :is_starred WHERE path = :path")
+_OF_NAME = "(SELECT job_id, output FROM picture_names WHERE path = :path)"
+_STAR = text(f"UPDATE pictures SET is_starred = :is_starred WHERE (job_id, number) IN {_OF_NAME}")
+_NOTE_STAR = text(
+    "INSERT INTO picture_marks (path, is_starred, rating, board) SELECT path, is_starred, rating, board FROM pictures "
+    f"WHERE place != 'bin' AND (job_id, number) IN {_OF_NAME} "
+    "ON CONFLICT (path) DO UPDATE SET is_starred = excluded.is_starred"
+)
 _DROP = text("DELETE FROM picture_names WHERE path = :path")
 _DROP_JOB = text("DELETE FROM picture_names WHERE job_id = :job_id")
 _UNNAMED = text(
@@ -67,6 +80,9 @@ class PictureNames:
         with self._db.write() as connection:
             if is_present or is_starred:
                 connection.execute(_MARK, named)
+                # One star for a picture, wherever it is looked at.
+                connection.execute(_STAR, named)
+                connection.execute(_NOTE_STAR, named)
             else:
                 connection.execute(_DROP, {"path": named["path"]})
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import sqlite3
 from pathlib import Path
 
 import pytest
@@ -10,6 +9,7 @@ from sdcpp_rest.core.kept_call import CallPart, KeptCall
 from sdcpp_rest.store.call_store import CallStore
 from sdcpp_rest.store.database import Database
 from sdcpp_rest.store.job_store import JobStore
+from sdcpp_rest.store.migrations import MIGRATIONS
 
 
 @pytest.fixture
@@ -73,10 +73,7 @@ def test_what_is_forgotten_takes_the_rows_of_its_jobs_along(calls: CallStore) ->
 
 def test_a_file_from_before_kept_calls_gets_their_tables(tmp_path: Path) -> None:
     path = tmp_path / "rest.db"
-    Database(path).close()
-    raw = sqlite3.connect(path)
-    raw.executescript("DROP TABLE kept_call_jobs; DROP TABLE kept_calls; PRAGMA user_version = 8;")
-    raw.close()
+    Database(path, migrations=MIGRATIONS[:8]).close()
     db = Database(path)
     assert CallStore(db).add(call("a", "job-1"), most=10) == 1
     db.close()

@@ -12,9 +12,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy.engine import Connection
 
+from sdcpp_rest.core.gallery import GalleryFilter, PictureFacts
 from sdcpp_rest.core.parameter_preset import ParameterPreset
 from sdcpp_rest.store.bin_store import BinStore
 from sdcpp_rest.store.database import APPLICATION_ID, Database
+from sdcpp_rest.store.gallery_store import FolderContent, GalleryStore
 from sdcpp_rest.store.hash_store import HashStore
 from sdcpp_rest.store.history_store import Conversation, EnhancementHistory
 from sdcpp_rest.store.job_rows import binned, jobs
@@ -186,6 +188,17 @@ def test_a_file_without_presets_gets_a_place_for_them(tmp_path: Path) -> None:
     assert presets.add(ParameterPreset(title="One"), b"picture", at_most=1)
     assert not presets.add(ParameterPreset(title="Two"), None, at_most=1)
     assert [preset.title for preset in presets.all()] == ["One"]
+    db.close()
+
+
+def test_an_older_file_gets_an_empty_gallery(tmp_path: Path) -> None:
+    path = tmp_path / "rest.db"
+    Database(path, migrations=MIGRATIONS[:9]).close()
+    db = Database(path)
+    gallery = GalleryStore(db)
+    facts = PictureFacts("a.png", "", None, 0, 0, "image", 1, 1, prompt="sea")
+    gallery.put_folders([FolderContent("", 1, (facts,))])
+    assert [one.facts for one in gallery.page(GalleryFilter(words=("sea",)), "desc", 9)] == [facts]
     db.close()
 
 

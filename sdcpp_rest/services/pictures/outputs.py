@@ -18,7 +18,7 @@ import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from sdcpp_rest.core.job import Failure
 from sdcpp_rest.engine.spool import ENCODED_NAME, FAILURE_NAME
@@ -47,6 +47,20 @@ class Entry:
         return version_of(self.size_bytes, self.modified_ns)
 
 
+class OutputWatcher(Protocol):
+    """Hears what becomes of outputs, on the thread that did it, after it. None of these may raise."""
+
+    def note_published(self, job_id: str) -> None: ...
+
+    def note_binned(self, job_id: str) -> None: ...
+
+    def note_restored(self, job_id: str) -> None: ...
+
+    def note_job_gone(self, job_id: str) -> None: ...
+
+    def note_removed(self, relative: str) -> None: ...
+
+
 class Outputs:
     """Publishes, lists, restores and removes files in the output folder and its neighbours.
 
@@ -63,6 +77,11 @@ class Outputs:
         self._bin_root = output_dir / BIN_NAME
         self._spool_root.mkdir(parents=True, exist_ok=True)
         inputs_dir.mkdir(parents=True, exist_ok=True)
+        self._watchers: list[OutputWatcher] = []
+
+    def watch(self, watcher: OutputWatcher) -> None:
+        """Have ``watcher`` told of every change from now on. For the start: not thread-safe."""
+        self._watchers.append(watcher)
 
     def spool_of(self, job_id: str) -> Path:
         """The folder a running job's files are written to."""
@@ -92,6 +111,8 @@ class Outputs:
         os.replace(spool, target)
         for name in (ENCODED_NAME, FAILURE_NAME):
             (target / name).unlink(missing_ok=True)
+        for watcher in self._watchers:
+            watcher.note_published(job_id)
         return outputs
 
     def find_published(self, job_id: str) -> tuple[str, ...] | None:
@@ -115,6 +136,8 @@ class Outputs:
         shutil.rmtree(self.spool_of(job_id), ignore_errors=True)
         with contextlib.suppress(OSError):
             self._drop(self.output_dir / job_id)
+        for watcher in self._watchers:
+            watcher.note_job_gone(job_id)
 
     def discard_spool(self, job_id: str) -> None:
         shutil.rmtree(self.spool_of(job_id), ignore_errors=True)
@@ -141,7 +164,10 @@ class Outputs:
             return False
         self._bin_root.mkdir(exist_ok=True)
         self._drop(target)
-        return _move(source, target)
+        moved = _move(source, target)
+        for watcher in self._watchers:
+            watcher.note_binned(job_id)
+        return moved
 
     def restore(self, job_id: str) -> bool:
         """Move a job's folder from the bin back; says whether there was one. A folder that is there already stays, and
@@ -150,13 +176,16 @@ class Outputs:
         Raises OSError; then the folder is still in the bin.
         """
         source, target = self._bin_root / _plain(job_id), self.output_dir / job_id
-        if os.path.lexists(target):
-            return False
-        return _move(source, target)
+        moved = not os.path.lexists(target) and _move(source, target)
+        for watcher in self._watchers:
+            watcher.note_restored(job_id)
+        return moved
 
     def purge(self, job_id: str) -> None:
         """Remove a job's folder from the bin for good. One that is not in the bin stays. Raises OSError."""
         self._drop(self._bin_root / _plain(job_id))
+        for watcher in self._watchers:
+            watcher.note_job_gone(job_id)
 
     # --- what users see ---------------------------------------------------------------------------------------------
 
@@ -165,13 +194,23 @@ class Outputs:
 
         Raises as `path_of` does, InvalidRequest for the output folder itself, and OSError.
         """
+        target = self.locate(relative)
+        self._drop(target)
+        self.forget_thumbnails(target)
+        for watcher in self._watchers:
+            watcher.note_removed(target.relative_to(self.output_dir.resolve()).as_posix())
+
+    def locate(self, relative: str) -> Path:
+        """The file, folder or link of that name itself. Raises as `path_of` does, and InvalidRequest for the root."""
         self.path_of(relative)
         parts = [part for part in relative.replace("\\", "/").split("/") if part not in ("", ".")]
         if not parts:
             raise InvalidRequest("The output folder itself cannot be removed")
         # Not the path that was looked at: that is where a link leads to.
-        target = self.path_of("/".join(parts[:-1])) / parts[-1]
-        self._drop(target)
+        return self.path_of("/".join(parts[:-1])) / parts[-1]
+
+    def forget_thumbnails(self, target: Path) -> None:
+        """Remove what small pictures there are of a file."""
         with contextlib.suppress(OSError):
             for kept in thumbnails_of(target):
                 kept.unlink(missing_ok=True)

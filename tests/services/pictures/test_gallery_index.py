@@ -1,0 +1,162 @@
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from sdcpp_rest.core.gallery import GalleryFilter
+from sdcpp_rest.services.pictures import gallery_index
+from sdcpp_rest.services.pictures.gallery_index import GalleryIndex
+from sdcpp_rest.services.pictures.outputs import Outputs
+from sdcpp_rest.store.database import Database
+from sdcpp_rest.store.gallery_store import GalleryStore
+
+RECORD = {"job_id": "job", "params": {"prompt": "a boat"}}
+
+
+class Rig:
+    def __init__(self, folder: Path) -> None:
+        self.db = Database(folder / "rest.db")
+        self.store = GalleryStore(self.db)
+        self.outputs = Outputs(folder / "output", folder / "inputs")
+        self.index = GalleryIndex(self.store, self.outputs)
+        self.root = self.outputs.output_dir
+
+    def publish(self, job_id: str, pictures: int = 1) -> None:
+        spool = self.outputs.spool_of(job_id)
+        spool.mkdir(parents=True)
+        names = [f"image_{number}.png" for number in range(pictures)]
+        for name in names:
+            Image.new("RGB", (8, 8)).save(spool / name)
+        self.outputs.publish(job_id, names, {**RECORD, "job_id": job_id})
+
+    def settle(self) -> None:
+        """Make all folders older than the grain of the disk's clock."""
+        for folder, _, _ in os.walk(self.root):
+            os.utime(folder, (1000, 1000))
+
+    def paths(self, **wanted: Any) -> list[str]:
+        return sorted(one.facts.path for one in self.store.page(GalleryFilter(**wanted), "desc", 100))
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Iterator[Rig]:
+    rig = Rig(tmp_path)
+    yield rig
+    rig.index.stop()
+    rig.db.close()
+
+
+def test_what_is_published_is_there_at_once(rig: Rig) -> None:
+    rig.publish("job", 2)
+    assert rig.paths() == rig.paths(words=("boat",)) == ["job/image_0.png", "job/image_1.png"]
+
+
+def test_an_index_is_made_anew_from_the_disk_alone(rig: Rig) -> None:
+    rig.publish("job")
+    Image.new("RGB", (8, 8)).save(rig.root / "by_hand.png")
+    rig.settle()
+    assert rig.index.scan(anew=True) == 2
+    assert rig.paths() == ["by_hand.png", "job/image_0.png"]
+
+
+def test_a_scan_reads_only_folders_that_have_changed(rig: Rig) -> None:
+    for job_id in ("one", "two"):
+        rig.publish(job_id)
+    rig.settle()
+    assert rig.index.scan() == 2
+    assert rig.index.scan() == 0
+    Image.new("RGB", (8, 8)).save(rig.root / "by_hand.png")
+    (rig.root / "sub").mkdir()
+    Image.new("RGB", (8, 8)).save(rig.root / "sub" / "a.png")
+    assert rig.index.scan() == 2
+    (rig.root / "by_hand.png").unlink()
+    shutil.rmtree(rig.root / "one")
+    shutil.rmtree(rig.root / "sub")
+    rig.index.scan()
+    assert rig.paths() == ["two/image_0.png"]
+
+
+def test_what_came_in_the_same_tick_as_a_scan_is_found_by_the_next_one(rig: Rig) -> None:
+    (rig.root / "sub").mkdir()
+    Image.new("RGB", (8, 8)).save(rig.root / "sub" / "a.png")
+    moment = os.stat(rig.root / "sub").st_mtime_ns
+    rig.index.scan()
+    Image.new("RGB", (8, 8)).save(rig.root / "sub" / "b.png")
+    os.utime(rig.root / "sub", ns=(moment, moment))
+    rig.index.scan()
+    assert rig.paths() == ["sub/a.png", "sub/b.png"]
+
+
+def test_hidden_folders_and_links_are_not_looked_at(rig: Rig, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    Image.new("RGB", (8, 8)).save(elsewhere / "private.png")
+    os.symlink(elsewhere, rig.root / "link")
+    os.symlink(rig.root, rig.root / "loop")
+    (rig.root / ".hidden").mkdir()
+    Image.new("RGB", (8, 8)).save(rig.root / ".hidden" / "a.png")
+    rig.index.scan()
+    assert rig.paths() == []
+
+
+def test_the_bin_hides_and_brings_back(rig: Rig) -> None:
+    rig.publish("job")
+    rig.outputs.bin("job")
+    assert (rig.paths(), rig.paths(is_deleted=True)) == ([], ["job/image_0.png"])
+    rig.index.scan()
+    rig.outputs.restore("job")
+    assert rig.paths() == ["job/image_0.png"]
+    rig.outputs.bin("job")
+    rig.outputs.purge("job")
+    assert rig.paths(is_deleted=True) == []
+
+
+def test_what_is_removed_is_forgotten(rig: Rig) -> None:
+    rig.publish("one", 2)
+    rig.publish("two")
+    rig.outputs.remove("one/image_0.png")
+    rig.outputs.discard("two")
+    assert rig.paths() == ["one/image_1.png"]
+    rig.outputs.remove("./one/")
+    assert rig.paths() == []
+
+
+def test_a_database_that_refuses_does_not_keep_a_job_from_being_published(rig: Rig) -> None:
+    rig.db.close()
+    rig.publish("job")
+    assert (rig.root / "job" / "image_0.png").is_file()
+
+
+def test_names_that_are_no_text_are_left_alone(rig: Rig) -> None:
+    (rig.root / os.fsdecode(b"sub\xff")).mkdir()
+    Image.new("RGB", (8, 8)).save(os.fsdecode(os.fsencode(rig.root) + b"/a\xff.png"))
+    assert rig.index.scan() == 0
+
+
+def test_a_stop_ends_a_scan_in_the_middle(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(3):
+        rig.publish(f"job{number}")
+    monkeypatch.setattr(gallery_index, "_FOLDERS_AT_ONCE", 1)
+    inside, go_on = threading.Event(), threading.Event()
+    put_folders = rig.store.put_folders
+
+    def wait(contents: Any) -> int:
+        inside.set()
+        assert go_on.wait(20)
+        return put_folders(contents)
+
+    monkeypatch.setattr(rig.store, "put_folders", wait)
+    rig.index.start()
+    assert inside.wait(20)
+    stopping = threading.Thread(target=rig.index.stop)
+    stopping.start()
+    go_on.set()
+    stopping.join(20)
+    assert not stopping.is_alive()

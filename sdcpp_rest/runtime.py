@@ -19,14 +19,12 @@ from sdcpp_rest.config import Config
 from sdcpp_rest.engine.launchers import InlineLauncher, Launcher, ProcessLauncher
 from sdcpp_rest.engine.worker import WorkerOptions
 from sdcpp_rest.errors import Conflict
+from sdcpp_rest.request_groups import build_downloads, build_language, build_submission
 from sdcpp_rest.service_groups import (
-    build_downloads,
     build_engine,
     build_jobs,
-    build_language,
     build_models,
     build_settings,
-    build_submission,
 )
 from sdcpp_rest.services.dispatch.engine_calls import EngineCalls
 from sdcpp_rest.services.housekeeping import Housekeeping
@@ -125,6 +123,7 @@ class Runtime:
             self.settings.user,
             self.jobs.recycle_bin,
             upscalers=self.models.upscalers,
+            also=(self.jobs.gallery.purge_expired,),
         )
         self.jobs.queue.wake_on_submit(self.downloads.lane.wake)
         self.jobs.queue.call_on_finish(self.metrics.count_job)
@@ -145,6 +144,7 @@ class Runtime:
         self.models.upscalers.restore()
         self.engine.dispatcher.start()
         self.housekeeping.start()
+        self.jobs.gallery.index.start()
 
     def begin_stop(self) -> None:
         """Take no new jobs and release everybody who waits. Idempotent."""
@@ -164,6 +164,7 @@ class Runtime:
                 return
             self._stopped = True
             self.housekeeping.stop()
+            self.jobs.gallery.index.stop()
             self.downloads.lane.stop()
             self.engine.dispatcher.stop(self.config.engine.stop_timeout_seconds)
             self.engine.supervisor.stop()

@@ -16,30 +16,21 @@ from sdcpp_rest.engine.launchers import Launcher
 from sdcpp_rest.engine.protocol import Ready
 from sdcpp_rest.engine.supervisor import EngineSupervisor
 from sdcpp_rest.errors import EngineDied
-from sdcpp_rest.services.describing.interrogation import Interrogation
 from sdcpp_rest.services.dispatch.dispatcher import Dispatcher
 from sdcpp_rest.services.dispatch.engine_calls import EngineCalls
 from sdcpp_rest.services.dispatch.job_finishing import JobFinishing
 from sdcpp_rest.services.dispatch.model_slot import ModelSlot
 from sdcpp_rest.services.dispatch.residency import Residency
 from sdcpp_rest.services.dispatch.upscaler_slot import UpscalerSlot
-from sdcpp_rest.services.downloads.download_lane import DownloadLane
-from sdcpp_rest.services.downloads.download_places import DownloadPlaces
-from sdcpp_rest.services.downloads.download_submission import Downloads, DownloadSources
 from sdcpp_rest.services.jobs.abandoned_calls import AbandonedCalls
 from sdcpp_rest.services.jobs.active_jobs import ActiveJobs
 from sdcpp_rest.services.jobs.event_bus import EventBus
-from sdcpp_rest.services.jobs.job_entry import JobEntry
+from sdcpp_rest.services.jobs.gallery import Gallery
 from sdcpp_rest.services.jobs.job_queue import JobQueue
 from sdcpp_rest.services.jobs.kept_calls import KeptCalls
 from sdcpp_rest.services.jobs.picture_history import PictureHistory
 from sdcpp_rest.services.jobs.picture_keeping import PictureKeeping
 from sdcpp_rest.services.jobs.recycle_bin import RecycleBin
-from sdcpp_rest.services.language.assistant import Assistant
-from sdcpp_rest.services.language.assistant_facts import ServerFacts
-from sdcpp_rest.services.language.llm_connection import OpenCalls
-from sdcpp_rest.services.language.llm_settings import LlmSettings
-from sdcpp_rest.services.language.prompt_enhancer import PromptEnhancer
 from sdcpp_rest.services.models.fit_estimate import FitEstimates
 from sdcpp_rest.services.models.hashing import ModelHashes
 from sdcpp_rest.services.models.load_checks import check_loadable
@@ -49,30 +40,19 @@ from sdcpp_rest.services.models.model_detection import ModelDetection
 from sdcpp_rest.services.models.model_library import ModelLibrary
 from sdcpp_rest.services.models.model_upload import ModelUploads
 from sdcpp_rest.services.models.wildcards import Wildcards
+from sdcpp_rest.services.pictures.gallery_index import GalleryIndex
 from sdcpp_rest.services.pictures.outputs import Outputs
 from sdcpp_rest.services.pictures.uploaded_pictures import UploadedPictures
-from sdcpp_rest.services.server_status import ServerStatus
 from sdcpp_rest.services.settings.dialect_options import DialectOptions
 from sdcpp_rest.services.settings.parameter_presets import ParameterPresets
 from sdcpp_rest.services.settings.preview_settings import PreviewChoice
 from sdcpp_rest.services.settings.prompt_styles import PromptStyles
 from sdcpp_rest.services.settings.user_settings import UserSettings
-from sdcpp_rest.services.submission.job_defaults import JobDefaults
-from sdcpp_rest.services.submission.model_choice import ModelChoice
-from sdcpp_rest.services.submission.model_titles import ModelTitles
-from sdcpp_rest.services.submission.picture_checks import PictureChecks
-from sdcpp_rest.services.submission.picture_enlarging import PictureEnlarging
-from sdcpp_rest.services.submission.picture_rounds import PictureRounds
-from sdcpp_rest.services.submission.picture_submission import Submission
-from sdcpp_rest.services.submission.prompt_expansion import PromptExpansion
-from sdcpp_rest.services.submission.sampling_intake import SamplingIntake
-from sdcpp_rest.services.submission.upscale_submission import UpscaleSubmission
-from sdcpp_rest.services.submission.video_submission import VideoSubmission
 from sdcpp_rest.store.bin_store import BinStore
 from sdcpp_rest.store.call_store import CallStore
 from sdcpp_rest.store.database import Database
+from sdcpp_rest.store.gallery_store import GalleryStore
 from sdcpp_rest.store.hash_store import HashStore
-from sdcpp_rest.store.history_store import Conversation, EnhancementHistory
 from sdcpp_rest.store.job_store import JobStore
 from sdcpp_rest.store.picture_names import PictureNames
 from sdcpp_rest.store.preset_store import PresetStore
@@ -121,6 +101,7 @@ class JobServices:
     picture_keeping: PictureKeeping
     kept_calls: KeptCalls
     uploaded: UploadedPictures
+    gallery: Gallery
 
 
 def build_jobs(config: Config, database: Database, settings: SettingsServices) -> JobServices:
@@ -139,6 +120,8 @@ def build_jobs(config: Config, database: Database, settings: SettingsServices) -
     recycle_bin = RecycleBin(store, BinStore(database), outputs, settings.user)
     abandoned = AbandonedCalls[Any](config.queue.abandoned_grace_seconds, finishes=config.queue.finish_abandoned)
     history = PictureHistory(PictureNames(database), queue, outputs, recycle_bin)
+    pictures = GalleryStore(database)
+    index = GalleryIndex(pictures, outputs)
     return JobServices(
         bus,
         active,
@@ -154,6 +137,7 @@ def build_jobs(config: Config, database: Database, settings: SettingsServices) -
             most_bytes=config.comfyui.uploads_bytes,
             most_days=config.comfyui.uploads_days,
         ),
+        Gallery(pictures, index, outputs, queue, recycle_bin, settings.user, bus),
     )
 
 
@@ -279,121 +263,3 @@ def build_engine(
     )
     previews = PreviewChoice(settings.store, supervisor, config.preview)
     return EngineServices(calls, supervisor, finishing, dispatcher, previews)
-
-
-@dataclass(frozen=True)
-class SubmissionServices:
-    """What turns requests into jobs, for every dialect."""
-
-    entry: JobEntry
-    intake: SamplingIntake
-    expansion: PromptExpansion
-    pictures: Submission
-    videos: VideoSubmission
-    upscales: UpscaleSubmission
-    rounds: PictureRounds
-    enlarging: PictureEnlarging
-    model_choice: ModelChoice
-    titles: ModelTitles
-
-
-def build_submission(
-    config: Config,
-    settings: SettingsServices,
-    jobs: JobServices,
-    models: ModelServices,
-    engine: EngineServices,
-    status: ServerStatus,
-) -> SubmissionServices:
-    """Build one submission per kind of job, and what dialects find models and rounds by."""
-    limits = config.limits
-    entry = JobEntry(jobs.queue, jobs.outputs)
-    defaults = JobDefaults(limits, models.library, settings.user)
-    intake = SamplingIntake(limits, models.library, defaults, lambda: engine.supervisor.ready)
-    checks = PictureChecks(limits, models.library, models.upscalers, status.all_memory_bytes)
-    pictures = Submission(models.slot, intake, checks, entry)
-    upscales = UpscaleSubmission(config, jobs.queue, models.upscalers, jobs.outputs, entry)
-    rounds = PictureRounds(pictures, jobs.queue, jobs.active)
-    choice = ModelChoice(models.library, models.slot, models.hashes)
-    return SubmissionServices(
-        entry=entry,
-        intake=intake,
-        expansion=PromptExpansion(
-            limits, models.slot, models.library, models.wildcards, intake, settings.prompt_styles
-        ),
-        pictures=pictures,
-        videos=VideoSubmission(models.slot, intake, entry, status.all_memory_bytes),
-        upscales=upscales,
-        rounds=rounds,
-        enlarging=PictureEnlarging(upscales, models.upscalers, rounds, jobs.outputs, limits.upscaled_side),
-        model_choice=choice,
-        titles=ModelTitles(models.library, models.hashes, models.slot, choice),
-    )
-
-
-@dataclass(frozen=True)
-class LanguageServices:
-    """Language models, and what describes pictures. ``lines``: their connections, to be cut when the server stops."""
-
-    lines: OpenCalls
-    prompt_enhancer: PromptEnhancer
-    assistant: Assistant
-    interrogation: Interrogation
-
-
-def build_language(
-    config: Config,
-    database: Database,
-    settings: SettingsServices,
-    jobs: JobServices,
-    models: ModelServices,
-    status: ServerStatus,
-) -> LanguageServices:
-    """Build the prompt enhancer, the assistant and the interrogation, over one set of connections."""
-    lines = OpenCalls()
-    enhancer = PromptEnhancer(
-        LlmSettings(settings.store, "llm.ollama", config.ollama, config.llm),
-        EnhancementHistory(database),
-        lines,
-        max_characters=config.limits.prompt_characters,
-    )
-    assistant = Assistant(
-        LlmSettings(settings.store, "llm.assistant", config.assistant, config.llm),
-        Conversation(database),
-        lines,
-        ServerFacts(status.health, status.options, models.library, jobs.queue),
-        context_tokens=config.assistant.context_tokens,
-    )
-    interrogation = Interrogation(config.interrogate, config.paths.models_dir, enhancer.settings, lines)
-    return LanguageServices(lines, enhancer, assistant, interrogation)
-
-
-@dataclass(frozen=True)
-class DownloadServices:
-    """Model files from the internet: asking for them, and the lane of jobs that fetches them."""
-
-    submission: Downloads
-    lane: DownloadLane
-
-
-def build_downloads(
-    config: Config, jobs: JobServices, models: ModelServices, *, redact_paths: Redact, is_server: bool
-) -> DownloadServices:
-    """Build downloads as jobs, and the lane that runs them beside the engine."""
-    sources, places = DownloadSources(config.downloads), DownloadPlaces(models.uploads)
-    submission = Downloads(sources, jobs.queue, models.uploads, places, jobs.outputs)
-    lane = DownloadLane(
-        config.downloads,
-        sources,
-        submission,
-        places,
-        jobs.queue,
-        models.library,
-        models.uploads,
-        models.hashes,
-        jobs.outputs,
-        jobs.bus,
-        redact_paths=redact_paths,
-        is_server=is_server,
-    )
-    return DownloadServices(submission, lane)

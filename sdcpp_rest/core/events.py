@@ -7,7 +7,7 @@ whoever listens.
 from __future__ import annotations
 
 from datetime import datetime, timezone
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -199,6 +199,15 @@ class QueuePaused(Event):
 
 class QueueResumed(Event):
     name = "queue_resumed"
+
+
+class GalleryChanged(Event):
+    """Pictures were marked, deleted or restored, or boards changed. ``ids``: the first hundred of ``count``."""
+
+    name = "gallery_changed"
+    change: Literal["marked", "deleted", "restored", "boards"]
+    ids: tuple[int, ...] = ()
+    count: int = 0
 
 
 class ServerStatus(Event):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -50,6 +50,7 @@ class Housekeeping:
 
     Args:
         upscalers: the upscaler's slot, where there is one.
+        also: what else is to be done in each round.
         clock: monotonic seconds; a test brings its own.
         now: the wall clock, for the age of jobs.
     """
@@ -63,6 +64,7 @@ class Housekeeping:
         recycle_bin: RecycleBin,
         *,
         upscalers: Slot | None = None,
+        also: Sequence[Callable[[], object]] = (),
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
@@ -70,6 +72,7 @@ class Housekeeping:
         self._queue = queue
         self._settings = settings
         self._recycle_bin = recycle_bin
+        self._also = also
         self._clock = clock
         self._now = now
         self._model = _Idle("model", models, clock())
@@ -94,6 +97,8 @@ class Housekeeping:
             self._unload_if_idle(self._upscaler, rules.upscaler)
         self._clear_old_jobs()
         self._recycle_bin.purge_expired()
+        for task in self._also:
+            task()
 
     def _loop(self) -> None:
         try:

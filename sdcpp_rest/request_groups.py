@@ -1,0 +1,153 @@
+"""Builds the services that requests go to: submission, language models, downloads.
+
+As `service_groups` builds those below them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sdcpp_rest.config import Config
+from sdcpp_rest.service_groups import EngineServices, JobServices, ModelServices, Redact, SettingsServices
+from sdcpp_rest.services.describing.interrogation import Interrogation
+from sdcpp_rest.services.downloads.download_lane import DownloadLane
+from sdcpp_rest.services.downloads.download_places import DownloadPlaces
+from sdcpp_rest.services.downloads.download_submission import Downloads, DownloadSources
+from sdcpp_rest.services.jobs.job_entry import JobEntry
+from sdcpp_rest.services.language.assistant import Assistant
+from sdcpp_rest.services.language.assistant_facts import ServerFacts
+from sdcpp_rest.services.language.llm_connection import OpenCalls
+from sdcpp_rest.services.language.llm_settings import LlmSettings
+from sdcpp_rest.services.language.prompt_enhancer import PromptEnhancer
+from sdcpp_rest.services.server_status import ServerStatus
+from sdcpp_rest.services.submission.job_defaults import JobDefaults
+from sdcpp_rest.services.submission.model_choice import ModelChoice
+from sdcpp_rest.services.submission.model_titles import ModelTitles
+from sdcpp_rest.services.submission.picture_checks import PictureChecks
+from sdcpp_rest.services.submission.picture_enlarging import PictureEnlarging
+from sdcpp_rest.services.submission.picture_rounds import PictureRounds
+from sdcpp_rest.services.submission.picture_submission import Submission
+from sdcpp_rest.services.submission.prompt_expansion import PromptExpansion
+from sdcpp_rest.services.submission.sampling_intake import SamplingIntake
+from sdcpp_rest.services.submission.upscale_submission import UpscaleSubmission
+from sdcpp_rest.services.submission.video_submission import VideoSubmission
+from sdcpp_rest.store.database import Database
+from sdcpp_rest.store.history_store import Conversation, EnhancementHistory
+
+
+@dataclass(frozen=True)
+class SubmissionServices:
+    """What turns requests into jobs, for every dialect."""
+
+    entry: JobEntry
+    intake: SamplingIntake
+    expansion: PromptExpansion
+    pictures: Submission
+    videos: VideoSubmission
+    upscales: UpscaleSubmission
+    rounds: PictureRounds
+    enlarging: PictureEnlarging
+    model_choice: ModelChoice
+    titles: ModelTitles
+
+
+def build_submission(
+    config: Config,
+    settings: SettingsServices,
+    jobs: JobServices,
+    models: ModelServices,
+    engine: EngineServices,
+    status: ServerStatus,
+) -> SubmissionServices:
+    """Build one submission per kind of job, and what dialects find models and rounds by."""
+    limits = config.limits
+    entry = JobEntry(jobs.queue, jobs.outputs)
+    defaults = JobDefaults(limits, models.library, settings.user)
+    intake = SamplingIntake(limits, models.library, defaults, lambda: engine.supervisor.ready)
+    checks = PictureChecks(limits, models.library, models.upscalers, status.all_memory_bytes)
+    pictures = Submission(models.slot, intake, checks, entry)
+    upscales = UpscaleSubmission(config, jobs.queue, models.upscalers, jobs.outputs, entry)
+    rounds = PictureRounds(pictures, jobs.queue, jobs.active)
+    choice = ModelChoice(models.library, models.slot, models.hashes)
+    return SubmissionServices(
+        entry=entry,
+        intake=intake,
+        expansion=PromptExpansion(
+            limits, models.slot, models.library, models.wildcards, intake, settings.prompt_styles
+        ),
+        pictures=pictures,
+        videos=VideoSubmission(models.slot, intake, entry, status.all_memory_bytes),
+        upscales=upscales,
+        rounds=rounds,
+        enlarging=PictureEnlarging(upscales, models.upscalers, rounds, jobs.outputs, limits.upscaled_side),
+        model_choice=choice,
+        titles=ModelTitles(models.library, models.hashes, models.slot, choice),
+    )
+
+
+@dataclass(frozen=True)
+class LanguageServices:
+    """Language models, and what describes pictures. ``lines``: their connections, to be cut when the server stops."""
+
+    lines: OpenCalls
+    prompt_enhancer: PromptEnhancer
+    assistant: Assistant
+    interrogation: Interrogation
+
+
+def build_language(
+    config: Config,
+    database: Database,
+    settings: SettingsServices,
+    jobs: JobServices,
+    models: ModelServices,
+    status: ServerStatus,
+) -> LanguageServices:
+    """Build the prompt enhancer, the assistant and the interrogation, over one set of connections."""
+    lines = OpenCalls()
+    enhancer = PromptEnhancer(
+        LlmSettings(settings.store, "llm.ollama", config.ollama, config.llm),
+        EnhancementHistory(database),
+        lines,
+        max_characters=config.limits.prompt_characters,
+    )
+    assistant = Assistant(
+        LlmSettings(settings.store, "llm.assistant", config.assistant, config.llm),
+        Conversation(database),
+        lines,
+        ServerFacts(status.health, status.options, models.library, jobs.queue),
+        context_tokens=config.assistant.context_tokens,
+    )
+    interrogation = Interrogation(config.interrogate, config.paths.models_dir, enhancer.settings, lines)
+    return LanguageServices(lines, enhancer, assistant, interrogation)
+
+
+@dataclass(frozen=True)
+class DownloadServices:
+    """Model files from the internet: asking for them, and the lane of jobs that fetches them."""
+
+    submission: Downloads
+    lane: DownloadLane
+
+
+def build_downloads(
+    config: Config, jobs: JobServices, models: ModelServices, *, redact_paths: Redact, is_server: bool
+) -> DownloadServices:
+    """Build downloads as jobs, and the lane that runs them beside the engine."""
+    sources, places = DownloadSources(config.downloads), DownloadPlaces(models.uploads)
+    submission = Downloads(sources, jobs.queue, models.uploads, places, jobs.outputs)
+    lane = DownloadLane(
+        config.downloads,
+        sources,
+        submission,
+        places,
+        jobs.queue,
+        models.library,
+        models.uploads,
+        models.hashes,
+        jobs.outputs,
+        jobs.bus,
+        redact_paths=redact_paths,
+        is_server=is_server,
+    )
+    return DownloadServices(submission, lane)

@@ -23,6 +23,7 @@ _WIDTH = 120
 _NATIVE = ("sdcpp_rest.routes.native.", "sdcpp_rest.routes.root_pictures")
 _MODULES = {
     "pictures": "pictures and videos that are asked for",
+    "gallery": "finished pictures",
     "jobs": "jobs, and the lists they stand in",
     "models": "models and their components, and what is loaded of them",
     "model_files": "model files: what is in them, uploads and downloads",
@@ -40,6 +41,7 @@ _PLACES = (
     ("routes.native.wire.llm_wire", "language"),
     ("routes.native.wire.download_bodies", "model_files"),
     ("routes.native.wire", "models"),
+    ("routes.native.files.gallery", "gallery"),
     ("routes.native.jobs.previews", "settings"),
     ("routes.native.jobs", "jobs"),
     ("routes.native.models.model_files_routes", "model_files"),

@@ -32,7 +32,6 @@ from sdcpp_rest.web.app import create_app, route_table
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))  # run as a script, it finds its own folder alone
 
-from tools.client_methods import methods_table  # noqa: E402
 from tools.client_wire import module_names, module_text  # noqa: E402
 from tools.model_tables.pages import fill_tables  # noqa: E402
 
@@ -150,6 +149,8 @@ def swarm_page(name: str) -> str:
 
 def client_page() -> str:
     """The client's page with its table of methods made anew."""
+    from tools.client_methods import methods_table
+
     text = (ROOT / "docs/client.md").read_text(encoding="utf-8")
     before, start, rest = text.partition("<!-- client methods -->\n")
     return before + start + methods_table() + "\n" + "".join(rest.partition("<!-- end -->")[1:])
@@ -232,6 +233,8 @@ def _cell(text: str) -> str:
 
 
 PAGES: dict[str, Callable[[], str]] = {
+    # First: the client, which a page below is made of, imports them.
+    **{f"sdcpp_rest/client/wire/{name}.py": partial(module_text, name) for name in module_names()},
     "docs/config.md": config_page,
     "docs/urls.md": urls_page,
     "docs/cli.md": cli_page,
@@ -247,7 +250,6 @@ PAGES: dict[str, Callable[[], str]] = {
     "docs/model-files.md": partial(tables_page, "docs/model-files.md"),
     "docs/troubleshooting.md": partial(tables_page, "docs/troubleshooting.md"),
     "config.example.toml": Config.example_toml,
-    **{f"sdcpp_rest/client/wire/{name}.py": partial(module_text, name) for name in module_names()},
 }
 
 

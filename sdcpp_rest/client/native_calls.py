@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from sdcpp_rest.client.calls import TellingCall
 from sdcpp_rest.client.connection import Connection
+from sdcpp_rest.client.gallery_calls import GalleryCalls
 from sdcpp_rest.client.language_calls import LanguageCalls
 from sdcpp_rest.client.model_calls import ModelCalls
 from sdcpp_rest.client.picture_calls import PictureCalls
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from sdcpp_rest.core.events import Event
 
 
-class NativeCalls(PictureCalls, QueueCalls, ModelCalls, LanguageCalls, ServerCalls):
+class NativeCalls(PictureCalls, GalleryCalls, QueueCalls, ModelCalls, LanguageCalls, ServerCalls):
     """Calls every route of the native API, and listens to its events."""
 
     def __init__(self, connection: Connection, reconnect_seconds: float) -> None:

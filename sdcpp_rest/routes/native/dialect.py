@@ -9,6 +9,8 @@ from collections.abc import Mapping
 
 from sdcpp_rest.routes.http.dialect import Dialect, SocketHandler
 from sdcpp_rest.routes.native.files.files import files
+from sdcpp_rest.routes.native.files.gallery_batch_routes import gallery_batch
+from sdcpp_rest.routes.native.files.gallery_routes import gallery
 from sdcpp_rest.routes.native.files.thumbs_routes import thumbs
 from sdcpp_rest.routes.native.jobs.adetailer_routes import adetailer
 from sdcpp_rest.routes.native.jobs.conversion_routes import conversion
@@ -52,6 +54,8 @@ _BLUEPRINTS = (
     assistant,
     previews,
     files,
+    gallery,
+    gallery_batch,
     thumbs,
     docs,
 )

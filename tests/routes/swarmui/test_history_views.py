@@ -92,6 +92,24 @@ def test_starred_copy_survives_and_can_come_back(swarm: SwarmClient, house: Hous
     assert view(house, f"{path}")[0] == 200, "the only copy is moved back"
 
 
+def test_a_star_is_one_star_here_and_in_the_gallery(swarm: SwarmClient, house: House) -> None:
+    first, second = draw(swarm, 2)
+    swarm.call("ToggleImageStarred", path=first)
+    (starred,) = house.client.get("/gallery?starred=true").get_json()["items"]
+    house.client.patch(f"/gallery/{starred['id']}", json={"starred": False})
+    assert swarm.refusal("ListImages", path="Starred", depth=5) == "404, path not found."
+    swarm.call("ToggleImageStarred", path=first)
+    assert house.client.get("/gallery?starred=true").get_json()["total"] == 1
+    # Before it has a name here, too.
+    house.finished(house.submit())
+    newest = house.client.get("/gallery?limit=1").get_json()["items"][0]["id"]
+    house.client.patch(f"/gallery/{newest}", json={"starred": True})
+    assert len(listed(swarm, "Starred")) == 2
+    house.client.delete(f"/gallery/{starred['id']}")
+    assert first not in listed(swarm)
+    assert second in listed(swarm)
+
+
 def test_last_copy_takes_the_job_along(swarm: SwarmClient, house: House) -> None:
     (path,) = draw(swarm)
     swarm.call("ToggleImageStarred", path=path)

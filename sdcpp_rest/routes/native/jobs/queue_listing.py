@@ -12,7 +12,8 @@ from pydantic import Field
 from sdcpp_rest.core.job import FINISHED, JobKind, JobStatus, utc_now
 from sdcpp_rest.core.job_filter import ALL_STATUSES, JobFilter, JobHead, SortKey
 from sdcpp_rest.errors import InvalidRequest
-from sdcpp_rest.routes.http.answers import json_text, runtime, shorten
+from sdcpp_rest.routes.http.answers import json_text, runtime
+from sdcpp_rest.routes.http.moments import MOMENT, read_moment
 from sdcpp_rest.routes.http.openapi import Answer, documents
 from sdcpp_rest.routes.http.wire_models import Integer, Text, Wire, optional, read_query
 from sdcpp_rest.routes.native.jobs.job_shown import JobShown, job_texts
@@ -22,7 +23,6 @@ queue_listing = Blueprint("queue_listing", __name__)
 MAX_LIMIT = 1000
 _DATE_CHARACTERS = len("2024-01-31")
 _MAX_SKIPPED = 2**31 - 1
-_MOMENT = "a date (2024-01-31), a date with a time (2024-01-31T12:00:00Z) or seconds since 1970"
 _COUNTED = ("pending", "processing", "completed", "failed", "cancelled", "total")
 
 
@@ -42,8 +42,8 @@ class QueueQuery(Wire):
     search: Text = optional("Only jobs whose title, prompt, model or id contain every one of these words.")
     architecture: Text = optional("Only jobs whose model's family contains this, in any case.", max_length=100)
     titles: list[Text] = Field([], max_length=100, description="Only jobs with exactly one of these titles.")
-    before: Text = optional(f"Only jobs submitted before this moment: {_MOMENT}; without a zone, in UTC.")
-    after: Text = optional(f"Only jobs submitted at this moment or later: {_MOMENT}; without a zone, in UTC.")
+    before: Text = optional(f"Only jobs submitted before this moment: {MOMENT}; without a zone, in UTC.")
+    after: Text = optional(f"Only jobs submitted at this moment or later: {MOMENT}; without a zone, in UTC.")
     sort: SortKey = optional("What to sort by. Default: created_at.")
     order: Literal["asc", "desc"] = Field("desc", description="desc: newest, or largest, first.")
     group_by: Literal["date"] = optional("Group by the day of submission, in UTC: `groups` instead of `items`.")
@@ -125,8 +125,8 @@ def _filter(query: QueueQuery) -> JobFilter:
         search=sent.get("search", ""),
         architecture=sent.get("architecture", ""),
         titles=tuple(query.titles),
-        before=_moment("before", sent.get("before")),
-        after=_moment("after", sent.get("after")),
+        before=read_moment("before", sent.get("before")),
+        after=read_moment("after", sent.get("after")),
     )
 
 
@@ -180,21 +180,6 @@ def _label(day: date, today: date) -> str:
     if day == today:
         return "Today"
     return "Yesterday" if day == today - timedelta(days=1) else f"{day:%b} {day.day}, {day.year}"
-
-
-def _moment(field: str, text: str | None) -> datetime | None:
-    if text is None:
-        return None
-    try:
-        if text.replace(".", "", 1).isascii() and text.replace(".", "", 1).isdigit():
-            return datetime.fromtimestamp(float(text), timezone.utc)
-        # Python 3.10 does not know the Z; in a query, an unencoded plus sign arrives as a space.
-        moment = datetime.fromisoformat(text.replace("Z", "+00:00").replace(" ", "+"))
-        return (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).astimezone(timezone.utc)
-    except (ValueError, OverflowError, OSError):
-        raise InvalidRequest(
-            f'{field} must be {_MOMENT}, got "{shorten(text)}"', field=field, value=shorten(text), allowed=_MOMENT
-        ) from None
 
 
 def _answer(head: dict[str, Any], rest: str) -> Response:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from typing import Any
 
 from sdcpp_rest.core.params import ImageParams, SamplingParams, UpscaleParams, VideoParams
 
@@ -43,7 +44,20 @@ SCHEDULER_LABELS: dict[str, str] = {
     "bong_tangent": "Bong Tangent",
 }
 
+SETTINGS = "Settings"
+"""The key of what has no key of its own and is not as usual: JSON, by the names of the parameters."""
+
 _NEGATIVE = "Negative prompt:"
+# What the other keys tell, what is no setting of the picture, and what names files.
+_NO_SETTINGS = frozenset(
+    {
+        *("prompt", "negative_prompt", "original_prompt", "original_negative_prompt", "loras", "seed", "batch_count"),
+        *("steps", "sampler", "scheduler", "cfg_scale", "width", "height", "strength", "clip_skip", "eta"),
+        *("hires", "hires_upscaler", "hires_model", "hires_scale", "hires_width", "hires_height", "hires_steps"),
+        *("hires_denoising_strength", "upscale", "upscaler", "upscale_repeats", "upscale_auto_unload", "pm_id_embed"),
+        *("video_frames", "fps", "output_format"),
+    }
+)
 
 
 def write(
@@ -86,10 +100,30 @@ def write(
         pairs += [("Frames", params.frame_count), ("FPS", params.fps)]
         if params.flow_shift is not None:
             pairs.append(("Flow shift", params.flow_shift))
+    settings = _settings(params, is_img2img=is_img2img)
+    if settings:
+        pairs.append((SETTINGS, json.dumps(settings)))
     pairs.append(("Version", version))
     line = ", ".join(f"{key}: {quote(str(value))}" for key, value in pairs)
     negative = f"\n{_NEGATIVE} {params.negative_prompt}" if params.negative_prompt else ""
     return f"{params.prompt}{negative}\n{line}".strip()
+
+
+def _settings(params: SamplingParams, *, is_img2img: bool) -> dict[str, Any]:
+    """Whatever else changes the pixels, where it is not as usual."""
+    told = {name: value for name, value in params.model_dump(mode="json").items() if name not in _NO_SETTINGS}
+    usual = type(params).model_construct(prompt="").model_dump(mode="json")
+    settings = {name: value for name, value in told.items() if value != usual.get(name)}
+    if isinstance(params, VideoParams):
+        settings.pop("flow_shift", None)  # has a key there
+    if "cache_options" in settings:
+        settings["cache_options"] = {
+            name: value for name, value in settings["cache_options"].items() if value is not None
+        }
+    if is_img2img and isinstance(params, ImageParams) and params.hires:
+        # The one key for strengths is taken.
+        settings["hires_denoising_strength"] = params.hires_denoising_strength
+    return settings
 
 
 def upscale_text(text: str, params: UpscaleParams) -> str:

@@ -1,4 +1,4 @@
-"""Replaces the text chunks of a PNG file without touching its pixels.
+"""Finds and replaces the text chunks of a PNG file without touching its pixels.
 
 Pure: bytes in, bytes out. Knows nothing of what the text says.
 """
@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Iterator
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_TEXT_CHUNKS = frozenset({b"tEXt", b"zTXt", b"iTXt"})
+TEXT_CHUNKS = frozenset({b"tEXt", b"zTXt", b"iTXt"})
 
 
 def replace_text(png: bytes, key: str, text: str | None) -> bytes:
@@ -19,13 +19,13 @@ def replace_text(png: bytes, key: str, text: str | None) -> bytes:
     Latin-1 text is written as ``tEXt``, other text, and Latin-1 that could be taken for UTF-8, as ``iTXt``. Anything
     that is no whole PNG file comes back as it is.
     """
-    pieces = list(_chunks(png))
+    pieces = list(chunks(png))
     if not pieces or pieces[-1][0] != b"IEND":
         return png
     name = key.encode("latin-1")
     kept = [SIGNATURE]
     for position, (kind, start, end) in enumerate(pieces):
-        if kind in _TEXT_CHUNKS and png[start + 8 : end].split(b"\0", 1)[0] == name:
+        if kind in TEXT_CHUNKS and png[start + 8 : end].split(b"\0", 1)[0] == name:
             continue
         kept.append(png[start:end])
         if position == 0 and text is not None:
@@ -44,8 +44,8 @@ def read_text(text: str) -> str:
         return text
 
 
-def _chunks(png: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """Kind, start and end of each chunk."""
+def chunks(png: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """Kind, start and end of each whole chunk, length and checksum included."""
     if not png.startswith(SIGNATURE):
         return
     position = len(SIGNATURE)

@@ -76,6 +76,7 @@ _SCHEDULER_NAMES: dict[str, str] = {
     "beta": "discrete",
     "polyexponential": "exponential",
 }
+_NEAR_SCHEDULERS = frozenset({"beta", "ddim", "ddim uniform", "polyexponential"})
 NODE_SAMPLERS: dict[str, str] = {
     "euler_a": "euler_ancestral",
     "dpm2": "dpm_2",
@@ -110,6 +111,11 @@ def find_scheduler(name: str) -> str | None:
     """The library's scheduler that ``name`` means; ``None`` for none."""
     folded = _fold(name)
     return _OWN_SCHEDULERS.get(folded) or _SCHEDULER_NAMES.get(folded)
+
+
+def is_near_scheduler(name: str) -> bool:
+    """Whether the scheduler that `find_scheduler` finds for ``name`` is only its nearest relative."""
+    return _fold(name) in _NEAR_SCHEDULERS
 
 
 def _sampler(folded: str) -> NamedSampling | None:

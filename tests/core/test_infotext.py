@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import time
 from typing import Any
 
@@ -78,6 +79,29 @@ def test_upscaler_that_followed_is_told() -> None:
     upscaler = UpscalerSpec(model=FileRef(name="sub/esrgan_x4.pth", path="/x"))
     assert told(upscale=True, upscaler=upscaler)["Postprocess upscaler"] == "esrgan_x4"
     assert "Postprocess upscaler" not in told()
+
+
+def test_what_has_no_key_and_is_not_as_usual_is_told_as_settings() -> None:
+    assert "Settings" not in told()
+    words = told(distilled_guidance=2.0, custom_sigmas=(3.0, 0.0), cache_options={"threshold": 0.1}, batch_count=3)
+    assert json.loads(words["Settings"]) == {
+        "distilled_guidance": 2.0,
+        "custom_sigmas": [3.0, 0.0],
+        "cache_options": {"threshold": 0.1},
+    }
+
+
+def test_files_and_what_was_drawn_from_are_no_settings() -> None:
+    lora = {"name": "x", "path": "/secret/x", "weight": 1.0}
+    upscaler = UpscalerSpec(model=FileRef(name="x.pth", path="/secret/x.pth"))
+    words = told(loras=(lora,), upscale=True, upscaler=upscaler, pm_id_embed=FileRef(name="x", path="/secret/x"))
+    assert "Settings" not in words
+    assert "/secret" not in str(words)
+
+
+def test_strength_of_the_hires_fix_of_a_given_picture_is_told_apart() -> None:
+    words = told(is_img2img=True, hires=True, strength=0.6, hires_denoising_strength=0.3)
+    assert (words["Denoising strength"], words["Settings"]) == ("0.6", '{"hires_denoising_strength": 0.3}')
 
 
 def test_video_tells_its_frames_and_their_rate() -> None:

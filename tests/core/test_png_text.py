@@ -5,7 +5,7 @@ import io
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from sdcpp_rest.core.png_text import replace_text
+from sdcpp_rest.core.png_text import chunks, replace_text
 from tests.cases import for_each_case
 
 
@@ -45,3 +45,10 @@ def test_a_text_is_taken_out() -> None:
 @for_each_case("data", [b"", b"\xff\xd8\xff", png()[:-5], png()[:40], b"\x89PNG\r\n\x1a\n"])
 def test_what_is_no_whole_png_comes_back_as_it_is(data: bytes) -> None:
     assert replace_text(data, "parameters", "x") == data
+
+
+def test_chunks_are_told_up_to_the_first_that_is_not_whole() -> None:
+    whole = png(parameters="x")
+    assert [kind for kind, _, _ in chunks(whole)][:2] == [b"IHDR", b"tEXt"]
+    assert [kind for kind, _, _ in chunks(whole[:50])] == [b"IHDR"]
+    assert list(chunks(b"no picture")) == []

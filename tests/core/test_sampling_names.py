@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from sdcpp_rest.core.infotext import SAMPLER_LABELS, SCHEDULER_LABELS
 from sdcpp_rest.core.sampling import SAMPLERS, SCHEDULERS
-from sdcpp_rest.core.sampling_names import NamedSampling, find_sampling, find_scheduler
+from sdcpp_rest.core.sampling_names import NamedSampling, find_sampling, find_scheduler, is_near_scheduler
 from tests.cases import for_each_case
 
 
@@ -54,3 +54,10 @@ def test_what_is_no_sampler_means_nothing(name: str) -> None:
 )  # fmt: skip
 def test_schedulers_of_other_programs_are_understood(name: str, expected: str | None) -> None:
     assert find_scheduler(name) == expected
+
+
+def test_schedulers_that_only_have_a_relative_here_are_told_apart() -> None:
+    assert [name for name in ("Beta", "DDIM Uniform", "karras", "normal", "Automatic") if is_near_scheduler(name)] == [
+        "Beta",
+        "DDIM Uniform",
+    ]

@@ -195,6 +195,12 @@ class ModelLibrary:
             f"Model not found: {name}", nearest=nearest_names(wanted, (file.name for file in index.files)), type=kind
         )
 
+    def candidates(self, kind: ModelType, name: str) -> Files:
+        """All files that ``name`` may mean, as `find` reads it: none, one, or several. Refuses nothing."""
+        index, ours, others = self._indexes_of(kind)
+        exactly = index.find_exactly(name)
+        return [exactly] if exactly is not None else ours.find(name) or others.find(name)
+
     def _with_sum(self, index: FileIndex, wanted: str) -> Files:
         """The first file whose SHA-256 is ``wanted`` or begins with it: equal files are as good as each other, files
         that share only the beginning are told apart by the caller."""

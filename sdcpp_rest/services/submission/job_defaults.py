@@ -70,14 +70,15 @@ def _readable(kind: type[SamplingParams], values: Mapping[str, Any]) -> dict[str
         if name not in kind.model_fields or name in _ASKED_FOR:
             continue
         try:
-            found[name] = _reader(kind, name).validate_python(value)
+            found[name] = field_reader(kind, name).validate_python(value)
         except ValidationError:
             continue
     return found
 
 
 @functools.cache
-def _reader(kind: type[SamplingParams], name: str) -> TypeAdapter[Any]:
+def field_reader(kind: type[SamplingParams], name: str) -> TypeAdapter[Any]:
+    """Reads a value of a field, whatever it was written as."""
     return TypeAdapter(cast("Any", kind.model_fields[name].annotation))
 
 

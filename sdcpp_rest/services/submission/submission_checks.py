@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from sdcpp_rest.config import LimitsConfig
 from sdcpp_rest.core import prompts
 from sdcpp_rest.core.architectures import Architecture
-from sdcpp_rest.core.bounds import check_bounds, longest_of, out_of_range
+from sdcpp_rest.core.bounds import check_bounds, check_value, longest_of, marks_of, out_of_range
 from sdcpp_rest.core.frozen import Frozen
 from sdcpp_rest.core.params import LARGEST_SEED, CacheOptions, SamplingParams
 from sdcpp_rest.core.sampling import MINIMUM_STEPS, SAMPLERS, SCHEDULERS
@@ -71,6 +71,21 @@ def check_sampling(params: SamplingParams, limits: LimitsConfig) -> None:
     _check_sigmas(params.custom_sigmas, limits)
     check_bounds(params.cache_options, limits, "cache_options.")
     _check_mask(params.cache_options.scm_mask, limits)
+
+
+def check_field(kind: type[SamplingParams], name: str, value: Any, limits: LimitsConfig) -> None:
+    """Refuse one value of one field, where all that is said about it stands in it alone."""
+    if name in ("prompt", "negative_prompt"):
+        prompts.check_prompt(name, value, longest_of(SamplingParams, name, limits))
+    elif name == "seed":
+        choose_seed(value, limits)
+    elif name == "custom_sigmas":
+        _check_sigmas(value, limits)
+    elif name == "cache_options":
+        check_bounds(value, limits, "cache_options.")
+        _check_mask(value.scm_mask, limits)
+    elif name in marks_of(kind):
+        check_value(kind, name, value, limits)
 
 
 def _check_sigmas(sigmas: tuple[float, ...], limits: LimitsConfig) -> None:

@@ -35,6 +35,7 @@ from sdcpp_rest.services.models.load_specs import LoadRequest
 from sdcpp_rest.services.models.model_library import KnownSums, ModelLibrary
 from sdcpp_rest.services.path_redaction import PathRedaction
 from sdcpp_rest.services.server_status import ServerStatus
+from sdcpp_rest.services.submission.picture_metadata import PictureMetadata
 from sdcpp_rest.store.database import Database
 from sdcpp_rest.store.hash_store import HashStore
 
@@ -111,6 +112,7 @@ class Runtime:
             redact_paths=self.redact_paths,
         )
         self.submission = build_submission(config, self.settings, self.jobs, self.models, self.engine, self.status)
+        self.metadata = PictureMetadata(config.limits, self.models.library, self.models.hashes)
         self.language = build_language(config, database, self.settings, self.jobs, self.models, self.status)
         self.downloads = build_downloads(
             config, self.jobs, self.models, redact_paths=self.redact_paths, is_server=is_server

@@ -11,6 +11,7 @@ from sdcpp_rest.routes.http.dialect import Dialect, SocketHandler
 from sdcpp_rest.routes.native.files.files import files
 from sdcpp_rest.routes.native.files.gallery_batch_routes import gallery_batch
 from sdcpp_rest.routes.native.files.gallery_routes import gallery
+from sdcpp_rest.routes.native.files.metadata_routes import metadata
 from sdcpp_rest.routes.native.files.thumbs_routes import thumbs
 from sdcpp_rest.routes.native.jobs.adetailer_routes import adetailer
 from sdcpp_rest.routes.native.jobs.conversion_routes import conversion
@@ -57,6 +58,7 @@ _BLUEPRINTS = (
     gallery,
     gallery_batch,
     thumbs,
+    metadata,
     docs,
 )
 

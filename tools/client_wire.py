@@ -34,6 +34,7 @@ _MODULES = {
 _PLACES = (
     ("routes.native.wire.generation_bodies", "pictures"),
     ("routes.native.wire.video_bodies", "pictures"),
+    ("routes.native.files.metadata_routes", "pictures"),
     ("routes.native.wire.generation_defaults", "settings"),
     ("routes.native.wire.upscaling_bodies", "jobs"),
     ("routes.native.wire.conversion_bodies", "jobs"),

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from typing_extensions import Unpack
 
 from sdcpp_rest.client.calls import Call, SubmitCall
+from sdcpp_rest.client.model_upload import ModelUpload
 from sdcpp_rest.client.steps import Request
 from sdcpp_rest.client.wire.jobs import ConversionAccepted, ConvertBody, DetectorStatus, UpscaleBody
 from sdcpp_rest.client.wire.model_files import DownloadAccepted, DownloadBody
-from sdcpp_rest.client.wire.pictures import Accepted, Img2ImgBody, Txt2ImgBody, Txt2VidBody
+from sdcpp_rest.client.wire.pictures import Accepted, Img2ImgBody, ReadSettings, Txt2ImgBody, Txt2VidBody
 
 
 class PictureCalls:
@@ -45,6 +47,12 @@ class PictureCalls:
     def download_model(self, **fields: Unpack[DownloadBody]) -> Request[DownloadAccepted]:
         """Download a model file. It is listed when the job ``answer["hash_job_id"]`` has checked it."""
         return Request(DownloadAccepted, "POST", "/models/download", body=fields, is_long=True)
+
+    @Call
+    def read_metadata(self, file: str | Path) -> Request[ReadSettings]:
+        """Read what a picture or video file of any tool says about how it was made; ``answer["submit"]`` draws it
+        again."""
+        return Request(ReadSettings, "POST", "/metadata/read", upload=ModelUpload(Path(file)))
 
     @SubmitCall
     def adetailer(self, /, **fields: Any) -> Request[Accepted]:

@@ -16,6 +16,7 @@ from tests.routes.conftest import ServedHouse
 from tests.servers.fault_server import FaultServer
 from tests.servers.language_model import Said
 from tests.servers.ollama_server import OllamaServer
+from tests.services.pictures.metadata import made_files as made
 
 
 @pytest.fixture
@@ -141,3 +142,15 @@ def test_chat_that_ends_midway_is_an_error(
     client = answering(httpx.Response(200, headers={"Content-Type": "text/event-stream"}, text=text))
     with pytest.raises(kind, match=message):
         list(client.stream_chat("x"))
+
+
+def test_picture_is_read_from_the_disk(client: Client, tmp_path: Path) -> None:
+    picture = tmp_path / "a.png"
+    picture.write_bytes(made.png({"parameters": "a fox\nSteps: 3, Seed: 4, Size: 64x64"}))
+    told = client.read_metadata(picture)
+    assert (told["tool"], told["fields"]["seed"]) == ("a1111", 4)
+    assert told["submit"] is not None
+    assert client.txt2img(**told["submit"]["body"]).id
+    picture.write_bytes(b"nothing")
+    with pytest.raises(InvalidRequest, match="PNG"):
+        client.read_metadata(picture)

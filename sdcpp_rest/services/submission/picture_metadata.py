@@ -7,6 +7,7 @@ Nothing is refused: what cannot be used is left out of the fields, and said. Rea
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -46,6 +47,7 @@ _NAMES = {
     "high_noise_scheduler": ("", *SCHEDULERS),
 }
 _SHOWN_CHARACTERS = 80
+Matches = list[tuple[FoundLora, ForeignMatch | None]]
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ class ToldSettings:
     raw: dict[str, str]
     model: ForeignMatch | None = None
     vae: ForeignMatch | None = None
-    loras: list[tuple[FoundLora, ForeignMatch | None]] = field(default_factory=list)
+    loras: Matches = field(default_factory=list)
     submit: Submittable | None = None
     notes: list[str] = field(default_factory=list)
 
@@ -96,7 +98,7 @@ class PictureMetadata:
             )
         found, names = read.found, ForeignNames(self._library, self._hashes)
         told = ToldSettings(found.tool, read.file.kind, {}, found.unmapped, read.file.texts, notes=found.notes)
-        told.fields = self._allowed(found, names)
+        told.fields = self._keep_allowed(found, names)
         told.loras = [(lora, names.find(("lora",), lora.name, lora.hash)) for lora in found.loras]
         told.model = names.find(PICTURE_MODELS, found.model.name, found.model.hash)
         told.vae = names.find(_VAES, found.vae.name, found.vae.hash)
@@ -105,7 +107,7 @@ class PictureMetadata:
         told.fields |= _describe_files(found)
         return told
 
-    def _allowed(self, found: FoundSettings, names: ForeignNames) -> dict[str, Any]:
+    def _keep_allowed(self, found: FoundSettings, names: ForeignNames) -> dict[str, Any]:
         """The values that are allowed here, as JSON has them; the others go among what has no name here."""
         kind = _PARAMS[found.kind]
         allowed: dict[str, Any] = {}
@@ -144,21 +146,21 @@ class PictureMetadata:
     def _submittable(self, found: FoundSettings, told: ToldSettings) -> Submittable:
         left_out = _NEED_PICTURES | (frozenset() if found.kind == "img2img" else {"strength"})
         body = {name: value for name, value in told.fields.items() if name not in left_out}
-        body["prompt"] = self._with_tags(str(told.fields.get("prompt", "")), told)
+        body["prompt"] = self._with_tags(str(told.fields.get("prompt", "")), told.loras, found.note)
         return Submittable(found.kind, body, ("init_image_base64",) if found.kind == "img2img" else ())
 
-    def _with_tags(self, prompt: str, told: ToldSettings) -> str:
-        """``prompt`` with the LoRAs that are here; what is said of the others is in the notes."""
+    def _with_tags(self, prompt: str, loras: Matches, note: Callable[[str], None]) -> str:
+        """``prompt`` with the LoRAs that are here; about the others a ``note`` is made."""
         words = [prompt] if prompt else []
-        for lora, match in told.loras:
+        for lora, match in loras:
             shown = lora.name[:_SHOWN_CHARACTERS]
             if match is None:
-                told.notes.append(f"The LoRA {shown!r} is not here; it is not in what can be submitted.")
+                note(f"The LoRA {shown!r} is not here; it is not in what can be submitted.")
                 continue
             try:
                 lora_tag(match.name, lora.weight)
             except ValueError:
-                told.notes.append(f"The LoRA {shown!r} cannot be named in a prompt.")
+                note(f"The LoRA {shown!r} cannot be named in a prompt.")
                 continue
             mark = "|high_noise|" if lora.is_high_noise else ""
             words.append(f"<lora:{mark}{match.name}:{lora.weight:.15g}>")
@@ -166,7 +168,7 @@ class PictureMetadata:
         try:
             check_field(SamplingParams, "prompt", whole, self._limits)
         except InvalidRequest:
-            told.notes.append("The prompt would be too long with its LoRAs; they are not in what can be submitted.")
+            note("The prompt would be too long with its LoRAs; they are not in what can be submitted.")
             return prompt
         return whole
 

@@ -7,12 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
 from typing import Any, NamedTuple
 
 from sdcpp_rest.services.pictures.metadata.found_settings import read_float, read_word
 
 MOST_NODES = 5_000
-_MOST_HOPS = 200
+MOST_INPUTS = 300
+"""Of one node."""
+_MOST_HOPS = 30
 # Where nodes that only hand a value on keep it.
 _VALUE_NAMES = ("value", "text", "string", "prompt", "int", "float", "number", "seed", "Value", "Text", "any", "input")
 
@@ -38,10 +42,13 @@ class Node:
 
     def links(self, *beginnings: str) -> Iterator[Link]:
         """Where all linked inputs come from, or those whose names begin so."""
-        for name, value in self.inputs.items():
-            link = as_link(value)
-            if link is not None and (not beginnings or name.startswith(beginnings)):
+        for name, link in self._linked:
+            if not beginnings or name.startswith(beginnings):
                 yield link
+
+    @cached_property
+    def _linked(self) -> list[tuple[str, Link]]:
+        return [(name, link) for name, value in self.inputs.items() if (link := as_link(value)) is not None]
 
 
 def as_link(value: Any) -> Link | None:
@@ -116,7 +123,7 @@ def graph_of(sent: Any) -> Graph | None:
     if not isinstance(sent, dict) or not 0 < len(sent) <= MOST_NODES:
         return None
     nodes = [
-        Node(str(node_id), node["class_type"], node["inputs"])
+        Node(str(node_id), node["class_type"], dict(islice(node["inputs"].items(), MOST_INPUTS)))
         for node_id, node in sent.items()
         if isinstance(node, dict) and isinstance(node.get("class_type"), str) and isinstance(node.get("inputs"), dict)
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from sdcpp_rest.services.pictures.metadata.comfyui_graph import Graph, Link, Node
@@ -18,6 +19,7 @@ _SCHEDULER_NODE = re.compile(r"(Karras|Exponential|Polyexponential|SDTurbo|Align
 _SCHEDULES = {"AlignYourSteps": "ays", "SDTurbo": "", "Flux2": ""}
 _STACKS = ("lora_stack", "optional_lora_stack")
 _MOST_CHAIN = 200
+_MOST_STACKED = 50
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,7 @@ def put_model(found: FoundSettings, graph: Graph, start: Link | None) -> None:
         loras += reversed(_loras(graph, node))
         if "ModelSampling" in node.kind and "shift" in node.inputs:
             found.put("flow_shift", graph.number(node, "shift"))
-        for one in graph.back_from([node.link(*_STACKS)], *_STACKS):
+        for one in islice(graph.back_from([node.link(*_STACKS)], *_STACKS), _MOST_STACKED):
             loras += reversed(_loras(graph, one))
         name = graph.scalar(node, *_MODEL_NAMES)
         if name is not None and node.link("model") is None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any
 
-from sdcpp_rest.services.pictures.metadata.comfyui_graph import MOST_NODES, Graph, Node
+from sdcpp_rest.services.pictures.metadata.comfyui_graph import MOST_INPUTS, MOST_NODES, Graph, Node
 
 _SEED = ("noise_seed", "")
 _SAMPLING = ("steps", "cfg", "sampler_name", "scheduler")
@@ -92,16 +93,16 @@ def _inputs(node: Mapping[str, Any], sources: Mapping[int, list[Any]]) -> dict[s
     inputs: dict[str, Any] = {}
     if node.get("mode") != _BYPASSED:
         if isinstance(values, dict):
-            inputs = {str(name): value for name, value in values.items()}
+            inputs = {str(name): value for name, value in islice(values.items(), MOST_INPUTS)}
         elif isinstance(values, list):
-            inputs = _named(str(node["type"]), values, node)
-    for one in node["inputs"] if isinstance(node.get("inputs"), list) else []:
+            inputs = _name_values(str(node["type"]), values, node)
+    for one in node["inputs"][:MOST_INPUTS] if isinstance(node.get("inputs"), list) else []:
         if isinstance(one, dict) and isinstance(one.get("link"), int) and one["link"] in sources:
             inputs[str(one.get("name"))] = sources[one["link"]]
     return inputs
 
 
-def _named(kind: str, values: list[Any], node: Mapping[str, Any]) -> dict[str, Any]:
+def _name_values(kind: str, values: list[Any], node: Mapping[str, Any]) -> dict[str, Any]:
     names = _NAMES.get(kind)
     if names is None:
         # Newer pages tell of each value which input it belongs to; old nodes of one value are clear anyway.

@@ -24,6 +24,8 @@ Tool = Literal[
 
 MOST_LORAS = 100
 _MOST_UNMAPPED = 500
+_MOST_NOTES = 100
+_LONGEST_PROMPT = 250_000
 _MOST_ITEMS = 200
 _MOST_CHARACTERS = 10_000
 _DEEPEST = 6
@@ -74,6 +76,10 @@ class FoundSettings:
     def put_prompts(self, prompt: Any, negative_prompt: Any = "") -> None:
         """Keep both prompts. LoRA tags come out of the first and go among the LoRAs; in the other they mean nothing."""
         written = clean_text(read_word(prompt))
+        if len(written) > _LONGEST_PROMPT:
+            self.keep("prompt", written)
+            self.note(f"The prompt has {len(written)} characters; it was left out.")
+            written = ""
         words = _SECOND_WEIGHT.sub(r"\1>", written)
         if words != written:
             self.note("LoRAs have one weight here: the second one of a LoRA tag was left out.")
@@ -146,8 +152,8 @@ class FoundSettings:
                 self.keep(str(name), value)
 
     def note(self, sentence: str) -> None:
-        """Say something once."""
-        if sentence not in self.notes:
+        """Say something once, as long as anybody reads it."""
+        if len(self.notes) < _MOST_NOTES and sentence not in self.notes:
             self.notes.append(sentence)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any
 
 from sdcpp_rest.core import infotext
@@ -42,6 +43,7 @@ _FORGE_KEYS = ("Distilled CFG Scale", "Module 1", "Diffusion in Low Bits")
 _FORGE_VERSION = re.compile(r"^(?:f\d|neo|forge)", re.IGNORECASE)
 _VAE_WORD = re.compile(r"(?:^|[^a-z])(?:vae|ae)(?:[^a-z]|$)", re.IGNORECASE)
 _MOST_MODULES = 10
+_MOST_SETTINGS = 500
 
 
 def read_infotext(file: FileTexts) -> FoundSettings | None:
@@ -78,7 +80,7 @@ def fill_from_pairs(found: FoundSettings, pairs: Mapping[str, str]) -> None:
     found.put_model(pairs.get("Model"), pairs.get("Model hash"))
     found.put_vae(pairs.get("VAE"), pairs.get("VAE hash"))
     settings = read_object(pairs.get(infotext.SETTINGS, "")) if found.tool == "sdcpp-rest" else {}
-    found.values.update(settings or {})
+    found.values.update(islice((settings or {}).items(), _MOST_SETTINGS))
     _fill_modules(found, pairs)
     _fill_loras(found, pairs)
     _fill_strength(found, pairs, is_told_apart="hires_denoising_strength" in (settings or {}))

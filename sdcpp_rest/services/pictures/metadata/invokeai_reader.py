@@ -49,11 +49,11 @@ def _read_today(settings: dict[str, Any]) -> FoundSettings:
     for name, ours in _VALUES.items():
         found.put(ours, settings.get(name))
     _put_scheduler(found, read_word(settings.get("scheduler")))
-    found.put_model(*_named(settings.get("model")))
-    found.put_vae(*_named(settings.get("vae")))
+    found.put_model(*_read_model(settings.get("model")))
+    found.put_vae(*_read_model(settings.get("vae")))
     for one in settings["loras"] if isinstance(settings.get("loras"), list) else []:
         if isinstance(one, dict):
-            name, hash = _named(one.get("model") or one.get("lora"))
+            name, hash = _read_model(one.get("model") or one.get("lora"))
             found.put_lora(name, one.get("weight"), hash)
     skipped = read_float(settings.get("clip_skip"))
     if skipped is not None and skipped > 0:
@@ -133,7 +133,7 @@ def _put_scheduler(found: FoundSettings, name: str) -> None:
     found.put_sampling(_SAMPLERS.get(plain, plain), "karras" if is_karras else "")
 
 
-def _named(model: Any) -> tuple[str, str]:
+def _read_model(model: Any) -> tuple[str, str]:
     """The name and the hash of a model, where the versions put them."""
     if not isinstance(model, dict):
         return read_word(model), ""

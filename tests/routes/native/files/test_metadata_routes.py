@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import json
 
+import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
@@ -21,6 +22,7 @@ def read(client: FlaskClient, file: bytes, content_type: str = "application/octe
     return client.post("/metadata/read", data=file, content_type=content_type)
 
 
+@pytest.mark.slow
 @for_each_case("name", SAMPLES)
 def test_every_sample_is_answered_as_documented(name: str, shared_client: FlaskClient) -> None:
     answer = read(shared_client, SAMPLES[name].make())
@@ -100,6 +102,7 @@ def test_body_that_is_no_form_is_refused(shared_client: FlaskClient) -> None:
     assert read(shared_client, b"x", "multipart/form-data; boundary=y").status_code == 400
 
 
+@pytest.mark.slow
 def test_file_that_is_too_large_is_refused(shared_client: FlaskClient) -> None:
     answer = read(shared_client, made.png() + b"\0" * (64 * 1024 * 1024))
     assert answer.status_code == 413

@@ -154,6 +154,48 @@ def test_graph_of_all_nodes_with_all_links_takes_no_time() -> None:
     assert time.process_time() - started < 2
 
 
+@pytest.mark.slow
+def test_worst_graphs_take_seconds_at_most() -> None:
+    count = 4_900
+    names = ("lora_name", "model", "lora_stack", "width", "height", "scale_by", "samples", "clip", "text")
+    chain = {
+        str(number): graphs.node("LoraLoader", **{name: [str(number + 1), 0] for name in names})
+        for number in range(count)
+    }
+    start = {name: ["0", 0] for name in ("model", "positive", "negative", "latent_image")}
+    chain["k"] = graphs.node("KSampler", seed=1, steps=2, **start)
+    samplers = {
+        str(number): graphs.node(
+            "KSampler",
+            seed=1,
+            steps=2,
+            **{f"latent_image{j}": [str((number * 7 + j) % count), 0] for j in range(20)},
+            latent_image=[str((number + 1) % count), 0],
+        )
+        for number in range(count)
+    }
+    for nodes in (chain, samplers):
+        nodes["s"] = graphs.node("SaveImage", images=["k" if "k" in nodes else "0", 0])
+        nodes |= {f"s{number}": graphs.node("SaveImage", images=[str(number), 0]) for number in range(30)}
+        started = time.process_time()
+        assert graph(nodes).values["seed"] == 1
+        assert time.process_time() - started < 5
+
+
+def test_thousands_of_unknown_settings_are_cut_and_told_briefly() -> None:
+    settings = json.dumps(json.dumps({f"k{number}": number for number in range(20_000)}))
+    found = found_in(parameters=f"a\nSteps: 1, Seed: 1, Size: 8x8, Settings: {settings}, Version: sdcpp-rest 1")
+    assert len(found.values) < 600
+    found = found_in(invokeai_metadata=json.dumps({f"k{number}": number for number in range(20_000)}))
+    assert (len(found.unmapped), len(found.notes)) == (500, 1)
+
+
+def test_prompt_of_millions_of_characters_is_left_out() -> None:
+    found = found_in(parameters="<lora:a:1>" * 300_000 + "\nSteps: 1, Seed: 1, Size: 8x8")
+    assert (found.loras, "prompt" in found.values) == ([], False)
+    assert len(found.unmapped["prompt"]) == 10_000
+
+
 def test_long_chain_is_followed_without_recursion() -> None:
     nodes = {str(number): graphs.node("Reroute", **{"": [str(number + 1), 0]}) for number in range(4_000)}
     nodes["4000"] = graphs.simple()["10"]

@@ -5,9 +5,11 @@ Made by `make docs`; edits are overwritten.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal, TypeAlias
 
 from typing_extensions import NotRequired, Required, TypedDict
+
+SettingsTold: TypeAlias = dict[str, Any]
 
 
 class Accepted(TypedDict):
@@ -50,6 +52,54 @@ class CacheOptionsBody(TypedDict, total=False):
     spectrum_stop_percent: float
 
 
+class FilesMatched(TypedDict):
+    """Which files here are meant. By the hash where it is known here, else by the name."""
+
+    model: str | None
+    how: Literal["hash", "name"] | None
+    loras: list[LoraMatch]
+    vae: str | None
+    vae_how: Literal["hash", "name"] | None
+
+
+class LoraMatch(TypedDict):
+    """Which file here a LoRA is."""
+
+    wanted: str
+    found: str | None
+    how: Literal["hash", "name"] | None
+
+
+class LoraTold(TypedDict):
+    """A LoRA as the file names it."""
+
+    name: str
+    weight: float
+    hash: NotRequired[str]
+
+
+class ModelTold(TypedDict):
+    """A model as the file names it."""
+
+    name: str
+    hash: str
+
+
+class ReadSettings(TypedDict):
+    """What a file says about how it was made."""
+
+    tool: Literal[
+        "sdcpp-rest", "a1111", "forge", "swarmui", "comfyui", "invokeai", "fooocus", "novelai", "drawthings", "unknown"
+    ]
+    format: Literal["png", "jpeg", "webp", "avif", "mp4", "webm"]
+    fields: SettingsTold
+    unmapped: dict[str, Any]
+    raw: dict[str, str]
+    matches: FilesMatched
+    submit: SubmitTold | None
+    notes: list[str]
+
+
 class SamplingBody(TypedDict, total=False):
     """What pictures and videos have in common. A body that has another default repeats the field."""
 
@@ -86,6 +136,14 @@ class SamplingBody(TypedDict, total=False):
     cache_options: CacheOptionsBody
     expand_prompt: bool
     title: str
+
+
+class SubmitTold(TypedDict):
+    """What draws the same again with the model that is selected, as far as the file tells it."""
+
+    kind: Literal["txt2img", "img2img", "txt2vid"]
+    body: dict[str, Any]
+    needs: list[str]
 
 
 class Txt2ImgBody(SamplingBody, total=False):

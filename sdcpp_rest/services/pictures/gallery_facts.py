@@ -6,6 +6,7 @@ Reads headers and small files, never pixels. Knows no database.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import stat
 import struct
@@ -16,9 +17,12 @@ from typing import Any
 
 from PIL import Image
 
-from sdcpp_rest.core import infotext
 from sdcpp_rest.core.gallery import PictureFacts, PictureKind
+from sdcpp_rest.services.pictures.metadata.found_settings import FoundSettings
+from sdcpp_rest.services.pictures.metadata.reading import read_file
 from sdcpp_rest.services.pictures.outputs import RECORD_NAME
+
+log = logging.getLogger(__name__)
 
 _KINDS: Mapping[str, PictureKind] = {
     **dict.fromkeys((".png", ".jpg", ".jpeg", ".webp", ".avif", ".gif", ".bmp"), "image"),
@@ -26,6 +30,7 @@ _KINDS: Mapping[str, PictureKind] = {
 }
 _MOST_RECORD_BYTES = 4 * 1024 * 1024
 _MOST_TEXT_CHARACTERS = 20_000
+_MOST_READ_BYTES = 64 * 1024 * 1024
 _PNG_HEAD = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
 _LARGEST_NUMBER = 2**63 - 1
 
@@ -85,7 +90,7 @@ def _of_folder(root: Path, folder: str) -> Iterator[PictureFacts]:
         status = _status(root / folder / name) if kind else None
         if kind is None or status is None or name.encode("utf-8", "replace").decode() != name:
             continue
-        words = _read_words(root / folder / name) if kind == "image" else {}
+        words = _read_words(root / folder / name, status.st_size)
         width, height = _size_of(root / folder / name) if kind == "image" else (None, None)
         yield PictureFacts(
             path=f"{folder}/{name}" if folder else name,
@@ -98,10 +103,11 @@ def _of_folder(root: Path, folder: str) -> Iterator[PictureFacts]:
             modified_ns=status.st_mtime_ns,
             width=width,
             height=height,
-            prompt=_text(words.get("Prompt")),
-            negative_prompt=_text(words.get("Negative prompt")),
-            model=_text(words.get("Model")),
-            seed=_seed(words.get("Seed"), 0),
+            prompt=_text(words.values.get("prompt")),
+            negative_prompt=_text(words.values.get("negative_prompt")),
+            model=_text(words.model.name),
+            seed=_seed(words.values.get("seed"), 0),
+            loras=tuple(dict.fromkeys(one.name for one in words.loras)),
         )
 
 
@@ -117,14 +123,16 @@ def _read_record(path: Path) -> Mapping[str, Any] | None:
     return record if is_ours and record.get("job_id") == path.parent.name else None
 
 
-def _read_words(path: Path) -> Mapping[str, str]:
-    """What is written inside a picture, as AUTOMATIC1111's tools write it."""
+def _read_words(path: Path, size_bytes: int) -> FoundSettings:
+    """What a picture says of itself, whichever tool has written it."""
+    if size_bytes > _MOST_READ_BYTES:
+        return FoundSettings()
     try:
-        with Image.open(path) as picture:
-            text = picture.info.get("parameters")
-        return infotext.parse(text) if isinstance(text, str) and len(text) <= _MOST_TEXT_CHARACTERS else {}
-    except Exception:  # a damaged file must not end the scan, and decoders raise what they like
-        return {}
+        read = read_file(path.read_bytes())
+    except Exception:  # a damaged file must not end the scan
+        log.debug("%s cannot be read", path, exc_info=True)
+        return FoundSettings()
+    return FoundSettings() if read is None else read.found
 
 
 def _size_of(path: Path) -> tuple[int | None, int | None]:
@@ -168,7 +176,7 @@ def _finished_ms(record: Mapping[str, Any]) -> int | None:
 
 
 def _seed(value: Any, number: int) -> int | None:
-    """Picture k of a job has the seed of the job and k more."""
+    """Picture k of a job has the seed of the job and k more. Texts in pictures spell numbers out."""
     if isinstance(value, str):
         value = int(value) if value.isascii() and value.isdigit() and len(value) < 20 else None
     if not isinstance(value, int) or isinstance(value, bool):

@@ -104,6 +104,12 @@ def test_files_by_hand_tell_what_is_written_in_them(tmp_path: Path) -> None:
     text.add_text("parameters", "a boat\nNegative prompt: fog\nSteps: 5, Sampler: Euler, Seed: 9, Model: sd15")
     Image.new("RGB", (40, 30)).save(tmp_path / "boat.png", pnginfo=text)
     Image.new("RGB", (50, 60)).save(tmp_path / "plain.JPG")
+    swarm = {
+        "sui_image_params": {"prompt": "a pier", "seed": 11, "model": "flux", "loras": ["ink"], "loraweights": [1]}
+    }
+    text = PngImagePlugin.PngInfo()
+    text.add_text("parameters", json.dumps(swarm))
+    Image.new("RGB", (8, 8)).save(tmp_path / "pier.png", pnginfo=text)
     (tmp_path / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"\xff" * 40)
     (tmp_path / "film.webm").write_bytes(b"")
     (tmp_path / ".hidden.png").write_bytes(b"")
@@ -111,12 +117,14 @@ def test_files_by_hand_tell_what_is_written_in_them(tmp_path: Path) -> None:
     os.symlink(tmp_path / "boat.png", tmp_path / "link.png")
     os.utime(tmp_path / "boat.png", (1000, 1000))
     found = {one.path: one for one in read_folder(tmp_path, "")}
-    assert sorted(found) == ["boat.png", "broken.png", "film.webm", "plain.JPG"]
+    assert sorted(found) == ["boat.png", "broken.png", "film.webm", "pier.png", "plain.JPG"]
     boat = found["boat.png"]
     assert (boat.prompt, boat.negative_prompt, boat.seed, boat.model) == ("a boat", "fog", 9, "sd15")
     assert (boat.width, boat.height, boat.taken_ms) == (40, 30, 1_000_000)
     assert (found["plain.JPG"].width, found["plain.JPG"].height) == (50, 60)
     assert found["broken.png"].width is None
+    pier = found["pier.png"]
+    assert (pier.prompt, pier.seed, pier.model, pier.loras) == ("a pier", 11, "flux", ("ink",))
 
 
 def test_a_folder_that_is_gone_is_told(tmp_path: Path) -> None:

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from sdcpp_rest.services.settings.prompt_styles import PromptStyle, PromptStyles, merge
+from sdcpp_rest.core.prompt_style import PromptStyle, merge
+from sdcpp_rest.services.settings.prompt_styles import PromptStyles
 from tests.cases import for_each_case
 
 TEXT = """name,prompt,negative_prompt

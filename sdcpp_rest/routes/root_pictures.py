@@ -60,11 +60,11 @@ def img2img() -> Response:
 def _submit(kind: Literal["txt2img", "img2img"], body: Txt2ImgBody, warnings: list[str]) -> Response:
     asked, images = to_params(body)
     try:
-        if body.expand_prompt:
-            asked, found = runtime().submission.expansion.expand(kind, asked)
-            warnings = [*warnings, *found]
+        asked, found = runtime().submission.expansion.word(
+            kind, asked, styles=body.styles, resolves_tags=body.expand_prompt
+        )
         job, position = runtime().submission.pictures.picture(
-            kind, asked, images=images, title=body.title or None, origin="native", warnings=warnings
+            kind, asked, images=images, title=body.title or None, origin="native", warnings=[*warnings, *found]
         )
     except InvalidRequest as error:
         raise in_client_words(error) from None

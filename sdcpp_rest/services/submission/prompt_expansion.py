@@ -6,7 +6,7 @@ Parameters go by the names of `core.params`, presets are the server's prompt sty
 from __future__ import annotations
 
 import types
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any, Literal, Union, cast, get_args, get_origin
 
@@ -19,11 +19,12 @@ from sdcpp_rest.core.prompt_language.expand import Expanded, expand
 from sdcpp_rest.core.prompt_language.state import PromptLora
 from sdcpp_rest.core.prompt_language.surroundings import NEGATIVE_ID, PROMPT_ID, parameter_id
 from sdcpp_rest.core.prompt_language.tags import VALUE
+from sdcpp_rest.core.prompt_style import PLACE
 from sdcpp_rest.errors import InvalidRequest, NoModelLoaded
 from sdcpp_rest.services.dispatch.model_slot import ModelSlot
 from sdcpp_rest.services.models.model_library import ModelLibrary
 from sdcpp_rest.services.models.wildcards import Wildcards
-from sdcpp_rest.services.settings.prompt_styles import PLACE, PromptStyles
+from sdcpp_rest.services.settings.prompt_styles import PromptStyles
 from sdcpp_rest.services.settings.user_settings import Mode
 from sdcpp_rest.services.submission.prompt_surroundings import PromptSurroundings
 from sdcpp_rest.services.submission.sampling_intake import SamplingIntake
@@ -51,6 +52,25 @@ class PromptExpansion:
         self._wildcards = wildcards
         self._intake = intake
         self._styles = styles
+
+    def word(
+        self, mode: Mode, asked: Mapping[str, Any], *, styles: Sequence[str] = (), resolves_tags: bool = False
+    ) -> tuple[dict[str, Any], list[str]]:
+        """``asked`` with prompt styles added to its prompts and, where that is asked for, with their tags resolved
+        then; and warnings. Where either is done, the prompts as written stay beside them. Raises NoModelLoaded,
+        InvalidRequest."""
+        worded = {**asked}
+        if styles:
+            written, unwanted = asked.get("prompt") or "", asked.get("negative_prompt") or ""
+            prompt, negative_prompt = self._styles.apply_known(written, unwanted, styles)
+            worded |= {"prompt": prompt, "original_prompt": written}
+            if negative_prompt != unwanted:
+                worded |= {"negative_prompt": negative_prompt, "original_negative_prompt": unwanted}
+        if not resolves_tags:
+            return worded, []
+        resolved, warnings = self.expand(mode, worded)
+        originals = {name: text for name, text in worded.items() if name.startswith("original_")}
+        return {**resolved, **originals}, warnings
 
     def expand(self, mode: Mode, asked: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
         """``asked`` (in names of the parameters) with its tags resolved and its seed drawn, and warnings.

@@ -62,7 +62,7 @@ class JobShown(Answer):
         description="What was asked for, with every default filled in. Sent to the same endpoint again, it makes the "
         "same once more: a picture that was sent along is told as `job:<job_id>/<role>`, which such a field takes."
     )
-    resolved_prompt: str = optional("What became of the prompt, where `expand_prompt` was asked for.")
+    resolved_prompt: str = optional("What became of the prompt, where `expand_prompt` or `styles` was asked for.")
     resolved_negative_prompt: str = optional("The same of the negative prompt, where there is one.")
     error: str = optional("Why it failed.")
     error_code: str = optional("The same for programs.", examples=["engine_crashed"])

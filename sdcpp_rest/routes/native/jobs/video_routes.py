@@ -32,11 +32,11 @@ def txt2vid() -> Response:
     body, warnings = validate(Txt2VidBody, with_given_pictures(read_body()))
     asked, images = to_video_params(body)
     try:
-        if body.expand_prompt:
-            asked, found = runtime().submission.expansion.expand("txt2vid", asked)
-            warnings = [*warnings, *found]
+        asked, found = runtime().submission.expansion.word(
+            "txt2vid", asked, styles=body.styles, resolves_tags=body.expand_prompt
+        )
         job, position = runtime().submission.videos.video(
-            asked, images=images, title=body.title or None, origin="native", warnings=warnings
+            asked, images=images, title=body.title or None, origin="native", warnings=[*warnings, *found]
         )
     except InvalidRequest as error:
         raise in_client_words(error) from None

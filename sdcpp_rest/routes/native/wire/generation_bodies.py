@@ -28,6 +28,10 @@ MAX_PICTURES = 16
 """Reference pictures, or faces, of one request."""
 
 
+MAX_STYLES = 50
+"""Prompt styles of one request."""
+
+
 class CacheOptionsBody(Wire):
     """Knobs of `cache_mode`, by the library's own names; one that is left out is the library's. Which of them count
     depends on the mode."""
@@ -175,6 +179,11 @@ class SamplingBody(Wire):
         "the others of docs/prompt-language.md. What is drawn depends on the seed alone, and is the same for all "
         "pictures of the job.",
     )
+    styles: list[Text] = Field(
+        [],
+        max_length=MAX_STYLES,
+        description="Names of prompt styles (`GET /styles`), added to both prompts in this order before anything else.",
+    )
     title: Text = Field("", max_length=200, description="A name for lists; found by their search.")
 
     def sent_fields(self) -> dict[str, Any]:
@@ -266,6 +275,6 @@ class Accepted(Answer):
     job_id: str = Field(examples=["550e8400-e29b-41d4-a716-446655440000"])
     status: Literal["pending"]
     position: int = Field(ge=1, description="Place among the jobs that wait.")
-    resolved_prompt: str = optional("What became of the prompt, where `expand_prompt` was asked for.")
+    resolved_prompt: str = optional("What became of the prompt, where `expand_prompt` or `styles` was asked for.")
     resolved_negative_prompt: str = optional("The same of the negative prompt, where there is one.")
     warnings: list[str] = optional("What was ignored or corrected, and what will not look right.")

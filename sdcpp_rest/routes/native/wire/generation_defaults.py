@@ -24,7 +24,7 @@ from sdcpp_rest.services.settings.user_settings import Mode
 MODE_BODIES: Mapping[Mode, type[Wire]] = {"txt2img": Txt2ImgBody, "img2img": Img2ImgBody, "txt2vid": Txt2VidBody}
 
 # Of one request only: nobody wants the same picture, file or title by default.
-_NO_DEFAULT = frozenset({"prompt", "expand_prompt", "title", "pm_id_embed_path"})
+_NO_DEFAULT = frozenset({"prompt", "expand_prompt", "styles", "title", "pm_id_embed_path"})
 _SPELLED = {"cfg": "CFG", "vae": "VAE", "slg": "SLG", "clip": "CLIP", "id": "ID", "pm": "PhotoMaker", "fps": "FPS"}
 _CAMEL_CASE = re.compile(r"[a-z]+[0-9a-z]*[A-Z][0-9A-Za-z]*")
 _NOTES = {"sampler": SAMPLER_NOTES, "scheduler": SCHEDULER_NOTES}

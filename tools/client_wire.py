@@ -30,6 +30,7 @@ _MODULES = {
     "language": "language models: prompt enhancement and the assistant",
     "server": "the server, its options and its output folder",
     "settings": "what users choose while the server runs",
+    "words": "prompts: styles, presets, wildcards, and what becomes of a prompt",
 }
 _PLACES = (
     ("routes.native.wire.generation_bodies", "pictures"),
@@ -50,6 +51,7 @@ _PLACES = (
     ("routes.native.models", "models"),
     ("routes.native.language", "language"),
     ("routes.native.server.settings_routes", "settings"),
+    ("routes.native.words", "words"),
     ("core.job", "jobs"),
 )
 _NO_FIELDS = (BaseModel, Wire, Answer)

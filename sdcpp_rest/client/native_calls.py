@@ -13,12 +13,14 @@ from sdcpp_rest.client.picture_calls import PictureCalls
 from sdcpp_rest.client.queue_calls import QueueCalls
 from sdcpp_rest.client.server_calls import ServerCalls
 from sdcpp_rest.client.steps import Telling
+from sdcpp_rest.client.word_calls import WordCalls
 
 if TYPE_CHECKING:
     from sdcpp_rest.core.events import Event
 
 
 class NativeCalls(PictureCalls, GalleryCalls, QueueCalls, ModelCalls, LanguageCalls, ServerCalls):
+class NativeCalls(PictureCalls, QueueCalls, ModelCalls, LanguageCalls, WordCalls, ServerCalls):
     """Calls every route of the native API, and listens to its events."""
 
     def __init__(self, connection: Connection, reconnect_seconds: float) -> None:

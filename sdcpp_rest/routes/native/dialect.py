@@ -33,6 +33,7 @@ from sdcpp_rest.routes.native.server.login_routes import login
 from sdcpp_rest.routes.native.server.options_routes import options
 from sdcpp_rest.routes.native.server.settings_routes import settings
 from sdcpp_rest.routes.native.server.system import system
+from sdcpp_rest.routes.native.words.styles_routes import styles
 
 _BLUEPRINTS = (
     system,
@@ -51,6 +52,7 @@ _BLUEPRINTS = (
     recycle_bin,
     settings,
     options,
+    styles,
     ollama,
     assistant,
     previews,

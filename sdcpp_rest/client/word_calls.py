@@ -1,0 +1,51 @@
+"""Asks about words: prompt styles, presets, wildcards, and what becomes of a prompt."""
+
+from __future__ import annotations
+
+from typing_extensions import Unpack
+
+from sdcpp_rest.client.calls import Call
+from sdcpp_rest.client.steps import Request
+from sdcpp_rest.client.wire.words import (
+    StyleBody,
+    StyleImportBody,
+    StyleKept,
+    StyleRemoved,
+    StyleShown,
+    StylesImported,
+    StylesShown,
+)
+
+
+class WordCalls:
+    """Keeps what prompts are made of, and looks at what becomes of them."""
+
+    @Call
+    def list_styles(self) -> Request[StylesShown]:
+        """List the prompt styles."""
+        return Request(StylesShown, "GET", "/styles")
+
+    @Call
+    def show_style(self, name: str) -> Request[StyleShown]:
+        """Show one prompt style."""
+        return Request(StyleShown, "GET", "/styles/{style_name}", {"style_name": name})
+
+    @Call
+    def keep_style(self, name: str, **fields: Unpack[StyleBody]) -> Request[StyleKept]:
+        """Keep a prompt style under a name, in the place of what had it before."""
+        return Request(StyleKept, "PUT", "/styles/{style_name}", {"style_name": name}, body=fields)
+
+    @Call
+    def remove_style(self, name: str) -> Request[StyleRemoved]:
+        """Forget a prompt style."""
+        return Request(StyleRemoved, "DELETE", "/styles/{style_name}", {"style_name": name})
+
+    @Call
+    def import_styles(self, **fields: Unpack[StyleImportBody]) -> Request[StylesImported]:
+        """Take over the prompt styles of another program's file."""
+        return Request(StylesImported, "POST", "/styles/import", body=fields)
+
+    @Call
+    def export_styles(self) -> Request[str]:
+        """Get all prompt styles as a CSV file."""
+        return Request(str, "GET", "/styles/export")

@@ -1,0 +1,3 @@
+"""Native views about prompts: styles, presets, wildcards, and what becomes of a prompt; must not know other rooms of
+views.
+"""

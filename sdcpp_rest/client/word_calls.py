@@ -14,6 +14,12 @@ from sdcpp_rest.client.wire.words import (
     StyleShown,
     StylesImported,
     StylesShown,
+    WildcardBody,
+    WildcardKept,
+    WildcardRemoved,
+    WildcardShown,
+    WildcardsQuery,
+    WildcardsShown,
 )
 
 
@@ -49,3 +55,23 @@ class WordCalls:
     def export_styles(self) -> Request[str]:
         """Get all prompt styles as a CSV file."""
         return Request(str, "GET", "/styles/export")
+
+    @Call
+    def list_wildcards(self, **query: Unpack[WildcardsQuery]) -> Request[WildcardsShown]:
+        """List the wildcards with how many entries each has."""
+        return Request(WildcardsShown, "GET", "/wildcards", query=query)
+
+    @Call
+    def show_wildcard(self, name: str) -> Request[WildcardShown]:
+        """Show one wildcard: its text, and the entries that it stands for."""
+        return Request(WildcardShown, "GET", "/wildcards/{wildcard_name}", {"wildcard_name": name})
+
+    @Call
+    def keep_wildcard(self, name: str, **fields: Unpack[WildcardBody]) -> Request[WildcardKept]:
+        """Write a wildcard, whole or not at all."""
+        return Request(WildcardKept, "PUT", "/wildcards/{wildcard_name}", {"wildcard_name": name}, body=fields)
+
+    @Call
+    def remove_wildcard(self, name: str) -> Request[WildcardRemoved]:
+        """Delete a wildcard, and its preview."""
+        return Request(WildcardRemoved, "DELETE", "/wildcards/{wildcard_name}", {"wildcard_name": name})

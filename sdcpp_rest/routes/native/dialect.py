@@ -34,6 +34,7 @@ from sdcpp_rest.routes.native.server.options_routes import options
 from sdcpp_rest.routes.native.server.settings_routes import settings
 from sdcpp_rest.routes.native.server.system import system
 from sdcpp_rest.routes.native.words.styles_routes import styles
+from sdcpp_rest.routes.native.words.wildcards_routes import wildcards
 
 _BLUEPRINTS = (
     system,
@@ -53,6 +54,7 @@ _BLUEPRINTS = (
     settings,
     options,
     styles,
+    wildcards,
     ollama,
     assistant,
     previews,

@@ -10,7 +10,7 @@ import re
 import threading
 import uuid
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +29,8 @@ _MAX_DEPTH = 16
 _MAX_FILES = 20_000
 _MAX_PART_BYTES = 200
 _KEPT_CHARACTERS = 32 << 20
+_LEFT_OUT = frozenset("\r\ufeff\0")
+"""Of a file's text: whichever program wrote them, they are no words."""
 _NOT_IN_NAMES = re.compile(r'[<>:"|?*~&@;#$^.\x00-\x1f\x7f\x85\u2028\u2029]')
 
 
@@ -201,6 +203,33 @@ def clean_name(name: str) -> str:
     return shown
 
 
+def check_name(name: str) -> str:
+    """``name``, where it is the whole name of a wildcard as it stands. Raises InvalidRequest."""
+    cleaned = clean_name(name)
+    if cleaned != name:
+        raise InvalidRequest(
+            f"name: {name[:80]!r} holds what file names cannot hold everywhere; {cleaned[:80]!r} could be its name",
+            field="name",
+            value=name[:200],
+            nearest=[cleaned],
+        )
+    return name
+
+
+def write_entries(entries: Sequence[str]) -> str:
+    """The text whose entries these are. Raises InvalidRequest for one that cannot stand in a line."""
+    lines = [entry.replace("\n", "\\n") for entry in entries]
+    for index, (line, entry) in enumerate(zip(lines, entries, strict=True)):
+        if _read_options(line) != (entry,) or _LEFT_OUT & set(entry):
+            raise InvalidRequest(
+                f"entries[{index}]: {entry[:80]!r} cannot be an entry: it is empty, begins or ends with a blank, "
+                "or holds '#', '\\\\n' or a carriage return",
+                field=f"entries[{index}]",
+                value=entry[:80],
+            )
+    return "".join(f"{line}\n" for line in lines)
+
+
 def _read_text(path: Path, name: str) -> str:
     try:
         size = path.stat().st_size
@@ -211,7 +240,7 @@ def _read_text(path: Path, name: str) -> str:
     except OSError as error:
         raise NotFound(f"Wildcard not found: {name[:200]}", field="wildcard", value=name[:200]) from error
     text = content.decode("utf-8", "replace")
-    return text.replace("\r", "").replace("\ufeff", "").replace("\0", "")
+    return text.translate(dict.fromkeys(map(ord, _LEFT_OUT)))
 
 
 def _read_options(text: str) -> tuple[str, ...]:

@@ -270,6 +270,21 @@ def m010_gallery(connection: Connection) -> None:
             loras TEXT NOT NULL DEFAULT '[]',
             prompt TEXT NOT NULL DEFAULT '',
             negative_prompt TEXT NOT NULL DEFAULT ''
+def m016_preset_settings(connection: Connection) -> None:
+    """Presets may hold native fields that SwarmUI has no parameter for. The table is made anew: the picture stays the
+    last column."""
+    connection.exec_driver_sql("ALTER TABLE parameter_presets RENAME TO presets_before")
+        CREATE TABLE parameter_presets (
+            seq INTEGER PRIMARY KEY AUTOINCREMENT,
+            key TEXT NOT NULL UNIQUE,
+            title TEXT NOT NULL,
+            description TEXT NOT NULL,
+            is_starred INTEGER NOT NULL CHECK (is_starred IN (0, 1)),
+            parameters TEXT NOT NULL,
+            settings TEXT NOT NULL,
+            edited_ms INTEGER NOT NULL,
+            has_preview INTEGER NOT NULL CHECK (has_preview IN (0, 1)),
+            preview BLOB
         )
         """
     )
@@ -326,6 +341,9 @@ def m010_gallery(connection: Connection) -> None:
         ("changed", "AFTER UPDATE OF place, prompt, negative_prompt, title, model, loras", out_of + " " + into),
     ):
         connection.exec_driver_sql(f"CREATE TRIGGER pictures_text_{name} {moment} ON pictures BEGIN {steps} END")
+        "INSERT INTO parameter_presets SELECT seq, key, title, description, is_starred, parameters, '{}', edited_ms, "
+        "has_preview, preview FROM presets_before"
+    connection.exec_driver_sql("DROP TABLE presets_before")
 
 
 def _architecture_of(load_spec: str) -> str | None:
@@ -348,6 +366,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     m008_notes,
     m009_kept_calls,
     m010_gallery,
+    m016_preset_settings,
 )
 
 

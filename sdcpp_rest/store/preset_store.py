@@ -15,19 +15,20 @@ from sdcpp_rest.core.parameter_preset import ParameterPreset
 from sdcpp_rest.store.database import Database
 from sdcpp_rest.store.job_rows import storable
 
-_COLUMNS = "SELECT title, description, is_starred, parameters, edited_ms, has_preview FROM parameter_presets "
+_COLUMNS = "SELECT title, description, is_starred, parameters, settings, edited_ms, has_preview FROM parameter_presets "
 _ALL = text(_COLUMNS + "ORDER BY seq")
 _ONE = text(_COLUMNS + "WHERE key = :key")
 _PREVIEW = text("SELECT preview FROM parameter_presets WHERE key = :key")
 _COUNT = text("SELECT count(*) FROM parameter_presets")
 _ADD = text(
     "INSERT INTO parameter_presets "
-    "(key, title, description, is_starred, parameters, edited_ms, has_preview, preview) "
-    "VALUES (:key, :title, :description, :is_starred, :parameters, :edited_ms, :has_preview, :preview)"
+    "(key, title, description, is_starred, parameters, settings, edited_ms, has_preview, preview) "
+    "VALUES (:key, :title, :description, :is_starred, :parameters, :settings, :edited_ms, :has_preview, :preview)"
 )
 _REPLACE = text(
     "UPDATE parameter_presets SET key = :key, title = :title, description = :description, is_starred = :is_starred, "
-    "parameters = :parameters, edited_ms = :edited_ms, has_preview = :has_preview, preview = :preview WHERE key = :old"
+    "parameters = :parameters, settings = :settings, edited_ms = :edited_ms, has_preview = :has_preview, "
+    "preview = :preview WHERE key = :old"
 )
 _DELETE = text("DELETE FROM parameter_presets WHERE key = :key")
 
@@ -92,6 +93,7 @@ def _values(preset: ParameterPreset, preview: bytes | None) -> dict[str, Any]:
         "description": storable(preset.description),
         "is_starred": int(preset.is_starred),
         "parameters": json.dumps(dict(preset.parameters)),
+        "settings": json.dumps(dict(preset.settings)),
         "edited_ms": preset.edited_ms,
         "has_preview": int(preview is not None),
         "preview": preview,
@@ -104,6 +106,7 @@ def _preset_of(row: Any) -> ParameterPreset:
         description=row.description,
         is_starred=bool(row.is_starred),
         parameters=json.loads(row.parameters),
+        settings=json.loads(row.settings),
         edited_ms=row.edited_ms,
         has_preview=bool(row.has_preview),
     )

@@ -21,7 +21,7 @@ from sdcpp_rest.store.hash_store import HashStore
 from sdcpp_rest.store.history_store import Conversation, EnhancementHistory
 from sdcpp_rest.store.job_rows import binned, jobs
 from sdcpp_rest.store.job_store import JobStore
-from sdcpp_rest.store.migrations import MIGRATIONS, migrate
+from sdcpp_rest.store.migrations import MIGRATIONS, m016_preset_settings, migrate
 from sdcpp_rest.store.preset_store import PresetStore
 from sdcpp_rest.store.settings_store import SettingsStore
 
@@ -247,3 +247,24 @@ def test_a_step_and_its_number_are_one_transaction(tmp_path: Path) -> None:
 
 def test_the_names_of_the_steps_are_numbered_without_gaps() -> None:
     assert [step.__name__[:5] for step in MIGRATIONS] == [f"m{number:03}_" for number in range(1, len(MIGRATIONS) + 1)]
+
+
+def test_presets_of_an_older_file_stay_with_their_pictures(tmp_path: Path) -> None:
+    path = tmp_path / "rest.db"
+    Database(path, migrations=MIGRATIONS[: MIGRATIONS.index(m016_preset_settings)]).close()
+    raw = sqlite3.connect(path)
+    raw.execute(
+        "INSERT INTO parameter_presets (seq, key, title, description, is_starred, parameters, edited_ms, has_preview, "
+        "preview) VALUES (7, 'old', 'Old', 'd', 1, '{\"steps\": \"4\"}', 5, 1, x'0102')"
+    )
+    raw.commit()
+    raw.close()
+    db = Database(path)
+    store = PresetStore(db)
+    old = ParameterPreset(
+        title="Old", description="d", parameters={"steps": "4"}, is_starred=True, has_preview=True, edited_ms=5
+    )
+    assert (store.all(), store.preview("old")) == ([old], b"\x01\x02")
+    assert store.add(ParameterPreset(title="New", settings={"a": [1]}), None, 10)
+    assert [preset.title for preset in store.all()] == ["Old", "New"]
+    db.close()

@@ -64,14 +64,28 @@ class ParameterPresets:
 
     def replace(self, title: str, preset: ParameterPreset, preview: bytes | None = None) -> None:
         """Keep ``preset`` in the place of the one called ``title``, or as a new one where there is none. One that has
-        its new title already goes. Raises InvalidRequest for one too many or too large."""
+        its new title already goes. Native settings that no parameter means stay. Raises InvalidRequest for one too many
+        or too large."""
         with self._lock:
-            if self._store.get(title) is None:
-                title = preset.title
-            if self._store.get(title) is None:
+            before = self._store.get(title) or self._store.get(preset.title)
+            if before is None:
                 self._add(preset, preview)
             else:
-                self._store.replace(title, self._check_size(preset, preview), preview)
+                preset = preset.model_copy(update={"settings": before.settings})
+                self._store.replace(before.title, self._check_size(preset, preview), preview)
+
+    def keep(self, preset: ParameterPreset) -> bool:
+        """Keep ``preset`` as it is under its title; true if there was none of that title. A picture stays. Raises
+        InvalidRequest for one too many or too large."""
+        with self._lock:
+            before = self._store.get(preset.title)
+            if before is None:
+                self._add(preset, None)
+            else:
+                preview = self._store.preview(preset.title) if before.has_preview else None
+                preset = preset.model_copy(update={"has_preview": before.has_preview})
+                self._store.replace(before.title, self._check_size(preset, preview), preview)
+            return before is None
 
     def duplicate(self, title: str) -> ParameterPreset:
         """Keep a copy, called ``title (2)`` or the next number that is free. Raises NotFound, InvalidRequest."""
@@ -96,7 +110,7 @@ class ParameterPresets:
             raise InvalidRequest(f"There are {MAX_PRESETS} presets already; delete one first", field="title")
 
     def _check_size(self, preset: ParameterPreset, preview: bytes | None) -> ParameterPreset:
-        size = len(json.dumps(dict(preset.parameters)))
+        size = len(json.dumps(dict(preset.parameters))) + len(json.dumps(dict(preset.settings)))
         for field, found, most in (
             ("title", len(preset.title), MAX_TITLE_CHARACTERS),
             ("description", len(preset.description), MAX_DESCRIPTION_CHARACTERS),

@@ -7,6 +7,11 @@ from typing_extensions import Unpack
 from sdcpp_rest.client.calls import Call
 from sdcpp_rest.client.steps import Request
 from sdcpp_rest.client.wire.words import (
+    PresetBody,
+    PresetImportBody,
+    PresetKept,
+    PresetRemoved,
+    PresetsImported,
     StyleBody,
     StyleImportBody,
     StyleKept,
@@ -14,6 +19,8 @@ from sdcpp_rest.client.wire.words import (
     StyleShown,
     StylesImported,
     StylesShown,
+    UiPresetShown,
+    UiPresetsShown,
     WildcardBody,
     WildcardKept,
     WildcardRemoved,
@@ -75,3 +82,28 @@ class WordCalls:
     def remove_wildcard(self, name: str) -> Request[WildcardRemoved]:
         """Delete a wildcard, and its preview."""
         return Request(WildcardRemoved, "DELETE", "/wildcards/{wildcard_name}", {"wildcard_name": name})
+
+    @Call
+    def list_presets(self) -> Request[UiPresetsShown]:
+        """List the presets: settings that are kept under a name."""
+        return Request(UiPresetsShown, "GET", "/ui/presets")
+
+    @Call
+    def show_preset(self, name: str) -> Request[UiPresetShown]:
+        """Show one preset."""
+        return Request(UiPresetShown, "GET", "/ui/presets/{preset_name}", {"preset_name": name})
+
+    @Call
+    def keep_preset(self, name: str, **fields: Unpack[PresetBody]) -> Request[PresetKept]:
+        """Keep settings under a name, in the place of what had it before."""
+        return Request(PresetKept, "PUT", "/ui/presets/{preset_name}", {"preset_name": name}, body=fields)
+
+    @Call
+    def remove_preset(self, name: str) -> Request[PresetRemoved]:
+        """Forget a preset."""
+        return Request(PresetRemoved, "DELETE", "/ui/presets/{preset_name}", {"preset_name": name})
+
+    @Call
+    def import_presets(self, **fields: Unpack[PresetImportBody]) -> Request[PresetsImported]:
+        """Take over the presets of a file that SwarmUI has exported."""
+        return Request(PresetsImported, "POST", "/ui/presets/import", body=fields)

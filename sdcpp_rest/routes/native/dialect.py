@@ -33,6 +33,7 @@ from sdcpp_rest.routes.native.server.login_routes import login
 from sdcpp_rest.routes.native.server.options_routes import options
 from sdcpp_rest.routes.native.server.settings_routes import settings
 from sdcpp_rest.routes.native.server.system import system
+from sdcpp_rest.routes.native.words.presets_routes import presets
 from sdcpp_rest.routes.native.words.styles_routes import styles
 from sdcpp_rest.routes.native.words.wildcards_routes import wildcards
 
@@ -54,6 +55,7 @@ _BLUEPRINTS = (
     settings,
     options,
     styles,
+    presets,
     wildcards,
     ollama,
     assistant,

@@ -11,8 +11,16 @@ from dataclasses import dataclass
 from sdcpp_rest.core.prompt_language.budget import Budget
 from sdcpp_rest.core.prompt_language.draws import Draws
 from sdcpp_rest.core.prompt_language.evaluation import Evaluation
-from sdcpp_rest.core.prompt_language.marks import MAIN, REFINER, TRIGGER, has_words, mark_section, resolve_marks
-from sdcpp_rest.core.prompt_language.state import Around, PromptLora, State
+from sdcpp_rest.core.prompt_language.marks import (
+    MAIN,
+    REFINER,
+    TRIGGER,
+    has_words,
+    mark_section,
+    resolve_marks,
+    without_marks,
+)
+from sdcpp_rest.core.prompt_language.state import Around, Missing, PromptLora, State
 from sdcpp_rest.core.prompt_language.surroundings import NEGATIVE_ID, PROMPT_ID, Surroundings
 from sdcpp_rest.core.prompt_language.syntax import parse
 from sdcpp_rest.errors import InvalidRequest
@@ -25,8 +33,9 @@ class Expanded:
     """What became of a prompt.
 
     ``hires_prompt`` is the whole prompt of the hires pass, or ``None`` where it has none of its own. ``parameters``
-    holds what tags and presets set, by id, as text. Titles of presets and names of wildcards come in the order in which
-    they were used, each as often. ``draw_count`` says how often something was drawn: 0 where nothing is random.
+    holds what tags and presets set, by id, as text; ``variables`` what they kept; ``missing`` what they ask for and is
+    not there. Titles of presets and names of wildcards come in the order in which they were used, each as often.
+    ``draw_count`` says how often something was drawn: 0 where nothing is random.
     """
 
     prompt: str
@@ -38,6 +47,8 @@ class Expanded:
     used_wildcards: tuple[str, ...]
     warnings: tuple[str, ...]
     draw_count: int
+    variables: Mapping[str, str]
+    missing: tuple[Missing, ...]
 
 
 def expand(
@@ -87,6 +98,8 @@ def expand(
         used_wildcards=tuple(state.used_wildcards),
         warnings=state.warnings.all(),
         draw_count=state.draws.count,
+        variables={name: without_marks(text) for name, text in state.variables.items()},
+        missing=(*state.missing.values(),),
     )
 
 

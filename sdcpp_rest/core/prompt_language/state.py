@@ -24,6 +24,16 @@ class PromptLora:
     text_encoder_weight: float | None = None
 
 
+@dataclass(frozen=True)
+class Missing:
+    """Something that a tag asks for and that is not there: what kind of thing, its name as written, and what is said
+    about it."""
+
+    kind: str
+    name: str
+    sentence: str
+
+
 @dataclass
 class Around:
     """What presets write around a prompt: before and after it where they say so, behind it where they do not."""
@@ -73,10 +83,18 @@ class State:
     around: dict[str, Around] = field(default_factory=dict)
     section: str = MAIN
     warnings: Warnings = field(default_factory=Warnings)
+    missing: dict[tuple[str, str], Missing] = field(default_factory=dict)
 
     def warn(self, sentence: str) -> None:
         """Add a warning about the field that is being read."""
         self.warnings.add(f"{self.budget.field}: {sentence}")
+
+    def miss(self, kind: str, name: str, so: str) -> None:
+        """Warn that there is no ``kind`` called ``name``; ``so`` ends the sentence."""
+        sentence = f"there is no {kind} {quote(name)}{so}"
+        self.warn(sentence)
+        if len(self.missing) < _MAX_WARNINGS:
+            self.missing.setdefault((kind, name), Missing(kind, name[:_MAX_QUOTED], f"{self.budget.field}: {sentence}"))
 
     def parse(self, text: str) -> list[Node]:
         """Read text that comes from a wildcard or a preset."""

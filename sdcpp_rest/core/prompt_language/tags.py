@@ -92,7 +92,7 @@ def _wildcard(state: State, tag: Tag) -> Parts:
     state.budget.spend_characters(_LOOK_UP)
     found = state.world.wildcard(asked.strip())
     if found is None:
-        state.warn(f"there is no wildcard {quote(asked.strip())}; {quote(tag.raw)} stays as it is.")
+        state.miss("wildcard", asked.strip(), f"; {quote(tag.raw)} stays as it is.")
         return None
     state.used_wildcards.append(found.name)
     options = found.options
@@ -156,7 +156,7 @@ def _setmacro(state: State, tag: Tag) -> Parts:
 def _var(state: State, tag: Tag, body: str) -> str:
     name = body.strip() or (tag.predata or "").strip()
     if name not in state.variables:
-        state.warn(f"there is no variable {quote(name)} (yet); its tag was left out.")
+        state.miss("variable", name, " (yet); its tag was left out.")
         return GONE
     return state.variables[name]
 
@@ -164,7 +164,7 @@ def _var(state: State, tag: Tag, body: str) -> str:
 def _macro(state: State, tag: Tag) -> Parts:
     name = without_marks((yield tag.body)).strip() or (tag.predata or "").strip()
     if name not in state.macros:
-        state.warn(f"there is no macro {quote(name)} (yet); its tag was left out.")
+        state.miss("macro", name, " (yet); its tag was left out.")
         return GONE
     return (yield state.macros[name])
 
@@ -190,7 +190,7 @@ def _lora(state: State, tag: Tag, body: str) -> str | None:
     state.budget.spend_characters(_LOOK_UP)
     found = state.world.lora(name.strip())
     if found is None:
-        state.warn(f"there is no LoRA {quote(name.strip())}; {quote(tag.raw)} stays as it is.")
+        state.miss("LoRA", name.strip(), f"; {quote(tag.raw)} stays as it is.")
         return None
     weight, of_text_encoder = [*numbers, None, None][:2]
     state.loras.append(PromptLora(found.name, 1.0 if weight is None else weight, of_text_encoder))
@@ -210,7 +210,7 @@ def _embedding(state: State, tag: Tag, body: str) -> str:
     state.budget.spend_characters(_LOOK_UP)
     words = state.world.embedding(body.strip())
     if words is None:
-        state.warn(f"there is no embedding {quote(body.strip())}; its tag was left out.")
+        state.miss("embedding", body.strip(), "; its tag was left out.")
         return GONE
     return words.replace("\0", "")
 
@@ -220,7 +220,7 @@ def _param(state: State, tag: Tag, body: str) -> str | None:
     id, value = parameter_id(asked), body.strip()
     known = state.parameters.get(id)
     if known is None and (not id or (known := state.world.parameter(id)) is None):
-        state.warn(f"there is no parameter {quote(asked.strip())}; {quote(tag.raw)} stays as it is.")
+        state.miss("parameter", asked.strip(), f"; {quote(tag.raw)} stays as it is.")
         return None
     if tag.predata is None:
         return known.replace("\0", "")
@@ -239,7 +239,7 @@ def _preset(state: State, tag: Tag) -> Parts:
     state.budget.spend_characters(_LOOK_UP)
     preset = state.world.preset(title)
     if preset is None:
-        state.warn(f"there is no preset {quote(title)}; {quote(tag.raw)} stays as it is.")
+        state.miss("preset", title, f"; {quote(tag.raw)} stays as it is.")
         return None
     if title in state.open_presets:
         state.warn(f"the preset {quote(title)} names itself; that tag was left out.")

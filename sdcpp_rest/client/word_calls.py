@@ -7,11 +7,13 @@ from typing_extensions import Unpack
 from sdcpp_rest.client.calls import Call
 from sdcpp_rest.client.steps import Request
 from sdcpp_rest.client.wire.words import (
+    ExpandBody,
     PresetBody,
     PresetImportBody,
     PresetKept,
     PresetRemoved,
     PresetsImported,
+    PromptsExpanded,
     StyleBody,
     StyleImportBody,
     StyleKept,
@@ -32,6 +34,11 @@ from sdcpp_rest.client.wire.words import (
 
 class WordCalls:
     """Keeps what prompts are made of, and looks at what becomes of them."""
+
+    @Call
+    def expand_prompt(self, **fields: Unpack[ExpandBody]) -> Request[PromptsExpanded]:
+        """Resolve the tags of prompts as a request with ``expand_prompt`` would, and draw nothing."""
+        return Request(PromptsExpanded, "POST", "/prompt/expand", body=fields)
 
     @Call
     def list_styles(self) -> Request[StylesShown]:

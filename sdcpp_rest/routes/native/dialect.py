@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sdcpp_rest.routes.http.dialect import Dialect, SocketHandler
+from sdcpp_rest.routes.http.dialect import NATIVE_ERROR, Dialect, SocketHandler
 from sdcpp_rest.routes.native.files.files import files
 from sdcpp_rest.routes.native.files.gallery_batch_routes import gallery_batch
 from sdcpp_rest.routes.native.files.gallery_routes import gallery
@@ -34,6 +34,7 @@ from sdcpp_rest.routes.native.server.options_routes import options
 from sdcpp_rest.routes.native.server.settings_routes import settings
 from sdcpp_rest.routes.native.server.system import system
 from sdcpp_rest.routes.native.words.presets_routes import presets
+from sdcpp_rest.routes.native.words.prompt_routes import prompt_words
 from sdcpp_rest.routes.native.words.styles_routes import styles
 from sdcpp_rest.routes.native.words.wildcards_routes import wildcards
 
@@ -54,6 +55,7 @@ _BLUEPRINTS = (
     recycle_bin,
     settings,
     options,
+    prompt_words,
     styles,
     presets,
     wildcards,
@@ -71,4 +73,6 @@ _BLUEPRINTS = (
 
 def native_dialect(sockets: Mapping[str, SocketHandler]) -> Dialect:
     """The dialect with what serves its WebSockets, by path."""
-    return Dialect("native", blueprints=_BLUEPRINTS, sockets=sockets)
+    # What lies below /prompt is ComfyUI's else.
+    ours = dict.fromkeys(("/prompt/expand",), NATIVE_ERROR)
+    return Dialect("native", blueprints=_BLUEPRINTS, error_shapes=ours, sockets=sockets)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, Union, cast, get_args, get_origin
 
@@ -20,6 +21,7 @@ from sdcpp_rest.core.prompt_language.state import PromptLora
 from sdcpp_rest.core.prompt_language.surroundings import NEGATIVE_ID, PROMPT_ID, parameter_id
 from sdcpp_rest.core.prompt_language.tags import VALUE
 from sdcpp_rest.core.prompt_style import PLACE
+from sdcpp_rest.core.prompts import check_prompt
 from sdcpp_rest.errors import InvalidRequest, NoModelLoaded
 from sdcpp_rest.services.dispatch.model_slot import ModelSlot
 from sdcpp_rest.services.models.model_library import ModelLibrary
@@ -32,6 +34,18 @@ from sdcpp_rest.services.submission.submission_checks import FOUND_HERE, choose_
 
 _SCALARS = (int, float, str, bool)
 _NOT_SET_BY_TAGS = FOUND_HERE | {"prompt", "negative_prompt", "original_prompt", "original_negative_prompt"}
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """What became of a request: ``asked`` in names of the parameters, the ``seed`` that its words come from, the
+    ``settings`` that tags have set, and how that came about."""
+
+    seed: int
+    asked: dict[str, Any]
+    settings: Mapping[str, Any]
+    expanded: Expanded
+    warnings: list[str]
 
 
 class PromptExpansion:
@@ -59,46 +73,56 @@ class PromptExpansion:
         """``asked`` with prompt styles added to its prompts and, where that is asked for, with their tags resolved
         then; and warnings. Where either is done, the prompts as written stay beside them. Raises NoModelLoaded,
         InvalidRequest."""
-        worded = {**asked}
-        if styles:
-            written, unwanted = asked.get("prompt") or "", asked.get("negative_prompt") or ""
-            prompt, negative_prompt = self._styles.apply_known(written, unwanted, styles)
-            worded |= {"prompt": prompt, "original_prompt": written}
-            if negative_prompt != unwanted:
-                worded |= {"negative_prompt": negative_prompt, "original_negative_prompt": unwanted}
-        if not resolves_tags:
-            return worded, []
-        resolved, warnings = self.expand(mode, worded)
-        originals = {name: text for name, text in worded.items() if name.startswith("original_")}
-        return {**resolved, **originals}, warnings
+        if resolves_tags:
+            resolved = self.resolve(mode, asked, styles=styles)
+            return resolved.asked, resolved.warnings
+        return self._style(asked, styles), []
 
-    def expand(self, mode: Mode, asked: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-        """``asked`` (in names of the parameters) with its tags resolved and its seed drawn, and warnings.
+    def resolve(
+        self, mode: Mode, asked: Mapping[str, Any], *, styles: Sequence[str] = (), spec: LoadSpec | None = None
+    ) -> Resolved:
+        """``asked`` (in names of the parameters) with prompt styles added, its tags resolved and its seed drawn.
 
         The prompts as written stay beside them, as ``original_prompt`` and ``original_negative_prompt``; LoRAs are tags
-        at the end of the prompt. All pictures of a request share its words. Raises NoModelLoaded, InvalidRequest.
+        at the end of the prompt. All pictures of a request share its words. ``spec``: the model that will draw; the
+        selected one if ``None``. Raises NoModelLoaded, InvalidRequest.
         """
-        spec = self._models.selected
+        spec = spec or self._models.selected
         if spec is None:
             raise NoModelLoaded("No model loaded")
         kind: type[SamplingParams] = VideoParams if mode == "txt2vid" else ImageParams
-        seed = choose_seed(asked.get("seed", -1), self._limits)
-        given = {**asked, "seed": seed}
+        given = {**self._style(asked, styles), "seed": choose_seed(asked.get("seed", -1), self._limits)}
         prompt, negative_prompt = given.get("prompt") or "", given.get("negative_prompt") or ""
         parameters = _Parameters(kind, mode, given, spec, self._intake)
         surroundings = PromptSurroundings(
             self._library, self._wildcards, spec, parameter=parameters.text_of, preset=self._preset
         )
-        expanded = expand(prompt, negative_prompt, surroundings, seed=seed, braces=True)
+        expanded = expand(prompt, negative_prompt, surroundings, seed=given["seed"], braces=True)
+        settings = parameters.read(expanded.parameters)
         resolved = {
-            **given,
-            **parameters.read(expanded.parameters),
-            "prompt": " ".join(filter(None, [expanded.prompt, *map(_write_tag, expanded.loras)])),
             "original_prompt": prompt,
+            **given,
+            **settings,
+            "prompt": " ".join(filter(None, [expanded.prompt, *map(_write_tag, expanded.loras)])),
         }
+        for field, text in (("prompt", resolved["prompt"]), ("negative_prompt", expanded.negative_prompt)):
+            check_prompt(field, text, self._limits.prompt_characters)
         if "negative_prompt" in given or expanded.negative_prompt:
-            resolved |= {"negative_prompt": expanded.negative_prompt, "original_negative_prompt": negative_prompt}
-        return resolved, [*expanded.warnings, *_more_warnings(expanded, resolved)]
+            resolved = {"original_negative_prompt": negative_prompt, **resolved}
+            resolved["negative_prompt"] = expanded.negative_prompt
+        return Resolved(
+            given["seed"], resolved, settings, expanded, [*expanded.warnings, *_more_warnings(expanded, resolved)]
+        )
+
+    def _style(self, asked: Mapping[str, Any], styles: Sequence[str]) -> dict[str, Any]:
+        if not styles:
+            return {**asked}
+        written, unwanted = asked.get("prompt") or "", asked.get("negative_prompt") or ""
+        prompt, negative_prompt = self._styles.apply_known(written, unwanted, styles)
+        styled = {**asked, "prompt": prompt, "original_prompt": written}
+        if negative_prompt != unwanted:
+            styled |= {"negative_prompt": negative_prompt, "original_negative_prompt": unwanted}
+        return styled
 
     def _preset(self, title: str) -> Mapping[str, str] | None:
         """A prompt style as a preset: both are text around what the user wrote."""

@@ -32,7 +32,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
 
 
 def expand(house: House, prompt: str, mode: Any = "txt2img", **more: Any) -> tuple[dict[str, Any], list[str]]:
-    return house.runtime.submission.expansion.expand(mode, {"prompt": prompt, "seed": 1, **more})
+    return house.runtime.submission.expansion.word(mode, {"prompt": prompt, "seed": 1, **more}, resolves_tags=True)
 
 
 @pytest.mark.parametrize("mode", ["txt2img", "img2img", "txt2vid"])

@@ -56,6 +56,23 @@ def without_tags(prompt: str) -> str:
     return "".join([*kept, prompt[position:]]).strip() if kept else prompt
 
 
+def places_without_tags(prompt: str) -> list[int]:
+    """Where in ``prompt`` the characters stand that `without_tags` leaves."""
+    kept: list[int] = []
+    position = 0
+    tags = [*_TAG.finditer(prompt)]
+    for match in tags:
+        end = position + len(prompt[position : match.start()].rstrip())
+        kept += range(position, end)
+        position = match.end()
+    kept += range(position, len(prompt))
+    if not tags:
+        return kept
+    text = "".join(prompt[place] for place in kept)
+    begin = len(text) - len(text.lstrip())
+    return kept[begin : begin + len(text.strip())]
+
+
 def tag_warnings(prompt: str, negative_prompt: str) -> list[str]:
     """Sentences about tags that are understood and have no effect where they stand."""
     found = []

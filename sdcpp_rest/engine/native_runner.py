@@ -69,14 +69,13 @@ class NativeRunner:
         self._library: Library | None = None
         self._context: Context | None = None
         self._upscaler: Upscaler | None = None
-        self._native_seconds = 0.0
         self._hear_tensors: Callable[[int, int], None] | None = None
         self._spec: LoadSpec | None = None
         self._device_list: tuple[Device, ...] = ()
         self._preview = PreviewSettings()
         self._follower: Follower | None = None
         self._judge: BlankJudge | None = None
-        self._run = 0
+        self._run, self._native_seconds = 0, 0.0
         self._lock = threading.Lock()
         self._memory = MemoryWatch(self._memory_now, memory_note(last_words_path))
 
@@ -95,6 +94,7 @@ class NativeRunner:
             pid=os.getpid(),
             library_version=library.version,
             library_commit=library.commit,
+            library_path=str(library.path),
             backend=native_devices.main_backend(found),
             backends=native_devices.built_backends(library),
             features=library.features,

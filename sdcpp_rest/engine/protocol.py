@@ -120,6 +120,7 @@ class Ready(Frozen):
     """The first message of an engine: facts that only it knows, and that the server then trusts.
 
     ``backend`` is the one that models run on, ``backends`` are those that the library was built with.
+    ``library_path`` names its own file, which holds the vocabularies of text encoders; empty where there is no library.
     """
 
     type: Literal["ready"] = "ready"
@@ -127,6 +128,7 @@ class Ready(Frozen):
     pid: int
     library_version: str
     library_commit: str = ""
+    library_path: str = ""
     backend: str = "CPU"
     backends: tuple[str, ...] = ("CPU",)
     features: tuple[str, ...] = ()

@@ -48,6 +48,18 @@ from sdcpp_rest.services.settings.parameter_presets import ParameterPresets
 from sdcpp_rest.services.settings.preview_settings import PreviewChoice
 from sdcpp_rest.services.settings.prompt_styles import PromptStyles
 from sdcpp_rest.services.settings.user_settings import UserSettings
+from sdcpp_rest.services.submission.job_defaults import JobDefaults
+from sdcpp_rest.services.submission.model_choice import ModelChoice
+from sdcpp_rest.services.submission.model_titles import ModelTitles
+from sdcpp_rest.services.submission.picture_checks import PictureChecks
+from sdcpp_rest.services.submission.picture_enlarging import PictureEnlarging
+from sdcpp_rest.services.submission.picture_rounds import PictureRounds
+from sdcpp_rest.services.submission.picture_submission import Submission
+from sdcpp_rest.services.submission.prompt_expansion import PromptExpansion
+from sdcpp_rest.services.submission.sampling_intake import SamplingIntake
+from sdcpp_rest.services.submission.token_counts import TokenCounts
+from sdcpp_rest.services.submission.upscale_submission import UpscaleSubmission
+from sdcpp_rest.services.submission.video_submission import VideoSubmission
 from sdcpp_rest.store.bin_store import BinStore
 from sdcpp_rest.store.call_store import CallStore
 from sdcpp_rest.store.database import Database
@@ -263,3 +275,121 @@ def build_engine(
     )
     previews = PreviewChoice(settings.store, supervisor, config.preview)
     return EngineServices(calls, supervisor, finishing, dispatcher, previews)
+
+
+@dataclass(frozen=True)
+class SubmissionServices:
+    """What turns requests into jobs, for every dialect."""
+
+    entry: JobEntry
+    intake: SamplingIntake
+    expansion: PromptExpansion
+    pictures: Submission
+    videos: VideoSubmission
+    upscales: UpscaleSubmission
+    rounds: PictureRounds
+    enlarging: PictureEnlarging
+    model_choice: ModelChoice
+    titles: ModelTitles
+    token_counts: TokenCounts
+
+
+def build_submission(
+    config: Config,
+    settings: SettingsServices,
+    jobs: JobServices,
+    models: ModelServices,
+    engine: EngineServices,
+    status: ServerStatus,
+) -> SubmissionServices:
+    """Build one submission per kind of job, and what dialects find models and rounds by."""
+    limits, library, slot = config.limits, models.library, models.slot
+    entry = JobEntry(jobs.queue, jobs.outputs)
+    defaults = JobDefaults(limits, models.library, settings.user)
+    intake = SamplingIntake(limits, models.library, defaults, lambda: engine.supervisor.ready)
+    checks = PictureChecks(limits, models.library, models.upscalers, status.all_memory_bytes)
+    pictures = Submission(models.slot, intake, checks, entry)
+    upscales = UpscaleSubmission(config, jobs.queue, models.upscalers, jobs.outputs, entry)
+    rounds = PictureRounds(pictures, jobs.queue, jobs.active)
+    choice = ModelChoice(models.library, models.slot, models.hashes)
+    return SubmissionServices(
+        entry=entry,
+        intake=intake,
+        expansion=PromptExpansion(limits, slot, library, models.wildcards, intake, settings.prompt_styles),
+        pictures=pictures,
+        videos=VideoSubmission(models.slot, intake, entry, status.all_memory_bytes),
+        upscales=upscales,
+        rounds=rounds,
+        enlarging=PictureEnlarging(upscales, models.upscalers, rounds, jobs.outputs, limits.upscaled_side),
+        model_choice=choice,
+        titles=ModelTitles(models.library, models.hashes, models.slot, choice),
+        token_counts=TokenCounts(limits, slot, intake.ready),
+    )
+
+
+@dataclass(frozen=True)
+class LanguageServices:
+    """Language models, and what describes pictures. ``lines``: their connections, to be cut when the server stops."""
+
+    lines: OpenCalls
+    prompt_enhancer: PromptEnhancer
+    assistant: Assistant
+    interrogation: Interrogation
+
+
+def build_language(
+    config: Config,
+    database: Database,
+    settings: SettingsServices,
+    jobs: JobServices,
+    models: ModelServices,
+    status: ServerStatus,
+) -> LanguageServices:
+    """Build the prompt enhancer, the assistant and the interrogation, over one set of connections."""
+    lines = OpenCalls()
+    enhancer = PromptEnhancer(
+        LlmSettings(settings.store, "llm.ollama", config.ollama, config.llm),
+        EnhancementHistory(database),
+        lines,
+        max_characters=config.limits.prompt_characters,
+    )
+    assistant = Assistant(
+        LlmSettings(settings.store, "llm.assistant", config.assistant, config.llm),
+        Conversation(database),
+        lines,
+        ServerFacts(status.health, status.options, models.library, jobs.queue),
+        context_tokens=config.assistant.context_tokens,
+    )
+    interrogation = Interrogation(config.interrogate, config.paths.models_dir, enhancer.settings, lines)
+    return LanguageServices(lines, enhancer, assistant, interrogation)
+
+
+@dataclass(frozen=True)
+class DownloadServices:
+    """Model files from the internet: asking for them, and the lane of jobs that fetches them."""
+
+    submission: Downloads
+    lane: DownloadLane
+
+
+def build_downloads(
+    config: Config, jobs: JobServices, models: ModelServices, *, redact_paths: Redact, is_server: bool
+) -> DownloadServices:
+    """Build downloads as jobs, and the lane that runs them beside the engine."""
+    sources, places = DownloadSources(config.downloads), DownloadPlaces(models.uploads)
+    submission = Downloads(sources, jobs.queue, models.uploads, places, jobs.outputs)
+    lane = DownloadLane(
+        config.downloads,
+        sources,
+        submission,
+        places,
+        jobs.queue,
+        models.library,
+        models.uploads,
+        models.hashes,
+        jobs.outputs,
+        jobs.bus,
+        redact_paths=redact_paths,
+        is_server=is_server,
+    )
+    return DownloadServices(submission, lane)

@@ -21,6 +21,8 @@ from sdcpp_rest.client.wire.words import (
     StyleShown,
     StylesImported,
     StylesShown,
+    TokensBody,
+    TokensCounted,
     UiPresetShown,
     UiPresetsShown,
     WildcardBody,
@@ -39,6 +41,11 @@ class WordCalls:
     def expand_prompt(self, **fields: Unpack[ExpandBody]) -> Request[PromptsExpanded]:
         """Resolve the tags of prompts as a request with ``expand_prompt`` would, and draw nothing."""
         return Request(PromptsExpanded, "POST", "/prompt/expand", body=fields)
+
+    @Call
+    def count_prompt_tokens(self, **fields: Unpack[TokensBody]) -> Request[TokensCounted]:
+        """Count the tokens of a prompt for each text encoder of a model."""
+        return Request(TokensCounted, "POST", "/prompt/tokens", body=fields)
 
     @Call
     def list_styles(self) -> Request[StylesShown]:

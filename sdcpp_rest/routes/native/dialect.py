@@ -74,5 +74,5 @@ _BLUEPRINTS = (
 def native_dialect(sockets: Mapping[str, SocketHandler]) -> Dialect:
     """The dialect with what serves its WebSockets, by path."""
     # What lies below /prompt is ComfyUI's else.
-    ours = dict.fromkeys(("/prompt/expand",), NATIVE_ERROR)
+    ours = dict.fromkeys(("/prompt/expand", "/prompt/tokens"), NATIVE_ERROR)
     return Dialect("native", blueprints=_BLUEPRINTS, error_shapes=ours, sockets=sockets)

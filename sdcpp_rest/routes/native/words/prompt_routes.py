@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from flask import Blueprint, Response
 from pydantic import ConfigDict, Field
 
 from sdcpp_rest.core.load_spec import LoadSpec
+from sdcpp_rest.core.tokenizing.encoders import TokenCount
 from sdcpp_rest.routes.http.answers import answer, runtime
 from sdcpp_rest.routes.http.openapi import Answer, documents
 from sdcpp_rest.routes.http.pools import blocking
@@ -72,6 +73,36 @@ class PromptsExpanded(Answer):
     warnings: list[str] = optional("What was ignored.")
 
 
+class TokensBody(Wire):
+    model_config = ConfigDict(json_schema_extra={"examples": [{"prompt": "a red circle on a (blue:1.2) background"}]})
+
+    prompt: PromptText = Field(description="As it is drawn: its tags are not resolved, those of LoRAs do not count.")
+    negative_prompt: PromptText = optional("The same.")
+    model: Text = optional(_MODEL, min_length=1, max_length=1_000)
+
+
+class TokensOfEncoder(Answer):
+    """What one text encoder of the model makes of a prompt."""
+
+    encoder: Literal["clip_l", "clip_g", "t5xxl", "umt5", "llm", "t5"]
+    count: int = Field(ge=0, description="Tokens of the prompt's words; marks of begin and end do not count.")
+    chunk: int | None = Field(description="How many are read at once; `null`: all that there are.")
+    chunks: int | None = Field(description="How often that is done for this prompt.")
+    limit: int | None = Field(description="How many count; `null`: all.")
+    truncated_at_character: int | None = Field(description="The first character that does not count; `null`: none.")
+    exact: bool = Field(
+        description="Whether the library counts the same. Not for signs that language models' tokenizer leaves to "
+        "chance (emoji, punctuation beyond Latin-1), and for words of SDXL's embeddings."
+    )
+
+
+class TokensCounted(Answer):
+    model: str
+    prompt: list[TokensOfEncoder]
+    negative_prompt: list[TokensOfEncoder] = optional("Where one was sent.")
+    warnings: list[str] = optional("What was ignored.")
+
+
 @prompt_words.post("/prompt/expand")
 @documents({200: PromptsExpanded}, errors=(404,), body=ExpandBody)
 @blocking
@@ -87,6 +118,34 @@ def expand_prompt() -> Response:
         asked["seed"] = found[-1].seed + 1
     shown = {"prompts": [_shown(one) for one in found]}
     return answer({**shown, "warnings": warnings} if warnings else shown)
+
+
+@prompt_words.post("/prompt/tokens")
+@documents({200: TokensCounted}, errors=(404, 501), body=TokensBody)
+@blocking
+def count_prompt_tokens() -> Response:
+    """Count the tokens of a prompt for each text encoder of a model, by the library's own vocabularies. A 501 where
+    they are not at hand, or the model's encoders are not known."""
+    body, warnings = validate(TokensBody, read_body())
+    counts = runtime().submission.token_counts
+    spec = counts.model(_spec(body.model))
+    shown: dict[str, Any] = {"model": spec.model.name}
+    for field, text in body.sent_fields().items():
+        if field in ("prompt", "negative_prompt"):
+            shown[field] = [_counted(one) for one in counts.count(field, text, spec)]
+    return answer({**shown, "warnings": warnings} if warnings else shown)
+
+
+def _counted(one: TokenCount) -> dict[str, Any]:
+    return {
+        "encoder": one.encoder.name,
+        "count": one.count,
+        "chunk": one.encoder.chunk,
+        "chunks": one.chunks,
+        "limit": one.encoder.limit,
+        "truncated_at_character": one.truncated_at,
+        "exact": one.is_exact,
+    }
 
 
 def _spec(model: str | None) -> LoadSpec | None:

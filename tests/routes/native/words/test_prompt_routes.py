@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+from pathlib import Path
 from typing import Any
 
+import pytest
 from flask.testing import FlaskClient
 
+from sdcpp_rest.services.models import library_vocabulary
+from sdcpp_rest.services.models.library_vocabulary import PLACES
 from tests.cases import for_each_case
 
 SMALL = {"width": 8, "height": 8, "steps": 1}
@@ -97,4 +102,62 @@ def test_without_a_model_there_is_nobody_to_draw(make_house: Any) -> None:
     house = make_house().start()
     house.client.post("/models/unload", json={})
     answer = house.client.post("/prompt/expand", json={"prompt": "x"})
+    assert (answer.status_code, answer.get_json()["code"]) == (400, "no_model_loaded")
+
+
+@for_each_case(
+    ("body", "status", "field"),
+    [
+        ({}, 400, "prompt"),
+        ({"prompt": 5}, 400, "prompt"),
+        ({"prompt": "x" * 20_001}, 400, "prompt"),
+        ({"prompt": "a\x00b"}, 400, "prompt"),
+        ({"prompt": "(a:1..)"}, 501, None),
+        ({"prompt": "(a:.)"}, 400, "prompt"),
+        ({"prompt": "x", "negative_prompt": "(a:.)"}, 501, None),
+        ({"prompt": "x", "model": "nobody"}, 404, None),
+        ({"prompt": "x", "model": ["x"]}, 400, "model"),
+    ],
+)
+def test_what_cannot_be_counted_is_refused(shared_client: FlaskClient, body: Any, status: int, field: str) -> None:
+    """Nothing can be counted here at all: the engine of these tests has no library."""
+    answer = shared_client.post("/prompt/tokens", json=body)
+    assert (answer.status_code, answer.get_json().get("field")) == (status, field), answer.text
+
+
+def test_tokens_are_counted_by_the_vocabulary_of_the_library(
+    make_house: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    merges = b"#version: 0.2\ni n\nt h\n" + "\u0120 c\n".encode()
+    file = tmp_path / "library.so"
+    file.write_bytes(bytes(100) + merges)
+    place = PLACES["clip"]._replace(size=len(merges), sha256=hashlib.sha256(merges).hexdigest())
+    monkeypatch.setattr(library_vocabulary, "PLACES", {**PLACES, "qwen2": place})
+    house = make_house().start()
+    ready = house.runtime.engine.supervisor.ready.model_copy(update={"library_path": str(file)})
+    monkeypatch.setattr(house.runtime.engine.supervisor, "ready", ready)
+    sent = {"prompt": "ab (c:1.2)  c <lora:x>", "negative_prompt": "\U0001f600", "model": "demo_dit_q8_0.gguf", "x": 1}
+    answer = house.client.post("/prompt/tokens", json=sent)
+    assert answer.status_code == 200, answer.text
+    body = answer.get_json()
+    assert body["model"] == "demo_dit_q8_0.gguf"
+    assert body["prompt"] == [
+        {
+            "encoder": "llm",
+            "count": 8,
+            "chunk": None,
+            "chunks": None,
+            "limit": None,
+            "truncated_at_character": None,
+            "exact": True,
+        }
+    ]
+    assert body["negative_prompt"][0]["exact"] is False
+    assert "unknown field 'x'" in body["warnings"][0]
+
+
+def test_without_a_model_no_tokens_are_counted(make_house: Any) -> None:
+    house = make_house().start()
+    house.client.post("/models/unload", json={})
+    answer = house.client.post("/prompt/tokens", json={"prompt": "x"})
     assert (answer.status_code, answer.get_json()["code"]) == (400, "no_model_loaded")

@@ -44,8 +44,8 @@ class PresetBody(Wire):
 
     settings: dict[str, Any] = Field({}, description=_SETTINGS)
     swarmui: dict[str, Any] = Field({}, description=_SWARMUI)
-    description: Text = Field("", max_length=MAX_DESCRIPTION_CHARACTERS)
-    starred: Flag = Field(False)
+    description: Text = Field("", max_length=MAX_DESCRIPTION_CHARACTERS, description="What it is for.")
+    starred: Flag = Field(False, description="Whether it is a favourite.")
 
 
 class UiPresetShown(Answer):
@@ -103,7 +103,7 @@ class PresetsImported(Answer):
 @documents({200: UiPresetsShown})
 def list_presets() -> Response:
     """List the presets. They are the same that SwarmUI's dialect lists."""
-    found = [_shown(preset) for preset in runtime().settings.presets.all()]
+    found = [_show_preset(preset) for preset in runtime().settings.presets.all()]
     return answer({"total": len(found), "presets": found})
 
 
@@ -111,7 +111,7 @@ def list_presets() -> Response:
 @documents({200: UiPresetShown}, errors=(404,), path=PresetPath)
 def show_preset(preset_name: str) -> Response:
     """Show one preset: its fields, and what only SwarmUI knows of it."""
-    return answer(_shown(_find(preset_name)))
+    return answer(_show_preset(_find(preset_name)))
 
 
 @presets.put("/ui/presets/<path:preset_name>")
@@ -120,7 +120,7 @@ def keep_preset(preset_name: str) -> Response:
     """Keep settings under a name, in the place of what had it before; a picture that it has stays."""
     body, warnings = validate(PresetBody, read_body())
     created = runtime().settings.presets.keep(_preset_of(check_title("name", preset_name), body))
-    shown = {**_shown(_find(preset_name)), "created": created}
+    shown = {**_show_preset(_find(preset_name)), "created": created}
     return answer({**shown, "warnings": warnings} if warnings else shown, 201 if created else 200)
 
 
@@ -176,7 +176,7 @@ def _find(name: str) -> ParameterPreset:
     return found
 
 
-def _shown(preset: ParameterPreset) -> dict[str, Any]:
+def _show_preset(preset: ParameterPreset) -> dict[str, Any]:
     settings, swarmui = to_settings(preset.parameters)
     return {
         "name": preset.title,

@@ -116,7 +116,7 @@ def expand_prompt() -> Response:
     for _ in range(body.count):
         found.append(expansion.resolve(body.mode, asked, styles=body.styles, spec=spec))
         asked["seed"] = found[-1].seed + 1
-    shown = {"prompts": [_shown(one) for one in found]}
+    shown = {"prompts": [_show_resolved(one) for one in found]}
     return answer({**shown, "warnings": warnings} if warnings else shown)
 
 
@@ -132,11 +132,11 @@ def count_prompt_tokens() -> Response:
     shown: dict[str, Any] = {"model": spec.model.name}
     for field, text in body.sent_fields().items():
         if field in ("prompt", "negative_prompt"):
-            shown[field] = [_counted(one) for one in counts.count(field, text, spec)]
+            shown[field] = [_show_count(one) for one in counts.count(field, text, spec)]
     return answer({**shown, "warnings": warnings} if warnings else shown)
 
 
-def _counted(one: TokenCount) -> dict[str, Any]:
+def _show_count(one: TokenCount) -> dict[str, Any]:
     return {
         "encoder": one.encoder.name,
         "count": one.count,
@@ -152,7 +152,7 @@ def _spec(model: str | None) -> LoadSpec | None:
     return runtime().submission.model_choice.spec_named(model) if model else None
 
 
-def _shown(resolved: Resolved) -> dict[str, Any]:
+def _show_resolved(resolved: Resolved) -> dict[str, Any]:
     asked, expanded = resolved.asked, resolved.expanded
     variables = list(expanded.variables.items())[:_SHOWN_VARIABLES]
     return {

@@ -81,7 +81,7 @@ def list_wildcards() -> Response:
 @transfer
 def show_wildcard(wildcard_name: str) -> Response:
     """Show one wildcard: its text, and the entries that it stands for."""
-    return answer(_shown(runtime().models.wildcards.read(wildcard_name)))
+    return answer(_show_wildcard(runtime().models.wildcards.read(wildcard_name)))
 
 
 @wildcards.put("/wildcards/<path:wildcard_name>")
@@ -93,7 +93,7 @@ def keep_wildcard(wildcard_name: str) -> Response:
     there, name = runtime().models.wildcards, check_name(wildcard_name)
     was_there = _is_there(there, name)
     there.write(name, _text_of(body))
-    shown = {**_shown(there.read(name)), "created": not was_there}
+    shown = {**_show_wildcard(there.read(name)), "created": not was_there}
     return answer({**shown, "warnings": warnings} if warnings else shown, 200 if was_there else 201)
 
 
@@ -105,7 +105,7 @@ def remove_wildcard(wildcard_name: str) -> Response:
     return answer({"success": True, "name": wildcard_name})
 
 
-def _shown(found: Wildcard) -> dict[str, Any]:
+def _show_wildcard(found: Wildcard) -> dict[str, Any]:
     return {
         "name": found.name,
         "text": found.text,

@@ -29,6 +29,7 @@ from sdcpp_rest.services.submission.picture_rounds import PictureRounds
 from sdcpp_rest.services.submission.picture_submission import Submission
 from sdcpp_rest.services.submission.prompt_expansion import PromptExpansion
 from sdcpp_rest.services.submission.sampling_intake import SamplingIntake
+from sdcpp_rest.services.submission.token_counts import TokenCounts
 from sdcpp_rest.services.submission.upscale_submission import UpscaleSubmission
 from sdcpp_rest.services.submission.video_submission import VideoSubmission
 from sdcpp_rest.store.database import Database
@@ -49,6 +50,7 @@ class SubmissionServices:
     enlarging: PictureEnlarging
     model_choice: ModelChoice
     titles: ModelTitles
+    token_counts: TokenCounts
 
 
 def build_submission(
@@ -60,7 +62,7 @@ def build_submission(
     status: ServerStatus,
 ) -> SubmissionServices:
     """Build one submission per kind of job, and what dialects find models and rounds by."""
-    limits = config.limits
+    limits, library, slot = config.limits, models.library, models.slot
     entry = JobEntry(jobs.queue, jobs.outputs)
     defaults = JobDefaults(limits, models.library, settings.user)
     intake = SamplingIntake(limits, models.library, defaults, lambda: engine.supervisor.ready)
@@ -72,9 +74,7 @@ def build_submission(
     return SubmissionServices(
         entry=entry,
         intake=intake,
-        expansion=PromptExpansion(
-            limits, models.slot, models.library, models.wildcards, intake, settings.prompt_styles
-        ),
+        expansion=PromptExpansion(limits, slot, library, models.wildcards, intake, settings.prompt_styles),
         pictures=pictures,
         videos=VideoSubmission(models.slot, intake, entry, status.all_memory_bytes),
         upscales=upscales,
@@ -82,6 +82,7 @@ def build_submission(
         enlarging=PictureEnlarging(upscales, models.upscalers, rounds, jobs.outputs, limits.upscaled_side),
         model_choice=choice,
         titles=ModelTitles(models.library, models.hashes, models.slot, choice),
+        token_counts=TokenCounts(limits, slot, intake.ready),
     )
 
 

@@ -157,7 +157,6 @@ def swarm_page(name: str) -> str:
 
 def client_page() -> str:
     """The client's page with its table of methods made anew."""
-    from tools.client_methods import methods_table
 
     text = (ROOT / "docs/client.md").read_text(encoding="utf-8")
     before, start, rest = text.partition("<!-- client methods -->\n")

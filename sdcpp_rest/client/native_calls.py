@@ -19,8 +19,7 @@ if TYPE_CHECKING:
     from sdcpp_rest.core.events import Event
 
 
-class NativeCalls(PictureCalls, GalleryCalls, QueueCalls, ModelCalls, LanguageCalls, ServerCalls):
-class NativeCalls(PictureCalls, QueueCalls, ModelCalls, LanguageCalls, WordCalls, ServerCalls):
+class NativeCalls(PictureCalls, GalleryCalls, QueueCalls, ModelCalls, LanguageCalls, WordCalls, ServerCalls):
     """Calls every route of the native API, and listens to its events."""
 
     def __init__(self, connection: Connection, reconnect_seconds: float) -> None:

@@ -21,7 +21,7 @@ from sdcpp_rest.store.hash_store import HashStore
 from sdcpp_rest.store.history_store import Conversation, EnhancementHistory
 from sdcpp_rest.store.job_rows import binned, jobs
 from sdcpp_rest.store.job_store import JobStore
-from sdcpp_rest.store.migrations import MIGRATIONS, m016_preset_settings, migrate
+from sdcpp_rest.store.migrations import MIGRATIONS, m011_preset_settings, migrate
 from sdcpp_rest.store.preset_store import PresetStore
 from sdcpp_rest.store.settings_store import SettingsStore
 
@@ -251,7 +251,7 @@ def test_the_names_of_the_steps_are_numbered_without_gaps() -> None:
 
 def test_presets_of_an_older_file_stay_with_their_pictures(tmp_path: Path) -> None:
     path = tmp_path / "rest.db"
-    Database(path, migrations=MIGRATIONS[: MIGRATIONS.index(m016_preset_settings)]).close()
+    Database(path, migrations=MIGRATIONS[: MIGRATIONS.index(m011_preset_settings)]).close()
     raw = sqlite3.connect(path)
     raw.execute(
         "INSERT INTO parameter_presets (seq, key, title, description, is_starred, parameters, edited_ms, has_preview, "

@@ -135,6 +135,7 @@ class SamplingBody(TypedDict, total=False):
     cache_mode: Literal["disabled", "easycache", "ucache", "dbcache", "taylorseer", "cache_dit", "spectrum"]
     cache_options: CacheOptionsBody
     expand_prompt: bool
+    styles: list[str]
     title: str
 
 

@@ -1,12 +1,13 @@
 """Lists what lies beside model files: their previews, and notes that programs wrote about them; and writes such notes.
 
-Reads folders, and remembers a folder for as long as it does not change. It must not know what is in the files.
+Reads folders, and remembers a folder for as long as it does not change. It must not know what the notes mean.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import stat
 import threading
 import time
 import uuid
@@ -34,9 +35,20 @@ NOTES_ENDING = ".swarm.json"
 
 SIDECAR_ENDING = ".json"
 
+CIVITAI_ENDING = ".civitai.info"
+"""Of CivitAI's answer about the model, as the helpers of several programs keep it."""
+
+TEXT_ENDING = ".txt"
+"""Of a description in plain words."""
+
+_BESIDE_ENDINGS = (
+    *(SIDECAR_ENDING, NOTES_ENDING, CIVITAI_ENDING, TEXT_ENDING, ".description.txt", ".yaml", ".metadata.json"),
+    *(".cm-info.json", *PREVIEW_ENDINGS),
+)
+
 _SETTLED_SECONDS = 2.0
 _MOST_FOLDERS = 10_000
-_MAX_NOTES_BYTES = 1 << 20
+MAX_NOTES_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -101,31 +113,65 @@ class FilesBeside:
 def read_notes(path: str) -> dict[str, object]:
     """The notes in a file beside a model; empty where there are none that can be understood."""
     try:
-        with open(path, "rb") as opened:
-            content = opened.read(_MAX_NOTES_BYTES + 1)
-        found = json.loads(content) if len(content) <= _MAX_NOTES_BYTES else {}
-    except (OSError, ValueError, RecursionError):
+        content = read_beside(path)
+        found = json.loads(content) if content is not None else {}
+    except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 
 
+def read_beside(path: str) -> bytes | None:
+    """The bytes of a file beside a model; ``None`` where there is none, and for what is larger than `MAX_NOTES_BYTES`
+    or no file: a pipe would be waited for, for ever."""
+    try:
+        with open(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as opened:
+            if not stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
+                return None
+            content = opened.read(MAX_NOTES_BYTES + 1)
+    except (OSError, ValueError):
+        return None
+    return content if len(content) <= MAX_NOTES_BYTES else None
+
+
+def stem_path(file: ModelFile) -> str:
+    """The model's path without its ending: what the names of all files beside it begin with."""
+    name = file.name.rsplit("/", 1)[-1]
+    if name.lower().endswith(file.file_extension):
+        name = name[: -len(file.file_extension)]
+    return os.path.join(os.path.dirname(file.path), name)
+
+
+def path_beside(file: ModelFile, ending: str) -> str:
+    """Where the file with that ending lies beside a model, or would lie."""
+    return stem_path(file) + ending
+
+
+def list_beside(file: ModelFile, endings: tuple[str, ...] = _BESIDE_ENDINGS) -> list[tuple[str, str]]:
+    """The path and the ending, as it is written, of each file that lies beside a model now; sorted. Raises OSError."""
+    folder, stem = os.path.split(stem_path(file))
+    names = [name for name in os.listdir(folder) if name.startswith(stem) and name[len(stem) :].lower() in endings]
+    return [(os.path.join(folder, name), name[len(stem) :]) for name in sorted(names)]
+
+
 def notes_path(file: ModelFile) -> str:
     """Where the notes about a model lie, or would lie."""
-    return _path_beside(file, NOTES_ENDING)
+    return path_beside(file, NOTES_ENDING)
 
 
 def write_notes(file: ModelFile, text: str) -> None:
     """Write notes beside a model, whole or not at all; a file of that name is replaced. Raises OSError."""
-    _replace(notes_path(file), text.encode("utf-8"))
+    write_beside(file, NOTES_ENDING, text.encode("utf-8"))
 
 
 def write_preview(file: ModelFile, jpeg: bytes) -> None:
     """Write the preview that is looked at first beside a model, whole or not at all. Raises OSError."""
-    _replace(_path_beside(file, PREVIEW_ENDINGS[0]), jpeg)
+    write_beside(file, PREVIEW_ENDINGS[0], jpeg)
 
 
-def _path_beside(file: ModelFile, ending: str) -> str:
-    return file.path[: -len(file.file_extension)] + ending
+def write_beside(file: ModelFile, ending: str, content: bytes) -> None:
+    """Write a file beside a model, whole or not at all; one of that name is replaced, of a link the link. Raises
+    OSError."""
+    _replace(path_beside(file, ending), content)
 
 
 def _replace(target: str, content: bytes) -> None:

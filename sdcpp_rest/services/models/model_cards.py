@@ -19,7 +19,7 @@ from sdcpp_rest.core.catalog import ModelFile, ModelType, Sidecar
 from sdcpp_rest.core.trained_words import phrase_of
 from sdcpp_rest.core.variants import variant
 from sdcpp_rest.services.model_headers.inspection import NotAModel, inspect_parts
-from sdcpp_rest.services.models.files_beside import BesideFile, FilesBeside, FolderContents, read_notes
+from sdcpp_rest.services.models.files_beside import BesideFile, FilesBeside, FolderContents, read_notes, stem_path
 from sdcpp_rest.services.models.hashing import ModelHashes
 from sdcpp_rest.services.models.model_library import KnownSums, ModelLibrary
 
@@ -155,7 +155,7 @@ class ModelCards:
         return all(self._beside.look(folder) is contents for folder, contents in folders.items())
 
     def _card_of(self, file: ModelFile, beside: FolderContents, sums: KnownSums) -> ModelCard:
-        stem = os.path.basename(file.path)[: -len(file.file_extension)]
+        stem = os.path.basename(stem_path(file))
         key = (file.path, file.size_bytes, file.mtime_ns)
         stamp = _Stamp(
             file.name,

@@ -13,6 +13,7 @@ from itertools import islice
 from sdcpp_rest.core.catalog import ModelFile, part_name
 from sdcpp_rest.errors import InvalidRequest
 
+_MAX_NAME_BYTES = 200
 _NEAREST_POOL = 2_000
 """How many names are compared with one that is not there."""
 
@@ -98,6 +99,19 @@ def check_name(name: str, field: str = "model_name") -> str:
             value=name[:200],
         )
     return wanted
+
+
+def check_part(field: str, name: str) -> None:
+    """Refuse one name of a path that is not good on every system. Raises InvalidRequest, blaming ``field``."""
+    why = None
+    if not name or name != name.strip() or name.startswith(".") or name.endswith("."):
+        why = "begins or ends with a dot or a space, or is empty"
+    elif any(character in '/\\:*?"<>|' or not character.isprintable() for character in name):
+        why = "holds a character that file names cannot have everywhere"
+    elif len(name.encode("utf-8", "surrogatepass")) > _MAX_NAME_BYTES:
+        why = f"is longer than {_MAX_NAME_BYTES} bytes"
+    if why:
+        raise InvalidRequest(f"{field}: {name[:80]!r} {why}", field=field, value=name[:200])
 
 
 def nearest_names(wanted: str, names: Iterable[str]) -> list[str]:

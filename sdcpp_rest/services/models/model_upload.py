@@ -24,7 +24,7 @@ from sdcpp_rest.errors import Conflict, EngineUnavailable, InvalidRequest, Model
 from sdcpp_rest.services.model_headers.inspection import Inspection, NotAModel, inspect_parts
 from sdcpp_rest.services.models.model_folders import is_outside, model_type_named
 from sdcpp_rest.services.models.model_library import ModelLibrary
-from sdcpp_rest.services.models.model_names import check_name
+from sdcpp_rest.services.models.model_names import check_name, check_part
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +33,6 @@ _SUFFIX = ".part"
 _LEFT_BEHIND_SECONDS = 3_600
 # The disk of the models is often that of everything else: an upload must not take the last of it.
 _RESERVE_BYTES = 256 << 20
-_MAX_NAME_BYTES = 200
 _MAX_DEPTH = 8
 
 _HOMES: dict[Contents, tuple[ModelType, ...]] = {
@@ -142,7 +141,7 @@ class ModelUploads:
         if wish.subfolder:
             parts = check_name(wish.subfolder, "subfolder").split("/")
             for part in parts:
-                _check_part("subfolder", part)
+                check_part("subfolder", part)
             if len(parts) > _MAX_DEPTH:
                 raise InvalidRequest(f"subfolder: at most {_MAX_DEPTH} folders deep", field="subfolder")
             folder = folder.joinpath(*parts)
@@ -246,7 +245,7 @@ def check_room(folder: Path, size_bytes: int) -> None:
 
 
 def _check_file_name(name: str) -> None:
-    _check_part("name", name)
+    check_part("name", name)
     extension = os.path.splitext(name)[1].lower()
     if extension not in EXTENSIONS:
         raise InvalidRequest(
@@ -255,19 +254,6 @@ def _check_file_name(name: str) -> None:
             value=name[:200],
             allowed=sorted(EXTENSIONS),
         )
-
-
-def _check_part(field: str, name: str) -> None:
-    """One name of a path, good on every system."""
-    why = None
-    if not name or name != name.strip() or name.startswith(".") or name.endswith("."):
-        why = "begins or ends with a dot or a space, or is empty"
-    elif any(character in '/\\:*?"<>|' or not character.isprintable() for character in name):
-        why = "holds a character that file names cannot have everywhere"
-    elif len(name.encode("utf-8", "surrogatepass")) > _MAX_NAME_BYTES:
-        why = f"is longer than {_MAX_NAME_BYTES} bytes"
-    if why:
-        raise InvalidRequest(f"{field}: {name[:80]!r} {why}", field=field, value=name[:200])
 
 
 def _refuse_taken(target: Path, wish: UploadTarget) -> None:

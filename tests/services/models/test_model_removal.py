@@ -7,7 +7,7 @@ import pytest
 
 from sdcpp_rest.core.catalog import ModelFile
 from sdcpp_rest.errors import Conflict, InvalidRequest
-from sdcpp_rest.services.models.model_removal import remove_model, rename_model
+from sdcpp_rest.services.models.model_removal import move_model, remove_model, rename_model
 from tests.cases import for_each_case
 
 ENDINGS = (".json", ".preview.png", ".safetensors", ".swarm.json")
@@ -91,21 +91,120 @@ def test_a_name_that_is_taken_is_refused(tmp_path: Path) -> None:
         rename_model(make_model(tmp_path), tmp_path, "other")
 
 
-def test_parts_go_together_and_are_not_renamed(tmp_path: Path) -> None:
-    parts = tuple(str(tmp_path / f"p-0000{k}-of-00002.safetensors") for k in (1, 2))
+def make_split(folder: Path, index: str = "", numbers: str = "-0000{}-of-00002") -> ModelFile:
+    """A model of two parts; ``index``: the name of a file that lists them."""
+    parts = tuple(str(folder / f"p{numbers.format(k)}.safetensors") for k in (1, 2))
     for part in parts:
         Path(part).write_bytes(b"x")
-    whole = ModelFile(
-        name="p",
+    if index:
+        (folder / index).write_text("{}")
+    stands = parts[0] if "of" in numbers else str(folder / index)
+    name = os.path.basename(stands).removesuffix(".index.json")
+    (folder / name).with_suffix(".json").write_text("{}")
+    return ModelFile(
+        name=name,
         type="lora",
-        path=parts[0],
+        path=stands,
         file_extension=".safetensors",
         size_bytes=2,
         mtime_ns=1,
         parts=parts,
-        root=str(tmp_path),
+        root=str(folder),
     )
-    with pytest.raises(InvalidRequest, match="several parts"):
-        rename_model(whole, tmp_path, "q")
-    remove_model(whole, tmp_path)
+
+
+@for_each_case("name", ["q", "q.safetensors", "q-00001-of-00002.safetensors"])
+def test_parts_are_renamed_together(tmp_path: Path, name: str) -> None:
+    assert move_model(make_split(tmp_path), tmp_path, tmp_path, name) == "q-00001-of-00002.safetensors"
+    numbered = [f"q-0000{k}-of-00002.safetensors" for k in (1, 2)]
+    assert files_below(tmp_path) == ["q-00001-of-00002.json", *numbered]
+
+
+@for_each_case("index", ["", "p.safetensors.index.json"])
+def test_parts_go_together(tmp_path: Path, index: str) -> None:
+    remove_model(make_split(tmp_path, index), tmp_path)
     assert files_below(tmp_path) == []
+
+
+@for_each_case("numbers, whole", [("-0000{}-of-00002", "p-00001-of-00002"), ("_{}", "p")])
+def test_parts_that_an_index_names_are_moved_and_not_renamed(tmp_path: Path, numbers: str, whole: str) -> None:
+    split = make_split(tmp_path, "p.safetensors.index.json", numbers)
+    before = files_below(tmp_path)
+    with pytest.raises(InvalidRequest, match=r"has several parts, which p\.safetensors\.index\.json names"):
+        rename_model(split, tmp_path, "q")
+    assert files_below(tmp_path) == before
+    assert move_model(split, tmp_path, tmp_path, f"sub/{whole}").startswith("sub/p")
+    assert files_below(tmp_path) == [f"sub/{name}" for name in before]
+
+
+def test_a_model_moves_to_another_type_with_whatever_programs_put_beside_it(tmp_path: Path) -> None:
+    model = make_model(tmp_path / "loras", "mine.safetensors")
+    endings = [".civitai.info", ".txt", ".description.txt", ".yaml", ".metadata.json", ".cm-info.json", ".PNG"]
+    for ending in endings:
+        Path(model.path).with_suffix(ending).write_bytes(b"x")
+    Path(tmp_path / "loras/mine.safetensors.bak").write_bytes(b"x")
+    assert move_model(model, tmp_path / "loras", tmp_path / "vae", "mine") == "mine.safetensors"
+    assert files_below(tmp_path / "vae") == sorted(f"mine{ending}" for ending in (*ENDINGS, *endings))
+    assert files_below(tmp_path / "loras") == ["mine.safetensors.bak"]
+
+
+def test_what_two_models_share_stays_with_the_other(tmp_path: Path) -> None:
+    model = make_model(tmp_path, "mine.safetensors")
+    (tmp_path / "mine.gguf").write_bytes(b"x")
+    rename_model(model, tmp_path, "new")
+    stayed = ["mine.gguf", "mine.json", "mine.preview.png", "mine.swarm.json"]
+    assert files_below(tmp_path) == [*stayed, *(f"new{end}" for end in ENDINGS)]
+    (tmp_path / "new.gguf").write_bytes(b"x")
+    moved = {"name": "new.safetensors", "path": str(tmp_path / "new.safetensors")}
+    remove_model(model.model_copy(update=moved), tmp_path)
+    left = [f"new{end}" for end in ENDINGS if end != ".safetensors"]
+    assert files_below(tmp_path) == [*stayed, "new.gguf", *left]
+
+
+def test_what_lies_beside_another_model_is_not_replaced(tmp_path: Path) -> None:
+    model = make_model(tmp_path)
+    (tmp_path / "other.gguf").write_bytes(b"x")
+    (tmp_path / "other.swarm.json").write_bytes(b"theirs")
+    before = files_below(tmp_path)
+    with pytest.raises(Conflict, match=r"There is a file other\.swarm\.json already"):
+        rename_model(model, tmp_path, "other")
+    assert files_below(tmp_path) == before
+    assert (tmp_path / "other.swarm.json").read_bytes() == b"theirs"
+
+
+def test_a_move_that_fails_half_way_is_undone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, rename = make_model(tmp_path), os.rename
+    before = files_below(tmp_path)
+
+    def fail_at_notes(source: str, target: str) -> None:
+        if source.endswith(".swarm.json"):
+            raise OSError(18, "Invalid cross-device link")
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", fail_at_notes)
+    with pytest.raises(Conflict, match="cannot be renamed: Invalid cross-device link"):
+        rename_model(model, tmp_path, "new")
+    assert files_below(tmp_path) == before
+
+
+@for_each_case(
+    "name, words",
+    [
+        ("x.gguf", "has another ending than the file, which keeps its own: .safetensors"),
+        ("x.json", "has another ending"),
+        ("nul", "is a device's name on some systems"),
+        ("sub/COM1.x", "is a device's name"),
+        ("a?b", "holds a character that file names cannot have everywhere"),
+        ("a\nb", "holds a character"),
+        ("x.", "begins or ends with a dot"),
+        ("é" * 101, "is longer than 200 bytes"),
+        ("a/" * 9 + "x", "at most 8 folders deep"),
+    ],
+)
+def test_names_that_are_not_good_everywhere_are_refused(tmp_path: Path, name: str, words: str) -> None:
+    model = make_model(tmp_path)
+    before = files_below(tmp_path)
+    with pytest.raises(InvalidRequest) as refused:
+        rename_model(model, tmp_path, name)
+    assert words in refused.value.message
+    assert files_below(tmp_path) == before

@@ -38,6 +38,7 @@ from sdcpp_rest.services.server_status import ServerStatus
 from sdcpp_rest.services.submission.picture_metadata import PictureMetadata
 from sdcpp_rest.store.database import Database
 from sdcpp_rest.store.hash_store import HashStore
+from sdcpp_rest.upkeep_services import build_upkeep
 
 log = logging.getLogger(__name__)
 
@@ -117,6 +118,7 @@ class Runtime:
         self.downloads = build_downloads(
             config, self.jobs, self.models, redact_paths=self.redact_paths, is_server=is_server
         )
+        self.upkeep = build_upkeep(self.jobs, self.models)
         self.metrics = Metrics(self.version, self.status.snapshot, lambda: self.jobs.bus.subscriber_count)
         self.housekeeping = Housekeeping(
             config.housekeeping,

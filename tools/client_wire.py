@@ -48,6 +48,7 @@ _PLACES = (
     ("routes.native.jobs", "jobs"),
     ("routes.native.models.model_files_routes", "model_files"),
     ("routes.native.models.downloads_routes", "model_files"),
+    ("routes.native.models.model_changes_routes", "model_files"),
     ("routes.native.models", "models"),
     ("routes.native.language", "language"),
     ("routes.native.server.settings_routes", "settings"),

@@ -18,6 +18,9 @@ from sdcpp_rest.client.wire.model_files import (
     FitShown,
     HuggingFaceShown,
     InspectedShown,
+    ModelBody,
+    ModelDeleted,
+    ModelMoved,
     ModelPaths,
     RecommendedQuery,
     RecommendedShown,
@@ -83,6 +86,20 @@ class ModelCalls:
         # File names may have commas, at which lists are cut in other queries.
         asked: dict[str, Any] = {**query, "component": tuple(query.get("component", ()))}
         return Request(FitShown, "GET", "/models/{model_type}/{model_name}/fit", places, asked, is_long=True)
+
+    @Call
+    def change_model(self, model_type: str, model_name: str, **fields: Unpack[ModelBody]) -> Request[ModelMoved]:
+        """Rename a model or move it to another folder or type, with all that lies beside it. Conflict while it is
+        needed."""
+        places = {"model_type": model_type, "model_name": model_name}
+        return Request(ModelMoved, "PATCH", "/models/{model_type}/{model_name}", places, body=fields, is_long=True)
+
+    @Call
+    def delete_model(self, model_type: str, model_name: str, confirm: str) -> Request[ModelDeleted]:
+        """Delete a model for good, with all that lies beside it; ``confirm`` is its file's name. Conflict while it is
+        needed."""
+        places, query = {"model_type": model_type, "model_name": model_name}, {"confirm": confirm}
+        return Request(ModelDeleted, "DELETE", "/models/{model_type}/{model_name}", places, query, is_long=True)
 
     @Call
     def refresh_models(self) -> Request[Refreshed]:

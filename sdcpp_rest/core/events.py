@@ -191,6 +191,18 @@ class UpscalerUnloaded(Event):
     model_name: str | None = None
 
 
+class ModelsChanged(Event):
+    """Tells that lists of models are to be asked for again: one was ``deleted``, has ``moved`` (``previous_name`` and
+    ``previous_type`` are what it was), or its ``card`` or ``preview`` is another one."""
+
+    name = "models_changed"
+    change: Literal["deleted", "moved", "card", "preview"]
+    model_name: str
+    model_type: str
+    previous_name: str | None = None
+    previous_type: str | None = None
+
+
 class QueuePaused(Event):
     """Nothing is taken off the queue any more; what runs goes on."""
 

@@ -17,6 +17,8 @@ _PUT = text(
     "sha256 = excluded.sha256"
 )
 
+_MOVE = text("UPDATE OR REPLACE file_hashes SET path = :target WHERE path = :source")
+
 
 class HashSnapshot:
     """Holds all sums of one moment, for a listing that would otherwise ask the database once per file."""
@@ -45,6 +47,11 @@ class HashStore:
         row = {"path": _storable(path), "size_bytes": size_bytes, "mtime_ns": mtime_ns, "sha256": sha256}
         with self._db.write() as connection:
             connection.execute(_PUT, row)
+
+    def move(self, source: str, target: str) -> None:
+        """Note that the file at ``source`` lies at ``target`` now."""
+        with self._db.write() as connection:
+            connection.execute(_MOVE, {"source": _storable(source), "target": _storable(target)})
 
     def known_hashes(self) -> HashSnapshot:
         with self._db.read() as connection:

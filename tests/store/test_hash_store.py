@@ -40,6 +40,14 @@ def test_a_rewritten_file_replaces_its_sum(hashes: HashStore, db: Database) -> N
         assert connection.exec_driver_sql("SELECT count(*) FROM file_hashes").scalar_one() == 1
 
 
+def test_a_sum_follows_its_file(hashes: HashStore) -> None:
+    hashes.put("/a", 10, 20, "ab")
+    hashes.put(NOT_UTF8, 1, 2, "that of a file that was deleted")
+    hashes.move("/a", NOT_UTF8)
+    assert hashes.get("/a", 10, 20) is None
+    assert hashes.get(NOT_UTF8, 10, 20) == "ab"
+
+
 def test_times_in_nanoseconds_and_sizes_of_terabytes_fit(hashes: HashStore) -> None:
     hashes.put("/a", 2**45, 1_763_000_000_123_456_789, "ab")
     assert hashes.get("/a", 2**45, 1_763_000_000_123_456_789) == "ab"

@@ -26,6 +26,7 @@ from sdcpp_rest.routes.native.language.ollama_routes import ollama
 from sdcpp_rest.routes.native.models.architectures_routes import architectures
 from sdcpp_rest.routes.native.models.controlnet_routes import controlnet
 from sdcpp_rest.routes.native.models.downloads_routes import downloads
+from sdcpp_rest.routes.native.models.model_changes_routes import model_changes
 from sdcpp_rest.routes.native.models.model_files_routes import model_files
 from sdcpp_rest.routes.native.models.models import models
 from sdcpp_rest.routes.native.server.docs import docs
@@ -43,6 +44,7 @@ _BLUEPRINTS = (
     login,
     models,
     model_files,
+    model_changes,
     downloads,
     architectures,
     controlnet,

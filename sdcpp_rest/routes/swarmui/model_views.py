@@ -42,7 +42,6 @@ from sdcpp_rest.routes.swarmui.wildcard_files import (
     write_wildcard,
 )
 from sdcpp_rest.routes.swarmui.wire import SwarmCall, SwarmObject, SwarmSuccess
-from sdcpp_rest.services.models.model_removal import remove_model, rename_model
 
 swarmui_models = Blueprint("swarmui_models", __name__)
 swarmui_models.before_request(open_view)
@@ -122,8 +121,7 @@ def delete_swarm_model() -> Response:
     asked, models = arguments(), runtime().models
     card = find_card(asked.text("subtype", MAIN), asked.text("modelName"), models.library, models.cards)
     _check_unused(card.file)
-    remove_model(card.file, models.library.folders()[card.file.type])
-    _look_again()
+    runtime().upkeep.changes.delete(card.file)
     return answer({"success": True})
 
 
@@ -136,8 +134,7 @@ def rename_swarm_model() -> Response:
     name = asked.text("newName")
     card = find_card(asked.text("subtype", MAIN), asked.text("oldName"), models.library, models.cards)
     _check_unused(card.file)
-    rename_model(card.file, models.library.folders()[card.file.type], clean_path(name))
-    _look_again()
+    runtime().upkeep.changes.move_to(card.file, card.file.type, clean_path(name))
     return answer({"success": True})
 
 
@@ -196,11 +193,6 @@ def _check_unused(file: ModelFile) -> None:
     held = {resident.model.path, *(one.path for one in resident.components.values())} if resident is not None else set()
     if held & {file.path, *file.parts}:
         raise Conflict("That model is loaded; load another one, or free the memory first.")
-
-
-def _look_again() -> None:
-    runtime().models.library.refresh()
-    runtime().models.cards.refresh()
 
 
 def _loaded_path() -> str | None:

@@ -54,6 +54,11 @@ class ModelHashes:
         """The sum of one file, if it has been computed. Reads no file."""
         return self._store.get(file.path, file.size_bytes, file.mtime_ns)
 
+    def follow(self, source: str, target: str) -> None:
+        """Keep what is known of a file that has moved from one path to the other."""
+        self._store.move(source, target)
+        self.revision += 1
+
     def close(self) -> None:
         """The server stops: give up what is being read, and release everybody who waits for it. Idempotent."""
         self._closed = True

@@ -1,0 +1,41 @@
+"""Builds what keeps the server and its files in order, as `Runtime` offers it as ``upkeep``.
+
+It stands on the other groups; nothing of those needs it. Knows no Flask and no sockets.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sdcpp_rest.service_groups import JobServices, ModelServices
+from sdcpp_rest.services.models.file_stamps import spec_paths
+from sdcpp_rest.services.models.model_changes import ModelChanges
+
+
+@dataclass(frozen=True)
+class UpkeepServices:
+    """What changes model files that are there."""
+
+    changes: ModelChanges
+
+
+def build_upkeep(jobs: JobServices, models: ModelServices) -> UpkeepServices:
+    """Build it over the queue and the catalogue."""
+    changes = ModelChanges(
+        models.library, models.cards, models.hashes, jobs.queue, jobs.bus, lambda: _held_files(models)
+    )
+    return UpkeepServices(changes)
+
+
+def _held_files(models: ModelServices) -> dict[str, str]:
+    """The paths of the files that the engine holds, loads or is to load, each with what it is there."""
+    slot, upscalers = models.slot, models.upscalers
+    held: dict[str, str] = {}
+    for spec, what in ((slot.selected, "selected"), (slot.loading, "being loaded"), (slot.resident, "loaded")):
+        if spec is not None:
+            held |= dict.fromkeys(spec_paths(spec), f"{what} as a part of {spec.model.name}")
+            held[spec.model.path] = f"{what} as the model"
+    for upscaler, what in ((upscalers.selected, "selected"), (upscalers.resident, "loaded")):
+        if upscaler is not None:
+            held[upscaler.model.path] = f"{what} as the upscaler"
+    return held

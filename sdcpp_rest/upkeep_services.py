@@ -7,24 +7,32 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sdcpp_rest.config import Config
 from sdcpp_rest.service_groups import JobServices, ModelServices
+from sdcpp_rest.services.downloads.card_refreshing import CardRefreshing
+from sdcpp_rest.services.downloads.download_submission import DownloadSources
+from sdcpp_rest.services.models.card_editing import CardEditing
 from sdcpp_rest.services.models.file_stamps import spec_paths
 from sdcpp_rest.services.models.model_changes import ModelChanges
 
 
 @dataclass(frozen=True)
 class UpkeepServices:
-    """What changes model files that are there."""
+    """What changes model files that are there, and what is said of them."""
 
     changes: ModelChanges
+    cards: CardEditing
+    card_refreshing: CardRefreshing
 
 
-def build_upkeep(jobs: JobServices, models: ModelServices) -> UpkeepServices:
+def build_upkeep(config: Config, jobs: JobServices, models: ModelServices) -> UpkeepServices:
     """Build it over the queue and the catalogue."""
+    cards = CardEditing(models.library, models.cards, jobs.bus)
     changes = ModelChanges(
         models.library, models.cards, models.hashes, jobs.queue, jobs.bus, lambda: _held_files(models)
     )
-    return UpkeepServices(changes)
+    source = DownloadSources(config.downloads).civitai
+    return UpkeepServices(changes, cards, CardRefreshing(config.downloads, source, models.hashes, cards))
 
 
 def _held_files(models: ModelServices) -> dict[str, str]:

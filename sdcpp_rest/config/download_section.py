@@ -51,6 +51,11 @@ class DownloadsConfig(Section):
         "the environment.",
         examples=["a-key-of-your-account"],
     )
+    civitai_cards: bool = Field(
+        default=False,
+        description="Whether `POST /models/{model_type}/{model_name}/card/refresh` may ask CivitAI what a file is: it "
+        "sends the file's sum there.",
+    )
     connect_timeout_seconds: Number = Field(
         default=15.0, gt=0, le=600, description="How long a connection may take to come about."
     )

@@ -97,6 +97,14 @@ class CivitaiSource:
             warnings=tuple(warnings),
         )
 
+    def describe_sum(self, sha256: str) -> dict[str, Any]:
+        """What the API says of the version with a file of that sum. Raises as `offer`."""
+        return self._ask(f"model-versions/by-hash/{sha256}", f"a file with the sum {sha256[:10]}")
+
+    def describe_model(self, model_id: int) -> dict[str, Any]:
+        """What the API says of a model. Raises as `offer`."""
+        return self._ask(f"models/{model_id}", f"a model {model_id}")
+
     def _version(self, wanted: DownloadSource) -> tuple[dict[str, Any], dict[str, Any]]:
         """The model and its version, as the API describes them."""
         if not wanted.model_id:

@@ -27,7 +27,11 @@ READ_SECONDS = 2.0
 """For which a call reads headers that were not read before; a large one takes tens of milliseconds."""
 
 _PREFIX = "modelspec."
-_OTHER_NOTES = frozenset({"ss_base_model_version", "title", "author", "description", "license", "trigger_phrase"})
+_OTHER_NOTES = frozenset(
+    {"ss_base_model_version", "title", "author", "description", "license", "trigger_phrase", "ss_output_name"}
+    | {f"general.{name}" for name in ("name", "author", "description", "license", "version", "url", "source.url")}
+    | {"general.base_model.0.name"}
+)
 _MAX_REMEMBERED = 20_000
 _MAX_NOTE_CHARACTERS = 20_000
 
@@ -144,6 +148,10 @@ class ModelCards:
         self._beside.refresh(folder)
         self._read_headers([file], READ_SECONDS)
         return self._card_of(file, self._beside.look(folder), self._known_sums())
+
+    def may_read(self, file: ModelFile, path: str) -> bool:
+        """Whether a file beside a model may be opened: as `ModelLibrary.may_read`."""
+        return self._library.may_read(file, path)
 
     def refresh(self) -> None:
         """Look at what lies beside the files again, also where it was rewritten in place."""

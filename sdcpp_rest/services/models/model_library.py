@@ -166,6 +166,15 @@ class ModelLibrary:
         """The real folders that the user's files of ``type`` may lie in, wherever links lead."""
         return self._folders[type][0].allowed
 
+    def may_read(self, file: ModelFile, path: str) -> bool:
+        """Whether ``path``, beside a model, leads to what may be read: a link out of the folders only where those are
+        followed."""
+        if self._follow_links:
+            return True
+        real = Path(os.path.realpath(path))
+        roots = (*self.allowed_roots(file.type), Path(os.path.realpath(file.root)))
+        return any(not is_outside(real, root) for root in roots)
+
     def find(self, type: str, name: str) -> ModelFile:
         """The model of ``type`` that ``name`` means: its relative path, its file name, or either without the
         extension; ``\\`` counts as ``/`` and case does not matter where nothing else decides.

@@ -49,6 +49,7 @@ _PLACES = (
     ("routes.native.models.model_files_routes", "model_files"),
     ("routes.native.models.downloads_routes", "model_files"),
     ("routes.native.models.model_changes_routes", "model_files"),
+    ("routes.native.models.card_routes", "model_files"),
     ("routes.native.models", "models"),
     ("routes.native.language", "language"),
     ("routes.native.server.settings_routes", "settings"),

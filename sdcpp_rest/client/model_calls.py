@@ -13,6 +13,10 @@ from sdcpp_rest.client.model_upload import ModelUpload
 from sdcpp_rest.client.steps import Request
 from sdcpp_rest.client.wire.jobs import UpscalerBody, UpscalerGone, UpscalerShown
 from sdcpp_rest.client.wire.model_files import (
+    CardBody,
+    CardPreviewBody,
+    CardPreviewGone,
+    CardShown,
     CivitaiShown,
     FitQuery,
     FitShown,
@@ -86,6 +90,44 @@ class ModelCalls:
         # File names may have commas, at which lists are cut in other queries.
         asked: dict[str, Any] = {**query, "component": tuple(query.get("component", ()))}
         return Request(FitShown, "GET", "/models/{model_type}/{model_name}/fit", places, asked, is_long=True)
+
+    @Call
+    def show_model_card(self, model_type: str, model_name: str) -> Request[CardShown]:
+        """Tell what a model is: title, trigger words, licence and the like, and who says so."""
+        places = {"model_type": model_type, "model_name": model_name}
+        return Request(CardShown, "GET", "/models/{model_type}/{model_name}/card", places, is_long=True)
+
+    @Call
+    def write_model_card(self, model_type: str, model_name: str, **fields: Unpack[CardBody]) -> Request[CardShown]:
+        """Write what a model is into the sidecar beside it; what is empty is taken out."""
+        places = {"model_type": model_type, "model_name": model_name}
+        return Request(CardShown, "PUT", "/models/{model_type}/{model_name}/card", places, body=fields, is_long=True)
+
+    @Call
+    def refresh_model_card(self, model_type: str, model_name: str) -> Request[CardShown]:
+        """Ask CivitAI what a model is, by its sum; NotAllowed unless the server's settings say so."""
+        places = {"model_type": model_type, "model_name": model_name}
+        return Request(CardShown, "POST", "/models/{model_type}/{model_name}/card/refresh", places, is_long=True)
+
+    @Call
+    def model_preview(self, model_type: str, model_name: str) -> Request[bytes]:
+        """Get the picture that lies beside a model, as a small JPEG."""
+        places = {"model_type": model_type, "model_name": model_name}
+        return Request(bytes, "GET", "/models/{model_type}/{model_name}/preview", places, is_long=True)
+
+    @Call
+    def write_model_preview(
+        self, model_type: str, model_name: str, **fields: Unpack[CardPreviewBody]
+    ) -> Request[CardShown]:
+        """Put a picture beside a model: ``output``, a finished one of the server's, or ``image``, one in base64."""
+        places = {"model_type": model_type, "model_name": model_name}
+        return Request(CardShown, "PUT", "/models/{model_type}/{model_name}/preview", places, body=fields, is_long=True)
+
+    @Call
+    def delete_model_preview(self, model_type: str, model_name: str) -> Request[CardPreviewGone]:
+        """Delete the pictures beside a model."""
+        places = {"model_type": model_type, "model_name": model_name}
+        return Request(CardPreviewGone, "DELETE", "/models/{model_type}/{model_name}/preview", places, is_long=True)
 
     @Call
     def change_model(self, model_type: str, model_name: str, **fields: Unpack[ModelBody]) -> Request[ModelMoved]:

@@ -66,6 +66,13 @@ class CivitaiServer:
                     if str(version["id"]) == number:
                         return _json({**version, "model": {"name": model["name"], "type": model["type"]}})
             return _json(None)
+        if kind == "api/v1/model-versions/by-hash":
+            for model in self.models.values():
+                for version in model["modelVersions"]:
+                    if version["files"][0]["hashes"]["SHA256"] == number.upper():
+                        about = {"name": model["name"], "type": model["type"], "nsfw": False}
+                        return _json({**version, "trainedWords": ["blue"], "model": about})
+            return _json(None)
         if kind == "api/download/models":
             if number in self.login and not is_known:
                 return 307, {"Location": f"{self.url}/login?returnUrl=/models/1&reason=download-auth"}, b""

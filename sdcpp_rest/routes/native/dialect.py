@@ -24,6 +24,7 @@ from sdcpp_rest.routes.native.jobs.video_routes import video
 from sdcpp_rest.routes.native.language.assistant_routes import assistant
 from sdcpp_rest.routes.native.language.ollama_routes import ollama
 from sdcpp_rest.routes.native.models.architectures_routes import architectures
+from sdcpp_rest.routes.native.models.card_routes import model_cards
 from sdcpp_rest.routes.native.models.controlnet_routes import controlnet
 from sdcpp_rest.routes.native.models.downloads_routes import downloads
 from sdcpp_rest.routes.native.models.model_changes_routes import model_changes
@@ -45,6 +46,7 @@ _BLUEPRINTS = (
     models,
     model_files,
     model_changes,
+    model_cards,
     downloads,
     architectures,
     controlnet,

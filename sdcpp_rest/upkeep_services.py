@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sdcpp_rest.config import Config
-from sdcpp_rest.service_groups import JobServices, ModelServices
+from sdcpp_rest.service_groups import EngineServices, JobServices, ModelServices
+from sdcpp_rest.services.dispatch.engine_restart import EngineRestart
 from sdcpp_rest.services.downloads.card_refreshing import CardRefreshing
 from sdcpp_rest.services.downloads.download_submission import DownloadSources
 from sdcpp_rest.services.models.card_editing import CardEditing
@@ -18,21 +19,27 @@ from sdcpp_rest.services.models.model_changes import ModelChanges
 
 @dataclass(frozen=True)
 class UpkeepServices:
-    """What changes model files that are there, and what is said of them."""
+    """What changes model files that are there and what is said of them, and what sets the server right."""
 
     changes: ModelChanges
     cards: CardEditing
     card_refreshing: CardRefreshing
+    restart: EngineRestart
 
 
-def build_upkeep(config: Config, jobs: JobServices, models: ModelServices) -> UpkeepServices:
-    """Build it over the queue and the catalogue."""
+def build_upkeep(config: Config, jobs: JobServices, models: ModelServices, engine: EngineServices) -> UpkeepServices:
+    """Build it over the queue, the catalogue and the engine."""
     cards = CardEditing(models.library, models.cards, jobs.bus)
     changes = ModelChanges(
         models.library, models.cards, models.hashes, jobs.queue, jobs.bus, lambda: _held_files(models)
     )
     source = DownloadSources(config.downloads).civitai
-    return UpkeepServices(changes, cards, CardRefreshing(config.downloads, source, models.hashes, cards))
+    return UpkeepServices(
+        changes=changes,
+        cards=cards,
+        card_refreshing=CardRefreshing(config.downloads, source, models.hashes, cards),
+        restart=EngineRestart(engine.supervisor, engine.calls, jobs.active),
+    )
 
 
 def _held_files(models: ModelServices) -> dict[str, str]:

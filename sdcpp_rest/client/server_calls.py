@@ -11,6 +11,7 @@ from typing_extensions import Unpack
 from sdcpp_rest.client.calls import Call
 from sdcpp_rest.client.steps import Doing, Request, Saving
 from sdcpp_rest.client.wire.server import (
+    EngineRestarting,
     GenerationOptions,
     Health,
     Index,
@@ -71,6 +72,11 @@ class ServerCalls:
     def describe_loading(self) -> Request[LoadOptions]:
         """Describe every option of loading a model."""
         return Request(LoadOptions, "GET", "/options/descriptions")
+
+    @Call
+    def restart_engine(self, *, force: bool | None = None) -> Request[EngineRestarting]:
+        """End the engine's process and start another. Conflict while a job runs, unless ``force``: it begins anew."""
+        return Request(EngineRestarting, "POST", "/engine/restart", body={"force": force}, is_long=True)
 
     @Call
     def show_memory(self) -> Request[Memory]:

@@ -191,6 +191,15 @@ class UpscalerUnloaded(Event):
     model_name: str | None = None
 
 
+class EngineRestarted(Event):
+    """Tells that somebody has had the engine ended, and that there is another one, which holds nothing yet.
+    ``restarts``: how often it was replaced, for whatever reason."""
+
+    name = "engine_restarted"
+    pid: int
+    restarts: int
+
+
 class ModelsChanged(Event):
     """Tells that lists of models are to be asked for again: one was ``deleted``, has ``moved`` (``previous_name`` and
     ``previous_type`` are what it was), or its ``card`` or ``preview`` is another one."""

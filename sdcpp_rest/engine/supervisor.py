@@ -50,6 +50,7 @@ class EngineSupervisor:
         self._launches = 0
         self._not_before = 0.0
         self._stopping = threading.Event()
+        self._hurried = threading.Event()
         self._lock = threading.Lock()
         self._preview = PreviewSettings()
         self.client: EngineClient | None = None
@@ -69,7 +70,9 @@ class EngineSupervisor:
         if self.client is not None and self.client.alive:
             return self.client
         self.state = "dead" if self._launches else "starting"
-        if self._stopping.wait(max(0.0, self._not_before - time.monotonic())):
+        self._hurried.wait(max(0.0, self._not_before - time.monotonic()))
+        self._hurried.clear()
+        if self._stopping.is_set():
             raise EngineUnavailable("The server is stopping")
         self.state = "starting"
         self._launches += 1
@@ -95,6 +98,18 @@ class EngineSupervisor:
         self.state = "idle"
         client.set_preview(self._preview)
         return client
+
+    def replace(self, timeout_seconds: float) -> EngineClient:
+        """End the engine in order, and start another one at once, as if nothing had ever gone wrong; its end is not a
+        death. By the thread of `ensure`. Blocks. Raises EngineUnavailable."""
+        if self.client is not None:
+            self.client.stop(timeout_seconds)
+        self._failures, self._not_before = 0, 0.0
+        return self.ensure()
+
+    def hurry(self) -> None:
+        """Have nobody wait until the next engine may start; by any thread."""
+        self._hurried.set()
 
     def launch_apart(self) -> EngineClient:
         """Launch a second engine for one job; whoever asked for it stops it. Raises EngineUnavailable."""
@@ -130,10 +145,11 @@ class EngineSupervisor:
     def begin_stop(self) -> None:
         """Let nobody wait for a new engine any more."""
         self._stopping.set()
+        self._hurried.set()
 
     def stop(self, timeout_seconds: float = 5.0) -> None:
         """End the engine; its end is not a death. Idempotent."""
-        self._stopping.set()
+        self.begin_stop()
         with self._lock:
             client = self.client
         if client is not None:

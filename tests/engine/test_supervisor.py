@@ -90,7 +90,7 @@ def test_pause_doubles_with_every_death_in_a_row_and_is_bounded(
         waited.append(seconds)
         return False
 
-    monkeypatch.setattr(supervisor._stopping, "wait", wait)
+    monkeypatch.setattr(supervisor._hurried, "wait", wait)
     for _ in range(5):
         die(supervisor.ensure())
     supervisor.ensure()

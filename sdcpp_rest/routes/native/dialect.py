@@ -39,6 +39,7 @@ from sdcpp_rest.routes.native.words.presets_routes import presets
 from sdcpp_rest.routes.native.words.prompt_routes import prompt_words
 from sdcpp_rest.routes.native.words.styles_routes import styles
 from sdcpp_rest.routes.native.words.wildcards_routes import wildcards
+from sdcpp_rest.routes.native.server.upkeep_routes import upkeep
 
 _BLUEPRINTS = (
     system,
@@ -63,6 +64,7 @@ _BLUEPRINTS = (
     styles,
     presets,
     wildcards,
+    upkeep,
     ollama,
     assistant,
     previews,

@@ -1,5 +1,5 @@
-"""Queues loads and unloads for the dispatcher: they take their turn between jobs, before pending ones, and who asked
-for one blocks until it is done. Not jobs: there is no row of them.
+"""Queues loads, unloads and restarts for the dispatcher: they take their turn between jobs, before pending ones, and
+who asked for one blocks until it is done. Not jobs: there is no row of them.
 
 Knows nothing of what a call does.
 """
@@ -36,7 +36,14 @@ class UpscalerCall:
     answer: Future[UpscalerReady | None] = field(default_factory=Future)
 
 
-EngineCall = ModelCall | UpscalerCall
+@dataclass
+class RestartCall:
+    """One end of the engine, and the start of another."""
+
+    answer: Future[None] = field(default_factory=Future)
+
+
+EngineCall = ModelCall | UpscalerCall | RestartCall
 
 
 class EngineCalls:

@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable, Sequence
 
 from sdcpp_rest.core.events import (
+    EngineRestarted,
     ModelLoaded,
     ModelLoadFailed,
     ModelLoading,
@@ -24,7 +25,7 @@ from sdcpp_rest.engine.client import EngineClient
 from sdcpp_rest.engine.protocol import Loaded, UpscalerReady, gpu_backend
 from sdcpp_rest.engine.supervisor import EngineSupervisor
 from sdcpp_rest.errors import EngineDied, EngineOutOfMemory, LoadFailed, OutOfMemory, SdcppRestError
-from sdcpp_rest.services.dispatch.engine_calls import EngineCall, ModelCall, UpscalerCall
+from sdcpp_rest.services.dispatch.engine_calls import EngineCall, ModelCall, RestartCall, UpscalerCall
 from sdcpp_rest.services.dispatch.model_slot import ModelSlot
 from sdcpp_rest.services.dispatch.upscaler_slot import UpscalerSlot, check_upscaler
 from sdcpp_rest.services.jobs.event_bus import EventBus
@@ -36,6 +37,8 @@ log = logging.getLogger(__name__)
 # A load that ends the engine counts against its spec: 1 for SIGKILL (somebody killed it, or memory ran out), 2 for a
 # crash. At this sum the spec is not loaded again by itself; a load that works forgives everything.
 _DEADLY = 4
+# What an engine needs for its files that are being encoded, before it is killed.
+_STOP_SECONDS = 10.0
 
 
 class Residency:
@@ -87,7 +90,9 @@ class Residency:
 
     def execute(self, call: EngineCall) -> None:
         """Do what ``call`` asks for, and tell who waits for it. Never raises."""
-        if isinstance(call, ModelCall):
+        if isinstance(call, RestartCall):
+            self._answer_restart(call)
+        elif isinstance(call, ModelCall):
             self._answer_model(call)
         else:
             self._answer_upscaler(call)
@@ -130,6 +135,27 @@ class Residency:
             self.load(spec)
         if upscaler is not None:
             self.load_upscaler(upscaler)
+
+    # --- the engine itself ------------------------------------------------------------------------------------------
+
+    def _answer_restart(self, call: RestartCall) -> None:
+        """Replace the engine. What it had failed to load is tried again: somebody has asked, just now."""
+        try:
+            previous, self._models.resident, self._models.loaded = self._models.resident, None, None
+            if previous is not None:
+                self._bus.publish(ModelUnloaded(model_name=previous.model.name))
+            self._forget_upscaler()
+            self._strikes.clear()
+            self._not_restored.clear()
+            self._merged = ()
+            client = self._supervisor.replace(_STOP_SECONDS)
+            self._bus.publish(EngineRestarted(pid=client.pid, restarts=self._supervisor.restarts))
+            call.answer.set_result(None)
+        except SdcppRestError as error:
+            call.answer.set_exception(error)
+        except Exception as error:
+            log.exception("a restart failed")
+            call.answer.set_exception(error)
 
     # --- the model --------------------------------------------------------------------------------------------------
 

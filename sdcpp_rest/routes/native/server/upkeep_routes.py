@@ -1,0 +1,56 @@
+"""What sets the server right, over HTTP: a new engine."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from flask import Blueprint, Response
+from pydantic import Field
+
+from sdcpp_rest.routes.http.answers import answer, runtime
+from sdcpp_rest.routes.http.openapi import Answer, documents
+from sdcpp_rest.routes.http.pools import blocking
+from sdcpp_rest.routes.http.request_bodies import read_body
+from sdcpp_rest.routes.http.wire_models import Flag, Wire, optional, validate
+
+upkeep = Blueprint("upkeep", __name__)
+
+_MARGIN_SECONDS = 15.0
+
+
+class RestartBody(Wire):
+    force: Flag = Field(False, description="Also while a job runs: it is stopped, waits again, and begins anew.")
+
+
+class EngineRestarting(Answer):
+    """What became of it. With `starting` there is no new engine yet: `GET /health` and the WebSocket tell of it."""
+
+    success: Literal[True]
+    message: str
+    status: Literal["ready", "starting"]
+    pid: int | None = Field(description="Of the engine's process; null while there is none.")
+    restarts: int = Field(ge=0, description="How often it was replaced.")
+    requeued: list[str] = Field(description="Jobs that ran and wait again.")
+    warnings: list[str] = optional("What was ignored.")
+
+
+@upkeep.post("/engine/restart")
+@documents({200: EngineRestarting, 202: EngineRestarting}, errors=(409,), body=RestartBody)
+@blocking
+def restart_engine() -> Response:
+    """End the engine's process in order, and start another one. Answers when that is ready, or with 202 when it takes
+    too long; then the selected model is loaded again, and the queue goes on."""
+    body, ignored = validate(RestartBody, read_body())
+    running = runtime()
+    limit = running.config.engine.start_timeout_seconds + _MARGIN_SECONDS
+    done = running.upkeep.restart.restart(force=body.force, timeout_seconds=limit)
+    engine = running.status.health()["engine"]
+    shown = {
+        "success": True,
+        "message": "There is a new engine" if done.is_ready else "The engine is being restarted",
+        "status": "ready" if done.is_ready else "starting",
+        "pid": engine["pid"],
+        "restarts": engine["restarts"],
+        "requeued": list(done.requeued),
+    }
+    return answer({**shown, "warnings": ignored} if ignored else shown, 200 if done.is_ready else 202)

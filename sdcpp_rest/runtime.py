@@ -118,7 +118,9 @@ class Runtime:
         self.downloads = build_downloads(
             config, self.jobs, self.models, redact_paths=self.redact_paths, is_server=is_server
         )
-        self.upkeep = build_upkeep(config, self.jobs, self.models, self.engine)
+        self.upkeep = build_upkeep(
+            config, self.jobs, self.models, self.engine, self.language, redact_paths=self.redact_paths
+        )
         self.metrics = Metrics(self.version, self.status.snapshot, lambda: self.jobs.bus.subscriber_count)
         self.housekeeping = Housekeeping(
             config.housekeeping,

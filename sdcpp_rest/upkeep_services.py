@@ -5,13 +5,16 @@ It stands on the other groups; nothing of those needs it. Knows no Flask and no 
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from sdcpp_rest.config import Config
-from sdcpp_rest.service_groups import EngineServices, JobServices, ModelServices
+from sdcpp_rest.service_groups import EngineServices, JobServices, LanguageServices, ModelServices
 from sdcpp_rest.services.dispatch.engine_restart import EngineRestart
 from sdcpp_rest.services.downloads.card_refreshing import CardRefreshing
 from sdcpp_rest.services.downloads.download_submission import DownloadSources
+from sdcpp_rest.services.log_reading import LogReading, secrets_of
 from sdcpp_rest.services.models.card_editing import CardEditing
 from sdcpp_rest.services.models.file_stamps import spec_paths
 from sdcpp_rest.services.models.model_changes import ModelChanges
@@ -25,10 +28,19 @@ class UpkeepServices:
     cards: CardEditing
     card_refreshing: CardRefreshing
     restart: EngineRestart
+    logs: LogReading
 
 
-def build_upkeep(config: Config, jobs: JobServices, models: ModelServices, engine: EngineServices) -> UpkeepServices:
-    """Build it over the queue, the catalogue and the engine."""
+def build_upkeep(
+    config: Config,
+    jobs: JobServices,
+    models: ModelServices,
+    engine: EngineServices,
+    language: LanguageServices,
+    *,
+    redact_paths: Callable[[str], str],
+) -> UpkeepServices:
+    """Build it over the queue, the catalogue, the engine and the language models."""
     cards = CardEditing(models.library, models.cards, jobs.bus)
     changes = ModelChanges(
         models.library, models.cards, models.hashes, jobs.queue, jobs.bus, lambda: _held_files(models)
@@ -39,7 +51,16 @@ def build_upkeep(config: Config, jobs: JobServices, models: ModelServices, engin
         cards=cards,
         card_refreshing=CardRefreshing(config.downloads, source, models.hashes, cards),
         restart=EngineRestart(engine.supervisor, engine.calls, jobs.active),
+        logs=LogReading(config.paths.log_dir, lambda: _secrets(config, language), redact_paths),
     )
+
+
+def _secrets(config: Config, language: LanguageServices) -> Iterator[str]:
+    """All that is known here and must never be shown, as it is now."""
+    yield from secrets_of(config)
+    yield from (os.environ.get(name, "").strip() for name in ("HF_TOKEN", "CIVITAI_TOKEN"))
+    for settings in (language.prompt_enhancer.settings, language.assistant.settings):
+        yield settings.endpoint().api_key
 
 
 def _held_files(models: ModelServices) -> dict[str, str]:

@@ -20,6 +20,8 @@ from sdcpp_rest.client.wire.server import (
     LoggedIn,
     LoggedOut,
     LoginBody,
+    LogQuery,
+    LogShown,
     Memory,
     Options,
     OutputQuery,
@@ -72,6 +74,16 @@ class ServerCalls:
     def describe_loading(self) -> Request[LoadOptions]:
         """Describe every option of loading a model."""
         return Request(LoadOptions, "GET", "/options/descriptions")
+
+    @Call
+    def show_engine_log(self, **query: Unpack[LogQuery]) -> Request[LogShown]:
+        """Read the last lines of what the library and the engine say."""
+        return Request(LogShown, "GET", "/logs/engine", query=query)
+
+    @Call
+    def show_server_log(self, **query: Unpack[LogQuery]) -> Request[LogShown]:
+        """Read the last lines of what the server says."""
+        return Request(LogShown, "GET", "/logs/server", query=query)
 
     @Call
     def restart_engine(self, *, force: bool | None = None) -> Request[EngineRestarting]:

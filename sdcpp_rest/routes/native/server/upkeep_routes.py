@@ -1,21 +1,32 @@
-"""What sets the server right, over HTTP: a new engine."""
+"""What sets the server right, over HTTP: its logs, and a new engine."""
 
 from __future__ import annotations
 
 from typing import Literal
 
-from flask import Blueprint, Response
+from flask import Blueprint, Response, request
 from pydantic import Field
 
 from sdcpp_rest.routes.http.answers import answer, runtime
 from sdcpp_rest.routes.http.openapi import Answer, documents
 from sdcpp_rest.routes.http.pools import blocking
 from sdcpp_rest.routes.http.request_bodies import read_body
-from sdcpp_rest.routes.http.wire_models import Flag, Wire, optional, validate
+from sdcpp_rest.routes.http.wire_models import Flag, Integer, Wire, optional, read_query, validate
 
 upkeep = Blueprint("upkeep", __name__)
 
 _MARGIN_SECONDS = 15.0
+
+
+class LogQuery(Wire):
+    tail: Integer = Field(200, ge=1, le=5_000, description="How many lines, the last of the log.")
+
+
+class LogShown(Answer):
+    """The last lines of a log, without the server's folders and without anybody's keys."""
+
+    lines: list[str] = Field(description="The newest last.")
+    truncated: bool = Field(description="Whether there are older ones.")
 
 
 class RestartBody(Wire):
@@ -32,6 +43,22 @@ class EngineRestarting(Answer):
     restarts: int = Field(ge=0, description="How often it was replaced.")
     requeued: list[str] = Field(description="Jobs that ran and wait again.")
     warnings: list[str] = optional("What was ignored.")
+
+
+@upkeep.get("/logs/engine")
+@documents({200: (LogShown, "text/plain")}, query=LogQuery)
+@blocking
+def show_engine_log() -> Response:
+    """Read the last lines of what the library and the engine say. As plain text for who prefers that."""
+    return _log_shown("engine.log")
+
+
+@upkeep.get("/logs/server")
+@documents({200: (LogShown, "text/plain")}, query=LogQuery)
+@blocking
+def show_server_log() -> Response:
+    """Read the last lines of what the server says. As plain text for who prefers that."""
+    return _log_shown("server.log")
 
 
 @upkeep.post("/engine/restart")
@@ -54,3 +81,11 @@ def restart_engine() -> Response:
         "requeued": list(done.requeued),
     }
     return answer({**shown, "warnings": ignored} if ignored else shown, 200 if done.is_ready else 202)
+
+
+def _log_shown(name: str) -> Response:
+    tail = runtime().upkeep.logs.read_tail(name, read_query(LogQuery).tail)
+    accepted = request.accept_mimetypes
+    if accepted.quality("text/plain") <= accepted.quality("application/json"):
+        return answer({"lines": list(tail.lines), "truncated": tail.truncated})
+    return Response("".join(f"{line}\n" for line in tail.lines), mimetype="text/plain")

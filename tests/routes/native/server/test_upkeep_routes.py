@@ -1,6 +1,13 @@
 from __future__ import annotations
 
-from tests.routes.conftest import House
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from flask.testing import FlaskClient
+
+from tests.cases import for_each_case
+from tests.routes.conftest import House, ServedHouse
 
 
 def test_a_restart_tells_of_the_new_engine(house: House) -> None:
@@ -20,3 +27,47 @@ def test_a_restart_waits_for_no_job(house: House) -> None:
     assert house.client.post("/engine/restart", json={"force": "perhaps"}).status_code == 400
     house.gate.set()
     assert house.finished(job_id)["status"] == "completed"
+
+
+def write_log(house: House, name: str, text: str) -> None:
+    folder = Path(house.config.paths.log_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_text(text)
+
+
+def test_logs_are_read_from_their_end(house: House) -> None:
+    write_log(house, "engine.log", f"loads {house.config.paths.models_dir}/x.gguf\nlast\n")
+    write_log(house, "server.log", "".join(f"{number}\n" for number in range(300)))
+    assert house.client.get("/logs/engine").get_json() == {"lines": ["loads x.gguf", "last"], "truncated": False}
+    shown = house.client.get("/logs/server?tail=2").get_json()
+    assert shown == {"lines": ["298", "299"], "truncated": True}
+    assert len(house.client.get("/logs/server").get_json()["lines"]) == 200
+    text = house.client.get("/logs/server?tail=1", headers={"Accept": "text/plain"})
+    assert (text.mimetype, text.text) == ("text/plain", "299\n")
+
+
+def test_a_log_that_is_not_there_has_no_lines(shared_client: FlaskClient) -> None:
+    assert shared_client.get("/logs/engine").get_json() == {"lines": [], "truncated": False}
+
+
+@for_each_case("tail", ["0", "-1", "5001", "x", "1.5", "9" * 30])
+def test_odd_numbers_of_lines_are_refused(shared_client: FlaskClient, tail: str) -> None:
+    answer = shared_client.get(f"/logs/engine?tail={tail}")
+    assert answer.status_code == 400
+    assert answer.get_json()["error"].startswith("tail")
+
+
+def test_keys_are_never_in_a_log_that_is_shown(make_house: Callable[..., House]) -> None:
+    house = make_house(auth={"api_keys": ["me:a-secret-key"]}, downloads={"civitai_token": "their-token"})
+    house.client.put("/ollama/settings", json={"api_key": "chosen-later"})
+    write_log(house, "server.log", "a-secret-key their-token chosen-later\n")
+    assert house.client.get("/logs/server").get_json()["lines"] == ["*** *** ***"]
+
+
+@pytest.mark.slow
+@for_each_case("path", ["/logs/engine", "/logs/server", "/system/doctor"])
+def test_what_is_told_of_the_server_needs_a_key(make_served: Callable[..., ServedHouse], path: str) -> None:
+    served = make_served(auth={"api_keys": ["a-secret-key"]})
+    assert served.get(path).status_code == 401
+    assert served.get(path, headers={"Authorization": "Bearer a-secret-key"}).status_code == 200
+    served.stop()

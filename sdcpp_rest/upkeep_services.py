@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from sdcpp_rest.config import Config
 from sdcpp_rest.service_groups import EngineServices, JobServices, LanguageServices, ModelServices
 from sdcpp_rest.services.dispatch.engine_restart import EngineRestart
+from sdcpp_rest.services.doctor import Doctor
 from sdcpp_rest.services.downloads.card_refreshing import CardRefreshing
 from sdcpp_rest.services.downloads.download_submission import DownloadSources
 from sdcpp_rest.services.log_reading import LogReading, secrets_of
@@ -29,6 +30,7 @@ class UpkeepServices:
     card_refreshing: CardRefreshing
     restart: EngineRestart
     logs: LogReading
+    doctor: Doctor
 
 
 def build_upkeep(
@@ -51,6 +53,15 @@ def build_upkeep(
         cards=cards,
         card_refreshing=CardRefreshing(config.downloads, source, models.hashes, cards),
         restart=EngineRestart(engine.supervisor, engine.calls, jobs.active),
+        doctor=Doctor(
+            models.library,
+            lambda: engine.supervisor.ready,
+            lambda: engine.supervisor.state,
+            lambda: models.slot.last_error,
+            {"models": config.paths.models_dir, "output": config.paths.output_dir, "data": config.paths.data_dir},
+            is_native=config.engine.runner == "native",
+            redact_paths=redact_paths,
+        ),
         logs=LogReading(config.paths.log_dir, lambda: _secrets(config, language), redact_paths),
     )
 

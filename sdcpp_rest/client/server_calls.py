@@ -11,6 +11,7 @@ from typing_extensions import Unpack
 from sdcpp_rest.client.calls import Call
 from sdcpp_rest.client.steps import Doing, Request, Saving
 from sdcpp_rest.client.wire.server import (
+    DoctorShown,
     EngineRestarting,
     GenerationOptions,
     Health,
@@ -74,6 +75,11 @@ class ServerCalls:
     def describe_loading(self) -> Request[LoadOptions]:
         """Describe every option of loading a model."""
         return Request(LoadOptions, "GET", "/options/descriptions")
+
+    @Call
+    def show_doctor(self) -> Request[DoctorShown]:
+        """Examine the server: its engine, what the native library makes of this machine, its folders."""
+        return Request(DoctorShown, "GET", "/system/doctor", is_long=True)
 
     @Call
     def show_engine_log(self, **query: Unpack[LogQuery]) -> Request[LogShown]:

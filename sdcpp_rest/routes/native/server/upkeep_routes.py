@@ -1,4 +1,4 @@
-"""What sets the server right, over HTTP: its logs, and a new engine."""
+"""What sets the server right, over HTTP: an examination, its logs, and a new engine."""
 
 from __future__ import annotations
 
@@ -16,6 +16,22 @@ from sdcpp_rest.routes.http.wire_models import Flag, Integer, Wire, optional, re
 upkeep = Blueprint("upkeep", __name__)
 
 _MARGIN_SECONDS = 15.0
+
+
+class CheckShown(Answer):
+    """One thing that was looked at."""
+
+    name: str = Field(examples=["backend"])
+    status: Literal["ok", "warn", "fail"]
+    text: str = Field(description="What was found.")
+    hint: str = Field(description="What to do about it; empty where nothing is to be done.")
+
+
+class DoctorShown(Answer):
+    """How the server is."""
+
+    status: Literal["ok", "warn", "fail"] = Field(description="The worst of all.")
+    checks: list[CheckShown]
 
 
 class LogQuery(Wire):
@@ -43,6 +59,17 @@ class EngineRestarting(Answer):
     restarts: int = Field(ge=0, description="How often it was replaced.")
     requeued: list[str] = Field(description="Jobs that ran and wait again.")
     warnings: list[str] = optional("What was ignored.")
+
+
+@upkeep.get("/system/doctor")
+@documents({200: DoctorShown})
+@blocking
+def show_doctor() -> Response:
+    """Examine the server: its engine, what the native library makes of this machine, its folders. As `sdcpp-rest
+    doctor` does it; takes a second or so."""
+    checks = runtime().upkeep.doctor.examine()
+    worst = max((check.status for check in checks), key=("ok", "warn", "fail").index)
+    return answer({"status": worst, "checks": [check._asdict() for check in checks]})
 
 
 @upkeep.get("/logs/engine")

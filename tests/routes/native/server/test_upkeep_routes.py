@@ -71,3 +71,11 @@ def test_what_is_told_of_the_server_needs_a_key(make_served: Callable[..., Serve
     assert served.get(path).status_code == 401
     assert served.get(path, headers={"Authorization": "Bearer a-secret-key"}).status_code == 200
     served.stop()
+
+
+def test_the_server_is_examined(make_house: Callable[..., House]) -> None:
+    house = make_house(engine={"runner": "fake", "stop_timeout_seconds": 1}).start()
+    shown = house.client.get("/system/doctor").get_json()
+    assert shown["status"] == "ok"
+    assert [check["name"] for check in shown["checks"][:3]] == ["engine", "library", "backend"]
+    assert str(house.config.paths.data_dir.parent) not in str(shown)

@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+import io
+import json
+import sys
+
+import pytest
+
+from sdcpp_rest.native import build, build_advice
+from sdcpp_rest.native.build_advice import Advice, advise
+
+
+@pytest.fixture(autouse=True)
+def known_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A build that is not ours, on a machine with a GPU that nothing uses."""
+    monkeypatch.setattr(build, "reason_to_build", lambda whatever_flags: "it is old" if whatever_flags else None)
+    monkeypatch.setattr(build, "flagged_backends", lambda: ("Vulkan",))
+    monkeypatch.setattr(build_advice, "unused_gpu", lambda devices, backends: f"{len(devices)} {sorted(backends)}")
+    monkeypatch.delenv("CMAKE_ARGS", raising=False)
+
+
+def test_what_could_be_better_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert advise([], ["CPU"]) == Advice("0 ['CPU', 'Vulkan']", "it is old: run `sdcpp-rest native build`")
+    monkeypatch.setenv("CMAKE_ARGS", "-DX=ON")
+    assert advise([], ["CPU"]).rebuild is None
+
+
+def test_it_is_asked_and_answers_in_json(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = {"devices": [{"backend": "CPU", "is_gpu": False}], "backends": ["CPU"]}
+    monkeypatch.setattr(sys, "stdin", io.StringIO(json.dumps(asked)))
+    build_advice.main()
+    answered = json.loads(capsys.readouterr().out)
+    assert answered == {"gpu": "1 ['CPU', 'Vulkan']", "rebuild": "it is old: run `sdcpp-rest native build`"}

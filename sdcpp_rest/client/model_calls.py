@@ -12,11 +12,8 @@ from sdcpp_rest.client.calls import Call
 from sdcpp_rest.client.model_upload import ModelUpload
 from sdcpp_rest.client.steps import Request
 from sdcpp_rest.client.wire.jobs import UpscalerBody, UpscalerGone, UpscalerShown
+from sdcpp_rest.client.wire.model_cards import CardBody, CardPreviewBody, CardPreviewGone, CardShown
 from sdcpp_rest.client.wire.model_files import (
-    CardBody,
-    CardPreviewBody,
-    CardPreviewGone,
-    CardShown,
     CivitaiShown,
     FitQuery,
     FitShown,

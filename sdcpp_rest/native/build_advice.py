@@ -43,7 +43,7 @@ def main() -> None:
     """Answer one question."""
     asked = json.load(sys.stdin)
     devices = [_Device(str(one["backend"]), bool(one["is_gpu"])) for one in asked["devices"]]
-    print(json.dumps(advise(devices, asked["backends"])._asdict()))
+    sys.stdout.write(json.dumps(advise(devices, asked["backends"])._asdict()))
 
 
 if __name__ == "__main__":

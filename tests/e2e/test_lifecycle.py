@@ -109,7 +109,6 @@ def test_cancel_of_a_pending_job_is_immediate_and_a_finished_one_is_refused(serv
     assert (again.status_code, again.json()["error"]) == (
         400, "Cannot cancel job (not found or already processing)",
     )  # fmt: skip
-    requests.delete(f"{server.url}/queue/{running}", timeout=TIMEOUT)
     assert server.wait(running)["status"] == "cancelled"
 
 
@@ -199,7 +198,6 @@ def test_polite_stop_in_mid_job_keeps_the_job_for_the_next_start(make_server: Ma
     assert not (server.folder / "data" / "server.json").exists()
     server.start()
     assert server.job(running)["status"] in ("pending", "processing")
-    requests.delete(f"{server.url}/queue/{running}", timeout=TIMEOUT)
     assert server.wait(pending)["status"] == "completed"
 
 
@@ -303,6 +301,32 @@ def test_doctor_and_routes_say_what_is_there() -> None:
     table = run("routes")
     assert "POST    /txt2img" in table
     assert "routes/root_pictures.py:" in table
+
+
+def test_engine_is_restarted_on_demand_and_draws_the_same_again(server: ServerProcess) -> None:
+    def draw() -> bytes:
+        job_id = server.submit(PROMPT, steps=2, seed=1)
+        assert server.wait(job_id)["status"] == "completed"
+        return server.picture(job_id)
+
+    before = server.engine().pid
+    pictures = [draw()]
+    running = server.submit(PROMPT, **LONG)
+    server.wait_running(running)
+    assert server.post("/engine/restart").status_code == 409
+    answer = server.post("/engine/restart", {"force": True})
+    assert answer.status_code == 200, answer.text
+    shown = answer.json()
+    assert (shown["status"], shown["requeued"], shown["restarts"]) == ("ready", [running], 1)
+    assert shown["pid"] != before
+    assert not psutil.pid_exists(before)
+    server.wait_running(running)
+    server.post(f"/queue/{running}/cancel")
+    pictures.append(draw())
+    assert pictures[0] == pictures[1]
+    checks = {check["name"]: check["status"] for check in server.get("/system/doctor")["checks"]}
+    assert checks["engine"] == checks["library"] == "ok"
+    assert any("sd" in line or "ggml" in line for line in server.get("/logs/engine")["lines"])
 
 
 def test_server_process_stays_small(server: ServerProcess) -> None:

@@ -86,7 +86,7 @@ def _of_sidecar(given: Mapping[str, Any]) -> Said:
     """What ``<model>.json`` says, in our words and in those of the web UIs that use the same file."""
     defaults = given.get("generation_defaults")
     recommended = {**(defaults if isinstance(defaults, dict) else {}), **_object(given, "recommended")}
-    found = _recommended(
+    found = _read_recommended(
         {
             "lora_weight": given.get("preferred weight") or None,
             "negative_prompt": given.get("negative text"),
@@ -131,7 +131,7 @@ def _of_words(notes: Mapping[str, Any]) -> Said:
         "tags": word_list(notes.get("tags")),
         "licence": one_line(notes.get("license")),
         "author": one_line(notes.get("author")),
-        **_recommended(recommended),
+        **_read_recommended(recommended),
     }
 
 
@@ -178,7 +178,7 @@ def _of_header(card: ModelCard) -> Said:
     return {name: said.get(name) or others.get(name) for name in {**said, **others}}
 
 
-def _recommended(given: Mapping[str, Any]) -> Said:
+def _read_recommended(given: Mapping[str, Any]) -> Said:
     """Those of the settings that can be read, by their full names."""
     read = {
         "steps": number(given.get("steps"), 1, 1_000, whole=True),

@@ -137,15 +137,15 @@ class CardPreviewGone(Answer):
 @model_cards.get("/models/<model_type>/<path:model_name>/card")
 @documents({200: CardShown}, errors=(400, 404), path=CardPath)
 @blocking
-def show_card(model_type: str, model_name: str) -> Response:
-    """Tell what a model is: title, trigger words, licence and so on, from the files beside it and from its header."""
+def show_model_card(model_type: str, model_name: str) -> Response:
+    """Tell what a model is: title, trigger words, licence and so on. From the files beside it, and from its header."""
     return answer(_card_shown(_find(model_type, model_name)))
 
 
 @model_cards.put("/models/<model_type>/<path:model_name>/card")
 @documents({200: CardShown}, errors=(404, 409), body=CardBody, path=CardPath)
 @blocking
-def write_card(model_type: str, model_name: str) -> Response:
+def write_model_card(model_type: str, model_name: str) -> Response:
     """Write what a model is into the sidecar beside it. All else in there stays, such as how the model is loaded."""
     file = _find(model_type, model_name)
     body, ignored = validate(CardBody, read_body())
@@ -157,7 +157,7 @@ def write_card(model_type: str, model_name: str) -> Response:
 @model_cards.post("/models/<model_type>/<path:model_name>/card/refresh")
 @documents({200: CardShown}, errors=(400, 403, 404, 409, 502, 504), path=CardPath)
 @blocking
-def refresh_card(model_type: str, model_name: str) -> Response:
+def refresh_model_card(model_type: str, model_name: str) -> Response:
     """Ask CivitAI what a model is, by its sum, and keep the answer beside it. Off unless downloads.civitai_cards says
     so. Takes as long as reading the file, where its sum is not known."""
     file = _find(model_type, model_name)
@@ -168,7 +168,7 @@ def refresh_card(model_type: str, model_name: str) -> Response:
 @model_cards.get("/models/<model_type>/<path:model_name>/preview")
 @documents({200: "image/jpeg", 304: ()}, errors=(400, 404), path=CardPath, query=CardPreviewQuery)
 @drawing
-def show_preview(model_type: str, model_name: str) -> Response:
+def show_model_preview(model_type: str, model_name: str) -> Response:
     """Get the picture that lies beside a model, as a JPEG of at most 512x512 pixels."""
     file, wanted = _find(model_type, model_name), read_query(CardPreviewQuery).v
     preview, version = _preview_of(runtime().models.cards.card(file))
@@ -189,8 +189,8 @@ def show_preview(model_type: str, model_name: str) -> Response:
 @model_cards.put("/models/<model_type>/<path:model_name>/preview")
 @documents({200: CardShown}, errors=(404,), body=CardPreviewBody, path=CardPath)
 @drawing
-def write_preview(model_type: str, model_name: str) -> Response:
-    """Put a picture beside a model, made small: an output, the first frame of a video, or a picture that is sent."""
+def write_model_preview(model_type: str, model_name: str) -> Response:
+    """Put a picture beside a model. An output, the first frame of a video, or a picture that is sent, made small."""
     file = _find(model_type, model_name)
     body, ignored = validate(CardPreviewBody, read_body())
     runtime().upkeep.cards.check_writable(file)
@@ -202,7 +202,7 @@ def write_preview(model_type: str, model_name: str) -> Response:
 @model_cards.delete("/models/<model_type>/<path:model_name>/preview")
 @documents({200: CardPreviewGone}, errors=(400, 404), path=CardPath)
 @blocking
-def delete_preview(model_type: str, model_name: str) -> Response:
+def delete_model_preview(model_type: str, model_name: str) -> Response:
     """Delete the pictures beside a model, all of them: another one would show instead."""
     file = _find(model_type, model_name)
     count = runtime().upkeep.cards.delete_previews(file)

@@ -74,7 +74,6 @@ def show_doctor() -> Response:
 
 @upkeep.get("/logs/engine")
 @documents({200: (LogShown, "text/plain")}, query=LogQuery)
-@blocking
 def show_engine_log() -> Response:
     """Read the last lines of what the library and the engine say. As plain text for who prefers that."""
     return _log_shown("engine.log")
@@ -82,7 +81,6 @@ def show_engine_log() -> Response:
 
 @upkeep.get("/logs/server")
 @documents({200: (LogShown, "text/plain")}, query=LogQuery)
-@blocking
 def show_server_log() -> Response:
     """Read the last lines of what the server says. As plain text for who prefers that."""
     return _log_shown("server.log")

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Literal
 
 from flask import Blueprint, Response
+from flask.blueprints import BlueprintSetupState
 from pydantic import Field
+from werkzeug.routing import BaseConverter
 
-from sdcpp_rest.core.catalog import ModelType
+from sdcpp_rest.core.catalog import LIST_NAMES, ModelType
 from sdcpp_rest.errors import InvalidRequest
 from sdcpp_rest.routes.http.answers import answer, runtime
 from sdcpp_rest.routes.http.openapi import Answer, documents
@@ -17,6 +19,19 @@ from sdcpp_rest.routes.http.wire_models import Text, Wire, optional, read_query,
 from sdcpp_rest.routes.native.wire.model_wire import ModelShown, model_object
 
 model_changes = Blueprint("model_changes", __name__)
+
+
+class ModelTypeConverter(BaseConverter):
+    """A model type in a path, by its own name or its list's. Any other word there is no path of these views: below
+    `/models` are many others, and what does not exist is a 404 whatever the method."""
+
+    regex = "|".join(sorted({*LIST_NAMES, *LIST_NAMES.values()}))
+
+
+@model_changes.record
+def _know_model_types(state: BlueprintSetupState) -> None:
+    # Before the views below are registered.
+    state.app.url_map.converters["model_type"] = ModelTypeConverter
 
 
 class ModelPlace(Wire):
@@ -65,7 +80,7 @@ class ModelMoved(Answer):
     warnings: list[str] = optional("What was ignored.")
 
 
-@model_changes.delete("/models/<model_type>/<path:model_name>")
+@model_changes.delete("/models/<model_type:model_type>/<path:model_name>")
 @documents({200: ModelDeleted}, errors=(400, 404, 409), path=ModelPlace, query=ConfirmQuery)
 @blocking
 def delete_model(model_type: str, model_name: str) -> Response:
@@ -76,7 +91,7 @@ def delete_model(model_type: str, model_name: str) -> Response:
     return answer(shown)
 
 
-@model_changes.patch("/models/<model_type>/<path:model_name>")
+@model_changes.patch("/models/<model_type:model_type>/<path:model_name>")
 @documents({200: ModelMoved}, errors=(404, 409), body=ModelBody, path=ModelPlace)
 @blocking
 def change_model(model_type: str, model_name: str) -> Response:

@@ -183,3 +183,10 @@ def test_what_a_job_needs_stays_until_that_is_done(house: House, loras: Path) ->
         assert answer.get_json()["error"] == words
     house.client.delete(f"/queue/{job_id}")
     assert house.client.patch("/models/lora/style", json={"name": "new"}).status_code == 200
+
+
+def test_other_paths_below_models_are_not_there_whatever_the_method(shared_client: FlaskClient) -> None:
+    for method in ("GET", "DELETE", "PATCH", "POST"):
+        answer = shared_client.open("/models/picture/x", method=method, json={})
+        assert (answer.status_code, answer.get_json()["code"]) == (404, "not_found"), method
+    assert shared_client.delete("/models/loras/nothing?confirm=nothing").get_json()["code"] == "model_not_found"

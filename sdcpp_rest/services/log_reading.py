@@ -67,7 +67,9 @@ class LogReading:
     def _clean(self, line: bytes, secrets: Iterable[str]) -> str:
         # Bars of progress write over themselves: what they showed last counts.
         shown = line.rstrip(b"\r").rpartition(b"\r")[2].decode("utf-8", "replace")
-        text = "".join(one for one in _ESCAPES.sub("", shown) if one == "\t" or one.isprintable())
+        text = _ESCAPES.sub("", shown)
+        if not text.isprintable():
+            text = "".join(one for one in text if one == "\t" or one.isprintable())
         for secret in secrets:
             text = text.replace(secret, _HIDDEN)
         text = _NAMED.sub(rf"\g<name>\g<scheme>{_HIDDEN}", text[: 2 * _LINE_CHARACTERS])

@@ -78,6 +78,12 @@ class CivitaiShown(TypedDict):
     download_url: str
 
 
+class ConfirmQuery(TypedDict, total=False):
+    """The query of `DELETE /models/{model_type}/{model_name}`."""
+
+    confirm: str
+
+
 class DeviceFitShown(TypedDict):
     """Whether it fits one device. A processor's memory is the system's."""
 
@@ -196,6 +202,39 @@ class InspectedShown(TypedDict):
     sidecar: SidecarShown | None
     fit: FitShown | None
     warnings: list[str]
+
+
+class ModelBody(TypedDict, total=False):
+    """What is to be otherwise; what is not given stays."""
+
+    name: str
+    folder: str
+    type: str
+
+
+class ModelDeleted(TypedDict):
+    """It is gone, with all that lay beside it."""
+
+    success: Literal[True]
+    message: str
+    model_name: str
+    model_type: Literal[
+        "checkpoint", "diffusion", "vae", "lora", "clip", "t5", "controlnet", "llm", "esrgan", "taesd", "embedding"
+    ]
+    warnings: NotRequired[list[str]]
+
+
+class ModelMoved(TypedDict):
+    """Where it is now."""
+
+    success: Literal[True]
+    message: str
+    model: ModelShown
+    previous_name: str
+    previous_type: Literal[
+        "checkpoint", "diffusion", "vae", "lora", "clip", "t5", "controlnet", "llm", "esrgan", "taesd", "embedding"
+    ]
+    warnings: NotRequired[list[str]]
 
 
 class ModelPaths(TypedDict):

@@ -19,6 +19,15 @@ class BothProcesses(TypedDict):
     virtual_mb: int
 
 
+class CheckShown(TypedDict):
+    """One thing that was looked at."""
+
+    name: str
+    status: Literal["ok", "warn", "fail"]
+    text: str
+    hint: str
+
+
 class DeviceMemory(TypedDict):
     """A device that can compute; bytes are 0 where unknown."""
 
@@ -28,6 +37,25 @@ class DeviceMemory(TypedDict):
     free_bytes: int
     total_bytes: int
     is_gpu: bool
+
+
+class DoctorShown(TypedDict):
+    """How the server is."""
+
+    status: Literal["ok", "warn", "fail"]
+    checks: list[CheckShown]
+
+
+class EngineRestarting(TypedDict):
+    """What became of it. With `starting` there is no new engine yet: `GET /health` and the WebSocket tell of it."""
+
+    success: Literal[True]
+    message: str
+    status: Literal["ready", "starting"]
+    pid: int | None
+    restarts: int
+    requeued: list[str]
+    warnings: NotRequired[list[str]]
 
 
 class EngineShown(TypedDict):
@@ -153,6 +181,19 @@ class LoadedComponents(TypedDict):
     llm_vision: NotRequired[str | None]
 
 
+class LogQuery(TypedDict, total=False):
+    """The query of `GET /logs/server`."""
+
+    tail: int
+
+
+class LogShown(TypedDict):
+    """The last lines of a log, without the server's folders and without anybody's keys."""
+
+    lines: list[str]
+    truncated: bool
+
+
 class LoggedIn(TypedDict):
     """Everything is open to the cookie that came with this, and to the token."""
 
@@ -263,6 +304,12 @@ class Removed(TypedDict):
 
     success: Literal[True]
     path: str
+
+
+class RestartBody(TypedDict, total=False):
+    """The body of `POST /engine/restart`."""
+
+    force: bool
 
 
 class ThumbQuery(TypedDict, total=False):

@@ -35,11 +35,11 @@ from sdcpp_rest.routes.native.server.login_routes import login
 from sdcpp_rest.routes.native.server.options_routes import options
 from sdcpp_rest.routes.native.server.settings_routes import settings
 from sdcpp_rest.routes.native.server.system import system
+from sdcpp_rest.routes.native.server.upkeep_routes import upkeep
 from sdcpp_rest.routes.native.words.presets_routes import presets
 from sdcpp_rest.routes.native.words.prompt_routes import prompt_words
 from sdcpp_rest.routes.native.words.styles_routes import styles
 from sdcpp_rest.routes.native.words.wildcards_routes import wildcards
-from sdcpp_rest.routes.native.server.upkeep_routes import upkeep
 
 _BLUEPRINTS = (
     system,

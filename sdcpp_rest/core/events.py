@@ -240,3 +240,10 @@ class ServerStatus(Event):
 
     def data(self) -> dict[str, Any]:
         return self.status
+
+
+class Resync(Event):
+    """Tells one listener that what it has missed is not kept any more: it has to look for itself."""
+
+    name = "resync"
+    reason: Literal["too_old", "from_the_future", "other_epoch"]

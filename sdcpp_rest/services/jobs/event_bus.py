@@ -1,4 +1,4 @@
-"""Publishes events from the services to WebSockets and waiters, in memory only.
+"""Publishes events from the services to WebSockets and waiters, numbered and in memory only.
 
 Publishing never blocks: a slow listener loses droppable events (progress, previews); if even an event that must arrive
 does not fit any more, the subscription is marked overflowed and its owner has to hang up.
@@ -7,23 +7,30 @@ does not fit any more, the subscription is marked overflowed and its owner has t
 from __future__ import annotations
 
 import logging
+import secrets
 import threading
 from collections import deque
 from collections.abc import Callable
+from datetime import datetime, timezone
 from types import TracebackType
 
 from sdcpp_rest.core.events import Event
+from sdcpp_rest.services.jobs.event_history import Beginning, EventHistory, Published, StreamPlace
 
 log = logging.getLogger(__name__)
 
 
 class Subscription:
-    """Queues events for one listener, a bounded number of them. A context manager; leaving it unsubscribes."""
+    """Queues events for one listener, a bounded number of them. A context manager; leaving it unsubscribes.
 
-    def __init__(self, bus: EventBus, maxsize: int) -> None:
+    ``beginning``: what was before the first event that is queued.
+    """
+
+    def __init__(self, bus: EventBus, maxsize: int, beginning: Beginning) -> None:
         self._bus = bus
         self._maxsize = maxsize
-        self._events: deque[Event] = deque()
+        self.beginning = beginning
+        self._events: deque[Published] = deque()
         self._arrived = threading.Condition()
         self._on_ready: Callable[[], None] = lambda: None
         self.overflowed = False
@@ -35,6 +42,11 @@ class Subscription:
 
     def get(self, timeout_seconds: float | None = None) -> Event | None:
         """The next event, or ``None`` when none came in time or the subscription was closed."""
+        published = self.take(timeout_seconds)
+        return None if published is None else published.event
+
+    def take(self, timeout_seconds: float | None = None) -> Published | None:
+        """As `get`, with the event's number and moment."""
         with self._arrived:
             self._arrived.wait_for(lambda: self._events or self.closed, timeout_seconds)
             return self._events.popleft() if self._events else None
@@ -42,7 +54,7 @@ class Subscription:
     def drain(self) -> list[Event]:
         """Everything that waits, oldest first; does not block."""
         with self._arrived:
-            events = list(self._events)
+            events = [published.event for published in self._events]
             self._events.clear()
             return events
 
@@ -61,11 +73,11 @@ class Subscription:
     ) -> None:
         self.close()
 
-    def _offer(self, event: Event) -> None:
+    def _offer(self, published: Published) -> None:
         with self._arrived:
-            if len(self._events) >= self._maxsize and not self._make_room(event):
+            if len(self._events) >= self._maxsize and not self._make_room(published.event):
                 return
-            self._events.append(event)
+            self._events.append(published)
             self._arrived.notify_all()
         self._notice()
 
@@ -74,7 +86,7 @@ class Subscription:
         if event.droppable:
             return False
         for waiting in self._events:
-            if waiting.droppable:
+            if waiting.event.droppable:
                 self._events.remove(waiting)
                 return True
         self.overflowed = True
@@ -89,28 +101,54 @@ class Subscription:
 
 
 class EventBus:
-    """Publishes to every subscription, in one order for all of them."""
+    """Publishes to every subscription, in one order for all of them.
+
+    ``epoch`` names this run of the server: numbers of another one mean nothing here.
+    """
 
     def __init__(self) -> None:
         # Reentrant: a callback may hang up its own subscription, on the publishing thread.
         self._lock = threading.RLock()
         self._subscriptions: list[Subscription] = []
+        self._history = EventHistory()
+        self._seq = 0
+        self.epoch = secrets.token_hex(8)
 
     @property
     def subscriber_count(self) -> int:
         return len(self._subscriptions)
 
-    def subscribe(self, maxsize: int = 1000) -> Subscription:
-        subscription = Subscription(self, maxsize)
+    @property
+    def seq(self) -> int:
+        """The number of the newest event; 0 before the first one."""
+        return self._seq
+
+    def subscribe(self, maxsize: int = 1000, since: StreamPlace | None = None) -> Subscription:
+        """Queue what is published from now on. ``since``: what was published behind that place is the subscription's
+        ``beginning``; nothing comes between the two, and nothing comes twice."""
         with self._lock:
+            subscription = Subscription(self, maxsize, self._begin(since))
             self._subscriptions.append(subscription)
         return subscription
 
     def publish(self, event: Event) -> None:
         # Held while offering, so that two publishers' events reach every listener in the same order.
         with self._lock:
+            self._seq += 1
+            published = Published(self._seq, datetime.now(timezone.utc), event)
+            self._history.keep(published)
             for subscription in tuple(self._subscriptions):
-                subscription._offer(event)
+                subscription._offer(published)
+
+    def _begin(self, since: StreamPlace | None) -> Beginning:
+        if since is None:
+            return Beginning(self._seq)
+        if since.epoch not in (None, self.epoch):
+            return Beginning(self._seq, gap="other_epoch")
+        if since.seq > self._seq:
+            return Beginning(self._seq, gap="from_the_future")
+        missed = self._history.since(since.seq)
+        return Beginning(self._seq, gap="too_old") if missed is None else Beginning(since.seq, missed)
 
     def _forget(self, subscription: Subscription) -> None:
         with self._lock:

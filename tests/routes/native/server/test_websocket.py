@@ -13,8 +13,17 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection
 
-from sdcpp_rest.core.events import JobPreview, JobProgress, JobStatusChanged, ServerStatus
-from sdcpp_rest.routes.native.server.websocket import answer_to, message_text
+from sdcpp_rest.core.events import (
+    JobPreview,
+    JobProgress,
+    JobStatusChanged,
+    ModelUnloaded,
+    QueuePaused,
+    QueueResumed,
+    ServerStatus,
+)
+from sdcpp_rest.errors import InvalidRequest
+from sdcpp_rest.routes.native.server.websocket import answer_to, message_text, read_place
 from sdcpp_rest.web import native_stream, serving
 from tests.cases import for_each_case
 
@@ -319,3 +328,88 @@ def _until(true: Any, served: Any) -> None:
             return
         served.get("/health")
     raise AssertionError("it never became true")
+
+
+# --- numbers, and what was missed -----------------------------------------------------------------------------------
+
+
+def read(connection: ClientConnection) -> dict[str, Any]:
+    """The next message that is no heartbeat."""
+    while True:
+        message = dict(json.loads(connection.recv(timeout=20)))
+        if message["event"] != "server_status":
+            return message
+
+
+def greeting_of(connection: ClientConnection) -> dict[str, Any]:
+    message = dict(json.loads(connection.recv(timeout=20)))
+    assert message["event"] == "server_status"
+    return message
+
+
+def test_messages_are_numbered_alike_for_all_listeners(served: Any) -> None:
+    bus = served.runtime.jobs.bus
+    with served.listen() as one, served.listen() as two:
+        assert greeting_of(one)["seq"] == greeting_of(two)["seq"] == bus.seq
+        first = bus.seq
+        for event in (QueuePaused(), QueueResumed()):
+            bus.publish(event)
+        heard = [[read(connection) for _ in range(2)] for connection in (one, two)]
+    assert heard[0] == heard[1]
+    assert [(message["seq"], message["epoch"]) for message in heard[0]] == [
+        (first + 1, bus.epoch),
+        (first + 2, bus.epoch),
+    ]
+    assert list(heard[0][0]) == ["event", "timestamp", "data", "seq", "epoch"]
+
+
+def test_who_was_cut_off_gets_what_was_missed_and_then_what_comes(served: Any) -> None:
+    bus = served.runtime.jobs.bus
+    with served.listen() as connection:
+        place = greeting_of(connection)["seq"]
+        bus.publish(QueuePaused())
+        heard = read(connection)
+    bus.publish(QueueResumed())
+    for _ in range(2):  # the same again: nobody was told that it has arrived
+        with served.listen(f"/ws?since={place}&epoch={bus.epoch}") as connection:
+            assert greeting_of(connection)["seq"] == place, "what follows begins behind it"
+            assert read(connection) == heard, "with the moment at which it was published"
+            assert read(connection)["event"] == "queue_resumed"
+            bus.publish(ModelUnloaded())
+            assert read(connection)["event"] == "model_unloaded"
+
+
+def test_a_preview_that_was_missed_leads_below_the_path_of_its_listener(make_served: Any) -> None:
+    served = make_served(server={"trusted_proxies": ["127.0.0.1"]})
+    bus = served.runtime.jobs.bus
+    place = bus.seq
+    bus.publish(JobPreview(job_id="j", step=1, frame_count=1, width=8, height=8, is_noisy=False, jpeg=b"x"))
+    with served.listen(f"/ws?since={place}", additional_headers={"X-Forwarded-Prefix": "/sd"}) as connection:
+        greeting_of(connection)
+        assert read(connection)["data"]["preview_url"] == "/sd/jobs/j/preview"
+
+
+def test_what_is_not_kept_is_told(served: Any) -> None:
+    bus = served.runtime.jobs.bus
+    for query, reason in ((f"since={bus.seq + 5}", "from_the_future"), ("since=0&epoch=other", "other_epoch")):
+        with served.listen(f"/ws?{query}") as connection:
+            greeting = greeting_of(connection)
+            told = read(connection)
+            assert (told["event"], told["data"], told["seq"]) == ("resync", {"reason": reason}, greeting["seq"])
+            bus.publish(QueuePaused())
+            assert read(connection)["seq"] == greeting["seq"] + 1
+
+
+@for_each_case(
+    "query",
+    ["since=", "since=-1", "since=1.5", "since=x", "since=1&since=2", "since=" + "9" * 17, "since=%C2%B2", "epoch=abc"],
+)
+def test_a_place_that_is_none_is_refused_before_the_connection_is_made(served: Any, query: str) -> None:
+    assert _refused(served, f"/ws?{query}") == (400, "invalid_request")
+
+
+def test_an_epoch_that_is_none_is_refused_in_one_sentence() -> None:
+    for epoch in ("", "a/b", "x" * 65):
+        with pytest.raises(InvalidRequest, match=r"^epoch must be the epoch of a message of this stream, once, got "):
+            read_place(f"since=1&epoch={epoch}".encode())
+    assert read_place(b"token=x") is None

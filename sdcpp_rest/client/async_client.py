@@ -104,8 +104,8 @@ class _Stage:
                 return await self._ask(step)
             case Saving():
                 await self._save(step)
-            case step_kinds.OpenSocket():
-                await self._open_socket()
+            case step_kinds.OpenSocket(since):
+                await self._open_socket(since)
             case step_kinds.Receive():
                 return await self._receive(step.seconds)
             case step_kinds.Pause():
@@ -138,12 +138,12 @@ class _Stage:
             async for piece in answer.aiter_bytes():
                 await asyncio.to_thread(file.write, piece)
 
-    async def _open_socket(self) -> None:
+    async def _open_socket(self, since: tuple[int, str] | None) -> None:
         from websockets.asyncio.client import connect
 
         await self._socket_open.aclose()
         with opening_faults(self._connection):
-            opening = connect(self._connection.socket_url, **self._connection.socket_options)
+            opening = connect(self._connection.socket_url_behind(since), **self._connection.socket_options)
             self._socket = await self._socket_open.enter_async_context(opening)
 
     async def _receive(self, seconds: float) -> str | bytes:

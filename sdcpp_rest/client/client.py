@@ -115,8 +115,8 @@ class _Stage:
                 return self._ask(step)
             case Saving():
                 self._save(step)
-            case step_kinds.OpenSocket():
-                self._open_socket()
+            case step_kinds.OpenSocket(since):
+                self._open_socket(since)
             case step_kinds.Receive():
                 return self._receive(step.seconds)
             case step_kinds.Pause():
@@ -148,12 +148,12 @@ class _Stage:
             for piece in answer.iter_bytes():
                 file.write(piece)
 
-    def _open_socket(self) -> None:
+    def _open_socket(self, since: tuple[int, str] | None) -> None:
         from websockets.sync.client import connect
 
         self._socket_open.close()
         with opening_faults(self._connection):
-            opening = connect(self._connection.socket_url, **self._connection.socket_options)
+            opening = connect(self._connection.socket_url_behind(since), **self._connection.socket_options)
             self._socket = self._socket_open.enter_context(opening)
 
     def _receive(self, seconds: float) -> str | bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlencode, urlsplit, urlunsplit
 
 import httpx
 
@@ -63,6 +63,10 @@ class Connection:
         parts = urlsplit(self.base_url)
         scheme = {"http": "ws", "https": "wss"}[parts.scheme]
         return urlunsplit((scheme, parts.netloc, parts.path.rstrip("/") + "/ws", "", ""))
+
+    def socket_url_behind(self, since: tuple[int, str] | None) -> str:
+        """The same, to hear first what came behind an event, by its number and the epoch of that."""
+        return self.socket_url + ("" if since is None else "?" + urlencode({"since": since[0], "epoch": since[1]}))
 
     @property
     def socket_options(self) -> dict[str, Any]:

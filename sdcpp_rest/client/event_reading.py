@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -13,24 +14,40 @@ from pydantic import ValidationError
 from sdcpp_rest.core.events import Event, JobPreview, JobProgress, ServerStatus, TransferProgress
 
 
-def read_event(message: str | bytes) -> tuple[Event, str] | None:
-    """The event and the server's time of it; ``None`` for what this version does not know, such as a newer server's.
+@dataclass(frozen=True)
+class Message:
+    """What the server has said: the event (``None`` for what this version does not know), the server's time of it, and
+    its number with the epoch that this counts in, where it has one."""
 
-    Fields that it does not know are left out.
-    """
+    event: Event | None
+    at: str = ""
+    number: tuple[int, str] | None = None
+
+
+def read_message(message: str | bytes) -> Message:
+    """Read a message. Fields that this version does not know are left out."""
     try:
         said = json.loads(message)
-        name, payload, at = said["event"], said["data"], str(said.get("timestamp", ""))
+        at, number = str(said.get("timestamp", "")), _number_of(said)
+    except (ValueError, AttributeError, RecursionError):
+        return Message(None)
+    try:
+        name, payload = said["event"], said["data"]
         kind = _progress_kind(payload) if name == JobProgress.name else _kinds()[name]
-        return kind.model_validate(_own_fields(kind, payload)), at
+        return Message(kind.model_validate(_own_fields(kind, payload)), at, number)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, ValidationError):
-        return None
+        return Message(None, at, number)
 
 
 def progress_of(job_id: str, shown: Mapping[str, Any]) -> JobProgress:
     """The event that a job's ``progress`` stands for."""
     kind = _progress_kind(shown)
     return kind.model_validate(_own_fields(kind, {**shown, "job_id": job_id}))
+
+
+def _number_of(said: Mapping[str, Any]) -> tuple[int, str] | None:
+    seq, epoch = said.get("seq"), said.get("epoch")
+    return (seq, epoch) if type(seq) is int and isinstance(epoch, str) else None
 
 
 def _progress_kind(payload: Mapping[str, Any]) -> type[JobProgress]:

@@ -15,12 +15,12 @@ from sdcpp_rest.client.errors import (
     NoEventStream,
     ResultTimeout,
 )
-from sdcpp_rest.client.event_reading import read_event
+from sdcpp_rest.client.event_reading import Message, read_message
 from sdcpp_rest.client.job_looks import look_at
 from sdcpp_rest.client.steps import Doing, OpenSocket, Pause, Receive, Steps, Tell, Telling
 from sdcpp_rest.client.watches import JobWatch, Watch
 from sdcpp_rest.client.wire.jobs import JobShown
-from sdcpp_rest.core.events import Event
+from sdcpp_rest.core.events import Event, Resync
 
 SILENCE_SECONDS = 60.0
 """The server says something every few seconds (``events.heartbeat_seconds``): after so long it is taken for gone."""
@@ -71,16 +71,37 @@ class Patience:
         self._pause = min(_LONGEST_PAUSE_SECONDS, 2 * self._pause)
 
 
+@dataclass
+class Place:
+    """How far the stream was heard: number and epoch of the last event; ``None`` where a server does not count."""
+
+    last: tuple[int, str] | None = None
+
+    def goes_on_at(self, greeting: Message) -> bool:
+        """Whether the server tells by itself what was missed: its stream begins where ours broke off."""
+        return self.last is not None and greeting.number == self.last
+
+    def advance(self, message: Message) -> bool:
+        """Take note of a message; says whether it is new."""
+        if message.number is None or self.last is None:
+            return True
+        if message.number[1] == self.last[1] and message.number[0] <= self.last[0]:
+            return isinstance(message.event, Resync)
+        self.last = message.number
+        return True
+
+
 def follow_events(watch: Watch, patience: Patience) -> Telling[Event]:
     """Tell what the watch takes for news, until it is over.
 
     Raises ConnectionFailed when no server answers for `Patience.reconnect_seconds`, NoEventStream where none can be had
     and the watch cannot do without, ResultTimeout.
     """
+    place = Place()
     while not watch.is_over:
         try:
-            yield OpenSocket()
-            yield from _listen(watch, patience)
+            yield OpenSocket(place.last)
+            yield from _listen(watch, patience, place)
         except NoEventStream:
             if not isinstance(watch, JobWatch):
                 raise
@@ -98,29 +119,33 @@ def wait_for_end(job_id: str, patience: Patience) -> Generator[Any, Any, JobShow
     return job
 
 
-def _listen(watch: Watch, patience: Patience) -> Telling[Event]:
+def _listen(watch: Watch, patience: Patience, place: Place) -> Telling[Event]:
     # The first message says that the server listens to itself for us: what happens from now on is heard.
-    greeting = yield from _hear(patience)
-    missed = yield from watch.catch_up()
+    message = yield from _hear(patience)
+    missed: list[Event] = []
+    if not place.goes_on_at(message):
+        # Forgotten until the look has succeeded: what was missed before it is not told a second time.
+        place.last = None
+        missed = yield from watch.catch_up()
     patience.forget_faults()
     for event in missed:
         yield Tell(event)
-    message = greeting
+    place.last, is_news = message.number, True
     while not watch.is_over:
-        found = read_event(message)
-        if found is not None and watch.hear(*found):
-            yield Tell(found[0])
+        if is_news and message.event is not None and watch.hear(message.event, message.at):
+            yield Tell(message.event)
         if not watch.is_over:
             message = yield from _hear(patience)
+            is_news = place.advance(message)
 
 
-def _hear(patience: Patience) -> Doing[str]:
+def _hear(patience: Patience) -> Doing[Message]:
     try:
-        message: str = yield Receive(patience.time_left(SILENCE_SECONDS))
+        text: str = yield Receive(patience.time_left(SILENCE_SECONDS))
     except TimeoutError:
         patience.time_left(0)
         raise ConnectionFailed(f"The server has said nothing for {SILENCE_SECONDS:g} seconds") from None
-    return message
+    return read_message(text)
 
 
 def _look_again(watch: JobWatch, patience: Patience) -> Telling[Event]:

@@ -105,7 +105,10 @@ class ReadLine(Step):
 
 @dataclass(frozen=True)
 class OpenSocket(Step):
-    """Open the WebSocket of the server's events, instead of the one that was open."""
+    """Open the WebSocket of the server's events, instead of the one that was open. ``since``: behind which event, by
+    its number and the epoch of that."""
+
+    since: tuple[int, str] | None = None
 
 
 @dataclass(frozen=True)

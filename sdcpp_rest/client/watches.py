@@ -1,7 +1,7 @@
 """Remembers what a stream of events has told of jobs, and finds out what it has missed while it was cut off.
 
-The server keeps no events. After each connection a watch therefore looks at the jobs themselves, and tells the ends
-that came in between as if they had been heard.
+The server tells what was missed where it still has it. Where it has not, a watch looks at the jobs themselves, and
+tells the ends that came in between as if they had been heard.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ class Watch(ABC):
 
     @abstractmethod
     def catch_up(self) -> Doing[list[Event]]:
-        """Look at the jobs: a connection was made just now. Returns what was missed before."""
+        """Look at the jobs: a connection was made just now, and the server does not go on where the last one broke off.
+        Returns what was missed before."""
 
     @abstractmethod
     def hear(self, event: Event, at: str) -> bool:

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from sdcpp_rest.client.errors import ApiError, ConnectionFailed, NoEventStream, NotFound, ResultTimeout
-from sdcpp_rest.client.event_reading import read_event
+from sdcpp_rest.client.event_reading import Message, read_message
 from sdcpp_rest.client.following import Patience, follow_events
-from sdcpp_rest.client.steps import Pause, Receive, Request, Step, Steps, Tell, Walk
+from sdcpp_rest.client.steps import OpenSocket, Pause, Receive, Request, Step, Steps, Tell, Walk
 from sdcpp_rest.client.watches import JobWatch, QueueWatch
 from sdcpp_rest.core.events import Event, JobProgress, JobStatusChanged, TransferProgress
 from tests.cases import for_each_case
@@ -198,16 +198,70 @@ def test_queue_tells_missed_ends_once_and_forgets_deleted_jobs() -> None:
      '{"event": "job_preview", "data": {"image": "x"}}', '{"event": "job_progress", "data": {"job_id": 7}}'],
 )  # fmt: skip
 def test_message_that_is_no_event_is_passed_over(message: str) -> None:
-    assert read_event(message) is None
+    assert read_message(message) == Message(None)
 
 
 def test_fields_of_a_newer_server_are_passed_over() -> None:
     fields = {"job_id": "1", "step": 1, "total_steps": 2, "mood": "fine"}
-    event, at = read_event(json.dumps({"event": "job_progress", "timestamp": "t", "data": fields})) or (None, "")
-    assert event == JobProgress(job_id="1", step=1, total_steps=2)
-    assert at == "t"
-    event, _ = read_event(json.dumps({"event": "job_progress", "data": {**fields, "downloaded_bytes": 3}})) or (
-        None,
-        "",
+    heard = read_message(json.dumps({"event": "job_progress", "timestamp": "t", "data": fields}))
+    assert heard == Message(JobProgress(job_id="1", step=1, total_steps=2), "t")
+    heard = read_message(json.dumps({"event": "job_progress", "data": {**fields, "downloaded_bytes": 3}}))
+    assert isinstance(heard.event, TransferProgress)
+
+
+def numbered(message: dict[str, Any], seq: Any, epoch: Any = "e") -> dict[str, Any]:
+    return {**message, "seq": seq, "epoch": epoch}
+
+
+def test_stream_that_goes_on_where_it_broke_off_is_not_looked_behind() -> None:
+    opened: list[Any] = []
+    heard = iter(
+        [
+            numbered(GREETING, 4),
+            numbered(changed("processing", "pending"), 5),
+            FAULT,
+            numbered(GREETING, 5),
+            numbered(changed("processing", "pending"), 5),
+            numbered(changed("completed", "processing"), 6),
+        ]
     )
-    assert isinstance(event, TransferProgress)
+
+    def answer(step: Step) -> Any:
+        if isinstance(step, OpenSocket):
+            opened.append(step.since)
+        if isinstance(step, Receive):
+            return next(heard)
+        return job("pending") if isinstance(step, Request) and opened == [None] else None
+
+    told = play_by(follow_job(), answer)
+    assert opened == [None, (5, "e")]
+    assert statuses(told) == [("1", "processing"), ("1", "completed")]
+
+
+def test_stream_that_begins_elsewhere_is_told_and_looked_behind() -> None:
+    resync = {"event": "resync", "timestamp": "t", "data": {"reason": "other_epoch"}}
+    listed: dict[str, Any] = {"items": []}
+    again = (numbered(GREETING, 1, "new"), listed, {"items": [job("failed", "a")]}, numbered(resync, 1, "new"))
+    told, taken = play(
+        follow_events(QueueWatch(), Patience(60)), None, numbered(GREETING, 9), listed, FAULT, None, None, *again
+    )
+    assert taken[6:9] == ["Receive", "/queue", "/queue"]
+    assert [event.name for event in told] == ["server_status", "job_status_changed", "server_status", "resync"]
+
+
+def test_look_that_breaks_off_is_made_again_from_the_beginning() -> None:
+    opened: list[Any] = []
+    answers = iter([numbered(GREETING, 4), FAULT, numbered(GREETING, 4), job("completed")])
+
+    def answer(step: Step) -> Any:
+        if isinstance(step, OpenSocket):
+            opened.append(step.since)
+        return next(answers) if isinstance(step, Receive | Request) else None
+
+    assert statuses(play_by(follow_job(), answer)) == [("1", "completed")]
+    assert opened == [None, None]
+
+
+@for_each_case("number", [("1", "e"), (True, "e"), (1, None), (1.5, "e"), (None, None)])
+def test_number_that_is_none_is_passed_over(number: tuple[Any, Any]) -> None:
+    assert read_message(json.dumps(numbered(GREETING, *number))).number is None

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from sdcpp_rest.client import Client, ConnectionFailed, NotAuthenticated, following
-from sdcpp_rest.core.events import Event, JobStatusChanged
+from sdcpp_rest.core.events import Event, JobCancelled, JobStatusChanged
+from sdcpp_rest.web import native_stream
 from tests.client.conftest import MakeClient
 from tests.routes.conftest import House, ServedHouse
 
@@ -112,3 +113,19 @@ def test_silent_stream_is_opened_again(served: ServedHouse, monkeypatch: pytest.
         names = [event.name for event, _ in zip(client.events(), range(2), strict=False)]
     # The heartbeat comes every five seconds: the second one is the greeting of another connection.
     assert names == ["server_status", "server_status"]
+
+
+@pytest.mark.slow
+def test_each_event_is_told_once_by_a_server_that_always_hangs_up(
+    served: ServedHouse, make_client: MakeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No event fits into the listener's mailbox: all are heard after the next connection."""
+    monkeypatch.setattr(native_stream, "_MAILBOX_EVENTS", 0)
+    events, bus = make_client(served.url).events(), served.runtime.jobs.bus
+    assert next(events).name == "server_status"
+    jobs = [JobCancelled(job_id=str(number)) for number in range(6)]
+    for one, other in zip(jobs[::2], jobs[1::2], strict=True):
+        bus.publish(one)
+        bus.publish(other)
+        told = (event for event in events if isinstance(event, JobCancelled))
+        assert [next(told), next(told)] == [one, other]

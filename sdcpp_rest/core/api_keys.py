@@ -9,14 +9,19 @@ from sdcpp_rest.config import Config
 
 
 def any_opens(config: Config, offers: Iterable[tuple[str, bool]]) -> bool:
-    """Whether one of ``offers`` meets one of the configured keys; each with whether it is ``user:key`` (else a bare
-    key).
+    """Whether one of ``offers`` meets one of the configured keys; see `find_key`."""
+    return find_key(config, offers) is not None
+
+
+def find_key(config: Config, offers: Iterable[tuple[str, bool]]) -> str | None:
+    """The configured key that one of ``offers`` meets, each with whether it is ``user:key`` (else a bare key); ``None``
+    for none.
 
     All pairs are compared: neither a key's prefix nor its place in the list shows.
     """
     keys = [key.get_secret_value() for key in config.auth.api_keys]
-    matches = [_matches(offer, is_basic, key) for offer, is_basic in offers for key in keys]
-    return any(matches)
+    met = [key for offer, is_basic in offers for key in keys if _matches(offer, is_basic, key)]
+    return met[0] if met else None
 
 
 def _matches(offer: str, is_basic: bool, key: str) -> bool:

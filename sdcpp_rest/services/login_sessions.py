@@ -1,11 +1,10 @@
-"""Lets people log in with a key: a token that is good for a day, and a limit on guesses.
+"""Lets people log in with a key: a sealed token that is good for a while, and a limit on guesses.
 
-Kept in memory: a restart ends every session. Knows no cookie and no page.
+Only what was ended is stored. A token outlives a restart, and ends with its key. Knows no cookie and no page.
 """
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 import threading
 import time
@@ -14,12 +13,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from sdcpp_rest.config import Config
-from sdcpp_rest.core.api_keys import any_opens
+from sdcpp_rest.core.api_keys import find_key
 from sdcpp_rest.errors import TooManyAttempts, WrongKey
+from sdcpp_rest.services.session_seal import SessionSeal
+from sdcpp_rest.store.settings_store import SettingsStore
 
 LIFETIME_SECONDS = 24 * 3600
+BROWSER_LIFETIME_SECONDS = 30 * 24 * 3600
 
-_MOST_SESSIONS = 1000
+_ENDED = "ended_logins"
 _MOST_ADDRESSES = 10_000
 _FAILURES = 10
 _WINDOW_SECONDS = 60.0
@@ -34,43 +36,81 @@ class LoginSession:
     lifetime_seconds: int = LIFETIME_SECONDS
 
 
-class LoginSessions:
-    """Begins, knows and ends the sessions of those who logged in. Thread-safe."""
+@dataclass(frozen=True)
+class _Content:
+    """What a token says."""
 
-    def __init__(self, config: Config, now: Callable[[], float] = time.monotonic) -> None:
+    id: str
+    ends: int
+    key_mark: str
+
+
+class LoginSessions:
+    """Begins, knows and ends the sessions of those who logged in. Thread-safe.
+
+    Args:
+        now: seconds since 1970.
+        seal: makes the tokens; without one, they end with the process.
+        store: keeps which of them were ended before their time.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        now: Callable[[], float] = time.time,
+        *,
+        seal: SessionSeal | None = None,
+        store: SettingsStore | None = None,
+    ) -> None:
         self._config = config
         self._now = now
+        self._seal = seal or SessionSeal()
+        self._store = store
         self._lock = threading.Lock()
-        self._ends: OrderedDict[bytes, float] = OrderedDict()
+        self._ended: dict[str, int] = _read_ended(store)
         self._failures: OrderedDict[str, list[float]] = OrderedDict()
 
-    def begin(self, username: str, key: str, address: str) -> LoginSession:
+    def begin(self, username: str, key: str, address: str, lifetime_seconds: int = LIFETIME_SECONDS) -> LoginSession:
         """Log in with one of ``auth.api_keys``; an empty ``username`` where the key needs none.
 
         Raises WrongKey, and TooManyAttempts after some of them from one address.
         """
         self._refuse_guessing(address)
         offers = [(f"{username}:{key}", True)] if username else [(key, False)]
-        if not any_opens(self._config, offers):
+        found = find_key(self._config, offers)
+        if found is None:
             self._note_failure(address)
             raise WrongKey("user or key is not right")
-        session = LoginSession(secrets.token_urlsafe(32), username)
-        with self._lock:
-            self._ends[_digest(session.token)] = self._now() + LIFETIME_SECONDS
-            while len(self._ends) > _MOST_SESSIONS:
-                self._ends.popitem(last=False)
-        return session
+        ends = int(self._now()) + lifetime_seconds
+        token = self._seal.seal([secrets.token_hex(8), ends, self._seal.mark(found)])
+        return LoginSession(token, username, lifetime_seconds)
 
     def knows(self, token: str) -> bool:
         """Whether this is the token of somebody who is logged in."""
-        with self._lock:
-            end = self._ends.get(_digest(token))
-            return end is not None and self._now() < end
+        return self._read(token) is not None
 
     def end(self, token: str) -> None:
-        """Log out. Nothing happens where nobody is logged in with it."""
+        """Log out, for good. Nothing happens where nobody is logged in with it."""
+        content = self._read(token)
+        if content is None:
+            return
         with self._lock:
-            self._ends.pop(_digest(token), None)
+            now = self._now()
+            self._ended = {one: ends for one, ends in self._ended.items() if ends > now} | {content.id: content.ends}
+            if self._store is not None:
+                self._store.put(_ENDED, self._ended)
+
+    def _read(self, token: str) -> _Content | None:
+        match self._seal.open(token) if self._config.auth.is_on and "." in token else None:
+            case [str(id_), int(ends), str(key_mark)]:
+                content = _Content(id_, ends, key_mark)
+            case _:
+                return None
+        is_over = self._now() >= content.ends or content.id in self._ended
+        return None if is_over or content.key_mark not in self._key_marks() else content
+
+    def _key_marks(self) -> set[str]:
+        return {self._seal.mark(key.get_secret_value()) for key in self._config.auth.api_keys}
 
     def _refuse_guessing(self, address: str) -> None:
         with self._lock:
@@ -89,10 +129,11 @@ class LoginSessions:
                 self._failures.popitem(last=False)
 
     def _recent(self, address: str) -> list[float]:
-        begin = self._now() - _WINDOW_SECONDS
-        return [moment for moment in self._failures.get(address, ()) if moment > begin]
+        now = self._now()
+        # Not of the future: the machine's clock may have been set back since.
+        return [moment for moment in self._failures.get(address, ()) if now - _WINDOW_SECONDS < moment <= now]
 
 
-def _digest(token: str) -> bytes:
-    # Looked up by its digest: how long a look-up takes tells nothing of a token.
-    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
+def _read_ended(store: SettingsStore | None) -> dict[str, int]:
+    stored = store.get(_ENDED, {}) if store is not None else {}
+    return {str(one): int(ends) for one, ends in stored.items()}

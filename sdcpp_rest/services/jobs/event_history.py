@@ -130,6 +130,5 @@ def _subject(event: Event) -> str:
 
 
 def _size(event: Event) -> int:
-    if isinstance(event, JobPreview):
-        return len(event.jpeg)
-    return len(event.model_dump_json())
+    # Not as JSON, which cannot hold every name of a file.
+    return len(event.jpeg) if isinstance(event, JobPreview) else len(repr(event))

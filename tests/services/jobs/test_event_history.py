@@ -94,6 +94,13 @@ def test_progress_of_a_load_goes_with_the_load_and_heartbeats_are_not_kept() -> 
     assert [event.name for event in missed(bus, 0)] == ["model_loaded"]
 
 
+def test_a_name_that_is_no_unicode_is_kept() -> None:
+    bus = EventBus()
+    loaded = ModelLoaded(model_name="half \ud83d", model_type="diffusion")
+    publish(bus, loaded)
+    assert missed(bus, 0) == [loaded]
+
+
 def test_a_place_that_is_not_known_is_told() -> None:
     bus = EventBus()
     publish(bus, changed("processing"))

@@ -27,6 +27,9 @@ from sdcpp_rest.client.wire.server import (
     Options,
     OutputQuery,
     Removed,
+    SessionBody,
+    SessionOpened,
+    SessionShown,
     ThumbQuery,
 )
 from sdcpp_rest.client.wire.settings import (
@@ -125,6 +128,21 @@ class ServerCalls:
     def log_out(self) -> Request[LoggedOut]:
         """End the login whose token is this client's key."""
         return Request(LoggedOut, "POST", "/auth/logout")
+
+    @Call
+    def show_session(self) -> Request[SessionShown]:
+        """Tell whether the server asks for a key, and whether this client's opens it."""
+        return Request(SessionShown, "GET", "/session")
+
+    @Call
+    def open_session(self, **fields: Unpack[SessionBody]) -> Request[SessionOpened]:
+        """Have a browser's cookie made for a key. The client itself goes by its key, and keeps no cookie of it."""
+        return Request(SessionOpened, "POST", "/session", body=fields)
+
+    @Call
+    def close_session(self) -> Request[SessionShown]:
+        """End the login whose token is this client's key."""
+        return Request(SessionShown, "DELETE", "/session")
 
     @Call
     def list_outputs(self, path: str = "", **query: Unpack[OutputQuery]) -> Request[Listing]:

@@ -33,7 +33,7 @@ from sdcpp_rest.web.caller import Caller
 OPEN_PATHS = frozenset({"/health"})
 """Answered without a key, in a minimal form, so that a container's health probe needs no secret."""
 
-LOGIN_PATHS = frozenset({"/login", "/auth/login", "/auth/logout"})
+LOGIN_PATHS = frozenset({"/login", "/auth/login", "/auth/logout", "/session"})
 """Answered to everybody: they are how one gets in, and out."""
 
 _HOSTS, _ORIGINS = "server.allowed_hosts", "server.cors_origins"
@@ -132,14 +132,12 @@ def check_key(config: Config, asking: AccessRequest, is_logged_in: Callable[[str
     cannot send headers there. Not for HTTP: URLs end up in logs and histories. Or the token of a login, which
     ``is_logged_in`` knows: as a Bearer, or as the cookie of a page of this very server.
 
-    Returns ``False`` only for a caller without credentials on one of `OPEN_PATHS`, or with a link to one picture, and
-    on `LOGIN_PATHS`.
+    Returns ``False`` only for a caller without credentials on one of `OPEN_PATHS`, or with a link to one picture; and
+    for one without the right ones on `LOGIN_PATHS`.
     Raises NotAuthenticated otherwise.
     """
     if not config.auth.is_on:
         return True
-    if asking.path in LOGIN_PATHS and not asking.is_websocket:
-        return False
     offered = [offer for header in asking.authorizations for offer in _offers(header)]
     if asking.is_websocket and asking.token:
         offered.append((asking.token, False))
@@ -148,12 +146,12 @@ def check_key(config: Config, asking: AccessRequest, is_logged_in: Callable[[str
         offered += [(key, False) for key in asking.key_cookies] if _is_own_page(config, asking) else []
     if asking.cookies and _is_own_page(config, asking) and any(is_logged_in(cookie) for cookie in asking.cookies):
         return True
-    if not offered and asking.path in OPEN_PATHS:
-        return False
-    if not asking.is_websocket and picture_links.is_open(config, asking.path):
-        return False
     if any_opens(config, offered) or any(is_logged_in(offer) for offer, is_basic in offered if not is_basic):
         return True
+    if asking.path in OPEN_PATHS and not offered:
+        return False
+    if not asking.is_websocket and (asking.path in LOGIN_PATHS or picture_links.is_open(config, asking.path)):
+        return False
     if offered:
         raise WrongKey("the API key is not valid")
     raise NotAuthenticated("a valid API key is required")

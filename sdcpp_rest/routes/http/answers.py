@@ -11,7 +11,7 @@ import math
 import uuid
 from typing import TYPE_CHECKING, Any, cast
 
-from flask import Response, current_app
+from flask import Response, current_app, request
 
 from sdcpp_rest.errors import NotAuthenticated, SdcppRestError
 
@@ -56,6 +56,12 @@ def render_native_error(path: str, error: SdcppRestError) -> tuple[int, list[tup
     if error.status in (429, 503):
         headers.append(("Retry-After", str(error.detail.get("retry_after", 1))))
     return error.status, headers, json_text(body).encode()
+
+
+def is_known_caller() -> bool:
+    """Whether everything is open to whoever called: with a key, after a login, or because no key is asked for."""
+    # Set by the ASGI shell; without it (tests, a plain WSGI server on loopback) there is nobody to tell apart.
+    return bool(request.environ.get("asgi.scope", {}).get("sdcpp_rest.known", True))
 
 
 def shorten(text: str) -> str:

@@ -33,6 +33,7 @@ from sdcpp_rest.routes.native.models.models import models
 from sdcpp_rest.routes.native.server.docs import docs
 from sdcpp_rest.routes.native.server.login_routes import login
 from sdcpp_rest.routes.native.server.options_routes import options
+from sdcpp_rest.routes.native.server.session_routes import session
 from sdcpp_rest.routes.native.server.settings_routes import settings
 from sdcpp_rest.routes.native.server.system import system
 from sdcpp_rest.routes.native.server.upkeep_routes import upkeep
@@ -44,6 +45,7 @@ from sdcpp_rest.routes.native.words.wildcards_routes import wildcards
 _BLUEPRINTS = (
     system,
     login,
+    session,
     models,
     model_files,
     model_changes,

@@ -10,13 +10,13 @@ from flask import Blueprint, Response, request
 from markupsafe import Markup
 from pydantic import ConfigDict, Field
 
-from sdcpp_rest.config.web_names import LOGIN_COOKIE
 from sdcpp_rest.errors import InvalidRequest, SdcppRestError, TooManyAttempts
 from sdcpp_rest.routes.http.answers import answer, runtime
 from sdcpp_rest.routes.http.links import page_link, url_path
 from sdcpp_rest.routes.http.openapi import HTML, Answer, documents
 from sdcpp_rest.routes.http.request_bodies import read_body
 from sdcpp_rest.routes.http.wire_models import Text, Wire, optional, read_query, validate
+from sdcpp_rest.routes.native.server.login_cookie import end_shown_logins, with_cookie, without_cookie
 from sdcpp_rest.services.login_sessions import LoginSession
 
 login = Blueprint("login", __name__)
@@ -126,7 +126,7 @@ def log_in() -> Response:
         "expires_in": session.lifetime_seconds if session else None,
         "username": body.username,
     }
-    return _with_cookie(answer(shown), session)
+    return with_cookie(answer(shown), session)
 
 
 @login.post("/auth/logout")
@@ -134,13 +134,8 @@ def log_in() -> Response:
 def log_out() -> Response:
     """Log out: the cookie is taken back, and it and the token that was shown open nothing any more."""
     _, warnings = validate(LogoutBody, read_body())
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    shown = [token.strip()] if scheme.lower() == "bearer" else []
-    for one in (*shown, *request.cookies.getlist(LOGIN_COOKIE)):
-        runtime().logins.end(one)
-    response = answer({"success": True, **({"warnings": warnings} if warnings else {})})
-    response.delete_cookie(LOGIN_COOKIE, **_cookie_place())
-    return response
+    end_shown_logins()
+    return without_cookie(answer({"success": True, **({"warnings": warnings} if warnings else {})}))
 
 
 def _log_in_by_form() -> Response:
@@ -152,7 +147,7 @@ def _log_in_by_form() -> Response:
     except SdcppRestError as error:
         failed = "often" if isinstance(error, TooManyAttempts) else "key"
         return _go_to(url_path("/login") + "?" + urlencode({"failed": failed, "redirect": redirect}))
-    return _with_cookie(_go_to(redirect or url_path("/")), session)
+    return with_cookie(_go_to(redirect or url_path("/")), session)
 
 
 def _begin(body: LoginBody) -> LoginSession | None:
@@ -163,18 +158,6 @@ def _begin(body: LoginBody) -> LoginSession | None:
     if not key:
         raise InvalidRequest("password is required: one of auth.api_keys", field="password")
     return runtime().logins.begin(body.username, key, request.remote_addr or "")
-
-
-def _with_cookie(response: Response, session: LoginSession | None) -> Response:
-    response.headers["Cache-Control"] = "no-store"
-    if session is not None:
-        response.set_cookie(LOGIN_COOKIE, session.token, max_age=session.lifetime_seconds, **_cookie_place())
-    return response
-
-
-def _cookie_place() -> dict[str, Any]:
-    """For this server's pages alone, and out of the reach of their scripts."""
-    return {"path": url_path("/"), "secure": request.is_secure, "httponly": True, "samesite": "Strict"}
 
 
 def _go_to(place: str) -> Response:

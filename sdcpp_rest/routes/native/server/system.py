@@ -9,7 +9,7 @@ from markupsafe import Markup
 from pydantic import BaseModel, Field
 
 from sdcpp_rest.core.load_spec import ModelKind
-from sdcpp_rest.routes.http.answers import answer, runtime
+from sdcpp_rest.routes.http.answers import answer, is_known_caller, runtime
 from sdcpp_rest.routes.http.links import page_link, url_path
 from sdcpp_rest.routes.http.openapi import HTML, Answer, documents, page_files
 from sdcpp_rest.routes.http.wire_models import optional
@@ -239,7 +239,7 @@ def index() -> Response:
 def health() -> Response:
     """Ask how the server is. Always 200 while it runs; a caller without a key, where keys are configured, learns no
     more than that."""
-    if not _is_known_caller():
+    if not is_known_caller():
         return answer({"status": "ok"})
     return answer(runtime().status.health())
 
@@ -271,8 +271,3 @@ def metrics() -> Response:
 def favicon() -> Response:
     """Have no icon. Browsers ask for one."""
     return Response(status=204)
-
-
-def _is_known_caller() -> bool:
-    # Set by the ASGI shell; without it (tests, a plain WSGI server on loopback) there is nobody to tell apart.
-    return bool(request.environ.get("asgi.scope", {}).get("sdcpp_rest.known", True))

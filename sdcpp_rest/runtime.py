@@ -37,6 +37,7 @@ from sdcpp_rest.services.path_redaction import PathRedaction
 from sdcpp_rest.services.server_status import ServerStatus
 from sdcpp_rest.services.submission.picture_metadata import PictureMetadata
 from sdcpp_rest.services.session_seal import SECRET_FILE, SessionSeal
+from sdcpp_rest.services.web_page import WebPage
 from sdcpp_rest.store.database import Database
 from sdcpp_rest.store.hash_store import HashStore
 from sdcpp_rest.upkeep_services import build_upkeep
@@ -81,6 +82,7 @@ class Runtime:
         sums, calls = HashStore(database), EngineCalls()
         self.settings = build_settings(config, database)
         seal = SessionSeal(paths.data_dir / SECRET_FILE)
+        self.page = WebPage(paths.webui_dir)
         self.logins = LoginSessions(config, seal=seal, store=self.settings.store)
         self.jobs = build_jobs(config, database, self.settings)
         self.models = build_models(

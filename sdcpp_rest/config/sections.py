@@ -171,6 +171,12 @@ class PathsConfig(Section):
         description="The server's and the engine's logs: server.log and engine.log. Default: logs/ inside data_dir.",
         examples=["~/sdcpp-rest/logs"],
     )
+    webui_dir: Folder = Field(
+        default_factory=lambda: Path(__file__).resolve().parents[1] / "webui_dist",
+        description="The web page's files, as they were built: index.html and what it needs, served below /ui. "
+        "Default: those of this installation, if it has any.",
+        examples=["~/sdcpp-rest/webui"],
+    )
     follow_links: bool = Field(
         default=True,
         description="Show and use model files behind symbolic links that lead out of models_dir (to another disk, a "

@@ -124,7 +124,12 @@ def _origin_refusal(origin: str) -> str:
     return f"origin '{_header(origin)}' is not allowed; add it to server.cors_origins"
 
 
-def check_key(config: Config, asking: AccessRequest, is_logged_in: Callable[[str], bool] = _nobody) -> bool:
+def check_key(
+    config: Config,
+    asking: AccessRequest,
+    is_logged_in: Callable[[str], bool] = _nobody,
+    is_open_to_all: bool = False,
+) -> bool:
     """Whether the caller may see everything.
 
     Without configured keys everyone may, and every Authorization header, empty or odd, is ignored. With keys: a Bearer
@@ -133,7 +138,7 @@ def check_key(config: Config, asking: AccessRequest, is_logged_in: Callable[[str
     ``is_logged_in`` knows: as a Bearer, or as the cookie of a page of this very server.
 
     Returns ``False`` only for a caller without credentials on one of `OPEN_PATHS`, or with a link to one picture; and
-    for one without the right ones on `LOGIN_PATHS`.
+    for one without the right ones on `LOGIN_PATHS`, and where the view is open to all.
     Raises NotAuthenticated otherwise.
     """
     if not config.auth.is_on:
@@ -148,7 +153,7 @@ def check_key(config: Config, asking: AccessRequest, is_logged_in: Callable[[str
         return True
     if any_opens(config, offered) or any(is_logged_in(offer) for offer, is_basic in offered if not is_basic):
         return True
-    if asking.path in OPEN_PATHS and not offered:
+    if is_open_to_all or (asking.path in OPEN_PATHS and not offered):
         return False
     if not asking.is_websocket and (asking.path in LOGIN_PATHS or picture_links.is_open(config, asking.path)):
         return False

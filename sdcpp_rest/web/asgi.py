@@ -32,6 +32,7 @@ from sdcpp_rest.errors import (
 )
 from sdcpp_rest.routes.http.answers import internal_error, shorten
 from sdcpp_rest.routes.http.dialect import Dialect
+from sdcpp_rest.routes.http.open_views import is_open
 from sdcpp_rest.routes.http.pools import pool_of
 from sdcpp_rest.runtime import Runtime
 from sdcpp_rest.web.access import AccessRequest, check_key, check_source, origin_allowed
@@ -189,7 +190,8 @@ class Shell:
         if caller.is_bare_prefix and scope["method"] in ("GET", "HEAD") and _wants_html(scope):
             await _redirect_to_slash(scope, send)
             return
-        known = self._check_key(scope)
+        view = self._view_for(scope)
+        known = self._check_key(scope, is_open(view, self._runtime, _accept(scope)))
         if scope["path"] == "*":
             await _answer_for_all(scope, send)
             return
@@ -198,7 +200,6 @@ class Shell:
             body = await read_body(scope, receive, self._config.limits.body_bytes)
             await mounted(_below_prefix(scope, body), _replay(body, receive), send)
             return
-        view = self._view_for(scope)
         pool = pool_of(view)
         if pool == "upload":
             await self._upload({**scope, _KNOWN: known}, receive, send)
@@ -214,9 +215,9 @@ class Shell:
         inner[_STREAMS] = pool == "stream"
         await self._calls.serve(self._pools["blocking"], inner, body, receive, send, may_stream=pool == "stream")
 
-    def _check_key(self, scope: Scope) -> bool:
+    def _check_key(self, scope: Scope, is_open_to_all: bool = False) -> bool:
         asking = AccessRequest.of(scope, scope[CALLER], self._dialects.key_cookie_at(scope["path"]))
-        return check_key(self._config, asking, self._runtime.logins.knows)
+        return check_key(self._config, asking, self._runtime.logins.knows, is_open_to_all)
 
     async def _upload(self, scope: Scope, receive: Receive, send: Send) -> None:
         """A view that reads its body as it comes in, on a thread of its own: gigabytes fit into no memory."""
@@ -393,5 +394,9 @@ def _in_chunks(parts: Iterable[bytes]) -> Iterator[bytes]:
             close()
 
 
+def _accept(scope: Scope) -> str:
+    return ",".join(value.decode("latin-1") for name, value in scope["headers"] if name == b"accept")
+
+
 def _wants_html(scope: Scope) -> bool:
-    return any(name == b"accept" and b"text/html" in value for name, value in scope["headers"])
+    return "text/html" in _accept(scope)

@@ -25,6 +25,8 @@ FOR_BROWSERS = {
     ("GET", "/docs/assets/{name}"),
     ("GET", "/favicon.ico"),
     ("GET", "/login"),
+    ("GET", "/ui"),
+    ("GET", "/ui/{path}"),
 }
 WORDS = Path(__file__).parents[2] / "sdcpp_rest" / "client" / "wire"
 

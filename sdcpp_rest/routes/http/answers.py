@@ -12,6 +12,8 @@ import uuid
 from typing import TYPE_CHECKING, Any, cast
 
 from flask import Response, current_app, request
+from werkzeug.datastructures import MIMEAccept
+from werkzeug.http import parse_accept_header
 
 from sdcpp_rest.errors import NotAuthenticated, SdcppRestError
 
@@ -56,6 +58,12 @@ def render_native_error(path: str, error: SdcppRestError) -> tuple[int, list[tup
     if error.status in (429, 503):
         headers.append(("Retry-After", str(error.detail.get("retry_after", 1))))
     return error.status, headers, json_text(body).encode()
+
+
+def prefers_html(accept: str) -> bool:
+    """Whether an Accept header names HTML rather than JSON: a browser's does, a program's does not."""
+    accepted = parse_accept_header(accept, MIMEAccept)
+    return accepted.quality("text/html") > accepted.quality("application/json")
 
 
 def is_known_caller() -> bool:

@@ -33,6 +33,7 @@ from sdcpp_rest.routes.native.models.models import models
 from sdcpp_rest.routes.native.server.docs import docs
 from sdcpp_rest.routes.native.server.login_routes import login
 from sdcpp_rest.routes.native.server.options_routes import options
+from sdcpp_rest.routes.native.server.page_routes import page
 from sdcpp_rest.routes.native.server.session_routes import session
 from sdcpp_rest.routes.native.server.settings_routes import settings
 from sdcpp_rest.routes.native.server.system import system
@@ -76,6 +77,7 @@ _BLUEPRINTS = (
     thumbs,
     metadata,
     docs,
+    page,
 )
 
 

@@ -9,10 +9,12 @@ from markupsafe import Markup
 from pydantic import BaseModel, Field
 
 from sdcpp_rest.core.load_spec import ModelKind
-from sdcpp_rest.routes.http.answers import answer, is_known_caller, runtime
+from sdcpp_rest.routes.http.answers import answer, is_known_caller, prefers_html, runtime
 from sdcpp_rest.routes.http.links import page_link, url_path
+from sdcpp_rest.routes.http.open_views import open_when
 from sdcpp_rest.routes.http.openapi import HTML, Answer, documents, page_files
 from sdcpp_rest.routes.http.wire_models import optional
+from sdcpp_rest.runtime import Runtime
 from sdcpp_rest.services.metrics import CONTENT_TYPE as METRICS_TYPE
 
 system = Blueprint("system", __name__)
@@ -211,14 +213,21 @@ class Options(Answer):
     quantization_types: list[QuantizationTypeShown]
 
 
+def _leads_to_page(running: Runtime, accept: str) -> bool:
+    return prefers_html(accept) and running.page.is_built
+
+
 @system.get("/")
-@documents({200: (Index, HTML)})
+@documents({200: (Index, HTML), 302: HTML})
+@open_when(_leads_to_page)
 def index() -> Response:
-    """Find your way. Links for programs, a small page for browsers."""
+    """Find your way. Links for programs; browsers are sent to the web page, or get a small one where there is none."""
+    if _leads_to_page(runtime(), request.headers.get("Accept", "")):
+        headers = {"Location": url_path("/ui/"), "Cache-Control": "no-store", "Vary": "Accept"}
+        return Response(status=302, headers=headers, mimetype=HTML)
     version = runtime().version
     links = {**_LINKS, **{name: f"/docs/{name}.md" for name in page_files()}}
-    accepted = request.accept_mimetypes
-    if accepted.quality("text/html") <= accepted.quality("application/json"):
+    if not prefers_html(request.headers.get("Accept", "")):
         shown = {name: url_path(path) for name, path in links.items()}
         return answer({"name": "sdcpp-rest", "version": version, "links": shown})
     health = runtime().status.health()

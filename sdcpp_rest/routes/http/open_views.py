@@ -1,0 +1,34 @@
+"""Which views answer callers without a key: marks on views. All others are closed where keys are configured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from sdcpp_rest.runtime import Runtime
+
+_MAY_OPEN = "sdcpp_rest_may_open"
+View = TypeVar("View", bound=Callable[..., Any])
+MayOpen = Callable[[Runtime, str], bool]
+"""Looks at the server and at an Accept header, on the event loop: it must be quick."""
+
+
+def open_to_all(view: View) -> View:
+    """Mark a view that tells nobody anything: files of the page, say. Goes below the route decorator."""
+    return open_when(lambda running, accept: True)(view)
+
+
+def open_when(may_open: MayOpen) -> Callable[[View], View]:
+    """Mark a view that is open to all in some cases only."""
+
+    def mark(view: View) -> View:
+        setattr(view, _MAY_OPEN, may_open)
+        return view
+
+    return mark
+
+
+def is_open(view: Callable[..., Any] | None, running: Runtime, accept: str) -> bool:
+    """Whether ``view`` answers this caller whoever that is."""
+    may_open: MayOpen | None = getattr(view, _MAY_OPEN, None)
+    return may_open is not None and may_open(running, accept)

@@ -13,6 +13,7 @@ from sdcpp_rest.client.steps import Doing, Request, Saving
 from sdcpp_rest.client.wire.server import (
     DoctorShown,
     EngineRestarting,
+    Bootstrap,
     GenerationOptions,
     Health,
     Index,
@@ -143,6 +144,11 @@ class ServerCalls:
     def close_session(self) -> Request[SessionShown]:
         """End the login whose token is this client's key."""
         return Request(SessionShown, "DELETE", "/session")
+
+    @Call
+    def show_bootstrap(self) -> Request[Bootstrap]:
+        """Tell all that a user interface needs to begin: state, jobs at work, options, models, settings."""
+        return Request(Bootstrap, "GET", "/ui/bootstrap")
 
     @Call
     def list_outputs(self, path: str = "", **query: Unpack[OutputQuery]) -> Request[Listing]:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from sdcpp_rest.routes.http.dialect import NATIVE_ERROR, Dialect, SocketHandler
+from sdcpp_rest.routes.http.dialect import Dialect, SocketHandler
+from sdcpp_rest.routes.native.bootstrap import bootstrap
 from sdcpp_rest.routes.native.files.files import files
 from sdcpp_rest.routes.native.files.gallery_batch_routes import gallery_batch
 from sdcpp_rest.routes.native.files.gallery_routes import gallery
@@ -47,6 +49,7 @@ _BLUEPRINTS = (
     system,
     login,
     session,
+    bootstrap,
     models,
     model_files,
     model_changes,

@@ -125,6 +125,12 @@ class DetectionShown(Answer):
 @documents({200: ArchitecturesShown})
 def list_architectures() -> Response:
     """List families of models with their needs and defaults, and tell the current model's."""
+    every = {name: _preset(preset) for name, preset in PRESETS.items()}
+    return answer({"architectures": every, **current_architecture()})
+
+
+def current_architecture() -> dict[str, Any]:
+    """What `ArchitecturesShown` tells of the current model."""
     models = runtime().models.slot
     # A model that rests, or waits for the engine's start, is selected and not resident: the next job gets it.
     spec = models.loading or models.resident or models.selected
@@ -134,13 +140,7 @@ def list_architectures() -> Response:
         current = preset_of(spec, loaded.architecture if loaded else None)
     if spec is not None and current is not None:
         shown = _preset(current, {**current.generation, **runtime().models.library.generation_defaults(spec)})
-    return answer(
-        {
-            "architectures": {name: _preset(preset) for name, preset in PRESETS.items()},
-            "current_architecture": current.id if current else None,
-            "current_preset": shown,
-        }
-    )
+    return {"current_architecture": current.id if current else None, "current_preset": shown}
 
 
 @architectures.get("/architectures/detect")

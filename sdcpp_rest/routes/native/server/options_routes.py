@@ -59,6 +59,11 @@ class LoadOptions(Answer):
 @documents({200: GenerationOptions})
 def describe_generation() -> Response:
     """Describe every field of a generation request: its label, meaning, default and range."""
+    return answer(generation_options())
+
+
+def generation_options() -> dict[str, Any]:
+    """In the shape of `GenerationOptions`."""
     limits, found = runtime().config.limits, runtime().status.options()
     shown: dict[str, dict[str, Any]] = {}
     bodies: list[tuple[str, type[Wire]]] = [*MODE_BODIES.items(), ("upscale", UpscaleBody)]
@@ -71,7 +76,7 @@ def describe_generation() -> Response:
     for name, kind in _SAMPLING_FIELDS.items():
         if name in shown:
             shown[name] |= {"type": "select", "values": notes(kind, found[f"{kind}s"])}
-    return answer({"options": shown, "samplers": found["samplers"], "schedulers": found["schedulers"]})
+    return {"options": shown, "samplers": found["samplers"], "schedulers": found["schedulers"]}
 
 
 @options.get("/options/descriptions")

@@ -46,7 +46,11 @@ _ARROWS: dict[Order, str] = {"asc": "\u2191", "desc": "\u2193"}
 
 
 class OutputQuery(Wire):
-    sort: Column = Field("name", description="Of a folder: by what its files are sorted; folders come first.")
+    sort: Column = Field(
+        "name",
+        description="Of a folder: by what its files are sorted; folders come first. The page at /output begins with "
+        "the newest where neither this nor `order` is given.",
+    )
     order: Order = Field("asc", description="Of a folder: which way.")
     page: Integer = Field(
         1, ge=1, le=1_000_000, description="Of a folder with more than ``limit`` entries: which part."
@@ -102,6 +106,8 @@ class _Part:
 def listing(relative: str, folder: Path, *, as_json: bool) -> Response:
     """The answer for a folder that the outputs service gave. Raises OutputNotFound when it is gone meanwhile."""
     query = read_query(OutputQuery)
+    if not (as_json or relative) and query.model_fields_set.isdisjoint(("sort", "order")):
+        query = query.model_copy(update={"sort": "date", "order": "desc"})
     # A program resolves a path against the host it called; a page's links lead below any path that a proxy has put it.
     part = _part_of(relative, folder, query, url_path if as_json else page_link)
     response = _json(part) if as_json else _page(part)
@@ -205,8 +211,7 @@ def _page(part: _Part) -> Response:
         style=style,
         script=script,
         crumbs=list(_crumbs(part.relative)),
-        totals=f"{_count_words(part.folder_count, 'folder')}, {_count_words(part.file_count, 'file')}, "
-        f"{human_size(part.total_bytes)}",
+        totals=_totals(part),
         heads=[_head(column, query) for column in _COLUMNS],
         rows=[_row(entry) for entry in part.shown],
         empty="Nothing is here." if query.page == 1 else "Nothing is on this page.",
@@ -262,6 +267,15 @@ def _row(entry: EntryShown) -> dict[str, str | None]:
         "date": entry.modified_at[:19].replace("T", " "),
         "date_iso": entry.modified_at,
     }
+
+
+def _totals(part: _Part) -> str:
+    """How much is here, in words. What lies in the folders is not counted, and nothing is said of it."""
+    folders = _count_words(part.folder_count, "folder")
+    files = f"{_count_words(part.file_count, 'file')} of {human_size(part.total_bytes)}"
+    if not part.folder_count:
+        return files
+    return f"{folders}, and {files} beside them" if part.file_count else folders
 
 
 def _page_url(query: OutputQuery, page: int) -> str:

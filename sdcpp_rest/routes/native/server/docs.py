@@ -39,7 +39,6 @@ fetch(base + "/openapi.json").then((answer) => answer.json()).then((openapi) => 
     deepLinking: true,
     displayRequestDuration: true,
     docExpansion: "list",
-    tagsSorter: "alpha",
     tryItOutEnabled: true,
     validatorUrl: null,
   });

@@ -43,21 +43,39 @@ def gallery(house: Any) -> Any:
 @for_each_case(
     ("query", "names"),
     [
-        ("", ["y", "z", "a.png", "b.png", "C.png"]),
+        ("?sort=name", ["y", "z", "a.png", "b.png", "C.png"]),
         ("?sort=name&order=desc", ["z", "y", "C.png", "b.png", "a.png"]),
         ("?sort=size", ["y", "z", "b.png", "C.png", "a.png"]),
         ("?sort=size&order=desc", ["z", "y", "a.png", "C.png", "b.png"]),
         ("?sort=date", ["z", "y", "C.png", "a.png", "b.png"]),
         ("?sort=date&order=desc", ["y", "z", "b.png", "a.png", "C.png"]),
-        ("?sort=&order=&other=1", ["y", "z", "a.png", "b.png", "C.png"]),
     ],
 )
 def test_a_listing_is_whole_and_sorted_with_folders_first(gallery: FlaskClient, query: str, names: list[str]) -> None:
     page = gallery.get(f"/output{query}").text
     assert names_in(page) == names
-    assert "2 folders, 3 files, 231 bytes" in page
+    assert "2 folders, and 3 files of 231 bytes beside them" in page
     listing = gallery.get(f"/output{query}", headers=JSON).get_json()
     assert [entry["name"] for entry in listing["entries"]] == names
+
+
+@for_each_case("query", ["", "?sort=&order=&other=1", "?limit=100"])
+def test_the_page_begins_with_the_newest_and_json_with_the_first_name(gallery: FlaskClient, query: str) -> None:
+    page = gallery.get(f"/output{query}").text
+    assert names_in(page) == ["y", "z", "b.png", "a.png", "C.png"]
+    assert re.findall(r'aria-sort="(\w+)"[^/]*>Modified', page) == ["descending"]
+    assert page.count("<h1") == 1
+    listing = gallery.get(f"/output{query}", headers=JSON).get_json()
+    assert (listing["sort"], listing["order"]) == ("name", "asc")
+    assert [entry["name"] for entry in listing["entries"]] == ["y", "z", "a.png", "b.png", "C.png"]
+
+
+def test_the_total_says_nothing_of_what_is_in_folders(gallery: FlaskClient, house: Any) -> None:
+    (folder_of(house) / "y" / "x.txt").write_bytes(b"x")
+    assert '<p class="totals">1 file of 1 byte</p>' in gallery.get("/output/y").text
+    for name in ("a.png", "b.png", "C.png"):
+        (folder_of(house) / name).unlink()
+    assert '<p class="totals">2 folders</p>' in gallery.get("/output").text
 
 
 @for_each_case(

@@ -51,6 +51,14 @@ def test_the_page_asks_for_our_document_and_for_no_validator(client: FlaskClient
     assert "validatorUrl: null" in script.text
 
 
+def test_the_native_api_comes_first_and_the_page_keeps_that_order(client: FlaskClient) -> None:
+    tags = [tag["name"] for tag in client.get("/openapi.json").get_json()["tags"]]
+    dialects = ("openai", "sdcn", "a1111", "swarmui", "sdserver", "comfyui", "ollama_pictures")
+    first = min(index for index, tag in enumerate(tags) if tag.startswith(dialects))
+    assert {"system", "models", "queue", "files", "docs"} <= set(tags[:first])
+    assert "tagsSorter" not in client.get("/docs/assets/start.js").text
+
+
 def test_the_page_can_show_documents_of_our_version(client: FlaskClient) -> None:
     bundle = client.get("/docs/assets/swagger-ui-bundle.js", buffered=True).text
     version = re.search(r'PACKAGE_VERSION:"(\d+)\.', bundle)

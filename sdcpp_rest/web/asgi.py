@@ -191,7 +191,7 @@ class Shell:
             await _redirect_to_slash(scope, send)
             return
         view = self._view_for(scope)
-        known = self._check_key(scope, is_open(view, self._runtime, _accept(scope)))
+        known = self._check_key(scope, is_open(view, self._runtime.page, scope["headers"]))
         if scope["path"] == "*":
             await _answer_for_all(scope, send)
             return
@@ -394,9 +394,5 @@ def _in_chunks(parts: Iterable[bytes]) -> Iterator[bytes]:
             close()
 
 
-def _accept(scope: Scope) -> str:
-    return ",".join(value.decode("latin-1") for name, value in scope["headers"] if name == b"accept")
-
-
 def _wants_html(scope: Scope) -> bool:
-    return "text/html" in _accept(scope)
+    return any(name == b"accept" and b"text/html" in value for name, value in scope["headers"])

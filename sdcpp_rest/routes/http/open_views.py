@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
-from sdcpp_rest.runtime import Runtime
+from sdcpp_rest.services.web_page import WebPage
 
 _MAY_OPEN = "sdcpp_rest_may_open"
 View = TypeVar("View", bound=Callable[..., Any])
-MayOpen = Callable[[Runtime, str], bool]
-"""Looks at the server and at an Accept header, on the event loop: it must be quick."""
+MayOpen = Callable[[WebPage, str], bool]
+"""Looks at the web page and at an Accept header, on the event loop: it must be quick."""
 
 
 def open_to_all(view: View) -> View:
     """Mark a view that tells nobody anything: files of the page, say. Goes below the route decorator."""
-    return open_when(lambda running, accept: True)(view)
+    return open_when(lambda page, accept: True)(view)
 
 
 def open_when(may_open: MayOpen) -> Callable[[View], View]:
@@ -28,7 +28,9 @@ def open_when(may_open: MayOpen) -> Callable[[View], View]:
     return mark
 
 
-def is_open(view: Callable[..., Any] | None, running: Runtime, accept: str) -> bool:
-    """Whether ``view`` answers this caller whoever that is."""
+def is_open(view: Callable[..., Any] | None, page: WebPage, headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Whether ``view`` answers a caller with these headers whoever that is."""
     may_open: MayOpen | None = getattr(view, _MAY_OPEN, None)
-    return may_open is not None and may_open(running, accept)
+    if may_open is None:
+        return False
+    return may_open(page, ",".join(value.decode("latin-1") for name, value in headers if name == b"accept"))

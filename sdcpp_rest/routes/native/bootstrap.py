@@ -81,8 +81,8 @@ class Bootstrap(Answer):
 @bootstrap.get("/ui/bootstrap")
 @documents({200: Bootstrap})
 def show_bootstrap() -> Response:
-    """Get all that a user interface needs to begin, at once: state, jobs at work, options, names of models, settings.
-    23 kB with the bundled model; names of models and a running job come on top."""
+    """Get all that a user interface needs to begin. State, jobs at work, options, names of models and settings in one
+    answer: 23 kB with the bundled model; more names and a job at work come on top."""
     running = runtime()
     # Before anything else is looked at: what changes meanwhile is told again, never left out.
     shown: dict[str, Any] = {"seq": running.jobs.bus.seq, "epoch": running.jobs.bus.epoch}

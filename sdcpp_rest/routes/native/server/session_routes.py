@@ -51,7 +51,7 @@ def show_session() -> Response:
 @session.post("/session")
 @documents({200: SessionOpened}, errors=(429,), body=SessionBody)
 def open_session() -> Response:
-    """Sign in with a key: the answer sets a cookie that opens everything to this server's own pages, for 30 days. It
+    """Sign in with a key. The answer sets a cookie that opens everything to this server's own pages, for 30 days. It
     outlives a restart, and ends with its key."""
     body, warnings = validate(SessionBody, read_body())
     shown: dict[str, Any] = {"auth_required": runtime().config.auth.is_on, "signed_in": True, "expires_in": None}

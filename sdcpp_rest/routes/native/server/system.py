@@ -14,8 +14,8 @@ from sdcpp_rest.routes.http.links import page_link, url_path
 from sdcpp_rest.routes.http.open_views import open_when
 from sdcpp_rest.routes.http.openapi import HTML, Answer, documents, page_files
 from sdcpp_rest.routes.http.wire_models import optional
-from sdcpp_rest.runtime import Runtime
 from sdcpp_rest.services.metrics import CONTENT_TYPE as METRICS_TYPE
+from sdcpp_rest.services.web_page import WebPage
 
 system = Blueprint("system", __name__)
 
@@ -213,8 +213,8 @@ class Options(Answer):
     quantization_types: list[QuantizationTypeShown]
 
 
-def _leads_to_page(running: Runtime, accept: str) -> bool:
-    return prefers_html(accept) and running.page.is_built
+def _leads_to_page(page: WebPage, accept: str) -> bool:
+    return prefers_html(accept) and page.is_built
 
 
 @system.get("/")
@@ -222,7 +222,7 @@ def _leads_to_page(running: Runtime, accept: str) -> bool:
 @open_when(_leads_to_page)
 def index() -> Response:
     """Find your way. Links for programs; browsers are sent to the web page, or get a small one where there is none."""
-    if _leads_to_page(runtime(), request.headers.get("Accept", "")):
+    if _leads_to_page(runtime().page, request.headers.get("Accept", "")):
         headers = {"Location": url_path("/ui/"), "Cache-Control": "no-store", "Vary": "Accept"}
         return Response(status=302, headers=headers, mimetype=HTML)
     version = runtime().version

@@ -38,12 +38,12 @@ def read_place(query: bytes) -> StreamPlace | None:
         return None
     if len(epochs) > 1 or (epochs and not (0 < len(epochs[0]) <= _LONGEST_EPOCH and epochs[0].isalnum())):
         raise InvalidRequest(
-            f"epoch must be the epoch of a message of this stream, once, got {_shown(epochs)}", field="epoch"
+            f"epoch must be the epoch of a message of this stream, once, got {_quote(epochs)}", field="epoch"
         )
     number = numbers[0] if len(numbers) == 1 else ""
     if not (number.isascii() and number.isdigit() and len(number) <= _LONGEST_NUMBER):
         raise InvalidRequest(
-            f"since must be the seq of a message of this stream, a whole number from 0, once, got {_shown(numbers)}",
+            f"since must be the seq of a message of this stream, a whole number from 0, once, got {_quote(numbers)}",
             field="since",
         )
     return StreamPlace(int(number), epochs[0] if epochs else None)
@@ -93,5 +93,5 @@ def _message(
     return json_text({**(before or {}), "event": name, "timestamp": timestamp, "data": payload, **(after or {})})
 
 
-def _shown(values: list[str]) -> str:
+def _quote(values: list[str]) -> str:
     return f'"{shorten(" and ".join(values))}"' if values else "nothing"

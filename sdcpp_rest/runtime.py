@@ -35,8 +35,8 @@ from sdcpp_rest.services.models.load_specs import LoadRequest
 from sdcpp_rest.services.models.model_library import KnownSums, ModelLibrary
 from sdcpp_rest.services.path_redaction import PathRedaction
 from sdcpp_rest.services.server_status import ServerStatus
-from sdcpp_rest.services.submission.picture_metadata import PictureMetadata
 from sdcpp_rest.services.session_seal import SECRET_FILE, SessionSeal
+from sdcpp_rest.services.submission.picture_metadata import PictureMetadata
 from sdcpp_rest.services.web_page import WebPage
 from sdcpp_rest.store.database import Database
 from sdcpp_rest.store.hash_store import HashStore

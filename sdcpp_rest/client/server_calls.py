@@ -11,9 +11,9 @@ from typing_extensions import Unpack
 from sdcpp_rest.client.calls import Call
 from sdcpp_rest.client.steps import Doing, Request, Saving
 from sdcpp_rest.client.wire.server import (
+    Bootstrap,
     DoctorShown,
     EngineRestarting,
-    Bootstrap,
     GenerationOptions,
     Health,
     Index,

@@ -5,9 +5,37 @@ Made by `make docs`; edits are overwritten.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from typing_extensions import NotRequired, TypedDict
+
+from sdcpp_rest.client.wire.jobs import JobShown
+from sdcpp_rest.client.wire.models import PresetShown
+from sdcpp_rest.client.wire.settings import Preferences, PreviewShown
+
+Error: TypeAlias = dict[str, Any]
+
+
+class Bootstrap(TypedDict):
+    """The server as it is now. Whoever listens to `/ws?since=SEQ&epoch=EPOCH` with these two misses nothing that comes
+    after."""
+
+    seq: int
+    epoch: str
+    session: SessionShown
+    versions: Versions
+    health: Health
+    queue: QueueCounts
+    running: list[JobShown]
+    options: GenerationOptions
+    current_architecture: str | None
+    current_preset: PresetShown | None
+    models: ModelNames
+    models_left_out: dict[str, int]
+    upscalers: list[str]
+    preferences: Preferences
+    preview: PreviewShown
+    limits: dict[str, int]
 
 
 class BothProcesses(TypedDict):
@@ -251,6 +279,22 @@ class MemoryShares(TypedDict):
     usage_percent: float
 
 
+class ModelNames(TypedDict):
+    """Names of model files, as `GET /models` has them."""
+
+    checkpoints: list[str]
+    diffusion_models: list[str]
+    vae: list[str]
+    loras: list[str]
+    clip: list[str]
+    t5: list[str]
+    controlnets: list[str]
+    llm: list[str]
+    esrgan: list[str]
+    taesd: list[str]
+    embeddings: list[str]
+
+
 class OptionShown(TypedDict):
     """A field of a request."""
 
@@ -299,6 +343,18 @@ class QuantizationTypeShown(TypedDict):
     bits_per_weight: float
 
 
+class QueueCounts(TypedDict):
+    """How many jobs there are, by status."""
+
+    pending_count: int
+    processing_count: int
+    completed_count: int
+    failed_count: int
+    cancelled_count: int
+    total_count: int
+    paused: bool
+
+
 class Removed(TypedDict):
     """What is gone."""
 
@@ -312,6 +368,20 @@ class RestartBody(TypedDict, total=False):
     force: bool
 
 
+class SessionBody(TypedDict, total=False):
+    """The body of `POST /session`."""
+
+    key: str
+    username: str
+
+
+class SessionShown(TypedDict):
+    """Whether one has to sign in here, and has."""
+
+    auth_required: bool
+    signed_in: bool
+
+
 class ThumbQuery(TypedDict, total=False):
     """The query of `GET /thumb/{path}`."""
 
@@ -320,11 +390,26 @@ class ThumbQuery(TypedDict, total=False):
     v: str
 
 
+class Versions(TypedDict):
+    """A part of `Bootstrap`."""
+
+    server: str
+    library: str | None
+    library_commit: str
+
+
 class GpuMemory(MemoryShares):
     """The GPU that models run on; zeros where there is none."""
 
     available: bool
     name: str
+
+
+class SessionOpened(SessionShown):
+    """What the cookie that came with this opens."""
+
+    expires_in: int | None
+    warnings: NotRequired[list[str]]
 
 
 class SystemMemory(MemoryShares):

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from sdcpp_rest.routes.http.dialect import NATIVE_ERROR, Dialect, SocketHandler
-from sdcpp_rest.routes.http.dialect import Dialect, SocketHandler
 from sdcpp_rest.routes.native.bootstrap import bootstrap
 from sdcpp_rest.routes.native.files.files import files
 from sdcpp_rest.routes.native.files.gallery_batch_routes import gallery_batch

@@ -12,7 +12,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, TypeAlias
 
-from sqlalchemy import and_, bindparam, case, delete, func, insert, or_, select, update
+from sqlalchemy import and_, bindparam, case, delete, func, insert, or_, select, union_all, update
 from sqlalchemy.engine import Row
 from sqlalchemy.exc import IntegrityError
 
@@ -21,7 +21,17 @@ from sdcpp_rest.core.job_filter import ALL_STATUSES, EVERY_JOB, JobFilter, JobHe
 from sdcpp_rest.errors import Conflict, JobNotFound, QueueFull
 from sdcpp_rest.store import job_listing
 from sdcpp_rest.store.database import Database
-from sdcpp_rest.store.job_rows import HEAD_COLUMNS, JOB_COLUMNS, job_of, jobs, row_of, search_text_of, stamp, storable
+from sdcpp_rest.store.job_rows import (
+    HEAD_COLUMNS,
+    JOB_COLUMNS,
+    binned,
+    job_of,
+    jobs,
+    row_of,
+    search_text_of,
+    stamp,
+    storable,
+)
 
 # The class below has a method called ``list``.
 Jobs: TypeAlias = list[Job]
@@ -32,6 +42,12 @@ _IDS_PER_QUERY = 500
 
 _ahead = jobs.alias("ahead")
 _GET = select(*JOB_COLUMNS).where(jobs.c.id == bindparam("job_id"))
+_GIVEN_UP = union_all(
+    select(jobs.c.id).where(
+        jobs.c.id == bindparam("job_id"), jobs.c.status == "cancelled", jobs.c.error_code == bindparam("reason")
+    ),
+    select(binned.c.id).where(binned.c.id == bindparam("job_id")),
+)
 _PENDING = select(func.count()).where(jobs.c.status == "pending")
 _INSERT = insert(jobs)
 _POSITION = (
@@ -127,6 +143,11 @@ class JobStore:
         if row is None:
             raise JobNotFound("Job not found")
         return job_of(row)
+
+    def is_given_up(self, job_id: str, reason: str) -> bool:
+        """Whether the job was cancelled for ``reason`` (an error code), or lies in the recycle bin."""
+        with self._db.read() as connection:
+            return connection.execute(_GIVEN_UP, {"job_id": job_id, "reason": reason}).first() is not None
 
     def position(self, job_id: str) -> int | None:
         """The 1-based place among the pending jobs, in the order in which they will be claimed; None if not pending."""

@@ -146,6 +146,47 @@ def m011_preset_settings(connection: Connection) -> None:
         "has_preview, preview FROM presets_before"
     )
     connection.exec_driver_sql("DROP TABLE presets_before")
+    connection.exec_driver_sql(
+        """
+        CREATE TABLE kept_call_jobs (
+            job_id TEXT PRIMARY KEY,
+            number INTEGER NOT NULL REFERENCES kept_calls (number) ON DELETE CASCADE,
+            place INTEGER NOT NULL,
+            part TEXT NOT NULL
+        ) WITHOUT ROWID
+        """
+    )
+    connection.exec_driver_sql("CREATE INDEX kept_call_jobs_by_call ON kept_call_jobs (number, place)")
+
+
+def m012_idempotency_keys(connection: Connection) -> None:
+    """Answers to requests that named themselves, for those who send them again. ``seed``: what the ids of the call's
+    jobs are made of. ``status`` is NULL until there is an answer. ``file_bytes``: size of a body that is kept as a
+    file, 0 where it lies in the row, or nowhere any more."""
+    connection.exec_driver_sql(
+        """
+        CREATE TABLE idempotency_keys (
+            name TEXT PRIMARY KEY,
+            request TEXT NOT NULL,
+            seed TEXT NOT NULL,
+            created_at TEXT NOT NULL,
+            status INTEGER,
+            headers TEXT NOT NULL DEFAULT '[]',
+            file_bytes INTEGER NOT NULL DEFAULT 0,
+            body BLOB
+        ) WITHOUT ROWID
+        """
+    )
+    connection.exec_driver_sql("CREATE INDEX idempotency_keys_by_time ON idempotency_keys (created_at)")
+
+
+def _architecture_of(load_spec: str) -> str | None:
+    """As this step found it in the rows of its time; whatever cannot be read has none."""
+    try:
+        found = json.loads(load_spec).get("architecture")
+    except (ValueError, AttributeError):
+        return None
+    return found if isinstance(found, str) else None
 
 
 MIGRATIONS: tuple[Migration, ...] = (
@@ -160,6 +201,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     m009_kept_calls,
     m010_gallery,
     m011_preset_settings,
+    m012_idempotency_keys,
 )
 
 

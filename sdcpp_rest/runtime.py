@@ -28,6 +28,7 @@ from sdcpp_rest.service_groups import (
 )
 from sdcpp_rest.services.dispatch.engine_calls import EngineCalls
 from sdcpp_rest.services.housekeeping import Housekeeping
+from sdcpp_rest.services.jobs.kept_answers import KeptAnswers
 from sdcpp_rest.services.login_sessions import LoginSessions
 from sdcpp_rest.services.metrics import Metrics
 from sdcpp_rest.services.models.extra_folders import ExtraFolders, find_extra_folders
@@ -41,6 +42,8 @@ from sdcpp_rest.services.web_page import WebPage
 from sdcpp_rest.store.database import Database
 from sdcpp_rest.store.hash_store import HashStore
 from sdcpp_rest.upkeep_services import build_upkeep
+from sdcpp_rest.store.job_store import JobStore
+from sdcpp_rest.store.key_store import KeyStore
 
 log = logging.getLogger(__name__)
 
@@ -80,6 +83,10 @@ class Runtime:
         )
         self.redact_paths = PathRedaction((*own, *extra_paths(config)))
         sums, calls = HashStore(database), EngineCalls()
+        self.logins = LoginSessions(config)
+        self.kept_answers = KeptAnswers(
+            KeyStore(database), JobStore(database), paths.data_dir / "answers", config.queue.kept_answers_bytes
+        )
         self.settings = build_settings(config, database)
         seal = SessionSeal(paths.data_dir / SECRET_FILE)
         self.page = WebPage(paths.webui_dir)

@@ -317,6 +317,12 @@ class QueueConfig(Section):
         default=False,
         description="Finish the work of callers who have hung up; the answer waits for abandoned_grace_seconds.",
     )
+    kept_answers_bytes: Integer = Field(
+        default=512 * 1024 * 1024,
+        ge=0,
+        description="Size of all answers together that are kept for a day for requests with an Idempotency-Key; the "
+        "oldest go first. Small ones do not count.",
+    )
 
 
 class HousekeepingConfig(Section):

@@ -26,6 +26,7 @@ from sdcpp_rest.routes.a1111.wire import (
 from sdcpp_rest.routes.http.answers import answer, runtime
 from sdcpp_rest.routes.http.openapi import documents
 from sdcpp_rest.routes.http.pools import blocking
+from sdcpp_rest.routes.http.safe_retries import submitting
 from sdcpp_rest.services.pictures import picture_formats
 from sdcpp_rest.services.submission.picture_enlarging import Enlargement, PictureEnlarging, blend
 
@@ -35,6 +36,7 @@ a1111_extras = Blueprint("a1111_extras", __name__)
 @a1111_extras.post("/sdapi/v1/extra-single-image")
 @documents({200: A1111Extra}, errors=(422, 429), body=A1111ExtrasSingle, refusals=(A1111Error,))
 @blocking
+@submitting
 def a1111_extra_single() -> Response:
     """Make a picture larger. Upscalers that are models wait their turn in the queue."""
     body = read(A1111ExtrasSingle)
@@ -45,6 +47,7 @@ def a1111_extra_single() -> Response:
 @a1111_extras.post("/sdapi/v1/extra-batch-images")
 @documents({200: A1111ExtrasMade}, errors=(422, 429), body=A1111ExtrasBatch, refusals=(A1111Error,))
 @blocking
+@submitting
 def a1111_extra_batch() -> Response:
     """Make pictures larger, one after the other."""
     body = read(A1111ExtrasBatch)

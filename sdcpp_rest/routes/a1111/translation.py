@@ -5,7 +5,6 @@ Pure functions: what they need to know of the server comes as `TranslationContex
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -14,6 +13,7 @@ from sdcpp_rest.routes.a1111 import names
 from sdcpp_rest.routes.a1111.errors import HTTPException
 from sdcpp_rest.routes.a1111.prompts import readable
 from sdcpp_rest.routes.a1111.wire import A1111Img2Img, A1111Request, A1111Txt2Img
+from sdcpp_rest.services.jobs.chance import draw_below
 
 MASKED_CONTENT = ("fill", "original", "latent noise", "latent nothing")
 IGNORED = "Ignored"
@@ -129,7 +129,7 @@ def to_plan(body: A1111Request, around: TranslationContext) -> Translation:
 
 
 def _draw_seed(seed: int) -> int:
-    return random.randrange(_SEED_RANGE) if seed < 0 else seed
+    return draw_below(_SEED_RANGE) if seed < 0 else seed
 
 
 def _numbers(body: A1111Request, around: TranslationContext) -> dict[str, Any]:

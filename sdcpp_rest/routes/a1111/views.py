@@ -17,6 +17,7 @@ from sdcpp_rest.routes.a1111.wire import A1111Img2Img, A1111Request, A1111Txt2Im
 from sdcpp_rest.routes.http.answers import runtime
 from sdcpp_rest.routes.http.openapi import documents
 from sdcpp_rest.routes.http.pools import blocking
+from sdcpp_rest.routes.http.safe_retries import submitting
 
 a1111_generation = Blueprint("a1111_generation", __name__)
 
@@ -24,6 +25,7 @@ a1111_generation = Blueprint("a1111_generation", __name__)
 @a1111_generation.post("/sdapi/v1/txt2img")
 @documents({200: A1111Pictures}, errors=(404, 422, 429, 507), body=A1111Txt2Img, refusals=(A1111Error,))
 @blocking
+@submitting
 def a1111_txt2img() -> Response:
     """Draw pictures from words and answer with them. Waits its turn in the queue."""
     return _generate(read(A1111Txt2Img))
@@ -32,6 +34,7 @@ def a1111_txt2img() -> Response:
 @a1111_generation.post("/sdapi/v1/img2img")
 @documents({200: A1111Pictures}, errors=(404, 422, 429, 501, 502, 504, 507), body=A1111Img2Img, refusals=(A1111Error,))
 @blocking
+@submitting
 def a1111_img2img() -> Response:
     """Draw pictures from pictures and words and answer with them. Waits its turn in the queue."""
     return _generate(read(A1111Img2Img))

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,6 +25,7 @@ from sdcpp_rest.routes.comfyui.surroundings import GraphSurroundings, Lists
 from sdcpp_rest.routes.comfyui.translate import Drawing, DrawingFault, place_of, render_mask, to_drawings
 from sdcpp_rest.service_groups import JobServices
 from sdcpp_rest.services.dispatch.upscaler_slot import UpscalerSlot
+from sdcpp_rest.services.jobs.chance import new_job_id
 from sdcpp_rest.services.model_headers.autoencoders import upscale_factor
 from sdcpp_rest.services.path_redaction import PathRedaction
 from sdcpp_rest.services.submission.picture_rounds import Round
@@ -79,7 +79,7 @@ class Prompts:
         """Submit all jobs of a graph, or none. Raises GraphRefused, QueueFull, EngineUnavailable."""
         prompt = self._read(body)
         # Before its jobs: whoever hears of one finds the prompt.
-        kept = self._jobs.kept_calls.keep(prompt.call)
+        kept = self._jobs.kept_calls.keep(prompt.call) or self._find_earlier(prompt.call)
         if kept is None:
             raise GraphRefused("invalid_prompt", "Invalid prompt", "prompt_id: there is a prompt of that id already")
         try:
@@ -92,6 +92,12 @@ class Prompts:
                 with contextlib.suppress(Conflict):  # it has begun already
                     self._jobs.queue.to_front(part.job_id)
         return kept
+
+    def _find_earlier(self, call: KeptCall) -> KeptCall | None:
+        """The same call as an earlier try of it was kept: its jobs have the same ids."""
+        earlier = self._jobs.kept_calls.find(call.id)
+        is_same = earlier is not None and [one.job_id for one in earlier.parts] == [one.job_id for one in call.parts]
+        return earlier if is_same else None
 
     def _submit_all(self, prompt: ReadPrompt, kept: KeptCall) -> None:
         rounds = self._submission.rounds
@@ -240,7 +246,7 @@ def _none(name: str, word: str) -> str:
 
 
 def _make_call(body: Mapping[str, Any], outputs: list[str], drawings: list[Drawing]) -> KeptCall:
-    prompt_id = body.get("prompt_id") or str(uuid.uuid4())
+    prompt_id = body.get("prompt_id") or new_job_id()
     if not isinstance(prompt_id, str) or not _PROMPT_ID.fullmatch(prompt_id):
         raise GraphRefused("invalid_prompt", "Invalid prompt", "prompt_id must be a text like a UUID's")
     client, extra = body.get("client_id"), body.get("extra_data") or {}
@@ -259,7 +265,7 @@ def _make_call(body: Mapping[str, Any], outputs: list[str], drawings: list[Drawi
     kept = {name: shorten_texts(value) for name, value in extra.items() if name != "extra_pnginfo"}
     if client:
         kept["client_id"] = client
-    parts = tuple(CallPart(job_id=str(uuid.uuid4()), about=_describe(drawing)) for drawing in drawings)
+    parts = tuple(CallPart(job_id=new_job_id(), about=_describe(drawing)) for drawing in drawings)
     return KeptCall(id=prompt_id, client=client, texts=texts, sent={"extra": kept, "outputs": outputs}, parts=parts)
 
 

@@ -5,7 +5,6 @@ Knows what is there to choose from; submits nothing.
 
 from __future__ import annotations
 
-import random
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from sdcpp_rest.errors import InvalidRequest
 from sdcpp_rest.routes.swarmui.init_images import grow_and_blur
 from sdcpp_rest.routes.swarmui.parameter_reading import Given, Lists, find_loosely
 from sdcpp_rest.routes.swarmui.parameters import ASPECTS, LARGEST
+from sdcpp_rest.services.jobs.chance import draw_below
 from sdcpp_rest.services.submission.picture_rounds import PictureKind, PictureRequest
 
 SEEDS = 2**31
@@ -148,7 +148,7 @@ def plan_series(given: Given, images: int, most: int) -> Series:
         # The whole of a variation is its own seed's noise.
         seed = given.whole("variationseed", -1)
     # Known beforehand, and never beyond what a seed can be at the last picture.
-    seed = random.randrange(SEEDS) if seed < 0 else min(seed, LARGEST - count)
+    seed = draw_below(SEEDS) if seed < 0 else min(seed, LARGEST - count)
     return Series(count, seed, is_counting=not given.is_on("noseedincrement"))
 
 

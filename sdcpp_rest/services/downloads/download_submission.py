@@ -10,7 +10,6 @@ import contextlib
 import functools
 import os
 import threading
-import uuid
 from collections.abc import Collection
 from typing import Any
 from urllib.parse import urlsplit
@@ -130,6 +129,13 @@ class Downloads:
         Raises InvalidRequest naming the field, Conflict when the name is taken or being downloaded, DiskFull,
         HostRefused, SourceForbidden, SourceNotFound, SourceUnavailable, SourceWrong, QueueFull, EngineUnavailable.
         """
+        job_id, hash_job_id = self._queue.new_id(), self._queue.new_id()
+        if (earlier := self._queue.find_earlier(job_id)) is not None:
+            params = DownloadParams.model_validate(earlier[0].params)
+            with self.submitting:
+                # Of the two, the second may not be there.
+                job, position = self._submit_both(job_id, params, params.url, asked.title, origin, owner, warnings)
+            return SubmittedDownload(job=job, hash_job_id=params.hash_job_id, position=position, params=params)
         kind = model_type_named("model_type", asked.model_type)
         wanted = self._sources.recognise_source(asked.model_dump())
         if asked.name:
@@ -147,7 +153,7 @@ class Downloads:
             overwrite=asked.overwrite,
             size_bytes=offered.size_bytes,
             sha256=offered.sha256,
-            hash_job_id=str(uuid.uuid4()),
+            hash_job_id=hash_job_id,
             **{"filename": wanted.filename, **offered.facts},
         )
         if wanted.source == "huggingface":
@@ -159,7 +165,7 @@ class Downloads:
         said = (*warnings, *wanted.warnings, *offered.warnings)
         with self.submitting:
             self._refuse_twice(params)
-            job, position = self._submit_both(params, offered.url, asked.title, origin, owner, said)
+            job, position = self._submit_both(job_id, params, offered.url, asked.title, origin, owner, said)
         self._queue.wake_workers()
         return SubmittedDownload(job=job, hash_job_id=params.hash_job_id, position=position, params=params)
 
@@ -195,6 +201,7 @@ class Downloads:
 
     def _submit_both(
         self,
+        job_id: str,
         params: DownloadParams,
         address: str,
         title: str,
@@ -202,7 +209,6 @@ class Downloads:
         owner: str | None,
         warnings: Collection[str],
     ) -> tuple[Job, int]:
-        job_id = str(uuid.uuid4())
         if address != params.url:
             self._keep_address(job_id, address)
         try:

@@ -34,6 +34,11 @@ class Departure:
         self.has_left = False
 
     @property
+    def is_given_up(self) -> bool:
+        """Whether the work was ended for want of a caller."""
+        return self._reason is not None
+
+    @property
     def is_work_kept(self) -> bool:
         """Whether there is, or was, work for the caller alone that may wait for the caller to come back."""
         return self._has_bound and not self.ends_with_connection and self._reason is None

@@ -5,7 +5,6 @@ Every submission ends here. It must not know what a parameter means.
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
@@ -85,7 +84,9 @@ class JobEntry:
         ``job_id`` is for callers who must know it before the job is there, and of their own making: one that a client
         has sent could be another job's. Raises InputsNotStored, QueueFull, EngineUnavailable, and what ``save`` raises.
         """
-        job_id = job_id or str(uuid.uuid4())
+        job_id = job_id or self._queue.new_id()
+        if (earlier := self._queue.find_earlier(job_id)) is not None:
+            return earlier
         try:
             try:
                 inputs = save(self._outputs.inputs_of(job_id))

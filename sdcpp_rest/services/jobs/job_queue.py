@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import uuid
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError  # the builtin one only since Python 3.11
@@ -105,12 +104,16 @@ class JobQueue(JobReader):
     ) -> tuple[Job, int]:
         """Append a job; returns it with its 1-based position among the pending ones.
 
-        When this returns, the job survives a power cut. Raises QueueFull, and EngineUnavailable while the server stops.
+        When this returns, the job survives a power cut. One that an earlier try of the same call has submitted is
+        returned as it is. Raises QueueFull, and EngineUnavailable while the server stops.
         """
         if self._closing.is_set():
             raise EngineUnavailable("The server is stopping and takes no new jobs")
+        job_id = job_id or self.new_id()
+        if (earlier := self.find_earlier(job_id)) is not None:
+            return earlier
         job = Job(
-            id=job_id or str(uuid.uuid4()),
+            id=job_id,
             kind=kind,
             params=dict(params),
             load_spec=load_spec,

@@ -11,7 +11,9 @@ from typing import TypeAlias
 from sdcpp_rest.core.job import FINISHED, Job, JobKind, JobStatus, Progress
 from sdcpp_rest.core.job_filter import ALL_STATUSES, JobFilter, JobHead, Order, SortKey
 from sdcpp_rest.core.load_spec import LoadSpec
+from sdcpp_rest.errors import CallerGone
 from sdcpp_rest.services.jobs.active_jobs import ActiveJobs
+from sdcpp_rest.services.jobs.chance import is_of_this_call, new_job_id
 from sdcpp_rest.store.job_store import JobStore
 
 # The class below has a method called ``list``.
@@ -107,6 +109,19 @@ class JobReader:
             steps = steps or 1
             return Progress(step=steps, total_steps=steps, current_image=images - 1, total_images=images, phase="done")
         return Progress(total_steps=steps, total_images=images, phase="done" if job.status in FINISHED else "queued")
+
+    def new_id(self) -> str:
+        """An id for a job that is to be submitted. Of a call that is made again, the next job's: it may be there
+        (`find_earlier`), unless it was cancelled for want of a caller or deleted, which is passed over."""
+        while True:
+            job_id = new_job_id()
+            if not self._store.is_given_up(job_id, CallerGone.code):
+                return job_id
+
+    def find_earlier(self, job_id: str) -> tuple[Job, int] | None:
+        """The job that an earlier try of this very call has submitted, and its position (1 where it waits no more)."""
+        job = self._store.get_many([job_id]).get(job_id) if is_of_this_call(job_id) else None
+        return None if job is None else (job, self.position(job_id) or 1)
 
     def pending_bound_to(self, spec: LoadSpec) -> int:
         return self._store.pending_bound_to(spec.key)

@@ -5,7 +5,6 @@ Nothing is queued or computed. Knows jobs and outputs; must not know what the pa
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,6 +14,7 @@ from sdcpp_rest.core.job import Job, JobKind, utc_now
 from sdcpp_rest.core.load_spec import LoadSpec
 from sdcpp_rest.errors import SdcppRestError
 from sdcpp_rest.services.jobs import job_record
+from sdcpp_rest.services.jobs.chance import is_of_this_call, new_job_id
 from sdcpp_rest.services.pictures.outputs import Outputs
 from sdcpp_rest.services.pictures.picture_formats import KEY, encode
 from sdcpp_rest.store.job_store import JobStore
@@ -51,9 +51,12 @@ class PictureKeeping:
         version: str,
     ) -> Job:
         """A completed job with ``picture`` as its output, ``caption`` inside. Raises PictureNotStored."""
+        job_id = new_job_id()
+        if is_of_this_call(job_id) and (earlier := self._jobs.get_many([job_id]).get(job_id)) is not None:
+            return earlier
         now = utc_now()
         job = Job(
-            id=str(uuid.uuid4()),
+            id=job_id,
             kind=kind,
             status="completed",
             created_at=now,

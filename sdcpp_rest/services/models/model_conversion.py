@@ -81,6 +81,9 @@ class Conversions:
         Raises ModelNotFound, InvalidRequest (NotAModel where a file is at fault), Conflict when the result's name is
         taken, QueueFull, EngineUnavailable.
         """
+        job_id = self._queue.new_id()
+        if (earlier := self._queue.find_earlier(job_id)) is not None:
+            return *earlier, Path(earlier[0].params["output"]["path"])
         kind = parse_output_type(asked.output_type)
         quantization.tensor_type_rules("tensor_type_rules", asked.tensor_type_rules)
         file = self._find("input_path", asked.input_path, _INPUT_TYPES)
@@ -110,6 +113,7 @@ class Conversions:
         job, position = self._queue.submit(
             "convert",
             params.model_dump(mode="json"),
+            job_id=job_id,
             title=title,
             origin=origin,
             owner=owner,

@@ -8,7 +8,6 @@ queue.
 from __future__ import annotations
 
 import math
-import random
 import re
 from collections.abc import Mapping
 from typing import Any, TypeVar
@@ -24,6 +23,7 @@ from sdcpp_rest.core.params import LARGEST_SEED, CacheOptions, SamplingParams
 from sdcpp_rest.core.sampling import MINIMUM_STEPS, SAMPLERS, SCHEDULERS
 from sdcpp_rest.engine.protocol import Ready
 from sdcpp_rest.errors import InvalidRequest
+from sdcpp_rest.services.jobs.chance import draw_below
 from sdcpp_rest.services.models.model_names import nearest_names
 
 FOUND_HERE = frozenset({"loras", "hires_model", "pm_id_embed", "upscaler"})
@@ -56,7 +56,7 @@ def choose_seed(seed: int, limits: LimitsConfig) -> int:
     largest = LARGEST_SEED - limits.batch
     if not -1 <= seed <= largest:
         raise out_of_range("seed", seed, f"-1 (random) or an integer from 0 to {largest}")
-    return random.randrange(_SEED_RANGE) if seed == -1 else seed
+    return draw_below(_SEED_RANGE) if seed == -1 else seed
 
 
 def check_prompts(params: SamplingParams, limits: LimitsConfig) -> None:

@@ -4,7 +4,6 @@ prompt, or, where it begins with ``--``, fields of the request: ``--prompt "a ca
 
 from __future__ import annotations
 
-import random
 import shlex
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,6 +23,7 @@ from sdcpp_rest.routes.a1111.scripts.script import (
 )
 from sdcpp_rest.routes.a1111.translate import PictureCall
 from sdcpp_rest.routes.a1111.wire import A1111Request
+from sdcpp_rest.services.jobs.chance import draw_below
 from sdcpp_rest.services.submission.picture_rounds import PictureKind
 
 TITLE = "Prompts from file or textbox"
@@ -82,7 +82,7 @@ class PromptsFromFile:
         check_count(TITLE, len(lines), tools, "one for each line")
         is_iterated = given["checkbox_iterate"]
         if body.seed < 0 and (is_iterated or given["checkbox_iterate_batch"]):
-            body = body.model_copy(update={"seed": random.randrange(MOST_SEEDS)})
+            body = body.model_copy(update={"seed": draw_below(MOST_SEEDS)})
         count, found = 0, []
         for number, line in lines:
             one, ignored = _read_body(body, number, line, given["prompt_position"], tools)

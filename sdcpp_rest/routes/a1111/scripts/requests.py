@@ -5,12 +5,12 @@ Pure but for the dice. Knows no single script.
 
 from __future__ import annotations
 
-import random
 from typing import Any, TypeVar
 
 from sdcpp_rest.routes.a1111.scripts.arguments import refusal
 from sdcpp_rest.routes.a1111.scripts.script import ScriptTools
 from sdcpp_rest.routes.a1111.wire import A1111Img2Img, A1111Request
+from sdcpp_rest.services.jobs.chance import draw_below
 
 B = TypeVar("B", bound=A1111Request)
 
@@ -22,7 +22,7 @@ _COUNTABLE = 1_000_000_000
 def fix_seeds(body: B) -> B:
     """``body`` with seeds of its own where they were left to chance: all pictures of a script start from the same."""
     left = [name for name in ("seed", "subseed") if getattr(body, name) < 0]
-    return body.model_copy(update={name: random.randrange(MOST_SEEDS) for name in left})
+    return body.model_copy(update={name: draw_below(MOST_SEEDS) for name in left})
 
 
 def first_picture(body: A1111Request, number: int = 0) -> dict[str, Any]:

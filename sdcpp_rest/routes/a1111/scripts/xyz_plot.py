@@ -5,7 +5,6 @@ grid for each value of the third, and a grid of those.
 from __future__ import annotations
 
 import math
-import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
@@ -30,6 +29,7 @@ from sdcpp_rest.routes.a1111.scripts.script import (
 )
 from sdcpp_rest.routes.a1111.translate import PictureCall
 from sdcpp_rest.routes.a1111.wire import A1111Img2Img, A1111Request
+from sdcpp_rest.services.jobs.chance import draw_below
 from sdcpp_rest.services.pictures import picture_formats
 from sdcpp_rest.services.submission.picture_rounds import PictureKind
 
@@ -222,7 +222,7 @@ def _read_axis(body: A1111Request, given: Mapping[str, Any], letter: str, place:
     except ValueError as error:
         raise refusal(place + (2 if is_chosen else 1), f"{TITLE}: {letter}_values of {axis.label}: {error}") from None
     if is_fixed and axis.label in SEEDS:
-        values = [random.randrange(MOST_SEEDS) if value < 0 else value for value in values]
+        values = [draw_below(MOST_SEEDS) if value < 0 else value for value in values]
     return PlotAxis(place, name, axis, values, join_values(chosen) if is_chosen else text, is_fixed)
 
 

@@ -14,6 +14,7 @@ from sdcpp_rest.routes.http.dialect import Dialect
 from sdcpp_rest.routes.http.openapi import Error, documents
 from sdcpp_rest.routes.http.pools import blocking_when, transfer
 from sdcpp_rest.routes.http.request_bodies import read_body
+from sdcpp_rest.routes.http.safe_retries import submitting
 from sdcpp_rest.routes.http.wire_models import validate
 from sdcpp_rest.routes.native.jobs.given_pictures import with_given_pictures
 from sdcpp_rest.routes.native.jobs.submitted import answer_accepted, in_client_words
@@ -33,6 +34,7 @@ _REFUSALS = (Error, SdcnError)
 @generation.post("/txt2img")
 @documents({202: Accepted, 200: SdcnPictures}, errors=(409, 429, 503), body=Txt2ImgBody, refusals=_REFUSALS)
 @blocking_when(may_be_sdcn)
+@submitting
 def txt2img() -> Response:
     """Draw pictures from words. Answers with a job id at once; the pictures come later, in the order of the queue. A
     body that names a `model` is SDCN's, and answered with the picture."""
@@ -47,6 +49,7 @@ def txt2img() -> Response:
 @documents({202: Accepted, 200: SdcnPictures}, errors=(409, 429, 503), body=Img2ImgBody, refusals=_REFUSALS)
 @transfer
 @blocking_when(may_be_sdcn)
+@submitting
 def img2img() -> Response:
     """Draw pictures from a picture and words. A model that was loaded with ``vae_decode_only`` is loaded again with the
     VAE's encoder for it. A body that names a `model` is SDCN's, and answered with the picture."""

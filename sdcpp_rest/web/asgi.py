@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from email.utils import formatdate
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
@@ -24,7 +25,6 @@ from werkzeug.exceptions import HTTPException
 from sdcpp_rest.core.events import ServerStatus
 from sdcpp_rest.errors import (
     EngineUnavailable,
-    InvalidRequest,
     NotAllowed,
     NotAuthenticated,
     NotFound,
@@ -34,14 +34,18 @@ from sdcpp_rest.routes.http.answers import internal_error, shorten
 from sdcpp_rest.routes.http.dialect import Dialect
 from sdcpp_rest.routes.http.open_views import is_open
 from sdcpp_rest.routes.http.pools import pool_of
+from sdcpp_rest.routes.http.safe_retries import REPLAYED, takes_key
 from sdcpp_rest.runtime import Runtime
 from sdcpp_rest.web.access import AccessRequest, check_key, check_source, origin_allowed
 from sdcpp_rest.web.app import DIALECTS, create_app, dialects_of
 from sdcpp_rest.web.bodies import ClientLeft, StreamedBody, check_announced, read_body
 from sdcpp_rest.web.caller import CALLER, Caller, apply_caller, see_caller
 from sdcpp_rest.web.encodings import ACCEPTED, decompressor_for
+from sdcpp_rest.web.keyed_calls import KeyedCalls, call_name
 from sdcpp_rest.web.mounts import Mounts
+from sdcpp_rest.web.own_answers import answer_for_all, redirect_to_slash
 from sdcpp_rest.web.request_log import AccessLog, RefusalLog
+from sdcpp_rest.web.same_request import KEYED
 from sdcpp_rest.web.waiting_calls import WaitingCalls
 from sdcpp_rest.web.wsgi_pool import WsgiPool
 
@@ -86,6 +90,7 @@ class Shell:
             limit=server.blocking_threads,
             early_seconds=server.blocking_keep_alive_seconds,
         )
+        self._keyed = KeyedCalls(runtime.kept_answers)
         self.uploads_in_flight = 0
         self._http_app: ASGIApp = _Cors(self._http, runtime)
         self._refusals = RefusalLog()
@@ -188,18 +193,22 @@ class Shell:
     async def _dispatch(self, scope: Scope, receive: Receive, send: Send) -> None:
         caller: Caller = scope[CALLER]
         if caller.is_bare_prefix and scope["method"] in ("GET", "HEAD") and _wants_html(scope):
-            await _redirect_to_slash(scope, send)
+            await redirect_to_slash(scope, send)
             return
         view = self._view_for(scope)
         known = self._check_key(scope, is_open(view, self._runtime.page, scope["headers"]))
         if scope["path"] == "*":
-            await _answer_for_all(scope, send)
+            await answer_for_all(scope, send)
             return
         mounted = self.mounts.app_at(scope["path"])
         if mounted is not None:
             body = await read_body(scope, receive, self._config.limits.body_bytes)
             await mounted(_below_prefix(scope, body), _replay(body, receive), send)
             return
+        view = self._view_for(scope)
+        name = call_name(scope["headers"]) if takes_key(view) else None
+        if name is not None:
+            scope = {**scope, KEYED: name}
         pool = pool_of(view)
         if pool == "upload":
             await self._upload({**scope, _KNOWN: known}, receive, send)
@@ -209,11 +218,22 @@ class Shell:
         body = await read_body(scope, receive, self._config.limits.body_bytes)
         pool = pool_of(view, body)
         inner = {**scope, "headers": _headers_for(scope, body), _BODY: body, _KNOWN: known}
-        if pool not in ("blocking", "stream"):
-            await self._pools[pool](inner, receive, send)
-            return
         inner[_STREAMS] = pool == "stream"
-        await self._calls.serve(self._pools["blocking"], inner, body, receive, send, may_stream=pool == "stream")
+        serve = partial(self._serve_view, pool, inner, body)
+        if name is None:
+            await serve(lambda threads: threads, receive, send)
+        else:
+            await self._keyed.serve(inner, body, receive, send, serve)
+
+    async def _serve_view(
+        self, pool: str, scope: Scope, body: bytes, over: Callable[[ASGIApp], ASGIApp], receive: Receive, send: Send
+    ) -> None:
+        """Have the view called on the threads of ``pool``, which ``over`` may wrap."""
+        if pool not in ("blocking", "stream"):
+            await over(self._pools[pool])(scope, receive, send)
+            return
+        threads = over(self._pools["blocking"])
+        await self._calls.serve(threads, scope, body, receive, send, may_stream=pool == "stream")
 
     def _check_key(self, scope: Scope, is_open_to_all: bool = False) -> bool:
         asking = AccessRequest.of(scope, scope[CALLER], self._dialects.key_cookie_at(scope["path"]))
@@ -312,7 +332,7 @@ class _Cors(CORSMiddleware):
             allow_methods=("*",),
             allow_headers=("*",),
             allow_private_network=True,
-            expose_headers=("Content-Disposition", "ETag", "Mcp-Session-Id", "Retry-After"),
+            expose_headers=("Content-Disposition", "ETag", REPLAYED, "Mcp-Session-Id", "Retry-After"),
         )
         self._config = runtime.config
 
@@ -336,24 +356,6 @@ def _below_prefix(scope: Scope, body: bytes) -> Scope:
     raw_path = quote(prefix).encode() + scope["raw_path"]
     path = prefix + scope["path"]
     return {**scope, "root_path": prefix, "path": path, "raw_path": raw_path, "headers": _headers_for(scope, body)}
-
-
-async def _redirect_to_slash(scope: Scope, send: Send) -> None:
-    """Lead a browser from ``/sd`` to ``/sd/``, or the page's relative links would lead beside the server."""
-    query = b"?" + scope["query_string"] if scope["query_string"] else b""
-    location = quote(scope[CALLER].prefix).encode() + b"/" + query
-    headers = [(b"location", location), (b"content-length", b"0")]
-    await send({"type": "http.response.start", "status": 307, "headers": headers})
-    await send({"type": "http.response.body", "body": b""})
-
-
-async def _answer_for_all(scope: Scope, send: Send) -> None:
-    """``OPTIONS *``: about the server, not about one of its URLs. Raises InvalidRequest for any other method."""
-    if scope["method"] != "OPTIONS":
-        raise InvalidRequest("the target * goes with OPTIONS only")
-    allow = b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
-    await send({"type": "http.response.start", "status": 204, "headers": [(b"allow", allow)]})
-    await send({"type": "http.response.body", "body": b""})
 
 
 def _method(scope: Scope) -> str:

@@ -5,6 +5,7 @@ Pure. Knows how clients write bodies, and nothing of what is in them.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Hashable, Mapping
@@ -12,6 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from sdcpp_rest.web.caller import CALLER, Caller
+
+KEYED = "sdcpp_rest.keyed"
+"""Key in a scope: the name under which the request came, if it has one. It says who asks, from wherever they do."""
 
 _BOUNDARY = re.compile(r'boundary="?([^";,\s]+)', re.IGNORECASE)
 
@@ -22,6 +26,7 @@ class SentRequest:
     this server; equal for requests that may be the same."""
 
     place: Hashable
+    url: tuple[str, ...]
     content_type: str
     body: bytes
 
@@ -34,14 +39,22 @@ class SentRequest:
             if name in headers:
                 headers[name].append(value)
         seen = (caller.scheme, caller.host, caller.prefix, caller.path, scope["query_string"])
-        place = (caller.address, tuple(headers[b"authorization"]), scope["method"], seen)
-        return cls(place, b",".join(headers[b"content-type"]).decode("latin-1"), body)
+        place: Hashable = (caller.address, tuple(headers[b"authorization"]), scope["method"], seen)
+        if KEYED in scope:
+            place = (scope[KEYED], scope["method"], caller.path)
+        url = (scope["method"], scope["path"], scope["query_string"].decode("latin-1"))
+        return cls(place, url, b",".join(headers[b"content-type"]).decode("latin-1"), body)
 
     def is_same(self, other: SentRequest) -> bool:
         """Whether a client that repeats itself would have sent both."""
         if self.place != other.place:
             return False
         return self.body == other.body or self._canonical_body() == other._canonical_body()
+
+    def digest(self) -> str:
+        """What is asked, in a few characters: method, URL and body, whoever asks."""
+        asked = repr((*self.url, self._canonical_body()))
+        return hashlib.sha256(asked.encode("utf-8", "surrogatepass")).hexdigest()
 
     def _canonical_body(self) -> object:
         boundary = _BOUNDARY.search(self.content_type)

@@ -31,6 +31,7 @@ from sdcpp_rest.routes.comfyui.wire import (
 from sdcpp_rest.routes.http.dialect import speak
 from sdcpp_rest.routes.http.openapi import ANY_FILE, Error, documents
 from sdcpp_rest.routes.http.pools import blocking, transfer
+from sdcpp_rest.routes.http.safe_retries import submitting
 
 comfyui_root = Blueprint("comfyui_root", __name__)
 
@@ -41,6 +42,7 @@ _EITHER = (ComfyError, Error)
 @comfyui_root.post("/prompt")
 @documents({200: ComfyQueued}, errors=(429, 501, 503), body=ComfyPromptBody, refusals=REFUSALS)
 @transfer
+@submitting
 def comfy_root_submit() -> Response:
     """Draw a graph: `/api/prompt` at the root."""
     return views.comfy_submit()

@@ -49,6 +49,7 @@ from sdcpp_rest.routes.http.answers import answer, runtime, shorten
 from sdcpp_rest.routes.http.openapi import ANY_FILE, documents
 from sdcpp_rest.routes.http.pools import blocking, transfer
 from sdcpp_rest.routes.http.request_bodies import read_body
+from sdcpp_rest.routes.http.safe_retries import submitting
 from sdcpp_rest.routes.http.wire_models import read_query, validate
 
 comfyui = Blueprint("comfyui", __name__)
@@ -61,6 +62,7 @@ NOTHING = "text/plain"
 @comfyui.post("/api/prompt")
 @documents({200: ComfyQueued}, errors=(429, 501, 503), body=ComfyPromptBody, refusals=REFUSALS)
 @transfer
+@submitting
 def comfy_submit() -> Response:
     """Draw a graph, as ComfyUI does. Answers at once; nothing is queued of a graph that is refused, and the answer
     names every node and input at fault."""

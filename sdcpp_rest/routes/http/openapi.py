@@ -20,6 +20,8 @@ from pydantic.json_schema import models_json_schema
 from werkzeug.routing import Rule
 
 from sdcpp_rest.routes.http.pools import View, pool_of
+from sdcpp_rest.routes.http.safe_retries import PARAMETER as KEY_PARAMETER
+from sdcpp_rest.routes.http.safe_retries import takes_key
 from sdcpp_rest.routes.http.wire_models import LIMIT_KEYWORD, optional
 
 HTML = "text/html"
@@ -203,6 +205,8 @@ def errors_of(view: Callable[..., Any], operation: Operation) -> tuple[int, ...]
         statuses |= {413, 415}
     if pool_of(view) in ("blocking", "stream"):
         statuses.add(503)
+    if takes_key(view):
+        statuses.add(422)
     return tuple(sorted(statuses))
 
 
@@ -211,6 +215,7 @@ def _operation(
 ) -> dict[str, Any]:
     summary, description = _summary(view)
     parameters = [*_parameters(operation.path, "path"), *_parameters(operation.query, "query")]
+    parameters += [KEY_PARAMETER] if takes_key(view) else []
     shown: dict[str, Any] = {"summary": summary}
     if description:
         shown["description"] = description
@@ -302,6 +307,7 @@ _MEANINGS = {
     413: "The body is larger than limits.body_bytes; a model file: than limits.upload_bytes.",
     415: "The body is compressed in a way, or in a charset, that is not read here; `allowed` names those that are.",
     416: "The file has no such part.",
+    422: "The Idempotency-Key came with another request before, or a value is not one of those that are allowed.",
     429: "As many jobs are waiting as limits.pending_jobs allows, or too many logins failed.",
     500: "It failed, or the server has a fault (then there is an `error_id`).",
     501: "Not available in this version.",

@@ -12,6 +12,7 @@ from sdcpp_rest.routes.http.answers import answer, runtime
 from sdcpp_rest.routes.http.openapi import documents
 from sdcpp_rest.routes.http.pools import blocking, streaming
 from sdcpp_rest.routes.http.request_bodies import read_body
+from sdcpp_rest.routes.http.safe_retries import submitting
 from sdcpp_rest.routes.http.wire_models import examine
 from sdcpp_rest.routes.ollama.errors import OllamaError
 from sdcpp_rest.routes.ollama.stream import PictureLines, open_round
@@ -51,6 +52,7 @@ _NO_TEXT = "This server draws pictures and writes no text: POST /api/generate wi
 @ollama_pictures.post("/api/generate")
 @documents({200: (OllamaPicture, LINES)}, errors=_FAILURES, body=OllamaGenerateBody, refusals=_REFUSALS)
 @streaming
+@submitting
 def ollama_generate() -> Response:
     """Draw a picture, as Ollama does: line by line with its steps, or with `stream` false at once. An empty prompt
     loads the model, or with a `keep_alive` of 0 frees it."""

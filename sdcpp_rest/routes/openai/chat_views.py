@@ -10,6 +10,7 @@ from sdcpp_rest.routes.http.answers import answer, runtime
 from sdcpp_rest.routes.http.openapi import EVENT_STREAM, documents
 from sdcpp_rest.routes.http.pools import streaming
 from sdcpp_rest.routes.http.request_bodies import read_body
+from sdcpp_rest.routes.http.safe_retries import submitting
 from sdcpp_rest.routes.openai.chat import ChatStream, completion, read_wishes
 from sdcpp_rest.routes.openai.chat_wire import ChatCompletion, ChatWishes
 from sdcpp_rest.routes.openai.drawing import draw
@@ -27,6 +28,7 @@ _NO_TEXT = "This server draws pictures and writes no text; for a language model'
 @openai_chat.post("/v1/chat/completions")
 @documents({200: (ChatCompletion, EVENT_STREAM)}, errors=_FAILURES, body=ChatWishes, refusals=_REFUSALS)
 @streaming
+@submitting
 def chat_completions() -> Response:
     """Draw what a conversation asks for, as multimodal models answer: with `modalities` that hold `image`. Answers 501
     where only text is wanted."""

@@ -17,6 +17,7 @@ from sdcpp_rest.routes.http.answers import answer, runtime
 from sdcpp_rest.routes.http.links import absolute_url
 from sdcpp_rest.routes.http.openapi import ANY_FILE, EVENT_STREAM, documents
 from sdcpp_rest.routes.http.pools import blocking, streaming, transfer
+from sdcpp_rest.routes.http.safe_retries import submitting
 from sdcpp_rest.routes.http.wire_models import Integer, Wire, read_query
 from sdcpp_rest.routes.openai.answering import answer_object
 from sdcpp_rest.routes.openai.drawing import draw
@@ -93,6 +94,7 @@ def show_openai_model(model_id: str) -> Response:
 @openai.post("/v1/images/generations")
 @documents({200: (MadePictures, EVENT_STREAM)}, errors=(*_FAILURES, 501), body=GenerationWishes, refusals=_REFUSALS)
 @streaming
+@submitting
 def generate_images() -> Response:
     """Draw pictures from words, as OpenAI's API does. Answers when they are there; with `stream`, server-sent events
     bring previews and pictures as they come."""
@@ -108,6 +110,7 @@ def generate_images() -> Response:
     refusals=_REFUSALS,
 )
 @streaming
+@submitting
 def edit_images() -> Response:
     """Draw pictures from a picture and words, as OpenAI's API does. Takes a form with files, or JSON. Models that look
     at reference pictures are shown the picture; the others start from it."""
@@ -117,6 +120,7 @@ def edit_images() -> Response:
 @openai.post("/v1/images/variations")
 @documents({200: MadePictures}, errors=(*_FAILURES, 501), body=VariationWishes, form=VariationForm, refusals=_REFUSALS)
 @blocking
+@submitting
 def vary_image() -> Response:
     """Draw variations of a picture, as OpenAI's API does. Takes a form with the file, or JSON."""
     return _generate(VariationWishes, "image")
@@ -125,6 +129,7 @@ def vary_image() -> Response:
 @openai.post("/images/generations")
 @documents({200: (MadePictures, EVENT_STREAM)}, errors=(*_FAILURES, 501), body=GenerationWishes, refusals=_REFUSALS)
 @streaming
+@submitting
 def generate_images_unversioned() -> Response:
     """Draw pictures from words: `/v1/images/generations` for base URLs that lack the `/v1`."""
     return _generate(GenerationWishes, "prompt")
@@ -139,6 +144,7 @@ def generate_images_unversioned() -> Response:
     refusals=_REFUSALS,
 )
 @streaming
+@submitting
 def edit_images_unversioned() -> Response:
     """Draw pictures from a picture and words: `/v1/images/edits` for base URLs that lack the `/v1`."""
     return _generate(EditWishes, "image", "prompt")
@@ -147,6 +153,7 @@ def edit_images_unversioned() -> Response:
 @openai.post("/images/variations")
 @documents({200: MadePictures}, errors=(*_FAILURES, 501), body=VariationWishes, form=VariationForm, refusals=_REFUSALS)
 @blocking
+@submitting
 def vary_image_unversioned() -> Response:
     """Draw variations of a picture: `/v1/images/variations` for base URLs that lack the `/v1`."""
     return _generate(VariationWishes, "image")

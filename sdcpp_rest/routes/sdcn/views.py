@@ -17,6 +17,7 @@ from sdcpp_rest.routes.http.dialect import speak
 from sdcpp_rest.routes.http.openapi import documents
 from sdcpp_rest.routes.http.pools import blocking
 from sdcpp_rest.routes.http.request_bodies import read_body
+from sdcpp_rest.routes.http.safe_retries import submitting
 from sdcpp_rest.routes.sdcn.enlarging import enlarge_picture
 from sdcpp_rest.routes.sdcn.errors import SDCN_ERROR, SdcnApiError, SdcnInterrogateError
 from sdcpp_rest.routes.sdcn.translate import TranslationContext, in_client_words, to_request
@@ -64,6 +65,7 @@ def interrogate() -> Response:
 @sdcn.post("/api/sd/txt2img")
 @documents({200: SdcnApiPictures}, errors=_FAILURES, body=SdcnApiTxt2ImgBody, refusals=_REFUSALS)
 @blocking
+@submitting
 def sdcn_api_txt2img() -> Response:
     """Draw a picture from words, as SDCN's later API does. Answers when it is there."""
     return _wrap({"images": _draw("txt2img", read_body(), is_api=True)})
@@ -72,6 +74,7 @@ def sdcn_api_txt2img() -> Response:
 @sdcn.post("/api/sd/img2img")
 @documents({200: SdcnApiPictures}, errors=_FAILURES, body=SdcnApiImg2ImgBody, refusals=_REFUSALS)
 @blocking
+@submitting
 def sdcn_api_img2img() -> Response:
     """Draw a picture from a picture and words, as SDCN's later API does. Answers when it is there."""
     return _wrap({"images": _draw("img2img", read_body(), is_api=True)})
@@ -80,6 +83,7 @@ def sdcn_api_img2img() -> Response:
 @sdcn.post("/api/sd/txt2img/async")
 @documents({200: SdcnApiStanding}, errors=_FAILURES, body=SdcnApiTxt2ImgBody, refusals=_REFUSALS)
 @blocking
+@submitting
 def sdcn_api_txt2img_later() -> Response:
     """Submit a picture from words, as SDCN's later API does. Answers at once; ask for it at `/api/sd/task/status`."""
     return _submit("txt2img", read_body())
@@ -88,6 +92,7 @@ def sdcn_api_txt2img_later() -> Response:
 @sdcn.post("/api/sd/img2img/async")
 @documents({200: SdcnApiStanding}, errors=_FAILURES, body=SdcnApiImg2ImgBody, refusals=_REFUSALS)
 @blocking
+@submitting
 def sdcn_api_img2img_later() -> Response:
     """Submit a picture from a picture, as SDCN's later API does. Answers at once; ask for it at
     `/api/sd/task/status`."""
@@ -123,6 +128,7 @@ def sdcn_api_interrogate() -> Response:
 @sdcn.post("/api/sd/upscale")
 @documents({200: SdcnApiPictures}, errors=_FAILURES, body=SdcnUpscaleBody, refusals=_REFUSALS)
 @blocking
+@submitting
 def sdcn_api_upscale() -> Response:
     """Make a picture larger, as SDCN's later API does. Answers when it is there; upscalers that are models wait their
     turn in the queue."""

@@ -15,6 +15,7 @@ from sdcpp_rest.routes.http.answers import answer, runtime
 from sdcpp_rest.routes.http.openapi import documents
 from sdcpp_rest.routes.http.pools import blocking, transfer
 from sdcpp_rest.routes.http.request_bodies import parse_body
+from sdcpp_rest.routes.http.safe_retries import submitting
 from sdcpp_rest.routes.sdserver.capabilities import describe, modes_of
 from sdcpp_rest.routes.sdserver.errors import CannotCancel, EmptyBody, InvalidJson, JobGone, SdServerError, WrongMode
 from sdcpp_rest.routes.sdserver.translate import (
@@ -74,6 +75,7 @@ def sd_server_capabilities() -> Response:
 @sd_server.post("/sdcpp/v1/img_gen")
 @documents({202: Submitted}, errors=_SUBMIT_FAILURES, body=ImageBody, refusals=_REFUSALS)
 @transfer
+@submitting
 def sd_server_img_gen() -> Response:
     """Submit pictures, as to sd-server. Answers with a job's id at once."""
     return _submit("img_gen")
@@ -82,6 +84,7 @@ def sd_server_img_gen() -> Response:
 @sd_server.post("/sdcpp/v1/vid_gen")
 @documents({202: Submitted}, errors=_SUBMIT_FAILURES, body=VideoBody, refusals=_REFUSALS)
 @transfer
+@submitting
 def sd_server_vid_gen() -> Response:
     """Submit a video, as to sd-server. Answers with a job's id at once."""
     return _submit("vid_gen")
@@ -90,6 +93,7 @@ def sd_server_vid_gen() -> Response:
 @sd_server.post("/sdcpp/v1/upscale")
 @documents({200: UpscaleResult}, errors=(409, 429, 507), body=UpscaleBody, refusals=_REFUSALS)
 @blocking
+@submitting
 def sd_server_upscale() -> Response:
     """Make a picture larger with an upscaler that is a model, as sd-server does. Answers when it is there."""
     running = runtime()

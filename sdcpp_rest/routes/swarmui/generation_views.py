@@ -10,6 +10,7 @@ from sdcpp_rest.errors import EngineDied, GenerationFailed
 from sdcpp_rest.routes.http.answers import answer, runtime
 from sdcpp_rest.routes.http.openapi import documents
 from sdcpp_rest.routes.http.pools import blocking
+from sdcpp_rest.routes.http.safe_retries import submitting
 from sdcpp_rest.routes.swarmui.calls import arguments, open_view, session, swarm_options
 from sdcpp_rest.routes.swarmui.errors import SwarmError
 from sdcpp_rest.routes.swarmui.opening import list_parameters, open_calls_here
@@ -25,6 +26,7 @@ swarmui_generation.before_request(open_view)
 @swarmui_generation.post("/API/GenerateText2Image")
 @documents({200: (SwarmPictures, SwarmError)}, body=SwarmCall, refusals=(SwarmError,))
 @blocking
+@submitting
 def generate_text2image() -> Response:
     """Draw pictures and answer with their paths, as SwarmUI does. Waits its turn in the queue."""
     calls = open_calls_here()

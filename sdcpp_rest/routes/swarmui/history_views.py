@@ -12,6 +12,7 @@ from sdcpp_rest.errors import InvalidRequest, NotFound
 from sdcpp_rest.routes.http.answers import answer, runtime
 from sdcpp_rest.routes.http.openapi import ANY_FILE, documents
 from sdcpp_rest.routes.http.pools import blocking, drawing, transfer
+from sdcpp_rest.routes.http.safe_retries import submitting
 from sdcpp_rest.routes.swarmui.calls import arguments, open_view, session
 from sdcpp_rest.routes.swarmui.errors import SwarmError, file_not_found
 from sdcpp_rest.routes.swarmui.history import list_history
@@ -96,6 +97,7 @@ def delete_image() -> Response:
 @swarmui_history.post("/API/AddImageToHistory")
 @documents({200: (SwarmKeptPictures, SwarmError)}, body=SwarmCall, refusals=_REFUSALS)
 @drawing
+@submitting
 def add_image_to_history() -> Response:
     """Keep a picture that the client brings along, as SwarmUI does; nothing is drawn."""
     calls = open_calls_here()

@@ -11,6 +11,7 @@ from sdcpp_rest.routes.http.answers import answer, runtime
 from sdcpp_rest.routes.http.openapi import Answer, documents
 from sdcpp_rest.routes.http.pools import transfer
 from sdcpp_rest.routes.http.request_bodies import read_body
+from sdcpp_rest.routes.http.safe_retries import submitting
 from sdcpp_rest.routes.http.wire_models import optional, validate
 from sdcpp_rest.routes.native.wire.conversion_bodies import ConvertBody
 from sdcpp_rest.services.models.model_conversion import ConvertRequest
@@ -31,6 +32,7 @@ class ConversionAccepted(Answer):
 @conversion.post("/convert")
 @documents({202: ConversionAccepted}, errors=(404, 409, 429, 503), body=ConvertBody)
 @transfer
+@submitting
 def convert() -> Response:
     """Write a model file anew with another weight type. Answers with a job id at once; the result is listed when it is
     whole. A model that is split into GGUF files becomes one file, with `output_type` `keep` as it is."""

@@ -13,6 +13,7 @@ from sdcpp_rest.routes.http.answers import answer, runtime
 from sdcpp_rest.routes.http.openapi import Answer, documents
 from sdcpp_rest.routes.http.pools import blocking, transfer
 from sdcpp_rest.routes.http.request_bodies import read_body
+from sdcpp_rest.routes.http.safe_retries import submitting
 from sdcpp_rest.routes.http.wire_models import Wire, optional, validate
 from sdcpp_rest.routes.native.jobs.given_pictures import with_given_pictures
 from sdcpp_rest.routes.native.jobs.submitted import answer_accepted
@@ -78,6 +79,7 @@ def unload_upscaler() -> Response:
 @upscaling.post("/upscale")
 @documents({202: Accepted}, errors=(404, 429, 503), body=UpscaleBody)
 @transfer
+@submitting
 def upscale() -> Response:
     """Make a picture larger with the loaded upscaler. Answers with a job id at once."""
     body, warnings = validate(UpscaleBody, with_given_pictures(read_body()))

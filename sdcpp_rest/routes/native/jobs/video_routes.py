@@ -12,6 +12,7 @@ from sdcpp_rest.routes.http.answers import runtime
 from sdcpp_rest.routes.http.openapi import documents
 from sdcpp_rest.routes.http.pools import transfer
 from sdcpp_rest.routes.http.request_bodies import read_body
+from sdcpp_rest.routes.http.safe_retries import submitting
 from sdcpp_rest.routes.http.wire_models import validate
 from sdcpp_rest.routes.native.jobs.given_pictures import with_given_pictures
 from sdcpp_rest.routes.native.jobs.submitted import answer_accepted, in_client_words
@@ -26,6 +27,7 @@ _BASE64_ROLES = ("init_image", "end_image", "control_image")
 @video.post("/txt2vid")
 @documents({202: Accepted}, errors=(429, 503), body=Txt2VidBody)
 @transfer
+@submitting
 def txt2vid() -> Response:
     """Make a video from words, and from pictures where the model looks at them. Answers with a job id at once; the
     file comes later, in the order of the queue."""

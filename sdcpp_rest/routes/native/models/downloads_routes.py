@@ -15,6 +15,7 @@ from sdcpp_rest.routes.http.answers import answer, runtime
 from sdcpp_rest.routes.http.openapi import Answer, documents
 from sdcpp_rest.routes.http.pools import blocking
 from sdcpp_rest.routes.http.request_bodies import read_body
+from sdcpp_rest.routes.http.safe_retries import submitting
 from sdcpp_rest.routes.http.wire_models import Flag, Integer, Text, Wire, optional, read_query, validate
 from sdcpp_rest.routes.native.wire.download_bodies import DownloadBody
 from sdcpp_rest.services.downloads.download_submission import DownloadRequest
@@ -122,6 +123,7 @@ class RecommendedShown(Answer):
 @downloads.post("/models/download")
 @documents({202: DownloadAccepted}, errors=(403, 404, 409, 429, 502, 503, 504, 507), body=DownloadBody)
 @blocking
+@submitting
 def download_model() -> Response:
     """Download a model from Hugging Face, CivitAI or any address. Answers with two job ids when the source has said
     what it has; the model is listed when it is whole and checked."""

@@ -229,6 +229,12 @@ class GalleryChanged(Event):
     change: Literal["marked", "deleted", "restored", "boards"]
     ids: tuple[int, ...] = ()
     count: int = 0
+class QueueReordered(Event):
+    """A job that waits has another place; others may have moved up or down for it."""
+
+    name = "queue_reordered"
+    job_id: str
+    position: int
 
 
 class ServerStatus(Event):

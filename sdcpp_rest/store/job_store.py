@@ -21,6 +21,7 @@ from sdcpp_rest.core.job_filter import ALL_STATUSES, EVERY_JOB, JobFilter, JobHe
 from sdcpp_rest.errors import Conflict, JobNotFound, QueueFull
 from sdcpp_rest.store import job_listing
 from sdcpp_rest.store.database import Database
+from sdcpp_rest.store.job_moving import move_pending
 from sdcpp_rest.store.job_rows import (
     HEAD_COLUMNS,
     JOB_COLUMNS,
@@ -329,6 +330,14 @@ class JobStore:
         with self._db.write() as connection:
             row = connection.execute(_TO_FRONT, {"job_id": storable(job_id)}).one_or_none()
         return None if row is None else job_of(row)
+
+    def move(self, job_id: str, before: str | None) -> Job | None:
+        """Move a pending job right before another pending one, or behind all (``None``); None where one of the two is
+        not pending."""
+        with self._db.write() as connection:
+            if not move_pending(connection, storable(job_id), before and storable(before)):
+                return None
+            return job_of(connection.execute(_GET, {"job_id": storable(job_id)}).one())
 
     def retitle(self, job_id: str, title: str | None) -> Job:
         """Give a job another title, or none; searches find it by the new one. Raises JobNotFound."""

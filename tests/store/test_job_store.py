@@ -428,3 +428,22 @@ def test_a_new_title_is_what_searches_find(store: JobStore) -> None:
     assert store.retitle(job.id, None).title is None
     with pytest.raises(JobNotFound):
         store.retitle("nope", "x")
+
+
+def test_moves_give_the_lowest_priorities_that_keep_the_order(store: JobStore) -> None:
+    for name in "abcd":
+        submit(store, id=name)
+    order = [("d", "a", "dabc"), ("a", None, "dbca"), ("d", None, "bcad"), ("b", "d", "cabd"), ("c", "c", "cabd")]
+    for moved, before, expected in order:
+        job = store.move(moved, before)
+        assert job is not None
+        assert job.id == moved
+        assert [*store.positions()] == [*expected], (moved, before)
+        assert [store.position(name) for name in expected] == [1, 2, 3, 4]
+    assert store.insert(a_job(id="e"), max_pending=10) == 5
+    assert [*store.positions()] == [*"cabde"]
+    store.claim_next(KINDS)
+    assert store.move("c", None) is None, "it runs"
+    assert store.move("a", "c") is None
+    assert store.move("a", "nope") is None
+    assert store.move("nope", "a") is None

@@ -22,7 +22,8 @@ from sdcpp_rest.core.load_spec import LoadSpec
 from sdcpp_rest.errors import Conflict, EngineUnavailable, SdcppRestError, WaitTimeout
 from sdcpp_rest.services.jobs.active_jobs import ActiveJob, ActiveJobs
 from sdcpp_rest.services.jobs.event_bus import EventBus
-from sdcpp_rest.services.jobs.job_reader import FILE_KINDS, JobReader
+from sdcpp_rest.services.jobs.job_order import JobOrder
+from sdcpp_rest.services.jobs.job_reader import FILE_KINDS
 from sdcpp_rest.services.jobs.job_waiters import JobWaiters
 from sdcpp_rest.services.pictures.outputs import Outputs
 from sdcpp_rest.store.database import DatabaseUnusable
@@ -37,7 +38,7 @@ _PAUSED = "queue.paused"
 ENGINE_KINDS: frozenset[JobKind] = frozenset({"txt2img", "img2img", "txt2vid", "upscale", "convert"})
 
 
-class JobQueue(JobReader):
+class JobQueue(JobOrder):
     """Submits, lists, cancels and completes jobs, and lets callers wait for their end.
 
     Thread-safe.
@@ -58,9 +59,8 @@ class JobQueue(JobReader):
         max_pending: int,
         max_requeues: int,
     ) -> None:
-        super().__init__(store, active)
+        super().__init__(store, active, bus)
         self._settings = settings
-        self._bus = bus
         self._outputs = outputs
         self._max_pending = max_pending
         self._max_requeues = max_requeues
@@ -135,16 +135,6 @@ class JobQueue(JobReader):
         """Give a job another title, or none. Raises JobNotFound."""
         return self._store.retitle(job_id, title)
 
-    def to_front(self, job_id: str) -> Job:
-        """Make a pending job the next one. Raises JobNotFound, and Conflict for one that does not wait."""
-        # Under the lock: the dispatcher must not take the next job between the look and the move.
-        with self._active.claim_lock:
-            job = self._store.to_front(job_id)
-        if job is None:
-            status = self._store.get(job_id).status
-            raise Conflict(f"Only a pending job can be moved to the front; this one is {status}", status=status)
-        return job
-
     @property
     def is_busy(self) -> bool:
         """Whether any job for the engine runs, or waits and will run by itself."""
@@ -207,6 +197,16 @@ class JobQueue(JobReader):
                 self._announce_cancelled(job, "processing")
                 return "cancelled"
         raise Conflict("Cannot cancel job (not found or already processing)")
+
+    def cancel_pending(self) -> int:
+        """Cancel every job that waits now; returns how many. What runs goes on."""
+        cancelled = 0
+        for job_id in self.positions():
+            job = self._store.transition(job_id, "cancelled", {"pending"})
+            if job is not None:
+                self._announce_cancelled(job, "pending")
+                cancelled += 1
+        return cancelled
 
     def wait(self, job_id: str, timeout_seconds: float | None = None) -> Job:
         """Block until the job is finished and return it.

@@ -10,7 +10,7 @@ from typing_extensions import Unpack
 from sdcpp_rest.client.calls import Call, SubmitCall
 from sdcpp_rest.client.model_upload import ModelUpload
 from sdcpp_rest.client.steps import Request
-from sdcpp_rest.client.wire.jobs import ConversionAccepted, ConvertBody, DetectorStatus, UpscaleBody
+from sdcpp_rest.client.wire.jobs import AgainBody, ConversionAccepted, ConvertBody, DetectorStatus, UpscaleBody
 from sdcpp_rest.client.wire.model_files import DownloadAccepted, DownloadBody
 from sdcpp_rest.client.wire.pictures import Accepted, Img2ImgBody, ReadSettings, Txt2ImgBody, Txt2VidBody
 
@@ -37,6 +37,11 @@ class PictureCalls:
     def upscale(self, **fields: Unpack[UpscaleBody]) -> Request[Accepted]:
         """Make a picture larger, with the upscaler that is loaded."""
         return Request(Accepted, "POST", "/upscale", body=fields)
+
+    @SubmitCall
+    def make_again(self, job_id: str, **changes: Unpack[AgainBody]) -> Request[Accepted]:
+        """Make a finished job again, as a new one; ``seed=-1`` for another seed, ``overrides`` for other fields."""
+        return Request(Accepted, "POST", "/jobs/{job_id}/again", {"job_id": job_id}, body=changes)
 
     @SubmitCall
     def convert(self, **fields: Unpack[ConvertBody]) -> Request[ConversionAccepted]:

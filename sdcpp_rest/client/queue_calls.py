@@ -13,7 +13,9 @@ from sdcpp_rest.client.wire.jobs import (
     Emptied,
     JobsDeleted,
     JobShown,
+    MoveBody,
     Moved,
+    PendingCancelled,
     QueueQuery,
     QueueShown,
     QueueState,
@@ -53,6 +55,21 @@ class QueueCalls:
     def move_job_to_front(self, job_id: str) -> Request[JobShown]:
         """Make a waiting job the next one."""
         return Request(JobShown, "POST", "/queue/{job_id}/front", {"job_id": job_id})
+
+    @Call
+    def move_job(self, job_id: str, **place: Unpack[MoveBody]) -> Request[JobShown]:
+        """Give a waiting job another place: ``before`` another one, or ``to`` ``"first"`` or ``"last"``."""
+        return Request(JobShown, "POST", "/queue/{job_id}/move", {"job_id": job_id}, body=place)
+
+    @Call
+    def cancel_pending_jobs(self) -> Request[PendingCancelled]:
+        """Cancel all jobs that wait."""
+        return Request(PendingCancelled, "DELETE", "/queue/pending")
+
+    @Call
+    def show_given_picture(self, job_id: str, role: str) -> Request[bytes]:
+        """Get a picture that a job was given, such as its ``mask_image``, as a PNG file."""
+        return Request(bytes, "GET", "/jobs/{job_id}/inputs/{role}", {"job_id": job_id, "role": role})
 
     @Call
     def show_preview(self, job_id: str) -> Request[bytes]:

@@ -3,13 +3,8 @@ words, and bring its refusals back in the client's."""
 
 from __future__ import annotations
 
-from typing import Any, Literal
-
 from flask import Blueprint, Response
 
-from sdcpp_rest.core.params import ImageParams
-from sdcpp_rest.errors import InvalidRequest
-from sdcpp_rest.routes.http.answers import runtime
 from sdcpp_rest.routes.http.dialect import Dialect
 from sdcpp_rest.routes.http.openapi import Error, documents
 from sdcpp_rest.routes.http.pools import blocking_when, transfer
@@ -17,13 +12,12 @@ from sdcpp_rest.routes.http.request_bodies import read_body
 from sdcpp_rest.routes.http.safe_retries import submitting
 from sdcpp_rest.routes.http.wire_models import validate
 from sdcpp_rest.routes.native.jobs.given_pictures import with_given_pictures
-from sdcpp_rest.routes.native.jobs.submitted import answer_accepted, in_client_words
+from sdcpp_rest.routes.native.jobs.submission_of_bodies import submit_picture
+from sdcpp_rest.routes.native.jobs.submitted import answer_accepted
 from sdcpp_rest.routes.native.wire.generation_bodies import Accepted, Img2ImgBody, Txt2ImgBody
 from sdcpp_rest.routes.sdcn.errors import SdcnError
 from sdcpp_rest.routes.sdcn.views import sdcn_picture
 from sdcpp_rest.routes.sdcn.wire import SdcnPictures, is_sdcn, may_be_sdcn
-
-__all__ = ["ROOT_PICTURES", "to_params"]
 
 generation = Blueprint("generation", __name__)
 ROOT_PICTURES = Dialect("pictures at the root", blueprints=(generation,))
@@ -42,7 +36,7 @@ def txt2img() -> Response:
     if is_sdcn(sent):
         return sdcn_picture("txt2img", sent)
     body, warnings = validate(Txt2ImgBody, with_given_pictures(sent))
-    return _submit("txt2img", body, warnings)
+    return answer_accepted(*submit_picture("txt2img", body, warnings))
 
 
 @generation.post("/img2img")
@@ -91,3 +85,4 @@ def to_params(body: Txt2ImgBody) -> tuple[dict[str, Any], dict[str, str]]:
     if body.pm_id_embed_path:
         asked["pm_id_embed_path"] = body.pm_id_embed_path
     return asked, images
+    return answer_accepted(*submit_picture("img2img", body, warnings))

@@ -14,7 +14,7 @@ SUBMITTING = {
     "/sdapi/v1/txt2img", "/sdapi/v1/img2img", "/sdapi/v1/extra-single-image", "/sdapi/v1/extra-batch-images",
     "/API/GenerateText2Image", "/API/AddImageToHistory",
     "/sdcpp/v1/img_gen", "/sdcpp/v1/vid_gen", "/sdcpp/v1/upscale",
-    "/api/generate", "/prompt", "/api/prompt",
+    "/api/generate", "/prompt", "/api/prompt", "/jobs/<job_id>/again",
 }  # fmt: skip
 GUESSED = {"/auth/login"}
 """Answers 429 to who guesses keys, and not because the queue is full."""

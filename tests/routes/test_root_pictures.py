@@ -8,9 +8,9 @@ from flask.testing import FlaskClient
 from PIL import Image
 
 from sdcpp_rest.core.params import ImageParams
+from sdcpp_rest.routes.native.jobs.submission_of_bodies import to_params
 from sdcpp_rest.routes.native.wire.generation_bodies import Img2ImgBody, Txt2ImgBody
 from sdcpp_rest.routes.native.wire.load_bodies import LoadBody, LoadOptionsBody
-from sdcpp_rest.routes.root_pictures import to_params
 from tests.cases import for_each_case
 from tests.routes.native.wire.test_generation_bodies import wrong_values
 

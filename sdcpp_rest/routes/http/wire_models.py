@@ -23,6 +23,7 @@ from pydantic import (
     GetJsonSchemaHandler,
     Strict,
     ValidationError,
+    WithJsonSchema,
 )
 from pydantic.fields import FieldInfo
 from pydantic.json_schema import JsonSchemaValue
@@ -100,6 +101,27 @@ Integer = Annotated[int, Strict(), BeforeValidator(_read_integer)]
 Number = Annotated[float, Strict(), AllowInfNan(False), BeforeValidator(_read_number)]
 Flag = Annotated[bool, Strict(), BeforeValidator(_read_flag)]
 Text = Annotated[str, Strict()]
+PictureText = Annotated[
+    str,
+    Strict(),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "description": "base64, or a data URL."},
+                {
+                    "type": "object",
+                    "description": "A picture that is on the server: a finished one (a path below `/output/`), or one "
+                    "that a job was given (`<job_id>/<role>`).",
+                    "properties": {"output": {"type": "string"}, "input": {"type": "string"}},
+                    "additionalProperties": False,
+                    "minProperties": 1,
+                    "maxProperties": 1,
+                },
+            ]
+        }
+    ),
+]
+"""A picture of a native body: what it names is replaced by base64 before the body is checked."""
 
 
 class Wire(BaseModel):

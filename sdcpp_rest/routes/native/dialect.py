@@ -15,7 +15,9 @@ from sdcpp_rest.routes.native.files.gallery_routes import gallery
 from sdcpp_rest.routes.native.files.metadata_routes import metadata
 from sdcpp_rest.routes.native.files.thumbs_routes import thumbs
 from sdcpp_rest.routes.native.jobs.adetailer_routes import adetailer
+from sdcpp_rest.routes.native.jobs.again_routes import again
 from sdcpp_rest.routes.native.jobs.conversion_routes import conversion
+from sdcpp_rest.routes.native.jobs.given_routes import given
 from sdcpp_rest.routes.native.jobs.previews import previews
 from sdcpp_rest.routes.native.jobs.queue import queue
 from sdcpp_rest.routes.native.jobs.queue_listing import queue_listing
@@ -60,6 +62,8 @@ _BLUEPRINTS = (
     upscaling,
     conversion,
     adetailer,
+    again,
+    given,
     queue_listing,
     queue,
     recycle_bin,

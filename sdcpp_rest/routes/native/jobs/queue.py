@@ -25,6 +25,30 @@ class RenameBody(Wire):
     title: Text = Field(max_length=200, description="A name for lists; found by their search. Empty: none.")
 
 
+class MoveBody(Wire):
+    """One of the two."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"to": "last"}]})
+
+    before: Text = optional("The job, which waits too, that is to come right after this one.", min_length=1)
+    to: Literal["first", "last"] = optional("Before or behind all others that wait.")
+
+    def place(self) -> str:
+        """``first``, ``last`` or ``before``. Raises InvalidRequest where both are given, or neither."""
+        sent = self.sent_fields()
+        if len(sent) != 1:
+            allowed = "either before (a job's id) or to (first or last)"
+            raise InvalidRequest(f"give {allowed}", field="before", allowed=allowed)
+        return str(sent.get("to", "before"))
+
+
+class PendingCancelled(Answer):
+    """How many jobs waited and are cancelled."""
+
+    success: Literal[True]
+    cancelled: int = Field(ge=0)
+
+
 class Cancelled(Answer):
     success: Literal[True]
     message: str
@@ -98,6 +122,24 @@ def rename_job(job_id: str) -> Response:
 def move_job_to_front(job_id: str) -> Response:
     """Make a waiting job the next one. A 409 for one that does not wait."""
     return answer(_job_object(runtime().jobs.queue.to_front(job_id)))
+
+
+@queue.post("/queue/<job_id>/move")
+@documents({200: JobShown}, errors=(404, 409), path=JobPath, body=MoveBody)
+def move_job(job_id: str) -> Response:
+    """Give a waiting job another place among those that wait: right before another one, or first or last of all. A 409
+    where one of the two does not wait."""
+    body, _ = validate(MoveBody, read_body())
+    place = body.place()
+    jobs = runtime().jobs.queue
+    return answer(_job_object(jobs.to_front(job_id) if place == "first" else jobs.move(job_id, body.before)))
+
+
+@queue.delete("/queue/pending")
+@documents({200: PendingCancelled})
+def cancel_pending_jobs() -> Response:
+    """Cancel all jobs that wait. The one that runs goes on."""
+    return answer({"success": True, "cancelled": runtime().jobs.queue.cancel_pending()})
 
 
 @queue.post("/queue/pause")

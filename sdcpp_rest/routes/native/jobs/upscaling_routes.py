@@ -7,7 +7,6 @@ from typing import Any, Literal
 from flask import Blueprint, Response
 from pydantic import Field
 
-from sdcpp_rest.core.load_spec import UpscalerSpec
 from sdcpp_rest.errors import EngineDied, LoadFailed, ModelNotFound
 from sdcpp_rest.routes.http.answers import answer, runtime
 from sdcpp_rest.routes.http.openapi import Answer, documents
@@ -16,11 +15,11 @@ from sdcpp_rest.routes.http.request_bodies import read_body
 from sdcpp_rest.routes.http.safe_retries import submitting
 from sdcpp_rest.routes.http.wire_models import Wire, optional, validate
 from sdcpp_rest.routes.native.jobs.given_pictures import with_given_pictures
+from sdcpp_rest.routes.native.jobs.submission_of_bodies import submit_upscaling
 from sdcpp_rest.routes.native.jobs.submitted import answer_accepted
 from sdcpp_rest.routes.native.wire.generation_bodies import Accepted
 from sdcpp_rest.routes.native.wire.model_wire import ModelNotThere
 from sdcpp_rest.routes.native.wire.upscaling_bodies import UpscaleBody, UpscalerBody
-from sdcpp_rest.services.submission.upscale_submission import UpscaleRequest
 
 upscaling = Blueprint("upscaling", __name__)
 
@@ -83,17 +82,4 @@ def unload_upscaler() -> Response:
 def upscale() -> Response:
     """Make a picture larger with the loaded upscaler. Answers with a job id at once."""
     body, warnings = validate(UpscaleBody, with_given_pictures(read_body()))
-    sent = body.sent_fields()
-    asked = UpscaleRequest(**{name: sent[name] for name in sent.keys() & UpscaleRequest.model_fields.keys()})
-    job, position = runtime().submission.upscales.submit(
-        asked, spec=_spec_of(body), title=body.title or None, origin="native", warnings=warnings
-    )
-    return answer_accepted(job, position)
-
-
-def _spec_of(body: UpscaleBody) -> UpscalerSpec | None:
-    """The upscaler that the request names; ``None``: the chosen one."""
-    if "upscaler" not in body.model_fields_set:
-        return None
-    named = body.upscaler
-    return runtime().models.upscalers.build_spec(named.model.name, named.n_threads, named.tile_size)
+    return answer_accepted(*submit_upscaling(body, warnings))

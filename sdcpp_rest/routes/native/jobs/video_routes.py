@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from flask import Blueprint, Response
 
-from sdcpp_rest.core.params import VideoParams
-from sdcpp_rest.errors import InvalidRequest
-from sdcpp_rest.routes.http.answers import runtime
 from sdcpp_rest.routes.http.openapi import documents
 from sdcpp_rest.routes.http.pools import transfer
 from sdcpp_rest.routes.http.request_bodies import read_body
 from sdcpp_rest.routes.http.safe_retries import submitting
 from sdcpp_rest.routes.http.wire_models import validate
 from sdcpp_rest.routes.native.jobs.given_pictures import with_given_pictures
-from sdcpp_rest.routes.native.jobs.submitted import answer_accepted, in_client_words
+from sdcpp_rest.routes.native.jobs.submission_of_bodies import submit_video
+from sdcpp_rest.routes.native.jobs.submitted import answer_accepted
 from sdcpp_rest.routes.native.wire.generation_bodies import Accepted
 from sdcpp_rest.routes.native.wire.video_bodies import Txt2VidBody
 
 video = Blueprint("video", __name__)
-
-_BASE64_ROLES = ("init_image", "end_image", "control_image")
 
 
 @video.post("/txt2vid")
@@ -51,3 +45,4 @@ def to_video_params(body: Txt2VidBody) -> tuple[dict[str, Any], dict[str, str]]:
     images = {role: image for role in _BASE64_ROLES if (image := getattr(body, f"{role}_base64"))}
     images |= {f"control_frames.{index}": image for index, image in enumerate(body.control_frames)}
     return asked, images
+    return answer_accepted(*submit_video(body, warnings))

@@ -13,7 +13,7 @@ from pydantic import ConfigDict, Field, JsonValue
 from sdcpp_rest.core.params import CacheMode, CacheOptions, ImageParams, Preprocess, SamplingParams
 from sdcpp_rest.routes.http.mirrored_fields import mirror
 from sdcpp_rest.routes.http.openapi import Answer
-from sdcpp_rest.routes.http.wire_models import Flag, Integer, Number, Text, Wire, optional
+from sdcpp_rest.routes.http.wire_models import Flag, Integer, Number, PictureText, Text, Wire, optional
 
 _EXAMPLE: dict[str, JsonValue] = {
     "prompt": "a red circle on a blue background",
@@ -210,14 +210,14 @@ class Txt2ImgBody(SamplingBody):
         ImageParams, "shifted_timestep", "For NitroFusion models: their shifted timestep."
     )
     batch_count: Integer = mirror(ImageParams, "batch_count", "How many pictures.")
-    ref_images: list[Text] = Field(
+    ref_images: list[PictureText] = Field(
         [],
         max_length=MAX_PICTURES,
         description="Reference pictures for models that edit (Kontext, Qwen Image Edit), each base64 or a data URL.",
     )
     auto_resize_ref_image: Flag = Field(True, description="Resize the reference pictures to what the model likes.")
     increase_ref_index: Flag = Field(False, description="Number the reference pictures for the model.")
-    control_image_base64: Text = Field(
+    control_image_base64: PictureText = Field(
         "", description="ControlNet's picture; resized to width x height. Needs a ControlNet loaded with the model."
     )
     control_strength: Number = mirror(ImageParams, "control_strength", "How much ControlNet has to say.", le=1)
@@ -240,7 +240,7 @@ class Txt2ImgBody(SamplingBody):
     hires_upscale_tile_size: Integer = mirror(
         ImageParams, "hires_upscale_tile_size", "Tile size of an ESRGAN model, in pixels."
     )
-    pm_id_images: list[Text] = Field(
+    pm_id_images: list[PictureText] = Field(
         [],
         max_length=MAX_PICTURES,
         description="PhotoMaker's pictures of one face. Needs a PhotoMaker model loaded with the model, and the word "
@@ -262,11 +262,13 @@ class Img2ImgBody(Txt2ImgBody):
         json_schema_extra={"examples": [{**_EXAMPLE, "init_image_base64": _RED_PIXEL, "strength": 0.75}]}
     )
 
-    init_image_base64: Text = Field(
+    init_image_base64: PictureText = Field(
         min_length=1, description="The picture to start from, as base64 or a data URL; resized to width x height."
     )
     strength: Number = mirror(ImageParams, "strength", "How much is drawn anew: 0 keeps the picture, 1 ignores it.")
-    mask_image_base64: Text = Field("", description="What to draw anew: white is, black is kept. Empty: everything.")
+    mask_image_base64: PictureText = Field(
+        "", description="What to draw anew: white is, black is kept. Empty: everything."
+    )
 
 
 class Accepted(Answer):

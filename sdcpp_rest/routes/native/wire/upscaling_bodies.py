@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field
 from sdcpp_rest.core.load_spec import UpscalerSpec
 from sdcpp_rest.core.params import UpscaleParams
 from sdcpp_rest.routes.http.mirrored_fields import mirror
-from sdcpp_rest.routes.http.wire_models import Integer, Text, Wire, optional
+from sdcpp_rest.routes.http.wire_models import Integer, PictureText, Text, Wire, optional
 
 _RED_PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR42mO4IycHAALyARlNudhnAAAAAElFTkSuQmCC"
 
@@ -47,7 +47,7 @@ class UpscaleBody(Wire):
 
     carried: ClassVar[frozenset[str]] = frozenset({"caption"})
 
-    image_base64: Text = Field("", description="The picture, as base64 or a data URL. This, or `job_id`.")
+    image_base64: PictureText = Field("", description="The picture, as base64 or a data URL. This, or `job_id`.")
     job_id: Text = Field("", max_length=200, description="A finished job whose picture is meant instead.")
     image_index: Integer = Field(0, ge=0, le=100_000, description="Which of that job's pictures; the first is 0.")
     upscale_factor: Integer = mirror(

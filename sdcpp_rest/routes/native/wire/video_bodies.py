@@ -6,7 +6,7 @@ from pydantic import ConfigDict, Field
 
 from sdcpp_rest.core.params import VideoFormat, VideoParams
 from sdcpp_rest.routes.http.mirrored_fields import mirror
-from sdcpp_rest.routes.http.wire_models import Integer, Number, Text
+from sdcpp_rest.routes.http.wire_models import Integer, Number, PictureText, Text
 from sdcpp_rest.routes.native.wire.generation_bodies import SamplingBody
 
 
@@ -45,15 +45,15 @@ class Txt2VidBody(SamplingBody):
     output_format: VideoFormat = mirror(
         VideoParams, "output_format", "H.264, VP9, animated WebP, or one PNG per frame."
     )
-    init_image_base64: Text = Field(
+    init_image_base64: PictureText = Field(
         "", description="The first frame (VACE: a reference picture), as base64 or a data URL; resized to the video."
     )
-    end_image_base64: Text = Field("", description="The last frame, for models that know both ends.")
+    end_image_base64: PictureText = Field("", description="The last frame, for models that know both ends.")
     strength: Number = mirror(
         VideoParams, "strength", "Denoising strength. The library does not use it for videos so far."
     )
-    control_image_base64: Text = Field("", description="VACE: the control picture of all frames.")
-    control_frames: list[Text] = Field(
+    control_image_base64: PictureText = Field("", description="VACE: the control picture of all frames.")
+    control_frames: list[PictureText] = Field(
         [],
         max_length=10_000,
         description="VACE: control pictures frame by frame, each base64 or a data URL; at most video_frames. Frames "

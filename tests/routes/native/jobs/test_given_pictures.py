@@ -1,4 +1,4 @@
-"""The picture that a job began with lies beside those it made."""
+"""Pictures that are on the server already, named where base64 would stand; and read by their jobs' roles."""
 
 from __future__ import annotations
 
@@ -10,53 +10,77 @@ import pytest
 from PIL import Image
 
 from tests.routes.conftest import House
+from tests.routes.native.jobs.test_resubmission import SMALL, bytes_of, picture, sent
+
+DOT = {**SMALL, "prompt": "a dot", "seed": 7}
 
 
-def picture(colour: str = "red", side: int = 64) -> str:
-    made = io.BytesIO()
-    Image.new("RGB", (side, side), colour).save(made, "PNG")
-    return base64.b64encode(made.getvalue()).decode()
+def test_a_finished_picture_by_reference_is_the_same_as_its_bytes(house: House) -> None:
+    drawn = sent(house, "/txt2img", DOT)
+    uploaded = base64.b64encode(bytes_of(house, drawn)[0]).decode()
+    for fields in ({"init_image_base64": ...}, {"init_image_base64": picture(), "mask_image_base64": ...}):
+        by = [{name: way if value is ... else value for name, value in fields.items()} for way in (
+            uploaded, {"output": drawn["outputs"][0]}
+        )]  # fmt: skip
+        first, second = (sent(house, "/img2img", {**DOT, **body}) for body in by)
+        inputs = [house.runtime.jobs.outputs.inputs_of(job["job_id"]) for job in (first, second)]
+        for name in ("init_image.png",):
+            assert (inputs[0] / name).read_bytes() == (inputs[1] / name).read_bytes()
+        assert [Image.open(io.BytesIO(data)).tobytes() for data in bytes_of(house, first)] == [
+            Image.open(io.BytesIO(data)).tobytes() for data in bytes_of(house, second)
+        ]
 
 
-def run(house: House, path: str, body: dict[str, Any]) -> str:
-    answer = house.client.post(path, json=body)
-    assert answer.status_code == 202, answer.text
-    job = house.finished(answer.get_json()["job_id"])
-    assert job["status"] == "completed", job
-    return str(job["job_id"])
+def test_a_given_picture_by_reference_goes_wherever_pictures_go(house: House) -> None:
+    first = sent(house, "/img2img", {**DOT, "init_image_base64": picture(), "mask_image_base64": picture("white")})
+    reference = {"input": f"{first['job_id']}/mask_image"}
+    second = sent(house, "/txt2img", {**DOT, "ref_images": [reference, picture()]})
+    assert len(second["params"]["ref_images"]) == 2
 
 
-def colour_of(house: House, path: str) -> Any:
-    answer = house.client.get(path, buffered=True)
-    assert answer.status_code == 200, answer.text
-    return Image.open(io.BytesIO(answer.data)).convert("RGB").getpixel((1, 1))
+def test_a_given_picture_is_served_with_an_etag(house: House) -> None:
+    job = sent(house, "/img2img", {**DOT, "init_image_base64": picture()})
+    answer = house.client.get(f"/jobs/{job['job_id']}/inputs/init_image", buffered=True)
+    assert answer.mimetype == "image/png"
+    assert Image.open(io.BytesIO(answer.data)).size == (64, 64)
+    headers = {"If-None-Match": answer.headers["ETag"]}
+    assert (
+        house.client.get(f"/jobs/{job['job_id']}/inputs/init_image", headers=headers, buffered=True).status_code == 304
+    )
+    for path in (f"{job['job_id']}/inputs/mask_image", "nope/inputs/init_image", f"{job['job_id']}/inputs/..%2fx"):
+        assert house.client.get(f"/jobs/{path}").status_code == 404
 
 
 @pytest.mark.parametrize(
-    ("path", "words"),
+    ("value", "said"),
     [
-        ("/img2img", {"init_image_base64": picture()}),
-        ("/txt2img", {"ref_images": [picture(), picture("blue")]}),
-        ("/upscale", {"image_base64": picture()}),
+        ({"output": "nope/image_0.png"}, "there is no such output: nope/image_0.png"),
+        ({"output": "../data/sdcpp_rest.db"}, "there is no such output"),
+        ({"output": "/etc/passwd"}, "there is no such output"),
+        ({"output": ".bin"}, "there is no such output"),
+        ({"output": ""}, "is a folder"),
+        ({"input": "nope/init_image"}, "there is no such picture of a job"),
+        ({"input": ""}, "there is no such picture of a job"),
+        ({"input": 3}, "got an object with input"),
+        ({}, "got an object with nothing"),
+        ({"output": "a", "input": "b"}, "got an object with output, input"),
+        ({"url": "http://a/b.png"}, "got an object with url"),
+        (["a"], "must be a string that is not empty"),
     ],
 )
-def test_the_picture_that_a_job_began_with_is_served(house: House, path: str, words: dict[str, Any]) -> None:
-    house.client.post("/upscaler/load", json={"model_name": "esrgan_x2.safetensors"})
-    body = words if path == "/upscale" else {"prompt": "a dot", "width": 64, "height": 64, "steps": 1, **words}
-    job_id = run(house, path, body)
-    assert colour_of(house, f"/output/{job_id}/source.png") == (255, 0, 0)
-    thumb = house.client.get(f"/thumb/{job_id}/source.png", buffered=True)
-    assert (thumb.status_code, thumb.mimetype) == (200, "image/jpeg")
+def test_what_names_no_picture_is_refused(house: House, value: Any, said: str) -> None:
+    answer = house.client.post("/img2img", json={**DOT, "init_image_base64": value})
+    assert answer.status_code == 400
+    assert answer.get_json()["field"] == "init_image_base64"
+    assert said in answer.get_json()["error"]
 
 
-def test_the_mask_lies_beside_it(house: House) -> None:
-    body = {"prompt": "a dot", "width": 64, "height": 64, "steps": 1, "init_image_base64": picture()}
-    job_id = run(house, "/img2img", {**body, "mask_image_base64": picture("white")})
-    assert colour_of(house, f"/output/{job_id}/mask.png") == (255, 255, 255)
-    job = house.client.get(f"/queue/{job_id}").get_json()
-    assert job["outputs"] == [f"{job_id}/image_0.png"]
+def test_pictures_that_are_too_large_together_are_refused(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = sent(house, "/txt2img", DOT)
+    from sdcpp_rest.routes.native.jobs import given_pictures
 
-
-def test_a_job_that_began_with_words_has_none(house: House) -> None:
-    job_id = str(house.finished(house.submit())["job_id"])
-    assert house.client.get(f"/output/{job_id}/source.png").status_code == 404
+    usual = given_pictures._Budget
+    monkeypatch.setattr(given_pictures, "_Budget", lambda left: usual(10))
+    answer = house.client.post("/txt2img", json={**DOT, "ref_images": [{"output": drawn["outputs"][0]}]})
+    assert answer.status_code == 400
+    assert answer.get_json()["error"].startswith("ref_images[0]: the pictures referred to are too large together")

@@ -14,7 +14,6 @@ from sdcpp_rest.routes.a1111 import painting
 from sdcpp_rest.routes.a1111.answering import ScriptAnswer
 from sdcpp_rest.routes.a1111.errors import HTTPException
 from sdcpp_rest.routes.a1111.scripts.arguments import Argument
-from sdcpp_rest.routes.a1111.scripts.labelled_grids import make_grid, megapixels
 from sdcpp_rest.routes.a1111.scripts.requests import check_count, first_picture, fix_seeds
 from sdcpp_rest.routes.a1111.scripts.script import (
     ONLY_IMG2IMG,
@@ -26,6 +25,7 @@ from sdcpp_rest.routes.a1111.scripts.script import (
 )
 from sdcpp_rest.routes.a1111.translate import PictureCall
 from sdcpp_rest.routes.a1111.wire import A1111Img2Img, A1111Request
+from sdcpp_rest.services.pictures.labelled_grids import make_grid, megapixels
 from sdcpp_rest.services.submission.picture_rounds import PictureKind
 
 TITLE = "Loopback"

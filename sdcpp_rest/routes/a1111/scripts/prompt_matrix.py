@@ -10,7 +10,6 @@ from typing import Any
 from sdcpp_rest.routes.a1111 import painting
 from sdcpp_rest.routes.a1111.answering import ScriptAnswer
 from sdcpp_rest.routes.a1111.scripts.arguments import Argument
-from sdcpp_rest.routes.a1111.scripts.labelled_grids import add_labels, make_grid, megapixels, prompt_labels
 from sdcpp_rest.routes.a1111.scripts.requests import check_count, first_picture, fix_seeds
 from sdcpp_rest.routes.a1111.scripts.script import (
     TXT2IMG_AND_IMG2IMG,
@@ -22,6 +21,7 @@ from sdcpp_rest.routes.a1111.scripts.script import (
 )
 from sdcpp_rest.routes.a1111.translate import PictureCall
 from sdcpp_rest.routes.a1111.wire import A1111Request
+from sdcpp_rest.services.pictures.labelled_grids import add_labels, make_grid, megapixels, prompt_labels
 from sdcpp_rest.services.submission.picture_rounds import PictureKind
 
 TITLE = "Prompt matrix"

@@ -17,7 +17,6 @@ from sdcpp_rest.routes.a1111.answering import ScriptAnswer
 from sdcpp_rest.routes.a1111.scripts import axis_values
 from sdcpp_rest.routes.a1111.scripts.arguments import Argument, join_values, refusal, split_values
 from sdcpp_rest.routes.a1111.scripts.axes import NOTHING, SEEDS, Axis, axes_of
-from sdcpp_rest.routes.a1111.scripts.labelled_grids import Label, add_labels, make_grid, megapixels
 from sdcpp_rest.routes.a1111.scripts.requests import MOST_SEEDS, check_count, first_picture, fix_seeds
 from sdcpp_rest.routes.a1111.scripts.script import (
     TXT2IMG_AND_IMG2IMG,
@@ -31,6 +30,7 @@ from sdcpp_rest.routes.a1111.translate import PictureCall
 from sdcpp_rest.routes.a1111.wire import A1111Img2Img, A1111Request
 from sdcpp_rest.services.jobs.chance import draw_below
 from sdcpp_rest.services.pictures import picture_formats
+from sdcpp_rest.services.pictures.labelled_grids import Label, add_labels, make_grid, megapixels
 from sdcpp_rest.services.submission.picture_rounds import PictureKind
 
 TITLE = "X/Y/Z plot"

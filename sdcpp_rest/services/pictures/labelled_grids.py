@@ -1,6 +1,6 @@
-"""Puts pictures into rows and columns, with texts above and beside them, as grids of scripts have them.
+"""Puts pictures into rows and columns, with texts above and beside them, as plots and contact sheets have them.
 
-Pure functions over picture files and Pillow images; sizes are (width, height) in pixels. Knows no script.
+Pure functions over picture files and Pillow images; sizes are (width, height) in pixels. Knows no job.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ import io
 import pytest
 from PIL import Image
 
-from sdcpp_rest.routes.a1111.scripts.labelled_grids import Label, add_labels, make_grid, megapixels, prompt_labels
+from sdcpp_rest.services.pictures.labelled_grids import Label, add_labels, make_grid, megapixels, prompt_labels
 
 WHITE, BLACK, RED, BLUE = (255, 255, 255), (0, 0, 0), (255, 0, 0), (0, 0, 255)
 

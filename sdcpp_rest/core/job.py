@@ -78,6 +78,22 @@ class Transfer(Frozen):
     eta_seconds: float | None = None
 
 
+class GridAxis(Frozen):
+    """What changes along one axis of a grid: a field, and its values in order."""
+
+    field: str
+    values: tuple[str | bool | int | float, ...]
+
+
+class JobGroup(Frozen):
+    """Which place a job has in a grid of jobs. ``id`` is the client's; ``cell`` has one index from 0 for each axis."""
+
+    id: str
+    kind: Literal["grid"] = "grid"
+    axes: tuple[GridAxis, ...]
+    cell: tuple[int, ...]
+
+
 class Job(Frozen):
     """One row of the queue.
 
@@ -109,6 +125,7 @@ class Job(Frozen):
     attempts: int = 0
     caption: str | None = None
     note: str | None = None
+    group: JobGroup | None = None
 
     @property
     def model_name(self) -> str | None:

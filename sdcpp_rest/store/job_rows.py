@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from sqlalchemy import Column, Integer, MetaData, Table, Text
 from sqlalchemy.engine import Row
 
-from sdcpp_rest.core.job import Job, Timings
+from sdcpp_rest.core.job import Job, JobGroup, Timings
 from sdcpp_rest.core.job_filter import JobHead
 from sdcpp_rest.core.load_spec import LoadSpec
 
@@ -39,15 +39,17 @@ def _columns() -> list[Column[Any]]:
     ]
 
 
-jobs = Table("jobs", _metadata, *_columns(), Column("caption", Text), Column("note", Text))
-binned = Table(
-    "recycle_bin", _metadata, *_columns(), Column("deleted_at", Text), Column("caption", Text), Column("note", Text)
-)
+def _added() -> list[Column[Any]]:
+    return [Column(name, Text) for name in ("caption", "note", "group_id", "grouping")]
+
+
+jobs = Table("jobs", _metadata, *_columns(), *_added())
+binned = Table("recycle_bin", _metadata, *_columns(), Column("deleted_at", Text), *_added())
 
 _FIELDS = (
     "id", "kind", "status", "created_at", "started_at", "completed_at", "attempts", "origin", "owner", "title",
     "error", "error_code", "outputs", "warnings", "timings", "inputs", "params", "load_spec", "caption",
-    "note",
+    "note", "grouping",
 )  # fmt: skip
 JOB_COLUMNS = tuple(jobs.c[name] for name in _FIELDS)
 HEAD_COLUMNS = tuple(jobs.c[name] for name in JobHead._fields)
@@ -84,6 +86,8 @@ def row_of(job: Job) -> dict[str, Any]:
         "architecture": spec and spec.architecture,
         "caption": job.caption and storable(job.caption),
         "note": job.note and storable(job.note),
+        "group_id": job.group and storable(job.group.id),
+        "grouping": job.group and storable(job.group.model_dump_json()),
     }
 
 
@@ -102,7 +106,7 @@ def job_of(row: Row[Any]) -> Job:
     """
     (
         job_id, kind, status, created_at, started_at, completed_at, attempts, origin, owner, title, error, error_code,
-        outputs, warnings, timings, inputs, params, load_spec, caption, note,
+        outputs, warnings, timings, inputs, params, load_spec, caption, note, grouping,
     ) = tuple[Any, ...](row[: len(_FIELDS)])  # fmt: skip
     spec, complaint = _spec_of(load_spec)
     said = _sentences(warnings)
@@ -127,6 +131,7 @@ def job_of(row: Row[Any]) -> Job:
         load_spec=spec,
         caption=caption,
         note=note,
+        group=None if grouping is None else JobGroup.model_validate_json(grouping),
     )
 
 

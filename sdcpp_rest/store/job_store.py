@@ -304,6 +304,12 @@ class JobStore:
                 rows += connection.execute(page).all()
         return rows
 
+    def of_group(self, group_id: str, limit: int) -> Jobs:
+        """The newest jobs of a group, in the order of submission."""
+        chosen = select(*JOB_COLUMNS).where(jobs.c.group_id == storable(group_id)).order_by(jobs.c.seq.desc())
+        with self._db.read() as connection:
+            return [job_of(row) for row in reversed(connection.execute(chosen.limit(limit)).all())]
+
     def counts(self, wanted: JobFilter = EVERY_JOB) -> dict[str, int]:
         """How many jobs have each status (all five are always there), and their sum as ``total``.
 

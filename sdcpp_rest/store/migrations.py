@@ -180,6 +180,14 @@ def m012_idempotency_keys(connection: Connection) -> None:
     connection.exec_driver_sql("CREATE INDEX idempotency_keys_by_time ON idempotency_keys (created_at)")
 
 
+def m014_job_groups(connection: Connection) -> None:
+    """Which grid a job belongs to, and its place there."""
+    for table in ("jobs", "recycle_bin"):
+        connection.exec_driver_sql(f"ALTER TABLE {table} ADD COLUMN group_id TEXT")
+        connection.exec_driver_sql(f"ALTER TABLE {table} ADD COLUMN grouping TEXT")
+    connection.exec_driver_sql("CREATE INDEX jobs_by_group ON jobs (group_id, seq) WHERE group_id IS NOT NULL")
+
+
 def _architecture_of(load_spec: str) -> str | None:
     """As this step found it in the rows of its time; whatever cannot be read has none."""
     try:
@@ -202,6 +210,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     m010_gallery,
     m011_preset_settings,
     m012_idempotency_keys,
+    m014_job_groups,
 )
 
 

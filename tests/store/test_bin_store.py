@@ -6,12 +6,13 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from sdcpp_rest.core.job import Job, JobStatus
+from sdcpp_rest.core.job import GridAxis, Job, JobGroup, JobStatus
 from sdcpp_rest.errors import Conflict, JobNotFound
 from sdcpp_rest.store.bin_store import BinStore
 from sdcpp_rest.store.database import Database
 from sdcpp_rest.store.job_store import JobStore
 
+GROUP = JobGroup(id="g", axes=(GridAxis(field="seed", values=(1, "2", True)),), cell=(1,))
 NOW = datetime(2024, 5, 1, 12, tzinfo=timezone.utc)
 
 
@@ -27,7 +28,8 @@ def bin_store(db: Database) -> BinStore:
 
 def finished(jobs: JobStore, job_id: str, status: JobStatus = "completed") -> Job:
     jobs.insert(
-        Job(id=job_id, kind="txt2img", params={"prompt": "a cat"}, title="t", caption="c", note="n"), max_pending=100
+        Job(id=job_id, kind="txt2img", params={"prompt": "a cat"}, title="t", caption="c", note="n", group=GROUP),
+        max_pending=100,
     )
     job = jobs.transition(job_id, status, ["pending"], outputs=[f"{job_id}/image_0.png"])
     assert job is not None

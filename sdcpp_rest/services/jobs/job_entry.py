@@ -10,7 +10,7 @@ from pathlib import Path
 
 from typing_extensions import TypedDict, Unpack
 
-from sdcpp_rest.core.job import Job, JobKind
+from sdcpp_rest.core.job import Job, JobGroup, JobKind
 from sdcpp_rest.core.load_spec import LoadSpec
 from sdcpp_rest.core.params import Params
 from sdcpp_rest.errors import SdcppRestError
@@ -34,6 +34,7 @@ class JobDetails(TypedDict, total=False):
     warnings: Collection[str]
     caption: str | None
     note: str | None
+    group: JobGroup | None
 
 
 class JobEntry:

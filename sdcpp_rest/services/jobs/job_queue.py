@@ -16,7 +16,7 @@ from functools import partial
 from typing import Any, Literal
 
 from sdcpp_rest.core.events import JobAdded, JobCancelled, JobStatusChanged, QueuePaused, QueueResumed
-from sdcpp_rest.core.job import FINISHED, Job, JobKind, JobStatus, Timings, utc_now
+from sdcpp_rest.core.job import FINISHED, Job, JobGroup, JobKind, JobStatus, Timings, utc_now
 from sdcpp_rest.core.job_filter import JobFilter
 from sdcpp_rest.core.load_spec import LoadSpec
 from sdcpp_rest.errors import Conflict, EngineUnavailable, SdcppRestError, WaitTimeout
@@ -101,6 +101,7 @@ class JobQueue(JobOrder):
         warnings: Collection[str] = (),
         caption: str | None = None,
         note: str | None = None,
+        group: JobGroup | None = None,
     ) -> tuple[Job, int]:
         """Append a job; returns it with its 1-based position among the pending ones.
 
@@ -124,6 +125,7 @@ class JobQueue(JobOrder):
             warnings=tuple(warnings),
             caption=caption,
             note=note,
+            group=group,
         )
         with self._active.claim_lock:
             position = self._store.insert(job, self._max_pending)

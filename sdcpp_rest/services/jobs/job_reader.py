@@ -73,6 +73,10 @@ class JobReader:
         """Jobs by id; those that are not there are left out."""
         return self._store.get_many(job_ids)
 
+    def of_group(self, group_id: str, limit: int) -> Jobs:
+        """The newest jobs of a group, in the order of submission."""
+        return self._store.of_group(group_id, limit)
+
     def count_by_status(self, wanted: JobFilter) -> dict[str, int]:
         """How many jobs pass a filter, by status; those that its status leaves out are 0 and not in ``total``."""
         counts = self._store.counts(wanted)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any, Literal
 
-from sdcpp_rest.core.job import Job
+from sdcpp_rest.core.job import Job, JobGroup
 from sdcpp_rest.core.load_spec import LoadSpec, UpscalerSpec
 from sdcpp_rest.core.params import ImageParams
 from sdcpp_rest.errors import NoModelLoaded
@@ -42,6 +42,7 @@ class Submission:
         caption: str | None = None,
         note: str | None = None,
         job_id: str | None = None,
+        group: JobGroup | None = None,
         upscaler: UpscalerSpec | None = None,
     ) -> tuple[Job, int]:
         """Submit a picture job; returns it with its position.
@@ -80,4 +81,5 @@ class Submission:
             caption=caption,
             note=note,
             job_id=job_id,
+            group=group,
         )

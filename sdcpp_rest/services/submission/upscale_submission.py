@@ -14,7 +14,7 @@ from PIL.PngImagePlugin import PngInfo
 from sdcpp_rest.config import Config
 from sdcpp_rest.core.bounds import check_value
 from sdcpp_rest.core.frozen import Frozen
-from sdcpp_rest.core.job import Job
+from sdcpp_rest.core.job import Job, JobGroup
 from sdcpp_rest.core.load_spec import UpscalerSpec
 from sdcpp_rest.core.params import UpscaleParams
 from sdcpp_rest.errors import InvalidRequest, NoUpscalerLoaded
@@ -64,6 +64,7 @@ class UpscaleSubmission:
         owner: str | None = None,
         warnings: Collection[str] = (),
         job_id: str | None = None,
+        group: JobGroup | None = None,
     ) -> tuple[Job, int]:
         """Submit an upscaling job; returns it with its position. ``spec`` is the upscaler to use; the chosen one if
         ``None``. ``job_id`` as `Submission.picture` has it.
@@ -109,6 +110,7 @@ class UpscaleSubmission:
             owner=owner,
             warnings=warnings,
             job_id=job_id,
+            group=group,
         )
 
     def _read_picture(self, asked: UpscaleRequest) -> bytes:

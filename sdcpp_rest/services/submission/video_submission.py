@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from sdcpp_rest.core.job import Job
+from sdcpp_rest.core.job import Job, JobGroup
 from sdcpp_rest.core.load_spec import LoadSpec
 from sdcpp_rest.core.params import VideoParams
 from sdcpp_rest.errors import NoModelLoaded
@@ -49,6 +49,7 @@ class VideoSubmission:
         caption: str | None = None,
         note: str | None = None,
         job_id: str | None = None,
+        group: JobGroup | None = None,
     ) -> tuple[Job, int]:
         """Submit a video job; returns it with its position.
 
@@ -82,4 +83,5 @@ class VideoSubmission:
             caption=caption,
             note=note,
             job_id=job_id,
+            group=group,
         )

@@ -11,6 +11,8 @@ from sdcpp_rest.client.wire.jobs import (
     BinShown,
     Cancelled,
     Emptied,
+    GroupCancelled,
+    GroupShown,
     JobsDeleted,
     JobShown,
     MoveBody,
@@ -19,6 +21,7 @@ from sdcpp_rest.client.wire.jobs import (
     QueueQuery,
     QueueShown,
     QueueState,
+    SheetBody,
 )
 from sdcpp_rest.client.wire.settings import PreviewBody, PreviewChanged, PreviewShown
 
@@ -85,6 +88,21 @@ class QueueCalls:
     def resume_queue(self) -> Request[QueueState]:
         """Let jobs begin again."""
         return Request(QueueState, "POST", "/queue/resume")
+
+    @Call
+    def show_group(self, group_id: str) -> Request[GroupShown]:
+        """Look at a grid of jobs: its axes, and its jobs by cell."""
+        return Request(GroupShown, "GET", "/groups/{group_id}", {"group_id": group_id})
+
+    @Call
+    def cancel_group(self, group_id: str) -> Request[GroupCancelled]:
+        """Cancel every job of a group that waits or runs."""
+        return Request(GroupCancelled, "POST", "/groups/{group_id}/cancel", {"group_id": group_id})
+
+    @Call
+    def draw_group_sheet(self, group_id: str, **fields: Unpack[SheetBody]) -> Request[bytes]:
+        """Draw a group as a contact sheet, a PNG file."""
+        return Request(bytes, "POST", "/groups/{group_id}/sheet", {"group_id": group_id}, body=fields, is_long=True)
 
     @Call
     def delete_jobs(self, job_ids: list[str]) -> Request[JobsDeleted]:

@@ -18,6 +18,7 @@ from sdcpp_rest.routes.native.jobs.adetailer_routes import adetailer
 from sdcpp_rest.routes.native.jobs.again_routes import again
 from sdcpp_rest.routes.native.jobs.conversion_routes import conversion
 from sdcpp_rest.routes.native.jobs.given_routes import given
+from sdcpp_rest.routes.native.jobs.group_routes import groups
 from sdcpp_rest.routes.native.jobs.previews import previews
 from sdcpp_rest.routes.native.jobs.queue import queue
 from sdcpp_rest.routes.native.jobs.queue_listing import queue_listing
@@ -64,6 +65,7 @@ _BLUEPRINTS = (
     adetailer,
     again,
     given,
+    groups,
     queue_listing,
     queue,
     recycle_bin,

@@ -86,7 +86,9 @@ def _fields_of(job: Job, asked: AgainBody) -> dict[str, Any]:
             known = f"a field of POST /{job.kind}"
             text = f"overrides must have only fields of POST /{job.kind}, got '{shorten(name)}'{advice}"
             raise InvalidRequest(text, field="overrides", value=shorten(name), allowed=known)
-    return {"title": job.title, **shown_params(job), **changes}
+    # What is changed is not what that place of a grid is for.
+    group = None if changes or job.group is None else job.group.model_dump(mode="json")
+    return {"title": job.title, "group": group, **shown_params(job), **changes}
 
 
 def _submit(job: Job, body: Wire, warnings: list[str], *, own: bool) -> tuple[Job, int]:

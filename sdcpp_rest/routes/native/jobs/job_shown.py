@@ -74,6 +74,7 @@ class JobShown(Answer):
     seed: int | None = Field(description="The real one, also where -1 was asked for.")
     timings: Timings
     warnings: list[str] = Field(description="What was ignored or corrected, and what will not look right.")
+    group: dict[str, Any] = optional("Its place in a grid of jobs: `id`, `kind`, `axes` and `cell`, as they were sent.")
     model_settings: dict[str, Any] = optional(
         "The model that it was drawn with, or will be: its name, parts and load options, as `GET /health` tells them."
     )
@@ -173,6 +174,8 @@ def job_object(
         "timings": job.timings.model_dump(),
         "warnings": list(job.warnings),
     }
+    if job.group is not None:
+        shown["group"] = job.group.model_dump(mode="json")
     if job.load_spec is not None:
         shown["model_settings"] = shown_model(job.load_spec, _upscaler_name(job))
     return shown

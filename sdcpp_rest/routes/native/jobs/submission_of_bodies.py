@@ -12,6 +12,7 @@ from sdcpp_rest.core.load_spec import LoadSpec, UpscalerSpec
 from sdcpp_rest.core.params import ImageParams, VideoParams
 from sdcpp_rest.errors import InvalidRequest
 from sdcpp_rest.routes.http.answers import runtime
+from sdcpp_rest.routes.native.jobs.job_groups import read_group
 from sdcpp_rest.routes.native.jobs.submitted import in_client_words
 from sdcpp_rest.routes.native.wire.generation_bodies import Img2ImgBody, Txt2ImgBody
 from sdcpp_rest.routes.native.wire.upscaling_bodies import UpscaleBody
@@ -36,7 +37,14 @@ def submit_picture(
             asked, found = runtime().submission.expansion.expand(kind, asked)
             warnings = [*warnings, *found]
         return runtime().submission.pictures.picture(
-            kind, asked, images=images, title=body.title or None, warnings=warnings, spec=spec, upscaler=upscaler
+            kind,
+            asked,
+            images=images,
+            title=body.title or None,
+            warnings=warnings,
+            spec=spec,
+            upscaler=upscaler,
+            group=read_group(body.group),
         )
     except InvalidRequest as error:
         raise in_client_words(error) from None
@@ -49,7 +57,7 @@ def submit_video(body: Txt2VidBody, warnings: list[str], *, spec: LoadSpec | Non
             asked, found = runtime().submission.expansion.expand("txt2vid", asked)
             warnings = [*warnings, *found]
         return runtime().submission.videos.video(
-            asked, images=images, title=body.title or None, warnings=warnings, spec=spec
+            asked, images=images, title=body.title or None, warnings=warnings, spec=spec, group=read_group(body.group)
         )
     except InvalidRequest as error:
         raise in_client_words(error) from None
@@ -59,7 +67,9 @@ def submit_upscaling(body: UpscaleBody, warnings: list[str]) -> tuple[Job, int]:
     sent = body.sent_fields()
     asked = UpscaleRequest(**{name: sent[name] for name in sent.keys() & UpscaleRequest.model_fields.keys()})
     spec = _upscaler_of(body)
-    return runtime().submission.upscales.submit(asked, spec=spec, title=body.title or None, warnings=warnings)
+    return runtime().submission.upscales.submit(
+        asked, spec=spec, title=body.title or None, warnings=warnings, group=read_group(body.group)
+    )
 
 
 def to_params(body: Txt2ImgBody) -> tuple[dict[str, Any], dict[str, str]]:

@@ -14,6 +14,7 @@ from sdcpp_rest.core.params import CacheMode, CacheOptions, ImageParams, Preproc
 from sdcpp_rest.routes.http.mirrored_fields import mirror
 from sdcpp_rest.routes.http.openapi import Answer
 from sdcpp_rest.routes.http.wire_models import Flag, Integer, Number, PictureText, Text, Wire, optional
+from sdcpp_rest.routes.native.wire.group_bodies import Group
 
 _EXAMPLE: dict[str, JsonValue] = {
     "prompt": "a red circle on a blue background",
@@ -185,6 +186,7 @@ class SamplingBody(Wire):
         description="Names of prompt styles (`GET /styles`), added to both prompts in this order before anything else.",
     )
     title: Text = Field("", max_length=200, description="A name for lists; found by their search.")
+    group: Group = optional("The job's place in a grid of jobs, which `GET /groups/{group_id}` shows.")
 
     def sent_fields(self) -> dict[str, Any]:
         """As of every body; a field that is short for two others comes as those."""

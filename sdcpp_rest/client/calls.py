@@ -6,10 +6,13 @@ Every route is written once this way, and typed for both.
 from __future__ import annotations
 
 import functools
+import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
-from sdcpp_rest.client.steps import Steps, Telling
+from sdcpp_rest.client.errors import ConnectionFailed
+from sdcpp_rest.client.steps import Doing, Request, Steps, Telling
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -75,8 +78,17 @@ class TellingCall(_Marked, Generic[P, T]):
         return self if one is None else self.bind(one, one.iterate)
 
 
+def send_safely(request: Steps[T]) -> Doing[T]:
+    """Send a request under a name of its own; once more where the connection breaks, which makes no second job."""
+    named = replace(request, key=str(uuid.uuid4())) if isinstance(request, Request) else request
+    try:
+        return (yield from named)
+    except ConnectionFailed:
+        return (yield from named)
+
+
 class SubmitCall(_Marked, Generic[P]):
-    """Makes a method that submits a job, and returns what waits for it."""
+    """Makes a method that submits a job, and returns what waits for it. A connection that breaks is tried once more."""
 
     def __init__(self, describe: Callable[Concatenate[Any, P], Steps[Any]]) -> None:
         super().__init__(describe)
@@ -88,4 +100,4 @@ class SubmitCall(_Marked, Generic[P]):
     @overload
     def __get__(self, one: Awaiting, owner: Any) -> Callable[P, Awaitable[AsyncSubmittedJob]]: ...
     def __get__(self, one: Any, owner: Any) -> Any:
-        return self if one is None else self.bind(one, one.submit)
+        return self if one is None else self.bind(one, lambda steps: one.submit(send_safely(steps)))

@@ -88,6 +88,8 @@ class Connection:
         is_json = request.answer not in (bytes, str)
         headers = {"Accept": "application/json" if is_json else "*/*"}
         content: Any = None
+        if request.key:
+            headers["Idempotency-Key"] = request.key
         if request.upload is not None:
             is_async = isinstance(client, httpx.AsyncClient)
             content = request.upload.read_beside() if is_async else request.upload.read()

@@ -48,7 +48,8 @@ class Request(Step, Generic[T]):
     """A request, and what its answer is read as: ``bytes``, ``str``, ``None``, or the type of a JSON object.
 
     ``route`` is the path as the server spells it, ``places`` fills its braces. ``is_long``: the server may take as long
-    as it takes, because it waits for the engine or for another server.
+    as it takes, because it waits for the engine or for another server. ``key``: its name, by which the server knows it
+    when it is sent twice.
     """
 
     answer: type[T]
@@ -59,6 +60,7 @@ class Request(Step, Generic[T]):
     body: Mapping[str, Any] | None = None
     upload: ModelUpload | None = None
     is_long: bool = False
+    key: str = ""
 
     def __iter__(self) -> Doing[T]:
         answer: T = yield self

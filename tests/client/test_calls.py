@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from PIL import Image
 
@@ -129,6 +130,51 @@ def test_queue_is_listed_and_changed(client: Client) -> None:
 
 
 @pytest.mark.slow
+def test_waiting_jobs_are_moved_made_again_and_cancelled_as_groups(client: Client) -> None:
+    group = {"id": "g", "axes": [{"field": "seed", "values": [1, 2]}], "cell": [0]}
+    done = client.img2img(
+        prompt="x", width=64, height=64, steps=2, init_image_base64=encode_picture(png()), group=group
+    )
+    done.result()
+    assert client.show_given_picture(done.id, "init_image").startswith(b"\x89PNG")
+    assert client.make_again(done.id, seed=5).result().shown["seed"] == 5
+    client.pause_queue()
+    first, second = (client.txt2img(prompt="x", width=64, height=64, group=group) for _ in range(2))
+    assert client.move_job(second.id, before=first.id)["position"] == 1
+    assert client.move_job(second.id, to="last")["position"] == 2
+    assert client.show_group("g")["counts"]["pending"] == 2
+    assert client.draw_group_sheet("g", side=32).startswith(b"\x89PNG")
+    assert client.cancel_group("g")["cancelled"] == 2
+    client.txt2img(prompt="x", width=64, height=64)
+    assert client.cancel_pending_jobs()["cancelled"] == 1
+    client.resume_queue()
+
+
+def test_a_submission_whose_answer_is_lost_is_sent_again_and_makes_one_job(
+    client: Client, served: ServedHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual, usual_awaited = httpx.Client.send, httpx.AsyncClient.send
+    keys: list[str] = []
+
+    def lose_first_answer(answer: httpx.Response) -> httpx.Response:
+        keys.append(answer.request.headers["Idempotency-Key"])
+        if len(keys) == 1:
+            raise httpx.ReadError("the line broke")
+        return answer
+
+    def send(self: httpx.Client, request: httpx.Request, **more: Any) -> httpx.Response:
+        return lose_first_answer(usual(self, request, **more))
+
+    async def send_awaited(self: httpx.AsyncClient, request: httpx.Request, **more: Any) -> httpx.Response:
+        return lose_first_answer(await usual_awaited(self, request, **more))
+
+    monkeypatch.setattr(httpx.Client, "send", send)
+    monkeypatch.setattr(httpx.AsyncClient, "send", send_awaited)
+    job = client.txt2img(prompt="x", width=64, height=64, steps=2)
+    assert keys[0] == keys[1]
+    assert [one.id for one in served.runtime.jobs.queue.list()] == [job.id]
+
+
 def test_deleted_jobs_come_back_or_are_gone(client: Client) -> None:
     assert client.change_recycle_bin_settings(enabled=True)["enabled"]
     assert client.show_recycle_bin_settings()["enabled"]

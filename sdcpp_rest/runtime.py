@@ -141,6 +141,7 @@ class Runtime:
             self.jobs.recycle_bin,
             upscalers=self.models.upscalers,
             also=(self.jobs.gallery.purge_expired,),
+            answers=self.kept_answers,
         )
         self.jobs.queue.wake_on_submit(self.downloads.lane.wake)
         self.jobs.queue.call_on_finish(self.metrics.count_job)

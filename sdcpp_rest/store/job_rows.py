@@ -39,12 +39,12 @@ def _columns() -> list[Column[Any]]:
     ]
 
 
-def _added() -> list[Column[Any]]:
+def _later_columns() -> list[Column[Any]]:
     return [Column(name, Text) for name in ("caption", "note", "group_id", "grouping")]
 
 
-jobs = Table("jobs", _metadata, *_columns(), *_added())
-binned = Table("recycle_bin", _metadata, *_columns(), Column("deleted_at", Text), *_added())
+jobs = Table("jobs", _metadata, *_columns(), *_later_columns())
+binned = Table("recycle_bin", _metadata, *_columns(), Column("deleted_at", Text), *_later_columns())
 
 _FIELDS = (
     "id", "kind", "status", "created_at", "started_at", "completed_at", "attempts", "origin", "owner", "title",

@@ -25,6 +25,7 @@ _ANSWER = text(
     "WHERE name = :name"
 )
 _DROP = text("DELETE FROM idempotency_keys WHERE name = :name")
+_IS_OLD = text("SELECT 1 FROM idempotency_keys WHERE created_at < :moment LIMIT 1")
 _OLD = text("DELETE FROM idempotency_keys WHERE created_at < :moment RETURNING name")
 _FILES = text("SELECT name, file_bytes FROM idempotency_keys WHERE file_bytes > 0 ORDER BY created_at")
 _FORGET = text("UPDATE idempotency_keys SET status = NULL, headers = '[]', file_bytes = 0 WHERE name = :name")
@@ -75,6 +76,9 @@ class KeyStore:
 
     def drop_older(self, moment: datetime) -> list[str]:
         """Forget all that came before ``moment``; their names."""
+        with self._db.read() as connection:
+            if connection.execute(_IS_OLD, {"moment": stamp(moment)}).first() is None:
+                return []
         with self._db.write() as connection:
             return [row.name for row in connection.execute(_OLD, {"moment": stamp(moment)})]
 

@@ -98,8 +98,8 @@ class _Ended(Exception):
 
 
 class _Call:
-    """One call of a view. ``answer``: what it has answered, good or not, once that is whole. ``changed``: that, or it
-    has no client any more."""
+    """Makes one call of a view. ``answer``: what it has answered, good or not, once that is whole. ``changed``: that,
+    or it has no client any more."""
 
     def __init__(self, name: str, digest: str, answers: KeptAnswers, on_end: Callable[[_Call], None]) -> None:
         self.name = name
@@ -192,7 +192,7 @@ class _Taking:
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
-            self._status, self._headers = message["status"], _told(message["headers"])
+            self._status, self._headers = message["status"], _keep_headers(message["headers"])
             self._to_come = next((int(value) for name, value in message["headers"] if name == b"content-length"), None)
         elif message["type"] == "http.response.body" and not self._is_settled:
             await self._take(message.get("body", b""), is_last=not message.get("more_body"))
@@ -224,7 +224,7 @@ async def _replay(answer: KeptAnswer, send: Send) -> None:
     await send({"type": "http.response.body", "body": answer.body})
 
 
-def _told(headers: list[tuple[bytes, bytes]]) -> tuple[tuple[str, str], ...]:
+def _keep_headers(headers: list[tuple[bytes, bytes]]) -> tuple[tuple[str, str], ...]:
     """The headers that are the answer's, and not those of its way to the client."""
     named = [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in headers]
     return tuple(one for one in named if one[0] not in ("date", "content-length", "transfer-encoding", "connection"))

@@ -67,7 +67,7 @@ class KeptAnswers:
     def open(self, name: str, request: str) -> KeptAnswer | str:
         """The answer that is kept under ``name``, or the seed of the call's job ids, of whose earlier try there may be
         jobs. ``request``: a digest of what is asked. Raises KeyReused."""
-        self._drop_old()
+        self.drop_old()
         row = self._store.open(name, request, str(uuid.uuid4()))
         if row.request != request:
             raise reuse_of_key()
@@ -93,6 +93,12 @@ class KeptAnswers:
         found = self._jobs.get_many([*job_ids]).values()
         if not found or any(job.status in ("failed", "cancelled") for job in found):
             self._store.drop(name)
+
+    def drop_old(self) -> None:
+        """Forget what is older than a day, with its files."""
+        for name in self._store.drop_older(utc_now() - LIFETIME):
+            with contextlib.suppress(OSError):
+                self._file(name).unlink(missing_ok=True)
 
     def _read(self, name: str, row: KeyRow) -> KeptAnswer | None:
         if row.status is None:
@@ -123,11 +129,6 @@ class KeptAnswers:
             self._store.forget_answer(name)
             self._file(name).unlink(missing_ok=True)
             total -= bytes_of
-
-    def _drop_old(self) -> None:
-        for name in self._store.drop_older(utc_now() - LIFETIME):
-            with contextlib.suppress(OSError):
-                self._file(name).unlink(missing_ok=True)
 
     def _file(self, name: str) -> Path:
         return self._folder / name

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from sdcpp_rest.core.job import Job, JobStatus
+from sdcpp_rest.services.jobs import kept_answers
 from sdcpp_rest.services.jobs.kept_answers import KeptAnswer, KeptAnswers, KeyReused
 from sdcpp_rest.store.database import Database
 from sdcpp_rest.store.job_store import JobStore
@@ -97,3 +99,17 @@ def test_a_failed_request_is_forgotten_unless_its_jobs_go_on(
             jobs.transition(str(number), status, ["pending"])
     answers.let_go("a", ["0", "1", "never submitted"])
     assert (answers.open("a", "asked") == seed) is stays
+
+
+def test_what_is_older_than_a_day_goes_with_its_file(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = make(10**9)
+    seed = answers.open("a", "asked")
+    answers.keep("a", answer(100 * KIB))
+    answers.drop_old()
+    assert files(tmp_path) == ["a"]
+    monkeypatch.setattr(kept_answers, "LIFETIME", timedelta(seconds=-1))
+    answers.drop_old()
+    assert files(tmp_path) == []
+    assert answers.open("a", "asked") != seed

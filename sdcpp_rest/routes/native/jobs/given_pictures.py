@@ -47,10 +47,10 @@ def _read_field(name: str, value: Any, budget: _Budget) -> Any:
 
 def _read(field: str, value: Any, budget: _Budget) -> Any:
     if isinstance(value, str) and value.startswith(_PREFIX):
-        return _encode(field, value, _given(field, value.removeprefix(_PREFIX), value), budget)
+        return _encode(field, value, _find_given(field, value.removeprefix(_PREFIX), value), budget)
     if isinstance(value, dict):
         kind, place = _place_of(field, value)
-        path = _given(field, place, place) if kind == "input" else _drawn(field, place)
+        path = _find_given(field, place, place) if kind == "input" else _find_drawn(field, place)
         return _encode(field, place, path, budget)
     return value
 
@@ -64,7 +64,7 @@ def _place_of(field: str, value: Mapping[str, Any]) -> tuple[str, str]:
     return kind, value[kind]
 
 
-def _given(field: str, place: str, shown: str) -> Path:
+def _find_given(field: str, place: str, shown: str) -> Path:
     job_id, _, role = place.partition("/")
     jobs = runtime().jobs
     try:
@@ -73,7 +73,7 @@ def _given(field: str, place: str, shown: str) -> Path:
         raise InvalidRequest(f"{field}: there is no such picture of a job: {shorten(shown)}", field=field) from None
 
 
-def _drawn(field: str, place: str) -> Path:
+def _find_drawn(field: str, place: str) -> Path:
     try:
         path = runtime().jobs.outputs.path_of(place)
     except (InvalidRequest, OutputNotFound):

@@ -107,7 +107,7 @@ def cancel_group(group_id: str) -> Response:
 @documents({200: "image/png"}, errors=(404,), path=GroupPath, body=SheetBody)
 @drawing
 def draw_group_sheet(group_id: str) -> Response:
-    """Draw a group as a contact sheet: a PNG file with the values of the first axis above its columns, and those of
+    """Draw a group as a contact sheet. A PNG file with the values of the first axis above its columns, and those of
     the second beside its rows. Cells without a finished picture are black."""
     body, _ = validate(SheetBody, read_body())
     jobs, group = _find_group(group_id)

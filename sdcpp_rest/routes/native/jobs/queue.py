@@ -127,7 +127,7 @@ def move_job_to_front(job_id: str) -> Response:
 @queue.post("/queue/<job_id>/move")
 @documents({200: JobShown}, errors=(404, 409), path=JobPath, body=MoveBody)
 def move_job(job_id: str) -> Response:
-    """Give a waiting job another place among those that wait: right before another one, or first or last of all. A 409
+    """Give a waiting job another place. Right before another one that waits, or first or last of all. A 409
     where one of the two does not wait."""
     body, _ = validate(MoveBody, read_body())
     place = body.place()

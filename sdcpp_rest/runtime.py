@@ -41,9 +41,9 @@ from sdcpp_rest.services.submission.picture_metadata import PictureMetadata
 from sdcpp_rest.services.web_page import WebPage
 from sdcpp_rest.store.database import Database
 from sdcpp_rest.store.hash_store import HashStore
-from sdcpp_rest.upkeep_services import build_upkeep
 from sdcpp_rest.store.job_store import JobStore
 from sdcpp_rest.store.key_store import KeyStore
+from sdcpp_rest.upkeep_services import build_upkeep
 
 log = logging.getLogger(__name__)
 
@@ -83,7 +83,6 @@ class Runtime:
         )
         self.redact_paths = PathRedaction((*own, *extra_paths(config)))
         sums, calls = HashStore(database), EngineCalls()
-        self.logins = LoginSessions(config)
         self.kept_answers = KeptAnswers(
             KeyStore(database), JobStore(database), paths.data_dir / "answers", config.queue.kept_answers_bytes
         )
@@ -140,8 +139,7 @@ class Runtime:
             self.settings.user,
             self.jobs.recycle_bin,
             upscalers=self.models.upscalers,
-            also=(self.jobs.gallery.purge_expired,),
-            answers=self.kept_answers,
+            also=(self.jobs.gallery.purge_expired, self.kept_answers.drop_old),
         )
         self.jobs.queue.wake_on_submit(self.downloads.lane.wake)
         self.jobs.queue.call_on_finish(self.metrics.count_job)

@@ -229,6 +229,8 @@ class GalleryChanged(Event):
     change: Literal["marked", "deleted", "restored", "boards"]
     ids: tuple[int, ...] = ()
     count: int = 0
+
+
 class QueueReordered(Event):
     """A job that waits has another place; others may have moved up or down for it."""
 

@@ -51,38 +51,4 @@ def img2img() -> Response:
     if is_sdcn(sent):
         return sdcn_picture("img2img", sent)
     body, warnings = validate(Img2ImgBody, with_given_pictures(sent))
-    return _submit("img2img", body, warnings)
-
-
-def _submit(kind: Literal["txt2img", "img2img"], body: Txt2ImgBody, warnings: list[str]) -> Response:
-    asked, images = to_params(body)
-    try:
-        asked, found = runtime().submission.expansion.word(
-            kind, asked, styles=body.styles, resolves_tags=body.expand_prompt
-        )
-        job, position = runtime().submission.pictures.picture(
-            kind, asked, images=images, title=body.title or None, origin="native", warnings=[*warnings, *found]
-        )
-    except InvalidRequest as error:
-        raise in_client_words(error) from None
-    return answer_accepted(job, position)
-
-
-def to_params(body: Txt2ImgBody) -> tuple[dict[str, Any], dict[str, str]]:
-    """What was asked in native words, and the images by role."""
-    sent = body.sent_fields()
-    images = {f"ref_images.{index}": image for index, image in enumerate(body.ref_images)}
-    images |= {f"pm_id_images.{index}": image for index, image in enumerate(body.pm_id_images)}
-    if body.control_image_base64:
-        images["control_image"] = body.control_image_base64
-    if isinstance(body, Img2ImgBody):
-        images["init_image"] = body.init_image_base64
-        if body.mask_image_base64:
-            images["mask_image"] = body.mask_image_base64
-    if "img_cfg_scale" in sent and body.img_cfg_scale < 0:
-        sent["img_cfg_scale"] = None  # the API's way of saying "the same as cfg_scale"
-    asked = {name: value for name, value in sent.items() if name in ImageParams.model_fields}
-    if body.pm_id_embed_path:
-        asked["pm_id_embed_path"] = body.pm_id_embed_path
-    return asked, images
     return answer_accepted(*submit_picture("img2img", body, warnings))

@@ -18,7 +18,6 @@ from typing import Protocol
 from sdcpp_rest.config import HousekeepingConfig
 from sdcpp_rest.core.job import utc_now
 from sdcpp_rest.services.jobs.job_queue import JobQueue
-from sdcpp_rest.services.jobs.kept_answers import KeptAnswers
 from sdcpp_rest.services.jobs.recycle_bin import RecycleBin
 from sdcpp_rest.services.settings.user_settings import IdleUnload, UserSettings
 
@@ -52,7 +51,6 @@ class Housekeeping:
     Args:
         upscalers: the upscaler's slot, where there is one.
         also: what else is to be done in each round.
-        answers: those that are kept for retries, where there are any.
         clock: monotonic seconds; a test brings its own.
         now: the wall clock, for the age of jobs.
     """
@@ -67,7 +65,6 @@ class Housekeeping:
         *,
         upscalers: Slot | None = None,
         also: Sequence[Callable[[], object]] = (),
-        answers: KeptAnswers | None = None,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
@@ -76,7 +73,6 @@ class Housekeeping:
         self._settings = settings
         self._recycle_bin = recycle_bin
         self._also = also
-        self._answers = answers
         self._clock = clock
         self._now = now
         self._model = _Idle("model", models, clock())
@@ -103,8 +99,6 @@ class Housekeeping:
         self._recycle_bin.purge_expired()
         for task in self._also:
             task()
-        if self._answers is not None:
-            self._answers.drop_old()
 
     def _loop(self) -> None:
         try:

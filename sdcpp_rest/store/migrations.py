@@ -146,17 +146,6 @@ def m011_preset_settings(connection: Connection) -> None:
         "has_preview, preview FROM presets_before"
     )
     connection.exec_driver_sql("DROP TABLE presets_before")
-    connection.exec_driver_sql(
-        """
-        CREATE TABLE kept_call_jobs (
-            job_id TEXT PRIMARY KEY,
-            number INTEGER NOT NULL REFERENCES kept_calls (number) ON DELETE CASCADE,
-            place INTEGER NOT NULL,
-            part TEXT NOT NULL
-        ) WITHOUT ROWID
-        """
-    )
-    connection.exec_driver_sql("CREATE INDEX kept_call_jobs_by_call ON kept_call_jobs (number, place)")
 
 
 def m012_idempotency_keys(connection: Connection) -> None:
@@ -180,21 +169,12 @@ def m012_idempotency_keys(connection: Connection) -> None:
     connection.exec_driver_sql("CREATE INDEX idempotency_keys_by_time ON idempotency_keys (created_at)")
 
 
-def m014_job_groups(connection: Connection) -> None:
+def m013_job_groups(connection: Connection) -> None:
     """Which grid a job belongs to, and its place there."""
     for table in ("jobs", "recycle_bin"):
         connection.exec_driver_sql(f"ALTER TABLE {table} ADD COLUMN group_id TEXT")
         connection.exec_driver_sql(f"ALTER TABLE {table} ADD COLUMN grouping TEXT")
     connection.exec_driver_sql("CREATE INDEX jobs_by_group ON jobs (group_id, seq) WHERE group_id IS NOT NULL")
-
-
-def _architecture_of(load_spec: str) -> str | None:
-    """As this step found it in the rows of its time; whatever cannot be read has none."""
-    try:
-        found = json.loads(load_spec).get("architecture")
-    except (ValueError, AttributeError):
-        return None
-    return found if isinstance(found, str) else None
 
 
 MIGRATIONS: tuple[Migration, ...] = (
@@ -210,7 +190,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     m010_gallery,
     m011_preset_settings,
     m012_idempotency_keys,
-    m014_job_groups,
+    m013_job_groups,
 )
 
 

@@ -205,7 +205,6 @@ class Shell:
             body = await read_body(scope, receive, self._config.limits.body_bytes)
             await mounted(_below_prefix(scope, body), _replay(body, receive), send)
             return
-        view = self._view_for(scope)
         name = call_name(scope["headers"]) if takes_key(view) else None
         if name is not None:
             scope = {**scope, KEYED: name}

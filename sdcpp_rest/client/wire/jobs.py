@@ -12,6 +12,22 @@ from typing_extensions import NotRequired, Required, TypedDict
 AdetailerBody: TypeAlias = dict[str, Any]
 
 
+class AgainBody(TypedDict, total=False):
+    """What is to be otherwise; all of it may be left out."""
+
+    seed: int
+    overrides: dict[str, Any]
+    model: Literal["own", "selected"]
+    title: str
+
+
+class AxisShown(TypedDict):
+    """What changes along one axis."""
+
+    field: str
+    values: list[str | bool | int | float]
+
+
 class BinQuery(TypedDict, total=False):
     """The query of `GET /queue/recycle-bin`."""
 
@@ -35,6 +51,17 @@ class Cancelled(TypedDict):
     success: Literal[True]
     message: str
     status: NotRequired[Literal["cancelled", "cancelling"]]
+
+
+class CellShown(TypedDict):
+    """A job of the group."""
+
+    job_id: str
+    cell: list[int]
+    status: Literal["pending", "processing", "completed", "failed", "cancelled"]
+    outputs: list[str]
+    seed: int | None
+    error: NotRequired[str]
 
 
 class ConversionAccepted(TypedDict):
@@ -90,6 +117,23 @@ class Emptied(TypedDict):
     message: str
 
 
+class GroupCancelled(TypedDict):
+    """How many jobs of the group waited or ran."""
+
+    success: Literal[True]
+    cancelled: int
+
+
+class GroupShown(TypedDict):
+    """A grid of jobs. Where a cell was drawn twice, the later job comes later."""
+
+    id: str
+    kind: Literal["grid"]
+    axes: list[AxisShown]
+    counts: dict[str, int]
+    jobs: list[CellShown]
+
+
 class JobShown(TypedDict):
     """A job."""
 
@@ -114,6 +158,7 @@ class JobShown(TypedDict):
     seed: int | None
     timings: Timings
     warnings: list[str]
+    group: NotRequired[dict[str, Any]]
     model_settings: NotRequired[dict[str, Any]]
 
 
@@ -128,6 +173,13 @@ class JobsDeleted(TypedDict):
     errors: list[NotDeleted]
 
 
+class MoveBody(TypedDict, total=False):
+    """One of the two."""
+
+    before: str
+    to: Literal["first", "last"]
+
+
 class Moved(TypedDict):
     """The answer of `DELETE /queue/{job_id}/purge`."""
 
@@ -140,6 +192,13 @@ class NotDeleted(TypedDict):
 
     job_id: str
     error: str
+
+
+class PendingCancelled(TypedDict):
+    """How many jobs waited and are cancelled."""
+
+    success: Literal[True]
+    cancelled: int
 
 
 class ProgressShown(TypedDict):
@@ -230,6 +289,13 @@ class RenameBody(TypedDict, total=False):
     title: Required[str]
 
 
+class SheetBody(TypedDict, total=False):
+    """How the sheet is drawn; all of it may be left out."""
+
+    side: int
+    layer: int
+
+
 class Timings(TypedDict):
     """Where a job's time went, in seconds. `native` is the library call alone."""
 
@@ -242,7 +308,7 @@ class Timings(TypedDict):
 class UpscaleBody(TypedDict, total=False):
     """Which picture to make larger, and how much."""
 
-    image_base64: str
+    image_base64: str | dict[str, Any]
     job_id: str
     image_index: int
     upscale_factor: int
@@ -250,6 +316,7 @@ class UpscaleBody(TypedDict, total=False):
     upscaler: UpscalerOfJob
     repeats: int
     title: str
+    group: dict[str, Any]
 
 
 class UpscalerBody(TypedDict, total=False):

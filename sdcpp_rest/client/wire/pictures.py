@@ -137,6 +137,7 @@ class SamplingBody(TypedDict, total=False):
     expand_prompt: bool
     styles: list[str]
     title: str
+    group: dict[str, Any]
 
 
 class SubmitTold(TypedDict):
@@ -154,10 +155,10 @@ class Txt2ImgBody(SamplingBody, total=False):
     img_cfg_scale: float
     shifted_timestep: int
     batch_count: int
-    ref_images: list[str]
+    ref_images: list[str | dict[str, Any]]
     auto_resize_ref_image: bool
     increase_ref_index: bool
-    control_image_base64: str
+    control_image_base64: str | dict[str, Any]
     control_strength: float
     preprocess: Literal["", "canny"]
     hires: bool
@@ -168,7 +169,7 @@ class Txt2ImgBody(SamplingBody, total=False):
     hires_steps: int
     hires_denoising_strength: float
     hires_upscale_tile_size: int
-    pm_id_images: list[str]
+    pm_id_images: list[str | dict[str, Any]]
     pm_id_embed_path: str
     pm_style_strength: float
     upscale: bool
@@ -183,11 +184,11 @@ class Txt2VidBody(SamplingBody, total=False):
     video_frames: int
     fps: int
     output_format: Literal["mp4", "webm", "webp", "frames"]
-    init_image_base64: str
-    end_image_base64: str
+    init_image_base64: str | dict[str, Any]
+    end_image_base64: str | dict[str, Any]
     strength: float
-    control_image_base64: str
-    control_frames: list[str]
+    control_image_base64: str | dict[str, Any]
+    control_frames: list[str | dict[str, Any]]
     high_noise_steps: int
     high_noise_cfg_scale: float
     high_noise_sampler: str
@@ -205,6 +206,6 @@ class Txt2VidBody(SamplingBody, total=False):
 class Img2ImgBody(Txt2ImgBody, total=False):
     """What to draw, and the picture to start from."""
 
-    init_image_base64: Required[str]
+    init_image_base64: Required[str | dict[str, Any]]
     strength: float
-    mask_image_base64: str
+    mask_image_base64: str | dict[str, Any]

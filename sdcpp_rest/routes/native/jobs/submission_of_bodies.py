@@ -33,15 +33,15 @@ def submit_picture(
     """Submit a picture; ``spec``, ``upscaler``: what it binds to in place of what is selected."""
     asked, images = to_params(body)
     try:
-        if body.expand_prompt:
-            asked, found = runtime().submission.expansion.expand(kind, asked)
-            warnings = [*warnings, *found]
+        asked, found = runtime().submission.expansion.word(
+            kind, asked, styles=body.styles, resolves_tags=body.expand_prompt
+        )
         return runtime().submission.pictures.picture(
             kind,
             asked,
             images=images,
             title=body.title or None,
-            warnings=warnings,
+            warnings=[*warnings, *found],
             spec=spec,
             upscaler=upscaler,
             group=read_group(body.group),
@@ -53,11 +53,16 @@ def submit_picture(
 def submit_video(body: Txt2VidBody, warnings: list[str], *, spec: LoadSpec | None = None) -> tuple[Job, int]:
     asked, images = to_video_params(body)
     try:
-        if body.expand_prompt:
-            asked, found = runtime().submission.expansion.expand("txt2vid", asked)
-            warnings = [*warnings, *found]
+        asked, found = runtime().submission.expansion.word(
+            "txt2vid", asked, styles=body.styles, resolves_tags=body.expand_prompt
+        )
         return runtime().submission.videos.video(
-            asked, images=images, title=body.title or None, warnings=warnings, spec=spec, group=read_group(body.group)
+            asked,
+            images=images,
+            title=body.title or None,
+            warnings=[*warnings, *found],
+            spec=spec,
+            group=read_group(body.group),
         )
     except InvalidRequest as error:
         raise in_client_words(error) from None

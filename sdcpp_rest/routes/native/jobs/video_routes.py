@@ -26,23 +26,4 @@ def txt2vid() -> Response:
     """Make a video from words, and from pictures where the model looks at them. Answers with a job id at once; the
     file comes later, in the order of the queue."""
     body, warnings = validate(Txt2VidBody, with_given_pictures(read_body()))
-    asked, images = to_video_params(body)
-    try:
-        asked, found = runtime().submission.expansion.word(
-            "txt2vid", asked, styles=body.styles, resolves_tags=body.expand_prompt
-        )
-        job, position = runtime().submission.videos.video(
-            asked, images=images, title=body.title or None, origin="native", warnings=[*warnings, *found]
-        )
-    except InvalidRequest as error:
-        raise in_client_words(error) from None
-    return answer_accepted(job, position)
-
-
-def to_video_params(body: Txt2VidBody) -> tuple[dict[str, Any], dict[str, str]]:
-    """What was asked in native words, and the images by role."""
-    asked = {name: value for name, value in body.sent_fields().items() if name in VideoParams.model_fields}
-    images = {role: image for role in _BASE64_ROLES if (image := getattr(body, f"{role}_base64"))}
-    images |= {f"control_frames.{index}": image for index, image in enumerate(body.control_frames)}
-    return asked, images
     return answer_accepted(*submit_video(body, warnings))

@@ -175,6 +175,34 @@ def m013_job_groups(connection: Connection) -> None:
         connection.exec_driver_sql(f"ALTER TABLE {table} ADD COLUMN group_id TEXT")
         connection.exec_driver_sql(f"ALTER TABLE {table} ADD COLUMN grouping TEXT")
     connection.exec_driver_sql("CREATE INDEX jobs_by_group ON jobs (group_id, seq) WHERE group_id IS NOT NULL")
+def m015_speeds(connection: Connection) -> None:
+    """How long parts of jobs take, by what was loaded (``model``, a digest), the part, the way it is computed and the
+    size class; moving averages. ``turn`` is the order of their last change: the oldest make room."""
+    connection.exec_driver_sql(
+        """
+        CREATE TABLE speeds (
+            model TEXT NOT NULL,
+            part TEXT NOT NULL,
+            way TEXT NOT NULL,
+            size INTEGER NOT NULL,
+            seconds REAL NOT NULL,
+            amount REAL NOT NULL,
+            jobs INTEGER NOT NULL,
+            turn INTEGER NOT NULL,
+            PRIMARY KEY (model, part, way, size)
+        ) WITHOUT ROWID
+        """
+    )
+    connection.exec_driver_sql("CREATE INDEX speeds_by_turn ON speeds (turn)")
+
+
+def _architecture_of(load_spec: str) -> str | None:
+    """As this step found it in the rows of its time; whatever cannot be read has none."""
+    try:
+        found = json.loads(load_spec).get("architecture")
+    except (ValueError, AttributeError):
+        return None
+    return found if isinstance(found, str) else None
 
 
 MIGRATIONS: tuple[Migration, ...] = (
@@ -191,6 +219,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     m011_preset_settings,
     m012_idempotency_keys,
     m013_job_groups,
+    m015_speeds,
 )
 
 

@@ -14,6 +14,7 @@ from sdcpp_rest.engine.runner import Report
 _PICTURE_BEGINS = re.compile(r"generating image: (\d+)/\d+")
 _PICTURES_END = re.compile(r"generating \d+ latent images completed")
 _HIRES_BEGINS = re.compile(r"hires fix: upscaling")
+_HIRES_ENDS = re.compile(r"hires fix completed")
 _VIDEO_BEGINS = re.compile(r"generate_video \d+x\d+x\d+")
 _FIRST_EXPERT_ENDS = re.compile(r"sampling\(high noise\) completed")
 _VIDEO_ENDS = re.compile(r"generating latent video completed")
@@ -45,7 +46,7 @@ class Follower:
     def hear_log(self, line: str) -> None:
         if found := _PICTURE_BEGINS.search(line):
             self._enter("sampling", int(found.group(1)) - 1)
-        elif _PICTURES_END.search(line) or _VIDEO_ENDS.search(line):
+        elif _PICTURES_END.search(line) or _HIRES_ENDS.search(line) or _VIDEO_ENDS.search(line):
             self._enter("decoding", self.image)
         elif _HIRES_BEGINS.search(line):
             self._enter("hires", self.image)

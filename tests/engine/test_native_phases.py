@@ -67,6 +67,11 @@ def test_second_pass_of_the_hires_fix_is_a_phase_without_steps(report: Report) -
     assert report.told == [("sampling", 0, 0, 0), ("sampling", 1, 1, 0), ("hires", 0, 0, 0)]
 
 
+def test_pictures_are_decoded_after_the_second_pass(report: Report) -> None:
+    follow(report, "hires fix: upscaling to 128x128", "hires fix completed, taking 9.60s")
+    assert report.told == [("hires", 0, 0, 0), ("decoding", 0, 0, 0)]
+
+
 def test_video_of_one_expert(report: Report) -> None:
     follow(report, VIDEO, (0, 2), (1, 2), (2, 2), SECOND_ENDS, LATENT_ENDS, VIDEO_ENDS, video_steps=2)
     assert report.told == [

@@ -20,6 +20,7 @@ from sdcpp_rest.engine.launchers import InlineLauncher, Launcher, ProcessLaunche
 from sdcpp_rest.engine.worker import WorkerOptions
 from sdcpp_rest.errors import Conflict
 from sdcpp_rest.request_groups import build_downloads, build_language, build_submission
+from sdcpp_rest.estimate_services import build_estimates
 from sdcpp_rest.service_groups import (
     build_engine,
     build_jobs,
@@ -124,6 +125,7 @@ class Runtime:
         )
         self.submission = build_submission(config, self.settings, self.jobs, self.models, self.engine, self.status)
         self.metadata = PictureMetadata(config.limits, self.models.library, self.models.hashes)
+        self.estimates = build_estimates(database, self.jobs, self.models, self.engine)
         self.language = build_language(config, database, self.settings, self.jobs, self.models, self.status)
         self.downloads = build_downloads(
             config, self.jobs, self.models, redact_paths=self.redact_paths, is_server=is_server

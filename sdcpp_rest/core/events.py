@@ -103,7 +103,11 @@ class JobCancelled(Event):
 
 
 class JobProgress(Event):
-    """Where a job stands: ``step`` and ``total_steps`` within the current picture, ``percentage`` over all of them."""
+    """Where a job stands: ``step`` and ``total_steps`` within the current picture, ``percentage`` over all of them.
+
+    ``seconds_per_step``, and how long until the steps of the current picture are done and until the job is; ``None``
+    where nobody knows.
+    """
 
     name = "job_progress"
     droppable = True
@@ -114,6 +118,9 @@ class JobProgress(Event):
     total_images: int = 1
     percentage: float = 0.0
     phase: Phase = "sampling"
+    seconds_per_step: float | None = None
+    picture_eta_seconds: float | None = None
+    eta_seconds: float | None = None
 
 
 class TransferProgress(JobProgress):
@@ -122,7 +129,9 @@ class TransferProgress(JobProgress):
     downloaded_bytes: int
     total_bytes: int | None = None
     bytes_per_second: int = 0
-    eta_seconds: float | None = None
+
+    def data(self) -> dict[str, Any]:
+        return self.model_dump(mode="json", exclude={"seconds_per_step", "picture_eta_seconds"})
 
 
 class JobPreview(Event):

@@ -14,7 +14,7 @@ from pathlib import Path
 from sdcpp_rest.core.events import JobPreview, JobProgress
 from sdcpp_rest.core.job import Job
 from sdcpp_rest.core.load_spec import UpscalerSpec
-from sdcpp_rest.core.params import ConvertParams, ImageParams, LoraUse, UpscaleParams, params_of
+from sdcpp_rest.core.params import ConvertParams, LoraUse, params_of
 from sdcpp_rest.engine.client import EngineClient, RunEvent, RunHandle
 from sdcpp_rest.engine.protocol import Computed, Preview, RunJob, Step
 from sdcpp_rest.engine.runner import RunCancelled, RunFailed
@@ -22,6 +22,7 @@ from sdcpp_rest.engine.supervisor import EngineSupervisor
 from sdcpp_rest.errors import EngineDied, EngineOutOfMemory, EngineUnavailable, OutOfMemory, SdcppRestError
 from sdcpp_rest.services.dispatch.engine_calls import EngineCalls
 from sdcpp_rest.services.dispatch.job_finishing import JobFinishing
+from sdcpp_rest.services.dispatch.job_timing import upscaler_of
 from sdcpp_rest.services.dispatch.residency import Residency
 from sdcpp_rest.services.jobs import job_record
 from sdcpp_rest.services.jobs.active_jobs import ActiveJob, ActiveJobs
@@ -79,6 +80,7 @@ class Dispatcher:
         self._cancel_timeout_seconds = cancel_timeout_seconds
         self._on_engine_trouble = on_engine_trouble
         self._on_start = on_start
+        self._on_begin: Callable[[ActiveJob, bool], None] = lambda active, is_resident: None
         self._by_run: dict[int, ActiveJob] = {}
         self._last_progress_at = 0.0
         self._stopping = False
@@ -86,6 +88,11 @@ class Dispatcher:
         self._thread = threading.Thread(target=self._loop, name="dispatcher", daemon=True)
         queue.wake_on_submit(self._wake.set)
         calls.wake_on_call(self._wake.set)
+
+    def call_on_begin(self, callback: Callable[[ActiveJob, bool], None]) -> None:
+        """Have ``callback`` called with every job that begins, and whether nothing has to be loaded for it; on the
+        dispatcher's thread. For the start: not thread-safe."""
+        self._on_begin = callback
 
     def start(self) -> None:
         self._thread.start()
@@ -136,7 +143,8 @@ class Dispatcher:
 
     def _publish_progress(self, active: ActiveJob) -> None:
         progress = active.progress
-        self._bus.publish(JobProgress(job_id=active.job.id, percentage=progress.percentage, **progress.model_dump()))
+        told = {**progress.model_dump(), **active.pace._asdict()}
+        self._bus.publish(JobProgress(job_id=active.job.id, percentage=progress.percentage, **told))
 
     def _take_preview(self, active: ActiveJob, event: Preview) -> None:
         active.preview_path = event.path
@@ -256,7 +264,9 @@ class Dispatcher:
         job, residency = active.job, self._residency
         client = self._supervisor.launch_apart() if job.kind == "convert" else residency.engine()
         upscaler, loras, started = _upscaler_of(job), _loras_of(job), time.perf_counter()
-        if residency.is_resident(job.load_spec, upscaler, loras):
+        is_resident = residency.is_resident(job.load_spec, upscaler, loras)
+        self._on_begin(active, is_resident)
+        if is_resident:
             residency.before_run(job.load_spec, loras)
             return client
         try:
@@ -336,7 +346,4 @@ def _loras_of(job: Job) -> tuple[LoraUse, ...]:
 
 def _upscaler_of(job: Job) -> UpscalerSpec | None:
     """The upscaler that the job needs in the engine."""
-    params = params_of(job.kind, job.params)
-    if isinstance(params, UpscaleParams):
-        return params.upscaler
-    return params.upscaler if isinstance(params, ImageParams) and params.upscale else None
+    return upscaler_of(params_of(job.kind, job.params))

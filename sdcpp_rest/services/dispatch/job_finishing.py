@@ -59,9 +59,15 @@ class JobFinishing:
         self._redact_paths = redact_paths
         self._on_converted = on_converted
         self._texts_of = texts_of
+        self._on_completed: Callable[[ActiveJob, Timings], None] = lambda active, timings: None
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="finisher")
         self.is_stopping = False
         """Set by who stops the server: an engine that dies from now on is no job's fault."""
+
+    def call_on_completed(self, callback: Callable[[ActiveJob, Timings], None]) -> None:
+        """Have ``callback`` called with every job that was completed, after everybody has heard of it, on the thread
+        that finishes. For the start: not thread-safe."""
+        self._on_completed = callback
 
     def begin(self, active: ActiveJob, run: RunHandle, computed: Computed) -> None:
         """Finish a computed job on the thread for it; returns at once."""
@@ -95,6 +101,8 @@ class JobFinishing:
                 is_ours = self._queue.fail(active, code, message, timings, outputs=outputs, warnings=warnings)
             else:
                 is_ours = self._queue.complete(active, outputs, timings, warnings)
+                if is_ours:
+                    self._on_completed(active, timings)
             if not is_ours:
                 self._outputs.discard(job.id)
 

@@ -81,6 +81,8 @@ class ModelSlot:
         self.loading: LoadSpec | None = None
         self.loading_progress: float | None = None
         self.last_error: str | None = None
+        self.on_loaded: Callable[[LoadSpec, Loaded], None] = lambda spec, loaded: None
+        """Called by the dispatcher after each load that worked."""
         self._asked: Future[Loaded | None] | None = None
 
     def load(self, request: LoadRequest, timeout_seconds: float | None = None) -> LoadOutcome:

@@ -208,6 +208,7 @@ class Residency:
                 load_seconds=loaded.seconds,
             )
         )
+        self._models.on_loaded(spec, loaded)
         return loaded
 
     def _tell_loading(self, name: str, progress: float | None) -> None:

@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable
 
 from sdcpp_rest.core.job import Job, Phase, Progress, Transfer
+from sdcpp_rest.core.speed import Bound
+from sdcpp_rest.core.step_times import Pace, StepTimes
 from sdcpp_rest.engine.client import EngineClient, RunHandle
 from sdcpp_rest.errors import SdcppRestError
 
@@ -24,7 +26,8 @@ class ActiveJob:
     ``cancel_requested`` is a user's wish and final (``cancelled_because``: why, where nobody has said so);
     ``requeue_requested`` is the stopping server's and gives way to it.
     ``engine_phase`` is what the engine does, also while people are shown "cancelling". A job that needs no engine is
-    stopped through ``on_stop``; ``transfer`` is how far its file has come.
+    stopped through ``on_stop``; ``transfer`` is how far its file has come. ``times`` are those of its phases and steps,
+    with ``bound``, what it needs in the engine.
     """
 
     def __init__(self, job: Job) -> None:
@@ -39,6 +42,8 @@ class ActiveJob:
         self.cancel_requested = False
         self.cancelled_because: SdcppRestError | None = None
         self.transfer: Transfer | None = None
+        self.times = StepTimes(time.monotonic())
+        self.bound: Bound | None = None
         self.on_stop: Callable[[], None] = lambda: None
         self._changed = threading.Condition()
         self._computed = False
@@ -49,6 +54,12 @@ class ActiveJob:
     @property
     def requeue_requested(self) -> bool:
         return self.stop_requested_at is not None and not self.cancel_requested
+
+    @property
+    def pace(self) -> Pace:
+        """How quick it is, and what is left of it."""
+        with self._changed:
+            return self.times.pace(self.progress, time.monotonic())
 
     def request_cancel(self, because: SdcppRestError | None = None) -> bool:
         """Have the engine stop this job; false when its pixels are computed already and only its row is left to win.
@@ -115,14 +126,15 @@ class ActiveJob:
         """Take a progress report; ``total_steps`` of 0 changes the phase alone. Returns the new progress."""
         with self._changed:
             update: dict[str, object] = {} if self.stop_requested_at else {"phase": phase}
+            now = time.monotonic()
+            (self.times.take_step if total_steps else self.times.enter)(phase, image, now)
             if total_steps:
-                now = time.monotonic()
                 self.last_step_seconds, self._last_step_at = now - self._last_step_at, now
                 update |= {"step": step, "total_steps": total_steps, "current_image": image}
             self.progress = self.progress.model_copy(update=update)
             if self.engine_phase != phase:
                 # Who waits for a cancel to be heard waits more or less long in another phase.
-                self.engine_phase, self._last_step_at = phase, time.monotonic()
+                self.engine_phase, self._last_step_at = phase, now
                 self._changed.notify_all()
             return self.progress
 

@@ -42,7 +42,9 @@ class ProgressShown(Answer):
     downloaded_bytes: int = optional("Of a file that is being downloaded, or read for its sum.", ge=0)
     total_bytes: int = optional("Size of that file, once it is known.", ge=0)
     bytes_per_second: int = optional("Over the last seconds.", ge=0)
-    eta_seconds: float = optional("Until it is there, where that can be told.", ge=0)
+    seconds_per_step: float = optional("Of a running job: the median of its last steps.", ge=0)
+    picture_eta_seconds: float = optional("Until the steps of the current picture are done.", ge=0)
+    eta_seconds: float = optional("Until the file is there or the job is done, where that can be told.", ge=0)
 
 
 class JobShown(Answer):
@@ -87,8 +89,9 @@ def live_job_object(job: Job, position: int | None) -> dict[str, Any]:
     shown = job_object(job, runtime().jobs.queue.progress(job), position, has_preview=has_preview)
     if has_preview:
         shown["preview_url"] = url_path(shown["preview_url"])
-    if active is not None and active.transfer is not None:
-        shown["progress"] |= active.transfer.model_dump(exclude_none=True)
+    if active is not None:
+        told = active.pace._asdict() if active.transfer is None else active.transfer.model_dump()
+        shown["progress"] |= {name: value for name, value in told.items() if value is not None}
     return shown
 
 

@@ -36,6 +36,20 @@ def busy(house: Any) -> tuple[Any, str, str]:
     return house, running, house.submit(prompt="a blue square")
 
 
+def test_a_running_job_tells_how_long_it_will_take(house: Any) -> None:
+    house.finished(house.submit(steps=4))
+    house.runtime.engine.finishing._thread.submit(lambda: None).result()
+    house.gate.clear()
+    house.running.clear()
+    job_id = house.submit(steps=4)
+    assert house.running.wait(20)
+    progress = house.client.get(f"/queue/{job_id}").get_json()["progress"]
+    assert progress["seconds_per_step"] >= 0
+    assert progress["eta_seconds"] >= progress["picture_eta_seconds"] >= 0
+    house.gate.set()
+    assert "eta_seconds" not in house.finished(job_id)["progress"]
+
+
 def test_a_finished_job_has_every_field_of_the_contract(house: Any) -> None:
     job = house.finished(house.submit(steps=3, batch_count=2, seed=7, title="t"))
     assert list(job)[:9] == [

@@ -105,6 +105,17 @@ def test_the_events_of_a_job_come_in_order(served: Any, next_event: Any) -> None
     assert ("job_progress", None) in seen
 
 
+def test_progress_tells_how_quick_a_job_is_and_what_is_left_of_it(served: Any, next_event: Any) -> None:
+    with served.listen() as connection:
+        served.house.submit(steps=3)
+        first = next_event(connection, "job_progress")["data"]
+        assert (first["seconds_per_step"], first["picture_eta_seconds"], first["eta_seconds"]) == (None, None, None)
+        while (told := next_event(connection, "job_progress")["data"])["step"] < 3:
+            pass
+    assert told["seconds_per_step"] >= 0
+    assert told["eta_seconds"] >= told["picture_eta_seconds"] == 0
+
+
 def test_a_cancelled_job_is_told(served: Any, next_event: Any) -> None:
     served.house.gate.clear()
     with served.listen() as connection:

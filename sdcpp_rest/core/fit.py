@@ -33,7 +33,9 @@ _VAE_SCALED_BYTES_PER_CHANNEL = 8  # more, where convolutions are computed on sc
 _TAE_BYTES_PER_PIXEL = 1_921
 _VIDEO_TAE_BYTES_PER_PIXEL = 6_913  # and latent frame: all of them are decoded at once
 _RADIANCE_BYTES_PER_PIXEL = 7_715
-_TILE_PIXELS = 256 * 256  # the library's default tile is 32 x 32 in latent pixels
+_TILE_LATENTS, _LATENT_SIDE = 32, 8  # the library's default tile in latent pixels, and how many pixels make one
+_TILE_PIXELS = (_TILE_LATENTS * _LATENT_SIDE) ** 2
+_ESRGAN_BYTES_PER_CHANNEL = 26  # and pixel of what comes out: im2col of a 3x3 convolution (9 x 2 bytes), in- and output
 _VIDEO_KERNEL = 3  # convolutions over time too: three times the columns
 # What backends keep beside the model. The first three have one source: memory pools for converted weights, and the
 # library for matrix products; with SDXL on an H200 200 MiB after 512 x 512 and 424 MiB after 1536 x 1536. Vulkan's
@@ -104,11 +106,13 @@ def held_type(name: str, shape: tuple[int, ...], stored: str, wanted: WeightType
 
 
 class Size(NamedTuple):
-    """What is to be drawn: pixels a side, and frames (1 for a picture). A batch is drawn one by one."""
+    """What is to be drawn: pixels a side, and frames (1 for a picture). A batch is drawn one by one.
+    ``reference_pixels`` are those of all pictures that the diffusion model is shown besides."""
 
     width: int
     height: int
     frames: int = 1
+    reference_pixels: int = 0
 
     @property
     def latent_frames(self) -> int:
@@ -165,6 +169,7 @@ def diffusion_buffer(architecture: Architecture | None, tensors: Shapes, size: S
     width = _width(tensors, made_of.width_of)
     side = 32 if family == "wan2_2_ti2v" else 16
     tokens = size.latent_frames * -(-size.width // side) * -(-size.height // side) + made_of.text_tokens
+    tokens += -(-size.reference_pixels // (side * side))
     heads = max(1, width // made_of.head_width)
     if flash:
         needed = made_of.flash * tokens * width + made_of.flash_pairs * tokens * tokens
@@ -224,12 +229,15 @@ def autoencoder_of(tensors: Shapes) -> Autoencoder | None:
     return None
 
 
-def vae_buffer(autoencoder: Autoencoder, size: Size, tiling: bool = False, direct: bool = False) -> int:
+def vae_buffer(
+    autoencoder: Autoencoder, size: Size, tiling: bool = False, direct: bool = False, tile_pixels: int = 0
+) -> int:
     """Bytes of the buffer that pixels are decoded in: by far the largest at a picture's full size. ``tiling``: in tiles
-    of the default size; ``direct``: with vae_conv_direct. Video autoencoders that are not tiny were not measured."""
+    of ``tile_pixels`` (0: the default size); ``direct``: with vae_conv_direct. Video autoencoders that are not tiny
+    were not measured."""
     pixels = size.width * size.height // autoencoder.patch**2
     if tiling:
-        pixels = min(pixels, _TILE_PIXELS)
+        pixels = min(pixels, tile_pixels or _TILE_PIXELS)
     if autoencoder.is_tiny:
         if autoencoder.is_video:
             return _VIDEO_TAE_BYTES_PER_PIXEL * pixels * size.latent_frames
@@ -239,6 +247,19 @@ def vae_buffer(autoencoder: Autoencoder, size: Size, tiling: bool = False, direc
         per_channel += _VAE_SCALED_BYTES_PER_CHANNEL
     needed = per_channel * autoencoder.channels * pixels
     return needed * _VIDEO_KERNEL if autoencoder.is_video else needed
+
+
+def tile_side(size: int, share: float, side: int) -> int:
+    """Pixels of one side of a VAE tile: of ``size`` in latent pixels (0: the default), or by ``share`` of the picture's
+    ``side`` where that is not 0; above 1 it is how many tiles there are."""
+    if share:
+        return math.ceil(side * share) if share <= 1 else math.ceil(side / share)
+    return (size or _TILE_LATENTS) * _LATENT_SIDE
+
+
+def upscaler_buffer(channels: int, tile: tuple[int, int], factor: int) -> int:
+    """Bytes that an ESRGAN of so many ``channels`` takes to make a tile (width, height) ``factor`` times larger."""
+    return _ESRGAN_BYTES_PER_CHANNEL * channels * tile[0] * tile[1] * factor * factor
 
 
 def backend_bytes(backend: str) -> int:

@@ -10,7 +10,8 @@ import pytest
 from sdcpp_rest.core.load_spec import LoadSpec
 from sdcpp_rest.native.context import Context, ContextOptions
 from sdcpp_rest.native.library import Library
-from sdcpp_rest.services.models.fit_estimate import FitEstimates, FitRequest, Needs
+from sdcpp_rest.services.models.fit_estimate import FitEstimates, FitRequest
+from sdcpp_rest.services.models.fit_needs import Needs
 from sdcpp_rest.services.models.model_library import ModelLibrary
 from tests.native.drawing import picture
 

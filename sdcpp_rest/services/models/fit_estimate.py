@@ -10,32 +10,26 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args
 
 from sdcpp_rest.core import family_needs, family_signs, fit, quantization
-from sdcpp_rest.core.architectures import Shapes
 from sdcpp_rest.core.catalog import COMPONENT_TYPES, Sidecar
-from sdcpp_rest.core.fit import Autoencoder, Part, Size
-from sdcpp_rest.core.flash_attention import choose_flash_attention
+from sdcpp_rest.core.fit import Size
 from sdcpp_rest.core.load_spec import Component, LoadOptions, LoadSpec
-from sdcpp_rest.errors import InvalidRequest, ModelNotFound, SdcppRestError
+from sdcpp_rest.errors import InvalidRequest, ModelNotFound
 from sdcpp_rest.services.model_headers.inspection import Inspection, inspect_parts
+from sdcpp_rest.services.models.fit_needs import (
+    Needs,
+    PlannedLoad,
+    needs_of,
+    on_device,
+    resident_bytes,
+    wants_vae,
+)
 from sdcpp_rest.services.models.model_library import ModelLibrary
 
 Verdict = Literal["fits", "tight", "no"]
+TIGHT_SHARE = 0.9
+"""What takes more than this of what is free may fail when anything else wants some."""
 
-_PART_OF_ROLE: dict[str, Part] = {
-    "vae": "vae",
-    "taesd": "vae",
-    "clip_l": "text_encoders",
-    "clip_g": "text_encoders",
-    "clip_vision": "text_encoders",
-    "t5xxl": "text_encoders",
-    "llm": "text_encoders",
-    "llm_vision": "text_encoders",
-    "controlnet": "controlnet",
-    "high_noise_diffusion_model": "diffusion_model",
-    "photo_maker": "text_encoders",
-}
 _PROCESSOR: dict[str, Any] = {"name": "CPU", "description": "", "is_gpu": False}
-_TIGHT_SHARE = 0.9
 _SMALLER = ("q8_0", "q4_0")
 
 
@@ -50,23 +44,6 @@ class FitRequest:
     video_frames: int = 1
     components: Mapping[str, str] = field(default_factory=dict)
     weight_type: str | None = None
-
-
-@dataclass(frozen=True)
-class Needs:
-    """Bytes: weights by part as they are held, and the buffer of each part, of which one is held at a time."""
-
-    weights: Mapping[Part, int]
-    buffers: Mapping[Part, int]
-
-    @property
-    def weight_bytes(self) -> int:
-        return sum(self.weights.values())
-
-    @property
-    def peak_bytes(self) -> int:
-        """All weights and the largest buffer: what it takes where everything is in one memory."""
-        return self.weight_bytes + max(self.buffers.values(), default=0)
 
 
 @dataclass(frozen=True)
@@ -105,53 +82,6 @@ class Fit:
     warnings: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class _Load:
-    """What is looked at: the inspected files by role (the model's own is ``""``), the options, the size, and the
-    backend that computes, where it is known."""
-
-    files: Mapping[str, Inspection]
-    options: LoadOptions
-    size: Size
-    backend: str = ""
-
-    @property
-    def model(self) -> Inspection:
-        return self.files[""]
-
-    def autoencoder(self) -> Autoencoder | None:
-        """What decodes: the TAESD where there is one that is not for previews only, else the VAE that was named, else
-        the model's own; ``None`` where pixels need none or it is not known which one."""
-        roles = ["vae", ""] if self.options.tae_preview_only else ["taesd", "vae", ""]
-        found = (fit.autoencoder_of(self.files[role].tensors) for role in roles if role in self.files)
-        return next((one for one in found if one is not None), None)
-
-
-def memory_needed(spec: LoadSpec, width: int, height: int, video_frames: int = 1) -> int:
-    """Bytes that loading ``spec`` and drawing one picture (or video) of that size takes, in all memories together.
-
-    For refusing what cannot possibly fit. Raises NotAModel when a file of the spec is no model any more.
-    """
-    return _needs(_load_of(spec, Size(width, height, video_frames)), is_gpu=False).peak_bytes
-
-
-def _load_of(spec: LoadSpec, size: Size) -> _Load:
-    files = {"": inspect_parts([spec.model.path])}
-    files.update({role: inspect_parts([one.path]) for role, one in spec.components.items()})
-    return _Load(files, spec.options, size)
-
-
-def _resident_bytes(spec: LoadSpec) -> int:
-    """Bytes of a GPU that a loaded model holds between two jobs: the weights that stay there."""
-    if spec.options.offload_to_cpu:
-        return 0
-    try:
-        weights, _ = _share_of_gpu(_load_of(spec, Size(0, 0)))
-    except (SdcppRestError, OSError):
-        return 0  # its file is gone: it is not known any more what it holds
-    return sum(weights.values())
-
-
 class FitEstimates:
     """Estimates the memory of a library's models.
 
@@ -178,12 +108,12 @@ class FitEstimates:
         if ask.weight_type is not None:
             quantization.weight_type("weight_type", ask.weight_type)
             options = options.model_copy(update={"weight_type": ask.weight_type})
-        load = _Load(files, options, Size(ask.width, ask.height, ask.video_frames))
+        load = PlannedLoad(files, options, Size(ask.width, ask.height, ask.video_frames))
         warnings += _gaps(load)
         return Fit(
             name=file.name,
             architecture=load.model.architecture.name if load.model.architecture else None,
-            needs=_needs(load, is_gpu=any(one["is_gpu"] for one in self._memory()["devices"])),
+            needs=needs_of(load, is_gpu=any(one["is_gpu"] for one in self._memory()["devices"])),
             devices=tuple(self._devices(load)),
             warnings=tuple(warnings),
         )
@@ -232,7 +162,7 @@ class FitEstimates:
         assert missing is not None
         raise missing
 
-    def _devices(self, load: _Load) -> list[DeviceFit]:
+    def _devices(self, load: PlannedLoad) -> list[DeviceFit]:
         memory = self._memory()
         system = memory["system"]
         resident = self._resident()
@@ -243,14 +173,14 @@ class FitEstimates:
             is_gpu = bool(device["is_gpu"])
             # A processor's free memory is the system's. What the engine holds on either is given back by the next load.
             if is_gpu:
-                free = int(device["free_bytes"]) + (_resident_bytes(resident) if resident is not None else 0)
+                free = int(device["free_bytes"]) + (resident_bytes(resident) if resident is not None else 0)
             else:
                 free = int(system["available_bytes"]) + held
             total = int(device["total_bytes"]) if is_gpu else int(system["total_bytes"])
             here = replace(load, backend=device.get("backend", ""))
             kept = fit.backend_bytes(here.backend)
-            needed = _on_device(here, is_gpu) + kept
-            room = int(free * _TIGHT_SHARE) - needed
+            needed = on_device(here, is_gpu) + kept
+            room = int(free * TIGHT_SHARE) - needed
             advice = _quicker(here, is_gpu, room) if room >= 0 else _smaller(here, is_gpu, free - kept)
             shown.append(
                 DeviceFit(
@@ -267,84 +197,14 @@ class FitEstimates:
         return shown
 
 
-def _needs(load: _Load, is_gpu: bool) -> Needs:
-    options = load.options
-    wanted = quantization.weight_type("weight_type", options.weight_type)
-    rules = quantization.tensor_type_rules("tensor_type_rules", options.tensor_type_rules)
-    weights: dict[Part, int] = dict.fromkeys(fit.PARTS, 0)
-    for role, file in load.files.items():
-        default = _PART_OF_ROLE.get(role, "diffusion_model")
-        tensors = _without_encoder(file.tensors) if options.vae_decode_only else file.tensors
-        for part, count in fit.weight_bytes(tensors, file.tensor_types, default, wanted, rules).items():
-            weights[part] += count
-    architecture = load.model.architecture
-    flash = choose_flash_attention(options, architecture.name if architecture else None, has_gpu=is_gpu)
-    buffers: dict[Part, int] = {
-        "text_encoders": fit.encoder_buffer(frozenset(load.files)),
-        "diffusion_model": fit.diffusion_buffer(
-            architecture, load.model.tensors, load.size, flash=flash.in_diffusion_model
-        ),
-    }
-    autoencoder = load.autoencoder()
-    if autoencoder is None and _wants_vae(load):
-        autoencoder = Autoencoder()
-        weights["vae"] += fit.USUAL_VAE_BYTES
-    if autoencoder is not None:
-        # The library scales the convolutions of an SDXL model's own autoencoder, not of one that was named.
-        is_own = "vae" not in load.files or options.force_sdxl_vae_conv_scale
-        if is_own and architecture is not None and architecture.id.startswith("sdxl"):
-            autoencoder = autoencoder._replace(is_scaled=True)
-        buffers["vae"] = fit.vae_buffer(autoencoder, load.size, options.vae_tiling, options.vae_conv_direct)
-    return Needs(weights, buffers)
-
-
-def _without_encoder(tensors: Shapes) -> Shapes:
-    """An autoencoder that only decodes leaves its other half on the disk."""
-    starts = ("encoder.", "first_stage_model.encoder.", "vae.encoder.", "quant_conv.", "first_stage_model.quant_conv.")
-    if not any("decoder." in name for name in tensors):
-        return tensors  # a text encoder's tensors may be called so too
-    return {name: shape for name, shape in tensors.items() if not name.startswith(starts)}
-
-
-def _wants_vae(load: _Load) -> bool:
-    architecture = load.model.architecture
-    return architecture is None or architecture.has_vae
-
-
-def _on_device(load: _Load, is_gpu: bool) -> int:
-    """Bytes in the memory of the device that computes. With a GPU, what is kept on the CPU needs none of it; with
-    offload_to_cpu only the part that works does."""
-    if not is_gpu:
-        return _needs(load, is_gpu).peak_bytes
-    weights, buffers = _share_of_gpu(load)
-    if not load.options.offload_to_cpu:
-        return sum(weights.values()) + max(buffers.values())
-    return max(weights[part] + buffers.get(part, 0) for part in weights)
-
-
-def _share_of_gpu(load: _Load) -> tuple[dict[Part, int], dict[Part, int]]:
-    """Bytes of weights and of buffers by part, without the parts that are kept on the CPU."""
-    needs, options = _needs(load, is_gpu=True), load.options
-    here: dict[Part, bool] = {
-        "text_encoders": not options.keep_clip_on_cpu,
-        "diffusion_model": True,
-        "vae": not options.keep_vae_on_cpu,
-        "controlnet": not options.keep_controlnet_on_cpu,
-    }
-    weights = {part: count for part, count in needs.weights.items() if here[part]}
-    return weights, {
-        part: fit.allocated_bytes(count, load.backend) for part, count in needs.buffers.items() if here[part]
-    }
-
-
-def _smaller(load: _Load, is_gpu: bool, free: int) -> list[Advice]:
+def _smaller(load: PlannedLoad, is_gpu: bool, free: int) -> list[Advice]:
     """Options that would take less, the largest saving first."""
     found: list[Advice] = []
-    needed = _on_device(load, is_gpu)
+    needed = on_device(load, is_gpu)
 
     def offer(option: str, value: bool | str, text: str) -> None:
         changed = load.options.model_copy(update={option: value})
-        saved = needed - _on_device(replace(load, options=changed), is_gpu)
+        saved = needed - on_device(replace(load, options=changed), is_gpu)
         if saved > 0:
             found.append(Advice(option, value, saved, text))
 
@@ -362,27 +222,27 @@ def _smaller(load: _Load, is_gpu: bool, free: int) -> list[Advice]:
     found.sort(key=lambda one: -one.saves_bytes)
     # Without offload_to_cpu the library ignores it.
     if is_gpu and needed > free and load.options.offload_to_cpu:
-        gib = int(free * _TIGHT_SHARE / (1 << 30) * 10) / 10
+        gib = int(free * TIGHT_SHARE / (1 << 30) * 10) / 10
         if gib > 0:
             text = "The diffusion model is computed in pieces that fit into so many GiB; slower."
             found.append(Advice("max_vram", gib, needed - int(gib * (1 << 30)), text))
     return found
 
 
-def _quicker(load: _Load, is_gpu: bool, room: int) -> list[Advice]:
+def _quicker(load: PlannedLoad, is_gpu: bool, room: int) -> list[Advice]:
     """On a GPU with ``room`` bytes for the text encoders too: to have them there, not in main memory as by default."""
     options = load.options
     if not is_gpu or not options.keep_clip_on_cpu or options.offload_to_cpu:
         return []
     moved = replace(load, options=options.model_copy(update={"keep_clip_on_cpu": False}))
-    extra = _on_device(moved, is_gpu) - _on_device(load, is_gpu)
+    extra = on_device(moved, is_gpu) - on_device(load, is_gpu)
     if not 0 < extra <= room:
         return []
     text = "The text encoders fit into the GPU's memory too; prompts are read quicker there."
     return [Advice("keep_clip_on_cpu", False, -extra, text)]
 
 
-def _gaps(load: _Load) -> list[str]:
+def _gaps(load: PlannedLoad) -> list[str]:
     """Sentences about what the estimate does not know."""
     model = load.model
     said = list(model.warnings)
@@ -395,6 +255,6 @@ def _gaps(load: _Load) -> list[str]:
         kind = family_signs.natural_kind(model.tensors) or "checkpoint"
         faults = family_needs.missing_components(architecture, model.tensors, given, kind=kind)
         said += [f"Not counted: {text}" for text in faults]
-    if load.autoencoder() is None and _wants_vae(load):
+    if load.autoencoder() is None and wants_vae(load):
         said.append(f"No VAE is named: a usual one of {fit.USUAL_VAE_BYTES >> 20} MiB is assumed.")
     return said

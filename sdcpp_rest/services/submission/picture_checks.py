@@ -21,7 +21,7 @@ from sdcpp_rest.errors import InvalidRequest, ModelNotFound, NoUpscalerLoaded
 from sdcpp_rest.services.dispatch.upscaler_slot import UpscalerSlot, check_upscaler
 from sdcpp_rest.services.model_headers import autoencoders
 from sdcpp_rest.services.model_headers.inspection import NotAModel
-from sdcpp_rest.services.models.fit_estimate import memory_needed
+from sdcpp_rest.services.models.fit_needs import memory_needed
 from sdcpp_rest.services.models.load_checks import embedding_fault
 from sdcpp_rest.services.models.lora_checks import with_loras
 from sdcpp_rest.services.models.model_library import ModelLibrary

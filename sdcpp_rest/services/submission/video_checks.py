@@ -22,7 +22,7 @@ from sdcpp_rest.errors import InvalidRequest
 from sdcpp_rest.services.model_headers import autoencoders
 from sdcpp_rest.services.model_headers.inspection import NotAModel
 from sdcpp_rest.services.models.architecture_presets import preset_of
-from sdcpp_rest.services.models.fit_estimate import memory_needed
+from sdcpp_rest.services.models.fit_needs import memory_needed
 from sdcpp_rest.services.models.lora_checks import with_loras
 from sdcpp_rest.services.submission.submission_checks import (
     cache_warnings,

@@ -12,7 +12,8 @@ from sdcpp_rest.core.architectures import ARCHITECTURES
 from sdcpp_rest.core.fit import Autoencoder, Size, diffusion_buffer, vae_buffer
 from sdcpp_rest.core.load_spec import FileRef, LoadSpec
 from sdcpp_rest.errors import InvalidRequest, ModelNotFound
-from sdcpp_rest.services.models.fit_estimate import Fit, FitEstimates, FitRequest, memory_needed
+from sdcpp_rest.services.models.fit_estimate import Fit, FitEstimates, FitRequest
+from sdcpp_rest.services.models.fit_needs import memory_needed
 from sdcpp_rest.services.models.load_specs import LoadRequest, build_spec
 from sdcpp_rest.services.models.model_library import ModelLibrary
 from tests.model_files import CHROMA, FLUX, LLAMA, VAE, gguf_bytes, reversed_shapes, safetensors_bytes, unet, write

@@ -8,15 +8,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection
 
-from sdcpp_rest.core.job import Timings
+from sdcpp_rest.core.job import Job, Timings
 from sdcpp_rest.core.job_work import Work, count_upscaling, count_work
 from sdcpp_rest.core.load_spec import LoadSpec, UpscalerSpec
-from sdcpp_rest.core.params import ConvertParams, ImageParams, Params, UpscaleParams, params_of
+from sdcpp_rest.core.params import ImageParams, Params, UpscaleParams, params_of
 from sdcpp_rest.engine.protocol import Loaded
 from sdcpp_rest.services.jobs.active_jobs import ActiveJob
 from sdcpp_rest.services.model_headers import autoencoders
 from sdcpp_rest.services.models.speeds import Speeds
-from sdcpp_rest.services.pictures.input_images import measure_picture
+from sdcpp_rest.services.pictures.input_images import stored_size
 from sdcpp_rest.services.pictures.outputs import Outputs
 
 log = logging.getLogger(__name__)
@@ -35,17 +35,10 @@ class JobTiming:
         """Give a job that begins what is known of its kind."""
         try:
             job = active.job
-            params = params_of(job.kind, job.params)
-            if isinstance(params, ConvertParams):
+            if job.kind == "convert":
                 return
-            bound = self._speeds.bind(job.load_spec, upscaler_of(params))
-            if isinstance(params, UpscaleParams):
-                picture = self._outputs.inputs_of(job.id) / job.inputs["image"]
-                work = count_upscaling(
-                    params, measure_picture("image", picture.read_bytes()), factor_of(params.upscaler)
-                )
-            else:
-                work = work_of(params, job.inputs, job.load_spec)
+            bound = self._speeds.bind(job.load_spec, upscaler_of(params_of(job.kind, job.params)))
+            work = work_of_job(job, self._outputs)
             forecast = self._speeds.forecast(bound, work, is_resident=is_resident)
             active.bound, active.times.work, active.times.expected = bound, work, forecast.expected
         except Exception:
@@ -72,6 +65,15 @@ def upscaler_of(params: Params) -> UpscalerSpec | None:
     if isinstance(params, UpscaleParams):
         return params.upscaler
     return params.upscaler if isinstance(params, ImageParams) and params.upscale else None
+
+
+def work_of_job(job: Job, outputs: Outputs) -> Work:
+    """What a job in the queue computes. Raises OSError for a picture that is gone."""
+    params = params_of(job.kind, job.params)
+    if isinstance(params, UpscaleParams):
+        size = stored_size(outputs.inputs_of(job.id) / job.inputs["image"])
+        return count_upscaling(params, size, factor_of(params.upscaler))
+    return work_of(params, job.inputs, job.load_spec)
 
 
 def work_of(params: Params, roles: Collection[str], spec: LoadSpec | None) -> Work:

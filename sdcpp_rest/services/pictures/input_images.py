@@ -14,7 +14,7 @@ import io
 import math
 import shutil
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from urllib.parse import unquote, unquote_to_bytes
 
@@ -188,20 +188,46 @@ def save_inputs(
     """
     names: dict[str, str] = {}
     try:
-        for role, text in images.items():
+        for role, picture in _prepare_all(images, size, resizes_references, warn):
             folder.mkdir(parents=True, exist_ok=True)
             names[role] = f"{role}.png"
-            with _decoding:
-                picture = _prepare(role, open_picture(role, decode_base64(role, text)), size)
-                if resizes_references and role.startswith("ref_images"):
-                    _check_reference(role, picture.size, size)
-                if role == "mask_image" and picture.getextrema() == (0, 0):
-                    warn("mask_image is black everywhere: nothing is drawn anew. White is what is to change.")
-                picture.save(folder / names[role], "PNG", compress_level=1)
+            picture.save(folder / names[role], "PNG", compress_level=1)
     except Exception:
         shutil.rmtree(folder, ignore_errors=True)
         raise
     return names
+
+
+def check_inputs(
+    images: Mapping[str, str],
+    size: tuple[int, int],
+    *,
+    resizes_references: bool = True,
+    warn: Callable[[str], None] = lambda sentence: None,
+) -> dict[str, tuple[int, int]]:
+    """What `save_inputs` would refuse or warn of, without storing anything; returns role -> size of its picture."""
+    return {role: picture.size for role, picture in _prepare_all(images, size, resizes_references, warn)}
+
+
+def _prepare_all(
+    images: Mapping[str, str], size: tuple[int, int], resizes_references: bool, warn: Callable[[str], None]
+) -> Iterator[tuple[str, Image.Image]]:
+    """Each picture in turn, decoded and brought to its size. Raises InvalidRequest."""
+    for role, text in images.items():
+        with _decoding:
+            picture = _prepare(role, open_picture(role, decode_base64(role, text)), size)
+            if resizes_references and role.startswith("ref_images"):
+                _check_reference(role, picture.size, size)
+            if role == "mask_image" and picture.getextrema() == (0, 0):
+                warn("mask_image is black everywhere: nothing is drawn anew. White is what is to change.")
+            yield role, picture
+
+
+def stored_size(path: Path) -> tuple[int, int]:
+    """Width and height of a picture that was stored here, by the head of its file. Raises OSError."""
+    with Image.open(path) as picture:
+        width, height = picture.size
+    return width, height
 
 
 def _check_reference(role: str, given: tuple[int, int], size: tuple[int, int]) -> None:

@@ -7,6 +7,7 @@ by the limits of the configuration; types were settled by the dialect that parse
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import Any, Literal
 
 from sdcpp_rest.core.job import Job, JobGroup
@@ -15,7 +16,7 @@ from sdcpp_rest.core.params import ImageParams
 from sdcpp_rest.errors import NoModelLoaded
 from sdcpp_rest.services.dispatch.model_slot import ModelSlot
 from sdcpp_rest.services.jobs.job_entry import JobEntry
-from sdcpp_rest.services.submission.picture_checks import PictureChecks
+from sdcpp_rest.services.submission.picture_checks import CheckedPicture, PictureChecks
 from sdcpp_rest.services.submission.sampling_intake import SamplingIntake
 
 
@@ -60,16 +61,11 @@ class Submission:
 
         Raises NoModelLoaded, NoUpscalerLoaded, InvalidRequest, QueueFull, EngineUnavailable.
         """
-        spec = spec or self._models.selected
-        if spec is None:
-            raise NoModelLoaded("No model loaded")
-        fields = dict(asked)
-        embedding_name = fields.pop("pm_id_embed_path", None) or ""
-        params, found = self._intake.params(ImageParams, kind, fields, spec)
-        checked = self._checks.check(params, spec, images or {}, embedding_name=embedding_name, upscaler=upscaler)
+        checked = self.check(kind, asked, images=images, spec=spec, upscaler=upscaler)
+        params = checked.params
         return self._entry.enter(
             kind,
-            checked.params,
+            params,
             images=checked.images,
             size=(params.width, params.height),
             spec=checked.spec,
@@ -77,9 +73,31 @@ class Submission:
             title=title,
             origin=origin,
             owner=owner,
-            warnings=(*warnings, *found, *checked.warnings),
+            warnings=(*warnings, *checked.warnings),
             caption=caption,
             note=note,
             job_id=job_id,
             group=group,
         )
+
+    def check(
+        self,
+        kind: Literal["txt2img", "img2img"],
+        asked: Mapping[str, Any],
+        *,
+        images: Mapping[str, str] | None = None,
+        spec: LoadSpec | None = None,
+        upscaler: UpscalerSpec | None = None,
+    ) -> CheckedPicture:
+        """What `picture` would submit, with all its warnings, but for the pictures, which are not decoded yet.
+
+        Raises NoModelLoaded, NoUpscalerLoaded, InvalidRequest.
+        """
+        spec = spec or self._models.selected
+        if spec is None:
+            raise NoModelLoaded("No model loaded")
+        fields = dict(asked)
+        embedding_name = fields.pop("pm_id_embed_path", None) or ""
+        params, found = self._intake.params(ImageParams, kind, fields, spec)
+        checked = self._checks.check(params, spec, images or {}, embedding_name=embedding_name, upscaler=upscaler)
+        return replace(checked, warnings=(*found, *checked.warnings))

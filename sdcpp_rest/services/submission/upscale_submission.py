@@ -71,25 +71,7 @@ class UpscaleSubmission:
 
         Raises NoUpscalerLoaded, InvalidRequest, JobNotFound, QueueFull, EngineUnavailable.
         """
-        spec = spec or self._upscalers.selected
-        if spec is None:
-            raise NoUpscalerLoaded("No upscaler loaded; load one with POST /upscaler/load")
-        check_value(UpscaleParams, "upscale_factor", asked.upscale_factor)
-        check_value(UpscaleParams, "repeats", asked.repeats)
-        if asked.tile_size is not None and asked.tile_size != spec.tile_size:
-            spec = self._upscalers.build_spec(spec.model.name, spec.n_threads, asked.tile_size)
-        data = self._read_picture(asked)
-        picture = open_picture("image_base64" if asked.image_base64 else "image_index", data)
-        self._check_size(picture, asked)
-        if has_transparency(picture):
-            sentence = "The picture is transparent in places, which an upscaler cannot keep: it becomes white there."
-            warnings = (*warnings, sentence)
-        params = UpscaleParams(
-            upscaler=spec,
-            upscale_factor=asked.upscale_factor,
-            repeats=asked.repeats,
-            caption=_caption(picture),
-        )
+        params, picture, found = self.check(asked, spec)
 
         def save(folder: Path) -> dict[str, str]:
             folder.mkdir(parents=True, exist_ok=True)
@@ -108,10 +90,36 @@ class UpscaleSubmission:
             title=title,
             origin=origin,
             owner=owner,
-            warnings=warnings,
+            warnings=(*warnings, *found),
             job_id=job_id,
             group=group,
         )
+
+    def check(
+        self, asked: UpscaleRequest, spec: UpscalerSpec | None = None
+    ) -> tuple[UpscaleParams, Image.Image, tuple[str, ...]]:
+        """What `submit` would submit: parameters, the picture, and warnings. Raises NoUpscalerLoaded, InvalidRequest,
+        JobNotFound."""
+        spec = spec or self._upscalers.selected
+        if spec is None:
+            raise NoUpscalerLoaded("No upscaler loaded; load one with POST /upscaler/load")
+        check_value(UpscaleParams, "upscale_factor", asked.upscale_factor)
+        check_value(UpscaleParams, "repeats", asked.repeats)
+        if asked.tile_size is not None and asked.tile_size != spec.tile_size:
+            spec = self._upscalers.build_spec(spec.model.name, spec.n_threads, asked.tile_size)
+        data = self._read_picture(asked)
+        picture = open_picture("image_base64" if asked.image_base64 else "image_index", data)
+        self._check_size(picture, asked)
+        warnings: tuple[str, ...] = ()
+        if has_transparency(picture):
+            warnings = ("The picture is transparent in places, which an upscaler cannot keep: it becomes white there.",)
+        params = UpscaleParams(
+            upscaler=spec,
+            upscale_factor=asked.upscale_factor,
+            repeats=asked.repeats,
+            caption=_caption(picture),
+        )
+        return params, picture, warnings
 
     def _read_picture(self, asked: UpscaleRequest) -> bytes:
         """The bytes of the picture file. Raises InvalidRequest, JobNotFound."""

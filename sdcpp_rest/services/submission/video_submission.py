@@ -6,6 +6,7 @@ All dialects come through here, and nothing that is known to end the library's p
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from typing import Any
 
 from sdcpp_rest.core.job import Job, JobGroup
@@ -15,7 +16,7 @@ from sdcpp_rest.errors import NoModelLoaded
 from sdcpp_rest.services.dispatch.model_slot import ModelSlot
 from sdcpp_rest.services.jobs.job_entry import JobEntry
 from sdcpp_rest.services.submission.sampling_intake import SamplingIntake
-from sdcpp_rest.services.submission.video_checks import check_makes_video, check_video
+from sdcpp_rest.services.submission.video_checks import CheckedVideo, check_makes_video, check_video
 
 
 class VideoSubmission:
@@ -62,14 +63,7 @@ class VideoSubmission:
 
         Raises NoModelLoaded, InvalidRequest, QueueFull, EngineUnavailable.
         """
-        spec = spec or self._models.selected
-        if spec is None:
-            raise NoModelLoaded("No model loaded")
-        check_makes_video(spec)
-        params, found = self._intake.params(VideoParams, "txt2vid", asked, spec)
-        checked = check_video(
-            params, spec, images or {}, asked, self._intake.limits, self._intake.ready(), self._memory()
-        )
+        params, checked = self.check(asked, images=images, spec=spec)
         return self._entry.enter(
             "txt2vid",
             params,
@@ -79,9 +73,26 @@ class VideoSubmission:
             title=title,
             origin=origin,
             owner=owner,
-            warnings=(*warnings, *found, *checked.warnings),
+            warnings=(*warnings, *checked.warnings),
             caption=caption,
             note=note,
             job_id=job_id,
             group=group,
         )
+
+    def check(
+        self, asked: Mapping[str, Any], *, images: Mapping[str, str] | None = None, spec: LoadSpec | None = None
+    ) -> tuple[VideoParams, CheckedVideo]:
+        """What `video` would submit, with all its warnings, but for the pictures, which are not decoded yet.
+
+        Raises NoModelLoaded, InvalidRequest.
+        """
+        spec = spec or self._models.selected
+        if spec is None:
+            raise NoModelLoaded("No model loaded")
+        check_makes_video(spec)
+        params, found = self._intake.params(VideoParams, "txt2vid", asked, spec)
+        checked = check_video(
+            params, spec, images or {}, asked, self._intake.limits, self._intake.ready(), self._memory()
+        )
+        return params, replace(checked, warnings=(*found, *checked.warnings))

@@ -6,22 +6,26 @@ from dataclasses import dataclass
 
 from sdcpp_rest.service_groups import EngineServices, JobServices, ModelServices
 from sdcpp_rest.services.dispatch.job_timing import JobTiming
+from sdcpp_rest.services.models.job_fit import JobFits
 from sdcpp_rest.services.models.speeds import Speeds
+from sdcpp_rest.services.server_status import ServerStatus
+from sdcpp_rest.services.submission.job_estimates import JobEstimates
 from sdcpp_rest.store.database import Database
 from sdcpp_rest.store.speed_store import SpeedStore
 
 
 @dataclass(frozen=True)
 class EstimateServices:
-    """What is known of how long things take."""
+    """What jobs would take: ``jobs`` estimates them, ``speeds`` are the averages that it goes by."""
 
     speeds: Speeds
+    jobs: JobEstimates
 
 
 def build_estimates(
-    database: Database, jobs: JobServices, models: ModelServices, engine: EngineServices
+    database: Database, jobs: JobServices, models: ModelServices, engine: EngineServices, status: ServerStatus
 ) -> EstimateServices:
-    """Build the averages over the database, filled by the engine's jobs and loads from now on."""
+    """Build the averages over the database, filled by the engine's jobs and loads from now on, and what asks them."""
 
     def device() -> str:
         ready = engine.supervisor.ready
@@ -34,4 +38,6 @@ def build_estimates(
     engine.dispatcher.call_on_begin(timing.begin)
     engine.finishing.call_on_completed(timing.learn)
     models.slot.on_loaded = timing.learn_load
-    return EstimateServices(speeds)
+    fits = JobFits(models.library, status.memory, lambda: models.slot.resident)
+    estimates = JobEstimates(speeds, fits, models.slot, jobs.queue, jobs.active, jobs.outputs)
+    return EstimateServices(speeds, estimates)

@@ -126,6 +126,7 @@ class Runtime:
         self.submission = build_submission(config, self.settings, self.jobs, self.models, self.engine, self.status)
         self.metadata = PictureMetadata(config.limits, self.models.library, self.models.hashes)
         self.estimates = build_estimates(database, self.jobs, self.models, self.engine)
+        self.estimates = build_estimates(database, self.jobs, self.models, self.engine, self.status)
         self.language = build_language(config, database, self.settings, self.jobs, self.models, self.status)
         self.downloads = build_downloads(
             config, self.jobs, self.models, redact_paths=self.redact_paths, is_server=is_server

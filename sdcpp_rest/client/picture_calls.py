@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from typing import Any, Literal
 
 from typing_extensions import Unpack
 
@@ -11,6 +12,7 @@ from sdcpp_rest.client.calls import Call, SubmitCall
 from sdcpp_rest.client.model_upload import ModelUpload
 from sdcpp_rest.client.steps import Request
 from sdcpp_rest.client.wire.jobs import AgainBody, ConversionAccepted, ConvertBody, DetectorStatus, UpscaleBody
+from sdcpp_rest.client.wire.jobs import ConversionAccepted, ConvertBody, DetectorStatus, EstimateShown, UpscaleBody
 from sdcpp_rest.client.wire.model_files import DownloadAccepted, DownloadBody
 from sdcpp_rest.client.wire.pictures import Accepted, Img2ImgBody, ReadSettings, Txt2ImgBody, Txt2VidBody
 
@@ -37,6 +39,14 @@ class PictureCalls:
     def upscale(self, **fields: Unpack[UpscaleBody]) -> Request[Accepted]:
         """Make a picture larger, with the upscaler that is loaded."""
         return Request(Accepted, "POST", "/upscale", body=fields)
+
+    @Call
+    def estimate(
+        self, kind: Literal["txt2img", "img2img", "txt2vid", "upscale"], /, **fields: Any
+    ) -> Request[EstimateShown]:
+        """Tell whether a job would fit into memory and how long it would take; ``fields`` are those of its own method.
+        Nothing is submitted."""
+        return Request(EstimateShown, "POST", "/estimate", body={"kind": kind, "request": fields}, is_long=True)
 
     @SubmitCall
     def make_again(self, job_id: str, **changes: Unpack[AgainBody]) -> Request[Accepted]:

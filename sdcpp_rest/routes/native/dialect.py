@@ -19,6 +19,7 @@ from sdcpp_rest.routes.native.jobs.again_routes import again
 from sdcpp_rest.routes.native.jobs.conversion_routes import conversion
 from sdcpp_rest.routes.native.jobs.given_routes import given
 from sdcpp_rest.routes.native.jobs.group_routes import groups
+from sdcpp_rest.routes.native.jobs.estimate_routes import estimates
 from sdcpp_rest.routes.native.jobs.previews import previews
 from sdcpp_rest.routes.native.jobs.queue import queue
 from sdcpp_rest.routes.native.jobs.queue_listing import queue_listing
@@ -62,6 +63,7 @@ _BLUEPRINTS = (
     video,
     upscaling,
     conversion,
+    estimates,
     adetailer,
     again,
     given,

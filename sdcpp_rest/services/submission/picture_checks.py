@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from sdcpp_rest.config import LimitsConfig
 from sdcpp_rest.core import architectures
 from sdcpp_rest.core.architectures import Architecture
+from sdcpp_rest.core.family_fields import Traits, why_idle
 from sdcpp_rest.core.load_spec import FileRef, LoadSpec, UpscalerSpec
 from sdcpp_rest.core.params import SMALLEST_SIDE, ImageParams
 from sdcpp_rest.core.sampling import HIRES_UPSCALERS
@@ -36,9 +37,6 @@ from sdcpp_rest.services.submission.wording_notes import wording_notes
 
 # Between the passes of the hires fix these work on pixels: the picture is decoded, enlarged and encoded again.
 _PIXEL_UPSCALERS = frozenset({"Lanczos", "Nearest", "Model"})
-# Their networks get a second picture beside the latent one, which the library does not enlarge for the hires fix: two
-# sizes that do not fit end the process.
-_WITH_A_SECOND_PICTURE = ("_inpaint", "_pix2pix", "flux_fill", "flux_control")
 # Below it the weights decide, and those were loaded.
 _USUAL_PIXELS = 1024 * 1024
 _ESTIMATE_MARGIN = 1.25
@@ -165,8 +163,8 @@ class PictureChecks:
         given = [role for role in images if role.startswith("ref_images.")]
         if family is None:
             return images
-        if given and not family.takes_reference_images:
-            warnings.append(f"{family.name} does not look at reference pictures; ref_images was ignored.")
+        if given and (reason := why_idle("ref_images", Traits(family))):
+            warnings.append(reason)
             return {role: image for role, image in images.items() if role not in given}
         if not given and family.id.endswith("_pix2pix"):
             warnings.append(f"{family.name} edits the picture in ref_images, and there is none.")
@@ -188,10 +186,8 @@ class PictureChecks:
             return
         if family is not None and family.id == "flux_control":
             return
-        if family is not None and not family.takes_controlnet:
-            raise InvalidRequest(
-                f"control_image cannot be used: {family.name} does not work with a ControlNet", field="control_image"
-            )
+        if reason := why_idle("control_image_base64", Traits(family)):
+            raise InvalidRequest(reason, field="control_image")
         if "controlnet" not in spec.components:
             raise InvalidRequest(
                 f"control_image needs a ControlNet, and {spec.model.name} was loaded without one; load it again with "
@@ -242,8 +238,8 @@ class PictureChecks:
     def _with_hires(self, params: ImageParams, family: Architecture | None, images: Mapping[str, str]) -> ImageParams:
         if not params.hires:
             return params
-        if family is not None and family.id.endswith(_WITH_A_SECOND_PICTURE):
-            raise InvalidRequest(f"hires: {family.name} cannot be drawn with the hires fix", field="hires")
+        if reason := why_idle("hires", Traits(family)):
+            raise InvalidRequest(reason, field="hires")
         if "control_image" in images:
             raise InvalidRequest("hires: the hires fix does not work together with a control image", field="hires")
         params = params.model_copy(update={**self._hires_upscaler(params.hires_upscaler), **_hires_size(params)})
@@ -363,9 +359,5 @@ def _wording_warnings(params: ImageParams, spec: LoadSpec) -> list[str]:
 def _idle_warnings(params: ImageParams, family: Architecture | None) -> list[str]:
     if family is None:
         return []
-    found = []
-    if params.shifted_timestep and not family.id.startswith("sdxl"):
-        found.append(f"shifted_timestep is for SDXL models; with {family.name} it has no effect.")
-    if params.slg_scale and not family.is_flow:
-        found.append(f"Skip-layer guidance is for DiT models; with {family.name} it has no effect.")
-    return found
+    changed = [name for name in ("shifted_timestep", "slg_scale") if getattr(params, name)]
+    return [reason for name in changed if (reason := why_idle(name, Traits(family)))]

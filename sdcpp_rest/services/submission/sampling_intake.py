@@ -18,6 +18,7 @@ from sdcpp_rest.services.models.load_specs import resolve_loras
 from sdcpp_rest.services.models.model_library import ModelLibrary
 from sdcpp_rest.services.settings.user_settings import Mode
 from sdcpp_rest.services.submission import submission_checks as checks
+from sdcpp_rest.services.submission.idle_notes import idle_warnings
 from sdcpp_rest.services.submission.job_defaults import JobDefaults
 
 P = TypeVar("P", bound=SamplingParams)
@@ -51,7 +52,7 @@ class SamplingIntake:
         checks.check_sampling(params, self.limits)
         checks.check_names({"sampler": params.sampler, "scheduler": params.scheduler}, self.ready())
         checks.check_steps_of(params.scheduler, params.steps)
-        return params, self._warnings(params, spec)
+        return params, [*self._warnings(params, spec), *idle_warnings(asked, params, spec)]
 
     def usual(self, kind: type[P], mode: Mode, spec: LoadSpec) -> P:
         """What becomes of a request that says nothing at all; its seed of -1 is not drawn yet."""

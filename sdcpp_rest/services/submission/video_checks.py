@@ -14,6 +14,7 @@ from typing import Any
 from sdcpp_rest.config import LimitsConfig
 from sdcpp_rest.core import architectures
 from sdcpp_rest.core.bounds import out_of_range
+from sdcpp_rest.core.family_fields import LOOKS_AT, OF_SECOND_EXPERT, Traits, why_idle
 from sdcpp_rest.core.load_spec import LoadSpec
 from sdcpp_rest.core.params import VideoParams
 from sdcpp_rest.core.presets import Preset
@@ -33,17 +34,6 @@ from sdcpp_rest.services.submission.wording_notes import wording_notes
 
 _SECOND_EXPERT = "high_noise_diffusion_model"
 _FRAME = "control_frames."
-_BOTH_ENDS, _CONTROL = frozenset({"init_image", "end_image"}), frozenset({"init_image", "control_image"})
-# Which pictures the library looks at, by the variant it takes the model for. The others it drops without a word.
-_LOOKS_AT: Mapping[str, frozenset[str]] = {
-    "Wan2.1-T2V": frozenset(),
-    "Wan2.1-I2V": _BOTH_ENDS,
-    "Wan2.1-FLF2V": _BOTH_ENDS,
-    "Wan2.1-VACE": _CONTROL,
-    "Wan2.2-T2V-A14B": frozenset(),
-    "Wan2.2-I2V-A14B": _BOTH_ENDS,
-    "Wan2.2-TI2V-5B": frozenset({"init_image"}),
-}
 # These encode grey pictures where there are none: without an encoder every video of theirs ends the process.
 _ALWAYS_READ = frozenset({"Wan2.1-I2V", "Wan2.1-FLF2V", "Wan2.1-VACE", "Wan2.2-I2V-A14B"})
 # Below it the weights decide, and those were loaded.
@@ -52,11 +42,6 @@ _USUAL_PIXELS = 1024 * 1024
 # of the question.
 _OUT_OF_THE_QUESTION = 4
 _GIB = 1 << 30
-_OF_SECOND_EXPERT = (
-    "high_noise_steps", "high_noise_cfg_scale", "high_noise_sampler", "high_noise_eta",
-    "high_noise_distilled_guidance", "high_noise_slg_scale", "high_noise_skip_layers", "high_noise_slg_start",
-    "high_noise_slg_end", "moe_boundary",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -155,7 +140,7 @@ def _used_images(preset: Preset | None, images: Mapping[str, str], warnings: lis
     if "control_image" in images and any(role.startswith(_FRAME) for role in images):
         warnings.append("control_image was ignored: control_frames were given.")
         images = {role: image for role, image in images.items() if role != "control_image"}
-    looks_at = _LOOKS_AT.get(preset.id) if preset is not None else None
+    looks_at = LOOKS_AT.get(preset.id) if preset is not None else None
     if preset is None or looks_at is None:
         return images
     dropped = dict.fromkeys(_role(name) for name in images if _kind(name) not in looks_at)
@@ -179,12 +164,13 @@ def _without_effect(
     changed = {name for name in asked if name in VideoParams.model_fields and _differs(params, name)}
     if "strength" in changed:
         yield "strength has no effect: videos are drawn wholly anew, whatever they start from."
-    if "vace_strength" in changed and preset is not None and preset.id != "Wan2.1-VACE":
-        yield f"vace_strength has no effect: {preset.display_name} is no VACE model."
+    traits = Traits(architectures.architecture_named(spec.architecture), preset)
+    if "vace_strength" in changed and (reason := why_idle("vace_strength", traits)):
+        yield reason
     if params.high_noise_scheduler and params.high_noise_scheduler != params.scheduler:
         yield "high_noise_scheduler has no effect: both phases share the noise levels of scheduler."
     if _SECOND_EXPERT not in spec.components:
-        ignored = [name for name in _OF_SECOND_EXPERT if name in changed]
+        ignored = [name for name in OF_SECOND_EXPERT if name in changed]
         if ignored:
             yield f"{', '.join(ignored)}: no effect without a {_SECOND_EXPERT} loaded with the model."
         if any(lora.is_high_noise for lora in params.loras):

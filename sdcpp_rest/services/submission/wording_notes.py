@@ -4,6 +4,7 @@ that the family does not have. Knows parameters and families; must not know file
 from __future__ import annotations
 
 from sdcpp_rest.core.architectures import Architecture
+from sdcpp_rest.core.family_fields import Traits, why_idle
 from sdcpp_rest.core.params import SamplingParams
 
 # English text has about four characters to a token; beyond this many no text encoder reads it in one turn.
@@ -15,9 +16,8 @@ def wording_notes(params: SamplingParams, family: Architecture | None) -> list[s
     """Sentences about words that cost much and count for little, or settings that have no effect; ``family`` of
     ``None`` where the model was not recognised."""
     found = []
-    encoders = {*family.needs, *family.needs_any, *family.helped_by} if family is not None else set()
-    if family is not None and params.clip_skip > 0 and encoders and not encoders & {"clip_l", "clip_g"}:
-        found.append(f"clip_skip is for CLIP text encoders; with {family.name} it has no effect.")
+    if params.clip_skip > 0 and (reason := why_idle("clip_skip", Traits(family))):
+        found.append(reason)
     for field in ("prompt", "negative_prompt"):
         length = len(getattr(params, field))
         if length > _LONG_PROMPT:

@@ -8,17 +8,25 @@ from typing import Any, Literal
 from flask import Blueprint, Response
 from pydantic import ConfigDict, Field
 
-from sdcpp_rest.core.catalog import ModelType
+from sdcpp_rest.core.catalog import ModelType, Sidecar
+from sdcpp_rest.core.family_fields import Traits, idle_fields
+from sdcpp_rest.core.family_sizes import ranges_of, size_multiple, sizes_near
+from sdcpp_rest.core.load_spec import LoadSpec
 from sdcpp_rest.core.presets import PRESETS, Preset
 from sdcpp_rest.core.variants import name_pattern
 from sdcpp_rest.routes.http.answers import answer, runtime
 from sdcpp_rest.routes.http.openapi import Answer, documents
 from sdcpp_rest.routes.http.pools import blocking
 from sdcpp_rest.routes.http.wire_models import Text, Wire, optional, read_query
+from sdcpp_rest.routes.native.wire.generation_defaults import list_fields
+from sdcpp_rest.routes.native.wire.model_wire import SidesShown
 from sdcpp_rest.services.models.architecture_presets import preset_of
 from sdcpp_rest.services.models.model_detection import Detection, Suggestion
+from sdcpp_rest.services.submission.idle_notes import traits_of
 
 architectures = Blueprint("architectures", __name__)
+
+_LONGEST_TEXT = 4_000
 
 
 class DetectQuery(Wire):
@@ -40,6 +48,48 @@ class MatchShown(Answer):
     nameRegex: str = optional(  # noqa: N815 the API's own spelling
         "Of names of files, in any case. Presets without one are for all others of that architecture."
     )
+
+
+class IgnoredShown(Answer):
+    """A field of a request that a model makes no use of."""
+
+    field: str = Field(examples=["clip_skip"])
+    reason: str = Field(description="As a submission warns of it, or refuses it.")
+
+
+class SizeShown(Answer):
+    """A size in pixels."""
+
+    ratio: str = Field(examples=["16:9"])
+    width: int
+    height: int
+
+
+class RangeShown(Answer):
+    """Where a number makes sense."""
+
+    min: float
+    max: float
+    recommended: float
+
+
+class RecommendedSettings(Answer):
+    """Settings that a model draws well with."""
+
+    steps: RangeShown = optional("Sampling steps.")
+    cfg_scale: RangeShown = optional("How closely the prompt is followed.")
+    sampler: str = optional("The usual sampler.", examples=["euler"])
+    scheduler: str = optional("The usual scheduler.", examples=["discrete"])
+
+
+class ModelWords(Answer):
+    """What a model's sidecar says for people. Long texts are cut."""
+
+    name: str = Field(description="Of the model's file.")
+    display_name: str
+    description: str
+    licence: str
+    recommended_sides: SidesShown | None = Field(description="Within which it draws well; `null` where it is not said.")
 
 
 class PresetShown(Answer):
@@ -75,6 +125,13 @@ class PresetShown(Answer):
     takes_photo_maker: bool
     takes_reference_images: bool = Field(description="Whether `ref_images` reach it.")
     unusable: str | None = Field(description="Why the library cannot use it at all; `null` where it can.")
+    uses: list[str] = Field(description="Fields of its requests that have an effect.", examples=[["steps", "seed"]])
+    ignores: list[IgnoredShown] = Field(description="Fields that have none, or that are refused.")
+    native_pixels: int = Field(description="Pixels of the pictures that it was trained on.", examples=[1_048_576])
+    size_multiple: int = Field(description="What sides should be multiples of; others are drawn larger and cropped.")
+    sizes: list[SizeShown] = Field(description="Sizes of about that many pixels; its usual one comes first.")
+    recommended: RecommendedSettings
+    model: ModelWords = optional("What the file beside the loaded model says of it; told of the current preset.")
 
 
 class ArchitecturesShown(Answer):
@@ -141,6 +198,16 @@ def current_architecture() -> dict[str, Any]:
     if spec is not None and current is not None:
         shown = _preset(current, {**current.generation, **runtime().models.library.generation_defaults(spec)})
     return {"current_architecture": current.id if current else None, "current_preset": shown}
+        generation = {**current.generation, **runtime().models.library.generation_defaults(spec)}
+        traits = traits_of(spec, generation.get("cfg_scale"), loaded.architecture if loaded else None)
+        shown = _preset(current, generation, traits) | {"model": _words_of(spec)}
+    return answer(
+        {
+            "architectures": {name: _preset(preset) for name, preset in PRESETS.items()},
+            "current_architecture": current.id if current else None,
+            "current_preset": shown,
+        }
+    )
 
 
 @architectures.get("/architectures/detect")
@@ -152,7 +219,39 @@ def detect_architecture() -> Response:
     return answer(_detection(runtime().models.detection.detect(asked["model"], asked.get("type"))))
 
 
-def _preset(preset: Preset, generation: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def _words_of(spec: LoadSpec) -> dict[str, Any]:
+    sidecar = runtime().models.library.sidecar(spec.model.path) or Sidecar()
+    sides = sidecar.recommended_sides
+    texts = {name: getattr(sidecar, name)[:_LONGEST_TEXT] for name in ("display_name", "description", "licence")}
+    return {"name": spec.model.name, **texts, "recommended_sides": sides.model_dump() if sides else None}
+
+
+def _preset(
+    preset: Preset, generation: Mapping[str, Any] | None = None, traits: Traits | None = None
+) -> dict[str, Any]:
+    """``generation`` and ``traits`` are those of a model, where they are known."""
+    usual = preset.generation if generation is None else generation
+    return {**_contract(preset, usual), **_advise(preset, usual, traits)}
+
+
+def _advise(preset: Preset, generation: Mapping[str, Any], traits: Traits | None) -> dict[str, Any]:
+    """What user interfaces show and hide."""
+    family = preset.architecture
+    ignored = idle_fields(traits or Traits(family, preset, generation.get("cfg_scale")))
+    width, height = (int(generation.get(side, 1024)) for side in ("width", "height"))
+    multiple = size_multiple(family)
+    named = {name: generation[name] for name in ("sampler", "scheduler") if name in generation}
+    return {
+        "uses": [name for name in list_fields(makes_video=family.makes_video) if name not in ignored],
+        "ignores": [{"field": name, "reason": reason} for name, reason in ignored.items()],
+        "native_pixels": width * height,
+        "size_multiple": multiple,
+        "sizes": [size._asdict() for size in sizes_near(width, height, multiple)],
+        "recommended": {**{name: one._asdict() for name, one in ranges_of(generation).items()}, **named},
+    }
+
+
+def _contract(preset: Preset, generation: Mapping[str, Any]) -> dict[str, Any]:
     family = preset.architecture
     pattern = name_pattern(preset.id)
     return {
@@ -163,7 +262,7 @@ def _preset(preset: Preset, generation: Mapping[str, Any] | None = None) -> dict
         "description": preset.description,
         "requiredComponents": list(preset.required),
         "optionalComponents": list(preset.optional),
-        "generationDefaults": dict(preset.generation if generation is None else generation),
+        "generationDefaults": dict(generation),
         "loadOptions": dict(preset.load),
         "imageEditMode": "ref_images" if family.takes_reference_images else None,
         "match": {"architecture": family.name, **({"nameRegex": pattern} if pattern else {})},

@@ -16,7 +16,7 @@ from sdcpp_rest.routes.http.multipart import FormFile, chunks_of, parts_of
 from sdcpp_rest.routes.http.openapi import Answer, documents
 from sdcpp_rest.routes.http.pools import blocking, uploading
 from sdcpp_rest.routes.http.wire_models import Flag, Integer, Text, Wire, examine, optional, read_query
-from sdcpp_rest.routes.native.wire.model_wire import ModelShown, ModelsShown, model_lists, model_object
+from sdcpp_rest.routes.native.wire.model_wire import ModelShown, ModelsShown, SidesShown, model_lists, model_object
 from sdcpp_rest.services.models.fit_estimate import Fit, FitRequest, Verdict
 from sdcpp_rest.services.models.model_facts import facts_of
 from sdcpp_rest.services.models.model_upload import DiskFull, Upload, UploadTarget
@@ -195,6 +195,7 @@ class SidecarShown(Answer):
     components: dict[str, str]
     load_options: dict[str, Any]
     generation_defaults: dict[str, Any]
+    recommended_sides: SidesShown | None = Field(description="Within which it draws well; `null` where it is not said.")
 
 
 class InspectedShown(Answer):

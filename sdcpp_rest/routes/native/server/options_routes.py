@@ -7,12 +7,15 @@ from typing import Any, Literal
 from flask import Blueprint, Response
 from pydantic import Field
 
+from sdcpp_rest.core.family_fields import idle_fields
 from sdcpp_rest.routes.http.answers import answer, runtime
 from sdcpp_rest.routes.http.openapi import Answer, documents
 from sdcpp_rest.routes.http.wire_models import Wire, optional
 from sdcpp_rest.routes.native.wire.generation_defaults import MODE_BODIES, describe_fields, notes
 from sdcpp_rest.routes.native.wire.load_bodies import LoadOptionsBody
 from sdcpp_rest.routes.native.wire.upscaling_bodies import UpscaleBody
+from sdcpp_rest.services.models.architecture_presets import preset_of
+from sdcpp_rest.services.submission.idle_notes import traits_of
 
 options = Blueprint("options", __name__)
 
@@ -37,6 +40,7 @@ class OptionShown(Answer):
     maximum: float = optional("The largest number allowed.")
     values: dict[str, str] = optional("What it may be, of a select: each value with words about it.")
     modes: list[str] = optional("The requests that know it.", examples=[["txt2img", "img2img"]])
+    no_effect: str = optional("Why the current model makes no use of it.")
 
 
 class GenerationOptions(Answer):
@@ -77,6 +81,21 @@ def generation_options() -> dict[str, Any]:
         if name in shown:
             shown[name] |= {"type": "select", "values": notes(kind, found[f"{kind}s"])}
     return {"options": shown, "samplers": found["samplers"], "schedulers": found["schedulers"]}
+    for name, reason in _idle_fields().items():
+        if name in shown:
+            shown[name]["no_effect"] = reason
+    return answer({"options": shown, "samplers": found["samplers"], "schedulers": found["schedulers"]})
+
+
+def _idle_fields() -> dict[str, str]:
+    """Those of the model that the next job gets."""
+    models = runtime().models
+    spec = models.slot.selected or models.slot.resident
+    if spec is None:
+        return {}
+    preset = preset_of(spec)
+    generation = {**(preset.generation if preset else {}), **models.library.generation_defaults(spec)}
+    return idle_fields(traits_of(spec, generation.get("cfg_scale")))
 
 
 @options.get("/options/descriptions")

@@ -110,6 +110,13 @@ def notes(kind: Literal["sampler", "scheduler"], names: list[str]) -> dict[str, 
     return {name: _NOTES[kind].get(name, "") for name in names}
 
 
+def list_fields(*, makes_video: bool) -> list[str]:
+    """Fields of requests for pictures, or for videos, that change what is made."""
+    bodies: tuple[type[Wire], ...] = (Txt2VidBody,) if makes_video else (Txt2ImgBody, Img2ImgBody)
+    names = dict.fromkeys(name for body in bodies for name in body.model_fields)
+    return [name for name in names if name not in ("title", "expand_prompt")]
+
+
 @lru_cache(maxsize=32)
 def _properties(body: type[BaseModel]) -> dict[str, dict[str, Any]]:
     properties: dict[str, dict[str, Any]] = body.model_json_schema()["properties"]

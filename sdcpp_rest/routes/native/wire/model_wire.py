@@ -48,6 +48,13 @@ def model_object(file: ModelFile, sha256: str | None, resident: LoadSpec | None)
     return shown
 
 
+class SidesShown(Answer):
+    """Sides of pictures in pixels."""
+
+    min_side: int
+    max_side: int
+
+
 class ModelNotThere(SdcppRestError):
     """The native API answers 500 where a load names a file that does not exist; clients match its text."""
 

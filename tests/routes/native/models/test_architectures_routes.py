@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from flask.testing import FlaskClient
@@ -136,3 +138,46 @@ def test_a_job_without_fields_is_drawn_as_its_preset_says(house: Any) -> None:
     asked = house.client.get(f"/queue/{own}").get_json()["params"]
     assert (asked["width"], asked["height"], asked["steps"]) == (64, 1024, 3)
     house.client.post(f"/queue/{own}/cancel")
+
+
+def test_a_preset_tells_what_it_uses_and_in_which_sizes_it_draws(client: FlaskClient) -> None:
+    presets = client.get("/architectures").get_json()["architectures"]
+    ignored = {one["field"]: one["reason"] for one in presets["Z-Image-Turbo"]["ignores"]}
+    assert ignored["negative_prompt"].startswith("negative_prompt has no effect with a cfg_scale of 1")
+    assert {"clip_skip", "distilled_guidance", "control_image_base64"} <= ignored.keys()
+    assert not ignored.keys() & set(presets["Z-Image-Turbo"]["uses"])
+    assert {"prompt", "steps", "init_image_base64", "flow_shift"} <= set(presets["Z-Image-Turbo"]["uses"])
+    assert "video_frames" in presets["Wan2.1-T2V"]["uses"]
+    sdxl = presets["SDXL"]
+    assert (sdxl["native_pixels"], sdxl["size_multiple"]) == (1024 * 1024, 64)
+    assert sdxl["sizes"][0] == {"ratio": "1:1", "width": 1024, "height": 1024}
+    assert sdxl["recommended"]["steps"] == {"min": 12, "max": 50, "recommended": 25}
+    assert (sdxl["recommended"]["sampler"], sdxl["recommended"]["scheduler"]) == ("euler_a", "discrete")
+    assert "model" not in sdxl
+
+
+def test_the_current_preset_tells_what_the_sidecar_says_for_people(house: Any) -> None:
+    current = house.client.get("/architectures").get_json()["current_preset"]
+    words = current["model"]
+    assert words["name"] == DEMO
+    assert words["display_name"]
+    assert words["licence"]
+    assert words["recommended_sides"]["max_side"] >= 64
+    assert current["recommended"]["steps"]["recommended"] == SIDECAR["steps"]
+    assert current["native_pixels"] == 64 * 64
+    assert "negative_prompt" in current["uses"], "its own cfg_scale counts"
+    inspected = house.client.get(f"/models/diffusion/{DEMO}/inspect").get_json()["sidecar"]
+    assert inspected["recommended_sides"] == words["recommended_sides"]
+
+
+def test_long_words_of_a_sidecar_are_cut(house: Any) -> None:
+    content = house.runtime.models.library.find("diffusion", DEMO)
+    model = write(house.config.paths.models_dir / "diffusion_models" / "own.gguf", Path(content.path).read_bytes())
+    components = {"llm": "demo_llm_q4_0.gguf", "taesd": "demo_tae.safetensors"}
+    sidecar = {"description": "x" * 5_000, "components": components}
+    model.with_suffix(".json").write_text(json.dumps(sidecar))
+    house.client.post("/models/refresh")
+    assert house.client.post("/models/load", json={"model_name": "own", "model_type": "diffusion"}).status_code == 200
+    words = house.client.get("/architectures").get_json()["current_preset"]["model"]
+    assert len(words["description"]) == 4_000
+    assert words["recommended_sides"] is None

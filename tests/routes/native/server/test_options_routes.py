@@ -69,3 +69,11 @@ def test_every_load_option_is_described(shared_client: FlaskClient) -> None:
 def test_options_are_told_while_the_engine_is_down(make_house: Any) -> None:
     client = make_house().client
     assert client.get("/options/descriptions").get_json()["samplers"]["euler"]
+
+
+def test_fields_that_the_current_model_makes_no_use_of_say_why(client: FlaskClient) -> None:
+    options = client.get("/options/generation").get_json()["options"]
+    assert options["clip_skip"]["no_effect"] == "clip_skip is for CLIP text encoders; with Ovis Image it has no effect."
+    assert "no_effect" not in options["steps"]
+    client.post("/models/unload")
+    assert "no_effect" not in client.get("/options/generation").get_json()["options"]["clip_skip"]

@@ -73,7 +73,7 @@ def count_upscaling(params: UpscaleParams, size: tuple[int, int], factor: int) -
     """What enlarging a picture of ``size`` computes; ``factor`` as of `count_work`."""
     wanted = params.upscale_factor or factor
     pixels = size[0] * size[1] / _MEGA
-    enlarged = _enlarged(pixels, factor, wanted, params.repeats)
+    enlarged = _count_read(pixels, factor, wanted, params.repeats)
     return Work(way="upscale", enlarged=enlarged, saved=pixels * wanted ** (2 * params.repeats))
 
 
@@ -85,7 +85,7 @@ def _count_picture(params: ImageParams, roles: Collection[str], factor: int) -> 
     if "init_image" in roles and params.strength < 1:
         # The library keeps the last part of its schedule, and one step more.
         steps = min(int(steps * params.strength), steps - 1) + 1
-    enlarged = _enlarged(final, factor, factor, params.upscale_repeats) if params.upscale else 0.0
+    enlarged = _count_read(final, factor, factor, params.upscale_repeats) if params.upscale else 0.0
     grown = factor ** (2 * params.upscale_repeats) if params.upscale else 1
     return Work(
         way=_way(params, roles, "picture"),
@@ -144,7 +144,7 @@ def _way(params: SamplingParams, roles: Collection[str], kind: str) -> str:
     return " ".join(part for part in parts if part)
 
 
-def _enlarged(pixels: float, factor: int, wanted: int, repeats: int) -> float:
+def _count_read(pixels: float, factor: int, wanted: int, repeats: int) -> float:
     """Megapixels that an upscaler of ``factor`` reads until a picture is ``wanted`` times larger, ``repeats`` times."""
     read = 0.0
     for _ in range(repeats):

@@ -103,7 +103,7 @@ class StepTimes:
         step = self.recent_step
         if step is None:
             step = self.expected.step
-        shown = _rounded(step)
+        shown = _round(step)
         if progress.phase == "cancelling" or not self._is_known(step, progress):
             return Pace(shown)
         left = sum(self._left_of(phase, seconds, now) for phase, seconds in self._before_steps())
@@ -115,7 +115,7 @@ class StepTimes:
             picture = left + mine
             left = picture + max(0, progress.total_images - progress.current_image - 1) * progress.total_steps * step
         left += sum(self._left_of(phase, seconds, now) for phase, seconds in self._after_steps(step))
-        return Pace(shown, _rounded(picture), _rounded(left))
+        return Pace(shown, _round(picture), _round(left))
 
     def _is_known(self, step: float | None, progress: Progress) -> bool:
         """Whether the phase that the job is in, and its steps where some are to come, have been timed."""
@@ -146,8 +146,12 @@ class StepTimes:
 
     def _reaches(self, phase: Phase) -> bool:
         """Whether the job is in ``phase``, or before it."""
-        return _ORDER.index(self._phase) <= _ORDER.index(phase)
+        here = self._phase
+        if here == "decoding" and self.work.hires_steps and "hires" not in self._seconds:
+            # The library tells so between the two passes of the hires fix, for a moment.
+            here = "hires"
+        return _ORDER.index(here) <= _ORDER.index(phase)
 
 
-def _rounded(seconds: float | None) -> float | None:
+def _round(seconds: float | None) -> float | None:
     return None if seconds is None else round(max(0.0, seconds), 3)

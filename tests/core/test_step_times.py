@@ -94,6 +94,16 @@ def test_the_second_pass_is_told_by_the_first_where_it_was_never_timed() -> None
     assert times.pace(at(2, images=2), 12.0).eta_seconds == 2 + 4 + 5
 
 
+def test_the_second_pass_is_still_to_come_when_the_first_one_ends() -> None:
+    work = Work(steps=4, megapixels=1.0, hires_steps=2, hires_megapixels=4.0)
+    times = sampled(1.0, 1.0, expected=Expected(hires=5.0, decoding=3.0), work=work)
+    times.enter("decoding", 0, 12.0)
+    assert times.pace(at(4), 12.0).eta_seconds == 8.0
+    times.enter("hires", 0, 12.0)
+    times.enter("decoding", 0, 17.0)
+    assert times.pace(at(4), 18.0).eta_seconds == 2.0
+
+
 def test_a_job_that_is_being_cancelled_has_no_end_in_sight() -> None:
     progress = at(2).model_copy(update={"phase": "cancelling"})
     assert sampled(2.0, 2.0).pace(progress, 14.0) == Pace(2.0)

@@ -124,6 +124,7 @@ def resident_bytes(spec: LoadSpec) -> int:
 
 
 def needs_of(load: PlannedLoad, is_gpu: bool) -> Needs:
+    """What ``load`` takes, and the job that is drawn with it; ``is_gpu``: on one."""
     options = load.options
     wanted = quantization.weight_type("weight_type", options.weight_type)
     rules = quantization.tensor_type_rules("tensor_type_rules", options.tensor_type_rules)

@@ -101,10 +101,10 @@ class JobEstimates:
         return Estimate(
             fit=fit,
             seconds=_seconds_of(forecast, work),
-            seconds_per_step=_rounded(forecast.expected.step),
+            seconds_per_step=_round(forecast.expected.step),
             jobs=forecast.jobs,
             is_exact=forecast.is_exact,
-            queue_seconds=_rounded(before),
+            queue_seconds=_round(before),
         )
 
     def _forecast(
@@ -163,12 +163,12 @@ def _seconds_of(forecast: Forecast, work: Work) -> Seconds | None:
         "saving": expected.saving,
     }
     total = sum(seconds for seconds in parts.values() if seconds is not None)
-    return Seconds(total=round(total, 3), **{name: _rounded(seconds) for name, seconds in parts.items()})
+    return Seconds(total=round(total, 3), **{name: _round(seconds) for name, seconds in parts.items()})
 
 
 def _add(one: float | None, other: float | None) -> float | None:
     return None if one is None or other is None else one + other
 
 
-def _rounded(seconds: float | None) -> float | None:
+def _round(seconds: float | None) -> float | None:
     return None if seconds is None else round(seconds, 3)

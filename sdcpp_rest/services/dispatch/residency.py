@@ -200,6 +200,8 @@ class Residency:
         self._strikes.pop(spec.key, None)
         self._models.resident, self._models.loaded, self._models.last_error = spec, loaded, None
         self._stamps, self._merged = stamps, ()
+        # Before the event: whoever hears of the load must find nothing of it undone.
+        self._models.on_loaded(spec, loaded)
         self._bus.publish(
             ModelLoaded(
                 model_name=spec.model.name,
@@ -208,7 +210,6 @@ class Residency:
                 load_seconds=loaded.seconds,
             )
         )
-        self._models.on_loaded(spec, loaded)
         return loaded
 
     def _tell_loading(self, name: str, progress: float | None) -> None:

@@ -19,8 +19,8 @@ from sdcpp_rest.config import Config
 from sdcpp_rest.engine.launchers import InlineLauncher, Launcher, ProcessLauncher
 from sdcpp_rest.engine.worker import WorkerOptions
 from sdcpp_rest.errors import Conflict
-from sdcpp_rest.request_groups import build_downloads, build_language, build_submission
 from sdcpp_rest.estimate_services import build_estimates
+from sdcpp_rest.request_groups import build_downloads, build_language, build_submission
 from sdcpp_rest.service_groups import (
     build_engine,
     build_jobs,
@@ -125,7 +125,6 @@ class Runtime:
         )
         self.submission = build_submission(config, self.settings, self.jobs, self.models, self.engine, self.status)
         self.metadata = PictureMetadata(config.limits, self.models.library, self.models.hashes)
-        self.estimates = build_estimates(database, self.jobs, self.models, self.engine)
         self.estimates = build_estimates(database, self.jobs, self.models, self.engine, self.status)
         self.language = build_language(config, database, self.settings, self.jobs, self.models, self.status)
         self.downloads = build_downloads(

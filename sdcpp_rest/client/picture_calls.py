@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 from typing import Any, Literal
 
 from typing_extensions import Unpack
@@ -11,8 +10,14 @@ from typing_extensions import Unpack
 from sdcpp_rest.client.calls import Call, SubmitCall
 from sdcpp_rest.client.model_upload import ModelUpload
 from sdcpp_rest.client.steps import Request
-from sdcpp_rest.client.wire.jobs import AgainBody, ConversionAccepted, ConvertBody, DetectorStatus, UpscaleBody
-from sdcpp_rest.client.wire.jobs import ConversionAccepted, ConvertBody, DetectorStatus, EstimateShown, UpscaleBody
+from sdcpp_rest.client.wire.jobs import (
+    AgainBody,
+    ConversionAccepted,
+    ConvertBody,
+    DetectorStatus,
+    EstimateShown,
+    UpscaleBody,
+)
 from sdcpp_rest.client.wire.model_files import DownloadAccepted, DownloadBody
 from sdcpp_rest.client.wire.pictures import Accepted, Img2ImgBody, ReadSettings, Txt2ImgBody, Txt2VidBody
 

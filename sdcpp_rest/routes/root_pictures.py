@@ -5,18 +5,12 @@ from __future__ import annotations
 
 from flask import Blueprint, Response
 
-from typing import Literal
-
-
-from sdcpp_rest.errors import InvalidRequest
-from sdcpp_rest.routes.http.answers import runtime
 from sdcpp_rest.routes.http.dialect import Dialect
 from sdcpp_rest.routes.http.openapi import Error, documents
 from sdcpp_rest.routes.http.pools import blocking_when, transfer
 from sdcpp_rest.routes.http.request_bodies import read_body
 from sdcpp_rest.routes.http.safe_retries import submitting
 from sdcpp_rest.routes.http.wire_models import validate
-from sdcpp_rest.routes.native.jobs.asked_params import to_params
 from sdcpp_rest.routes.native.jobs.given_pictures import with_given_pictures
 from sdcpp_rest.routes.native.jobs.submission_of_bodies import submit_picture
 from sdcpp_rest.routes.native.jobs.submitted import answer_accepted
@@ -58,18 +52,3 @@ def img2img() -> Response:
         return sdcn_picture("img2img", sent)
     body, warnings = validate(Img2ImgBody, with_given_pictures(sent))
     return answer_accepted(*submit_picture("img2img", body, warnings))
-    return _submit("img2img", body, warnings)
-
-
-def _submit(kind: Literal["txt2img", "img2img"], body: Txt2ImgBody, warnings: list[str]) -> Response:
-    asked, images = to_params(body)
-    try:
-        if body.expand_prompt:
-            asked, found = runtime().submission.expansion.expand(kind, asked)
-            warnings = [*warnings, *found]
-        job, position = runtime().submission.pictures.picture(
-            kind, asked, images=images, title=body.title or None, origin="native", warnings=warnings
-        )
-    except InvalidRequest as error:
-        raise in_client_words(error) from None
-    return answer_accepted(job, position)

@@ -175,7 +175,9 @@ def m013_job_groups(connection: Connection) -> None:
         connection.exec_driver_sql(f"ALTER TABLE {table} ADD COLUMN group_id TEXT")
         connection.exec_driver_sql(f"ALTER TABLE {table} ADD COLUMN grouping TEXT")
     connection.exec_driver_sql("CREATE INDEX jobs_by_group ON jobs (group_id, seq) WHERE group_id IS NOT NULL")
-def m015_speeds(connection: Connection) -> None:
+
+
+def m014_speeds(connection: Connection) -> None:
     """How long parts of jobs take, by what was loaded (``model``, a digest), the part, the way it is computed and the
     size class; moving averages. ``turn`` is the order of their last change: the oldest make room."""
     connection.exec_driver_sql(
@@ -196,15 +198,6 @@ def m015_speeds(connection: Connection) -> None:
     connection.exec_driver_sql("CREATE INDEX speeds_by_turn ON speeds (turn)")
 
 
-def _architecture_of(load_spec: str) -> str | None:
-    """As this step found it in the rows of its time; whatever cannot be read has none."""
-    try:
-        found = json.loads(load_spec).get("architecture")
-    except (ValueError, AttributeError):
-        return None
-    return found if isinstance(found, str) else None
-
-
 MIGRATIONS: tuple[Migration, ...] = (
     m001_jobs_and_settings,
     m002_file_hashes,
@@ -219,7 +212,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     m011_preset_settings,
     m012_idempotency_keys,
     m013_job_groups,
-    m015_speeds,
+    m014_speeds,
 )
 
 

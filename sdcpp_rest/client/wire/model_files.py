@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from typing_extensions import NotRequired, Required, TypedDict
 
-from sdcpp_rest.client.wire.models import ModelShown, ModelsShown
+from sdcpp_rest.client.wire.models import ModelShown, ModelsShown, SidesShown
 
 
 class AdviceShown(TypedDict):
@@ -296,6 +296,7 @@ class SidecarShown(TypedDict):
     components: dict[str, str]
     load_options: dict[str, Any]
     generation_defaults: dict[str, Any]
+    recommended_sides: SidesShown | None
 
 
 class UploadQuery(TypedDict, total=False):

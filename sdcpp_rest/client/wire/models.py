@@ -95,6 +95,13 @@ class HashShown(TypedDict):
     hash: str
 
 
+class IgnoredShown(TypedDict):
+    """A field of a request that a model makes no use of."""
+
+    field: str
+    reason: str
+
+
 class LoadBody(TypedDict, total=False):
     """What to load. Components are names as `GET /models` lists them; empty: none; left out: the model's own choice."""
 
@@ -205,6 +212,16 @@ class ModelShown(TypedDict):
     extra_folder: NotRequired[str]
 
 
+class ModelWords(TypedDict):
+    """What a model's sidecar says for people. Long texts are cut."""
+
+    name: str
+    display_name: str
+    description: str
+    licence: str
+    recommended_sides: SidesShown | None
+
+
 class ModelsQuery(TypedDict, total=False):
     """The query of `GET /models`."""
 
@@ -261,6 +278,45 @@ class PresetShown(TypedDict):
     takes_photo_maker: bool
     takes_reference_images: bool
     unusable: str | None
+    uses: list[str]
+    ignores: list[IgnoredShown]
+    native_pixels: int
+    size_multiple: int
+    sizes: list[SizeShown]
+    recommended: RecommendedSettings
+    model: NotRequired[ModelWords]
+
+
+class RangeShown(TypedDict):
+    """Where a number makes sense."""
+
+    min: float
+    max: float
+    recommended: float
+
+
+class RecommendedSettings(TypedDict):
+    """Settings that a model draws well with."""
+
+    steps: NotRequired[RangeShown]
+    cfg_scale: NotRequired[RangeShown]
+    sampler: NotRequired[str]
+    scheduler: NotRequired[str]
+
+
+class SidesShown(TypedDict):
+    """Sides of pictures in pixels."""
+
+    min_side: int
+    max_side: int
+
+
+class SizeShown(TypedDict):
+    """A size in pixels."""
+
+    ratio: str
+    width: int
+    height: int
 
 
 class SuggestionShown(TypedDict):

@@ -308,6 +308,7 @@ class OptionShown(TypedDict):
     maximum: NotRequired[float]
     values: NotRequired[dict[str, str]]
     modes: NotRequired[list[str]]
+    no_effect: NotRequired[str]
 
 
 class Options(TypedDict):

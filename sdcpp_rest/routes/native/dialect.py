@@ -17,9 +17,9 @@ from sdcpp_rest.routes.native.files.thumbs_routes import thumbs
 from sdcpp_rest.routes.native.jobs.adetailer_routes import adetailer
 from sdcpp_rest.routes.native.jobs.again_routes import again
 from sdcpp_rest.routes.native.jobs.conversion_routes import conversion
+from sdcpp_rest.routes.native.jobs.estimate_routes import estimates
 from sdcpp_rest.routes.native.jobs.given_routes import given
 from sdcpp_rest.routes.native.jobs.group_routes import groups
-from sdcpp_rest.routes.native.jobs.estimate_routes import estimates
 from sdcpp_rest.routes.native.jobs.previews import previews
 from sdcpp_rest.routes.native.jobs.queue import queue
 from sdcpp_rest.routes.native.jobs.queue_listing import queue_listing

@@ -124,9 +124,8 @@ def _drawing(kind: Literal["txt2img", "img2img", "txt2vid"], given: dict[str, An
     warnings += unknown
     asked, images = to_video_params(body) if isinstance(body, Txt2VidBody) else to_params(_picture(body))
     submission = runtime().submission
-    if body.expand_prompt:
-        asked, found = submission.expansion.expand(kind, asked)
-        warnings += found
+    asked, found = submission.expansion.word(kind, asked, styles=body.styles, resolves_tags=body.expand_prompt)
+    warnings += found
     if kind == "txt2vid":
         video, made = submission.videos.check(asked, images=images)
         warnings += made.warnings

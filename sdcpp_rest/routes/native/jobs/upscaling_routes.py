@@ -14,7 +14,6 @@ from sdcpp_rest.routes.http.pools import blocking, transfer
 from sdcpp_rest.routes.http.request_bodies import read_body
 from sdcpp_rest.routes.http.safe_retries import submitting
 from sdcpp_rest.routes.http.wire_models import Wire, optional, validate
-from sdcpp_rest.routes.native.jobs.asked_params import named_upscaler, to_upscale_request
 from sdcpp_rest.routes.native.jobs.given_pictures import with_given_pictures
 from sdcpp_rest.routes.native.jobs.submission_of_bodies import submit_upscaling
 from sdcpp_rest.routes.native.jobs.submitted import answer_accepted
@@ -84,11 +83,3 @@ def upscale() -> Response:
     """Make a picture larger with the loaded upscaler. Answers with a job id at once."""
     body, warnings = validate(UpscaleBody, with_given_pictures(read_body()))
     return answer_accepted(*submit_upscaling(body, warnings))
-    job, position = runtime().submission.upscales.submit(
-        to_upscale_request(body),
-        spec=named_upscaler(body),
-        title=body.title or None,
-        origin="native",
-        warnings=warnings,
-    )
-    return answer_accepted(job, position)

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from flask import Blueprint, Response
 
-from sdcpp_rest.errors import InvalidRequest
-from sdcpp_rest.routes.http.answers import runtime
 from sdcpp_rest.routes.http.openapi import documents
 from sdcpp_rest.routes.http.pools import transfer
 from sdcpp_rest.routes.http.request_bodies import read_body
 from sdcpp_rest.routes.http.safe_retries import submitting
 from sdcpp_rest.routes.http.wire_models import validate
-from sdcpp_rest.routes.native.jobs.asked_params import to_video_params
 from sdcpp_rest.routes.native.jobs.given_pictures import with_given_pictures
 from sdcpp_rest.routes.native.jobs.submission_of_bodies import submit_video
 from sdcpp_rest.routes.native.jobs.submitted import answer_accepted
@@ -30,14 +27,3 @@ def txt2vid() -> Response:
     file comes later, in the order of the queue."""
     body, warnings = validate(Txt2VidBody, with_given_pictures(read_body()))
     return answer_accepted(*submit_video(body, warnings))
-    asked, images = to_video_params(body)
-    try:
-        if body.expand_prompt:
-            asked, found = runtime().submission.expansion.expand("txt2vid", asked)
-            warnings = [*warnings, *found]
-        job, position = runtime().submission.videos.video(
-            asked, images=images, title=body.title or None, origin="native", warnings=warnings
-        )
-    except InvalidRequest as error:
-        raise in_client_words(error) from None
-    return answer_accepted(job, position)

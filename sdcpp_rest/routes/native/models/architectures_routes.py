@@ -196,18 +196,10 @@ def current_architecture() -> dict[str, Any]:
         loaded = models.loaded if models.resident == spec else None
         current = preset_of(spec, loaded.architecture if loaded else None)
     if spec is not None and current is not None:
-        shown = _preset(current, {**current.generation, **runtime().models.library.generation_defaults(spec)})
-    return {"current_architecture": current.id if current else None, "current_preset": shown}
         generation = {**current.generation, **runtime().models.library.generation_defaults(spec)}
         traits = traits_of(spec, generation.get("cfg_scale"), loaded.architecture if loaded else None)
         shown = _preset(current, generation, traits) | {"model": _words_of(spec)}
-    return answer(
-        {
-            "architectures": {name: _preset(preset) for name, preset in PRESETS.items()},
-            "current_architecture": current.id if current else None,
-            "current_preset": shown,
-        }
-    )
+    return {"current_architecture": current.id if current else None, "current_preset": shown}
 
 
 @architectures.get("/architectures/detect")

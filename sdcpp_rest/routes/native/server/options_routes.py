@@ -80,11 +80,10 @@ def generation_options() -> dict[str, Any]:
     for name, kind in _SAMPLING_FIELDS.items():
         if name in shown:
             shown[name] |= {"type": "select", "values": notes(kind, found[f"{kind}s"])}
-    return {"options": shown, "samplers": found["samplers"], "schedulers": found["schedulers"]}
     for name, reason in _idle_fields().items():
         if name in shown:
             shown[name]["no_effect"] = reason
-    return answer({"options": shown, "samplers": found["samplers"], "schedulers": found["schedulers"]})
+    return {"options": shown, "samplers": found["samplers"], "schedulers": found["schedulers"]}
 
 
 def _idle_fields() -> dict[str, str]:

@@ -23,7 +23,7 @@ from sdcpp_rest.core.job import ACTIVE
 from sdcpp_rest.core.params import KEEP
 from sdcpp_rest.core.prompts import check_prompt
 from sdcpp_rest.errors import Conflict, InvalidRequest, ModelNotFound
-from sdcpp_rest.routes.http.wire_models import LIMIT_KEYWORD, Text, Wire, examine
+from sdcpp_rest.routes.http.wire_models import LIMIT_KEYWORD, PictureText, Text, Wire, examine
 from sdcpp_rest.routes.native.wire.conversion_bodies import ConvertBody
 from sdcpp_rest.routes.native.wire.download_bodies import DownloadBody
 from sdcpp_rest.routes.native.wire.generation_bodies import Img2ImgBody, Txt2ImgBody
@@ -275,11 +275,11 @@ def _with_nearest(error: ModelNotFound) -> ModelNotFound:
 
 @lru_cache(maxsize=8)
 def _form(body: type[Wire], *, optional: bool = False) -> type[Wire]:
-    """``body`` without its pictures, which no language model can write; ``optional``: with every field left out at
-    will."""
+    """``body`` without its pictures, which no language model can write, and its place in a grid; ``optional``: with
+    every field left out at will."""
     fields: dict[str, Any] = {}
     for name, field in body.model_fields.items():
-        if name.endswith("_base64") or field.annotation == list[Text]:
+        if name == "group" or name.endswith("_base64") or field.annotation == list[PictureText]:
             continue
         made: FieldInfo = copy.copy(field)
         if optional:

@@ -16,7 +16,7 @@ from pydantic_core import PydanticUndefined
 
 from sdcpp_rest.core.sampling_notes import SAMPLER_NOTES, SCHEDULER_NOTES
 from sdcpp_rest.errors import InvalidRequest
-from sdcpp_rest.routes.http.wire_models import LIMIT_KEYWORD, Text, Wire
+from sdcpp_rest.routes.http.wire_models import LIMIT_KEYWORD, PictureText, Wire
 from sdcpp_rest.routes.native.wire.generation_bodies import Img2ImgBody, Txt2ImgBody
 from sdcpp_rest.routes.native.wire.video_bodies import Txt2VidBody
 from sdcpp_rest.services.settings.user_settings import Mode
@@ -25,6 +25,7 @@ MODE_BODIES: Mapping[Mode, type[Wire]] = {"txt2img": Txt2ImgBody, "img2img": Img
 
 # Of one request only: nobody wants the same picture, file or title by default.
 _NO_DEFAULT = frozenset({"prompt", "expand_prompt", "styles", "title", "pm_id_embed_path"})
+_NO_DEFAULT = frozenset({"prompt", "expand_prompt", "title", "group", "pm_id_embed_path"})
 _SPELLED = {"cfg": "CFG", "vae": "VAE", "slg": "SLG", "clip": "CLIP", "id": "ID", "pm": "PhotoMaker", "fps": "FPS"}
 _CAMEL_CASE = re.compile(r"[a-z]+[0-9a-z]*[A-Z][0-9A-Za-z]*")
 _NOTES = {"sampler": SAMPLER_NOTES, "scheduler": SCHEDULER_NOTES}
@@ -47,7 +48,7 @@ def _defaults_model(mode: Mode) -> type[Wire]:
 
 
 def _may_be_chosen(name: str, field: FieldInfo) -> bool:
-    is_picture = name.endswith("_base64") or field.annotation == list[Text]
+    is_picture = name.endswith("_base64") or field.annotation == list[PictureText]
     return not is_picture and not field.is_required() and name not in _NO_DEFAULT
 
 

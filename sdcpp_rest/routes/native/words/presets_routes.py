@@ -115,9 +115,10 @@ def show_preset(preset_name: str) -> Response:
 
 
 @presets.put("/ui/presets/<path:preset_name>")
-@documents({200: PresetKept, 201: PresetKept}, body=PresetBody, path=PresetPath)
+@documents({200: PresetKept, 201: PresetKept}, errors=(404,), body=PresetBody, path=PresetPath)
 def keep_preset(preset_name: str) -> Response:
-    """Keep settings under a name, in the place of what had it before; a picture that it has stays."""
+    """Keep settings under a name, in the place of what had it before; a picture that it has stays. A 404 for a name
+    with a line end, which no address has."""
     body, warnings = validate(PresetBody, read_body())
     created = runtime().settings.presets.keep(_preset_of(check_title("name", preset_name), body))
     shown = {**_show_preset(_find(preset_name)), "created": created}

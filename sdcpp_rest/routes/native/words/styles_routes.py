@@ -130,7 +130,7 @@ def show_style(style_name: str) -> Response:
 
 
 @styles.put("/styles/<path:style_name>")
-@documents({200: StyleKept, 201: StyleKept}, errors=(409,), body=StyleBody, path=StylePath)
+@documents({200: StyleKept, 201: StyleKept}, errors=(404, 409), body=StyleBody, path=StylePath)
 def keep_style(style_name: str) -> Response:
     """Keep a prompt style under a name, in the place of what had it before. A 409 where the file of the styles cannot
     be read: it is left as it is."""

@@ -85,7 +85,7 @@ def show_wildcard(wildcard_name: str) -> Response:
 
 
 @wildcards.put("/wildcards/<path:wildcard_name>")
-@documents({200: WildcardKept, 201: WildcardKept}, body=WildcardBody, path=WildcardPath)
+@documents({200: WildcardKept, 201: WildcardKept}, errors=(404,), body=WildcardBody, path=WildcardPath)
 @transfer
 def keep_wildcard(wildcard_name: str) -> Response:
     """Write a wildcard, whole or not at all. Folders on its way are made."""

@@ -10,12 +10,12 @@ from typing_extensions import Unpack
 from sdcpp_rest.client.calls import Call, SubmitCall
 from sdcpp_rest.client.model_upload import ModelUpload
 from sdcpp_rest.client.steps import Request
+from sdcpp_rest.client.wire.estimates import EstimateShown
 from sdcpp_rest.client.wire.jobs import (
     AgainBody,
     ConversionAccepted,
     ConvertBody,
     DetectorStatus,
-    EstimateShown,
     UpscaleBody,
 )
 from sdcpp_rest.client.wire.model_files import DownloadAccepted, DownloadBody

@@ -12,8 +12,6 @@ from sdcpp_rest.client.calls import Call
 from sdcpp_rest.client.steps import Doing, Request, Saving
 from sdcpp_rest.client.wire.server import (
     Bootstrap,
-    DoctorShown,
-    EngineRestarting,
     GenerationOptions,
     Health,
     Index,
@@ -22,8 +20,6 @@ from sdcpp_rest.client.wire.server import (
     LoggedIn,
     LoggedOut,
     LoginBody,
-    LogQuery,
-    LogShown,
     Memory,
     Options,
     OutputQuery,
@@ -50,6 +46,7 @@ from sdcpp_rest.client.wire.settings import (
     ResetBody,
     ResetDone,
 )
+from sdcpp_rest.client.wire.upkeep import DoctorShown, EngineRestarting, LogQuery, LogShown
 
 
 class ServerCalls:

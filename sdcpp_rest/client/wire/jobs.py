@@ -28,13 +28,6 @@ class AxisShown(TypedDict):
     values: list[str | bool | int | float]
 
 
-class BasedOn(TypedDict):
-    """What the time was learned from."""
-
-    jobs: int
-    how: Literal["exact", "scaled"]
-
-
 class BinQuery(TypedDict, total=False):
     """The query of `GET /queue/recycle-bin`."""
 
@@ -124,29 +117,6 @@ class Emptied(TypedDict):
     message: str
 
 
-class EstimateBody(TypedDict, total=False):
-    """A request that is not submitted: of which kind, and its body."""
-
-    kind: Required[Literal["txt2img", "img2img", "txt2vid", "upscale"]]
-    request: Required[dict[str, Any]]
-
-
-class EstimateShown(TypedDict):
-    """What a job would take, if it were submitted now."""
-
-    fits: Literal["yes", "tight", "no"] | None
-    needed_bytes: int | None
-    free_bytes: int | None
-    total_bytes: int | None
-    memories: list[MemoryShown]
-    advice: list[JobAdviceShown]
-    seconds_estimate: SecondsShown | None
-    seconds_per_step: float | None
-    based_on: BasedOn | None
-    queue_seconds_before: float | None
-    warnings: NotRequired[list[str]]
-
-
 class GroupCancelled(TypedDict):
     """How many jobs of the group waited or ran."""
 
@@ -162,17 +132,6 @@ class GroupShown(TypedDict):
     axes: list[AxisShown]
     counts: dict[str, int]
     jobs: list[CellShown]
-
-
-class JobAdviceShown(TypedDict):
-    """A change that takes less, estimated in its turn."""
-
-    text: str
-    target: Literal["request", "load"]
-    change: dict[str, Any]
-    needed_bytes: int
-    saves_bytes: int
-    fits: Literal["yes", "tight", "no"]
 
 
 class JobShown(TypedDict):
@@ -212,17 +171,6 @@ class JobsDeleted(TypedDict):
     total: int
     failed_job_ids: list[str]
     errors: list[NotDeleted]
-
-
-class MemoryShown(TypedDict):
-    """One of the memories that the job takes."""
-
-    name: str
-    is_gpu: bool
-    needed_bytes: int
-    free_bytes: int
-    total_bytes: int
-    fits: Literal["yes", "tight", "no"]
 
 
 class MoveBody(TypedDict, total=False):
@@ -341,19 +289,6 @@ class RenameBody(TypedDict, total=False):
     """The body of `PATCH /queue/{job_id}`."""
 
     title: Required[str]
-
-
-class SecondsShown(TypedDict):
-    """How long the parts of the job take; `null` for what has never been timed here."""
-
-    total: float
-    load: float | None
-    conditioning: float | None
-    sampling: float | None
-    hires: float | None
-    decoding: float | None
-    upscaling: float | None
-    saving: float | None
 
 
 class SheetBody(TypedDict, total=False):

@@ -47,15 +47,6 @@ class BothProcesses(TypedDict):
     virtual_mb: int
 
 
-class CheckShown(TypedDict):
-    """One thing that was looked at."""
-
-    name: str
-    status: Literal["ok", "warn", "fail"]
-    text: str
-    hint: str
-
-
 class DeviceMemory(TypedDict):
     """A device that can compute; bytes are 0 where unknown."""
 
@@ -65,25 +56,6 @@ class DeviceMemory(TypedDict):
     free_bytes: int
     total_bytes: int
     is_gpu: bool
-
-
-class DoctorShown(TypedDict):
-    """How the server is."""
-
-    status: Literal["ok", "warn", "fail"]
-    checks: list[CheckShown]
-
-
-class EngineRestarting(TypedDict):
-    """What became of it. With `starting` there is no new engine yet: `GET /health` and the WebSocket tell of it."""
-
-    success: Literal[True]
-    message: str
-    status: Literal["ready", "starting"]
-    pid: int | None
-    restarts: int
-    requeued: list[str]
-    warnings: NotRequired[list[str]]
 
 
 class EngineShown(TypedDict):
@@ -207,19 +179,6 @@ class LoadedComponents(TypedDict):
     controlnet: NotRequired[str | None]
     llm: NotRequired[str | None]
     llm_vision: NotRequired[str | None]
-
-
-class LogQuery(TypedDict, total=False):
-    """The query of `GET /logs/server`."""
-
-    tail: int
-
-
-class LogShown(TypedDict):
-    """The last lines of a log, without the server's folders and without anybody's keys."""
-
-    lines: list[str]
-    truncated: bool
 
 
 class LoggedIn(TypedDict):
@@ -361,12 +320,6 @@ class Removed(TypedDict):
 
     success: Literal[True]
     path: str
-
-
-class RestartBody(TypedDict, total=False):
-    """The body of `POST /engine/restart`."""
-
-    force: bool
 
 
 class SessionBody(TypedDict, total=False):

@@ -132,11 +132,10 @@ class Img2imgDefaults(TypedDict, total=False):
     easycache_end: float
     cache_mode: Literal["disabled", "easycache", "ucache", "dbcache", "taylorseer", "cache_dit", "spectrum"]
     cache_options: CacheOptionsBody
-    group: dict[str, Any]
+    styles: list[str]
     img_cfg_scale: float
     shifted_timestep: int
     batch_count: int
-    ref_images: list[str | dict[str, Any]]
     auto_resize_ref_image: bool
     increase_ref_index: bool
     control_strength: float
@@ -149,7 +148,6 @@ class Img2imgDefaults(TypedDict, total=False):
     hires_steps: int
     hires_denoising_strength: float
     hires_upscale_tile_size: int
-    pm_id_images: list[str | dict[str, Any]]
     pm_style_strength: float
     upscale: bool
     upscale_repeats: int
@@ -254,11 +252,10 @@ class Txt2imgDefaults(TypedDict, total=False):
     easycache_end: float
     cache_mode: Literal["disabled", "easycache", "ucache", "dbcache", "taylorseer", "cache_dit", "spectrum"]
     cache_options: CacheOptionsBody
-    group: dict[str, Any]
+    styles: list[str]
     img_cfg_scale: float
     shifted_timestep: int
     batch_count: int
-    ref_images: list[str | dict[str, Any]]
     auto_resize_ref_image: bool
     increase_ref_index: bool
     control_strength: float
@@ -271,7 +268,6 @@ class Txt2imgDefaults(TypedDict, total=False):
     hires_steps: int
     hires_denoising_strength: float
     hires_upscale_tile_size: int
-    pm_id_images: list[str | dict[str, Any]]
     pm_style_strength: float
     upscale: bool
     upscale_repeats: int
@@ -311,12 +307,11 @@ class Txt2vidDefaults(TypedDict, total=False):
     easycache_end: float
     cache_mode: Literal["disabled", "easycache", "ucache", "dbcache", "taylorseer", "cache_dit", "spectrum"]
     cache_options: CacheOptionsBody
-    group: dict[str, Any]
+    styles: list[str]
     video_frames: int
     fps: int
     output_format: Literal["mp4", "webm", "webp", "frames"]
     strength: float
-    control_frames: list[str | dict[str, Any]]
     high_noise_steps: int
     high_noise_cfg_scale: float
     high_noise_sampler: str

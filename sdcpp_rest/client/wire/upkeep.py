@@ -1,0 +1,57 @@
+"""Types the words of the wire about what sets the server right.
+
+Made by `make docs`; edits are overwritten.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from typing_extensions import NotRequired, TypedDict
+
+
+class CheckShown(TypedDict):
+    """One thing that was looked at."""
+
+    name: str
+    status: Literal["ok", "warn", "fail"]
+    text: str
+    hint: str
+
+
+class DoctorShown(TypedDict):
+    """How the server is."""
+
+    status: Literal["ok", "warn", "fail"]
+    checks: list[CheckShown]
+
+
+class EngineRestarting(TypedDict):
+    """What became of it. With `starting` there is no new engine yet: `GET /health` and the WebSocket tell of it."""
+
+    success: Literal[True]
+    message: str
+    status: Literal["ready", "starting"]
+    pid: int | None
+    restarts: int
+    requeued: list[str]
+    warnings: NotRequired[list[str]]
+
+
+class LogQuery(TypedDict, total=False):
+    """The query of `GET /logs/server`."""
+
+    tail: int
+
+
+class LogShown(TypedDict):
+    """The last lines of a log, without the server's folders and without anybody's keys."""
+
+    lines: list[str]
+    truncated: bool
+
+
+class RestartBody(TypedDict, total=False):
+    """The body of `POST /engine/restart`."""
+
+    force: bool

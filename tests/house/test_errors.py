@@ -98,14 +98,15 @@ def test_an_unknown_url_of_a_dialect_is_a_404_in_its_shape(client: FlaskClient, 
 
 
 def _is_one_of(path: str, url: str) -> bool:
-    pattern = re.sub(r"<path:\w+>", ".+", re.sub(r"<\w+>", "[^/<>]+", url))
+    pattern = re.sub(r"<model_type:\w+>", "lora", re.sub(r"<int:\w+>", r"\\d+", url))
+    pattern = re.sub(r"<path:\w+>", ".+", re.sub(r"<\w+>", "[^/<>]+", pattern))
     return re.fullmatch(pattern, path) is not None
 
 
 @pytest.mark.slow
 @for_each_case("url", sorted({route.url for route in ROUTES}))
 def test_a_wrong_method_is_a_405_that_names_the_right_ones(client: FlaskClient, url: str) -> None:
-    path = re.sub(r"<(path:)?\w+>", "x", url)
+    path = re.sub(r"<(path:)?\w+>", "x", re.sub(r"<int:\w+>", "1", re.sub(r"<model_type:\w+>", "lora", url)))
     # "/queue/pause" is also a "/queue/<job_id>" like any other.
     allowed = {route.method for route in ROUTES if route.url == url or _is_one_of(path, route.url)}
     for method in set(METHODS) - allowed:

@@ -62,6 +62,9 @@ MEANT = {
     "POST /adetailer": {"not_supported"},
     "POST /adetailer/load": {"not_supported"},
     "POST /adetailer/unload": {"not_supported"},
+    # Nobody has built the page.
+    "GET /ui": {"not_supported"},
+    "GET /ui/{path}": {"not_supported"},
     # The engine of these tests has no library, and no vocabularies.
     "POST /prompt/tokens": {"not_supported"},
     "POST /txt2img": {"not_supported"},

@@ -132,7 +132,6 @@ class Img2imgDefaults(TypedDict, total=False):
     easycache_end: float
     cache_mode: Literal["disabled", "easycache", "ucache", "dbcache", "taylorseer", "cache_dit", "spectrum"]
     cache_options: CacheOptionsBody
-    styles: list[str]
     img_cfg_scale: float
     shifted_timestep: int
     batch_count: int
@@ -252,7 +251,6 @@ class Txt2imgDefaults(TypedDict, total=False):
     easycache_end: float
     cache_mode: Literal["disabled", "easycache", "ucache", "dbcache", "taylorseer", "cache_dit", "spectrum"]
     cache_options: CacheOptionsBody
-    styles: list[str]
     img_cfg_scale: float
     shifted_timestep: int
     batch_count: int
@@ -307,7 +305,6 @@ class Txt2vidDefaults(TypedDict, total=False):
     easycache_end: float
     cache_mode: Literal["disabled", "easycache", "ucache", "dbcache", "taylorseer", "cache_dit", "spectrum"]
     cache_options: CacheOptionsBody
-    styles: list[str]
     video_frames: int
     fps: int
     output_format: Literal["mp4", "webm", "webp", "frames"]

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from sdcpp_rest.config import Config
+from sdcpp_rest.core.catalog import ModelFile
+from sdcpp_rest.core.events import ModelsChanged
 from sdcpp_rest.engine.client import RunEvent
 from sdcpp_rest.engine.launchers import Launcher
 from sdcpp_rest.engine.protocol import Ready
@@ -180,7 +182,7 @@ def build_models(
         detection=ModelDetection(library),
         hashes=hashes,
         cards=ModelCards(library, hashes),
-        uploads=ModelUploads(library, config.paths.models_dir),
+        uploads=ModelUploads(library, config.paths.models_dir, lambda file: _tell_added(jobs.bus, file)),
         conversions=Conversions(jobs.queue, library),
         fits=FitEstimates(library, memory, lambda: slot.resident),
         wildcards=Wildcards(config.paths.models_dir, follow_links=config.paths.follow_links),
@@ -222,6 +224,13 @@ def build_engine(
     def note_death(error: EngineDied) -> None:
         dispatcher.engine_died(error)
 
+    def note_converted(path: Path) -> None:
+        models.library.refresh()
+        for files in models.library.list().values():
+            for file in files:
+                if file.path == str(path):
+                    _tell_added(jobs.bus, file)
+
     supervisor = EngineSupervisor(
         launcher,
         on_run_event=take_run_event,
@@ -244,7 +253,7 @@ def build_engine(
         lambda: supervisor.ready,
         version=version,
         redact_paths=redact_paths,
-        on_converted=models.library.refresh,
+        on_converted=note_converted,
         texts_of=jobs.kept_calls.texts_of,
     )
     dispatcher = Dispatcher(
@@ -263,3 +272,7 @@ def build_engine(
     )
     previews = PreviewChoice(settings.store, supervisor, config.preview)
     return EngineServices(calls, supervisor, finishing, dispatcher, previews)
+
+
+def _tell_added(bus: EventBus, file: ModelFile) -> None:
+    bus.publish(ModelsChanged(change="added", model_name=file.name, model_type=file.type))

@@ -210,11 +210,11 @@ class EngineRestarted(Event):
 
 
 class ModelsChanged(Event):
-    """Tells that lists of models are to be asked for again: one was ``deleted``, has ``moved`` (``previous_name`` and
-    ``previous_type`` are what it was), or its ``card`` or ``preview`` is another one."""
+    """Tells that lists of models are to be asked for again: one was ``added`` or ``deleted``, has ``moved``
+    (``previous_name`` and ``previous_type`` are what it was), or its ``card`` or ``preview`` is another one."""
 
     name = "models_changed"
-    change: Literal["deleted", "moved", "card", "preview"]
+    change: Literal["added", "deleted", "moved", "card", "preview"]
     model_name: str
     model_type: str
     previous_name: str | None = None

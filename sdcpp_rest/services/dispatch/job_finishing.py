@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 from sdcpp_rest.core.job import Failure, Job, Timings, utc_now
@@ -37,7 +38,7 @@ class JobFinishing:
         ready: what the running engine says of itself, for the records; ``None`` while there is none.
         version: written into every record.
         redact_paths: takes out of messages what users must not know.
-        on_converted: called when a new model file lies in the model folders.
+        on_converted: called with the place of a new model file, when it lies in the model folders.
         texts_of: by a job's id, the texts that its pictures carry beside our own, by key.
     """
 
@@ -49,7 +50,7 @@ class JobFinishing:
         *,
         version: str,
         redact_paths: Callable[[str], str] = str,
-        on_converted: Callable[[], None] = lambda: None,
+        on_converted: Callable[[Path], None] = lambda path: None,
         texts_of: Callable[[str], Mapping[str, str]] = lambda job_id: {},
     ) -> None:
         self._queue = queue
@@ -118,7 +119,7 @@ class JobFinishing:
         params = params_of(job.kind, job.params)
         if isinstance(params, ConvertParams):
             model_conversion.settle(params, job.id)
-            self._on_converted()
+            self._on_converted(Path(params.output.path))
             return ()
         self._add_texts(job, files)
         record = self._record(job, timings, warnings, failure)

@@ -12,7 +12,7 @@ import shutil
 import threading
 import time
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,10 +79,16 @@ class ModelUploads:
     """Receives uploaded model files, checks them and gives them their place.
 
     Thread-safe; an `Upload` belongs to one thread.
+
+    Args:
+        on_added: called with every file that has got its place.
     """
 
-    def __init__(self, library: ModelLibrary, models_dir: Path) -> None:
+    def __init__(
+        self, library: ModelLibrary, models_dir: Path, on_added: Callable[[ModelFile], None] = lambda file: None
+    ) -> None:
         self._library = library
+        self._on_added = on_added
         self._models_dir = models_dir
         self._lock = threading.Lock()
         self._closed = False
@@ -131,7 +137,9 @@ class ModelUploads:
         except OSError as error:
             raise disk_error(error, target.parent) from None
         self._library.refresh()
-        return self._record_upload(kind, wish, target, inspected)
+        uploaded = self._record_upload(kind, wish, target, inspected)
+        self._on_added(uploaded.file)
+        return uploaded
 
     def place(self, wish: UploadTarget) -> tuple[ModelType, Path]:
         """The type and the path of the file that ``wish`` means. Raises InvalidRequest, Conflict when it is taken."""

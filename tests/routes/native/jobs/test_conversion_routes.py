@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from flask.testing import FlaskClient
 
+from sdcpp_rest.core.events import ModelsChanged
 from tests.cases import for_each_case
 from tests.model_files import safetensors_bytes, write
 from tests.routes.conftest import House
@@ -26,6 +27,14 @@ def test_converting_answers_202_with_the_place_of_the_result(house: House) -> No
     assert job["params"]["output"] == {"name": "demo_dit_q8_0.q4_0.gguf"}
     listed = [file["name"] for file in house.client.get("/models").get_json()["diffusion_models"]]
     assert listed == [DEMO, "demo_dit_q8_0.q4_0.gguf"]
+
+
+def test_a_converted_model_is_told_to_who_shows_lists(house: House) -> None:
+    with house.runtime.jobs.bus.subscribe() as mailbox:
+        answer = house.client.post("/convert", json={"input_path": DEMO, "output_type": "q4_0"})
+        house.finished(answer.get_json()["job_id"])
+        told = [event for event in mailbox.drain() if isinstance(event, ModelsChanged)]
+    assert told == [ModelsChanged(change="added", model_name="demo_dit_q8_0.q4_0.gguf", model_type="diffusion")]
 
 
 @for_each_case(

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sdcpp_rest.core.events import JobAdded, JobStatusChanged, TransferProgress
+from sdcpp_rest.core.events import JobAdded, JobStatusChanged, ModelsChanged, TransferProgress
 from tests.cases import for_each_case
 from tests.routes.conftest import House
 from tests.routes.native.models.downloads.conftest import HALF, SUM, Houses, ask, folder, left, listed, until_half
@@ -41,6 +41,8 @@ def test_an_address_becomes_a_checked_model(ready: House, web: FaultServer) -> N
     shown = [event for event in events if isinstance(event, TransferProgress)]
     assert {event.phase for event in shown} == {"downloading", "hashing"}
     assert shown[-1].downloaded_bytes == len(MODEL)
+    added = ModelsChanged(change="added", model_name="style.safetensors", model_type="lora")
+    assert [event for event in events if isinstance(event, ModelsChanged)] == [added]
     ends = [event.job_id for event in events if isinstance(event, JobStatusChanged) and event.status == "completed"]
     assert ends == [told["download_job_id"], told["hash_job_id"]]
 

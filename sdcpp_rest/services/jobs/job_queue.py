@@ -135,7 +135,9 @@ class JobQueue(JobOrder):
 
     def retitle(self, job_id: str, title: str | None) -> Job:
         """Give a job another title, or none. Raises JobNotFound."""
-        return self._store.retitle(job_id, title)
+        job = self._store.retitle(job_id, title)
+        self._outputs.retitle(job_id, job.title)
+        return job
 
     @property
     def is_busy(self) -> bool:

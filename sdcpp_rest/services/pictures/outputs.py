@@ -115,6 +115,20 @@ class Outputs:
             watcher.note_published(job_id)
         return outputs
 
+    def retitle(self, job_id: str, title: str | None) -> None:
+        """Write another title into the record of a job, if it has one. Never raises: the title in the queue counts."""
+        path = self.output_dir / job_id / RECORD_NAME
+        temporary = path.with_name(RECORD_NAME + ".part")
+        try:
+            record = json.loads(path.read_text(encoding="utf-8"))
+            whole = json.dumps({**record, "title": title}, ensure_ascii=False, indent=2)
+            temporary.write_text(whole, encoding="utf-8", errors="replace")
+            os.replace(temporary, path)
+        except (OSError, ValueError, TypeError):
+            return
+        for watcher in self._watchers:
+            watcher.note_published(job_id)
+
     def find_published(self, job_id: str) -> tuple[str, ...] | None:
         """The outputs of a job whose folder is whole, or ``None``."""
         try:

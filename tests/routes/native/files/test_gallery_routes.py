@@ -300,6 +300,17 @@ def test_months_and_facets_count_what_passes(house: House) -> None:
     assert facets["models"][0]["count"] == 3
 
 
+def test_another_title_is_found_and_written_down(house: House) -> None:
+    path = draw(house)[0]
+    job_id = path.partition("/")[0]
+    house.client.patch(f"/queue/{job_id}", json={"title": "Seaside"})
+    assert paths(house, "?q=seaside") == [path]
+    assert house.client.post("/gallery/scan", json={"anew": True}).get_json()["total"] == 1
+    assert paths(house, "?q=seaside") == [path]
+    house.client.patch(f"/queue/{job_id}", json={"title": ""})
+    assert paths(house, "?q=seaside") == []
+
+
 def test_a_restart_knows_everything(make_house: Any) -> None:
     first = make_house().start()
     draw(first)

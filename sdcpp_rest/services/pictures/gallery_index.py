@@ -22,6 +22,8 @@ from sdcpp_rest.store.gallery_store import FolderContent, GalleryStore
 log = logging.getLogger(__name__)
 
 _SCAN_EVERY_SECONDS = 300.0
+# The server has better things to do while it starts.
+_FIRST_SCAN_AFTER_SECONDS = 1.0
 _FOLDERS_AT_ONCE = 100
 _DEEPEST = 16
 # A folder's time has the grain of the disk's clock: what came in the same tick would not be seen.
@@ -105,7 +107,9 @@ class GalleryIndex:
     # --- inside ------------------------------------------------------------------------------------------------------
 
     def _loop(self) -> None:
-        while True:
+        wait_seconds = _FIRST_SCAN_AFTER_SECONDS
+        while not self._stopping.wait(wait_seconds):
+            wait_seconds = _SCAN_EVERY_SECONDS
             started = time.perf_counter()
             try:
                 if found := self.scan():
@@ -113,8 +117,6 @@ class GalleryIndex:
             except Exception:
                 if not self._stopping.is_set():
                     log.exception("the scan of the output folder stumbled; it is tried again")
-            if self._stopping.wait(_SCAN_EVERY_SECONDS):
-                return
 
     def _read(self, folders: list[tuple[str, int]]) -> int:
         with self._lock:

@@ -144,6 +144,7 @@ def test_a_stop_ends_a_scan_in_the_middle(rig: Rig, monkeypatch: pytest.MonkeyPa
     for number in range(3):
         rig.publish(f"job{number}")
     monkeypatch.setattr(gallery_index, "_FOLDERS_AT_ONCE", 1)
+    monkeypatch.setattr(gallery_index, "_FIRST_SCAN_AFTER_SECONDS", 0)
     inside, go_on = threading.Event(), threading.Event()
     put_folders = rig.store.put_folders
 

@@ -53,7 +53,7 @@ def test_websocket_tells_the_whole_story_of_a_job(server: ServerProcess) -> None
         story = []
         while True:
             message = json.loads(stream.recv(TIMEOUT))
-            assert set(message) == {"event", "timestamp", "data"}
+            assert set(message) == {"event", "timestamp", "seq", "epoch", "data"}
             if message["data"].get("job_id") == job_id:
                 story.append(message)
             if message["event"] == "job_status_changed" and message["data"]["status"] == "completed":
@@ -109,6 +109,7 @@ def test_cancel_of_a_pending_job_is_immediate_and_a_finished_one_is_refused(serv
     assert (again.status_code, again.json()["error"]) == (
         400, "Cannot cancel job (not found or already processing)",
     )  # fmt: skip
+    requests.delete(f"{server.url}/queue/{running}", timeout=TIMEOUT)
     assert server.wait(running)["status"] == "cancelled"
 
 
@@ -198,6 +199,7 @@ def test_polite_stop_in_mid_job_keeps_the_job_for_the_next_start(make_server: Ma
     assert not (server.folder / "data" / "server.json").exists()
     server.start()
     assert server.job(running)["status"] in ("pending", "processing")
+    requests.delete(f"{server.url}/queue/{running}", timeout=TIMEOUT)
     assert server.wait(pending)["status"] == "completed"
 
 

@@ -17,7 +17,8 @@ from sdcpp_rest.core import novelai_text, png_text
 from sdcpp_rest.services.pictures.user_comment import decode_bytes, decode_comment, encode_comment
 
 KEY = "parameters"
-CAN_AVIF = "avif" in features.get_supported()
+# Only this one is asked for: asking for all of them imports Tk and its fonts.
+CAN_AVIF = "avif" in features.modules and features.check_module("avif")
 """Pillow reads and writes AVIF from version 11.3 on, where its build has the codec."""
 FORMATS = ("png", "jpg", "jpeg", "webp", *(("avif",) if CAN_AVIF else ()))
 _PILLOW_NAMES = {"jpg": "JPEG", "jpeg": "JPEG", "webp": "WEBP", "avif": "AVIF"}

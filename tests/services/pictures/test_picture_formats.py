@@ -3,6 +3,8 @@ from __future__ import annotations
 import io
 import json
 import struct
+import subprocess
+import sys
 import zlib
 
 import pytest
@@ -176,3 +178,9 @@ def test_the_entries_of_novelai_become_a_text() -> None:
     assert texts(png(before=pieces)) == {**entries, KEY: wanted}
     exif = tiff(b"ASCII\0\0\0" + json.dumps(entries).encode())
     assert texts(png(before=chunk(b"eXIf", exif)))[KEY] == wanted
+
+
+@pytest.mark.slow
+def test_looking_for_avif_imports_no_windows_and_fonts() -> None:
+    code = "import sys, sdcpp_rest.services.pictures.picture_formats; sys.exit('tkinter' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], timeout=120).returncode == 0

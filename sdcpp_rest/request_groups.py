@@ -20,6 +20,7 @@ from sdcpp_rest.services.language.llm_connection import OpenCalls
 from sdcpp_rest.services.language.llm_settings import LlmSettings
 from sdcpp_rest.services.language.prompt_enhancer import PromptEnhancer
 from sdcpp_rest.services.server_status import ServerStatus
+from sdcpp_rest.services.submission.chunk_checks import ChunkChecks
 from sdcpp_rest.services.submission.job_defaults import JobDefaults
 from sdcpp_rest.services.submission.model_choice import ModelChoice
 from sdcpp_rest.services.submission.model_titles import ModelTitles
@@ -67,7 +68,8 @@ def build_submission(
     defaults = JobDefaults(limits, models.library, settings.user)
     intake = SamplingIntake(limits, models.library, defaults, lambda: engine.supervisor.ready)
     checks = PictureChecks(limits, models.library, models.upscalers, status.all_memory_bytes)
-    pictures = Submission(models.slot, intake, checks, entry)
+    counts = TokenCounts(limits, slot, intake.ready)
+    pictures = Submission(models.slot, intake, checks, entry, ChunkChecks(counts))
     upscales = UpscaleSubmission(config, jobs.queue, models.upscalers, jobs.outputs, entry)
     rounds = PictureRounds(pictures, jobs.queue, jobs.active)
     choice = ModelChoice(models.library, models.slot, models.hashes)
@@ -82,7 +84,7 @@ def build_submission(
         enlarging=PictureEnlarging(upscales, models.upscalers, rounds, jobs.outputs, limits.upscaled_side),
         model_choice=choice,
         titles=ModelTitles(models.library, models.hashes, models.slot, choice),
-        token_counts=TokenCounts(limits, slot, intake.ready),
+        token_counts=counts,
     )
 
 

@@ -16,6 +16,7 @@ from sdcpp_rest.core.params import ImageParams
 from sdcpp_rest.errors import NoModelLoaded
 from sdcpp_rest.services.dispatch.model_slot import ModelSlot
 from sdcpp_rest.services.jobs.job_entry import JobEntry
+from sdcpp_rest.services.submission.chunk_checks import ChunkChecks
 from sdcpp_rest.services.submission.picture_checks import CheckedPicture, PictureChecks
 from sdcpp_rest.services.submission.sampling_intake import SamplingIntake
 
@@ -23,11 +24,19 @@ from sdcpp_rest.services.submission.sampling_intake import SamplingIntake
 class Submission:
     """Checks a request for pictures and submits it as a job."""
 
-    def __init__(self, models: ModelSlot, intake: SamplingIntake, checks: PictureChecks, entry: JobEntry) -> None:
+    def __init__(
+        self,
+        models: ModelSlot,
+        intake: SamplingIntake,
+        checks: PictureChecks,
+        entry: JobEntry,
+        chunks: ChunkChecks | None = None,
+    ) -> None:
         self._models = models
         self._intake = intake
         self._checks = checks
         self._entry = entry
+        self._chunks = chunks
 
     def picture(
         self,
@@ -100,4 +109,6 @@ class Submission:
         embedding_name = fields.pop("pm_id_embed_path", None) or ""
         params, found = self._intake.params(ImageParams, kind, fields, spec)
         checked = self._checks.check(params, spec, images or {}, embedding_name=embedding_name, upscaler=upscaler)
+        if self._chunks is not None:
+            self._chunks.check(checked.params, checked.spec)
         return replace(checked, warnings=(*found, *checked.warnings))

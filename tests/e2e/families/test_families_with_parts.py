@@ -60,6 +60,22 @@ def test_sd3_loads_and_draws(server: FamilyServer) -> None:
     draw_family(server, "sd3", steps=1)
 
 
+@every_family
+def test_sd3_refuses_prompts_that_its_encoders_read_in_unequal_parts(server: FamilyServer) -> None:
+    # The library reads past the end of the shorter one, and its process ends.
+    with server.stocked("sd3", "t5xxl"):
+        server.load_family("sd3", t5xxl="t5xxl")
+        pid = server.engine().pid
+        answer = server.post(
+            "/txt2img", {"prompt": "Donaudampfschifffahrt " * 9, "width": 64, "height": 64, "steps": 1}
+        )
+        assert answer.status_code == 400
+        assert "t5xxl has 63 tokens in 1" in answer.json()["error"]
+        server.draw(prompt="antidisestablishmentarianism " * 14)
+        server.draw(prompt="cat " * 70)
+        assert server.engine().pid == pid
+
+
 def test_embedding_is_a_word_of_the_prompt(server: FamilyServer) -> None:
     prompt = "a lighthouse embedding_sd1"
     with server.stocked("sd1_tiny"):

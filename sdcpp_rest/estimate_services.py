@@ -37,7 +37,7 @@ def build_estimates(
     timing = JobTiming(speeds, jobs.outputs)
     engine.dispatcher.call_on_begin(timing.begin)
     engine.finishing.call_on_completed(timing.learn)
-    models.slot.on_loaded = timing.learn_load
+    models.slot.call_on_loaded(timing.learn_load)
     fits = JobFits(models.library, status.memory, lambda: models.slot.resident)
     estimates = JobEstimates(speeds, fits, models.slot, jobs.queue, jobs.active, jobs.outputs)
     return EstimateServices(speeds, estimates)

@@ -33,14 +33,6 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))  # run as a script, it finds its own folder alone
 
 from tools.client_wire import module_names, module_text  # noqa: E402
-
-if __name__ == "__main__" and "--check" not in sys.argv:
-    # The client imports its words of the wire: new ones have to be there first.
-    for wire_name in module_names():
-        wire_file = ROOT / "sdcpp_rest" / "client" / "wire" / f"{wire_name}.py"
-        wire_file.write_text(module_text(wire_name), encoding="utf-8")
-
-from tools.client_methods import methods_table  # noqa: E402
 from tools.model_tables.pages import fill_tables  # noqa: E402
 
 _FIELDS = re.compile(r"(<!-- fields: ([\w. -]+?) -->)\n.*?(<!-- end -->)", re.DOTALL)
@@ -157,6 +149,8 @@ def swarm_page(name: str) -> str:
 
 def client_page() -> str:
     """The client's page with its table of methods made anew."""
+    # The client imports its words of the wire: new ones have to be there first.
+    from tools.client_methods import methods_table
 
     text = (ROOT / "docs/client.md").read_text(encoding="utf-8")
     before, start, rest = text.partition("<!-- client methods -->\n")

@@ -9,35 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from sdcpp_rest.core.media_types import MEDIA_TYPES
 from sdcpp_rest.errors import NotFound
 
 INDEX = "index.html"
 _LASTING_FOLDER = "assets"
 _NEIGHBOURS = {"br": ".br", "gzip": ".gz"}
-# Named here because what the platform's own table knows differs from machine to machine.
-_TYPES = {
-    ".html": "text/html",
-    ".js": "text/javascript",
-    ".mjs": "text/javascript",
-    ".css": "text/css",
-    ".json": "application/json",
-    ".map": "application/json",
-    ".webmanifest": "application/manifest+json",
-    ".svg": "image/svg+xml",
-    ".png": "image/png",
-    ".jpg": "image/jpeg",
-    ".jpeg": "image/jpeg",
-    ".webp": "image/webp",
-    ".avif": "image/avif",
-    ".gif": "image/gif",
-    ".ico": "image/x-icon",
-    ".woff2": "font/woff2",
-    ".woff": "font/woff",
-    ".wasm": "application/wasm",
-    ".mp4": "video/mp4",
-    ".webm": "video/webm",
-    ".txt": "text/plain",
-}
 
 
 @dataclass(frozen=True)
@@ -74,7 +51,7 @@ class WebPage:
         packed = {coding: self._existing([*parts[:-1], parts[-1] + ending]) for coding, ending in _NEIGHBOURS.items()}
         return PageFile(
             found,
-            _TYPES.get(found.suffix.lower(), "application/octet-stream"),
+            MEDIA_TYPES.get(found.suffix.lower(), "application/octet-stream"),
             is_lasting=parts[0] == _LASTING_FOLDER and len(parts) > 1,
             packed={coding: neighbour for coding, neighbour in packed.items() if neighbour is not None},
         )

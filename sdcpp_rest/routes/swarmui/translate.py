@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from sdcpp_rest.core.enlarging_methods import ENLARGING_METHODS
 from sdcpp_rest.core.load_spec import LoadSpec
 from sdcpp_rest.core.prompts import lora_tag
 from sdcpp_rest.core.sampling_names import find_sampling, find_scheduler
@@ -30,15 +31,7 @@ _TEXT_ENCODERS = {
     "gemmamodel": "llm",
     "clipvisionmodel": "clip_vision",
 }
-_LATENT_UPSCALERS = {
-    "latent-bilinear": "Latent",
-    "latent-nearest": "Latent (nearest)",
-    "latent-nearest-exact": "Latent (nearest-exact)",
-    "latent-bicubic": "Latent (bicubic)",
-    "pixel-lanczos": "Lanczos",
-    "pixel-nearest-exact": "Nearest",
-}
-UPSCALE_METHODS = tuple(_LATENT_UPSCALERS)
+UPSCALE_METHODS = tuple(ENLARGING_METHODS)
 _MODEL_METHOD = "model-"
 _LORA_TAG = re.compile(r"<lora:[^<>]*>", re.IGNORECASE)
 _USUAL = {"width": 512, "height": 512, "steps": 20, "cfg_scale": 7.0}
@@ -302,7 +295,7 @@ def _add_second_pass(draft: _Draft) -> None:
         draft.notes.append("refinercontrolpercentage of 0 leaves out the second pass.")
         return
     method = given.text("refinerupscalemethod", "pixel-lanczos")
-    upscaler = _LATENT_UPSCALERS.get(method) or method.removeprefix(_MODEL_METHOD)
+    upscaler = ENLARGING_METHODS.get(method) or method.removeprefix(_MODEL_METHOD)
     asked |= {"hires": True, "hires_scale": max(1.0, scale), "hires_upscaler": upscaler}
     asked["hires_denoising_strength"] = max(0.01, share)
     if "refinersteps" in given.values:

@@ -81,9 +81,17 @@ class ModelSlot:
         self.loading: LoadSpec | None = None
         self.loading_progress: float | None = None
         self.last_error: str | None = None
-        self.on_loaded: Callable[[LoadSpec, Loaded], None] = lambda spec, loaded: None
-        """Called by the dispatcher after each load that worked."""
+        self._when_loaded: list[Callable[[LoadSpec, Loaded], None]] = []
         self._asked: Future[Loaded | None] | None = None
+
+    def call_on_loaded(self, callback: Callable[[LoadSpec, Loaded], None]) -> None:
+        """Have ``callback`` called after each load that worked, on the dispatcher's thread. Not thread-safe."""
+        self._when_loaded.append(callback)
+
+    def note_loaded(self, spec: LoadSpec, loaded: Loaded) -> None:
+        """For the dispatcher: tell whoever wants to know of a load that worked."""
+        for callback in self._when_loaded:
+            callback(spec, loaded)
 
     def load(self, request: LoadRequest, timeout_seconds: float | None = None) -> LoadOutcome:
         """Select and load a model; blocks until it is loaded.

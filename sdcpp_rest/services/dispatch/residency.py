@@ -201,7 +201,7 @@ class Residency:
         self._models.resident, self._models.loaded, self._models.last_error = spec, loaded, None
         self._stamps, self._merged = stamps, ()
         # Before the event: whoever hears of the load must find nothing of it undone.
-        self._models.on_loaded(spec, loaded)
+        self._models.note_loaded(spec, loaded)
         self._bus.publish(
             ModelLoaded(
                 model_name=spec.model.name,

@@ -8,6 +8,7 @@ from typing import Any
 
 from sdcpp_rest.core.parameter_preset import ParameterPreset
 from sdcpp_rest.errors import InvalidRequest
+from sdcpp_rest.services.settings.import_texts import read_exported
 from sdcpp_rest.services.settings.parameter_presets import MAX_PRESETS
 from sdcpp_rest.services.settings.style_import import Skipped
 from sdcpp_rest.services.settings.titles import check_title
@@ -33,14 +34,7 @@ def read_presets(text: str) -> tuple[list[ParameterPreset], list[Skipped]]:
 
 
 def _entries(text: str) -> Iterator[tuple[str, Any]]:
-    try:
-        content = json.loads(text.lstrip("\ufeff"))
-    except RecursionError:
-        raise InvalidRequest("text: is nested too deeply", field="text") from None
-    except ValueError as error:
-        raise InvalidRequest(f"text: is no JSON: {error}", field="text") from None
-    if isinstance(content, dict):
-        content = content.get("presets", content)
+    content = read_exported(text)
     if not isinstance(content, (dict, list)) or not content:
         raise InvalidRequest("text: holds no presets; JSON as SwarmUI exports them is needed", field="text")
     for key, one in content.items() if isinstance(content, dict) else [("", one) for one in content]:

@@ -5,13 +5,13 @@ Pure. What cannot be taken over is told with the reason, entry by entry.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from sdcpp_rest.core.prompt_language.surroundings import NEGATIVE_ID, PROMPT_ID, parameter_id
 from sdcpp_rest.core.prompt_style import PLACE, PromptStyle
 from sdcpp_rest.errors import InvalidRequest
+from sdcpp_rest.services.settings.import_texts import read_exported
 from sdcpp_rest.services.settings.prompt_styles import check_style_name
 from sdcpp_rest.services.settings.style_file import MAX_STYLES, StyleTable
 
@@ -83,14 +83,7 @@ def _from_csv(text: str) -> Iterator[Entry]:
 
 
 def _from_json(text: str) -> Iterator[Entry]:
-    try:
-        content = json.loads(text.lstrip("\ufeff"))
-    except RecursionError:
-        raise InvalidRequest("text: is nested too deeply", field="text") from None
-    except ValueError as error:
-        raise InvalidRequest(f"text: is no JSON: {error}", field="text") from None
-    if isinstance(content, dict):
-        content = content.get("presets", content)
+    content = read_exported(text)
     named = content.items() if isinstance(content, dict) else (("", one) for one in content)
     for key, one in named:
         name = one.get("title", one.get("name", key)) if isinstance(one, dict) else key

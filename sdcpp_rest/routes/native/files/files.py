@@ -14,6 +14,7 @@ from typing import Literal
 from flask import Blueprint, Response, request, send_file
 from pydantic import Field
 
+from sdcpp_rest.core.media_types import MEDIA_TYPES
 from sdcpp_rest.errors import Conflict, JobNotFound
 from sdcpp_rest.routes.http.answers import answer, runtime
 from sdcpp_rest.routes.http.openapi import ANY_FILE, HTML, Answer, documents
@@ -27,23 +28,6 @@ log = logging.getLogger(__name__)
 files = Blueprint("files", __name__, template_folder=str(TEMPLATES))
 
 _JSON = "application/json"
-# Named here because what the platform's own table knows differs from machine to machine.
-_TYPES = {
-    ".png": "image/png",
-    ".jpg": "image/jpeg",
-    ".jpeg": "image/jpeg",
-    ".webp": "image/webp",
-    ".avif": "image/avif",
-    ".gif": "image/gif",
-    ".bmp": "image/bmp",
-    ".mp4": "video/mp4",
-    ".webm": "video/webm",
-    ".mov": "video/quicktime",
-    ".mkv": "video/x-matroska",
-    ".avi": "video/x-msvideo",
-    ".json": _JSON,
-    ".txt": "text/plain",
-}
 # Types a browser runs scripts in: offered for saving, never shown under the server's own origin.
 _ACTIVE = frozenset({".htm", ".html", ".xhtml", ".xht", ".xml", ".svg", ".js", ".mjs", ".pdf"})
 
@@ -133,7 +117,7 @@ def _wants_json() -> bool:
 
 def _file(path: Path, version: str) -> Response:
     ending = path.suffix.lower()
-    content_type = _TYPES.get(ending) or mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+    content_type = MEDIA_TYPES.get(ending) or mimetypes.guess_type(path.name)[0] or "application/octet-stream"
     response = send_file(
         path,
         mimetype=content_type,

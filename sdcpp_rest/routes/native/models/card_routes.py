@@ -20,6 +20,7 @@ from sdcpp_rest.routes.http.openapi import Answer, documents
 from sdcpp_rest.routes.http.pools import blocking, drawing
 from sdcpp_rest.routes.http.request_bodies import read_body
 from sdcpp_rest.routes.http.wire_models import Flag, Integer, Number, Text, Wire, optional, read_query, validate
+from sdcpp_rest.routes.native.wire.model_wire import ModelPath
 from sdcpp_rest.services.models.card_description import describe_card
 from sdcpp_rest.services.models.files_beside import BesideFile
 from sdcpp_rest.services.models.model_cards import ModelCard
@@ -31,13 +32,6 @@ from sdcpp_rest.services.pictures.thumbnails import Shape, thumbnail
 model_cards = Blueprint("model_cards", __name__)
 
 _SIDE: Literal[512] = 512
-
-
-class CardPath(Wire):
-    model_type: str = Field(description="A model type.", examples=["lora"])
-    model_name: str = Field(
-        description="A name of `GET /models`; its slashes may be encoded.", examples=["demo_lora.safetensors"]
-    )
 
 
 class CardPreviewQuery(Wire):
@@ -135,7 +129,7 @@ class CardPreviewGone(Answer):
 
 
 @model_cards.get("/models/<model_type>/<path:model_name>/card")
-@documents({200: CardShown}, errors=(400, 404), path=CardPath)
+@documents({200: CardShown}, errors=(400, 404), path=ModelPath)
 @blocking
 def show_model_card(model_type: str, model_name: str) -> Response:
     """Tell what a model is: title, trigger words, licence and so on. From the files beside it, and from its header."""
@@ -143,7 +137,7 @@ def show_model_card(model_type: str, model_name: str) -> Response:
 
 
 @model_cards.put("/models/<model_type>/<path:model_name>/card")
-@documents({200: CardShown}, errors=(404, 409), body=CardBody, path=CardPath)
+@documents({200: CardShown}, errors=(404, 409), body=CardBody, path=ModelPath)
 @blocking
 def write_model_card(model_type: str, model_name: str) -> Response:
     """Write what a model is into the sidecar beside it. All else in there stays, such as how the model is loaded."""
@@ -155,7 +149,7 @@ def write_model_card(model_type: str, model_name: str) -> Response:
 
 
 @model_cards.post("/models/<model_type>/<path:model_name>/card/refresh")
-@documents({200: CardShown}, errors=(400, 403, 404, 409, 502, 504), path=CardPath)
+@documents({200: CardShown}, errors=(400, 403, 404, 409, 502, 504), path=ModelPath)
 @blocking
 def refresh_model_card(model_type: str, model_name: str) -> Response:
     """Ask CivitAI what a model is, by its sum, and keep the answer beside it. Off unless downloads.civitai_cards says
@@ -166,7 +160,7 @@ def refresh_model_card(model_type: str, model_name: str) -> Response:
 
 
 @model_cards.get("/models/<model_type>/<path:model_name>/preview")
-@documents({200: "image/jpeg", 304: ()}, errors=(400, 404), path=CardPath, query=CardPreviewQuery)
+@documents({200: "image/jpeg", 304: ()}, errors=(400, 404), path=ModelPath, query=CardPreviewQuery)
 @drawing
 def show_model_preview(model_type: str, model_name: str) -> Response:
     """Get the picture that lies beside a model, as a JPEG of at most 512x512 pixels."""
@@ -187,7 +181,7 @@ def show_model_preview(model_type: str, model_name: str) -> Response:
 
 
 @model_cards.put("/models/<model_type>/<path:model_name>/preview")
-@documents({200: CardShown}, errors=(404,), body=CardPreviewBody, path=CardPath)
+@documents({200: CardShown}, errors=(404,), body=CardPreviewBody, path=ModelPath)
 @drawing
 def write_model_preview(model_type: str, model_name: str) -> Response:
     """Put a picture beside a model. An output, the first frame of a video, or a picture that is sent, made small."""
@@ -200,7 +194,7 @@ def write_model_preview(model_type: str, model_name: str) -> Response:
 
 
 @model_cards.delete("/models/<model_type>/<path:model_name>/preview")
-@documents({200: CardPreviewGone}, errors=(400, 404), path=CardPath)
+@documents({200: CardPreviewGone}, errors=(400, 404), path=ModelPath)
 @blocking
 def delete_model_preview(model_type: str, model_name: str) -> Response:
     """Delete the pictures beside a model, all of them: another one would show instead."""

@@ -16,7 +16,7 @@ from sdcpp_rest.routes.http.openapi import Answer, documents
 from sdcpp_rest.routes.http.pools import blocking
 from sdcpp_rest.routes.http.request_bodies import read_body
 from sdcpp_rest.routes.http.wire_models import Text, Wire, optional, read_query, validate
-from sdcpp_rest.routes.native.wire.model_wire import ModelShown, model_object
+from sdcpp_rest.routes.native.wire.model_wire import ModelPath, ModelShown, model_object
 
 model_changes = Blueprint("model_changes", __name__)
 
@@ -32,13 +32,6 @@ class ModelTypeConverter(BaseConverter):
 def _know_model_types(state: BlueprintSetupState) -> None:
     # Before the views below are registered.
     state.app.url_map.converters["model_type"] = ModelTypeConverter
-
-
-class ModelPlace(Wire):
-    model_type: str = Field(description="A model type.", examples=["diffusion"])
-    model_name: str = Field(
-        description="A name of `GET /models`; its slashes may be encoded.", examples=["demo_dit_q8_0.gguf"]
-    )
 
 
 class ConfirmQuery(Wire):
@@ -81,7 +74,7 @@ class ModelMoved(Answer):
 
 
 @model_changes.delete("/models/<model_type:model_type>/<path:model_name>")
-@documents({200: ModelDeleted}, errors=(400, 404, 409), path=ModelPlace, query=ConfirmQuery)
+@documents({200: ModelDeleted}, errors=(400, 404, 409), path=ModelPath, query=ConfirmQuery)
 @blocking
 def delete_model(model_type: str, model_name: str) -> Response:
     """Delete a model file for good, with its parts and what lies beside it. `confirm` repeats the file's name. Refused
@@ -92,7 +85,7 @@ def delete_model(model_type: str, model_name: str) -> Response:
 
 
 @model_changes.patch("/models/<model_type:model_type>/<path:model_name>")
-@documents({200: ModelMoved}, errors=(404, 409), body=ModelBody, path=ModelPlace)
+@documents({200: ModelMoved}, errors=(404, 409), body=ModelBody, path=ModelPath)
 @blocking
 def change_model(model_type: str, model_name: str) -> Response:
     """Rename a model file, or move it to another folder or type, with its parts and what lies beside it. Its sum is

@@ -16,7 +16,14 @@ from sdcpp_rest.routes.http.multipart import FormFile, chunks_of, parts_of
 from sdcpp_rest.routes.http.openapi import Answer, documents
 from sdcpp_rest.routes.http.pools import blocking, uploading
 from sdcpp_rest.routes.http.wire_models import Flag, Integer, Text, Wire, examine, optional, read_query
-from sdcpp_rest.routes.native.wire.model_wire import ModelShown, ModelsShown, SidesShown, model_lists, model_object
+from sdcpp_rest.routes.native.wire.model_wire import (
+    ModelPath,
+    ModelShown,
+    ModelsShown,
+    SidesShown,
+    model_lists,
+    model_object,
+)
 from sdcpp_rest.services.models.fit_estimate import Fit, FitRequest, Verdict
 from sdcpp_rest.services.models.model_facts import facts_of
 from sdcpp_rest.services.models.model_upload import DiskFull, Upload, UploadTarget
@@ -36,13 +43,6 @@ _PATH_KEYS: dict[ModelType, str] = {
     "esrgan": "esrgan",
     "taesd": "taesd",
 }
-
-
-class ModelPath(Wire):
-    model_type: str = Field(description="A model type.", examples=["diffusion"])
-    model_name: str = Field(
-        description="A name of `GET /models`; its slashes may be encoded.", examples=["demo_dit_q8_0.gguf"]
-    )
 
 
 class FitQuery(Wire):

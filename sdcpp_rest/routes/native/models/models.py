@@ -15,20 +15,13 @@ from sdcpp_rest.routes.http.answers import answer, json_text, runtime
 from sdcpp_rest.routes.http.openapi import Answer, documents
 from sdcpp_rest.routes.http.pools import blocking
 from sdcpp_rest.routes.http.request_bodies import read_body
-from sdcpp_rest.routes.http.wire_models import Wire, optional, read_query, validate
+from sdcpp_rest.routes.http.wire_models import optional, read_query, validate
 from sdcpp_rest.routes.native.wire.load_bodies import LoadBody, LoadQuery, ModelsQuery, UnloadBody, to_request
-from sdcpp_rest.routes.native.wire.model_wire import ModelNotThere, ModelsShown, model_lists
+from sdcpp_rest.routes.native.wire.model_wire import ModelNotThere, ModelPath, ModelsShown, model_lists
 from sdcpp_rest.services.models.hashing import ModelHashes
 from sdcpp_rest.services.models.model_library import ModelLibrary
 
 models = Blueprint("models", __name__)
-
-
-class HashPath(Wire):
-    model_type: str = Field(description="A model type.", examples=["diffusion"])
-    model_name: str = Field(
-        description="A name of `GET /models`; its slashes may be encoded.", examples=["demo_dit_q8_0.gguf"]
-    )
 
 
 class Components(Answer):
@@ -135,7 +128,7 @@ def unload_model() -> Response:
 
 
 @models.get("/models/hash/<model_type>/<path:model_name>")
-@documents({200: HashShown}, errors=(400, 404, 409), path=HashPath)
+@documents({200: HashShown}, errors=(400, 404, 409), path=ModelPath)
 @blocking
 def hash_model(model_type: str, model_name: str) -> Response:
     """Tell a model file's SHA-256. Computed at the first call, which takes seconds for large files, then remembered

@@ -12,9 +12,16 @@ from sdcpp_rest.core.catalog import ModelFile, ModelType
 from sdcpp_rest.core.load_spec import LoadSpec, ModelKind
 from sdcpp_rest.errors import SdcppRestError
 from sdcpp_rest.routes.http.openapi import Answer
-from sdcpp_rest.routes.http.wire_models import optional
+from sdcpp_rest.routes.http.wire_models import Wire, optional
 from sdcpp_rest.services.models.hashing import ModelHashes
 from sdcpp_rest.services.models.model_library import ModelLibrary
+
+
+class ModelPath(Wire):
+    model_type: str = Field(description="A model type.", examples=["diffusion"])
+    model_name: str = Field(
+        description="A name of `GET /models`; its slashes may be encoded.", examples=["demo_dit_q8_0.gguf"]
+    )
 
 
 class ModelShown(Answer):

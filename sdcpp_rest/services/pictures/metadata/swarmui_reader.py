@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from sdcpp_rest.core.enlarging_methods import ENLARGING_METHODS
 from sdcpp_rest.core.json_captions import PARAMS, read_object
 from sdcpp_rest.services.pictures.metadata.file_texts import COMMENT, PARAMETERS, USER_COMMENT, FileTexts
 from sdcpp_rest.services.pictures.metadata.found_settings import FoundSettings, read_float, read_word
@@ -23,14 +24,6 @@ _VALUES = {
     "text2videofps": "fps",
 }
 _HIRES_VALUES = {"refinerupscale": "scale", "refinersteps": "steps", "refinercontrolpercentage": "denoising_strength"}
-_UPSCALE_METHODS = {
-    "latent-bilinear": "Latent",
-    "latent-nearest": "Latent (nearest)",
-    "latent-nearest-exact": "Latent (nearest-exact)",
-    "latent-bicubic": "Latent (bicubic)",
-    "pixel-lanczos": "Lanczos",
-    "pixel-nearest-exact": "Nearest",
-}
 _KNOWN = {
     *_VALUES,
     *("prompt", "negativeprompt", "model", "vae", "sampler", "scheduler", "loras", "loraweights"),
@@ -77,7 +70,7 @@ def _fill_hires(found: FoundSettings, params: Mapping[str, Any]) -> set[str]:
     if scale is None or scale <= 1:
         return set()
     method = read_word(params.get("refinerupscalemethod"))
-    upscaler = _UPSCALE_METHODS.get(method) or method.removeprefix("model-")
+    upscaler = ENLARGING_METHODS.get(method) or method.removeprefix("model-")
     found.start_hires(**{ours: params.get(name) for name, ours in _HIRES_VALUES.items()}, upscaler=upscaler)
     return {*_HIRES_VALUES, "refinerupscalemethod"}
 

@@ -43,7 +43,7 @@ def lora_tag(name: str, weight: float, *, is_high_noise: bool = False) -> str:
     """The tag that `parse_loras` reads as this. Raises ValueError for a name that cannot stand in one."""
     if any(character in name for character in "<>:") or not name.strip():
         raise ValueError(f"{name!r} cannot be named in a prompt")
-    return f"<lora:{_HIGH_NOISE if is_high_noise else ''}{name}:{weight:g}>"
+    return f"<lora:{_HIGH_NOISE if is_high_noise else ''}{name}:{weight:.15g}>"
 
 
 def without_tags(prompt: str) -> str:

@@ -70,8 +70,9 @@ class EngineSupervisor:
         if self.client is not None and self.client.alive:
             return self.client
         self.state = "dead" if self._launches else "starting"
-        self._hurried.wait(max(0.0, self._not_before - time.monotonic()))
-        self._hurried.clear()
+        if not self._stopping.is_set():
+            self._hurried.wait(max(0.0, self._not_before - time.monotonic()))
+            self._hurried.clear()
         if self._stopping.is_set():
             raise EngineUnavailable("The server is stopping")
         self.state = "starting"
@@ -105,6 +106,7 @@ class EngineSupervisor:
         if self.client is not None:
             self.client.stop(timeout_seconds)
         self._failures, self._not_before = 0, 0.0
+        self._hurried.clear()
         return self.ensure()
 
     def hurry(self) -> None:

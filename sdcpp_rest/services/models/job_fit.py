@@ -157,7 +157,7 @@ class JobFits:
             if _is_same_family(file, spec):
                 other = spec.model_copy(update={"model": FileRef(name=file.name, path=file.path)})
                 text = f"{file.name} is the same model in a smaller number format; load it instead."
-                yield _Option(text, "load", {"model_name": file.name}, replace(plan, spec=other))
+                yield _Option(text, "load", _load_body(other), replace(plan, spec=other))
 
 
 def _memories_of(plan: JobPlan, memory: Mapping[str, Any], resident: LoadSpec | None) -> tuple[MemoryFit, ...]:
@@ -168,24 +168,25 @@ def _memories_of(plan: JobPlan, memory: Mapping[str, Any], resident: LoadSpec | 
     available = min(int(system["available_bytes"]) + held, int(system["total_bytes"]))
     gpu = next((device for device in memory["devices"] if device["is_gpu"]), None)
     found = []
-    load = _load_of(plan, gpu["backend"] if gpu and "backend" in gpu else "")
+    if isinstance(plan.params, UpscaleParams):
+        job = _upscaling(plan.params.upscaler, plan.source_size)
+        work = job.upscaler_bytes + job.upscaler_buffer
+        needed, main = work + fit.backend_bytes(gpu.get("backend", "")) if gpu else 0, 0 if gpu else work
+    else:
+        load = _load_of(plan, plan.params, gpu.get("backend", "") if gpu else "")
+        needed = on_device(load, True) + fit.backend_bytes(load.backend) if gpu else 0
+        main = beside_gpu(load) if gpu else on_device(load, False)
     if gpu is not None:
-        needed = load if isinstance(load, int) else on_device(load, True) + fit.backend_bytes(load.backend)
         free = int(gpu["free_bytes"]) + (resident_bytes(gives_way) if gives_way is not None else 0)
         total = int(gpu["total_bytes"])
         found.append(MemoryFit(gpu["name"], True, needed, min(free, total), total))
-    main = load if isinstance(load, int) else on_device(load, False) if gpu is None else beside_gpu(load)
     found.append(MemoryFit("main memory", False, main, available, int(system["total_bytes"])))
     found.sort(key=lambda one: (-_RANK[one.fits], one.free_bytes - one.needed_bytes))
     return tuple(found)
 
 
-def _load_of(plan: JobPlan, backend: str) -> PlannedLoad | int:
-    """What ``plan`` has to load and draw; the bytes alone where that is nothing but an upscaler."""
-    params = plan.params
-    if isinstance(params, UpscaleParams):
-        job = _upscaling(params.upscaler, plan.source_size)
-        return job.upscaler_bytes + job.upscaler_buffer
+def _load_of(plan: JobPlan, params: SamplingParams, backend: str) -> PlannedLoad:
+    """What ``plan`` has to load and draw."""
     assert plan.spec is not None
     options = plan.spec.options.model_copy(update={"vae_tiling": params.vae_tiling})
     frames = params.frame_count if isinstance(params, VideoParams) else 1
@@ -301,8 +302,18 @@ def _loads(plan: JobPlan, has_gpu: bool) -> Iterator[_Option]:
     for name, value, text in texts:
         if getattr(spec.options, name) != value:
             options = spec.options.model_copy(update={name: value})
-            made = replace(plan, spec=spec.model_copy(update={"options": options}))
-            yield _Option(text, "load", {"options": {name: value}}, made)
+            other = spec.model_copy(update={"options": options})
+            yield _Option(text, "load", _load_body(other), replace(plan, spec=other))
+
+
+def _load_body(spec: LoadSpec) -> dict[str, Any]:
+    """The whole request that loads ``spec``: what it leaves out would be chosen anew."""
+    return {
+        "model_name": spec.model.name,
+        "model_type": spec.kind,
+        **{role: file.name for role, file in spec.components.items()},
+        "options": spec.options.model_dump(mode="json", exclude_defaults=True),
+    }
 
 
 def _bare_name(name: str) -> str:

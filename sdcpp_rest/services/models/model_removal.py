@@ -46,11 +46,6 @@ def remove_model(file: ModelFile, own_folder: Path) -> None:
             os.unlink(path)
 
 
-def rename_model(file: ModelFile, own_folder: Path, name: str) -> None:
-    """As `move_model`, in the folder of the model's own type."""
-    move_model(file, own_folder, own_folder, name)
-
-
 def move_model(file: ModelFile, own_folder: Path, target_folder: Path, name: str) -> str:
     """Give a model another name below ``target_folder`` (``name`` may have folders; the file keeps its ending),
     with all its parts and what lies beside it, or leave everything as it is. Returns its name there.

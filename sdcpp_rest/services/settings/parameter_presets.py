@@ -74,16 +74,17 @@ class ParameterPresets:
                 preset = preset.model_copy(update={"settings": before.settings})
                 self._store.replace(before.title, self._check_size(preset, preview), preview)
 
-    def keep(self, preset: ParameterPreset) -> bool:
+    def keep(self, preset: ParameterPreset, *, overwrite: bool = True) -> bool:
         """Keep ``preset`` as it is under its title; true if there was none of that title. A picture stays. Raises
-        InvalidRequest for one too many or too large."""
+        InvalidRequest for one too many or too large, Conflict where there is one that is not to be replaced."""
         with self._lock:
             before = self._store.get(preset.title)
             if before is None:
                 self._add(preset, None)
+            elif not overwrite:
+                raise Conflict("there is a preset of this name already", field="title")
             else:
-                preview = self._store.preview(preset.title) if before.has_preview else None
-                preset = preset.model_copy(update={"has_preview": before.has_preview})
+                preview = self._store.preview(preset.title)
                 self._store.replace(before.title, self._check_size(preset, preview), preview)
             return before is None
 

@@ -158,12 +158,9 @@ class PictureMetadata:
                 note(f"The LoRA {shown!r} is not here; it is not in what can be submitted.")
                 continue
             try:
-                lora_tag(match.name, lora.weight)
+                words.append(lora_tag(match.name, lora.weight, is_high_noise=lora.is_high_noise))
             except ValueError:
                 note(f"The LoRA {shown!r} cannot be named in a prompt.")
-                continue
-            mark = "|high_noise|" if lora.is_high_noise else ""
-            words.append(f"<lora:{mark}{match.name}:{lora.weight:.15g}>")
         whole = " ".join(words)
         try:
             check_field(SamplingParams, "prompt", whole, self._limits)

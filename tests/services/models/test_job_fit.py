@@ -9,6 +9,8 @@ import pytest
 
 from sdcpp_rest.core.load_spec import FileRef, LoadOptions, LoadSpec, UpscalerSpec
 from sdcpp_rest.core.params import ImageParams, LoraUse, UpscaleParams, VideoParams
+from sdcpp_rest.routes.http.wire_models import examine
+from sdcpp_rest.routes.native.wire.load_bodies import LoadBody, to_request
 from sdcpp_rest.runtime import DEMO_ROOT
 from sdcpp_rest.services.models.job_fit import JobAdvice, JobFit, JobFits, JobPlan
 from sdcpp_rest.services.models.load_specs import LoadRequest, build_spec
@@ -159,12 +161,16 @@ def apply(machine: Machine, plan: JobPlan, advice: JobAdvice) -> JobPlan:
             return replace(plan, params=plan.params.model_copy(update={"upscaler": upscaler}))
         params: Mapping[str, Any] = {**plan.params.model_dump(), **change}
         return replace(plan, params=type(plan.params).model_validate(params))
-    assert plan.spec is not None
-    if "model_name" in change:
-        file = machine.library.find(plan.spec.kind, change["model_name"])
-        return replace(plan, spec=plan.spec.model_copy(update={"model": FileRef(name=file.name, path=file.path)}))
-    options = LoadOptions.model_validate({**plan.spec.options.model_dump(), **change["options"]})
-    return replace(plan, spec=plan.spec.model_copy(update={"options": options}))
+    # As `POST /models/load` takes it, and nothing of what was loaded before.
+    request = to_request(validate_load(change))
+    spec, _ = build_spec(machine.library, request)
+    return replace(plan, spec=spec)
+
+
+def validate_load(change: dict[str, Any]) -> LoadBody:
+    body, warnings = examine(LoadBody, change, strict=True)
+    assert not warnings
+    return body
 
 
 def check_advice(machine: Machine, plan: JobPlan, found: JobFit) -> set[str]:
@@ -215,5 +221,18 @@ def test_a_smaller_file_of_the_same_model_that_lies_here_is_advised(machine: Mac
     plan = machine.plan(spec=spec, width=64, height=64, vae_tiling=True)
     machine.available = 1
     found = machine.fits.of(plan)
-    assert "model_name" in check_advice(machine, plan, found)
-    assert [one.change["model_name"] for one in found.advice if "model_name" in one.change] == ["flux-dev_Q4_0.gguf"]
+    (advice,) = [one for one in found.advice if one.change.get("model_name") != file.name and one.target == "load"]
+    assert validate_load(dict(advice.change)).model_name == "flux-dev_Q4_0.gguf"
+    small = machine.library.find("diffusion", "flux-dev_Q4_0")
+    after = machine.fits.of(
+        replace(plan, spec=spec.model_copy(update={"model": FileRef(name=small.name, path=small.path)}))
+    )
+    assert after.scarcest.needed_bytes == advice.needed_bytes == found.scarcest.needed_bytes - advice.saves_bytes
+
+
+def test_an_upscaler_on_a_card_takes_nothing_of_the_main_memory(machine: Machine) -> None:
+    machine.card_free = 8_000 * MIB
+    found = machine.fits.of(JobPlan(UpscaleParams(upscaler=ESRGAN), source_size=(512, 512)))
+    needed = {one.name: one.needed_bytes for one in found.memories}
+    assert needed["CUDA0"] > 0
+    assert needed["main memory"] == 0

@@ -7,7 +7,7 @@ import pytest
 
 from sdcpp_rest.core.catalog import ModelFile
 from sdcpp_rest.errors import Conflict, InvalidRequest
-from sdcpp_rest.services.models.model_removal import move_model, remove_model, rename_model
+from sdcpp_rest.services.models.model_removal import move_model, remove_model
 from tests.cases import for_each_case
 
 ENDINGS = (".json", ".preview.png", ".safetensors", ".swarm.json")
@@ -59,7 +59,7 @@ def test_of_a_link_only_the_link_goes(tmp_path: Path) -> None:
 
 @for_each_case("name, path", [("new", "new"), ("a/b/new.safetensors", "a/b/new"), ("sub\\new", "sub/new")])
 def test_a_model_takes_along_what_lies_beside_it(tmp_path: Path, name: str, path: str) -> None:
-    rename_model(make_model(tmp_path), tmp_path, name)
+    move_model(make_model(tmp_path), tmp_path, tmp_path, name)
     assert files_below(tmp_path) == [f"{path}{end}" for end in ENDINGS]
 
 
@@ -68,7 +68,7 @@ def test_names_that_lead_away_are_refused(tmp_path: Path, name: str) -> None:
     model = make_model(tmp_path / "own")
     before = files_below(tmp_path)
     with pytest.raises(InvalidRequest):
-        rename_model(model, tmp_path / "own", name)
+        move_model(model, tmp_path / "own", tmp_path / "own", name)
     assert files_below(tmp_path) == before
 
 
@@ -78,7 +78,7 @@ def test_a_link_of_a_folder_is_no_way_out(tmp_path: Path) -> None:
     outside.mkdir()
     os.symlink(outside, own / "link")
     with pytest.raises(InvalidRequest, match="leads out"):
-        rename_model(model, own, "link/x")
+        move_model(model, own, own, "link/x")
     beyond = make_model(outside, "theirs.safetensors").model_copy(update={"path": str(own / "link/theirs.safetensors")})
     with pytest.raises(InvalidRequest, match="only read"):
         remove_model(beyond, own)
@@ -88,7 +88,7 @@ def test_a_link_of_a_folder_is_no_way_out(tmp_path: Path) -> None:
 def test_a_name_that_is_taken_is_refused(tmp_path: Path) -> None:
     make_model(tmp_path, "other.safetensors")
     with pytest.raises(Conflict):
-        rename_model(make_model(tmp_path), tmp_path, "other")
+        move_model(make_model(tmp_path), tmp_path, tmp_path, "other")
 
 
 def make_split(folder: Path, index: str = "", numbers: str = "-0000{}-of-00002") -> ModelFile:
@@ -131,7 +131,7 @@ def test_parts_that_an_index_names_are_moved_and_not_renamed(tmp_path: Path, num
     split = make_split(tmp_path, "p.safetensors.index.json", numbers)
     before = files_below(tmp_path)
     with pytest.raises(InvalidRequest, match=r"has several parts, which p\.safetensors\.index\.json names"):
-        rename_model(split, tmp_path, "q")
+        move_model(split, tmp_path, tmp_path, "q")
     assert files_below(tmp_path) == before
     assert move_model(split, tmp_path, tmp_path, f"sub/{whole}").startswith("sub/p")
     assert files_below(tmp_path) == [f"sub/{name}" for name in before]
@@ -151,7 +151,7 @@ def test_a_model_moves_to_another_type_with_whatever_programs_put_beside_it(tmp_
 def test_what_two_models_share_stays_with_the_other(tmp_path: Path) -> None:
     model = make_model(tmp_path, "mine.safetensors")
     (tmp_path / "mine.gguf").write_bytes(b"x")
-    rename_model(model, tmp_path, "new")
+    move_model(model, tmp_path, tmp_path, "new")
     stayed = ["mine.gguf", "mine.json", "mine.preview.png", "mine.swarm.json"]
     assert files_below(tmp_path) == [*stayed, *(f"new{end}" for end in ENDINGS)]
     (tmp_path / "new.gguf").write_bytes(b"x")
@@ -167,7 +167,7 @@ def test_what_lies_beside_another_model_is_not_replaced(tmp_path: Path) -> None:
     (tmp_path / "other.swarm.json").write_bytes(b"theirs")
     before = files_below(tmp_path)
     with pytest.raises(Conflict, match=r"There is a file other\.swarm\.json already"):
-        rename_model(model, tmp_path, "other")
+        move_model(model, tmp_path, tmp_path, "other")
     assert files_below(tmp_path) == before
     assert (tmp_path / "other.swarm.json").read_bytes() == b"theirs"
 
@@ -183,7 +183,7 @@ def test_a_move_that_fails_half_way_is_undone(tmp_path: Path, monkeypatch: pytes
 
     monkeypatch.setattr(os, "rename", fail_at_notes)
     with pytest.raises(Conflict, match="cannot be renamed: Invalid cross-device link"):
-        rename_model(model, tmp_path, "new")
+        move_model(model, tmp_path, tmp_path, "new")
     assert files_below(tmp_path) == before
 
 
@@ -205,6 +205,6 @@ def test_names_that_are_not_good_everywhere_are_refused(tmp_path: Path, name: st
     model = make_model(tmp_path)
     before = files_below(tmp_path)
     with pytest.raises(InvalidRequest) as refused:
-        rename_model(model, tmp_path, name)
+        move_model(model, tmp_path, tmp_path, name)
     assert words in refused.value.message
     assert files_below(tmp_path) == before

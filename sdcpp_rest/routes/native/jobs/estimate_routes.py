@@ -60,7 +60,7 @@ class JobAdviceShown(Answer):
 
     text: str
     target: Literal["request", "load"] = Field(description="Whose fields these are; load: `POST /models/load`.")
-    change: dict[str, Any] = Field(description="Fields with their new values.", examples=[{"vae_tiling": True}])
+    change: dict[str, Any] = Field(description="Fields with their new values; of a load, its whole body.", examples=[{"vae_tiling": True}])
     needed_bytes: int = Field(description="Of the same memory, with the change.")
     saves_bytes: int
     fits: Fits = Field(description="Whether all memories would do then.")

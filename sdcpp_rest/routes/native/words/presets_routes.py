@@ -11,7 +11,7 @@ from pydantic import ConfigDict, Field
 from sdcpp_rest.core.events import iso_text
 from sdcpp_rest.core.parameter_preset import ParameterPreset
 from sdcpp_rest.core.preset_fields import to_parameters, to_settings
-from sdcpp_rest.errors import InvalidRequest, NotFound
+from sdcpp_rest.errors import Conflict, InvalidRequest, NotFound
 from sdcpp_rest.routes.http.answers import answer, runtime, shorten
 from sdcpp_rest.routes.http.openapi import Answer, documents
 from sdcpp_rest.routes.http.request_bodies import read_body
@@ -144,28 +144,16 @@ def import_presets() -> Response:
     told: list[dict[str, str]] = [one._asdict() for one in skipped]
     imported, replaced = [], []
     for preset in found:
-        reason, was_there = _take(preset, overwrite=body.overwrite)
-        if reason is not None:
-            told.append({"name": preset.title, "reason": reason})
+        try:
+            is_new = runtime().settings.presets.keep(preset, overwrite=body.overwrite)
+        except (Conflict, InvalidRequest) as error:
+            told.append({"name": preset.title, "reason": error.message})
             continue
         imported.append(preset.title)
-        if was_there:
+        if not is_new:
             replaced.append(preset.title)
     shown: dict[str, Any] = {"imported": imported, "replaced": replaced, "skipped": told}
     return answer({**shown, "warnings": warnings} if warnings else shown)
-
-
-def _take(preset: ParameterPreset, *, overwrite: bool) -> tuple[str | None, bool]:
-    """Why a preset could not be taken over, and whether there was one of its title."""
-    kept = runtime().settings.presets
-    was_there = kept.get(preset.title) is not None
-    if was_there and not overwrite:
-        return "there is a preset of this name already", True
-    try:
-        kept.replace(preset.title, preset, kept.preview(preset.title))
-    except InvalidRequest as error:
-        return error.message, was_there
-    return None, was_there
 
 
 def _find(name: str) -> ParameterPreset:

@@ -19,9 +19,9 @@ _VALUES = {
     "fluxguidancescale": "distilled_guidance",
     "sigmashift": "flow_shift",
     "videoframes": "video_frames",
-    "text2videoframes": "video_frames",
+    "textvideoframes": "video_frames",
     "videofps": "fps",
-    "text2videofps": "fps",
+    "textvideofps": "fps",
 }
 _HIRES_VALUES = {"refinerupscale": "scale", "refinersteps": "steps", "refinercontrolpercentage": "denoising_strength"}
 _KNOWN = {

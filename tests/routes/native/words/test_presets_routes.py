@@ -68,7 +68,7 @@ def test_an_export_of_swarmuis_is_imported(house: Any) -> None:
     assert [one["name"] for one in first["skipped"]] == ["..", "Soft"]
     second = client.post("/ui/presets/import", json={"text": text, "overwrite": True}).get_json()
     assert second["replaced"] == ["Soft", "Hard"]
-    assert client.get("/ui/presets/soft").get_json()["settings"]["steps"] == 5
+    assert client.get("/ui/presets/soft").get_json()["settings"] == {"steps": 5}, "and nothing of what was there"
 
 
 def test_an_unknown_preset_is_told_with_the_nearest(house: Any) -> None:

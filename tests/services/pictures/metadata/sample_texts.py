@@ -191,7 +191,7 @@ SWARM_VIDEO = json.dumps(
             "cfgscale": 1.0,
             "width": 640,
             "height": 352,
-            "text2videoframes": 33,
+            "textvideoframes": 33,
             "videofps": 24,
             "sigmashift": 8.0,
             "fluxguidancescale": 3.0,

@@ -232,10 +232,13 @@ class QueueResumed(Event):
 
 
 class GalleryChanged(Event):
-    """Pictures were marked, deleted or restored, or boards changed. ``ids``: the first hundred of ``count``."""
+    """Pictures were marked, deleted, restored or removed for good, or boards changed.
+
+    ``ids``: the first hundred of ``count``.
+    """
 
     name = "gallery_changed"
-    change: Literal["marked", "deleted", "restored", "boards"]
+    change: Literal["marked", "deleted", "restored", "purged", "boards"]
     ids: tuple[int, ...] = ()
     count: int = 0
 

@@ -29,6 +29,7 @@ LOOKS_AT: Mapping[str, frozenset[str]] = {
 }
 """Which pictures the library looks at when it makes a video, by the variant that it takes the model for. The others it
 drops without a word."""
+SECOND_EXPERT = "high_noise_diffusion_model"
 OF_SECOND_EXPERT = (
     "high_noise_steps", "high_noise_cfg_scale", "high_noise_sampler", "high_noise_eta",
     "high_noise_distilled_guidance", "high_noise_slg_scale", "high_noise_skip_layers", "high_noise_slg_start",
@@ -212,7 +213,7 @@ def _high_noise_scheduler(traits: Traits) -> str | None:
 def _of_second_expert(field: str) -> Callable[[Traits], str | None]:
     def rule(traits: Traits) -> str | None:
         preset = traits.preset
-        may_have_one = preset is None or "high_noise_diffusion_model" in preset.optional
+        may_have_one = preset is None or SECOND_EXPERT in preset.optional
         if traits.has_second_expert or (traits.has_second_expert is None and may_have_one):
             return None
         return f"{field}: no effect without a high_noise_diffusion_model loaded with the model."

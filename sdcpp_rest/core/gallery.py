@@ -5,6 +5,7 @@ Pure words; the store makes queries of them.
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, NamedTuple
@@ -86,10 +87,6 @@ class GalleryFilter(Frozen):
     after: datetime | None = None
     is_deleted: bool = False
 
-    @property
-    def is_search(self) -> bool:
-        return bool(self.words or self.phrases or self.without)
-
 
 class Seat(NamedTuple):
     """A place in the order of the gallery: that of the picture with this moment and this id."""
@@ -121,6 +118,12 @@ class Marks(NamedTuple):
     is_starred: bool | None = None
     rating: int | None = None
     board: str | None = None
+
+
+def is_searchable(word: str) -> bool:
+    """Whether the index of words has anything of it: letters and digits of any script."""
+    categories = map(unicodedata.category, word)
+    return any(category[0] in "LN" or category == "Co" for category in categories)
 
 
 def path_in_bin(picture_id: int, path: str) -> str:

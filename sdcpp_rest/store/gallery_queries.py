@@ -5,12 +5,11 @@ Knows the tables. Knows nothing of transactions: the store runs these.
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterable
 from datetime import datetime, timezone
 from typing import Any
 
-from sdcpp_rest.core.gallery import GalleryFilter, GalleryOrder, Seat
+from sdcpp_rest.core.gallery import GalleryFilter, GalleryOrder, Seat, is_searchable
 from sdcpp_rest.store.job_rows import storable
 
 COLUMNS = (
@@ -121,13 +120,6 @@ def _where(wanted: GalleryFilter) -> Query:
 def milliseconds(moment: datetime) -> int:
     """Since 1970."""
     return int(moment.astimezone(timezone.utc).timestamp() * 1000)
-
-
-def is_searchable(word: str) -> bool:
-    """Whether the index of words has anything of it: letters and digits of any script."""
-    return any(
-        unicodedata.category(character)[0] in "LN" or unicodedata.category(character) == "Co" for character in word
-    )
 
 
 def _match(wanted: GalleryFilter) -> str:

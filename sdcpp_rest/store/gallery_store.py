@@ -65,6 +65,7 @@ _STAR_NAME = text(
     "UPDATE picture_names SET is_starred = :is_starred WHERE is_present = 1 AND (job_id, output) IN "
     "(SELECT job_id, number FROM pictures WHERE id = :id)"
 )
+_GIVE_WAY = text("DELETE FROM pictures WHERE path = :path AND id != :id")
 _MOVE = text("UPDATE pictures SET place = :place, path = :path, deleted_at = :deleted_at WHERE id = :id")
 _JOB_TO_BIN = text(
     "UPDATE pictures SET place = 'job_bin', deleted_at = :deleted_at WHERE job_id = :job_id AND place = 'shown'"
@@ -151,6 +152,8 @@ class GalleryStore:
         """Note where a picture is now."""
         named = {"id": picture_id, "place": place, "path": path, "deleted_at": deleted_at and stamp(deleted_at)}
         with self._db.write() as connection:
+            # Of a file that lay there and is gone, without the index having been told.
+            connection.execute(_GIVE_WAY, named)
             connection.execute(_MOVE, named)
 
     def drop_job(self, job_id: str) -> None:
@@ -237,10 +240,10 @@ class GalleryStore:
 
     # --- marks -------------------------------------------------------------------------------------------------------
 
-    def mark(self, ids: Sequence[int], marks: Marks, now: datetime, most_boards: int) -> int:
-        """Note something of pictures; returns of how many. A board that is new is made. Raises Conflict for one board
+    def mark(self, ids: Sequence[int], marks: Marks, now: datetime, most_boards: int) -> list[int]:
+        """Note something of pictures; returns of which ones. A board that is new is made. Raises Conflict for one board
         too many."""
-        changed = 0
+        changed: list[int] = []
         with self._db.write() as connection:
             board = _board(connection, marks.board, now, most_boards) if marks.board else None
             for start in range(0, len(ids), _IDS_PER_QUERY):
@@ -257,7 +260,7 @@ class GalleryStore:
                     connection.execute(_MARK, named)
                     connection.execute(_UPDATE_MARKS, named)
                     connection.execute(_STAR_NAME, named)
-                    changed += 1
+                    changed.append(picture_id)
         return changed
 
     def boards(self) -> list[Board]:

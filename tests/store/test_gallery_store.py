@@ -149,7 +149,7 @@ def test_what_a_folder_holds_replaces_what_it_held(gallery: GalleryStore) -> Non
 def test_marks_outlive_the_index(gallery: GalleryStore) -> None:
     put(gallery, *SEVERAL)
     chosen = id_of(gallery, "a/1.png")
-    assert gallery.mark([chosen], Marks(is_starred=True, rating=4, board="Sea"), NOW, 10) == 1
+    assert gallery.mark([chosen], Marks(is_starred=True, rating=4, board="Sea"), NOW, 10) == [chosen]
     gallery.forget_all()
     assert paths(gallery) == []
     put(gallery, *SEVERAL)

@@ -30,6 +30,7 @@ class BoardChanged(TypedDict):
 
     success: Literal[True]
     name: str
+    warnings: NotRequired[list[str]]
 
 
 class BoardShown(TypedDict):
@@ -155,6 +156,7 @@ class Scanned(TypedDict):
     success: Literal[True]
     read: int
     total: int
+    warnings: NotRequired[list[str]]
 
 
 class SelectionBody(TypedDict, total=False):
@@ -204,6 +206,7 @@ class PictureShown(PictureItem):
     size_bytes: int
     place: Literal["shown", "bin", "job_bin"]
     deleted_at: NotRequired[str]
+    warnings: NotRequired[list[str]]
 
 
 class ZipQuery(GalleryFilterBody, total=False):

@@ -115,6 +115,7 @@ class Emptied(TypedDict):
     success: Literal[True]
     purged: int
     message: str
+    pictures: NotRequired[int]
 
 
 class GroupCancelled(TypedDict):

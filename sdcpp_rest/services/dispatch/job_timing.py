@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection
 
+from sdcpp_rest.core.family_fields import SECOND_EXPERT
 from sdcpp_rest.core.job import Job, Timings
 from sdcpp_rest.core.job_work import Work, count_upscaling, count_work
 from sdcpp_rest.core.load_spec import LoadSpec, UpscalerSpec
@@ -20,8 +21,6 @@ from sdcpp_rest.services.pictures.input_images import stored_size
 from sdcpp_rest.services.pictures.outputs import Outputs
 
 log = logging.getLogger(__name__)
-
-SECOND_EXPERT = "high_noise_diffusion_model"
 
 
 class JobTiming:

@@ -43,7 +43,7 @@ MOST_PICTURES = 10_000
 MOST_BOARDS = 1000
 _TOLD_IDS = 100
 
-Change = Literal["marked", "deleted", "restored", "boards"]
+Change = Literal["marked", "deleted", "restored", "purged", "boards"]
 Refused = dict[int, str]
 
 
@@ -117,10 +117,10 @@ class Gallery:
 
     # --- marks -------------------------------------------------------------------------------------------------------
 
-    def mark(self, ids: Sequence[int], marks: Marks) -> int:
-        """Note something of pictures; returns of how many. Raises Conflict for one board too many."""
+    def mark(self, ids: Sequence[int], marks: Marks) -> list[int]:
+        """Note something of pictures; returns of which ones. Raises Conflict for one board too many."""
         changed = self._store.mark(ids, marks, self._now(), MOST_BOARDS)
-        self._tell("marked", ids)
+        self._tell("marked", changed)
         return changed
 
     def boards(self) -> list[Board]:
@@ -150,10 +150,12 @@ class Gallery:
 
         Returns the ids of those that are deleted, and why the others are not.
         """
-        chosen = [picture for picture in self._store.get_many(ids) if picture.place == "shown"]
         done: list[int] = []
-        refused = dict.fromkeys(set(ids) - {picture.id for picture in chosen}, "It is not there, or deleted already")
         with self._lock:
+            chosen = [picture for picture in self._store.get_many(ids) if picture.place == "shown"]
+            refused = dict.fromkeys(
+                set(ids) - {picture.id for picture in chosen}, "It is not there, or deleted already"
+            )
             whole = self._whole_jobs(chosen)
             for job_id, pictures in whole.items():
                 _, faults = self._job_bin.delete([job_id])
@@ -169,10 +171,10 @@ class Gallery:
 
     def restore(self, ids: Sequence[int]) -> tuple[list[int], Refused]:
         """Bring deleted pictures back to where they were. Returns as `delete`."""
-        chosen = [picture for picture in self._store.get_many(ids) if picture.place != "shown"]
         done: list[int] = []
-        refused = dict.fromkeys(set(ids) - {picture.id for picture in chosen}, "It is not in the recycle bin")
         with self._lock:
+            chosen = [picture for picture in self._store.get_many(ids) if picture.place != "shown"]
+            refused = dict.fromkeys(set(ids) - {picture.id for picture in chosen}, "It is not in the recycle bin")
             # The jobs first: what went by itself comes back into a job's folder.
             for picture in sorted(chosen, key=lambda one: one.place != "job_bin"):
                 self._attempt(self._restore_one, picture, done, refused)
@@ -182,10 +184,18 @@ class Gallery:
     def purge_expired(self) -> int:
         """Remove what has been in the bin by itself for longer than it is kept; returns how many pictures that were."""
         kept = timedelta(minutes=self._settings.recycle_bin().retention_minutes)
+        return self._purge(self._now() - kept)
+
+    def empty_bin(self) -> int:
+        """Remove everything for good that is in the bin by itself; returns how many pictures that were."""
+        return self._purge()
+
+    def _purge(self, deleted_before: datetime | None = None) -> int:
         done: list[int] = []
         with self._lock:
-            for picture in self._store.in_bin(deleted_before=self._now() - kept):
+            for picture in self._store.in_bin(deleted_before):
                 self._attempt(self._purge_one, picture, done, {})
+        self._tell("purged", done)
         return len(done)
 
     def _whole_jobs(self, chosen: Sequence[GalleryPicture]) -> dict[str, list[GalleryPicture]]:
@@ -226,12 +236,13 @@ class Gallery:
         if not self._settings.recycle_bin().enabled:
             self._outputs.remove(path)
             return
-        try:
-            self._picture_bin.put(path, picture.id)
-        except OutputNotFound:
-            self._store.drop(picture, path)
-            raise
-        self._store.move(picture.id, "bin", path_in_bin(picture.id, path), self._now())
+        with self.index.lock:
+            try:
+                self._picture_bin.put(path, picture.id)
+            except OutputNotFound:
+                self._store.drop(picture, path)
+                raise
+            self._store.move(picture.id, "bin", path_in_bin(picture.id, path), self._now())
 
     def _restore_one(self, picture: GalleryPicture) -> None:
         if picture.place == "job_bin":
@@ -243,12 +254,15 @@ class Gallery:
                     raise
             return
         path = original_path(picture.id, picture.facts.path)
-        self._picture_bin.restore(path, picture.id)
-        self._store.move(picture.id, "shown", path)
+        with self.index.lock:
+            self._picture_bin.restore(path, picture.id)
+            self._store.move(picture.id, "shown", path)
 
     def _purge_one(self, picture: GalleryPicture) -> None:
         self._picture_bin.purge(picture.id)
         self._store.drop(picture, original_path(picture.id, picture.facts.path))
 
     def _tell(self, change: Change, ids: Sequence[int] = ()) -> None:
+        if not ids and change != "boards":
+            return
         self._bus.publish(GalleryChanged(change=change, ids=tuple(ids[:_TOLD_IDS]), count=len(ids)))

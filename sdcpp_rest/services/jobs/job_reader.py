@@ -119,7 +119,7 @@ class JobReader:
         (`find_earlier`), unless it was cancelled for want of a caller or deleted, which is passed over."""
         while True:
             job_id = new_job_id()
-            if not self._store.is_given_up(job_id, CallerGone.code):
+            if not is_of_this_call(job_id) or not self._store.is_given_up(job_id, CallerGone.code):
                 return job_id
 
     def find_earlier(self, job_id: str) -> tuple[Job, int] | None:

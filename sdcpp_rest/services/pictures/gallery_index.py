@@ -44,8 +44,8 @@ class GalleryIndex:
         self._store = store
         self._root = outputs.output_dir
         self._now = now
-        # What is read and what is written of a folder belong together: a job may be published meanwhile.
-        self._lock = threading.Lock()
+        self.lock = threading.RLock()
+        """Held while a folder is read and written down: nothing in it may be moved meanwhile, nor noted as moved."""
         self._scanning = threading.Lock()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="gallery", daemon=True)
@@ -119,7 +119,7 @@ class GalleryIndex:
                     log.exception("the scan of the output folder stumbled; it is tried again")
 
     def _read(self, folders: list[tuple[str, int]]) -> int:
-        with self._lock:
+        with self.lock:
             contents = []
             for folder, modified_ns in folders:
                 try:
@@ -130,7 +130,7 @@ class GalleryIndex:
 
     def _drop(self, folders: dict[str, int]) -> None:
         """Forget the folders that the scan has not met; one that was published meanwhile is there all the same."""
-        with self._lock:
+        with self.lock:
             gone = [folder for folder in folders if not os.path.isdir(self._root / folder)]
             for start in range(0, len(gone), _FOLDERS_AT_ONCE):
                 self._store.drop_folders(gone[start : start + _FOLDERS_AT_ONCE])
@@ -168,7 +168,8 @@ class GalleryIndex:
     def _safely(self, note: Callable[[], object]) -> None:
         """What cannot be noted now is found by the next scan."""
         try:
-            note()
+            with self.lock:
+                note()
         except SdcppRestError as error:
             log.warning("the gallery could not be changed: %s", error.message)
         except Exception:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from sdcpp_rest.core.architectures import architecture_named
-from sdcpp_rest.core.family_fields import Traits, why_idle
+from sdcpp_rest.core.family_fields import SECOND_EXPERT, Traits, why_idle
 from sdcpp_rest.core.load_spec import LoadSpec
 from sdcpp_rest.core.params import ImageParams, SamplingParams, VideoParams
 from sdcpp_rest.services.models.architecture_presets import preset_of
@@ -20,7 +20,6 @@ _FIELDS = (
     "increase_ref_index", "control_strength", "pm_style_strength", "skip_layers", "slg_start", "slg_end",
     "easycache_threshold", "easycache_start", "easycache_end",
 )  # fmt: skip
-_SECOND_EXPERT = "high_noise_diffusion_model"
 
 
 def traits_of(spec: LoadSpec, cfg_scale: float | None, family_name: str | None = None) -> Traits:
@@ -31,7 +30,7 @@ def traits_of(spec: LoadSpec, cfg_scale: float | None, family_name: str | None =
         cfg_scale=cfg_scale,
         has_controlnet="controlnet" in spec.components,
         has_photo_maker="photo_maker" in spec.components,
-        has_second_expert=_SECOND_EXPERT in spec.components,
+        has_second_expert=SECOND_EXPERT in spec.components,
     )
 
 
@@ -53,5 +52,6 @@ def _guides_otherwise(params: SamplingParams, spec: LoadSpec) -> bool:
     """Whether the negative prompt is read for another guidance than cfg_scale."""
     if isinstance(params, ImageParams):
         return params.img_cfg_scale not in (None, params.cfg_scale)
-    is_first = isinstance(params, VideoParams) and _SECOND_EXPERT in spec.components
-    return is_first and isinstance(params, VideoParams) and params.high_noise_cfg_scale != 1
+    if isinstance(params, VideoParams) and SECOND_EXPERT in spec.components:
+        return params.high_noise_cfg_scale != 1
+    return False

@@ -14,7 +14,7 @@ from typing import Any
 from sdcpp_rest.config import LimitsConfig
 from sdcpp_rest.core import architectures
 from sdcpp_rest.core.bounds import out_of_range
-from sdcpp_rest.core.family_fields import LOOKS_AT, OF_SECOND_EXPERT, Traits, why_idle
+from sdcpp_rest.core.family_fields import LOOKS_AT, OF_SECOND_EXPERT, SECOND_EXPERT, Traits, why_idle
 from sdcpp_rest.core.load_spec import LoadSpec
 from sdcpp_rest.core.params import VideoParams
 from sdcpp_rest.core.presets import Preset
@@ -32,7 +32,6 @@ from sdcpp_rest.services.submission.submission_checks import (
 )
 from sdcpp_rest.services.submission.wording_notes import wording_notes
 
-_SECOND_EXPERT = "high_noise_diffusion_model"
 _FRAME = "control_frames."
 # These encode grey pictures where there are none: without an encoder every video of theirs ends the process.
 _ALWAYS_READ = frozenset({"Wan2.1-I2V", "Wan2.1-FLF2V", "Wan2.1-VACE", "Wan2.2-I2V-A14B"})
@@ -105,7 +104,7 @@ def _check_work(params: VideoParams, spec: LoadSpec, limits: LimitsConfig) -> No
             field="video_frames",
             value=pixels,
         )
-    steps = params.step_count(has_two_experts=_SECOND_EXPERT in spec.components)
+    steps = params.step_count(has_two_experts=SECOND_EXPERT in spec.components)
     words = "width x height x steps x video_frames"
     check_work(pixels * steps, f"{words} (with high_noise_steps)" if steps > params.steps else words, limits)
 
@@ -169,12 +168,12 @@ def _without_effect(
         yield reason
     if params.high_noise_scheduler and params.high_noise_scheduler != params.scheduler:
         yield "high_noise_scheduler has no effect: both phases share the noise levels of scheduler."
-    if _SECOND_EXPERT not in spec.components:
+    if SECOND_EXPERT not in spec.components:
         ignored = [name for name in OF_SECOND_EXPERT if name in changed]
         if ignored:
-            yield f"{', '.join(ignored)}: no effect without a {_SECOND_EXPERT} loaded with the model."
+            yield f"{', '.join(ignored)}: no effect without a {SECOND_EXPERT} loaded with the model."
         if any(lora.is_high_noise for lora in params.loras):
-            yield f"LoRAs of |high_noise| have no effect without a {_SECOND_EXPERT} loaded with the model."
+            yield f"LoRAs of |high_noise| have no effect without a {SECOND_EXPERT} loaded with the model."
         return
     if params.high_noise_steps == 0:
         yield "high_noise_steps 0: the high-noise model is left out."

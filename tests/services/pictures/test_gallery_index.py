@@ -161,3 +161,25 @@ def test_a_stop_ends_a_scan_in_the_middle(rig: Rig, monkeypatch: pytest.MonkeyPa
     go_on.set()
     stopping.join(20)
     assert not stopping.is_alive()
+
+
+def test_what_goes_into_the_bin_during_a_scan_stays_there(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    rig.publish("job")
+    (kept,) = rig.store.page(GalleryFilter(), "desc", 1)
+    read_folder, binning = gallery_index.read_folder, []
+
+    def read(root: Path, folder: str) -> Any:
+        found = read_folder(root, folder)
+        if folder == "job":
+            binning.append(threading.Thread(target=rig.outputs.bin, args=("job",)))
+            binning[0].start()
+            binning[0].join(0.2)
+        return found
+
+    monkeypatch.setattr(gallery_index, "read_folder", read)
+    rig.index.scan()
+    binning[0].join(20)
+    assert (rig.paths(), rig.paths(is_deleted=True)) == ([], ["job/image_0.png"])
+    rig.index.scan()
+    rig.outputs.restore("job")
+    assert [one.id for one in rig.store.page(GalleryFilter(), "desc", 9)] == [kept.id]

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from flask import Blueprint, Response
 from pydantic import ConfigDict, Field
 
-from sdcpp_rest.core.gallery import GalleryFilter
+from sdcpp_rest.core.gallery import GalleryFilter, Marks
 from sdcpp_rest.errors import InvalidRequest
 from sdcpp_rest.routes.http.answers import answer, runtime
 from sdcpp_rest.routes.http.openapi import Answer, documents
 from sdcpp_rest.routes.http.pools import blocking, transfer
 from sdcpp_rest.routes.http.request_bodies import read_body
 from sdcpp_rest.routes.http.wire_models import Integer, Text, Wire, optional, read_query, validate
-from sdcpp_rest.routes.native.files.gallery_routes import MarksBody, marks_of
-from sdcpp_rest.routes.native.files.gallery_wire import BOARD_CHARACTERS, GalleryFilterBody, gallery_filter
+from sdcpp_rest.routes.native.files.gallery_wire import (
+    BOARD_CHARACTERS,
+    GalleryFilterBody,
+    board_name,
+    gallery_filter,
+    marks_of,
+)
 from sdcpp_rest.services.jobs.gallery import MOST_PICTURES
 from sdcpp_rest.services.pictures.zip_stream import ZipEntry, name_picture, stream_zip
 
@@ -24,6 +29,7 @@ gallery_batch = Blueprint("gallery_batch", __name__)
 
 _TOLD_FAULTS = 100
 _ZIP = "application/zip"
+_Selection = TypeVar("_Selection", bound="SelectionBody")
 
 
 class SelectionBody(Wire):
@@ -86,12 +92,14 @@ class BoardsShown(Answer):
 class BoardChanged(Answer):
     success: Literal[True]
     name: str
+    warnings: list[str] = optional("What was ignored.")
 
 
 class Scanned(Answer):
     success: Literal[True]
     read: int = Field(ge=0, description="How many pictures were new, changed, or read again.")
     total: int = Field(ge=0)
+    warnings: list[str] = optional("What was ignored.")
 
 
 class ScanBody(Wire):
@@ -104,14 +112,15 @@ class ScanBody(Wire):
 def change_pictures() -> Response:
     """Star, rate, delete or restore pictures, or put them on a board. Those that are named, or all that pass a
     filter."""
-    body, _ = validate(BatchBody, read_body())
-    chosen = _choose(body)
-    if body.action in ("delete", "restore"):
-        gallery = runtime().jobs.gallery
+    body = _read_selection(BatchBody)
+    gallery, marks, chosen = runtime().jobs.gallery, _marks(body), _choose(body)
+    if marks is None:
         done, refused = (gallery.delete if body.action == "delete" else gallery.restore)(chosen)
-        return _answer_batch(len(done), refused)
-    changed = runtime().jobs.gallery.mark(chosen, marks_of(_marks(body)))
-    return _answer_batch(changed, {} if changed == len(chosen) else _unknown(chosen))
+    else:
+        done = gallery.mark(chosen, marks)
+        refused = dict.fromkeys(set(chosen) - set(done), "There is no picture with that id")
+    errors = [{"id": one, "error": error} for one, error in list(refused.items())[:_TOLD_FAULTS]]
+    return answer({"success": not refused, "changed": len(done), "failed": len(refused), "errors": errors})
 
 
 @gallery_batch.get("/gallery/zip")
@@ -134,8 +143,7 @@ def zip_by_link() -> Response:
 def zip_pictures() -> Response:
     """Get pictures as one zip, named by prompt and seed. What is gone by the time it is its turn is named in
     `missing.txt`."""
-    body, _ = validate(SelectionBody, read_body())
-    return _zip(_choose(body))
+    return _zip(_choose(_read_selection(SelectionBody)))
 
 
 @gallery_batch.post("/gallery/scan")
@@ -144,9 +152,10 @@ def zip_pictures() -> Response:
 def scan_pictures() -> Response:
     """Look for pictures that were put into the output folder, or taken away, by hand. Done at the start and every five
     minutes anyway."""
-    body, _ = validate(ScanBody, read_body())
+    body, warnings = validate(ScanBody, read_body())
     read = runtime().jobs.gallery.index.scan(anew=body.anew)
-    return answer({"success": True, "read": read, "total": runtime().jobs.gallery.count(GalleryFilter())})
+    shown = {"success": True, "read": read, "total": runtime().jobs.gallery.count(GalleryFilter())}
+    return answer({**shown, "warnings": warnings} if warnings else shown)
 
 
 @gallery_batch.get("/gallery/boards")
@@ -161,7 +170,7 @@ def list_boards() -> Response:
 @documents({200: BoardChanged, 201: BoardChanged}, errors=(400, 409), path=BoardPath)
 def put_board(name: str) -> Response:
     """Make a board. A 201 where it is new."""
-    wanted = _board_name(name)
+    wanted = board_name(name)
     is_new = runtime().jobs.gallery.put_board(wanted)
     return answer({"success": True, "name": wanted}, 201 if is_new else 200)
 
@@ -170,17 +179,17 @@ def put_board(name: str) -> Response:
 @documents({200: BoardChanged}, errors=(404, 409), path=BoardPath, body=BoardBody)
 def rename_board(name: str) -> Response:
     """Give a board another name. Its pictures go along."""
-    body, _ = validate(BoardBody, read_body())
-    to = _board_name(body.name)
-    runtime().jobs.gallery.rename_board(_board_name(name), to)
-    return answer({"success": True, "name": to})
+    body, warnings = validate(BoardBody, read_body())
+    to = board_name(body.name)
+    runtime().jobs.gallery.rename_board(board_name(name), to)
+    return answer({"success": True, "name": to, **({"warnings": warnings} if warnings else {})})
 
 
 @gallery_batch.delete("/gallery/boards/<name>")
 @documents({200: BoardChanged}, errors=(400, 404), path=BoardPath)
 def delete_board(name: str) -> Response:
     """Forget a board. Its pictures stay where they are."""
-    runtime().jobs.gallery.drop_board(_board_name(name))
+    runtime().jobs.gallery.drop_board(board_name(name))
     return answer({"success": True, "name": name})
 
 
@@ -201,25 +210,26 @@ def _select(body: GalleryFilterBody) -> list[int]:
     return chosen
 
 
-def _marks(body: BatchBody) -> MarksBody:
-    """Raises InvalidRequest where what is to be noted is not told."""
-    if body.action in ("star", "unstar"):
-        return MarksBody.model_validate({"starred": body.action == "star"})
-    field = "rating" if body.action == "rate" else "board"
+def _read_selection(model: type[_Selection]) -> _Selection:
+    """The body. Raises InvalidRequest also for a field that is not known: a filter without it would be another one."""
+    body, ignored = validate(model, read_body())
+    if ignored:
+        raise InvalidRequest(ignored[0].replace(" ignored", " is not known here", 1))
+    return body
+
+
+def _marks(body: BatchBody) -> Marks | None:
+    """What the action notes; ``None`` for one that moves pictures. Raises InvalidRequest where what is to be noted is
+    not told, or belongs to another action."""
     sent = body.sent_fields()
-    if field not in sent:
-        raise InvalidRequest(f"{field} is required with the action {body.action}", field=field)
-    return MarksBody.model_validate({field: sent[field]})
-
-
-def _unknown(chosen: list[int]) -> dict[int, str]:
-    known = {picture.id for picture, _ in runtime().jobs.gallery.files_of(chosen)}
-    return {one: "There is no picture with that id" for one in chosen if one not in known}
-
-
-def _answer_batch(changed: int, refused: dict[int, str]) -> Response:
-    errors = [{"id": one, "error": error} for one, error in list(refused.items())[:_TOLD_FAULTS]]
-    return answer({"success": not refused, "changed": changed, "failed": len(refused), "errors": errors})
+    for field, action in (("rating", "rate"), ("board", "board")):
+        if (field in sent) != (body.action == action):
+            words = "is required with" if body.action == action else "does not go with"
+            raise InvalidRequest(f"{field} {words} the action {body.action}", field=field)
+    if body.action in ("delete", "restore"):
+        return None
+    is_starred = body.action == "star" if body.action in ("star", "unstar") else None
+    return marks_of(is_starred, sent.get("rating"), sent.get("board"))
 
 
 def _zip(ids: list[int]) -> Response:
@@ -236,13 +246,3 @@ def _zip(ids: list[int]) -> Response:
         "X-Accel-Buffering": "no",
     }
     return Response(stream_zip(entries()), mimetype=_ZIP, headers=headers)
-
-
-def _board_name(name: str) -> str:
-    """Raises InvalidRequest."""
-    wanted = name.strip()
-    if not wanted or len(wanted) > BOARD_CHARACTERS or not wanted.isprintable():
-        raise InvalidRequest(
-            f"name must be a text of 1 to {BOARD_CHARACTERS} printable characters", field="name", value=name[:80]
-        )
-    return wanted

@@ -9,7 +9,6 @@ from typing import Any
 from flask import Blueprint, Response
 from pydantic import ConfigDict, Field
 
-from sdcpp_rest.core.gallery import Marks
 from sdcpp_rest.errors import Conflict, InvalidRequest, NotFound
 from sdcpp_rest.routes.http.answers import answer, runtime
 from sdcpp_rest.routes.http.openapi import Answer, documents
@@ -23,6 +22,7 @@ from sdcpp_rest.routes.native.files.gallery_wire import (
     GalleryShown,
     PictureShown,
     gallery_filter,
+    marks_of,
     picture_item,
     picture_object,
     read_cursor,
@@ -144,10 +144,12 @@ def show_picture(picture_id: int) -> Response:
 @documents({200: PictureShown}, errors=(404, 409), path=PicturePath, body=MarksBody)
 def mark_picture(picture_id: int) -> Response:
     """Star a picture, rate it, or put it on a board. It stays so when it is deleted and restored."""
-    body, _ = validate(MarksBody, read_body())
+    body, warnings = validate(MarksBody, read_body())
     runtime().jobs.gallery.get(_check_id(picture_id))
-    runtime().jobs.gallery.mark([picture_id], marks_of(body))
-    return answer(picture_object(runtime().jobs.gallery.get(picture_id)))
+    sent = body.sent_fields()
+    runtime().jobs.gallery.mark([picture_id], marks_of(sent.get("starred"), sent.get("rating"), sent.get("board")))
+    shown = picture_object(runtime().jobs.gallery.get(picture_id))
+    return answer({**shown, "warnings": warnings} if warnings else shown)
 
 
 @gallery.delete("/gallery/<int:picture_id>")
@@ -164,13 +166,6 @@ def delete_picture(picture_id: int) -> Response:
     with contextlib.suppress(NotFound):
         found = runtime().jobs.gallery.get(picture_id)
     return answer(picture_object(found))
-
-
-def marks_of(body: MarksBody) -> Marks:
-    """What is to be noted."""
-    sent = body.sent_fields()
-    board = sent.get("board")
-    return Marks(sent.get("starred"), sent.get("rating"), board if board is None else board.strip())
 
 
 def _check_id(picture_id: int) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterable
 from datetime import datetime, timezone
 from typing import Any
 from urllib.parse import quote
@@ -12,7 +11,17 @@ from urllib.parse import quote
 from pydantic import Field
 
 from sdcpp_rest.core.events import iso_text
-from sdcpp_rest.core.gallery import GalleryFilter, GalleryOrder, GalleryPicture, PictureKind, Place, Seat, original_path
+from sdcpp_rest.core.gallery import (
+    GalleryFilter,
+    GalleryOrder,
+    GalleryPicture,
+    Marks,
+    PictureKind,
+    Place,
+    Seat,
+    is_searchable,
+    original_path,
+)
 from sdcpp_rest.errors import InvalidRequest
 from sdcpp_rest.routes.http.answers import shorten
 from sdcpp_rest.routes.http.links import url_path
@@ -104,6 +113,7 @@ class PictureShown(PictureItem):
     size_bytes: int = Field(ge=0)
     place: Place = Field(description="shown; bin: deleted by itself; job_bin: deleted with its job.")
     deleted_at: str = optional("Since when it is in the recycle bin.")
+    warnings: list[str] = optional("What was ignored.")
 
 
 def gallery_filter(body: GalleryFilterBody) -> GalleryFilter:
@@ -197,16 +207,38 @@ def picture_object(picture: GalleryPicture) -> dict[str, Any]:
 
 
 def _words(text: str) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
-    """What is searched for, as words, as phrases, and what must not be there. Raises InvalidRequest for too much."""
+    """What is searched for, as words, as phrases, and what must not be there.
+
+    Raises InvalidRequest for too much, and for signs alone.
+    """
     words: list[str] = []
     phrases: list[str] = []
     without: list[str] = []
     for minus, phrase, word in _WORD.findall(text):
-        _append(without if minus else phrases if phrase else words, (phrase or word,))
+        part = phrase or word
+        if not is_searchable(part):
+            # Left out, it would let pass what was not asked for.
+            raise InvalidRequest(
+                f'q must be words with a letter or a digit, got "{shorten(part)}"', field="q", value=shorten(part)
+            )
+        (without if minus else phrases if phrase else words).append(part)
     if len(words) + len(phrases) + len(without) > _MOST_WORDS:
         raise InvalidRequest(f"q may have {_MOST_WORDS} words at most", field="q")
     return tuple(words), tuple(phrases), tuple(without)
 
 
-def _append(found: list[str], texts: Iterable[str]) -> None:
-    found += [text for text in texts if text.strip()]
+def board_name(name: str) -> str:
+    """The name without blanks around it. Raises InvalidRequest for one that no URL can name."""
+    wanted = name.strip()
+    if not wanted or len(wanted) > BOARD_CHARACTERS or not wanted.isprintable() or "/" in wanted:
+        raise InvalidRequest(
+            f"a board's name must be a text of 1 to {BOARD_CHARACTERS} printable characters without /",
+            field="board",
+            value=shorten(wanted),
+        )
+    return wanted
+
+
+def marks_of(is_starred: bool | None, rating: int | None, board: str | None) -> Marks:
+    """What is to be noted; a blank board is none. Raises InvalidRequest for a board that no URL can name."""
+    return Marks(is_starred, rating, board_name(board) if board and board.strip() else board and "")

@@ -88,14 +88,14 @@ def _fields_of(job: Job, asked: AgainBody) -> dict[str, Any]:
             raise InvalidRequest(text, field="overrides", value=shorten(name), allowed=known)
     # What is changed is not what that place of a grid is for.
     group = None if changes or job.group is None else job.group.model_dump(mode="json")
-    return {"title": job.title, "group": group, **shown_params(job), **changes}
+    fields = shown_params(job)
+    if job.kind == "upscale" and asked.model == "selected":
+        fields.pop("upscaler", None)
+    return {"title": job.title, "group": group, **fields, **changes}
 
 
 def _submit(job: Job, body: Wire, warnings: list[str], *, own: bool) -> tuple[Job, int]:
     if isinstance(body, UpscaleBody):
-        if not own:
-            body = body.model_copy()
-            body.model_fields_set.discard("upscaler")
         return submit_upscaling(body, warnings)
     spec = _own_model(job) if own else None
     if isinstance(body, Txt2VidBody):

@@ -17,6 +17,7 @@ from sdcpp_rest.routes.http.request_bodies import read_body
 from sdcpp_rest.routes.http.wire_models import Wire, optional, validate
 from sdcpp_rest.routes.native.jobs.asked_params import named_upscaler, to_params, to_upscale_request, to_video_params
 from sdcpp_rest.routes.native.jobs.given_pictures import with_given_pictures
+from sdcpp_rest.routes.native.jobs.job_groups import read_group
 from sdcpp_rest.routes.native.jobs.submitted import in_client_words
 from sdcpp_rest.routes.native.wire.generation_bodies import Img2ImgBody, SamplingBody, Txt2ImgBody
 from sdcpp_rest.routes.native.wire.upscaling_bodies import UpscaleBody
@@ -60,7 +61,9 @@ class JobAdviceShown(Answer):
 
     text: str
     target: Literal["request", "load"] = Field(description="Whose fields these are; load: `POST /models/load`.")
-    change: dict[str, Any] = Field(description="Fields with their new values; of a load, its whole body.", examples=[{"vae_tiling": True}])
+    change: dict[str, Any] = Field(
+        description="Fields with their new values; of a load, its whole body.", examples=[{"vae_tiling": True}]
+    )
     needed_bytes: int = Field(description="Of the same memory, with the change.")
     saves_bytes: int
     fits: Fits = Field(description="Whether all memories would do then.")
@@ -121,6 +124,7 @@ def estimate_job() -> Response:
 def _drawing(kind: Literal["txt2img", "img2img", "txt2vid"], given: dict[str, Any], warnings: list[str]) -> Estimate:
     """Adds what the submission would warn of to ``warnings``."""
     body, unknown = validate(_BODIES[kind], given)
+    read_group(body.group)
     warnings += unknown
     asked, images = to_video_params(body) if isinstance(body, Txt2VidBody) else to_params(_picture(body))
     submission = runtime().submission
@@ -147,6 +151,7 @@ def _picture(body: SamplingBody) -> Txt2ImgBody:
 
 def _upscaling(given: dict[str, Any], warnings: list[str]) -> Estimate:
     body, unknown = validate(UpscaleBody, given)
+    read_group(body.group)
     params, picture, found = runtime().submission.upscales.check(to_upscale_request(body), named_upscaler(body))
     warnings += [*unknown, *found]
     return runtime().estimates.jobs.upscaling(params, picture.size)

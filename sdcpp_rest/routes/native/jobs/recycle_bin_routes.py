@@ -12,7 +12,7 @@ from sdcpp_rest.routes.http.answers import answer, runtime
 from sdcpp_rest.routes.http.openapi import Answer, documents
 from sdcpp_rest.routes.http.pools import blocking
 from sdcpp_rest.routes.http.request_bodies import read_body
-from sdcpp_rest.routes.http.wire_models import Integer, Text, Wire, read_query, validate
+from sdcpp_rest.routes.http.wire_models import Integer, Text, Wire, optional, read_query, validate
 from sdcpp_rest.routes.native.jobs.job_shown import JobPath, JobShown, live_job_object
 from sdcpp_rest.services.jobs.recycle_bin import BinItem
 
@@ -70,6 +70,7 @@ class Emptied(Answer):
     success: Literal[True]
     purged: int
     message: str
+    pictures: int = optional("How many pictures were there by themselves, if any.")
 
 
 class Moved(Answer):
@@ -114,8 +115,10 @@ def show_recycle_bin() -> Response:
 @blocking
 def empty_recycle_bin() -> Response:
     """Remove everything in the recycle bin for good."""
-    purged = runtime().jobs.recycle_bin.empty()
-    return answer({"success": True, "purged": purged, "message": f"{purged} job(s) removed for good"})
+    purged, pictures = runtime().jobs.recycle_bin.empty(), runtime().jobs.gallery.empty_bin()
+    message = f"{purged} job(s) removed for good"
+    shown = {"success": True, "purged": purged, "message": message}
+    return answer({**shown, "pictures": pictures} if pictures else shown)
 
 
 @recycle_bin.post("/queue/<job_id>/restore")

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import contextlib
 import io
+import threading
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +80,7 @@ def test_filters_are_combined(house: House) -> None:
     assert paths(house, "?seed=3&kind=image&width=64") == [sea]
     assert paths(house, "?after=2000-01-01&before=2001-01-01") == []
     assert paths(house, '?q="unbalanced%20NEAR(*') == []
+    assert paths(house, "?q=%20") == paths(house)
     model = listed(house)["items"][0]["model"]
     assert len(paths(house, f"?model={model}")) == 2
 
@@ -102,6 +106,9 @@ def test_filters_are_combined(house: House) -> None:
         ("?q=" + "w%20" * 17, "q"),
         ("?q=" + "x" * 501, "q"),
         ("?q=sea&deleted=true", "q"),
+        ("?q=!!!", "q"),
+        ("?q=cat%20%3F%3F%3F", "q"),
+        ("?q=%22%22", "q"),
         ("/months?utc_offset=900", "utc_offset"),
         ("/zip?ids=1,x", "ids"),
         ("/zip?ids=" + "9" * 30, "ids"),
@@ -253,12 +260,81 @@ def test_a_batch_is_about_numbers_or_a_filter(house: House) -> None:
         ({"action": "board", "ids": [1]}, "board"),
         ({"action": "board", "ids": [1], "board": "x" * 101}, "board"),
         ({"action": "star", "filter": {"rating": 9}}, "filter.rating"),
+        ({"action": "delete", "filter": {"q": "???"}}, "q"),
+        ({"action": "delete", "ids": [1], "rating": 3}, "rating"),
+        ({"action": "rate", "ids": [1], "rating": 3, "board": "Sea"}, "board"),
+        ({"action": "board", "ids": [1], "board": "a/b"}, "board"),
         ({"action": "star", "filter": {"before": "soon"}}, "before"),
     ],
 )
 def test_a_batch_that_is_wrong_names_its_field(shared_client: FlaskClient, body: dict[str, Any], field: str) -> None:
     answer = shared_client.post("/gallery/batch", json=body)
     assert (answer.status_code, answer.get_json()["field"]) == (400, field)
+
+
+def test_a_filter_with_an_unknown_field_does_nothing_to_anybody(house: House) -> None:
+    draw(house)
+    for url, body in (("/gallery/batch", {"action": "delete"}), ("/gallery/zip", {})):
+        answer = house.client.post(url, json={**body, "filter": {"modle": "x"}})
+        assert answer.status_code == 400
+        assert "did you mean 'filter.model'" in answer.get_json()["error"]
+    assert len(ids(house)) == 1
+
+
+def test_what_is_not_known_is_told(house: House) -> None:
+    draw(house)
+    assert "stared" in house.client.patch(f"/gallery/{ids(house)[0]}", json={"stared": True}).get_json()["warnings"][0]
+
+
+def test_only_what_was_done_is_told_to_others(house: House) -> None:
+    with house.runtime.jobs.bus.subscribe() as mailbox:
+        house.client.post("/gallery/batch", json={"ids": [999_999], "action": "star"})
+        house.client.post("/gallery/batch", json={"ids": [999_999], "action": "delete"})
+        assert [event for event in mailbox.drain() if isinstance(event, GalleryChanged)] == []
+
+
+@pytest.mark.slow
+def test_two_who_delete_one_picture_at_once_do_not_lose_it(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = by_hand(house, "a.png")
+    chosen = ids(house)
+    gallery, looked = house.runtime.jobs.gallery, threading.Barrier(2, timeout=20)
+    get_many = gallery._store.get_many
+
+    def look(wanted: Any) -> Any:
+        found = get_many(wanted)
+        with contextlib.suppress(threading.BrokenBarrierError):
+            # Both have looked before either moves, where that is possible at all.
+            looked.wait(0.2)
+        return found
+
+    monkeypatch.setattr(gallery._store, "get_many", look)
+    with ThreadPoolExecutor(2) as pool:
+        answers = list(pool.map(gallery.delete, [chosen, chosen]))
+    assert sorted(len(done) for done, _ in answers) == [0, 1]
+    monkeypatch.undo()
+    assert gallery.restore(chosen) == (chosen, {})
+    assert (Path(house.config.paths.output_dir) / name).is_file()
+
+
+def test_a_picture_comes_back_to_a_place_that_the_index_believes_taken(house: House) -> None:
+    by_hand(house, "a.png")
+    old = ids(house)[0]
+    house.client.patch(f"/gallery/{old}", json={"starred": True})
+    house.client.delete(f"/gallery/{old}")
+    (Path(house.config.paths.output_dir) / by_hand(house, "a.png")).unlink()
+    done = house.client.post("/gallery/batch", json={"ids": [old], "action": "restore"}).get_json()
+    assert (done["changed"], ids(house), ids(house, "?deleted=true")) == (1, [old], [])
+    assert ids(house, "?starred=true") == [old]
+
+
+def test_the_whole_bin_is_emptied(house: House) -> None:
+    by_hand(house, "a.png")
+    old = ids(house)[0]
+    house.client.delete(f"/gallery/{old}")
+    assert house.client.delete("/queue/recycle-bin").get_json()["pictures"] == 1
+    assert house.client.get(f"/gallery/{old}").status_code == 404
+    assert list((Path(house.config.paths.output_dir) / ".bin" / ".pictures").iterdir()) == []
+    assert "pictures" not in house.client.delete("/queue/recycle-bin").get_json()
 
 
 def test_boards_are_made_renamed_and_forgotten(house: House) -> None:

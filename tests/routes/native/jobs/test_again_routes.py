@@ -36,6 +36,15 @@ def test_a_job_is_made_again_as_it_was(house: House, path: str, body: dict[str, 
     assert pixels_of(house, second) == pixels_of(house, first)
 
 
+def test_an_upscaler_that_is_asked_for_counts_with_either_model(house: House) -> None:
+    house.client.post("/upscaler/load", json={"model_name": X2})
+    job_id = sent(house, "/upscale", {"image_base64": picture()})["job_id"]
+    for model in ("own", "selected"):
+        body = {"model": model, "overrides": {"upscaler": {"model": {"name": "nothing.safetensors"}}}}
+        assert house.client.post(f"/jobs/{job_id}/again", json=body).status_code == 404
+    assert again(house, job_id, model="selected")["status"] == "completed"
+
+
 def test_another_seed_and_other_fields_replace_the_jobs(house: House) -> None:
     first = sent(house, "/txt2img", {**SMALL, "prompt": "a dot", "seed": 7})
     second = again(house, first["job_id"], seed=8, title="", overrides={"steps": 3, "prompt": "a line"})

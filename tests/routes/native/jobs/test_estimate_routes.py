@@ -132,6 +132,7 @@ def test_the_warnings_are_those_of_the_submission(house: Any) -> None:
         ("txt2img", {"steps": 0}),
         ("txt2img", {"steps": "many"}),
         ("txt2img", {"prompt": None}),
+        ("txt2img", {"group": {"id": "!!", "kind": "grid", "axes": [{"field": "seed", "values": [1]}], "cell": [9]}}),
         ("txt2img", {"sampler": "nope"}),
         ("txt2img", {"prompt": "<lora:nothing:1>"}),
         ("txt2img", {"control_image_base64": png()}),

@@ -132,7 +132,7 @@ def build_jobs(config: Config, database: Database, settings: SettingsServices) -
         recycle_bin,
         abandoned,
         history,
-        PictureKeeping(store, outputs),
+        PictureKeeping(queue, store, outputs),
         KeptCalls(CallStore(database), most=config.comfyui.prompts),
         UploadedPictures(
             config.paths.data_dir / "uploaded_pictures",

@@ -14,7 +14,7 @@ from sdcpp_rest.core.job import Job, JobKind, utc_now
 from sdcpp_rest.core.load_spec import LoadSpec
 from sdcpp_rest.errors import SdcppRestError
 from sdcpp_rest.services.jobs import job_record
-from sdcpp_rest.services.jobs.chance import is_of_this_call, new_job_id
+from sdcpp_rest.services.jobs.job_reader import JobReader
 from sdcpp_rest.services.pictures.outputs import Outputs
 from sdcpp_rest.services.pictures.picture_formats import KEY, encode
 from sdcpp_rest.store.job_store import JobStore
@@ -34,7 +34,8 @@ class PictureKeeping:
     Thread-safe.
     """
 
-    def __init__(self, jobs: JobStore, outputs: Outputs) -> None:
+    def __init__(self, queue: JobReader, jobs: JobStore, outputs: Outputs) -> None:
+        self._queue = queue
         self._jobs = jobs
         self._outputs = outputs
 
@@ -51,9 +52,9 @@ class PictureKeeping:
         version: str,
     ) -> Job:
         """A completed job with ``picture`` as its output, ``caption`` inside. Raises PictureNotStored."""
-        job_id = new_job_id()
-        if is_of_this_call(job_id) and (earlier := self._jobs.get_many([job_id]).get(job_id)) is not None:
-            return earlier
+        job_id = self._queue.new_id()
+        if (earlier := self._queue.find_earlier(job_id)) is not None:
+            return earlier[0]
         now = utc_now()
         job = Job(
             id=job_id,

@@ -19,14 +19,15 @@ from sdcpp_rest.config import Config
 from sdcpp_rest.engine.launchers import InlineLauncher, Launcher, ProcessLauncher
 from sdcpp_rest.engine.worker import WorkerOptions
 from sdcpp_rest.errors import Conflict
-from sdcpp_rest.estimate_services import build_estimates
-from sdcpp_rest.request_groups import build_downloads, build_language, build_submission
-from sdcpp_rest.service_groups import (
+from sdcpp_rest.groups.core_groups import (
     build_engine,
     build_jobs,
     build_models,
     build_settings,
 )
+from sdcpp_rest.groups.estimate_groups import build_estimates
+from sdcpp_rest.groups.request_groups import build_downloads, build_language, build_submission
+from sdcpp_rest.groups.upkeep_groups import build_upkeep
 from sdcpp_rest.services.dispatch.engine_calls import EngineCalls
 from sdcpp_rest.services.housekeeping import Housekeeping
 from sdcpp_rest.services.jobs.kept_answers import KeptAnswers
@@ -44,7 +45,6 @@ from sdcpp_rest.store.database import Database
 from sdcpp_rest.store.hash_store import HashStore
 from sdcpp_rest.store.job_store import JobStore
 from sdcpp_rest.store.key_store import KeyStore
-from sdcpp_rest.upkeep_services import build_upkeep
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ DEMO_MODEL = "demo_dit_q8_0.gguf"
 
 
 class Runtime:
-    """Holds the services of the whole server, in the groups of `service_groups`, and starts and stops them.
+    """Holds the services of the whole server, in groups, and starts and stops them.
 
     Args:
         config: how the process was started.

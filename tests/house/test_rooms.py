@@ -139,9 +139,8 @@ def docstrings_speak_for_themselves(path: str, tree: ast.Module) -> Complaints:
 
 ROOMS_OF_PLAIN_WORDS = (
     *(f"sdcpp_rest/{room}/" for room in ("cli", "client", "config", "core", "engine")),
-    *(f"sdcpp_rest/{room}/" for room in ("native", "services", "store", "web")),
+    *(f"sdcpp_rest/{room}/" for room in ("groups", "native", "services", "store", "web")),
     "sdcpp_rest/runtime.py",
-    "sdcpp_rest/service_groups.py",
     "sdcpp_rest/errors.py",
 )
 _NO_VERB_FIRST = re.compile(

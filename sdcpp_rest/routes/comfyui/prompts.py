@@ -17,13 +17,13 @@ from sdcpp_rest.core.job import Job
 from sdcpp_rest.core.kept_call import CallPart, KeptCall
 from sdcpp_rest.core.load_spec import UpscalerSpec
 from sdcpp_rest.errors import Conflict, InvalidRequest, JobNotFound, ModelNotFound, NotSupported
-from sdcpp_rest.request_groups import SubmissionServices
+from sdcpp_rest.groups.core_groups import JobServices
+from sdcpp_rest.groups.request_groups import SubmissionServices
 from sdcpp_rest.routes.comfyui.errors import GraphRefused
 from sdcpp_rest.routes.comfyui.graph import Evaluation, Node, find_outputs, read_graph
 from sdcpp_rest.routes.comfyui.node_types import NodeFault
 from sdcpp_rest.routes.comfyui.surroundings import GraphSurroundings, Lists
 from sdcpp_rest.routes.comfyui.translate import Drawing, DrawingFault, place_of, render_mask, to_drawings
-from sdcpp_rest.service_groups import JobServices
 from sdcpp_rest.services.dispatch.upscaler_slot import UpscalerSlot
 from sdcpp_rest.services.jobs.chance import new_job_id
 from sdcpp_rest.services.model_headers.autoencoders import upscale_factor

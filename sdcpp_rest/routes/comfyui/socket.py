@@ -17,12 +17,12 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from sdcpp_rest.core.events import Event, JobAdded, JobPreview, JobProgress, JobStatusChanged
 from sdcpp_rest.core.job import FINISHED, Job
 from sdcpp_rest.core.kept_call import KeptCall
+from sdcpp_rest.groups.core_groups import JobServices
 from sdcpp_rest.routes.comfyui import messages
 from sdcpp_rest.routes.comfyui.prompts import PromptWatch
 from sdcpp_rest.routes.http.answers import json_text
 from sdcpp_rest.routes.http.dialect import ABORT
 from sdcpp_rest.runtime import Runtime
-from sdcpp_rest.service_groups import JobServices
 from sdcpp_rest.services.jobs.event_bus import Subscription
 
 CLIENT_ID = "clientId"

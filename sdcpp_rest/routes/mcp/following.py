@@ -13,8 +13,8 @@ from typing import Any
 
 from sdcpp_rest.core.events import Event, JobProgress, JobStatusChanged, ModelLoading
 from sdcpp_rest.core.job import Job, Progress
+from sdcpp_rest.groups.core_groups import JobServices
 from sdcpp_rest.routes.mcp.calls import AgentThreads, Report
-from sdcpp_rest.service_groups import JobServices
 
 _MAILBOX_EVENTS = 500
 _LEAST_ADVANCE = 0.001

@@ -12,9 +12,9 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from sdcpp_rest.errors import InvalidRequest, JobNotFound, NotFound
+from sdcpp_rest.groups.core_groups import JobServices
 from sdcpp_rest.routes.http.answers import shorten
 from sdcpp_rest.routes.mcp.calls import AgentCaller
-from sdcpp_rest.service_groups import JobServices
 from sdcpp_rest.services.downloads.picture_fetching import PictureFetching
 from sdcpp_rest.services.pictures import picture_links
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sdcpp_rest.config import Config
-from sdcpp_rest.request_groups import SubmissionServices
-from sdcpp_rest.service_groups import JobServices, ModelServices
+from sdcpp_rest.groups.core_groups import JobServices, ModelServices
+from sdcpp_rest.groups.request_groups import SubmissionServices
 from sdcpp_rest.services.downloads.picture_fetching import PictureFetching
 from sdcpp_rest.services.path_redaction import PathRedaction
 from sdcpp_rest.services.server_status import ServerStatus

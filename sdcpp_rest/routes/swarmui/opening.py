@@ -16,7 +16,8 @@ from sdcpp_rest.core.load_spec import LoadSpec
 from sdcpp_rest.core.params import ImageParams
 from sdcpp_rest.core.sampling_names import NODE_SAMPLERS, NODE_SCHEDULERS
 from sdcpp_rest.errors import InvalidRequest, NotFound
-from sdcpp_rest.request_groups import SubmissionServices
+from sdcpp_rest.groups.core_groups import JobServices, ModelServices
+from sdcpp_rest.groups.request_groups import SubmissionServices
 from sdcpp_rest.routes.http.answers import runtime
 from sdcpp_rest.routes.swarmui.history_paths import read_path, spell_name, split_star
 from sdcpp_rest.routes.swarmui.model_classes import describe_classes, describe_compat_classes
@@ -26,7 +27,6 @@ from sdcpp_rest.routes.swarmui.parameter_list import FIXED_LISTS, describe_param
 from sdcpp_rest.routes.swarmui.picture_calls import PictureCalls
 from sdcpp_rest.routes.swarmui.translate import UPSCALE_METHODS, TranslationContext
 from sdcpp_rest.routes.swarmui.wording import FindPreset, Wording
-from sdcpp_rest.service_groups import JobServices, ModelServices
 from sdcpp_rest.services.jobs.picture_history import PictureHistory
 from sdcpp_rest.services.models.model_library import ModelLibrary
 from sdcpp_rest.services.server_status import ServerStatus

@@ -5,6 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, Response
 
 from sdcpp_rest.errors import InvalidRequest, ModelNotFound
+from sdcpp_rest.groups.core_groups import ModelServices
 from sdcpp_rest.routes.http.answers import runtime
 from sdcpp_rest.routes.http.openapi import documents
 from sdcpp_rest.routes.http.pools import drawing
@@ -12,7 +13,6 @@ from sdcpp_rest.routes.swarmui.errors import SwarmError, file_not_found
 from sdcpp_rest.routes.swarmui.model_types import WILDCARDS, clean_path, find_card
 from sdcpp_rest.routes.swarmui.model_wire import SwarmPreviewPath
 from sdcpp_rest.routes.swarmui.wildcard_files import draw_wildcard
-from sdcpp_rest.service_groups import ModelServices
 from sdcpp_rest.services.pictures.small_pictures import draw_placeholder, shrink_file
 from sdcpp_rest.services.settings.parameter_presets import ParameterPresets
 

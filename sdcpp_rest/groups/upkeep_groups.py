@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from sdcpp_rest.config import Config
-from sdcpp_rest.request_groups import LanguageServices
-from sdcpp_rest.service_groups import EngineServices, JobServices, ModelServices
+from sdcpp_rest.groups.core_groups import EngineServices, JobServices, ModelServices
+from sdcpp_rest.groups.request_groups import LanguageServices
 from sdcpp_rest.services.dispatch.engine_restart import EngineRestart
 from sdcpp_rest.services.doctor import Doctor
 from sdcpp_rest.services.downloads.card_refreshing import CardRefreshing

@@ -1,6 +1,6 @@
 """Builds the services that requests go to: submission, language models, downloads.
 
-As `service_groups` builds those below them.
+As `core_groups` builds those below them.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sdcpp_rest.config import Config
-from sdcpp_rest.service_groups import EngineServices, JobServices, ModelServices, Redact, SettingsServices
+from sdcpp_rest.groups.core_groups import EngineServices, JobServices, ModelServices, Redact, SettingsServices
 from sdcpp_rest.services.describing.interrogation import Interrogation
 from sdcpp_rest.services.downloads.download_lane import DownloadLane
 from sdcpp_rest.services.downloads.download_places import DownloadPlaces

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sdcpp_rest.service_groups import EngineServices, JobServices, ModelServices
+from sdcpp_rest.groups.core_groups import EngineServices, JobServices, ModelServices
 from sdcpp_rest.services.dispatch.job_timing import JobTiming
 from sdcpp_rest.services.models.job_fit import JobFits
 from sdcpp_rest.services.models.speeds import Speeds

@@ -1,0 +1,18 @@
+/** What lies on the desk: which picture is looked at, and what was opened over the pages. One place, so that every page can open it. */
+import type { Picture } from '../lib/events/apply'
+import type { PictureSource } from '../lib/drafts/draft'
+
+class Desk {
+  /** The picture that the user chose on the stage; null: the stage follows what is drawn. */
+  chosen = $state<Picture | null>(null)
+  /** Pictures that are compared (2 to 4); empty: none. */
+  compared = $state<Picture[]>([])
+  /** Whether the mask editor is open, over the start picture of the active draft. */
+  editsMask = $state(false)
+  /** Files that were dropped or pasted and wait for what is to become of them. */
+  dropped = $state<File[]>([])
+  /** What the Upscale page begins with. */
+  upscaleSource = $state<PictureSource | null>(null)
+}
+
+export const desk = new Desk()

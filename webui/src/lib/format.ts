@@ -21,9 +21,14 @@ export function formatPercent(share: number): string {
   return numberFormat({ style: 'percent', maximumFractionDigits: 0 }).format(share)
 }
 
-const UNITS = ['byte', 'kilobyte', 'megabyte', 'gigabyte', 'terabyte'] as const
+const UNITS = ['B', 'kB', 'MB', 'GB', 'TB'] as const
 
-/** Writes a number of bytes: 999 byte, 1.2 kB, 34 MB, 6.1 GB (powers of 1,000, as files are sold and told). */
+/** Joins a number and its unit's international sign so that no line breaks between them. */
+function withUnit(value: number, unit: string, digits = 0): string {
+  return `${formatNumber(value, digits)}\u00a0${unit}`
+}
+
+/** Writes a number of bytes: 999 B, 1.2 kB, 34 MB, 6.1 GB (powers of 1,000, as files are sold and told). */
 export function formatBytes(bytes: number): string {
   let unit = 0
   let value = bytes
@@ -31,13 +36,7 @@ export function formatBytes(bytes: number): string {
     value /= 1000
     unit += 1
   }
-  const digits = unit >= 3 || (unit > 0 && Math.abs(value) < 10) ? 1 : 0
-  return numberFormat({
-    style: 'unit',
-    unit: UNITS[unit]!,
-    unitDisplay: 'short',
-    maximumFractionDigits: digits,
-  }).format(value)
+  return withUnit(value, UNITS[unit]!, unit >= 3 || (unit > 0 && Math.abs(value) < 10) ? 1 : 0)
 }
 
 /** Writes memory as pairs are read: "6.1 of 8 GB" needs both in one unit. */
@@ -47,18 +46,14 @@ export function formatGigabytes(bytes: number): string {
 
 /** Writes a length of time in seconds: 0.4 s, 12 s, 3 min 20 s, 2 h 5 min. */
 export function formatDuration(seconds: number): string {
-  const unit = (value: number, name: string, digits = 0): string =>
-    numberFormat({ style: 'unit', unit: name, unitDisplay: 'short', maximumFractionDigits: digits }).format(value)
-  if (seconds < 9.95) return unit(Math.max(0, seconds), 'second', 1)
+  if (seconds < 9.95) return withUnit(Math.max(0, seconds), 's', 1)
   const whole = Math.round(seconds)
-  if (whole < 60) return unit(whole, 'second')
+  if (whole < 60) return withUnit(whole, 's')
   const minutes = Math.floor(whole / 60)
-  if (minutes < 60)
-    return whole % 60 && minutes < 10
-      ? `${unit(minutes, 'minute')} ${unit(whole % 60, 'second')}`
-      : unit(Math.round(whole / 60), 'minute')
+  if (minutes < 10 && whole % 60) return `${withUnit(minutes, 'min')} ${withUnit(whole % 60, 's')}`
+  if (minutes < 60) return withUnit(Math.round(whole / 60), 'min')
   const hours = Math.floor(minutes / 60)
-  return minutes % 60 ? `${unit(hours, 'hour')} ${unit(minutes % 60, 'minute')}` : unit(hours, 'hour')
+  return minutes % 60 ? `${withUnit(hours, 'h')} ${withUnit(minutes % 60, 'min')}` : withUnit(hours, 'h')
 }
 
 export function formatDate(iso: string): string {

@@ -1,0 +1,73 @@
+import 'fake-indexeddb/auto'
+import { describe, expect, it } from 'vitest'
+import type { Schemas } from '../api/client'
+import { buildRequest, countChanged, defaultOf, makeDraft, nameOf, sendPicture, valueOf } from './draft'
+import { DraftStorage } from './storage'
+
+const options = {
+  options: {
+    prompt: { modes: ['txt2img', 'img2img', 'txt2vid'] },
+    steps: { default: 20, mode_defaults: { txt2vid: 30 }, modes: ['txt2img', 'img2img', 'txt2vid'] },
+    strength: { default: 0.75, modes: ['img2img', 'txt2vid'] },
+  },
+} as unknown as Schemas['GenerationOptions']
+const preset = { generationDefaults: { steps: 12 } } as unknown as Schemas['PresetShown']
+const encode = (blob: Blob): Promise<string> => Promise.resolve(`base64 of ${blob.size}`)
+
+describe('a draft', () => {
+  it('knows a field’s value: chosen, the family’s, the mode’s, the server’s', () => {
+    const draft = makeDraft('a')
+    expect(valueOf(draft, 'steps', options, preset)).toBe(12)
+    expect(defaultOf('steps', 'txt2vid', options, null)).toBe(30)
+    expect(defaultOf('steps', 'txt2img', options, null)).toBe(20)
+    expect(defaultOf('nothing', 'txt2img', null, null)).toBeUndefined()
+    draft.values.steps = 3
+    expect(valueOf(draft, 'steps', options, preset)).toBe(3)
+    expect(countChanged(draft, ['steps', 'strength'])).toBe(1)
+  })
+
+  it('sends what was changed, as far as the mode knows it', async () => {
+    const draft = makeDraft('a')
+    draft.values = { prompt: 'a star', strength: 0.3, steps: null }
+    draft.inputs.init = { from: 'output', path: 'j/a.png' }
+    expect(await buildRequest(draft, options, encode)).toEqual({ kind: 'txt2img', body: { prompt: 'a star' } })
+    draft.mode = 'inpaint'
+    draft.inputs.mask = { from: 'file', blob: new Blob(['1234']), name: 'm.png' }
+    draft.inputs.references = [{ from: 'input', jobId: 'j', role: 'init_image' }]
+    expect(await buildRequest(draft, options, encode)).toEqual({
+      kind: 'img2img',
+      body: {
+        prompt: 'a star',
+        strength: 0.3,
+        init_image_base64: { output: 'j/a.png' },
+        mask_image_base64: 'base64 of 4',
+        ref_images: [{ input: 'j/init_image' }],
+      },
+    })
+    expect(await sendPicture({ from: 'file', blob: new Blob(['12']), name: '' }, encode)).toBe('base64 of 2')
+  })
+
+  it('has its prompt’s beginning for a name', () => {
+    const draft = makeDraft('a')
+    expect(nameOf(draft, 'New')).toBe('New')
+    draft.values.prompt = '  a lighthouse on a basalt cliff at dusk, long exposure '
+    expect(nameOf(draft, 'New')).toBe('a lighthouse on a basalt cliff at dusk, ')
+    draft.name = 'Mine'
+    expect(nameOf(draft, 'New')).toBe('Mine')
+  })
+
+  it('outlives the page, with its order', async () => {
+    const storage = new DraftStorage('test')
+    await storage.save(1, makeDraft('b'))
+    await storage.save(0, makeDraft('a', 'video'))
+    await storage.saveActive('b')
+    const again = await new DraftStorage('test').load()
+    expect(again.drafts.map((one) => [one.id, one.mode])).toEqual([
+      ['a', 'video'],
+      ['b', 'text'],
+    ])
+    expect(again.active).toBe('b')
+    await storage.remove('a')
+    expect((await storage.load()).drafts).toHaveLength(1)
+  })
+})

@@ -11,6 +11,8 @@ class Desk {
   editsMask = $state(false)
   /** Files that were dropped or pasted and wait for what is to become of them. */
   dropped = $state<File[]>([])
+  /** Model files that wait to be added on the Models page. */
+  uploads = $state<File[]>([])
   /** What the Upscale page begins with. */
   upscaleSource = $state<PictureSource | null>(null)
 }

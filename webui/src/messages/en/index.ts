@@ -1,7 +1,8 @@
 import common from './common'
+import drop from './drop'
 import shell from './shell'
 
-const messages = { common, shell }
+const messages = { common, drop, shell }
 export default messages
 
 /** Widens literal texts, so that another language may say it in other words. */

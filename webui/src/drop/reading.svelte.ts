@@ -1,0 +1,119 @@
+/** Reads what dropped files tell, and does with them what was chosen. */
+import { api, ask } from '../lib/api/client'
+import { classifyFile } from '../lib/drop/classify'
+import { chooseValues, modeOf, type ReadSettings, type RestoreRow } from '../lib/drop/restore'
+import type { Mode, PictureSource } from '../lib/drafts/draft'
+import { t } from '../lib/i18n'
+import { desk } from '../state/desk.svelte'
+import { drafts } from '../state/drafts.svelte'
+import { attempt, notices } from '../state/notices.svelte'
+import { router } from '../state/router.svelte'
+import { server } from '../state/server.svelte'
+
+/** Asks the server what a picture or video says of how it was made. */
+export function readSettings(file: Blob, signal?: AbortSignal): Promise<ReadSettings> {
+  return ask(
+    (limited) =>
+      api.POST('/metadata/read', {
+        body: file as never,
+        bodySerializer: (body: unknown) => body as BodyInit,
+        headers: { 'Content-Type': 'application/octet-stream' },
+        signal: limited,
+      }),
+    { signal, timeoutMs: 60_000 },
+  )
+}
+
+/** Measures a picture; null where the browser cannot draw it. */
+export async function measurePicture(file: File): Promise<{ width: number; height: number } | null> {
+  try {
+    const bitmap = await createImageBitmap(file)
+    const { width, height } = bitmap
+    bitmap.close()
+    return { width, height }
+  } catch {
+    return null
+  }
+}
+
+async function sourceOf(file: File): Promise<PictureSource | null> {
+  const measured = await measurePicture(file)
+  if (!measured) {
+    notices.tell(t.drop.broken(file.name), { tone: 'bad' })
+    return null
+  }
+  return { from: 'file', blob: file, name: file.name, ...measured }
+}
+
+/** Puts pictures into the active draft and shows it. Several become references, in their order. */
+export async function usePictures(
+  files: readonly File[],
+  as: 'init' | 'mask' | 'control' | 'references' | 'upscale',
+): Promise<void> {
+  const sources = (await Promise.all(files.map(sourceOf))).filter((one) => one !== null)
+  const first = sources[0]
+  if (!first) return
+  desk.dropped = []
+  if (as === 'upscale') {
+    desk.upscaleSource = first
+    router.goTo('upscale')
+    return
+  }
+  drafts.change((draft) => {
+    if (as === 'references') {
+      draft.inputs.references = [...draft.inputs.references, ...sources]
+      if (server.preset?.takes_reference_images) draft.mode = 'edit'
+    } else {
+      draft.inputs[as] = first
+      if (as === 'init' && draft.mode !== 'inpaint' && draft.mode !== 'video') draft.mode = 'image'
+      if (as === 'mask') draft.mode = 'inpaint'
+    }
+  })
+  router.goTo('generate')
+}
+
+/** Takes the chosen settings into the active draft, or into a new one. */
+export function restoreSettings(
+  read: ReadSettings,
+  rows: readonly RestoreRow[],
+  chosen: ReadonlySet<string>,
+  inNewDraft: boolean,
+): void {
+  const values = chooseValues(rows, chosen)
+  const mode: Mode = modeOf(read)
+  desk.dropped = []
+  if (inNewDraft) drafts.open({ mode, values, keepsSeed: 'seed' in values })
+  else {
+    const before = $state.snapshot(drafts.active)
+    drafts.change((draft) => {
+      draft.mode = mode
+      draft.values = { ...draft.values, ...values }
+      draft.keepsSeed = 'seed' in values || draft.keepsSeed
+    })
+    notices.tell(t.drop.restored, {
+      action: { label: t.common.undo, run: () => drafts.change((draft) => Object.assign(draft, before)) },
+    })
+  }
+  router.goTo('generate')
+}
+
+export async function importStyles(file: File): Promise<void> {
+  desk.dropped = []
+  const told = await attempt(async () =>
+    ask(async (signal) => api.POST('/styles/import', { body: { text: await file.text() } as never, signal })),
+  )
+  if (told) notices.tell(t.drop.stylesImported(told.imported.length + told.replaced.length))
+}
+
+/** Hands model files to the Models page. */
+export function uploadModels(files: readonly File[]): void {
+  desk.dropped = []
+  desk.uploads = [...files]
+  router.goTo('models')
+}
+
+/** Groups the dropped files by what can be done with them. */
+export function groupFiles(files: readonly File[]): Record<'pictures' | 'videos' | 'models' | 'styles', File[]> {
+  const of = (kind: string): File[] => files.filter((file) => classifyFile(file) === kind)
+  return { pictures: of('picture'), videos: of('video'), models: of('model'), styles: of('styles') }
+}

@@ -1,0 +1,41 @@
+import { formatNumber, pickPlural } from '../../lib/format'
+import type { Messages } from '../en'
+
+const drop: Messages['drop'] = {
+  overlay: 'Bilder, Modelldateien, Stile oder den Link zu einem Modell hier ablegen',
+  title: 'Was soll damit geschehen',
+  titleMany: (count) => `${formatNumber(count)} Dateien: was soll damit geschehen`,
+  open: 'Datei öffnen',
+  reading: 'Die Datei wird gelesen',
+  tool: (tool) => `Gemacht mit ${tool}`,
+  noSettings: 'Die Datei nennt keine Einstellungen.',
+  restore: 'Einstellungen übernehmen',
+  restoreNew: 'In einem neuen Entwurf',
+  restored: 'Die Einstellungen sind im Entwurf',
+  all: 'Alle',
+  none: 'Keine',
+  missing: 'Auf diesem Server nicht vorhanden',
+  missingKinds: { model: 'Modell', lora: 'LoRA-Datei', vae: 'VAE-Datei' },
+  missingHint: 'Was hier fehlt, wird weggelassen; das geladene Modell zeichnet stattdessen.',
+  loadModel: (name) => `${name} laden`,
+  findModel: 'Danach suchen',
+  needsPicture: 'Es begann mit einem Bild, das keine Datei enthält: wähle eines als Startbild.',
+  asStart: 'Startbild',
+  asReference: 'Vorlage',
+  asControl: 'ControlNet-Bild',
+  asMask: 'Maske',
+  asUpscale: 'Vergrößern',
+  notesTitle: 'Hinweise',
+  unmapped: 'Was hier keinen Namen hat',
+  upload: 'Zu den Modellen hinzufügen',
+  importStyles: 'Stile importieren',
+  stylesImported: (count) => `${formatNumber(count)} ${pickPlural(count, { one: 'Stil', other: 'Stile' })} importiert`,
+  unsupported: (name) =>
+    `${name} ist von einer Art, die diese Seite nicht nimmt. Sie nimmt PNG, JPEG, WebP, AVIF, GIF, MP4, WebM, Modelldateien, und Stile als CSV oder JSON.`,
+  empty: (name) => `${name} ist leer`,
+  tooLarge: (name, size, limit) => `${name} hat ${size}; höchstens ${limit} werden genommen`,
+  broken: (name) => `${name} lässt sich nicht zeigen: abgeschnitten, oder gar kein Bild`,
+  field: 'Feld',
+  value: 'Wert',
+}
+export default drop

@@ -5373,6 +5373,8 @@ export interface components {
             minimum?: number;
             /** @description The largest number allowed. */
             maximum?: number;
+            /** @description Whether only whole numbers are; left out where not. */
+            integer?: boolean;
             /** @description What it may be, of a select: each value with words about it. */
             values?: {
                 [key: string]: string;

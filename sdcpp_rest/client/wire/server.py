@@ -265,6 +265,7 @@ class OptionShown(TypedDict):
     mode_defaults: NotRequired[dict[str, Any]]
     minimum: NotRequired[float]
     maximum: NotRequired[float]
+    integer: NotRequired[bool]
     values: NotRequired[dict[str, str]]
     modes: NotRequired[list[str]]
     no_effect: NotRequired[str]

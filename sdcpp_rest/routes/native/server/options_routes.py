@@ -38,6 +38,7 @@ class OptionShown(Answer):
     mode_defaults: dict[str, Any] = optional("The defaults of requests that have another one.")
     minimum: float = optional("The smallest number allowed.")
     maximum: float = optional("The largest number allowed.")
+    integer: bool = optional("Whether only whole numbers are; left out where not.")
     values: dict[str, str] = optional("What it may be, of a select: each value with words about it.")
     modes: list[str] = optional("The requests that know it.", examples=[["txt2img", "img2img"]])
     no_effect: str = optional("Why the current model makes no use of it.")

@@ -136,6 +136,8 @@ def _describe_field(name: str, field: FieldInfo, schema: Mapping[str, Any], limi
     for key, value in (("minimum", schema.get("minimum")), ("maximum", largest)):
         if value is not None and told["type"] == "number":
             told[key] = value
+    if schema.get("type") == "integer":
+        told["integer"] = True
     if "enum" in schema:
         told["values"] = {value: value or "none" for value in schema["enum"]}
     return told

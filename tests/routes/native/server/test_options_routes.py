@@ -28,6 +28,8 @@ def test_words_and_ranges_are_those_of_the_wire_models(shared_client: FlaskClien
     steps = options["steps"]
     assert (steps["type"], steps["default"], steps["minimum"], steps["maximum"]) == ("number", 20, 1, 10_000)
     assert (options["cfg_scale"]["label"], options["cfg_scale"]["maximum"]) == ("CFG scale", 1000)
+    assert steps["integer"] is True
+    assert "integer" not in options["cfg_scale"]
     assert options["prompt"]["required"] is True
     assert "default" not in options["prompt"]
     assert options["vae_tiling"] | {"modes": [], "description": ""} == {

@@ -1,7 +1,8 @@
 import type { Messages } from '../en'
 import common from './common'
 import drop from './drop'
+import grid from './grid'
 import shell from './shell'
 
-const messages: Messages = { common, drop, shell }
+const messages: Messages = { common, drop, grid, shell }
 export default messages

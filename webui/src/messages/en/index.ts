@@ -1,8 +1,9 @@
 import common from './common'
 import drop from './drop'
+import grid from './grid'
 import shell from './shell'
 
-const messages = { common, drop, shell }
+const messages = { common, drop, grid, shell }
 export default messages
 
 /** Widens literal texts, so that another language may say it in other words. */

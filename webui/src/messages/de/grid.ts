@@ -1,0 +1,48 @@
+import { formatNumber, pickPlural } from '../../lib/format'
+import type { Messages } from '../en'
+
+const grid: Messages['grid'] = {
+  title: 'Vergleichen',
+  hint: 'Bis zu drei Einstellungen ändern und alle Bilder nebeneinander sehen.',
+  summary: (count) =>
+    count > 0 ? `${formatNumber(count)} ${pickPlural(count, { one: 'Bild', other: 'Bilder' })}` : 'aus',
+  addAxis: 'Einstellung hinzufügen',
+  removeAxis: 'Diese Einstellung entfernen',
+  what: ['Nebeneinander', 'Untereinander', 'Hintereinander'],
+  field: 'Einstellung',
+  values: 'Werte',
+  replace: 'Wörter des Prompts',
+  lora: (name) => `LoRA ${name}`,
+  numberHelp: 'Zum Beispiel 1-10 (+3), oder 0-1 [5], oder 4, 8, 12',
+  choiceHelp: 'Namen mit Kommas dazwischen',
+  replaceHelp: 'Erst ein Wort des Prompts, dann was an seiner Stelle steht',
+  loraHelp: 'off, on, 0.5',
+  start: (count) => `${formatNumber(count)} ${pickPlural(count, { one: 'Bild', other: 'Bilder' })} zeichnen`,
+  starting: (done, total) => `${formatNumber(done)} von ${formatNumber(total)} abgegeben`,
+  problems: {
+    empty: () => 'Nenne mindestens einen Wert',
+    'too-many': () => 'Das sind mehr als 200 Werte',
+    'not-a-number': (value) => `${value} ist keine Zahl`,
+    'not-whole': (value) => `${value} ist keine ganze Zahl`,
+    'out-of-range': (value) => `${value} liegt außerhalb dessen, was erlaubt ist`,
+    'unknown-choice': (value) => `${value} gibt es hier nicht zur Auswahl`,
+    backwards: (value) => `${value} führt nirgendwohin: erst die kleinere Zahl, der Schritt über 0`,
+    'not-in-prompt': (value) => `Im Prompt steht kein „${value}“`,
+    'one-word': () => 'Nenne auch, was an seiner Stelle stehen soll',
+  },
+  cell: (place) => `Bild für ${place}`,
+  waits: 'wartet',
+  failed: 'gescheitert',
+  cancelled: 'abgebrochen',
+  single: 'Eines nach dem anderen',
+  table: 'Alle auf einmal',
+  useCell: 'Diese Einstellungen verwenden',
+  used: 'Die Einstellungen sind im Entwurf',
+  sheet: 'Kontaktabzug',
+  zip: 'Alle als Zip speichern',
+  cancelAll: 'Den Rest abbrechen',
+  page: (name) => `Seite: ${name}`,
+  progress: (done, total) => `${formatNumber(done)} von ${formatNumber(total)} gezeichnet`,
+  gone: 'Diesen Vergleich gibt es nicht (mehr).',
+}
+export default grid

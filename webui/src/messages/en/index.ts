@@ -2,8 +2,9 @@ import common from './common'
 import drop from './drop'
 import grid from './grid'
 import shell from './shell'
+import upscale from './upscale'
 
-const messages = { common, drop, grid, shell }
+const messages = { common, drop, grid, shell, upscale }
 export default messages
 
 /** Widens literal texts, so that another language may say it in other words. */

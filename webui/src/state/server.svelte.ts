@@ -196,9 +196,8 @@ class Server implements View {
   /** Saves preferences of this page, on the server, so that they follow the user. */
   async savePreferences(changes: Record<string, unknown>): Promise<void> {
     Object.assign(this.preferences, changes)
-    this.preferences = (await ask((signal) =>
-      api.PUT('/settings/preferences', { body: changes as never, signal }),
-    )) as Record<string, unknown>
+    const saved = await ask((signal) => api.PUT('/settings/preferences', { body: changes as never, signal }))
+    this.preferences = saved.settings as Record<string, unknown>
   }
 
   private meet(want: Want): void {

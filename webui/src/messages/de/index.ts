@@ -2,8 +2,9 @@ import type { Messages } from '../en'
 import common from './common'
 import drop from './drop'
 import grid from './grid'
+import settings from './settings'
 import shell from './shell'
 import upscale from './upscale'
 
-const messages: Messages = { common, drop, grid, shell, upscale }
+const messages: Messages = { common, drop, grid, settings, shell, upscale }
 export default messages

@@ -16,7 +16,10 @@ const upscale: Messages['upscale'] = {
   tileHint: 'Kleinere Kacheln brauchen weniger Speicher. Leer: 128.',
   repeats: 'Wie oft',
   tooLarge: (side, limit) => `Das Ergebnis hätte eine Seite von ${side} Pixeln; höchstens ${limit} werden gemacht`,
-  start: (count) => `${formatNumber(count)} ${pickPlural(count, { one: 'Bild', other: 'Bilder' })} vergrößern`,
+  start: (count) =>
+    count === 0
+      ? 'Vergrößern'
+      : `${formatNumber(count)} ${pickPlural(count, { one: 'Bild', other: 'Bilder' })} vergrößern`,
   size: (width, height) => `${formatNumber(width)} × ${formatNumber(height)}`,
   becomes: (from, to) => `aus ${from} wird ${to}`,
   remove: (name) => `${name} von der Liste nehmen`,

@@ -1,10 +1,11 @@
 import common from './common'
 import drop from './drop'
 import grid from './grid'
+import settings from './settings'
 import shell from './shell'
 import upscale from './upscale'
 
-const messages = { common, drop, grid, shell, upscale }
+const messages = { common, drop, grid, settings, shell, upscale }
 export default messages
 
 /** Widens literal texts, so that another language may say it in other words. */

@@ -1,3 +1,4 @@
+import assistant from './assistant'
 import common from './common'
 import drop from './drop'
 import grid from './grid'
@@ -5,7 +6,7 @@ import settings from './settings'
 import shell from './shell'
 import upscale from './upscale'
 
-const messages = { common, drop, grid, settings, shell, upscale }
+const messages = { assistant, common, drop, grid, settings, shell, upscale }
 export default messages
 
 /** Widens literal texts, so that another language may say it in other words. */

@@ -67,7 +67,7 @@ def build_submission(
     entry = JobEntry(jobs.queue, jobs.outputs)
     defaults = JobDefaults(limits, models.library, settings.user)
     intake = SamplingIntake(limits, models.library, defaults, lambda: engine.supervisor.ready)
-    checks = PictureChecks(limits, models.library, models.upscalers, status.all_memory_bytes)
+    checks = PictureChecks(limits, models.library, models.upscalers, status.all_memory_bytes, intake.ready)
     counts = TokenCounts(limits, slot, intake.ready)
     pictures = Submission(models.slot, intake, checks, entry, ChunkChecks(counts))
     upscales = UpscaleSubmission(config, jobs.queue, models.upscalers, jobs.outputs, entry)

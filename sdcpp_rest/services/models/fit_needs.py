@@ -98,12 +98,13 @@ class PlannedLoad:
         return next((one for one in found if one is not None), None)
 
 
-def memory_needed(spec: LoadSpec, width: int, height: int, video_frames: int = 1) -> int:
+def memory_needed(spec: LoadSpec, width: int, height: int, video_frames: int = 1, *, has_gpu: bool) -> int:
     """Bytes that loading ``spec`` and drawing one picture (or video) of that size takes, in all memories together.
+    ``has_gpu``: models run on one, where flash attention is on unless the load says no.
 
     For refusing what cannot possibly fit. Raises NotAModel when a file of the spec is no model any more.
     """
-    return needs_of(load_of(spec, Size(width, height, video_frames)), is_gpu=False).peak_bytes
+    return needs_of(load_of(spec, Size(width, height, video_frames)), is_gpu=has_gpu).peak_bytes
 
 
 def load_of(spec: LoadSpec, size: Size) -> PlannedLoad:

@@ -18,6 +18,7 @@ from sdcpp_rest.core.family_fields import Traits, why_idle
 from sdcpp_rest.core.load_spec import FileRef, LoadSpec, UpscalerSpec
 from sdcpp_rest.core.params import SMALLEST_SIDE, ImageParams
 from sdcpp_rest.core.sampling import HIRES_UPSCALERS
+from sdcpp_rest.engine.protocol import Ready, gpu_backend
 from sdcpp_rest.errors import InvalidRequest, ModelNotFound, NoUpscalerLoaded
 from sdcpp_rest.services.dispatch.upscaler_slot import UpscalerSlot, check_upscaler
 from sdcpp_rest.services.model_headers import autoencoders
@@ -58,7 +59,8 @@ class CheckedPicture:
 class PictureChecks:
     """Checks the parameters that only pictures have: hires fix, ControlNet, references, upscaling.
 
-    ``memory`` answers the bytes of all memories together, ``None`` where nobody should care.
+    ``memory`` answers the bytes of all memories together, ``None`` where nobody should care; ``ready`` is what the
+    engine said of itself.
     """
 
     def __init__(
@@ -67,11 +69,13 @@ class PictureChecks:
         library: ModelLibrary,
         upscalers: UpscalerSlot,
         memory: Callable[[], int | None] = lambda: None,
+        ready: Callable[[], Ready | None] = lambda: None,
     ) -> None:
         self._limits = limits
         self._library = library
         self._upscalers = upscalers
         self._memory = memory
+        self._ready = ready
 
     def check(
         self,
@@ -126,8 +130,9 @@ class PictureChecks:
         if memory is None:
             return
         options = spec.options.model_copy(update={"vae_tiling": params.vae_tiling})
+        has_gpu = gpu_backend(self._ready()) is not None
         try:
-            needed = memory_needed(spec.model_copy(update={"options": options}), width, height)
+            needed = memory_needed(spec.model_copy(update={"options": options}), width, height, has_gpu=has_gpu)
         except NotAModel:
             return
         hint = "" if params.vae_tiling else "; vae_tiling takes less"

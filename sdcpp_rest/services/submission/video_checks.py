@@ -18,7 +18,7 @@ from sdcpp_rest.core.family_fields import LOOKS_AT, OF_SECOND_EXPERT, SECOND_EXP
 from sdcpp_rest.core.load_spec import LoadSpec
 from sdcpp_rest.core.params import VideoParams
 from sdcpp_rest.core.presets import Preset
-from sdcpp_rest.engine.protocol import Ready
+from sdcpp_rest.engine.protocol import Ready, gpu_backend
 from sdcpp_rest.errors import InvalidRequest
 from sdcpp_rest.services.model_headers import autoencoders
 from sdcpp_rest.services.model_headers.inspection import NotAModel
@@ -70,8 +70,9 @@ def check_video(
 ) -> CheckedVideo:
     """The spec that can make ``params`` from ``images``.
 
-    ``asked`` is what the client sent: only that is warned about. ``ready`` tells which names the engine knows;
-    ``memory`` is all there is of it in bytes, ``None`` where nobody should care. Raises InvalidRequest.
+    ``asked`` is what the client sent: only that is warned about. ``ready`` tells which names the engine knows,
+    and whether it has a GPU; ``memory`` is all there is of it in bytes, ``None`` where nobody should care. Raises
+    InvalidRequest.
     """
     _check_work(params, spec, limits)
     second = {"high_noise_sampler": params.high_noise_sampler, "high_noise_scheduler": params.high_noise_scheduler}
@@ -91,7 +92,7 @@ def check_video(
     if images or (preset is not None and preset.id in _ALWAYS_READ):
         spec = autoencoders.with_encoder(spec, warnings)
     if memory is not None and params.width * params.height * params.frame_count > _USUAL_PIXELS:
-        _check_memory(params, spec, memory, warnings)
+        _check_memory(params, spec, memory, gpu_backend(ready) is not None, warnings)
     return CheckedVideo(spec, images, tuple(warnings))
 
 
@@ -109,12 +110,11 @@ def _check_work(params: VideoParams, spec: LoadSpec, limits: LimitsConfig) -> No
     check_work(pixels * steps, f"{words} (with high_noise_steps)" if steps > params.steps else words, limits)
 
 
-def _check_memory(params: VideoParams, spec: LoadSpec, memory: int, warnings: list[str]) -> None:
+def _check_memory(params: VideoParams, spec: LoadSpec, memory: int, has_gpu: bool, warnings: list[str]) -> None:
     options = spec.options.model_copy(update={"vae_tiling": params.vae_tiling})
+    spec = spec.model_copy(update={"options": options})
     try:
-        needed = memory_needed(
-            spec.model_copy(update={"options": options}), params.width, params.height, params.frame_count
-        )
+        needed = memory_needed(spec, params.width, params.height, params.frame_count, has_gpu=has_gpu)
     except NotAModel:
         return
     hint = "" if params.vae_tiling else "; vae_tiling takes less"

@@ -189,8 +189,11 @@ def test_the_usual_size_is_the_sidecars_else_the_familys(machine: Machine, tmp_p
 
 def test_a_load_spec_is_estimated_as_its_files_are(machine: Machine) -> None:
     spec, _ = build_spec(machine.library, LoadRequest(model_name=DEMO))
-    assert memory_needed(spec, 1024, 1024) == machine.of().needs.peak_bytes
-    assert memory_needed(spec, 2048, 2048) > 2 * memory_needed(spec, 1024, 1024)
+    of_1024, of_2048 = (memory_needed(spec, side, side, has_gpu=False) for side in (1024, 2048))
+    assert of_1024 == machine.of().needs.peak_bytes
+    assert of_2048 > 2 * of_1024
+    machine.memory = memory({**GPU, "free_bytes": GIB}, CPU)
+    assert memory_needed(spec, 2048, 2048, has_gpu=True) == machine.of(ask=FitRequest(2048, 2048)).needs.peak_bytes
 
 
 def test_a_video_of_many_frames_takes_more(machine: Machine) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from sdcpp_rest.core.load_spec import FileRef, LoadSpec
 from sdcpp_rest.core.params import ImageParams
+from sdcpp_rest.engine.protocol import Device, Ready
 from sdcpp_rest.errors import InvalidRequest, NoUpscalerLoaded
 from sdcpp_rest.runtime import DEMO_ROOT
 from sdcpp_rest.services.models.load_specs import LoadRequest, build_spec
@@ -313,6 +314,26 @@ def test_picture_that_no_memory_can_hold_is_refused(
             checks.check(params, spec, {})
     else:
         assert any("GiB" in text for text in checks.check(params, spec, {}).warnings) == warned
+
+
+@pytest.mark.parametrize("flash", [None, False])
+@pytest.mark.parametrize("is_gpu", [False, True])
+def test_picture_is_estimated_with_the_attention_that_its_device_has(
+    house: House, is_gpu: bool, flash: bool | None
+) -> None:
+    """On a GPU flash attention is on by itself, and the matrix of all pairs of tokens is never held."""
+    device = Device(name="D0", description="", backend="CUDA" if is_gpu else "CPU", is_gpu=is_gpu)
+    ready = Ready(pid=1, library_version="", backend=device.backend, devices=(device,))
+    library, upscalers = house.runtime.models.library, house.runtime.models.upscalers
+    checks = PictureChecks(house.config.limits, library, upscalers, lambda: 8 << 30, lambda: ready)
+    spec, _ = build_spec(library, LoadRequest(model_name=house.runtime.default_model))
+    spec = spec.model_copy(update={"options": spec.options.model_copy(update={"flash_attn": flash})})
+    params = ImageParams(prompt="a", steps=1, width=4096, height=4096, vae_tiling=True)
+    if is_gpu and flash is None:
+        assert not any("GiB" in text for text in checks.check(params, spec, {}).warnings)
+    else:
+        with pytest.raises(InvalidRequest, match=r"4096x4096 takes about \d+\.\d GiB"):
+            checks.check(params, spec, {})
 
 
 # --- upscaling --------------------------------------------------------------------------------------------------------

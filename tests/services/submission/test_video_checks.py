@@ -12,6 +12,7 @@ import pytest
 from sdcpp_rest.config import LimitsConfig
 from sdcpp_rest.core.load_spec import FileRef, LoadOptions, LoadSpec
 from sdcpp_rest.core.params import LoraUse, VideoParams
+from sdcpp_rest.engine.protocol import Device, Ready
 from sdcpp_rest.errors import InvalidRequest
 from sdcpp_rest.services.submission import submission_checks, video_checks
 from sdcpp_rest.services.submission.video_checks import CheckedVideo, check_video
@@ -20,6 +21,9 @@ from tests.cases import for_each_case
 
 PICTURE = "(not decoded here)"
 EXPERT = "high_noise_diffusion_model"
+CPU_ENGINE = Ready(pid=1, library_version="")
+GPU = Device(name="CUDA0", description="a card", backend="CUDA", is_gpu=True)
+GPU_ENGINE = CPU_ENGINE.model_copy(update={"backend": "CUDA", "devices": (GPU,)})
 NUMBERS = {
     "video_frames": (1, 1000),
     "fps": (1, 120),
@@ -228,8 +232,8 @@ def test_video_that_is_too_large_for_the_machine_is_told_or_refused(
 ) -> None:
     estimated = []
 
-    def estimate(spec: LoadSpec, *size: int) -> int:
-        estimated.append((size, spec.options.vae_tiling))
+    def estimate(spec: LoadSpec, *size: int, has_gpu: bool) -> int:
+        estimated.append((size, spec.options.vae_tiling, has_gpu))
         return needed_gib << 30
 
     monkeypatch.setattr(video_checks, "memory_needed", estimate)
@@ -241,7 +245,18 @@ def test_video_that_is_too_large_for_the_machine_is_told_or_refused(
             ask()
     else:
         assert any("GiB" in warning for warning in ask().warnings) == warned
-    assert estimated == [((832, 480, 33), True)]
+    assert estimated == [((832, 480, 33), True, False)]
+
+
+@pytest.mark.parametrize("engine", [None, CPU_ENGINE, GPU_ENGINE])
+def test_video_is_estimated_with_the_attention_that_its_device_has(tmp_path: Path, engine: Ready | None) -> None:
+    params = VideoParams(prompt="a cat", width=2048, height=2048, video_frames=33, vae_tiling=True)
+    ask = functools.partial(check_video, params, spec_of(tmp_path), {}, {}, LimitsConfig(video_pixels=10**9), engine)
+    if engine is GPU_ENGINE:
+        assert not any("GiB" in warning for warning in ask(400 << 30).warnings)
+    else:
+        with pytest.raises(InvalidRequest, match=r"2048x2048 take about \d+\.\d GiB"):
+            ask(400 << 30)
 
 
 def test_small_video_is_not_estimated(tmp_path: Path) -> None:

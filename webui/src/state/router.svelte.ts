@@ -53,6 +53,8 @@ class Router {
         return
       const link = (event.target as Element | null)?.closest?.('a[href]') as HTMLAnchorElement | null
       if (!link || link.target || link.hasAttribute('download') || !link.href.startsWith(pageUrl())) return
+      // A place in this page is the browser's business: it moves the focus there.
+      if (link.hash && link.pathname === location.pathname) return
       event.preventDefault()
       this.goTo(link.href)
     })

@@ -5,6 +5,7 @@ Knows no request. Nothing outside of the folder is ever found, by whatever name 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,17 +16,20 @@ from sdcpp_rest.errors import NotFound
 INDEX = "index.html"
 _LASTING_FOLDER = "assets"
 _NEIGHBOURS = {"br": ".br", "gzip": ".gz"}
+# What the page's start names beside itself: ``href="./icon.svg"``.
+_LINK = re.compile(rb"""(\s(?:href|src)=["'])\./""")
 
 
 @dataclass(frozen=True)
 class PageFile:
     """A file of the page. ``is_lasting``: its name changes with its content. ``packed``: the same file compressed, by
-    coding."""
+    coding. ``is_start``: the page itself."""
 
     path: Path
     media_type: str
     is_lasting: bool
     packed: dict[str, Path]
+    is_start: bool
 
 
 class WebPage:
@@ -54,6 +58,7 @@ class WebPage:
             MEDIA_TYPES.get(found.suffix.lower(), "application/octet-stream"),
             is_lasting=parts[0] == _LASTING_FOLDER and len(parts) > 1,
             packed={coding: neighbour for coding, neighbour in packed.items() if neighbour is not None},
+            is_start=parts == [INDEX],
         )
 
     def _existing(self, parts: Sequence[str]) -> Path | None:
@@ -64,6 +69,12 @@ class WebPage:
         except (OSError, ValueError, RuntimeError):
             # Not there, a name that no file can have, or links in a circle.
             return None
+
+
+def link_from(start: bytes, folder: str) -> bytes:
+    """The page's start for a place further down, from where ``folder`` leads to the files beside it (``../../ui/``).
+    A browser resolves links by the address that it sees."""
+    return _LINK.sub(rb"\1" + folder.encode(), start)
 
 
 def _is_plain(part: str) -> bool:

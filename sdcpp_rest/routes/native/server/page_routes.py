@@ -14,7 +14,7 @@ from sdcpp_rest.routes.http.open_views import open_to_all
 from sdcpp_rest.routes.http.openapi import ANY_FILE, HTML, Error, documents
 from sdcpp_rest.routes.http.pools import transfer
 from sdcpp_rest.routes.http.wire_models import Wire
-from sdcpp_rest.services.web_page import PageFile
+from sdcpp_rest.services.web_page import PageFile, link_from
 
 page = Blueprint("page", __name__)
 
@@ -30,6 +30,8 @@ _POLICY = (
     "default-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:; style-src 'self'; "
     "connect-src 'self' ws: wss:; frame-ancestors 'none'; base-uri 'none'"
 )
+# How the page's folder is called from a place directly in it, for which the page was built.
+_BESIDE = "../ui/"
 _LASTING = "public, max-age=31536000, immutable"
 
 
@@ -63,11 +65,10 @@ def _page_file(path: str) -> Response:
     if not runtime().page.is_built:
         return _tell_missing()
     found = runtime().page.find(path)
-    coding = _best_coding(found)
+    folder = page_link("/ui/") if found.is_start else _BESIDE
+    coding = _best_coding(found) if folder == _BESIDE else None
     try:
-        response = send_file(
-            found.packed[coding] if coding else found.path, mimetype=found.media_type, conditional=True, etag=True
-        )
+        response = _send_file(found, coding) if folder == _BESIDE else _send_start(found, folder)
     except FileNotFoundError:
         raise NotFound("There is no such file of the web page") from None
     if coding:
@@ -75,6 +76,19 @@ def _page_file(path: str) -> Response:
     response.vary.add("Accept-Encoding")
     response.headers["Cache-Control"] = _LASTING if found.is_lasting else "no-cache"
     return _guard(response)
+
+
+def _send_file(found: PageFile, coding: str | None) -> Response:
+    file = found.packed[coding] if coding else found.path
+    return send_file(file, mimetype=found.media_type, conditional=True, etag=True)
+
+
+def _send_start(found: PageFile, folder: str) -> Response:
+    """The page for a place further down, as it is (a kilobyte): its packed neighbours have other links."""
+    response = Response(link_from(found.path.read_bytes(), folder), mimetype=found.media_type)
+    response.add_etag()
+    response.make_conditional(request)
+    return response
 
 
 def _best_coding(found: PageFile) -> str | None:

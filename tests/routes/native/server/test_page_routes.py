@@ -15,7 +15,10 @@ from werkzeug.test import TestResponse
 from tests.cases import for_each_case
 from tests.routes.conftest import House, ServedHouse, make_config
 
-INDEX = b"<!doctype html><title>page</title><script src='./assets/app-1a2b.js'></script>"
+INDEX = (
+    b"<!doctype html><title>./page</title><link href=\"./icon.svg\"><script src='./assets/app-1a2b.js'></script>"
+    b"<a href='https://example.org/./x'></a>"
+)
 SCRIPT = b"console.log('hello')" * 50
 BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 
@@ -64,13 +67,38 @@ def with_page(folder: Path, build: Path, **sections: Any) -> Any:
     return config.model_copy(update={"paths": config.paths.model_copy(update={"webui_dir": build})})
 
 
-@for_each_case("path", ["/ui/", "/ui/gallery", "/ui/gallery/2026/11", "/ui/gallery/", "/ui/index.html", "/ui/assets"])
+@for_each_case("path", ["/ui/", "/ui/gallery", "/ui/index.html", "/ui/assets"])
 def test_the_page_itself_is_asked_for_again_each_time(client: FlaskClient, path: str) -> None:
     answer = get(client, path)
     assert (answer.status_code, answer.data, answer.content_type) == (200, INDEX, "text/html; charset=utf-8")
     assert answer.headers["Cache-Control"] == "no-cache"
     again = get(client, path, headers={"If-None-Match": answer.headers["ETag"]})
     assert (again.status_code, again.data) == (304, b"")
+
+
+@for_each_case(
+    "path, folder",
+    [
+        ("/ui/gallery/5", "../../ui/"),
+        ("/ui/gallery/", "../../ui/"),
+        ("/ui/gallery/2026/11", "../../../ui/"),
+        ("/ui/a//b", "../../../ui/"),
+    ],
+)
+def test_the_page_at_a_place_further_down_leads_back_up_to_its_files(
+    client: FlaskClient, path: str, folder: str
+) -> None:
+    answer = get(client, path, headers={"Accept-Encoding": "br, gzip"})
+    assert (answer.status_code, answer.content_type) == (200, "text/html; charset=utf-8")
+    assert answer.data == INDEX.replace(b'"./', b'"' + folder.encode()).replace(b"'./", b"'" + folder.encode())
+    assert (answer.headers["Cache-Control"], answer.headers["Vary"]) == ("no-cache", "Accept-Encoding")
+    assert "Content-Encoding" not in answer.headers
+    assert "Content-Security-Policy" in answer.headers
+    tag = answer.headers["ETag"]
+    assert tag != get(client, "/ui/").headers["ETag"], "other bytes, another name"
+    again = get(client, path, headers={"If-None-Match": tag})
+    assert (again.status_code, again.data) == (304, b"")
+    assert client.head(path, buffered=True).headers["Content-Length"] == str(len(answer.data))
 
 
 def test_every_file_says_what_a_browser_may_do_with_it(client: FlaskClient) -> None:
@@ -135,9 +163,11 @@ def test_nothing_else_is_to_be_had(client: FlaskClient, path: str) -> None:
 
 
 def test_odd_places_are_the_pages_business_and_leave_its_folder_alone(client: FlaskClient) -> None:
-    for path in ("/ui/a//b", "/ui/" + "x" * 300, "/ui/job%3A1"):
+    for path in ("/ui/a//b", "/ui/" + "x" * 300, "/ui/job%3A1", "/ui/gallery/%22%3E%3Cscript%3E"):
         answer = get(client, path)
-        assert (answer.status_code, answer.data) == (200, INDEX), path
+        assert (answer.status_code, answer.mimetype) == (200, "text/html"), path
+        assert b"./assets/app-1a2b.js" in answer.data or b"/ui/assets/app-1a2b.js" in answer.data
+        assert b"<script>" not in answer.data
 
 
 def test_the_bare_path_leads_to_the_page(client: FlaskClient) -> None:
@@ -164,6 +194,9 @@ def test_with_keys_the_page_opens_and_nothing_else_does(
     assert served.get("/", headers=below, allow_redirects=False).headers["Location"] == "/sd/ui/"
     assert served.get("/ui", headers=below, allow_redirects=False).headers["Location"] == "/sd/ui/"
     assert served.get("/sd/ui/assets/app-3c4d.css", headers=below).text == "a{}"
+    # As deep as the browser sees it: a slash that is part of a name is none of the address, a proxy's path is above.
+    for path, more in (("/ui/models/a%2Fb", {}), ("/sd/ui/models/a%2Fb", below), ("/ui/models/ab", below)):
+        assert "src='../../ui/assets/" in served.get(path, headers=more).text, path
     for path in ("/", "/queue", "/docs", "/output"):
         assert served.get(path).status_code == 401, path
     assert served.get("/queue", headers=BROWSER).status_code == 401

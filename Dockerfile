@@ -28,6 +28,15 @@ RUN python3 -m venv /opt/tools \
     && rm /tmp/uv.txt
 ENV PATH=/opt/tools/bin:$PATH
 
+# --- page: the web page, built ------------------------------------------------------------------------------------------
+
+FROM node:24-slim AS page
+WORKDIR /src/webui
+COPY webui/package.json webui/package-lock.json ./
+RUN npm ci --omit=dev --ignore-scripts --no-audit --no-fund
+COPY webui ./
+RUN node node_modules/vite/bin/vite.js build
+
 # --- server: everything but the native library --------------------------------------------------------------------------
 
 FROM tools AS package
@@ -35,6 +44,7 @@ WORKDIR /src
 COPY pyproject.toml CMakeLists.txt README.md LICENSE ./
 COPY docs docs
 COPY sdcpp_rest sdcpp_rest
+COPY --from=page /src/sdcpp_rest/webui_dist sdcpp_rest/webui_dist
 # For example "[interrogate]", which describes pictures in words.
 ARG EXTRAS=""
 RUN echo stable-diffusion-cpp-python > /tmp/apart.txt \

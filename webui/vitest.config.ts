@@ -4,7 +4,7 @@ import { defineConfig } from 'vitest/config'
 export default defineConfig({
   plugins: [svelte()],
   test: {
-    include: ['src/**/*.test.ts'],
+    include: ['src/**/*.test.ts', 'checks/**/*.test.ts'],
     environment: 'node',
     coverage: {
       include: ['src/lib/**/*.ts'],

@@ -6,7 +6,7 @@ import en from '../src/messages/en'
 /** Words that are the same in both languages. */
 const SAME = new Set(
   (
-    'sdcpp rest vram ram gpu cpu vae lora loras seed sampler scheduler prompt prompts text name status export import ' +
+    'sdcpp rest stable diffusion cpp vram ram gpu cpu vae lora loras seed sampler scheduler prompt prompts text name status export import ' +
     'token tokens cfg clip skip batch hires fix controlnet canny url png webp jpeg avif zip json csv fps id sha ' +
     'download downloads upload server version model modus canvas pixel filter tags tag details detail format ' +
     'civitai hugging face comfyui invokeai swarmui fooocus novelai forge github ollama openai api automatic ' +
@@ -17,7 +17,7 @@ const SAME = new Set(
 /** Prompts that are proposed: the models know English. */
 const PROMPTS = /\.demoPrompts\./
 
-type Words = { [key: string]: string | ((...given: never[]) => string) | Words }
+type Words = { [key: string]: string | readonly string[] | ((...given: never[]) => string) | Words }
 
 function flatten(words: Words, above = ''): Map<string, string> {
   const found = new Map<string, string>()
@@ -25,7 +25,7 @@ function flatten(words: Words, above = ''): Map<string, string> {
     const path = above ? `${above}.${key}` : key
     if (typeof value === 'string') found.set(path, value)
     else if (typeof value === 'function') found.set(path, say(value))
-    else for (const [below, text] of flatten(value, path)) found.set(below, text)
+    else for (const [below, text] of flatten(value as Words, path)) found.set(below, text)
   }
   return found
 }

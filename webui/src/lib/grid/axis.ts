@@ -80,7 +80,7 @@ export function readAxis(spec: AxisSpec, prompt = ''): AxisRead {
     if (spec.kind === 'number' || spec.kind === 'lora') {
       const range = readRange(part, spec.isWhole ?? false)
       if (range !== null && !Array.isArray(range)) return { values: [], problem: range }
-      const word = spec.kind === 'lora' ? { on: 1, off: 0 }[part.toLowerCase()] : undefined
+      const word = spec.kind === 'lora' ? { on: 1, an: 1, off: 0, aus: 0 }[part.toLowerCase()] : undefined
       const numbers = word !== undefined ? [word] : (range ?? [Number(part)])
       for (const number of numbers) {
         if (!Number.isFinite(number)) return fail('not-a-number', part)

@@ -16,7 +16,7 @@ const grid: Messages['grid'] = {
   numberHelp: 'Zum Beispiel 1-10 (+3), oder 0-1 [5], oder 4, 8, 12',
   choiceHelp: 'Namen mit Kommas dazwischen',
   replaceHelp: 'Erst ein Wort des Prompts, dann was an seiner Stelle steht',
-  loraHelp: 'off, on, 0.5',
+  loraHelp: 'aus, an, 0.5',
   start: (count) => `${formatNumber(count)} ${pickPlural(count, { one: 'Bild', other: 'Bilder' })} zeichnen`,
   starting: (done, total) => `${formatNumber(done)} von ${formatNumber(total)} abgegeben`,
   problems: {

@@ -47,7 +47,11 @@ class ServerProcess:
         return self
 
     def command(self) -> list[str]:
-        overrides = ("server.port=0", "server.ws_port=0", "engine.n_threads=1", *self.settings)
+        overrides = (
+            "server.port=0", "server.ws_port=0", "engine.n_threads=1",
+            # Not the page of this checkout, which may be built or not.
+            f"paths.webui_dir={self.folder / 'webui'}", *self.settings,
+        )  # fmt: skip
         command = [sys.executable, "-m", "sdcpp_rest", "serve"]
         for name in ("data", "models", "output"):
             command += [f"--{name}-dir", str(self.folder / name)]

@@ -174,6 +174,25 @@ def test_pages_lead_where_they_should_whatever_the_proxy_says(proxied: tuple[Ser
             assert nginx.call(url.removeprefix(nginx.url)).status_code == 200, (page, link)
 
 
+@pytest.mark.parametrize("below", ["", "/sd", "/kept", "/silent"])
+def test_the_web_page_finds_its_files_from_any_place_in_it(proxied: tuple[ServerProcess, Nginx], below: str) -> None:
+    server, nginx = proxied
+    build = server.folder / "webui"
+    build.mkdir()
+    (build / "index.html").write_text('<link rel="icon" href="./icon.svg">')
+    (build / "icon.svg").write_text("<svg/>")
+    try:
+        for place in ("", "gallery", "gallery/5", "gallery/", "a/b/c"):
+            text = nginx.call(f"{below}/ui/{place}", headers={"Accept": "text/html"}).text
+            links = re.findall(r'href="([^"]+)"', text)
+            assert [requests.compat.urljoin(f"{nginx.url}{below}/ui/{place}", link) for link in links] == [
+                f"{nginx.url}{below}/ui/icon.svg"
+            ], place
+        assert nginx.call(f"{below}/ui/icon.svg").text == "<svg/>"
+    finally:
+        shutil.rmtree(build)
+
+
 @pytest.mark.parametrize("below", ["", "/sd", "/kept"])
 def test_events_come_through(proxied: tuple[ServerProcess, Nginx], below: str) -> None:
     server, nginx = proxied

@@ -177,6 +177,8 @@ def make_config(folder: Path, **sections: dict[str, Any]) -> Config:
         "models_dir": folder / "models",
         "output_dir": folder / "output",
         "log_dir": folder / "logs",
+        # Not the one of this checkout, which may be built or not.
+        "webui_dir": folder / "webui",
     }
     return Config(**{"paths": paths, "engine": {"stop_timeout_seconds": 1}, **sections})
 

@@ -15,6 +15,13 @@ from tools.webui import __main__ as command_line
 from tools.webui import checks, node, page
 from tools.webui.node import Node, PageError, Version
 
+LOCKED = {
+    "": {"name": "page", "dependencies": {"vite": "^8"}, "devDependencies": {"vitest": "^4"}},
+    "node_modules/vite": {"version": "8.0.0"},
+    "node_modules/vitest": {"version": "4.0.0", "dev": True},
+    "node_modules/for-another-machine": {"version": "1.0.0", "optional": True},
+}
+
 
 @pytest.fixture
 def webui(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -22,7 +29,7 @@ def webui(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "webui"
     for name, text in (
         ("package.json", "{}"),
-        ("package-lock.json", "{}"),
+        ("package-lock.json", json.dumps({"packages": LOCKED})),
         ("index.html", "<html>"),
         ("src/main.ts", "main()"),
         ("src/lib/x.test.ts", "test()"),
@@ -31,13 +38,20 @@ def webui(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)
+    # What npm writes down when it leaves out the packages of tests.
+    (tmp_path / "build-only").write_text(json.dumps({"packages": {"node_modules/vite": {"version": "8.0.0"}}}))
     (tmp_path / "sdcpp_rest").mkdir()
     monkeypatch.setattr(node, "WEBUI", folder)
     monkeypatch.setattr(page, "WEBUI", folder)
     monkeypatch.setattr(page, "DIST", tmp_path / "sdcpp_rest" / "webui_dist")
     # Stands for Vite: makes the folder that it was told to.
     write_program(tmp_path / "node", 'mkdir -p "$4/assets" && echo new > "$4/index.html"')
-    write_program(tmp_path / "npm", f'mkdir -p node_modules && echo "$@" >> {tmp_path / "called"}')
+    write_program(
+        tmp_path / "npm",
+        f"""echo "$@" >> {tmp_path / "called"}; mkdir -p node_modules
+case "$@" in *--omit=dev*) cp {tmp_path / "build-only"} node_modules/.package-lock.json;;
+  *) cp package-lock.json node_modules/.package-lock.json;; esac""",
+    )
     monkeypatch.setattr(page, "require_node", lambda log: fake_node(tmp_path))
     return folder
 
@@ -161,7 +175,8 @@ def test_packages_are_installed_once_per_lock_and_those_of_tests_serve_the_build
         page.install_packages(fake_node(tmp_path), for_tests=for_tests)
     called = (tmp_path / "called").read_text().splitlines()
     assert [("--omit=dev" in line, "--ignore-scripts" in line) for line in called] == [(True, True), (False, True)]
-    (webui / "package-lock.json").write_text('{"new": true}')
+    newer = {**LOCKED, "node_modules/vite": {"version": "8.0.1"}}
+    (webui / "package-lock.json").write_text(json.dumps({"packages": newer}))
     page.install_packages(fake_node(tmp_path))
     assert len((tmp_path / "called").read_text().splitlines()) == 3
 

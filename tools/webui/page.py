@@ -15,7 +15,6 @@ from tools.webui.node import ROOT, WEBUI, Log, Node, require_node, run_quietly
 DIST = ROOT / "sdcpp_rest" / "webui_dist"
 STAMP = ".built-from"
 _SETUP = ("package.json", "package-lock.json", "index.html", "vite.config.ts", "svelte.config.js", "tsconfig.json")
-_INSTALLED = ".installed-from"
 
 
 def source_digest() -> str:
@@ -63,15 +62,9 @@ def build(log: Log = print, force: bool = False) -> None:
 
 def install_packages(node: Node, log: Log = print, for_tests: bool = False) -> None:
     """Installs the packages that package-lock.json names: those of the build (80 MB), for tests all (205 MB)."""
-    modules = WEBUI / "node_modules"
-    if modules.is_symlink():  # somebody else's folder, who keeps it
+    if (WEBUI / "node_modules").is_symlink():  # somebody else's folder, who keeps it
         return
-    lock = hashlib.sha256((WEBUI / "package-lock.json").read_bytes()).hexdigest()
-    try:
-        there = json.loads((modules / _INSTALLED).read_text())
-    except (OSError, ValueError):
-        there = {}
-    if there.get("lock") == lock and (there.get("for_tests") or not for_tests):
+    if _are_installed(for_tests):
         return
     log(f"web page: installing the packages of its {'tests' if for_tests else 'build'} (some seconds)")
     leave_out = [] if for_tests else ["--omit=dev"]
@@ -81,7 +74,6 @@ def install_packages(node: Node, log: Log = print, for_tests: bool = False) -> N
         "installing the packages of the web page",
         node.environment(),
     )  # fmt: skip
-    (modules / _INSTALLED).write_text(json.dumps({"lock": lock, "for_tests": for_tests}))
 
 
 def has_page(archive: Path) -> bool:
@@ -95,6 +87,22 @@ def has_page(archive: Path) -> bool:
     folder = "sdcpp_rest/webui_dist"
     return f"{folder}/index.html" in names and any(
         name.startswith(f"{folder}/assets/") and name.endswith(".js") for name in names
+    )
+
+
+def _are_installed(for_tests: bool) -> bool:
+    """Whether node_modules holds what package-lock.json names: npm writes down at its end what it has installed,
+    which leaves out what is for other machines."""
+    try:
+        wanted, there = (
+            json.loads(path.read_text())["packages"]
+            for path in (WEBUI / "package-lock.json", WEBUI / "node_modules" / ".package-lock.json")
+        )
+    except (OSError, ValueError, KeyError):
+        return False
+    needed = [*wanted[""].get("dependencies", ()), *(wanted[""].get("devDependencies", ()) if for_tests else ())]
+    return all(f"node_modules/{name}" in there for name in needed) and all(
+        package.get("version") == wanted.get(path, {}).get("version") for path, package in there.items()
     )
 
 

@@ -1,4 +1,6 @@
 import { svelte } from '@sveltejs/vite-plugin-svelte'
+import { existsSync } from 'node:fs'
+import type { IncomingMessage } from 'node:http'
 import { brotliCompressSync, constants, gzipSync } from 'node:zlib'
 import { fileURLToPath } from 'node:url'
 import { defineConfig, type Plugin } from 'vite'
@@ -28,6 +30,14 @@ function packNeighbours(): Plugin {
 // `npm run dev` passes what is not the page's own on to a running server.
 const server = process.env.SDCPP_REST_URL ?? 'http://127.0.0.1:8080'
 
+/** Which address `npm run dev` answers itself: every place of the page is the page, and these files are here. */
+function findOwn(request: IncomingMessage): string | undefined {
+  if (request.headers.accept?.includes('text/html')) return '/index.html'
+  const { pathname } = new URL(request.url ?? '/', server)
+  const isHere = [`public${pathname}`, pathname.slice(1)].some((path) => existsSync(new URL(path, import.meta.url)))
+  return isHere && pathname !== '/' ? request.url : undefined
+}
+
 export default defineConfig({
   base: './',
   plugins: [svelte(), packNeighbours()],
@@ -43,7 +53,8 @@ export default defineConfig({
   },
   server: {
     proxy: {
-      '^/(?!src|node_modules|@|webui|messages|index.html|.*\\.svelte|theme\\.js|icons|$)': { target: server, ws: true },
+      '^/ws(\\?|$)': { target: server, ws: true },
+      '^/(?!@|src/|node_modules/)': { target: server, bypass: findOwn },
     },
   },
 })

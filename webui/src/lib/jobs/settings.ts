@@ -1,0 +1,83 @@
+/** Makes a draft, or a request, of what a job was asked for. */
+import { KIND_OF_MODE, type DraftInputs, type Mode, type PictureSource, type Values } from '../drafts/draft'
+import type { Job } from '../events/apply'
+
+export interface Settings {
+  mode: Mode
+  values: Values
+  inputs: DraftInputs
+}
+
+export type Part = 'all' | 'prompt' | 'seed' | 'size'
+
+/** What a field is where nobody has changed it. */
+export type DefaultOf = (field: string, kind: (typeof KIND_OF_MODE)[Mode]) => unknown
+
+const INPUTS = {
+  init_image_base64: 'init',
+  mask_image_base64: 'mask',
+  end_image_base64: 'end',
+  control_image_base64: 'control',
+} as const
+/** Not of the picture, but of the job that made it; or told in other words by the server. */
+const NOT_KEPT = new Set(['title', 'group', 'expand_prompt', 'styles', 'upscaler', 'pm_id_images', 'control_frames'])
+const FIELDS_OF_PART: Record<Exclude<Part, 'all'>, readonly string[]> = {
+  prompt: ['prompt', 'negative_prompt'],
+  seed: ['seed'],
+  size: ['width', 'height'],
+}
+
+/** Reads `job:<id>/<role>`, by which the parameters name a picture that was sent along. */
+export function readReference(told: unknown): PictureSource | null {
+  const found = typeof told === 'string' ? /^job:([^/]+)\/(.+)$/.exec(told) : null
+  return found ? { from: 'input', jobId: found[1]!, role: found[2]! } : null
+}
+
+/** The settings of a job as a draft has them: only what differs from the defaults. Null for jobs that draw nothing. */
+export function settingsOf(
+  job: Pick<Job, 'type' | 'params'>,
+  fields: ReadonlySet<string>,
+  defaultOf: DefaultOf,
+): Settings | null {
+  if (job.type !== 'txt2img' && job.type !== 'img2img' && job.type !== 'txt2vid') return null
+  const params = job.params as Values
+  const inputs: DraftInputs = { references: [] }
+  for (const [field, role] of Object.entries(INPUTS)) {
+    const source = readReference(params[field])
+    if (source) inputs[role] = source
+  }
+  if (Array.isArray(params.ref_images))
+    inputs.references = params.ref_images.map(readReference).filter((one) => one !== null)
+  const mode = modeOf(job.type, inputs)
+  const values: Values = {}
+  for (const [field, value] of Object.entries(params)) {
+    if (!fields.has(field) || NOT_KEPT.has(field) || field in INPUTS || field === 'ref_images') continue
+    if (value === null || isSame(value, defaultOf(field, KIND_OF_MODE[mode]))) continue
+    values[field] = value
+  }
+  values.prompt = typeof params.prompt === 'string' ? params.prompt : ''
+  return { mode, values, inputs }
+}
+
+function modeOf(type: 'txt2img' | 'img2img' | 'txt2vid', inputs: DraftInputs): Mode {
+  if (type === 'txt2vid') return 'video'
+  if (type === 'img2img') return inputs.mask ? 'inpaint' : 'image'
+  return inputs.references.length > 0 ? 'edit' : 'text'
+}
+
+function isSame(a: unknown, b: unknown): boolean {
+  // The server fills in what was left out of an object; an empty one says the same.
+  if (isEmpty(a) && isEmpty(b)) return true
+  return JSON.stringify(a) === JSON.stringify(b)
+}
+
+function isEmpty(value: unknown): boolean {
+  if (value === undefined || value === null || value === '') return true
+  return typeof value === 'object' && Object.values(value).every(isEmpty)
+}
+
+/** The fields of `values` that a chosen part means. */
+export function pickPart(values: Values, part: Part): Values {
+  if (part === 'all') return { ...values }
+  return Object.fromEntries(FIELDS_OF_PART[part].filter((field) => field in values).map((one) => [one, values[one]]))
+}

@@ -28,7 +28,13 @@ export function timeLeft(job: Job, now: number): string {
   return seconds === null ? '' : t.queue.left(formatDuration(seconds < 9.5 ? Math.round(seconds) : seconds))
 }
 
-/** Step, pace and time left; bytes and speed of a file. */
+/** How long a step takes; empty while nobody knows, or no steps are made. */
+export function paceOf(job: Job): string {
+  const { phase, step, seconds_per_step } = job.progress
+  return STEPPED.has(phase) && step > 0 && seconds_per_step ? t.pictures.aStep(formatDuration(seconds_per_step)) : ''
+}
+
+/** The step, or bytes and speed of a file, and the time left. */
 export function detailsOf(job: Job, now: number): string[] {
   const { progress } = job
   const parts: string[] = []
@@ -38,7 +44,6 @@ export function detailsOf(job: Job, now: number): string[] {
     if (progress.bytes_per_second) parts.push(t.queue.perSecond(formatBytes(progress.bytes_per_second)))
   } else if (STEPPED.has(progress.phase) && progress.step > 0) {
     parts.push(t.pictures.step(progress.step, progress.total_steps))
-    if (progress.seconds_per_step) parts.push(t.pictures.aStep(formatDuration(progress.seconds_per_step)))
   } else if (pictureOf(progress)) parts.push(phaseOf(job))
   const left = timeLeft(job, now)
   if (left) parts.push(left)

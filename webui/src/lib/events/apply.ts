@@ -105,7 +105,8 @@ function applyStatus(view: View, data: Record<string, unknown>): Want[] {
   const before = view.health
   view.health = { ...(before ?? {}), ...data } as Health
   const counts = data.queue as Schemas['QueueCounts'] | undefined
-  if (counts) view.counts = { ...counts }
+  // The heartbeat counts, but does not say whether the queue is paused.
+  if (counts) view.counts = { ...view.counts, ...counts }
   if (!view.health.model_loading) view.loading = null
   // A greeting after a break may tell of another model than the one whose settings are shown.
   return before && before.model_name !== view.health.model_name ? [{ what: 'model' }] : []

@@ -7,6 +7,7 @@ import { t } from '../lib/i18n'
 import { fileOf } from '../lib/jobs/progress'
 import type { Move } from '../lib/jobs/order'
 import { settingsOf } from '../lib/jobs/settings'
+import { desk } from '../state/desk.svelte'
 import { attempt, notices } from '../state/notices.svelte'
 import { drafts } from '../state/drafts.svelte'
 import { router } from '../state/router.svelte'
@@ -172,5 +173,20 @@ export async function deleteJob(job: Job, done: () => void): Promise<void> {
     notices.tell(enabled ? t.queue.deleted : t.queue.deletedForGood, {
       action: enabled ? { label: t.common.undo, run: restore } : undefined,
     })
+  })
+}
+
+/** Shows the first picture of a job on the stage. */
+export async function showJob(job: Job): Promise<void> {
+  await attempt(async () => {
+    const query = { job_id: job.job_id, limit: 1 }
+    const found = await ask((signal) => api.GET('/gallery', { params: { query }, signal }))
+    const picture = found.items[0]
+    if (!picture) {
+      notices.tell(t.pictures.fileGone)
+      return
+    }
+    desk.chosen = picture
+    router.goTo('generate')
   })
 }

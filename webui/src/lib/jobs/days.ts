@@ -30,3 +30,9 @@ function nameDay(moment: Date): string {
   const two = (value: number): string => String(value).padStart(2, '0')
   return `${moment.getFullYear()}-${two(moment.getMonth() + 1)}-${two(moment.getDate())}`
 }
+
+/** Whole days in so many seconds, where a person would count in days; null where hours say more. */
+export function countDays(seconds: number): number | null {
+  const days = Math.round(seconds / 86_400)
+  return days >= 2 ? days : null
+}

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { groupByDay } from './days'
+import { countDays, groupByDay } from './days'
 import { askWith, isFiltered, readFilters, writeFilters } from './filters'
 import { moveBy, moveTo, placeAt } from './order'
 
@@ -16,6 +16,11 @@ describe('days', () => {
       ['2026-01-05', 26, 1],
     ])
   })
+})
+
+it('counts in days what is longer than one', () => {
+  expect(countDays(7 * 86_400 - 5)).toBe(7)
+  expect(countDays(86_400)).toBeNull()
 })
 
 describe('moves', () => {

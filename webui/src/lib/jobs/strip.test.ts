@@ -29,18 +29,20 @@ describe('what is known of pictures', () => {
 
 describe('the strip', () => {
   const jobs = {
-    a: job('a', 'completed'),
-    b: job('b', 'failed'),
+    a: job('a', 'completed', { completed_at: '1' }),
+    b: job('b', 'failed', { completed_at: '2' }),
+    x: job('x', 'completed', { completed_at: '3' }),
     c: job('c', 'processing', { progress: { current_image: 1, total_images: 4 } }),
     d: job('d', 'pending', { position: 2, params: { batch_count: 4 } }),
     e: job('e', 'pending', { position: 1 }),
     f: job('f', 'processing', { type: 'model_hash' }),
   }
   it('begins with the draft’s jobs and ends with what waits', () => {
-    expect(jobsOfStrip(['d', 'c', 'b', 'a'], jobs)).toEqual(['a', 'b', 'c', 'e', 'd'])
+    expect(jobsOfStrip({ one: ['d', 'a'], two: ['x', 'c'] }, 'one', jobs)).toEqual(['a', 'b', 'c', 'e', 'd'])
+    expect(jobsOfStrip({}, 'one', jobs)).toEqual(['a', 'b', 'x', 'c', 'e', 'd'])
   })
   it('has a place for each picture', () => {
-    const places = placesOf(jobsOfStrip(['b', 'a', 'gone'], jobs), jobs, [picture(2, 1, 'a', 1), picture(1, 1, 'a', 0)])
+    const places = placesOf(['a', 'gone', 'b', 'c', 'e', 'd'], jobs, [picture(2, 1, 'a', 1), picture(1, 1, 'a', 0)])
     expect(places.map((one) => one.key)).toEqual(['p1', 'p2', 'fb', 'rc', 'wc', 'we', 'wd'])
     expect(places.map((one) => (one.kind === 'waiting' ? one.count : 0))).toEqual([0, 0, 0, 0, 2, 1, 4])
     expect(placesOf(['a'], jobs, [picture(1, 1)], 0)).toHaveLength(1)

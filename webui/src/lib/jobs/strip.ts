@@ -29,17 +29,23 @@ export type Place =
   | { kind: 'waiting'; key: string; job: Job; count: number }
   | { kind: 'failed'; key: string; job: Job }
 
-/** The jobs of the strip, oldest first: those that the draft has started, and whatever makes pictures now. */
-export function jobsOfStrip(started: readonly string[], jobs: Record<string, Job>): string[] {
-  const active = Object.values(jobs)
-    .filter((job) => !isEnded(job.status) && makesPictures(job))
+/**
+ * The jobs of the strip, oldest first: those of this visit that draft `draftId` has started, or that came from
+ * elsewhere, and whatever makes pictures now.
+ */
+export function jobsOfStrip(started: Record<string, string[]>, draftId: string, jobs: Record<string, Job>): string[] {
+  const ofOthers = new Set(Object.entries(started).flatMap(([id, ids]) => (id === draftId ? [] : ids)))
+  const own = Object.values(jobs).filter(makesPictures)
+  const ended = own
+    .filter((job) => isEnded(job.status) && !ofOthers.has(job.job_id))
+    .sort((a, b) => (a.completed_at ?? '').localeCompare(b.completed_at ?? ''))
+  const active = own
+    .filter((job) => !isEnded(job.status))
     .sort(
       (a, b) =>
         Number(a.status === 'pending') - Number(b.status === 'pending') || (a.position ?? 0) - (b.position ?? 0),
     )
-    .map((job) => job.job_id)
-  const ended = [...started].reverse().filter((id) => !active.includes(id))
-  return [...ended, ...active]
+  return [...ended, ...active].map((job) => job.job_id)
 }
 
 /** The places of the strip, in the order in which they are drawn; at most `most`, the newest. */

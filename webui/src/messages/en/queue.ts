@@ -99,6 +99,7 @@ export default {
   binOff: 'The recycle bin is switched off: what is deleted is gone for good.',
   binKept: (time: string) => `Deleted jobs are kept for ${time}.`,
   timeLeft: (time: string) => `${time} until it is gone`,
+  days: (count: number) => `${formatNumber(count)} ${pickPlural(count, { one: 'day', other: 'days' })}`,
   restore: 'Restore',
   restored: 'The job is back',
   purge: 'Delete for good',

@@ -1,0 +1,132 @@
+import { describe, expect, it } from 'vitest'
+import { makeDraft, type DraftInputs } from '../drafts/draft'
+import { knobsOf, nameKnob, turnKnob } from './caches'
+import { addWords, readLoras, stemOf, weightOf, writeLora } from './loras'
+import { extraInputsOf, inputsOf, missingPicture, obstacleOf } from './modes'
+import type { Preset } from './fields'
+import { applySettings, DOT, fieldOfPath, settingsOf, sketchRequest } from './request'
+
+describe('LoRAs in a prompt', () => {
+  it('are read', () => {
+    expect(readLoras('a <lora:grain:0.6> b <lora:x> <lora:y:.> <lora:z:1:0.5>')).toEqual([
+      { name: 'grain', weight: 0.6 },
+      { name: 'x', weight: 1 },
+      { name: 'y', weight: 1 },
+      { name: 'z', weight: 1 },
+    ])
+    expect(weightOf('a <lora:grain:0.6>', 'grain.safetensors')).toBe(0.6)
+    expect(weightOf('a', 'grain.safetensors')).toBeNull()
+    expect(stemOf('a.b.GGUF')).toBe('a.b')
+  })
+  it('are written, changed in their place and taken out', () => {
+    expect(writeLora('a cat ', 'grain.safetensors', 0.6)).toBe('a cat <lora:grain:0.6>')
+    expect(writeLora('', 'grain.safetensors', 1)).toBe('<lora:grain:1>')
+    expect(writeLora('a <lora:grain:0.6> cat', 'grain.safetensors', 0.85)).toBe('a <lora:grain:0.85> cat')
+    expect(writeLora('a <lora:grain:0.6> cat <lora:grain:1>', 'grain.safetensors', 0.5)).toBe('a <lora:grain:0.5> cat ')
+    expect(writeLora('a <lora:grain:0.6> cat', 'grain.safetensors', null)).toBe('a cat')
+    expect(writeLora('a <lora:other:1>', 'grain.safetensors', null)).toBe('a <lora:other:1>')
+  })
+  it('bring their words, once', () => {
+    expect(addWords('a cat, ', 'film grain')).toBe('a cat, film grain')
+    expect(addWords('', 'film grain')).toBe('film grain')
+    expect(addWords('Film Grain', 'film grain')).toBe('Film Grain')
+  })
+})
+
+describe('modes', () => {
+  const preset = (changes: Partial<Preset>): Preset =>
+    ({
+      makes_images: true,
+      makes_video: false,
+      takes_reference_images: false,
+      takes_controlnet: false,
+      ignores: [],
+      ...changes,
+    }) as Preset
+
+  it('tell what keeps the model from them', () => {
+    expect(obstacleOf('text', preset({}), null)).toBeNull()
+    expect(obstacleOf('video', preset({}), null)).toEqual({ why: 'noVideo' })
+    expect(obstacleOf('edit', preset({}), null)).toEqual({ why: 'noEdit' })
+    expect(obstacleOf('edit', preset({ takes_reference_images: true }), null)).toBeNull()
+    expect(obstacleOf('text', preset({ makes_images: false, makes_video: true }), null)).toEqual({ why: 'noPictures' })
+    const told = preset({ ignores: [{ field: 'init_image_base64', reason: 'reads no pictures' }] })
+    expect(obstacleOf('image', told, null)).toEqual({ why: 'told', text: 'reads no pictures' })
+  })
+  it('go by the health where the family is not known', () => {
+    const health = { model_loaded: true, supports_image_generation: true, supports_video_generation: false }
+    expect(obstacleOf('video', null, health)).toEqual({ why: 'noVideo' })
+    expect(obstacleOf('edit', null, health)).toBeNull()
+    expect(obstacleOf('video', null, { ...health, model_loaded: false })).toBeNull()
+    expect(obstacleOf('video', null, null)).toBeNull()
+  })
+  it('ask for their pictures', () => {
+    expect([
+      inputsOf('text', null),
+      inputsOf('image', null),
+      inputsOf('inpaint', null),
+      inputsOf('edit', null),
+    ]).toEqual([[], ['init'], ['init', 'mask'], ['references']])
+    expect(inputsOf('video', null)).toEqual(['init', 'end'])
+    expect(inputsOf('video', preset({ ignores: [{ field: 'end_image_base64', reason: '' }] }))).toEqual(['init'])
+  })
+  it('show what would be sent besides', () => {
+    const none: DraftInputs = { references: [] }
+    const some: DraftInputs = { control: { from: 'output', path: 'a' }, references: [{ from: 'output', path: 'a' }] }
+    expect(extraInputsOf('text', preset({}), none)).toEqual([])
+    expect(extraInputsOf('text', preset({}), some)).toEqual(['control', 'references'])
+    expect(extraInputsOf('edit', preset({ takes_controlnet: true, takes_reference_images: true }), none)).toEqual([
+      'control',
+    ])
+    expect(extraInputsOf('video', null, some)).toEqual(['control'])
+  })
+  it('tell which picture is missing', () => {
+    const draft = makeDraft('a', 'inpaint')
+    expect(missingPicture(draft)).toBe('init_image_base64')
+    draft.mode = 'edit'
+    expect(missingPicture(draft)).toBe('ref_images')
+    draft.mode = 'text'
+    expect(missingPicture(draft)).toBeNull()
+  })
+})
+
+describe('requests', () => {
+  it('are sketched with a dot in the place of a file', async () => {
+    const draft = makeDraft('a', 'image')
+    draft.values = { prompt: 'x', steps: 2 }
+    draft.inputs.init = { from: 'file', blob: new Blob(['x']), name: 'x.png' }
+    expect(await sketchRequest(draft, null)).toEqual({
+      kind: 'img2img',
+      body: { prompt: 'x', steps: 2, init_image_base64: DOT },
+    })
+  })
+  it('are kept as presets, with the prompt or without', () => {
+    const draft = makeDraft('a')
+    draft.values = { prompt: 'x', negative_prompt: 'y', steps: 2 }
+    expect(settingsOf(draft, false)).toEqual({ steps: 2 })
+    expect(settingsOf(draft, true)).toEqual({ prompt: 'x', negative_prompt: 'y', steps: 2 })
+    expect(settingsOf(makeDraft('b'), true)).toEqual({})
+    expect(applySettings({ prompt: 'x', steps: 9, eta: 1 }, { steps: 2 })).toEqual({ prompt: 'x', steps: 2 })
+    expect(applySettings({ prompt: 'x' }, { prompt: 'z' })).toEqual({ prompt: 'z' })
+  })
+  it('are told by their fields', () => {
+    expect(['cache_options.threshold', 'skip_layers[0]', 'width'].map(fieldOfPath)).toEqual([
+      'cache_options',
+      'skip_layers',
+      'width',
+    ])
+  })
+})
+
+describe('caches', () => {
+  it('have knobs of their own', () => {
+    expect(knobsOf('easycache').map((one) => one.name)).toEqual(['threshold', 'start', 'end'])
+    expect([knobsOf('disabled'), knobsOf(undefined)]).toEqual([[], []])
+    expect(nameKnob('fn_compute_blocks')).toBe('Fn compute blocks')
+  })
+  it('leave to the library what is empty', () => {
+    expect(turnKnob(undefined, 'start', 0.2)).toEqual({ start: 0.2 })
+    expect(turnKnob({ start: 0.2, end: 1 }, 'start', '')).toEqual({ end: 1 })
+    expect(turnKnob({ start: 0.2 }, 'start', undefined)).toBeUndefined()
+  })
+})

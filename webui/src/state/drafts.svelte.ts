@@ -120,9 +120,9 @@ class Drafts {
     })
   }
 
-  /** Makes the request of the active draft, as it would be sent. */
-  request(): Promise<BuiltRequest> {
-    return buildRequest($state.snapshot(this.active) as Draft, server.options, encodeFile)
+  /** Makes the request of a draft, as it would be sent. */
+  request(draft: Draft = this.active): Promise<BuiltRequest> {
+    return buildRequest($state.snapshot(draft) as Draft, server.options, encodeFile)
   }
 
   /**

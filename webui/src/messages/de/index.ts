@@ -2,6 +2,7 @@ import type { Messages } from '../en'
 import assistant from './assistant'
 import common from './common'
 import drop from './drop'
+import generate from './generate'
 import grid from './grid'
 import pictures from './pictures'
 import queue from './queue'
@@ -9,5 +10,5 @@ import settings from './settings'
 import shell from './shell'
 import upscale from './upscale'
 
-const messages: Messages = { assistant, common, drop, grid, pictures, queue, settings, shell, upscale }
+const messages: Messages = { assistant, common, drop, generate, grid, pictures, queue, settings, shell, upscale }
 export default messages

@@ -1,6 +1,7 @@
 import assistant from './assistant'
 import common from './common'
 import drop from './drop'
+import generate from './generate'
 import grid from './grid'
 import pictures from './pictures'
 import queue from './queue'
@@ -8,7 +9,7 @@ import settings from './settings'
 import shell from './shell'
 import upscale from './upscale'
 
-const messages = { assistant, common, drop, grid, pictures, queue, settings, shell, upscale }
+const messages = { assistant, common, drop, generate, grid, pictures, queue, settings, shell, upscale }
 export default messages
 
 /** Widens literal texts, so that another language may say it in other words. */

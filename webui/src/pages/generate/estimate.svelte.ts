@@ -1,0 +1,60 @@
+/** Asks the server what the active draft takes, in memory and in time, a moment after each change. */
+import { api, ask, type Schemas } from '../../lib/api/client'
+import { errorOfThrown } from '../../lib/api/errors'
+import type { Draft } from '../../lib/drafts/draft'
+import { missingPicture } from '../../lib/settings/modes'
+import { fieldOfPath, sketchRequest } from '../../lib/settings/request'
+import { drafts } from '../../state/drafts.svelte'
+import { server } from '../../state/server.svelte'
+
+const AFTER_MS = 400
+
+class Estimate {
+  shown = $state.raw<Schemas['EstimateShown'] | null>(null)
+  /** Why the queue would refuse it. */
+  refusal = $state.raw<{ field: string; message: string } | null>(null)
+
+  /** Follows the active draft; to be called while a component is made. */
+  watch(): void {
+    $effect(() => {
+      const draft = $state.snapshot(drafts.active) as Draft
+      // Another model, and every job that was timed, change the answer, too.
+      const asked = [server.preset, server.health?.model_name, server.counts?.completed_count]
+      if (!asked[1] || missingPicture(draft) || server.isAway) {
+        this.clear()
+        return
+      }
+      const stop = new AbortController()
+      const timer = setTimeout(() => void this.fetch(draft, stop.signal), AFTER_MS)
+      return () => {
+        clearTimeout(timer)
+        stop.abort()
+      }
+    })
+  }
+
+  private clear(): void {
+    this.shown = null
+    this.refusal = null
+  }
+
+  private async fetch(draft: Draft, stop: AbortSignal): Promise<void> {
+    try {
+      const { kind, body } = await sketchRequest(draft, server.options)
+      const shown = await ask(
+        (signal) => api.POST('/estimate', { body: { kind, request: body as Record<string, never> }, signal }),
+        { signal: stop },
+      )
+      if (stop.aborted) return
+      this.shown = shown
+      this.refusal = null
+    } catch (thrown) {
+      if (stop.aborted) return
+      this.clear()
+      const { field, message } = errorOfThrown(thrown)
+      if (field) this.refusal = { field: fieldOfPath(field), message }
+    }
+  }
+}
+
+export const estimate = new Estimate()

@@ -1,0 +1,48 @@
+/** Remembers what of the settings is open and searched for, and brings a field into view. */
+import { tick } from 'svelte'
+import { sectionOf } from '../../lib/settings/sections'
+
+const PHONE = '(max-width: 760px)'
+
+class Panel {
+  /** Which folded sections are open. */
+  open = $state<Record<string, boolean>>({})
+  query = $state('')
+  changedOnly = $state(false)
+  /** Whether all settings are shown in a sheet, on a phone. */
+  showsSheet = $state(false)
+  showsPicker = $state(false)
+  isPhone = $state(false)
+
+  /** Follows the width of the window. Returns what ends that. */
+  watchWidth(): () => void {
+    const narrow = matchMedia(PHONE)
+    const look = (): void => {
+      this.isPhone = narrow.matches
+      if (!narrow.matches) this.showsSheet = false
+    }
+    look()
+    narrow.addEventListener('change', look)
+    return () => narrow.removeEventListener('change', look)
+  }
+
+  /** Opens whatever hides a field, and puts the focus on it. */
+  async reveal(field: string): Promise<void> {
+    const section = sectionOf(field)
+    if (field !== 'prompt' && field !== 'negative_prompt') {
+      if (this.isPhone) this.showsSheet = true
+      this.query = ''
+      this.changedOnly = false
+      if (section) this.open[section] = true
+    }
+    await tick()
+    const place = document.querySelector<HTMLElement>(`[data-field="${CSS.escape(field)}"]`)
+    const control = place?.matches(CONTROLS) ? place : place?.querySelector<HTMLElement>(CONTROLS)
+    control?.focus()
+    place?.scrollIntoView({ block: 'nearest' })
+  }
+}
+
+const CONTROLS = 'input:not([type=range]):not([type=file]), textarea, select, button'
+
+export const panel = new Panel()

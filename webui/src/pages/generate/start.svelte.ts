@@ -1,0 +1,50 @@
+/** Starts what the active draft says, and tells at its field what is wrong with it. */
+import { errorOfThrown } from '../../lib/api/errors'
+import { t } from '../../lib/i18n'
+import { missingPicture } from '../../lib/settings/modes'
+import { fieldOfPath } from '../../lib/settings/request'
+import { isRandom } from '../../lib/settings/seeds'
+import { drafts } from '../../state/drafts.svelte'
+import { notices } from '../../state/notices.svelte'
+import { server } from '../../state/server.svelte'
+import { form } from './form.svelte'
+import { panel } from './panel.svelte'
+
+export interface StartOptions {
+  /** Changes of the request alone. */
+  overrides?: Record<string, unknown>
+  isFirst?: boolean
+}
+
+/** Starts the active draft. Returns the job's id; null where it was refused, which is told at the field. */
+export async function startDraft({ overrides = {}, isFirst = false }: StartOptions = {}): Promise<string | null> {
+  const draft = drafts.active
+  const wrong = form.firstProblem()
+  if (wrong) return await refuse(wrong.field, wrong.message)
+  const missing = missingPicture(draft)
+  if (missing)
+    return await refuse(missing, missing === 'ref_images' ? t.generate.needsReference : t.generate.needsPicture)
+  const words = server.isBusy ? t.generate.queued : t.generate.started
+  try {
+    const job = await drafts.submit(overrides, { isFirst })
+    notices.announce(words)
+    // A seed that is not kept was meant for one start.
+    if (!draft.keepsSeed && !isRandom(draft.values.seed)) {
+      delete draft.values.seed
+      drafts.save(draft)
+    }
+    return job.job_id
+  } catch (thrown) {
+    const error = errorOfThrown(thrown)
+    if (error.field) return await refuse(fieldOfPath(error.field), error.message)
+    notices.tellError(error)
+    return null
+  }
+}
+
+async function refuse(field: string, message: string): Promise<null> {
+  form.refuse(field, message)
+  await panel.reveal(field)
+  notices.announce(t.generate.refused(message))
+  return null
+}

@@ -79,7 +79,7 @@ const generate: Messages['generate'] = {
   references: 'Vorlagen',
   reference: (number) => `Vorlage ${formatNumber(number)}`,
   chooseFile: 'Datei wählen',
-  dropHint: 'Lege ein Bild hier ab, füge eins ein oder',
+  dropHint: 'Ein Bild lässt sich auch hier ablegen oder einfügen.',
   fromLatest: 'Aus den neuesten Bildern',
   latestPictures: 'Neueste Bilder',
   noLatest: 'Es gibt noch keine Bilder. Zeichne eins, dann kannst du es hier wählen.',

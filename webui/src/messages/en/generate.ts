@@ -66,7 +66,7 @@ export default {
   references: 'Reference pictures',
   reference: (number: number) => `Reference picture ${formatNumber(number)}`,
   chooseFile: 'Choose a file',
-  dropHint: 'Drop or paste a picture, or',
+  dropHint: 'A picture can also be dropped or pasted here.',
   fromLatest: 'From the latest pictures',
   latestPictures: 'Latest pictures',
   noLatest: 'There are no pictures yet. Draw one, and it can be chosen here.',

@@ -12,7 +12,9 @@ class Panel {
   /** Whether all settings are shown in a sheet, on a phone. */
   showsSheet = $state(false)
   showsPicker = $state(false)
-  isPhone = $state(false)
+  isPhone = $state(matchMedia(PHONE).matches)
+  /** How high the dock of a phone is, which covers the end of the page. */
+  dockHeight = $state(0)
 
   /** Follows the width of the window. Returns what ends that. */
   watchWidth(): () => void {
@@ -34,15 +36,16 @@ class Panel {
       this.query = ''
       this.changedOnly = false
       if (section) this.open[section] = true
+      if (field === 'width' || field === 'height') this.open.size = true
     }
     await tick()
     const place = document.querySelector<HTMLElement>(`[data-field="${CSS.escape(field)}"]`)
-    const control = place?.matches(CONTROLS) ? place : place?.querySelector<HTMLElement>(CONTROLS)
+    const control = place?.querySelector<HTMLElement>('textarea') ?? place?.querySelector<HTMLElement>(CONTROLS)
     control?.focus()
     place?.scrollIntoView({ block: 'nearest' })
   }
 }
 
-const CONTROLS = 'input:not([type=range]):not([type=file]), textarea, select, button'
+const CONTROLS = 'input:not([type=range], [type=file]), select, .btn'
 
 export const panel = new Panel()

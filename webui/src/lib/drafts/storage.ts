@@ -36,7 +36,11 @@ export class DraftStorage {
   }
 
   async save(order: number, draft: Draft): Promise<void> {
-    await (await this.open()).put('drafts', { order, draft }, draft.id)
+    const writing = (await this.open()).transaction('drafts', 'readwrite')
+    void writing.store.put({ order, draft }, draft.id).catch(() => undefined)
+    // A page that is left does not live to see its writing committed by itself.
+    writing.commit()
+    await writing.done
   }
 
   async remove(id: string): Promise<void> {

@@ -50,9 +50,6 @@ const generate: Messages['generate'] = {
   model: 'Modell',
   chooseModel: 'Modell wählen',
   noModel: 'Kein Modell ist geladen',
-  fits: (amount) => `Passt: ${amount}`,
-  tight: (amount) => `Knapp: ${amount}`,
-  tooLarge: (amount) => `Zu groß: ${amount}`,
   fitsShort: 'Passt',
   tightShort: 'Knapp',
   tooLargeShort: 'Zu groß',
@@ -162,7 +159,6 @@ const generate: Messages['generate'] = {
   triggerWords: 'Wörter, auf die es hört:',
   addWord: (words) => `„${words}“ in den Prompt schreiben`,
   moreLoras: 'LoRAs suchen',
-  upscalerNeeded: 'Kein Skalierer ist geladen.',
   loadUpscaler: (name) => `${name} laden`,
 
   presets: 'Vorgaben',

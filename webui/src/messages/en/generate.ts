@@ -37,9 +37,6 @@ export default {
   model: 'Model',
   chooseModel: 'Choose a model',
   noModel: 'No model is loaded',
-  fits: (amount: string) => `Fits: ${amount}`,
-  tight: (amount: string) => `Tight: ${amount}`,
-  tooLarge: (amount: string) => `Too large: ${amount}`,
   fitsShort: 'Fits',
   tightShort: 'Tight',
   tooLargeShort: 'Too large',
@@ -147,7 +144,6 @@ export default {
   triggerWords: 'Words that it listens to:',
   addWord: (words: string) => `Add “${words}” to the prompt`,
   moreLoras: 'Search LoRAs',
-  upscalerNeeded: 'No upscaler is loaded.',
   loadUpscaler: (name: string) => `Load ${name}`,
 
   presets: 'Presets',

@@ -6,13 +6,19 @@ import { missingPicture } from '../../lib/settings/modes'
 import { fieldOfPath, sketchRequest } from '../../lib/settings/request'
 import { drafts } from '../../state/drafts.svelte'
 import { server } from '../../state/server.svelte'
+import { form } from './form.svelte'
 
 const AFTER_MS = 400
 
 class Estimate {
   shown = $state.raw<Schemas['EstimateShown'] | null>(null)
   /** Why the queue would refuse it. */
-  refusal = $state.raw<{ field: string; message: string } | null>(null)
+  private refusal = $state.raw<{ field: string; message: string } | null>(null)
+
+  /** What the queue would say of a field; null: nothing. */
+  problemOf(field: string): string | null {
+    return this.refusal?.field === field ? this.refusal.message : null
+  }
 
   /** Follows the active draft; to be called while a component is made. */
   watch(): void {
@@ -20,7 +26,7 @@ class Estimate {
       const draft = $state.snapshot(drafts.active) as Draft
       // Another model, and every job that was timed, change the answer, too.
       const asked = [server.preset, server.health?.model_name, server.counts?.completed_count]
-      if (!asked[1] || missingPicture(draft) || server.isAway) {
+      if (!asked[1] || missingPicture(draft) || form.firstProblem() || server.isAway) {
         this.clear()
         return
       }

@@ -53,6 +53,7 @@ const generate: Messages['generate'] = {
   fitsShort: 'Passt',
   tightShort: 'Knapp',
   tooLargeShort: 'Zu groß',
+  needs: (needed, free) => `Braucht ${needed} GB Speicher; ${free} GB sind frei.`,
   takesLess: 'So braucht es weniger Speicher:',
   loadsAnew: 'lädt das Modell neu',
   loadingModel: (name) => `${name} wird geladen`,
@@ -88,6 +89,7 @@ const generate: Messages['generate'] = {
   earlier: (what) => `${what} nach oben`,
   later: (what) => `${what} nach unten`,
   removePicture: (what) => `${what} entfernen`,
+  pictureRemoved: (what) => `${what} ist entfernt`,
   needsPicture: 'Wähle ein Bild, von dem ausgegangen wird.',
   needsReference: 'Wähle mindestens eine Vorlage.',
   pictureProblems: {

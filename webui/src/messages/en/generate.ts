@@ -40,6 +40,7 @@ export default {
   fitsShort: 'Fits',
   tightShort: 'Tight',
   tooLargeShort: 'Too large',
+  needs: (needed: string, free: string) => `Needs ${needed} GB of memory; ${free} GB are free.`,
   takesLess: 'This takes less memory:',
   loadsAnew: 'loads the model anew',
   loadingModel: (name: string) => `${name} is being loaded`,
@@ -75,6 +76,7 @@ export default {
   earlier: (what: string) => `Move ${what} up`,
   later: (what: string) => `Move ${what} down`,
   removePicture: (what: string) => `Remove ${what}`,
+  pictureRemoved: (what: string) => `${what} is removed`,
   needsPicture: 'Choose a picture to start from.',
   needsReference: 'Choose at least one reference picture.',
   pictureProblems: {

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { diffWords } from './diff'
 import { HistoryWalk, promptsOf, searchPrompts } from './history'
+import { whyUnused } from './negative'
 import { tellTokens, type EncoderCount } from './tokens'
 
 describe('diffWords', () => {
@@ -105,5 +106,17 @@ describe('tellTokens', () => {
     expect(cut('a red lighthouse here', 9)).toBe('lighthouse')
     expect(cut('🎉 red', 2)).toBe('red')
     expect(cut('a , , ', 2)).toBe(', ,')
+  })
+})
+
+describe('whyUnused', () => {
+  it('tells whether a negative prompt counts', () => {
+    expect(whyUnused(7, 7, false)).toBeNull()
+    expect(whyUnused(1, 7, false)).toBe('guidance')
+    expect(whyUnused(1, 1, true)).toBe('model')
+    expect(whyUnused(3, 1, true)).toBeNull()
+    expect(whyUnused(7, 7, true)).toBe('model')
+    expect(whyUnused(1, 7, false, 1.5)).toBeNull()
+    expect(whyUnused(undefined, undefined, false)).toBeNull()
   })
 })

@@ -4,12 +4,13 @@ import drop from './drop'
 import generate from './generate'
 import grid from './grid'
 import pictures from './pictures'
+import prompt from './prompt'
 import queue from './queue'
 import settings from './settings'
 import shell from './shell'
 import upscale from './upscale'
 
-const messages = { assistant, common, drop, generate, grid, pictures, queue, settings, shell, upscale }
+const messages = { assistant, common, drop, generate, grid, pictures, prompt, queue, settings, shell, upscale }
 export default messages
 
 /** Widens literal texts, so that another language may say it in other words. */

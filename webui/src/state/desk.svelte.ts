@@ -7,6 +7,8 @@ class Desk {
   chosen = $state<Picture | null>(null)
   /** Pictures that are compared (2 to 4); empty: none. */
   compared = $state<Picture[]>([])
+  /** A picture that is compared with the start picture it was drawn from. */
+  comparedWithStart = $state<Picture | null>(null)
   /** Whether the mask editor is open, over the start picture of the active draft. */
   editsMask = $state(false)
   /** Files that were dropped or pasted and wait for what is to become of them. */

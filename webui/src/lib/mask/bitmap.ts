@@ -69,6 +69,14 @@ export function usedRect({ width, height, bits }: Mask): Rect | null {
   return { x0, y0, x1, y1 }
 }
 
+/** Whether nothing is masked at all; looks at four pixels at a time. */
+export function isEmptyMask({ bits }: Mask): boolean {
+  const fours = new Uint32Array(bits.buffer, bits.byteOffset, bits.length >> 2)
+  for (let at = 0; at < fours.length; at++) if (fours[at]) return false
+  for (let at = fours.length * 4; at < bits.length; at++) if (bits[at]) return false
+  return true
+}
+
 /** Sets every pixel of a rectangle. */
 export function fillRect(mask: Mask, rect: Rect, value: number): Rect | null {
   const cut = cutRect(rect, mask)

@@ -1,5 +1,16 @@
 import { describe, expect, it } from 'vitest'
-import { cutRect, fillRect, growRect, invertMask, joinRects, makeMask, usedRect, wholeOf, type Mask } from './bitmap'
+import {
+  cutRect,
+  fillRect,
+  growRect,
+  invertMask,
+  isEmptyMask,
+  joinRects,
+  makeMask,
+  usedRect,
+  wholeOf,
+  type Mask,
+} from './bitmap'
 import { featherMask, growMask, shrinkMask } from './edges'
 import { boundsOfRuns, fillPolygon, fillRuns, findArea } from './shapes'
 import { boundsOfPiece, drawPiece, nextSize, radiusAt, splitSegment } from './stroke'
@@ -32,9 +43,12 @@ describe('rectangles of a mask', () => {
   it('finds what is used, fills and inverts', () => {
     const mask = makeMask(10, 8)
     expect(usedRect(mask)).toBeNull()
+    expect(isEmptyMask(mask)).toBe(true)
     fillRect(mask, { x0: 2, y0: 3, x1: 5, y1: 6 }, 255)
     expect(usedRect(mask)).toEqual({ x0: 2, y0: 3, x1: 5, y1: 6 })
     expect(fillRect(mask, { x0: 20, y0: 0, x1: 30, y1: 2 }, 255)).toBeNull()
+    expect(isEmptyMask(mask)).toBe(false)
+    expect(isEmptyMask({ width: 3, height: 1, bits: Uint8Array.from([0, 0, 9]) })).toBe(false)
     invertMask(mask)
     expect(count(mask)).toBe(80 - 9)
     expect(usedRect(mask)).toEqual(wholeOf(mask))

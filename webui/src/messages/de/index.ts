@@ -1,15 +1,18 @@
 import type { Messages } from '../en'
 import assistant from './assistant'
 import common from './common'
+import compare from './compare'
 import drop from './drop'
 import generate from './generate'
 import grid from './grid'
+import mask from './mask'
 import pictures from './pictures'
 import prompt from './prompt'
 import queue from './queue'
 import settings from './settings'
 import shell from './shell'
 import upscale from './upscale'
+import zoom from './zoom'
 
-const messages: Messages = { assistant, common, drop, generate, grid, pictures, prompt, queue, settings, shell, upscale }
+const messages: Messages = { assistant, common, compare, drop, generate, grid, mask, pictures, prompt, queue, settings, shell, upscale, zoom }
 export default messages

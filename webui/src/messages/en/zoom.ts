@@ -1,0 +1,7 @@
+export default {
+  view: 'View',
+  zoomIn: 'Zoom in',
+  zoomOut: 'Zoom out',
+  fit: 'Fit',
+  actual: 'Original size',
+}

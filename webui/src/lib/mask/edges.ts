@@ -14,12 +14,13 @@ export function growMask(mask: Mask, pixels: number): Rect | null {
   if (!area || pixels <= 0) return null
   const width = area.x1 - area.x0
   const height = area.y1 - area.y0
-  const distance = measure(mask, area, width, height)
+  const { distance, row } = measure(mask, area, width, height)
   const reach = pixels * STRAIGHT
   for (let y = 0; y < height; y++) {
     let at = (area.y0 + y) * mask.width + area.x0
-    for (let x = 0; x < width; x++, at++) {
-      const rest = reach - distance[y * width + x]!
+    let from = (y + BORDER) * row + BORDER
+    for (let x = 0; x < width; x++, at++, from++) {
+      const rest = reach - distance[from]!
       if (rest <= -STRAIGHT) continue
       const cover = rest >= 0 ? 255 : Math.round(((rest + STRAIGHT) / STRAIGHT) * 255)
       if (mask.bits[at]! < cover) mask.bits[at] = cover
@@ -28,39 +29,39 @@ export function growMask(mask: Mask, pixels: number): Rect | null {
   return area
 }
 
-/** How far each pixel of the area is from what is masked, by two walks over it. */
-function measure(mask: Mask, area: Rect, width: number, height: number): Uint16Array {
-  const distance = new Uint16Array(width * height).fill(FAR)
+// A knight's move reaches two pixels: with so many around, no walk has to look whether it leaves the area.
+const BORDER = 2
+
+/** How far each pixel of the area is from what is masked, by a walk over it there and one back. */
+function measure(mask: Mask, area: Rect, width: number, height: number): { distance: Uint16Array; row: number } {
+  const row = width + 2 * BORDER
+  const distance = new Uint16Array(row * (height + 2 * BORDER)).fill(FAR)
   for (let y = 0; y < height; y++) {
-    const row = (area.y0 + y) * mask.width + area.x0
-    for (let x = 0; x < width; x++) if (mask.bits[row + x]! >= 128) distance[y * width + x] = 0
+    let at = (area.y0 + y) * mask.width + area.x0
+    let to = (y + BORDER) * row + BORDER
+    for (let x = 0; x < width; x++)
+      if (mask.bits[at++]! >= 128) distance[to++] = 0
+      else to++
   }
   const walk = (turn: 1 | -1): void => {
-    const look = (at: number, x: number, y: number, dx: number, dy: number, cost: number): void => {
-      const nx = x + dx
-      const ny = y + dy
-      if (nx < 0 || ny < 0 || nx >= width || ny >= height) return
-      const through = distance[ny * width + nx]! + cost
-      if (through < distance[at]!) distance[at] = through
-    }
-    for (let step = 0; step < width * height; step++) {
-      const at = turn === 1 ? step : width * height - 1 - step
-      if (distance[at] === 0) continue
-      const y = Math.floor(at / width)
-      const x = at - y * width
-      look(at, x, y, -turn, 0, STRAIGHT)
-      look(at, x, y, 0, -turn, STRAIGHT)
-      look(at, x, y, -1, -turn, SLANTING)
-      look(at, x, y, 1, -turn, SLANTING)
-      look(at, x, y, -2, -turn, KNIGHT)
-      look(at, x, y, 2, -turn, KNIGHT)
-      look(at, x, y, -1, -2 * turn, KNIGHT)
-      look(at, x, y, 1, -2 * turn, KNIGHT)
+    const up = -row * turn
+    for (let line = 0; line < height; line++) {
+      const y = turn === 1 ? line : height - 1 - line
+      let at = (y + BORDER) * row + BORDER + (turn === 1 ? 0 : width - 1)
+      for (let x = 0; x < width; x++, at += turn) {
+        let best = distance[at]!
+        if (best === 0) continue
+        best = Math.min(best, distance[at - turn]! + STRAIGHT, distance[at + up]! + STRAIGHT)
+        best = Math.min(best, distance[at + up - 1]! + SLANTING, distance[at + up + 1]! + SLANTING)
+        best = Math.min(best, distance[at + up - 2]! + KNIGHT, distance[at + up + 2]! + KNIGHT)
+        best = Math.min(best, distance[at + up + up - 1]! + KNIGHT, distance[at + up + up + 1]! + KNIGHT)
+        distance[at] = best
+      }
     }
   }
   walk(1)
   walk(-1)
-  return distance
+  return { distance, row }
 }
 
 /** Takes `pixels` away all around what is masked. The picture's own edge is none. */
@@ -80,35 +81,47 @@ export function featherMask(mask: Mask, pixels: number): Rect | null {
   if (!area || pixels <= 0) return null
   const width = area.x1 - area.x0
   const height = area.y1 - area.y0
-  const line = new Uint8Array(Math.max(width, height))
-  const start = area.y0 * mask.width + area.x0
+  const line = new Uint8Array(width)
   for (let pass = 0; pass < 3; pass++) {
-    for (let y = 0; y < height; y++) averageLine(mask.bits, start + y * mask.width, 1, width, radius, line)
-    for (let x = 0; x < width; x++) averageLine(mask.bits, start + x, mask.width, height, radius, line)
+    for (let y = area.y0; y < area.y1; y++) averageRow(mask.bits, y * mask.width + area.x0, width, radius, line)
+    averageColumns(mask, area, radius)
   }
   return area
 }
 
-/** Averages a line over `2 * radius + 1` values; beyond its ends the last value goes on. */
-function averageLine(
-  bits: Uint8Array,
-  start: number,
-  step: number,
-  length: number,
-  radius: number,
-  line: Uint8Array,
-): void {
-  let isFlat = true
-  for (let at = 0, from = start; at < length; at++, from += step) {
-    line[at] = bits[from]!
-    if (line[at] !== line[0]) isFlat = false
-  }
-  if (isFlat) return
-  const window = 2 * radius + 1
+/** Averages a row over `2 * radius + 1` values; beyond its ends the last value goes on. */
+function averageRow(bits: Uint8Array, start: number, length: number, radius: number, line: Uint8Array): void {
+  line.set(bits.subarray(start, start + length))
+  if (line.every((one) => one === line[0])) return
+  const share = 1 / (2 * radius + 1)
   let sum = line[0]! * (radius + 1)
   for (let at = 1; at <= radius; at++) sum += line[Math.min(at, length - 1)]!
-  for (let at = 0, to = start; at < length; at++, to += step) {
-    bits[to] = Math.round(sum / window)
+  for (let at = 0; at < length; at++) {
+    bits[start + at] = (sum * share + 0.5) | 0
     sum += line[Math.min(at + radius + 1, length - 1)]! - line[Math.max(at - radius, 0)]!
+  }
+}
+
+/** The same for all columns, row by row, as they lie in memory. */
+function averageColumns(mask: Mask, area: Rect, radius: number): void {
+  const width = area.x1 - area.x0
+  const height = area.y1 - area.y0
+  const before = new Uint8Array(width * height)
+  const rowOf = (y: number): number => (area.y0 + y) * mask.width + area.x0
+  for (let y = 0; y < height; y++) before.set(mask.bits.subarray(rowOf(y), rowOf(y) + width), y * width)
+  const share = 1 / (2 * radius + 1)
+  const sums = new Int32Array(width)
+  for (let y = -radius; y <= radius; y++) {
+    const from = Math.max(0, Math.min(height - 1, y)) * width
+    for (let x = 0; x < width; x++) sums[x]! += before[from + x]!
+  }
+  for (let y = 0; y < height; y++) {
+    const to = rowOf(y)
+    const added = Math.min(y + radius + 1, height - 1) * width
+    const taken = Math.max(y - radius, 0) * width
+    for (let x = 0; x < width; x++) {
+      mask.bits[to + x] = (sums[x]! * share + 0.5) | 0
+      sums[x]! += before[added + x]! - before[taken + x]!
+    }
   }
 }

@@ -47,10 +47,17 @@ export function drawPiece(mask: Mask, from: Dab, to: Dab, erases: boolean): void
   const dy = to.y - from.y
   const square = dx * dx + dy * dy
   const widening = to.radius - from.radius
+  const value = erases ? 0 : 255
   for (let y = bounds.y0; y < bounds.y1; y++) {
     const py = y + 0.5 - from.y
     const row = y * width
+    const [x0, x1] = innerSpan(from, to, y + 0.5, bounds)
+    if (x0 < x1) bits.fill(value, row + x0, row + x1)
     for (let x = bounds.x0; x < bounds.x1; x++) {
+      if (x === x0 && x0 < x1) {
+        x = x1 - 1
+        continue
+      }
       const px = x + 0.5 - from.x
       let along = square > 0 ? (px * dx + py * dy) / square : 0
       along = along < 0 ? 0 : along > 1 ? 1 : along
@@ -68,6 +75,24 @@ export function drawPiece(mask: Mask, from: Dab, to: Dab, erases: boolean): void
       } else if (bits[at]! < cover) bits[at] = cover
     }
   }
+}
+
+/**
+ * What of a row surely lies inside of a piece: between the chords of the two circles at its ends, since it is convex.
+ * That is nearly all of a wide brush, and is set at once instead of pixel by pixel.
+ */
+function innerSpan(from: Dab, to: Dab, y: number, bounds: Rect): [number, number] {
+  const chord = (dab: Dab): number => {
+    const inner = dab.radius - 0.5
+    const square = inner * inner - (y - dab.y) ** 2
+    return inner > 0 && square > 0 ? Math.sqrt(square) : -1
+  }
+  const a = chord(from)
+  const b = chord(to)
+  if (a < 0 && b < 0) return [0, 0]
+  const left = Math.min(a < 0 ? Infinity : from.x - a, b < 0 ? Infinity : to.x - b)
+  const right = Math.max(a < 0 ? -Infinity : from.x + a, b < 0 ? -Infinity : to.x + b)
+  return [Math.max(bounds.x0, Math.ceil(left - 0.5)), Math.min(bounds.x1, Math.floor(right - 0.5) + 1)]
 }
 
 /** How wide the brush is under a pressure from 0 to 1; a mouse has none. */

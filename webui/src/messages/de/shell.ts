@@ -35,6 +35,7 @@ const shell: Messages['shell'] = {
   downloads: (count) => `${formatNumber(count)} ${pickPlural(count, { one: 'Download', other: 'Downloads' })}`,
   keysHint: '? zeigt die Tasten',
   keysTitle: 'Tasten',
+  spaceKey: 'Leertaste',
   missingTitle: 'Diese Seite gibt es nicht',
   missingText: 'Die Adresse führt zu keiner Seite dieses Servers.',
   toStart: 'Zu Erzeugen',

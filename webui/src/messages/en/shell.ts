@@ -34,6 +34,7 @@ export default {
   downloads: (count: number) => `${formatNumber(count)} ${pickPlural(count, { one: 'download', other: 'downloads' })}`,
   keysHint: 'Press ? for keys',
   keysTitle: 'Keys',
+  spaceKey: 'Space',
   missingTitle: 'There is no such page',
   missingText: 'The address leads to no page of this server.',
   toStart: 'To Generate',

@@ -207,6 +207,8 @@ const generate: Messages['generate'] = {
   draftName: 'Name des Entwurfs',
 
   promptAndStart: 'Prompt und Start',
+  widthOfSettings: 'Breite der Einstellungen',
+  widthOfQueue: 'Breite der Warteschlange',
   settings: 'Einstellungen des Bildes',
 }
 export default generate

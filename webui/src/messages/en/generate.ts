@@ -192,5 +192,7 @@ export default {
   draftName: 'Name of the draft',
 
   promptAndStart: 'Prompt and start',
+  widthOfSettings: 'Width of the settings',
+  widthOfQueue: 'Width of the queue',
   settings: 'Settings of the picture',
 }

@@ -182,13 +182,17 @@ test('earlier prompts come by keys and by a searchable list; what was typed come
 test('a pasted text with settings is an offer, and is taken back by one press', async ({ page }) => {
   const box = promptOf(page)
   const pasted =
-    'a lighthouse\nNegative prompt: blurry\nSteps: 3, Sampler: Euler a, CFG scale: 6.5, Seed: 7, Size: 64x128, Model: "x, y"'
+    'a lighthouse\nNegative prompt: blurry\nSteps: 3, Sampler: Euler a, CFG scale: 1, Seed: 7, Size: 64x128, Model: "x, y"'
   await page.keyboard.insertText(pasted)
   await expect(page.getByText('This text holds settings: 3 steps, Euler a, 64 × 128, seed 7.')).toBeVisible()
   await expect(box).toHaveValue(pasted)
   await page.getByRole('button', { name: 'Use these settings' }).click()
   await expect(box).toHaveValue('a lighthouse')
-  await expect(page.getByRole('textbox', { name: 'Negative prompt' })).toHaveValue('blurry')
+  // Nothing is guided away from it now, so it is folded away, and says so.
+  const negative = page.getByRole('textbox', { name: 'Negative prompt' })
+  await expect(negative).toBeHidden()
+  await page.getByText('not used at guidance 1').click()
+  await expect(negative).toHaveValue('blurry')
   await page.getByRole('button', { name: 'Undo' }).click()
   await expect(box).toHaveValue(pasted)
 })

@@ -166,7 +166,7 @@ export interface Piece {
 
 /** Longer prompts are shown in one colour: each key has to be quick. */
 export const MOST_CHARACTERS = 24_000
-const MOST_PIECES = 1_200
+const MOST_PIECES = 800
 
 /** Cuts a prompt into pieces for showing: the innermost stretch says how. Together they are the whole text. */
 export function cutPieces(text: string, known: Known, marks: readonly Mark[] = findMarks(text)): Piece[] {

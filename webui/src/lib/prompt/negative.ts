@@ -6,8 +6,8 @@ export function whyUnused(
   otherGuidance?: unknown,
 ): 'model' | 'guidance' | null {
   const isOne = Number(guidance) === 1
-  // Models that fill and edit may be guided by the picture's guidance instead.
-  if (isOne && typeof otherGuidance === 'number' && otherGuidance !== 1) return null
+  // Models that fill and edit may be guided by the picture's guidance instead; a negative one is none.
+  if (isOne && typeof otherGuidance === 'number' && otherGuidance >= 0 && otherGuidance !== 1) return null
   if (isOne) return Number(usualGuidance) === 1 ? 'model' : 'guidance'
   // The server tells of the model's own guidance; with another one the negative prompt counts again.
   return isIgnored && Number(usualGuidance) !== 1 ? 'model' : null

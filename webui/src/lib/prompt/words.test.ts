@@ -117,6 +117,7 @@ describe('whyUnused', () => {
     expect(whyUnused(3, 1, true)).toBeNull()
     expect(whyUnused(7, 7, true)).toBe('model')
     expect(whyUnused(1, 7, false, 1.5)).toBeNull()
+    expect(whyUnused(1, 7, false, -1)).toBe('guidance')
     expect(whyUnused(undefined, undefined, false)).toBeNull()
   })
 })

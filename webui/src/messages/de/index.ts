@@ -14,5 +14,20 @@ import shell from './shell'
 import upscale from './upscale'
 import zoom from './zoom'
 
-const messages: Messages = { assistant, common, compare, drop, generate, grid, mask, pictures, prompt, queue, settings, shell, upscale, zoom }
+const messages: Messages = {
+  assistant,
+  common,
+  compare,
+  drop,
+  generate,
+  grid,
+  mask,
+  pictures,
+  prompt,
+  queue,
+  settings,
+  shell,
+  upscale,
+  zoom,
+}
 export default messages

@@ -13,7 +13,22 @@ import shell from './shell'
 import upscale from './upscale'
 import zoom from './zoom'
 
-const messages = { assistant, common, compare, drop, generate, grid, mask, pictures, prompt, queue, settings, shell, upscale, zoom }
+const messages = {
+  assistant,
+  common,
+  compare,
+  drop,
+  generate,
+  grid,
+  mask,
+  pictures,
+  prompt,
+  queue,
+  settings,
+  shell,
+  upscale,
+  zoom,
+}
 export default messages
 
 /** Widens literal texts, so that another language may say it in other words. */

@@ -80,7 +80,6 @@ export function featherMask(mask: Mask, pixels: number): Rect | null {
   const area = used && cutRect(growRect(used, 3 * radius + 1), mask)
   if (!area || pixels <= 0) return null
   const width = area.x1 - area.x0
-  const height = area.y1 - area.y0
   const line = new Uint8Array(width)
   for (let pass = 0; pass < 3; pass++) {
     for (let y = area.y0; y < area.y1; y++) averageRow(mask.bits, y * mask.width + area.x0, width, radius, line)

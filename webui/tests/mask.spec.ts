@@ -84,6 +84,22 @@ async function drawByPen(cdp: CDPSession, place: (point: Point) => Point, points
   await cdp.send('Input.dispatchMouseEvent', { type: 'mouseReleased', ...rest.at(-1)!, ...pen, clickCount: 1 })
 }
 
+/** Reads how wide the mask is that the browser's database keeps with the first draft; to be run in the page. */
+function readKeptMask(): Promise<number | undefined> {
+  return new Promise((resolve, reject) => {
+    const opening = indexedDB.open('sdcpp-rest')
+    opening.onerror = () => reject(opening.error ?? new Error('no database'))
+    opening.onsuccess = () => {
+      const reading = opening.result.transaction('drafts').objectStore('drafts').getAll()
+      reading.onsuccess = () => {
+        opening.result.close()
+        const [kept] = reading.result as { draft: { inputs: { mask?: { width: number } } } }[]
+        resolve(kept?.draft.inputs.mask?.width)
+      }
+    }
+  })
+}
+
 /** What the strokes cover, by the distance of each pixel's middle. */
 function cover(strokes: Stroke[]): boolean[] {
   const pixels = new Array<boolean>(64 * 64).fill(false)
@@ -220,7 +236,24 @@ test('a mask drawn by mouse, touch and pen reaches the server as it was drawn', 
   const any = drawn.filter((one, at) => one || received[at]).length
   expect(both / any).toBeGreaterThanOrEqual(0.98)
 
-  // The mask stays for the next try.
+  // The result is compared with what it was made of, becomes the next source, and can be stepped back from.
+  await page.evaluate(
+    () => ((window as never as { stores: { desk: { editsMask: boolean } } }).stores.desk.editsMask = true),
+  )
+  await dialog.getByRole('button', { name: 'Compare with its source' }).click()
+  const compare = page.getByRole('dialog', { name: 'Compare' })
+  await expect(compare.getByRole('combobox', { name: 'Left picture' })).toContainText('Start picture')
+  await expect(compare.getByRole('img', { name: 'A Start picture' })).toBeVisible()
+  await page.keyboard.press('Escape')
+  await expect(compare).toBeHidden()
+  await dialog.getByRole('button', { name: 'Accept as new source' }).click()
+  await expect(dialog.getByText('The result is the new source.')).toBeVisible()
+  await dialog.getByRole('button', { name: 'Earlier source' }).click()
+  await expect(dialog.getByText('The earlier source is back.')).toBeVisible()
+  await page.keyboard.press('Escape')
+
+  // The mask stays for the next try, once the browser has written it.
+  await expect.poll(() => page.evaluate(readKeptMask)).toBe(64)
   await page.reload()
   await openEditor(page, source)
   await expect(dialog.getByRole('button', { name: 'Undo' })).toBeDisabled()

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import {
+  arrowStep,
   clampView,
   fitView,
   pinch,
@@ -65,6 +66,11 @@ describe('the maths of a frame', () => {
     expect(clampView({ scale: 1, x: -999, y: 9999 }, area, frame)).toEqual({ scale: 1, x: 0, y: 600 })
     expect(clampView({ scale: 10, x: 50, y: -5000 }, area, frame)).toEqual({ scale: 10, x: 0, y: -1200 })
     expect(clampView({ scale: 10, x: 50, y: -5000 }, area, frame, 30)).toEqual({ scale: 10, x: 30, y: -1230 })
+  })
+
+  it('looks on by arrow keys', () => {
+    expect(arrowStep('ArrowLeft')).toEqual({ x: -60, y: 0 })
+    expect(arrowStep('a')).toBeNull()
   })
 
   it('zooms by the wheel in pixels, lines and pinches', () => {

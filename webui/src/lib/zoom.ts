@@ -91,3 +91,17 @@ export function wheelFactor(event: Pick<WheelEvent, 'deltaY' | 'deltaMode' | 'ct
   const pixels = event.deltaY * (event.deltaMode === 1 ? 16 : event.deltaMode === 2 ? 400 : 1)
   return Math.exp(-Math.max(-240, Math.min(240, pixels)) * (event.ctrlKey ? 0.01 : 0.0018))
 }
+
+const ARROW_PIXELS = 60
+
+/** How far an arrow key looks on, in pixels of the frame; null for any other key. */
+export function arrowStep(key: string): Point | null {
+  const far = ARROW_PIXELS
+  const steps: Record<string, Point> = {
+    ArrowLeft: { x: -far, y: 0 },
+    ArrowRight: { x: far, y: 0 },
+    ArrowUp: { x: 0, y: -far },
+    ArrowDown: { x: 0, y: far },
+  }
+  return steps[key] ?? null
+}

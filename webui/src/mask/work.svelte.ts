@@ -26,12 +26,15 @@ class MaskWork {
   isBusy = $state(false)
   /** A session that was left without being used; it goes on if the same picture is opened again. */
   private left: MaskSession | null = null
+  /** Counts what was opened: a picture that comes after the editor was closed is let go. */
+  private turn = 0
 
   /** Opens the start picture of the active draft with its mask. */
   async open(): Promise<void> {
     this.close()
     this.problem = ''
     this.told = ''
+    const turn = ++this.turn
     const { id, inputs } = drafts.active
     const source = $state.snapshot(inputs.init) as PictureSource | undefined
     if (!source) return
@@ -42,6 +45,7 @@ class MaskWork {
       const given = $state.snapshot(inputs.mask) as PictureSource | undefined
       // A mask that cannot be read any more must not keep one from drawing a new one.
       const mask = kept || !given ? makeMask(size.width, size.height) : await this.readGiven(given, size)
+      if (turn !== this.turn) return picture.close()
       this.picture = picture
       this.session = kept ?? new MaskSession(id, source, mask)
     } catch {
@@ -60,6 +64,7 @@ class MaskWork {
 
   /** Frees the picture. */
   close(): void {
+    this.turn++
     this.picture?.close()
     this.picture = null
     this.session = null

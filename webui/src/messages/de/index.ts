@@ -3,6 +3,7 @@ import assistant from './assistant'
 import common from './common'
 import compare from './compare'
 import drop from './drop'
+import gallery from './gallery'
 import generate from './generate'
 import grid from './grid'
 import mask from './mask'
@@ -14,20 +15,5 @@ import shell from './shell'
 import upscale from './upscale'
 import zoom from './zoom'
 
-const messages: Messages = {
-  assistant,
-  common,
-  compare,
-  drop,
-  generate,
-  grid,
-  mask,
-  pictures,
-  prompt,
-  queue,
-  settings,
-  shell,
-  upscale,
-  zoom,
-}
+const messages: Messages = { assistant, common, compare, drop, gallery, generate, grid, mask, pictures, prompt, queue, settings, shell, upscale, zoom }
 export default messages

@@ -1,0 +1,255 @@
+/** Keeps what the gallery shows: the pictures by their place in the list, as far as they were looked at, and what is chosen. */
+import { api, ask, type Schemas } from '../../lib/api/client'
+import { errorOfThrown, type ApiError } from '../../lib/api/errors'
+import type { Picture } from '../../lib/events/apply'
+import { countNew, PAGE_SIZE, PageCache } from '../../lib/gallery/pages'
+import { makeFilter, nameQuery, type Filter, type GalleryQuery } from '../../lib/gallery/query'
+import { chooseAll, NOTHING, type Selection } from '../../lib/gallery/selection'
+import type { Span } from '../../lib/gallery/window'
+import { server } from '../../state/server.svelte'
+
+/** While somebody scrolls, pages are asked for this often at most. */
+const BREATH_MS = 80
+const GATHER_MS = 200
+/** How far a picture is looked for among those that were finished in the same second. */
+const SEARCHED_PAGES = 20
+
+class Gallery {
+  query = $state.raw<GalleryQuery>({})
+  /** How many there are; null: not known yet. */
+  total = $state<number | null>(null)
+  /** How many new ones are in front of the first that is shown. They come into sight when somebody asks for them. */
+  fresh = $state(0)
+  /** Counts changes of what is held; read it to follow them. */
+  version = $state(0)
+  isLoading = $state(false)
+  problem = $state.raw<ApiError | null>(null)
+  selection = $state.raw<Selection>(NOTHING)
+  /** Pictures whose file could not be shown. */
+  broken = $state.raw<ReadonlySet<string>>(new Set())
+
+  /** Set by the list: whether its beginning is in sight. */
+  isAtTop = true
+  /** Where the list was left, to be there again. */
+  scrollTop = 0
+
+  private cache = new PageCache<Picture>()
+  private firstId: number | undefined
+  private wanted: Span = { first: 0, end: PAGE_SIZE }
+  /** What runs for the present query. */
+  private asked = new Map<number, AbortController>()
+  private reading: AbortController | null = null
+  private breath: ReturnType<typeof setTimeout> | null = null
+  private lastAsked = 0
+  private gathering: ReturnType<typeof setTimeout> | null = null
+  private shownName: string | null = null
+
+  /** Follows what happens on the server; returns what ends that. */
+  follow(changed: () => void): () => void {
+    const stop = server.listen((want) => {
+      if (want.what !== 'pictures' && want.what !== 'gallery') return
+      this.gathering ??= setTimeout(() => {
+        this.gathering = null
+        void this.refresh()
+        changed()
+      }, GATHER_MS)
+    })
+    return () => {
+      stop()
+      if (this.gathering) clearTimeout(this.gathering)
+      this.gathering = null
+      this.stop()
+    }
+  }
+
+  /** Shows what a query finds. What was shown stays until the answer is there. */
+  async show(query: GalleryQuery): Promise<void> {
+    const name = nameQuery(query)
+    const isNew = name !== this.shownName
+    if (isNew) {
+      this.selection = NOTHING
+      this.wanted = { first: 0, end: PAGE_SIZE }
+      this.isAtTop = true
+      this.scrollTop = 0
+    }
+    this.query = query
+    await this.refresh(isNew)
+    if (!this.problem) this.shownName = name
+  }
+
+  /** Asks anew for what is in sight. New pictures in front move nothing, unless the beginning is looked at. */
+  async refresh(isOther = false): Promise<void> {
+    this.stop()
+    const reading = (this.reading = new AbortController())
+    this.isLoading = isOther
+    try {
+      const newest = await this.fetchPage(0, reading.signal)
+      const held = isOther ? 0 : (this.total ?? 0) + this.fresh
+      const fresh =
+        isOther || this.isAtTop || this.total === null
+          ? 0
+          : (countNew(newest.items, this.firstId) ?? Math.max(0, newest.total - held))
+      const cache = new PageCache<Picture>()
+      await Promise.all(
+        cache
+          .pagesOf(this.wanted)
+          .filter((page) => page * PAGE_SIZE < newest.total - fresh)
+          .map(async (page) => {
+            const offset = page * PAGE_SIZE + fresh
+            cache.put(page, offset === 0 ? newest.items : (await this.fetchPage(offset, reading.signal)).items)
+          }),
+      )
+      this.cache = cache
+      this.fresh = fresh
+      this.total = newest.total - fresh
+      if (fresh < newest.items.length) this.firstId = newest.items[fresh]!.id
+      this.problem = null
+      this.version += 1
+      // What came into sight meanwhile.
+      this.need(this.wanted)
+    } catch (thrown) {
+      const error = errorOfThrown(thrown)
+      if (error.code !== 'aborted') this.problem = error
+    } finally {
+      if (this.reading === reading) {
+        this.reading = null
+        this.isLoading = false
+      }
+    }
+  }
+
+  /** Shows the new pictures in front. */
+  async showFresh(): Promise<void> {
+    this.isAtTop = true
+    this.wanted = { first: 0, end: PAGE_SIZE }
+    await this.refresh()
+  }
+
+  /** Says which part of the list is in sight: what is missing of it is asked for, what is asked for elsewhere is given up. */
+  need(span: Span): void {
+    this.wanted = span
+    this.cache.touch(span)
+    if (this.reading || this.breath) return
+    const pause = Math.max(0, this.lastAsked + BREATH_MS - performance.now())
+    if (pause === 0) this.askWanted()
+    else
+      this.breath = setTimeout(() => {
+        this.breath = null
+        this.askWanted()
+      }, pause)
+  }
+
+  private askWanted(): void {
+    const pages = this.cache.pagesOf(this.wanted)
+    for (const [page, controller] of this.asked) if (!pages.includes(page)) controller.abort()
+    const missing = this.cache.missing(this.wanted).filter((page) => !this.asked.has(page))
+    if (missing.length === 0 || this.total === 0) return
+    this.lastAsked = performance.now()
+    for (const page of missing) void this.load(page)
+  }
+
+  private async load(page: number): Promise<void> {
+    const controller = new AbortController()
+    this.asked.set(page, controller)
+    const cache = this.cache
+    try {
+      const answered = await this.fetchPage(page * PAGE_SIZE + this.fresh, controller.signal)
+      if (cache !== this.cache) return
+      cache.put(page, answered.items)
+      this.version += 1
+      // Somebody added or removed pictures, and the event is still on its way.
+      if (answered.total - this.fresh !== this.total) void this.refresh()
+    } catch (thrown) {
+      const error = errorOfThrown(thrown)
+      if (error.code !== 'aborted') this.problem = error
+    } finally {
+      if (this.asked.get(page) === controller) this.asked.delete(page)
+    }
+  }
+
+  private fetchPage(offset: number, signal?: AbortSignal, limit = PAGE_SIZE): Promise<Schemas['GalleryShown']> {
+    const query = { ...makeFilter(this.query), limit, offset }
+    return ask((limited) => api.GET('/gallery', { params: { query }, signal: limited }), { signal })
+  }
+
+  private stop(): void {
+    this.reading?.abort()
+    this.reading = null
+    for (const controller of this.asked.values()) controller.abort()
+    this.asked.clear()
+    if (this.breath) clearTimeout(this.breath)
+    this.breath = null
+  }
+
+  at(index: number): Picture | undefined {
+    return this.cache.at(index)
+  }
+
+  find(id: number): Picture | undefined {
+    return this.cache.find(id)
+  }
+
+  indexOf(id: number): number | null {
+    return this.cache.indexOf(id)
+  }
+
+  /** Returns the pictures of a part of the list, also of one that was never in sight. */
+  async picturesIn(span: Span): Promise<Picture[]> {
+    const found: Picture[] = []
+    for (let at = span.first; at < span.end;) {
+      const known = this.cache.at(at)
+      if (known) {
+        found.push(known)
+        at += 1
+        continue
+      }
+      const { items } = await this.fetchPage(at + this.fresh, undefined, Math.min(1000, span.end - at))
+      if (items.length === 0) break
+      found.push(...items)
+      at += items.length
+    }
+    return found
+  }
+
+  /** Finds the place of a picture in the list; null: the query does not find it. */
+  async locate(picture: Pick<Picture, 'id' | 'created_at'>): Promise<number | null> {
+    const known = this.cache.indexOf(picture.id)
+    if (known !== null) return known
+    // All that were finished in its second or later end with it, or shortly after it.
+    const filter = { ...makeFilter(this.query), after: picture.created_at, limit: 1 }
+    const { total } = await ask((signal) => api.GET('/gallery', { params: { query: filter }, signal }))
+    for (let tried = 0, end = total; tried < SEARCHED_PAGES && end > 0; tried++) {
+      const offset = Math.max(0, end - PAGE_SIZE)
+      const { items } = await this.fetchPage(offset, undefined, end - offset)
+      const at = items.findIndex((one) => one.id === picture.id)
+      if (at >= 0) return offset + at - this.fresh
+      end = offset
+    }
+    return null
+  }
+
+  /** Shows a change at once; returns what takes it back. */
+  changeShown(ids: ReadonlySet<number> | null, change: Partial<Picture>): () => void {
+    const back = this.cache.change(ids, (one) => ({ ...one, ...change }))
+    this.version += 1
+    return () => {
+      back()
+      this.version += 1
+    }
+  }
+
+  selectAll(): void {
+    this.selection = chooseAll(this.at(0)?.created_at)
+  }
+
+  /** What a choice of all means to the server. */
+  filterOf(selection: Selection): Filter {
+    return { ...makeFilter(this.query), ...(selection.all && selection.before ? { before: selection.before } : {}) }
+  }
+
+  noteBroken(path: string): void {
+    this.broken = new Set([...this.broken, path])
+  }
+}
+
+export const gallery = new Gallery()

@@ -1,0 +1,105 @@
+/** Keeps the picture that is looked at: what is known of it, how it was made, and which ones are beside it. */
+import { api, ask, limitCall, type Schemas } from '../../lib/api/client'
+import { errorOfAnswer, errorOfThrown, type ApiError } from '../../lib/api/errors'
+import { outputUrl } from '../../lib/address'
+import type { Picture } from '../../lib/events/apply'
+import { gallery } from './gallery.svelte'
+
+type Known = Schemas['PictureShown']
+
+export class Looked {
+  /** What the list tells at once, and all of it a moment later. */
+  picture = $state.raw<Picture | null>(null)
+  known = $state.raw<Known | null>(null)
+  /** With what it was made, by its job or by the file; null: neither tells. */
+  settings = $state.raw<Record<string, unknown> | null>(null)
+  /** The tool that made a file without a job. */
+  tool = $state('')
+  problem = $state.raw<ApiError | null>(null)
+  index = $state.raw<number | null>(null)
+  before = $state.raw<Picture | null>(null)
+  after = $state.raw<Picture | null>(null)
+
+  private running: AbortController | null = null
+
+  /** Shows a picture; called again, it asks for what has changed. */
+  async show(id: number): Promise<void> {
+    this.stop()
+    const running = (this.running = new AbortController())
+    const isOther = this.picture?.id !== id
+    if (isOther) {
+      this.known = null
+      this.settings = null
+      this.tool = ''
+      this.index = gallery.indexOf(id)
+      this.picture = gallery.find(id) ?? null
+    }
+    this.problem = null
+    try {
+      const known = await ask(
+        (signal) => api.GET('/gallery/{picture_id}', { params: { path: { picture_id: id } }, signal }),
+        { signal: running.signal },
+      )
+      if (running.signal.aborted) return
+      this.known = known
+      this.picture = known
+      await this.findNeighbours(known, running.signal)
+      if (isOther && known.place === 'shown') await this.readSettings(known, running.signal)
+    } catch (thrown) {
+      const error = errorOfThrown(thrown)
+      if (error.code !== 'aborted' && !running.signal.aborted) this.problem = error
+    }
+  }
+
+  stop(): void {
+    this.running?.abort()
+  }
+
+  private async findNeighbours(known: Known, signal: AbortSignal): Promise<void> {
+    const index = await gallery.locate(known)
+    if (signal.aborted) return
+    this.index = index
+    const total = gallery.total ?? 0
+    const at = async (place: number): Promise<Picture | null> =>
+      place >= 0 && place < total ? ((await gallery.picturesIn({ first: place, end: place + 1 }))[0] ?? null) : null
+    const [before, after] = index === null ? [null, null] : await Promise.all([at(index - 1), at(index + 1)])
+    if (signal.aborted) return
+    this.before = before
+    this.after = after
+    for (const one of [after, before]) if (one?.kind === 'image') new Image().src = outputUrl(one.path, one.version)
+  }
+
+  private async readSettings(known: Known, signal: AbortSignal): Promise<void> {
+    if (known.job_id) {
+      const path = { job_id: known.job_id }
+      try {
+        const job = await ask((limited) => api.GET('/queue/{job_id}', { params: { path }, signal: limited }), {
+          signal,
+        })
+        if (!signal.aborted) this.settings = { ...job.params }
+        return
+      } catch (thrown) {
+        // The job was deleted and its picture kept: the file tells it, too.
+        if (errorOfThrown(thrown).status !== 404) return
+      }
+    }
+    const told = await ask(
+      async (limited) => {
+        const answer = await fetch(outputUrl(known.path, known.version), { signal: limited })
+        if (!answer.ok) throw errorOfAnswer(answer.status, null)
+        const body = (await answer.blob()) as never
+        return api.POST('/metadata/read', {
+          body,
+          bodySerializer: (bytes: unknown) => bytes as Blob,
+          headers: { 'Content-Type': 'application/octet-stream' },
+          signal: limitCall({ signal: limited }),
+        })
+      },
+      { signal },
+      // What cannot be read says nothing, and the picture is there all the same.
+    ).catch(() => null)
+    if (signal.aborted || !told || told.tool === 'unknown') return
+    this.tool = told.tool
+    this.settings = { ...told.fields, ...told.unmapped }
+  }
+}

@@ -13,12 +13,16 @@ it('lists what says something, the important first', () => {
     hollow: {},
     loras: [{ name: 'a', weight: 1 }],
     sizes: [1, 2],
+    model: { name: 'base', hash: '' },
+    tree: { a: { b: 1 } },
   }
   expect(listFacts(told, FIRST_SETTINGS)).toEqual([
     { name: 'seed', value: '0' },
     { name: 'steps', value: '4' },
-    { name: 'loras', value: '[ { "name": "a", "weight": 1 } ]' },
+    { name: 'model', value: 'base' },
+    { name: 'loras', value: 'a 1' },
     { name: 'sizes', value: '1, 2' },
+    { name: 'tree', value: '{ "a": { "b": 1 } }' },
     { name: 'zeta', value: 'false' },
   ])
 })

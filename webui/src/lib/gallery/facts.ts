@@ -10,9 +10,15 @@ export interface Fact {
 const APART = new Set(['prompt', 'negative_prompt'])
 const MOST_CHARACTERS = 4000
 
+/** Writes what has a name by it (a model and its hash, a LoRA and its weight), other things as they are. */
 function writeValue(value: unknown): string {
   if (typeof value === 'string') return value
-  if (Array.isArray(value) && value.every((one) => typeof one !== 'object' || one === null)) return value.join(', ')
+  if (typeof value !== 'object' || value === null) return String(value)
+  if (Array.isArray(value)) return value.map(writeValue).join(', ')
+  const { name, ...rest } = value as Record<string, unknown>
+  const others = Object.values(rest).filter((one) => !isEmpty(one))
+  if (typeof name === 'string' && others.every((one) => typeof one !== 'object'))
+    return [name, ...others.map(String)].join(' ')
   return JSON.stringify(value, null, 1).replace(/\n\s*/g, ' ')
 }
 

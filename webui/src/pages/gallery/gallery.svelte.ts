@@ -104,6 +104,8 @@ class Gallery {
       this.total = newest.total - fresh
       if (fresh < newest.items.length) this.firstId = newest.items[fresh]!.id
       this.problem = null
+      // What was missing may be there again.
+      this.broken = new Set()
       this.version += 1
       // What came into sight meanwhile.
       this.need(this.wanted)
@@ -226,6 +228,14 @@ class Gallery {
       end = offset
     }
     return null
+  }
+
+  /** As `locate`, of a picture of which only the number is known. */
+  async findPlace(id: number): Promise<number | null> {
+    const known = this.cache.indexOf(id)
+    if (known !== null) return known
+    const path = { picture_id: id }
+    return this.locate(await ask((signal) => api.GET('/gallery/{picture_id}', { params: { path }, signal })))
   }
 
   /** Shows a change at once; returns what takes it back. */

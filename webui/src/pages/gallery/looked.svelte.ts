@@ -21,6 +21,8 @@ export class Looked {
   after = $state.raw<Picture | null>(null)
 
   private running: AbortController | null = null
+  /** Of which picture the settings were asked for and answered. */
+  private settingsId = 0
 
   /** Shows a picture; called again, it asks for what has changed. */
   async show(id: number): Promise<void> {
@@ -30,6 +32,7 @@ export class Looked {
     if (isOther) {
       this.known = null
       this.settings = null
+      this.settingsId = 0
       this.tool = ''
       this.index = gallery.indexOf(id)
       this.picture = gallery.find(id) ?? null
@@ -44,7 +47,8 @@ export class Looked {
       this.known = known
       this.picture = known
       await this.findNeighbours(known, running.signal)
-      if (isOther && known.place === 'shown') await this.readSettings(known, running.signal)
+      // A call that was overtaken may have been given up before it came to this.
+      if (this.settingsId !== id && known.place === 'shown') await this.readSettings(known, running.signal)
     } catch (thrown) {
       const error = errorOfThrown(thrown)
       if (error.code !== 'aborted' && !running.signal.aborted) this.problem = error
@@ -76,7 +80,9 @@ export class Looked {
         const job = await ask((limited) => api.GET('/queue/{job_id}', { params: { path }, signal: limited }), {
           signal,
         })
-        if (!signal.aborted) this.settings = { ...job.params }
+        if (signal.aborted) return
+        this.settings = { ...job.params }
+        this.settingsId = known.id
         return
       } catch (thrown) {
         // The job was deleted and its picture kept: the file tells it, too.
@@ -98,7 +104,9 @@ export class Looked {
       { signal },
       // What cannot be read says nothing, and the picture is there all the same.
     ).catch(() => null)
-    if (signal.aborted || !told || told.tool === 'unknown') return
+    if (signal.aborted) return
+    this.settingsId = known.id
+    if (!told || told.tool === 'unknown') return
     this.tool = told.tool
     this.settings = { ...told.fields, ...told.unmapped }
   }

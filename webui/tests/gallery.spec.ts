@@ -129,6 +129,7 @@ test.describe('the gallery', () => {
     await expect(page.getByRole('dialog', { name: 'Picture 201 of 250' })).toBeVisible()
     await page.keyboard.press('Escape')
     await expect(tile(page, items[0]!.prompt)).toBeFocused()
+    await expect(tile(page, items[0]!.prompt).getByRole('img')).toHaveJSProperty('complete', true)
     // Deleted while it is looked at: the next one takes its place, and Undo is in reach.
     await page.keyboard.press('Enter')
     await expect(page.getByRole('dialog', { name: 'Picture 201 of 250' })).toBeVisible()

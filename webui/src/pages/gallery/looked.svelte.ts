@@ -36,6 +36,8 @@ export class Looked {
       this.tool = ''
       this.index = gallery.indexOf(id)
       this.picture = gallery.find(id) ?? null
+      this.before = this.index ? (gallery.at(this.index - 1) ?? null) : null
+      this.after = this.index === null ? null : (gallery.at(this.index + 1) ?? null)
     }
     this.problem = null
     try {
@@ -46,7 +48,8 @@ export class Looked {
       if (running.signal.aborted) return
       this.known = known
       this.picture = known
-      await this.findNeighbours(known, running.signal)
+      // One that was deleted is in the list no more: those that were beside it still are.
+      if (known.place === 'shown' || gallery.query.deleted) await this.findNeighbours(known, running.signal)
       // A call that was overtaken may have been given up before it came to this.
       if (this.settingsId !== id && known.place === 'shown') await this.readSettings(known, running.signal)
     } catch (thrown) {

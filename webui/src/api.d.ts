@@ -10165,7 +10165,7 @@ export interface operations {
             query?: {
                 /** @description The repository. */
                 repo_id?: string;
-                /** @description The file's path in it. */
+                /** @description The file's path in it. Left out: the only model file; of several the refusal tells the candidates. */
                 filename?: string;
                 /** @description Branch, tag or commit. */
                 revision?: string;

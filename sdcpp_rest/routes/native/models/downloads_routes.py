@@ -29,7 +29,12 @@ class CivitaiPath(Wire):
 
 class HuggingFaceQuery(Wire):
     repo_id: Text = Field("", max_length=300, description="The repository.", examples=["stabilityai/sd-turbo"])
-    filename: Text = Field("", max_length=1000, description="The file's path in it.", examples=["sd_turbo.safetensors"])
+    filename: Text = Field(
+        "",
+        max_length=1000,
+        description="The file's path in it. Left out: the only model file; of several the refusal tells the candidates.",
+        examples=["sd_turbo.safetensors"],
+    )
     revision: Text = Field("main", max_length=200, description="Branch, tag or commit.")
 
 
@@ -163,9 +168,8 @@ def show_civitai_model(model_id: str) -> Response:
 def show_huggingface_file() -> Response:
     """Ask Hugging Face about a file of a repository."""
     query = read_query(HuggingFaceQuery)
-    for name in ("repo_id", "filename"):
-        if not getattr(query, name):
-            raise InvalidRequest(f"{name} is required", field=name)
+    if not query.repo_id:
+        raise InvalidRequest("repo_id is required", field="repo_id")
     offered, licence = runtime().downloads.submission.huggingface(query.repo_id, query.filename, query.revision)
     return answer(
         {

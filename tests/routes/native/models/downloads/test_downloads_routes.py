@@ -188,7 +188,7 @@ def test_hugging_face_tells_about_a_file(ready: House, hub: HubServer) -> None:
     ("query", "status", "field"),
     [
         ("filename=x.gguf", 400, "repo_id"),
-        ("repo_id=org/styles", 400, "filename"),
+        ("repo_id=org/several", 400, "filename"),
         ("repo_id=../../etc&filename=x.gguf", 400, "repo_id"),
         ("repo_id=org/styles&filename=../x.gguf", 400, "filename"),
         ("repo_id=org/styles&filename=nothing.gguf", 404, "filename"),
@@ -201,9 +201,20 @@ def test_questions_that_have_no_answer(
     ready: House, hub: HubServer, query: str, status: int, field: str | None
 ) -> None:
     hub.add("org/styles", Repository({"style.safetensors": MODEL}))
+    hub.add("org/several", Repository({"a.safetensors": MODEL, "b.safetensors": MODEL}))
     answer = ready.client.get(f"/models/huggingface?{query}")
     assert answer.status_code == status, answer.text
     assert answer.get_json().get("field") == field
+
+
+def test_hugging_face_tells_about_the_only_file_and_names_several(ready: House, hub: HubServer) -> None:
+    hub.add("org/styles", Repository({"style.safetensors": MODEL, "README.md": b"words"}))
+    hub.add("org/several", Repository({"b.safetensors": MODEL, "dir/a.gguf": MODEL}))
+    told = ready.client.get("/models/huggingface?repo_id=org/styles").get_json()
+    assert (told["filename"], told["file_size"]) == ("style.safetensors", len(MODEL))
+    refused = ready.client.get("/models/huggingface?repo_id=org/several")
+    assert refused.status_code == 400
+    assert refused.get_json()["candidates"] == ["b.safetensors", "dir/a.gguf"]
 
 
 def test_recommended_models_come_with_every_file(ready: House) -> None:

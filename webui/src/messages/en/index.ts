@@ -6,6 +6,7 @@ import gallery from './gallery'
 import generate from './generate'
 import grid from './grid'
 import mask from './mask'
+import models from './models'
 import pictures from './pictures'
 import prompt from './prompt'
 import queue from './queue'
@@ -14,7 +15,7 @@ import shell from './shell'
 import upscale from './upscale'
 import zoom from './zoom'
 
-const messages = { assistant, common, compare, drop, gallery, generate, grid, mask, pictures, prompt, queue, settings, shell, upscale, zoom }
+const messages = { assistant, common, compare, drop, gallery, generate, grid, mask, models, pictures, prompt, queue, settings, shell, upscale, zoom }
 export default messages
 
 /** Widens literal texts, so that another language may say it in other words. */

@@ -31,8 +31,8 @@ class Library {
       void this.reload()
       this.stop = server.listen((want) => {
         if (want.what !== 'models' && want.what !== 'model') return
-        if (want.what === 'models') this.forgetCards()
-        void this.reload()
+        // Cards are asked for anew of files that are still there, so after the list.
+        void this.reload().then(() => want.what === 'models' && this.forgetCards())
       })
     }
     return () => {
@@ -58,8 +58,8 @@ class Library {
   /** Has the server look through its folders again. */
   async rescan(): Promise<Schemas['Refreshed']> {
     const found = await ask((signal) => api.POST('/models/refresh', { signal }), { timeoutMs: 120_000 })
-    this.forgetCards()
     this.files = flattenModels(found.models)
+    this.forgetCards()
     return found
   }
 

@@ -69,6 +69,16 @@ export function makeKey(): string {
 }
 
 /**
+ * Whether a submission may have arrived although no answer did. A 502 with the server's own words is an answer: the
+ * server could not reach another one, and asking again at once would change nothing.
+ */
+function mayHaveArrived(failed: ApiError): boolean {
+  return (
+    failed.code === 'away' || failed.code === 'timeout' || (failed.status === 502 && failed.code === 'server_error')
+  )
+}
+
+/**
  * Submits something once, however often the connection breaks: every attempt carries the same `Idempotency-Key`, so the
  * server answers a repeated one with the first one's job. `untilBack` resolves when the server can be reached again.
  */
@@ -83,8 +93,7 @@ export async function submitOnce<T>(
       return await ask((signal) => send(key, signal), options)
     } catch (thrown) {
       const failed = errorOfThrown(thrown)
-      if (options.signal?.aborted || !(failed.code === 'away' || failed.code === 'timeout' || failed.status === 502))
-        throw failed
+      if (options.signal?.aborted || !mayHaveArrived(failed)) throw failed
       await untilBack()
     }
   }

@@ -37,11 +37,17 @@ class Transfers {
   readonly jobs = $derived(
     Object.values(server.jobs)
       .filter((job) => KINDS.has(job.type) && job.status !== 'completed' && !this.hidden[job.job_id])
-      .filter((job) => !(job.type === 'model_hash' && job.status === 'pending' && job.params.download_job_id))
+      .filter((job) => !this.followsDownload(job))
       .filter((job) => job.status !== 'cancelled' || job.type === 'model_download')
       .filter((job) => !this.wasRepeated(job))
       .sort((a, b) => a.created_at.localeCompare(b.created_at)),
   )
+
+  /** The check of a download is told with it, until the download is over. */
+  private followsDownload(job: Job): boolean {
+    const download = server.jobs[String(job.params.download_job_id)]
+    return job.type === 'model_hash' && download !== undefined && download.status !== 'completed'
+  }
 
   /** A failed download that was begun again is shown once. */
   private wasRepeated(job: Job): boolean {

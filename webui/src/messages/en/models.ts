@@ -45,7 +45,6 @@ export default {
   noneOfType: 'There is none of this type yet.',
   clearSearch: 'Show all models',
   failedList: 'The models could not be listed.',
-  shown: (count: number) => `${formatNumber(count)} ${pickPlural(count, { one: 'model', other: 'models' })}`,
   parts: (count: number) => `${formatNumber(count)} files`,
 
   // First run
@@ -73,7 +72,7 @@ export default {
   starting: 'Asking the source',
   checking: 'Checking what came',
   thenLoaded: 'It is loaded as soon as it is here. You can go on meanwhile.',
-  stoppedText: 'The download stands still. What came already is kept.',
+  stoppedText: 'The download stands still. “Resume” goes on with what is there.',
   ofSize: (done: string, total: string) => `${done} of ${total}`,
   perSecond: (speed: string) => `${speed}/s`,
   offlineTitle: 'The source cannot be reached from the server.',
@@ -94,7 +93,7 @@ export default {
   uploading: 'Upload',
   waits: 'waits',
   uploaded: 'is here',
-  cut: 'was cancelled; what came is kept',
+  cut: 'was cancelled',
   cancelNamed: (name: string) => `Cancel ${name}`,
   hideNamed: (name: string) => `Take ${name} off this list`,
 
@@ -212,7 +211,6 @@ export default {
   title: 'Title',
   sourceUrl: 'Source (http or https)',
   askCivitai: 'Ask CivitAI',
-  preview: 'Picture',
   setPreview: 'Choose a picture',
   removePreview: 'Remove the picture',
   latestPictures: 'Your latest pictures',
@@ -240,7 +238,6 @@ export default {
   rename: 'Rename or move',
   newName: 'Name',
   newFolder: 'Folder below that of the type',
-  newType: 'Type',
   moved: (name: string) => `It is now ${name}.`,
   deleteModel: 'Delete',
   deleteTitle: 'Delete this model file',

@@ -74,7 +74,7 @@ class Transfers {
     return accepted
   }
 
-  /** Begins a download again that was cut or cancelled. What is there already is kept. */
+  /** Begins a download again. Of one that has failed, what came is still there and is not fetched twice. */
   async resume(job: Job): Promise<void> {
     const { model_type, name, subfolder, overwrite, source, repo_id, filename, revision, model_id, version_id, url } =
       job.params as Record<string, string> & { overwrite?: boolean }

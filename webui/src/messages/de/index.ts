@@ -16,5 +16,22 @@ import shell from './shell'
 import upscale from './upscale'
 import zoom from './zoom'
 
-const messages: Messages = { assistant, common, compare, drop, gallery, generate, grid, mask, models, pictures, prompt, queue, settings, shell, upscale, zoom }
+const messages: Messages = {
+  assistant,
+  common,
+  compare,
+  drop,
+  gallery,
+  generate,
+  grid,
+  mask,
+  models,
+  pictures,
+  prompt,
+  queue,
+  settings,
+  shell,
+  upscale,
+  zoom,
+}
 export default messages

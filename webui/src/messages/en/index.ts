@@ -15,7 +15,24 @@ import shell from './shell'
 import upscale from './upscale'
 import zoom from './zoom'
 
-const messages = { assistant, common, compare, drop, gallery, generate, grid, mask, models, pictures, prompt, queue, settings, shell, upscale, zoom }
+const messages = {
+  assistant,
+  common,
+  compare,
+  drop,
+  gallery,
+  generate,
+  grid,
+  mask,
+  models,
+  pictures,
+  prompt,
+  queue,
+  settings,
+  shell,
+  upscale,
+  zoom,
+}
 export default messages
 
 /** Widens literal texts, so that another language may say it in other words. */

@@ -16,7 +16,7 @@ describe('what is counted', () => {
     'index.html': { file: 'app.js', isEntry: true, imports: ['_shared'], css: ['app.css'], dynamicImports: ['_late'] },
     _shared: { file: 'shared.js' },
     _late: { file: 'late.js' },
-    'src/messages/en/index.ts': { file: 'en.js' },
+    'src/messages/en/first.ts': { file: 'en.js' },
     'src/pages/generate/GeneratePage.svelte': { file: 'generate.js', imports: ['_shared'], dynamicImports: ['_mask'] },
     _mask: { file: 'mask.js' },
     'src/pages/queue/QueuePage.svelte': { file: 'queue.js', imports: ['_shared', '_list'], dynamicImports: ['_mask'] },

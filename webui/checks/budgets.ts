@@ -15,7 +15,7 @@ export type Manifest = Record<string, Chunk>
 
 const PAGE = /^src\/pages\/(\w+)\/\w+Page\.svelte$/
 const START = 'src/pages/generate/GeneratePage.svelte'
-const WORDS = 'src/messages/en/index.ts'
+const WORDS = 'src/messages/en/first.ts'
 
 /** All files of chunks and what they import: statically, with `lazily` also later. */
 function filesOf(manifest: Manifest, keys: string[], lazily: boolean, known: ReadonlySet<string>): Set<string> {

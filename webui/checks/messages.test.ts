@@ -6,7 +6,7 @@ import en from '../src/messages/en'
 /** Words that are the same in both languages. */
 const SAME = new Set(
   (
-    'sdcpp rest stable diffusion cpp vram ram gpu cpu vae lora loras seed sampler scheduler prompt prompts text name status export import ' +
+    'sdcpp rest stable diffusion cpp checkpoint checkpoints vaes controlnets vram ram gpu cpu vae lora loras seed sampler scheduler prompt prompts text name status export import ' +
     'token tokens cfg clip skip batch hires fix controlnet canny url png webp jpeg avif zip json csv fps id sha ' +
     'download downloads upload server version model modus canvas pixel filter tags tag details detail format ' +
     'civitai hugging face comfyui invokeai swarmui fooocus novelai forge github ollama openai api automatic ' +

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { chooseLanguage, LANGUAGES, loadLanguage, t, type Language } from './i18n'
+import { chooseLanguage, LANGUAGES, loadAllWords, loadLanguage, loadWithWords, t, type Language } from './i18n'
 import { cleanLook, readLook } from './look'
 
 describe('the language', () => {
@@ -8,6 +8,15 @@ describe('the language', () => {
     expect(chooseLanguage(undefined, ['fr-FR', 'de-AT', 'en'])).toBe('de')
     expect(chooseLanguage('xx', ['fr'])).toBe('en')
     expect(chooseLanguage(undefined, [])).toBe('en')
+  })
+
+  it('brings the words of later pages with them', async () => {
+    await loadLanguage('en')
+    expect(t.settings).toBeUndefined()
+    expect(await loadWithWords(() => Promise.resolve('the page'))).toBe('the page')
+    expect(t.settings.title).toBe('Settings')
+    await expect(loadWithWords(() => Promise.reject(new Error('gone')))).rejects.toThrow('gone')
+    expect(loadAllWords()).toBe(loadAllWords())
   })
 
   it('is loaded before anything is shown', async () => {

@@ -9,13 +9,17 @@ import { setFormatLanguage } from './format'
 export const LANGUAGES = { en: 'English', de: 'Deutsch' } as const
 export type Language = keyof typeof LANGUAGES
 
-const LOADERS: Record<Language, () => Promise<{ default: Messages }>> = {
-  en: () => import('../messages/en'),
-  de: () => import('../messages/de'),
+type Part = () => Promise<{ default: Partial<Messages> }>
+const LOADERS: Record<Language, { first: Part; rest: Part }> = {
+  en: { first: () => import('../messages/en/first'), rest: () => import('../messages/en/rest') },
+  de: { first: () => import('../messages/de/first'), rest: () => import('../messages/de/rest') },
 }
 
-/** The words. Empty until `loadLanguage` has ended. */
+/** The words. Empty until `loadLanguage` has ended; those of pages that are opened later come with `loadWithWords`. */
 export let t: Messages
+
+let loaded: Language = 'en'
+let rest: Promise<void> | null = null
 
 /** Chooses the language: the one that was set, or the first of the browser's that there is. */
 export function chooseLanguage(wanted: string | undefined, browser: readonly string[]): Language {
@@ -26,8 +30,30 @@ export function chooseLanguage(wanted: string | undefined, browser: readonly str
   return 'en'
 }
 
+/** Loads the words that are needed at once. */
 export async function loadLanguage(language: Language): Promise<void> {
-  t = (await LOADERS[language]()).default
+  const first = await LOADERS[language].first()
+  t = { ...first.default } as Messages
+  loaded = language
+  rest = null
   setFormatLanguage(language)
   if (typeof document !== 'undefined') document.documentElement.lang = language
+}
+
+/** Loads all other words, once. A failure is not kept: the next attempt tries again. */
+export function loadAllWords(): Promise<void> {
+  rest ??= LOADERS[loaded].rest().then(
+    (told) => void Object.assign(t, told.default),
+    (thrown: unknown) => {
+      rest = null
+      throw thrown
+    },
+  )
+  return rest
+}
+
+/** Loads a part of the page together with the words that it says. */
+export async function loadWithWords<T>(load: () => Promise<T>): Promise<T> {
+  const [part] = await Promise.all([load(), loadAllWords()])
+  return part
 }

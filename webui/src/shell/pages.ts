@@ -1,4 +1,4 @@
-/** The pages: their names, signs and keys, and where their code is. Each is loaded when it is first opened. */
+/** The pages: their names, signs and keys, and where their code is. Generate is part of the start; each other is loaded when it is first opened. */
 import Box from '@lucide/svelte/icons/box'
 import Images from '@lucide/svelte/icons/images'
 import ListVideo from '@lucide/svelte/icons/list-video'
@@ -7,7 +7,8 @@ import Scaling from '@lucide/svelte/icons/scaling'
 import SlidersHorizontal from '@lucide/svelte/icons/sliders-horizontal'
 import WandSparkles from '@lucide/svelte/icons/wand-sparkles'
 import type { Component } from 'svelte'
-import { t } from '../lib/i18n'
+import { loadWithWords, t } from '../lib/i18n'
+import GeneratePage from '../pages/generate/GeneratePage.svelte'
 import type { PageName } from '../state/router.svelte'
 
 export interface PageEntry {
@@ -25,48 +26,48 @@ export const PAGE_ENTRIES: readonly PageEntry[] = [
     label: () => t.shell.generate,
     icon: WandSparkles,
     key: 'g',
-    load: () => import('../pages/generate/GeneratePage.svelte'),
+    load: () => Promise.resolve({ default: GeneratePage }),
   },
   {
     name: 'queue',
     label: () => t.shell.queue,
     icon: ListVideo,
     key: 'q',
-    load: () => import('../pages/queue/QueuePage.svelte'),
+    load: () => loadWithWords(() => import('../pages/queue/QueuePage.svelte')),
   },
   {
     name: 'gallery',
     label: () => t.shell.gallery,
     icon: Images,
     key: 'a',
-    load: () => import('../pages/gallery/GalleryPage.svelte'),
+    load: () => loadWithWords(() => import('../pages/gallery/GalleryPage.svelte')),
   },
   {
     name: 'models',
     label: () => t.shell.models,
     icon: Box,
     key: 'm',
-    load: () => import('../pages/models/ModelsPage.svelte'),
+    load: () => loadWithWords(() => import('../pages/models/ModelsPage.svelte')),
   },
   {
     name: 'upscale',
     label: () => t.shell.upscale,
     icon: Scaling,
     key: 'u',
-    load: () => import('../pages/upscale/UpscalePage.svelte'),
+    load: () => loadWithWords(() => import('../pages/upscale/UpscalePage.svelte')),
   },
   {
     name: 'assistant',
     label: () => t.shell.assistant,
     icon: MessageSquare,
     key: 'i',
-    load: () => import('../pages/assistant/AssistantPage.svelte'),
+    load: () => loadWithWords(() => import('../pages/assistant/AssistantPage.svelte')),
   },
   {
     name: 'settings',
     label: () => t.shell.settings,
     icon: SlidersHorizontal,
     key: 's',
-    load: () => import('../pages/settings/SettingsPage.svelte'),
+    load: () => loadWithWords(() => import('../pages/settings/SettingsPage.svelte')),
   },
 ]

@@ -52,7 +52,6 @@ const settings: Messages['settings'] = {
   notifySound: 'Ein Ton, wenn die Warteschlange leer ist',
   notifySystem: 'Eine Benachrichtigung, wenn die Warteschlange leer ist',
   notifyDenied: 'Der Browser verbietet Benachrichtigungen dieser Seite',
-  queueDone: 'Alle Bilder sind gezeichnet',
   defaultsText:
     'Was Anfragen bekommen, die ein Feld auslassen, neben dem, was das Modell will. Es gilt für jedes Programm, das diesen Server benutzt.',
   defaultsNone: 'Keine eigenen Vorgaben.',

@@ -55,6 +55,7 @@ const shell: Messages['shell'] = {
   pageGone: 'Ein Teil dieser Seite ist nicht mehr da. Wahrscheinlich wurde der Server erneuert.',
   stage: 'Bild',
   queueAndLatest: 'Warteschlange und neueste Bilder',
+  queueDone: 'Alle Bilder sind gezeichnet',
   phonePages: 'Seiten, Telefon',
 }
 export default shell

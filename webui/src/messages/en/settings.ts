@@ -46,7 +46,6 @@ export default {
   notifySound: 'A sound when the queue is empty',
   notifySystem: 'A notification when the queue is empty',
   notifyDenied: 'The browser forbids notifications of this page',
-  queueDone: 'All pictures are drawn',
   defaultsText:
     'What requests get that leave a field out, besides what the model wants. It counts for every program that uses this server.',
   defaultsNone: 'No defaults of your own.',

@@ -53,5 +53,6 @@ export default {
   pageGone: 'A part of this page is not there any more. The server was probably updated.',
   stage: 'Picture',
   queueAndLatest: 'Queue and latest pictures',
+  queueDone: 'All pictures are drawn',
   phonePages: 'Pages, phone',
 }

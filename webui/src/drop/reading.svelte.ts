@@ -7,7 +7,7 @@ import { t } from '../lib/i18n'
 import { desk } from '../state/desk.svelte'
 import { drafts } from '../state/drafts.svelte'
 import { attempt, notices } from '../state/notices.svelte'
-import { router } from '../state/router.svelte'
+import { linkTo, router } from '../state/router.svelte'
 import { server } from '../state/server.svelte'
 
 /** Asks the server what a picture or video says of how it was made. */
@@ -109,7 +109,7 @@ export async function importStyles(file: File): Promise<void> {
 export function uploadModels(files: readonly File[]): void {
   desk.dropped = []
   desk.uploads = [...files]
-  router.goTo('models')
+  router.goTo(linkTo('models', '', { add: 'file' }))
 }
 
 /** Groups the dropped files by what can be done with them. */

@@ -15,6 +15,8 @@ class Desk {
   dropped = $state<File[]>([])
   /** Model files that wait to be added on the Models page. */
   uploads = $state<File[]>([])
+  /** A link to a model that was dropped or pasted, for the Models page. */
+  modelLink = $state('')
   /** What the Upscale page begins with. */
   upscaleSource = $state<PictureSource | null>(null)
 }

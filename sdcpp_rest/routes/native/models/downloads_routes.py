@@ -32,7 +32,7 @@ class HuggingFaceQuery(Wire):
     filename: Text = Field(
         "",
         max_length=1000,
-        description="The file's path in it. Left out: the only model file; of several the refusal tells the candidates.",
+        description="The file's path in it. Left out: the only model file; of several the refusal names them.",
         examples=["sd_turbo.safetensors"],
     )
     revision: Text = Field("main", max_length=200, description="Branch, tag or commit.")

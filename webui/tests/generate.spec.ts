@@ -11,6 +11,11 @@ function prompt(page: Page): Locator {
   return page.getByRole('textbox', { name: 'Prompt', exact: true })
 }
 
+/** The example below the prompt; jobs and pictures are called by their prompts, too. */
+function example(page: Page): Locator {
+  return page.getByRole('group', { name: 'This small demo draws shapes.' }).getByRole('button', { name: EXAMPLE })
+}
+
 async function countPictures(page: Page, url: string): Promise<number> {
   const answer = await page.request.get(`${url}/gallery?limit=1`)
   return ((await answer.json()) as { total: number }).total
@@ -25,12 +30,12 @@ async function expectPicture(page: Page, url: string, run: () => Promise<void>):
 
 test('the first visit leads to a picture: an example, one button', async ({ page, server }) => {
   await page.goto(server.page())
-  await page.getByRole('button', { name: EXAMPLE }).click()
+  await example(page).click()
   await expect(prompt(page)).toHaveValue(EXAMPLE)
   await expectPicture(page, server.url, () => start(page).click())
   // What was drawn can be drawn again.
   await expect(page.getByRole('button', { name: /^use \d+$/ })).toBeVisible()
-  await expect(page.getByRole('button', { name: EXAMPLE })).toHaveCount(0)
+  await expect(example(page)).toHaveCount(0)
 })
 
 test('the same goes by keyboard alone', async ({ page, server }) => {
@@ -175,7 +180,7 @@ test.describe('on a phone', () => {
 
   test('prompt and start are at hand, the settings in a sheet', async ({ page, server }) => {
     await page.goto(server.page())
-    await page.getByRole('button', { name: EXAMPLE }).tap()
+    await example(page).tap()
     await page.getByRole('button', { name: 'All settings' }).tap()
     const sheet = page.getByRole('dialog', { name: 'All settings' })
     await sheet.getByRole('textbox', { name: 'Steps' }).fill('2')

@@ -89,7 +89,8 @@ describe('applyEvent', () => {
 
   it('takes a heartbeat, and asks for the settings of another model', () => {
     expect(tell('server_status', { model_name: 'a.gguf', queue: { pending_count: 5 } })).toEqual([])
-    expect(view.counts).toEqual({ pending_count: 5 })
+    // What a heartbeat leaves out stays as it was.
+    expect(view.counts).toMatchObject({ pending_count: 5, total_count: 1, paused: false })
     expect(tell('server_status', { model_name: 'b.gguf' })).toEqual([{ what: 'model' }])
   })
 

@@ -15,6 +15,8 @@ const FRESH_MS = 30_000
 const AT_ONCE = 4
 
 class Library {
+  /** Whether all styles are shown, to be chosen and written. */
+  showsStyles = $state(false)
   wildcards = $state.raw<Wildcard[] | null>(null)
   styles = $state.raw<Style[] | null>(null)
   /** By type and file; null: there is none. */

@@ -188,7 +188,7 @@ export function pictureActions(picture: Picture): PictureAction[] {
       label: words.locate,
       icon: MapPin,
       disabled: '',
-      run: () => router.goTo(linkTo('gallery', String(picture.id))),
+      run: () => router.goTo(linkTo('gallery', '', { at: String(picture.id) })),
     },
     {
       id: 'delete',

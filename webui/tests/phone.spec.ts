@@ -1,0 +1,48 @@
+/** On a phone: every page fits, at two widths, and a picture is drawn and looked at by touch alone. */
+import { axe, expect, expectNoOverflow, shoot, test } from './server'
+
+const PAGES = ['', 'queue', 'gallery', 'models', 'upscale', 'assistant', 'settings']
+
+for (const width of [390, 360])
+  test.describe(`${width} pixels wide`, () => {
+    test.use({ viewport: { width, height: 780 }, hasTouch: true, isMobile: true })
+
+    test('every page fits', async ({ page, server }) => {
+      await server.draw({ prompt: 'an_uncommonly_long_word_that_has_no_place_to_be_broken_at_all '.repeat(3) })
+      for (const name of PAGES)
+        await test.step(name || 'generate', async () => {
+          await page.goto(server.page(name))
+          await expect(page.getByRole('heading', { level: 1 })).toHaveCount(1)
+          await page.waitForLoadState('networkidle')
+          await expectNoOverflow(page)
+          await shoot(page, `phone-${width}-${name || 'generate'}`)
+        })
+    })
+
+    test('a picture is drawn by touch, starred, and found in the gallery', async ({ page, server }) => {
+      await server.untilModel()
+      await page.goto(server.page())
+      const prompt = page.getByRole('textbox', { name: 'Prompt', exact: true })
+      await prompt.tap()
+      await page.keyboard.insertText(`a red circle, ${width}`)
+      await page.getByRole('button', { name: 'All settings' }).tap()
+      const sheet = page.getByRole('dialog', { name: 'All settings' })
+      await sheet.getByRole('textbox', { name: 'Steps' }).fill('2')
+      await expectNoOverflow(page)
+      await sheet.getByRole('button', { name: 'Done' }).tap()
+      await expect(sheet).toHaveCount(0)
+      const accepted = page.waitForResponse((answer) => answer.url().endsWith('/txt2img') && answer.ok())
+      await page.getByRole('button', { name: /^(Generate|Add to queue)/ }).tap()
+      const { job_id } = (await (await accepted).json()) as { job_id: string }
+      expect((await server.untilJob(job_id)).status).toBe('completed')
+      const star = page.getByRole('button', { name: 'Star', exact: true })
+      await star.tap()
+      await expect(star).toHaveAttribute('aria-pressed', 'true')
+      await expectNoOverflow(page)
+      await axe(page)
+      await page.getByRole('navigation', { name: 'Pages, phone' }).getByRole('link', { name: 'Gallery' }).tap()
+      await expect(page.getByRole('heading', { level: 1 })).toContainText('picture')
+      await expect(page.getByRole('img', { name: `a red circle, ${width}` }).first()).toBeVisible()
+      await expectNoOverflow(page)
+    })
+  })

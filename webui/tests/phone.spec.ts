@@ -15,6 +15,10 @@ for (const width of [390, 360])
           await expect(page.getByRole('heading', { level: 1 })).toHaveCount(1)
           await page.waitForLoadState('networkidle')
           await expectNoOverflow(page)
+          const title = page.getByRole('heading', { level: 1 })
+          expect(await title.evaluate((one) => one.clientWidth >= one.scrollWidth || one.className === 'sr-only')).toBe(
+            true,
+          )
           await shoot(page, `phone-${width}-${name || 'generate'}`)
         })
     })

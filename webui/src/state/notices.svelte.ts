@@ -9,7 +9,7 @@ export interface Notice {
 }
 
 const SHOWN_MS = 8_000
-const MOST = 4
+const MOST = 2
 
 class Notices {
   shown = $state<Notice[]>([])

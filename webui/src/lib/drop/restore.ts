@@ -4,6 +4,19 @@ import type { Mode, Values } from '../drafts/draft'
 
 export type ReadSettings = Schemas['ReadSettings']
 
+/** What the programs call themselves that leave settings in their pictures. */
+export const TOOL_NAMES: Record<Exclude<ReadSettings['tool'], 'unknown'>, string> = {
+  'sdcpp-rest': 'sdcpp-rest',
+  a1111: 'AUTOMATIC1111',
+  forge: 'Forge',
+  swarmui: 'SwarmUI',
+  comfyui: 'ComfyUI',
+  invokeai: 'InvokeAI',
+  fooocus: 'Fooocus',
+  novelai: 'NovelAI',
+  drawthings: 'Draw Things',
+}
+
 export interface RestoreRow {
   /** A field of the request. */
   field: string

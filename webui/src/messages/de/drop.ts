@@ -8,6 +8,7 @@ const drop: Messages['drop'] = {
   open: 'Datei öffnen',
   reading: 'Die Datei wird gelesen',
   tool: (tool) => `Gemacht mit ${tool}`,
+  unknownTool: 'Einstellungen in der Datei',
   noSettings: 'Die Datei nennt keine Einstellungen.',
   restore: 'Einstellungen übernehmen',
   restoreNew: 'In einem neuen Entwurf',

@@ -7,6 +7,7 @@ export default {
   open: 'Open a file',
   reading: 'Reading the file',
   tool: (tool: string) => `Made with ${tool}`,
+  unknownTool: 'Settings in the file',
   noSettings: 'The file tells no settings.',
   restore: 'Restore settings',
   restoreNew: 'In a new draft',

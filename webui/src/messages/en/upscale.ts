@@ -17,7 +17,9 @@ export default {
   tooLarge: (side: string, limit: string) =>
     `The result would have a side of ${side} pixels; at most ${limit} are made`,
   start: (count: number) =>
-    `Make ${formatNumber(count)} ${pickPlural(count, { one: 'picture', other: 'pictures' })} larger`,
+    count === 0
+      ? 'Make larger'
+      : `Make ${formatNumber(count)} ${pickPlural(count, { one: 'picture', other: 'pictures' })} larger`,
   size: (width: number, height: number) => `${formatNumber(width)} × ${formatNumber(height)}`,
   becomes: (from: string, to: string) => `${from} becomes ${to}`,
   remove: (name: string) => `Take ${name} off the list`,

@@ -18,7 +18,7 @@ import psutil
 import pytest
 from PIL import Image
 
-from sdcpp_rest.core.events import JobStatusChanged, ModelLoaded
+from sdcpp_rest.core.events import JobProgress, JobStatusChanged, ModelLoaded
 from sdcpp_rest.core.job import Failure, Job
 from sdcpp_rest.engine import spool
 from sdcpp_rest.engine.raw_picture import RawPicture
@@ -395,6 +395,7 @@ def test_killed_server_takes_its_engine_along_and_loses_no_job(make_house: MakeH
     house.runtime.start()
     event = house.until(JobStatusChanged, status="processing")
     assert event.job_id == deaf, "the interrupted one first"
+    house.until(JobProgress, job_id=deaf)  # cancelled any earlier, it would leave the death to the next job
     house.runtime.jobs.queue.cancel(deaf)
     house.runtime.engine.supervisor.client.kill()  # type: ignore[union-attr]
     held.open()

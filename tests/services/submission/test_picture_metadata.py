@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as trying
 from hypothesis import strategies as st
 
 from sdcpp_rest.config import LimitsConfig
@@ -224,6 +225,7 @@ _KEYS = (
 
 
 @pytest.mark.slow
+@trying(deadline=None)
 @given(settings=st.dictionaries(st.sampled_from(_OWN_NAMES), _VALUES))
 def test_whatever_our_own_settings_say_the_body_is_accepted(
     settings: dict[str, Any], metadata: PictureMetadata
@@ -236,12 +238,14 @@ def test_whatever_our_own_settings_say_the_body_is_accepted(
 
 
 @pytest.mark.slow
+@trying(deadline=None)
 @given(settings=st.dictionaries(st.sampled_from(_INVOKE_NAMES), _VALUES))
 def test_whatever_an_object_says_the_body_is_accepted(settings: dict[str, Any], metadata: PictureMetadata) -> None:
     check_body(metadata.read(made.png({"invokeai_metadata": json.dumps(settings)})))
 
 
 @pytest.mark.slow
+@trying(deadline=None)
 @given(prompt=st.text(max_size=300), pairs=st.lists(st.tuples(st.sampled_from(_KEYS), st.text(max_size=12))))
 def test_whatever_a_text_says_the_body_is_accepted(
     prompt: str, pairs: list[tuple[str, str]], metadata: PictureMetadata

@@ -9,6 +9,7 @@ const options = {
     prompt: { label: 'Prompt', description: '', type: 'string', required: true, modes: MODES },
     init_image_base64: { label: 'Init', description: '', type: 'object', required: true, modes: ['img2img'] },
     steps: {
+      integer: true,
       label: 'Steps',
       description: 'S',
       type: 'number',

@@ -34,13 +34,6 @@ const ELSEWHERE = new Set([
   'pm_id_images',
 ])
 
-/** The server counts these in whole numbers. */
-const WHOLE = /(^|_)(width|height|steps|seed|clip_skip|count|repeats|frames|fps|timestep)$|tile_size/
-
-export function isWholeField(name: string): boolean {
-  return WHOLE.test(name)
-}
-
 /** Lists the settings of one kind of request, in the server's order. `labels` are the page's own names of some. */
 export function listFields(
   options: Options | null,
@@ -59,7 +52,7 @@ export function listFields(
       description: option.description,
       minimum: option.minimum,
       maximum: option.maximum,
-      isWhole: isWholeField(name),
+      isWhole: option.integer ?? false,
       values: option.values,
       fallback: defaultOf(name, kind, options, preset),
       recommended,

@@ -17,7 +17,7 @@ from websockets.sync.client import ClientConnection, connect
 from werkzeug.test import TestResponse
 
 from sdcpp_rest.config import Config
-from sdcpp_rest.core.events import JobPreview
+from sdcpp_rest.core.events import JobPreview, ModelLoaded
 from sdcpp_rest.core.job import FINISHED
 from sdcpp_rest.core.load_spec import LoadSpec
 from sdcpp_rest.engine.fake_runner import FakeRunner
@@ -75,8 +75,9 @@ class House:
         """Start, and have the bundled model loaded."""
         with self.runtime.jobs.bus.subscribe() as mailbox:
             self.runtime.start()
-            while self.runtime.models.slot.resident is None:
-                assert mailbox.get(PATIENCE_SECONDS) is not None, "the model was not loaded"
+            # The event comes last: before it, the slot still says that it is loading.
+            while not isinstance(event := mailbox.get(PATIENCE_SECONDS), ModelLoaded):
+                assert event is not None, "the model was not loaded"
         return self
 
     def submit(self, **fields: Any) -> str:
@@ -131,8 +132,9 @@ class ServedHouse:
         with self.runtime.jobs.bus.subscribe() as mailbox:
             self._thread.start()
             assert self.server.listens.wait(PATIENCE_SECONDS), f"the server did not start: {self.shell.start_error}"
-            while self.runtime.models.slot.resident is None:
-                assert mailbox.get(PATIENCE_SECONDS) is not None, "the model was not loaded"
+            # The event comes last: before it, the slot still says that it is loading.
+            while not isinstance(event := mailbox.get(PATIENCE_SECONDS), ModelLoaded):
+                assert event is not None, "the model was not loaded"
         return self
 
     def get(self, path: str, **more: Any) -> requests.Response:

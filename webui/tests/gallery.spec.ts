@@ -106,7 +106,7 @@ test.describe('the gallery', () => {
     await page.keyboard.press('Enter')
     const dialog = page.getByRole('dialog', { name: 'Picture 2 of 250' })
     await expect(dialog.getByRole('img', { name: 'a meadow, number 1' })).toBeVisible()
-    await expect(dialog.getByText('Settings in the file (a1111)')).toBeVisible()
+    await expect(dialog.getByText('Settings in the file (AUTOMATIC1111)')).toBeVisible()
     await expect(dialog.getByRole('button', { name: 'Next picture' })).toBeEnabled()
     await page.keyboard.press('ArrowRight')
     await expect(page.getByRole('dialog', { name: 'Picture 3 of 250' })).toBeVisible()
@@ -219,7 +219,7 @@ test.describe('the gallery', () => {
     })
     await page.keyboard.press('Escape')
     await tile(page, 'a meadow, number 1').click()
-    await expect(page.getByRole('dialog').getByText('Settings in the file (a1111)')).toBeVisible()
+    await expect(page.getByRole('dialog').getByText('Settings in the file (AUTOMATIC1111)')).toBeVisible()
     await forEachLook(page, async ({ name }) => {
       await axe(page)
       await expectNoOverflow(page)

@@ -67,14 +67,13 @@ describe('findMarks', () => {
     expect(findMarks('a|b')).toEqual([])
   })
 
-  it('is quick with whatever was written, 16,000 characters long', () => {
+  // Anything that is not linear here takes longer than a test may.
+  it('ends with whatever was written, 16,000 characters long', () => {
     const hostile = ['(', ')', '{', '{|', '<a', '<lora:', '__a', '__a b', '()', '[(', ':1', '(a:1', '>', '\\', '__']
     for (const piece of hostile) {
       const half = piece.repeat(Math.floor(8_000 / piece.length))
       for (const text of [half + half, half + '}'.repeat(8_000), half + ')'.repeat(8_000), half + '>'.repeat(8_000)]) {
-        const from = performance.now()
         const pieces = cutPieces(text, known)
-        expect(performance.now() - from, JSON.stringify(text.slice(0, 20))).toBeLessThan(5_000)
         expect(pieces.map((one) => one.text).join('')).toBe(text)
       }
     }

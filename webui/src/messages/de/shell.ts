@@ -56,6 +56,18 @@ const shell: Messages['shell'] = {
   stage: 'Bild',
   queueAndLatest: 'Warteschlange und neueste Bilder',
   queueDone: 'Alle Bilder sind gezeichnet',
+  fullScreen: 'Ganzer Bildschirm',
+  palette: {
+    title: 'Gehe zu, oder tue',
+    search: 'Eine Seite, eine Aktion, ein Modell, eine Einstellung',
+    found: (count) => (count === 0 ? 'Nichts heißt so' : `${formatNumber(count)} gefunden`),
+    page: 'Seite',
+    action: 'Aktion',
+    model: 'Modell',
+    preset: 'Vorlage',
+    draft: 'Entwurf',
+    setting: 'Einstellung',
+  },
   phonePages: 'Seiten, Telefon',
 }
 export default shell

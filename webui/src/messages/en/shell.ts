@@ -54,5 +54,17 @@ export default {
   stage: 'Picture',
   queueAndLatest: 'Queue and latest pictures',
   queueDone: 'All pictures are drawn',
+  fullScreen: 'Full screen',
+  palette: {
+    title: 'Go to, or do',
+    search: 'A page, an action, a model, a setting',
+    found: (count: number) => (count === 0 ? 'Nothing is called that' : `${formatNumber(count)} found`),
+    page: 'page',
+    action: 'action',
+    model: 'model',
+    preset: 'preset',
+    draft: 'draft',
+    setting: 'setting',
+  },
   phonePages: 'Pages, phone',
 }

@@ -1,5 +1,6 @@
 /** Reads what dropped files tell, and does with them what was chosen. */
 import { api, ask } from '../lib/api/client'
+import { PictureRefused, readPicture } from './picture_file'
 import { classifyFile } from '../lib/drop/classify'
 import { chooseValues, modeOf, type ReadSettings, type RestoreRow } from '../lib/drop/restore'
 import type { Mode, PictureSource } from '../lib/drafts/draft'
@@ -24,25 +25,15 @@ export function readSettings(file: Blob, signal?: AbortSignal): Promise<ReadSett
   )
 }
 
-/** Measures a picture; null where the browser cannot draw it. */
-export async function measurePicture(file: File): Promise<{ width: number; height: number } | null> {
+/** Reads a picture file; tells what is wrong with it, and returns null then. */
+export async function sourceOfFile(file: File): Promise<PictureSource | null> {
   try {
-    const bitmap = await createImageBitmap(file)
-    const { width, height } = bitmap
-    bitmap.close()
-    return { width, height }
-  } catch {
+    return await readPicture(file)
+  } catch (thrown) {
+    const words = thrown instanceof PictureRefused ? thrown.message : t.generate.pictureProblems.broken
+    notices.tell(t.drop.refused(file.name, words), { tone: 'bad' })
     return null
   }
-}
-
-async function sourceOf(file: File): Promise<PictureSource | null> {
-  const measured = await measurePicture(file)
-  if (!measured) {
-    notices.tell(t.drop.broken(file.name), { tone: 'bad' })
-    return null
-  }
-  return { from: 'file', blob: file, name: file.name, ...measured }
 }
 
 /** Puts pictures into the active draft and shows it. Several become references, in their order. */
@@ -50,7 +41,7 @@ export async function usePictures(
   files: readonly File[],
   as: 'init' | 'mask' | 'control' | 'references' | 'upscale',
 ): Promise<void> {
-  const sources = (await Promise.all(files.map(sourceOf))).filter((one) => one !== null)
+  const sources = (await Promise.all(files.map(sourceOfFile))).filter((one) => one !== null)
   const first = sources[0]
   if (!first) return
   desk.dropped = []

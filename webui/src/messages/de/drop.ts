@@ -35,7 +35,7 @@ const drop: Messages['drop'] = {
     `${name} ist von einer Art, die diese Seite nicht nimmt. Sie nimmt PNG, JPEG, WebP, AVIF, GIF, MP4, WebM, Modelldateien, und Stile als CSV oder JSON.`,
   empty: (name) => `${name} ist leer`,
   tooLarge: (name, size, limit) => `${name} hat ${size}; höchstens ${limit} werden genommen`,
-  broken: (name) => `${name} lässt sich nicht zeigen: abgeschnitten, oder gar kein Bild`,
+  refused: (name, why) => `${name}: ${why}`,
   field: 'Feld',
   value: 'Wert',
 }

@@ -35,7 +35,7 @@ export default {
     `${name} is of a kind that this page does not take. It takes PNG, JPEG, WebP, AVIF, GIF, MP4, WebM, model files, and styles as CSV or JSON.`,
   empty: (name: string) => `${name} is empty`,
   tooLarge: (name: string, size: string, limit: string) => `${name} has ${size}; at most ${limit} are taken`,
-  broken: (name: string) => `${name} cannot be shown: it is cut off, or no picture at all`,
+  refused: (name: string, why: string) => `${name}: ${why}`,
   field: 'Field',
   value: 'Value',
 }

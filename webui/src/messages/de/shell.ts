@@ -45,6 +45,7 @@ const shell: Messages['shell'] = {
   wrongKey: 'Dieser Schlüssel gehört nicht zu diesem Server',
   tooMany: 'Zu viele Versuche. Warte eine Minute.',
   signOut: 'Abmelden',
+  slow: 'Der Server braucht lange für seine Antwort. Vielleicht startet er gerade, oder er hat viel zu tun.',
   failedTitle: 'Die Seite konnte nicht beginnen',
   failedText:
     'Der Server hat nicht geantwortet, wie er sollte. Vielleicht startet er gerade, oder er hat eine Version ohne diese Seite.',

@@ -44,6 +44,7 @@ export default {
   wrongKey: 'That key is not one of this server’s',
   tooMany: 'Too many attempts. Wait a minute.',
   signOut: 'Sign out',
+  slow: 'The server takes long to answer. It may be starting, or very busy.',
   failedTitle: 'The page could not begin',
   failedText: 'The server did not answer as it should. It may be starting, or be a version without this page.',
   refusedTitle: 'The server refuses this address',

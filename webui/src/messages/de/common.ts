@@ -2,7 +2,6 @@ import { formatNumber, pickPlural } from '../../lib/format'
 import type { Messages } from '../en'
 
 const common: Messages['common'] = {
-  appName: 'sdcpp-rest',
   close: 'Schließen',
   cancel: 'Abbrechen',
   save: 'Speichern',
@@ -12,7 +11,6 @@ const common: Messages['common'] = {
   add: 'Hinzufügen',
   remove: 'Entfernen',
   edit: 'Bearbeiten',
-  copy: 'Kopieren',
   copied: 'Kopiert',
   search: 'Suchen',
   more: 'Mehr',

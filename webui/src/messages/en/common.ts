@@ -1,7 +1,6 @@
 import { formatNumber, pickPlural } from '../../lib/format'
 
 export default {
-  appName: 'sdcpp-rest',
   close: 'Close',
   cancel: 'Cancel',
   save: 'Save',
@@ -11,7 +10,6 @@ export default {
   add: 'Add',
   remove: 'Remove',
   edit: 'Edit',
-  copy: 'Copy',
   copied: 'Copied',
   search: 'Search',
   more: 'More',

@@ -103,7 +103,8 @@ test('what the server refuses is told at its field, too', async ({ page, server,
   await page.goto(server.page())
   await prompt(page).fill('a red circle <lora:nobody:1>')
   await start(page).click()
-  await expect(page.getByText('nobody', { exact: false }).last()).toBeVisible()
+  await expect(page.getByRole('status').getByText(/^Not started: .*nobody/)).toBeVisible()
+  await expect(page.locator('[data-field=prompt] > .error-text').filter({ hasText: 'nobody' })).toBeVisible()
   await expect(prompt(page)).toBeFocused()
 })
 
@@ -153,7 +154,33 @@ test('until stopped draws on and on, and stops', async ({ page, server }) => {
   await page.getByRole('link', { name: 'Gallery' }).first().click()
   await banner.getByRole('button', { name: 'Stop' }).click()
   await expect(banner).toHaveCount(0)
-  await expect(page.getByRole('link', { name: /^Queue$/ })).toBeVisible()
+  // What runs is drawn to its end, and nothing is started after it.
+  const countJobs = async (): Promise<{ all: number; open: number }> => {
+    const told = await server.api<Record<string, number>>('GET', '/queue?limit=1')
+    return {
+      all: told.pending_count! + told.processing_count! + told.completed_count! + told.failed_count!,
+      open: told.pending_count! + told.processing_count!,
+    }
+  }
+  await expect.poll(async () => (await countJobs()).open).toBe(0)
+  const { all } = await countJobs()
+  await server.draw({ prompt: 'a blue square' })
+  expect(await countJobs()).toEqual({ all: all + 1, open: 0 })
+})
+
+test('the models to download are asked for once while one chooses', async ({ page, server }) => {
+  let asked = 0
+  await page.route('**/models/recommended', async (route) => {
+    asked += 1
+    await route.fulfill({ json: { bundles: [] } })
+  })
+  await page.goto(server.page())
+  await page.getByRole('button', { name: /^Model: demo/ }).click()
+  const dialog = page.getByRole('dialog', { name: 'Choose a model' })
+  await expect(dialog.getByRole('region', { name: 'Loaded' }).getByRole('button')).toBeVisible()
+  await dialog.getByRole('searchbox').fill('none is called so')
+  await expect(dialog.getByText('No model matches.')).toBeVisible()
+  expect(asked).toBe(1)
 })
 
 test('settings are searched, kept as a preset and applied', async ({ page, server }) => {

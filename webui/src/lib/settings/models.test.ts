@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { chooseParts, listDrawing, readQuantization, sizeForMemory, type Detection, type ModelFile } from './models'
+import { chooseParts, listDrawing, readQuantization, type Detection, type ModelFile } from './models'
 
 const detection = (changes: object): Detection =>
   ({
@@ -50,10 +50,5 @@ describe('model files', () => {
         'x-Q4_K_M.gguf',
       ].map(readQuantization),
     ).toEqual(['Q4_K', 'Q8_0', 'FP16', '', 'Q4_K_M'])
-  })
-  it('are offered by memory', () => {
-    const sizes = [{ memory_gb: 4 }, { memory_gb: 12 }, { memory_gb: 8 }]
-    expect(sizeForMemory(sizes, 8.5e9)).toEqual({ memory_gb: 8 })
-    expect(sizeForMemory(sizes, 2e9)).toBeNull()
   })
 })

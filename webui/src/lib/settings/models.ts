@@ -40,9 +40,3 @@ export function readQuantization(name: string): string {
     /(?:^|[-_.])(i?q\d(?:_[a-z0-9]{1,2}){0,2}|fp?16|bf16|fp?32|fp8(?:_e\dm\d(?:fn)?)?|int8|nf4)(?=[-_.]|$)/i.exec(name)
   return found ? found[1]!.toUpperCase() : ''
 }
-
-/** Of the sizes of a bundle the one made for this memory; null: all of them need more. */
-export function sizeForMemory<T extends { memory_gb: number }>(sizes: readonly T[], bytes: number): T | null {
-  const fitting = sizes.filter((one) => one.memory_gb * 1e9 <= bytes * 1.02)
-  return fitting.sort((a, b) => b.memory_gb - a.memory_gb)[0] ?? null
-}

@@ -28,6 +28,8 @@ const common: Messages['common'] = {
   about: (time) => `etwa ${time}`,
   left: (time) => `noch ${time}`,
   ofBytes: (used, total) => `${used} von ${total} GB`,
+  fit: { fits: 'Passt', tight: 'Knapp', no: 'Zu groß' },
+  roughly: (words) => `${words}, ungefähr`,
   newWindow: 'öffnet sich in einem neuen Tab',
 }
 export default common

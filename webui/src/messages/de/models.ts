@@ -122,10 +122,6 @@ const models: Messages['models'] = {
   overwrite: 'Eine Datei dieses Namens ersetzen',
   begun: (name) => `Der Download von ${name} hat begonnen.`,
 
-  fits: (needed, total) => `Passt: ${needed} von ${total} GB`,
-  tight: (needed, total) => `Knapp: ${needed} von ${total} GB`,
-  tooLarge: (needed, total) => `Zu groß: ${needed} von ${total} GB`,
-  aboutFit: (words) => `${words}, ungefähr`,
   fitUnknown: 'Ob es passt, ist nicht bekannt',
   saves: (bytes) => `spart ${bytes}`,
   takesMore: (bytes) => `braucht ${bytes} mehr`,

@@ -27,5 +27,7 @@ export default {
   about: (time: string) => `about ${time}`,
   left: (time: string) => `${time} left`,
   ofBytes: (used: string, total: string) => `${used} of ${total} GB`,
+  fit: { fits: 'Fits', tight: 'Tight', no: 'Too large' },
+  roughly: (words: string) => `${words}, roughly`,
   newWindow: 'opens in a new tab',
 }

@@ -124,10 +124,6 @@ export default {
   begun: (name: string) => `The download of ${name} has begun.`,
 
   // Fit
-  fits: (needed: string, total: string) => `Fits: ${needed} of ${total} GB`,
-  tight: (needed: string, total: string) => `Tight: ${needed} of ${total} GB`,
-  tooLarge: (needed: string, total: string) => `Too large: ${needed} of ${total} GB`,
-  aboutFit: (words: string) => `${words}, roughly`,
   fitUnknown: 'Whether it fits is not known',
   saves: (bytes: string) => `saves ${bytes}`,
   takesMore: (bytes: string) => `takes ${bytes} more`,

@@ -2,15 +2,16 @@
 import { api, ask, type Schemas } from '../../lib/api/client'
 import { errorOfThrown } from '../../lib/api/errors'
 import { t } from '../../lib/i18n'
+import { readFit, type Fit } from '../../lib/models/fit'
 import { chooseParts, type Detection, type ModelFile } from '../../lib/settings/models'
 import { attempt, notices } from '../../state/notices.svelte'
 import { server } from '../../state/server.svelte'
 
-export interface ModelLook {
+interface ModelLook {
   title: string
   preview: string | null
   detection: Detection | null
-  fit: Schemas['DeviceFitShown'] | null
+  fit: Fit | null
 }
 
 class Models {
@@ -60,9 +61,7 @@ class Models {
       quietly(ask((signal) => api.GET('/architectures/detect', { params: { query: { model: name, type } }, signal }))),
       quietly(ask((signal) => api.GET('/models/{model_type}/{model_name}/fit', { params: { path }, signal }))),
     ])
-    const order = { no: 0, tight: 1, fits: 2 }
-    const scarcest = fit?.devices.toSorted((a, b) => order[a.verdict] - order[b.verdict])[0] ?? null
-    this.looks[name] = { title: card?.title || name, preview: card?.preview ?? null, detection, fit: scarcest }
+    this.looks[name] = { title: card?.title || name, preview: card?.preview ?? null, detection, fit: readFit(fit) }
     if (!card && !detection) this.asked.delete(name)
   }
 
@@ -83,10 +82,7 @@ class Models {
     this.loading = body.model_name
     const told = await attempt(() => ask((signal) => api.POST('/models/load', { body, signal }), { timeoutMs: 0 }))
     if (this.loading === body.model_name) this.loading = ''
-    if (told) {
-      notices.announce(t.generate.modelLoaded(body.model_name))
-      void this.fetch()
-    }
+    if (told) notices.announce(t.generate.modelLoaded(body.model_name))
     return told !== undefined
   }
 

@@ -1,41 +1,29 @@
 /** Reads and writes LoRAs in a prompt. The prompt is the one place where they stand: `<lora:name:weight>`. */
+import { findMarks, type Mark } from '../prompt/marks'
+import { nameInPrompt } from '../prompt/names'
 
-export interface PromptLora {
-  name: string
-  weight: number
+function listMarks(prompt: string): Mark[] {
+  return findMarks(prompt).filter((one) => one.kind === 'lora')
 }
 
-const TAG = /<lora:([^:<>]+)(?::(-?[\d.]+))?[^<>]*>/g
-
-/** The name by which a prompt calls a file: without its ending. */
-export function stemOf(file: string): string {
-  return file.replace(/\.(safetensors|gguf|ckpt|pt|pth|bin)$/i, '')
-}
-
-export function readLoras(prompt: string): PromptLora[] {
-  return [...prompt.matchAll(TAG)].map((found) => {
-    const weight = found[2] === undefined ? 1 : Number(found[2])
-    return { name: found[1]!.trim(), weight: Number.isFinite(weight) ? weight : 1 }
-  })
-}
-
-/** The weight of a file in a prompt; null: it is not in it. */
-export function weightOf(prompt: string, file: string): number | null {
-  return readLoras(prompt).find((one) => stemOf(one.name) === stemOf(file))?.weight ?? null
+/** The weights of the LoRAs in a prompt, by the names without ending. Of one that stands there twice, the first. */
+export function weightsIn(prompt: string): Map<string, number> {
+  return new Map(
+    listMarks(prompt)
+      .reverse()
+      .map((one) => [nameInPrompt(one.name), one.weight ?? 1]),
+  )
 }
 
 /** Writes a file with a weight into a prompt, in its place or at the end; null takes it out. */
 export function writeLora(prompt: string, file: string, weight: number | null): string {
-  const name = stemOf(file)
+  const name = nameInPrompt(file)
   const tag = weight === null ? '' : `<lora:${name}:${Number(weight.toFixed(2))}>`
-  let isDone = false
-  const next = prompt.replace(TAG, (whole, found: string) => {
-    if (stemOf(found.trim()) !== name) return whole
-    const isFirst = !isDone
-    isDone = true
-    return isFirst ? tag : ''
-  })
-  if (isDone) return weight === null ? next.replace(/ {2,}/g, ' ').replace(/\s+$/, '') : next
+  const places = listMarks(prompt).filter((one) => nameInPrompt(one.name) === name)
+  const first = places[0]
+  let next = prompt
+  for (const one of places.reverse()) next = next.slice(0, one.start) + (one === first ? tag : '') + next.slice(one.end)
+  if (first) return weight === null ? next.replace(/ {2,}/g, ' ').replace(/\s+$/, '') : next
   if (weight === null) return prompt
   return prompt.trim() === '' ? tag : `${prompt.replace(/\s+$/, '')} ${tag}`
 }

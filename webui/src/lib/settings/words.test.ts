@@ -1,25 +1,25 @@
 import { describe, expect, it } from 'vitest'
 import { makeDraft, type DraftInputs } from '../drafts/draft'
 import { knobsOf, nameKnob, turnKnob } from './caches'
-import { addWords, readLoras, stemOf, weightOf, writeLora } from './loras'
+import { addWords, weightsIn, writeLora } from './loras'
 import { extraInputsOf, inputsOf, missingPicture, obstacleOf } from './modes'
 import type { Preset } from './fields'
 import { applySettings, DOT, fieldOfPath, settingsOf, sketchRequest } from './request'
 
 describe('LoRAs in a prompt', () => {
   it('are read', () => {
-    expect(readLoras('a <lora:grain:0.6> b <lora:x> <lora:y:.> <lora:z:1:0.5>')).toEqual([
-      { name: 'grain', weight: 0.6 },
-      { name: 'x', weight: 1 },
-      { name: 'y', weight: 1 },
-      { name: 'z', weight: 1 },
+    expect([...weightsIn('a <lora:grain:0.6> b <lora:x> <lora:y:.> <lora:z:1:0.5> <lora:grain:1>')].sort()).toEqual([
+      ['grain', 0.6],
+      ['x', 1],
+      ['y', 1],
+      ['z', 1],
     ])
-    expect(weightOf('a <lora:grain:0.6>', 'grain.safetensors')).toBe(0.6)
-    expect(weightOf('a', 'grain.safetensors')).toBeNull()
-    expect(stemOf('a.b.GGUF')).toBe('a.b')
+    expect(weightsIn('a <lora:grain.safetensors:0.6>').get('grain')).toBe(0.6)
+    expect(weightsIn('a').size).toBe(0)
   })
   it('are written, changed in their place and taken out', () => {
     expect(writeLora('a cat ', 'grain.safetensors', 0.6)).toBe('a cat <lora:grain:0.6>')
+    expect(writeLora('', 'ink.sft', 1)).toBe('<lora:ink:1>')
     expect(writeLora('', 'grain.safetensors', 1)).toBe('<lora:grain:1>')
     expect(writeLora('a <lora:grain:0.6> cat', 'grain.safetensors', 0.85)).toBe('a <lora:grain:0.85> cat')
     expect(writeLora('a <lora:grain:0.6> cat <lora:grain:1>', 'grain.safetensors', 0.5)).toBe('a <lora:grain:0.5> cat ')

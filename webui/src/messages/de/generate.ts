@@ -154,7 +154,6 @@ const generate: Messages['generate'] = {
   noLoras: 'Hier sind keine LoRA-Dateien. Lade eine herunter, oder lege sie in den Ordner für LoRAs.',
   loraWeight: (name) => `Gewicht von ${name}`,
   triggerWords: 'Wörter, auf die es hört:',
-  addWord: (words) => `„${words}“ in den Prompt schreiben`,
   moreLoras: 'LoRAs suchen',
   loadUpscaler: (name) => `${name} laden`,
 

@@ -139,7 +139,6 @@ export default {
   noLoras: 'There are no LoRA files here. Download one, or put it into the folder for LoRAs.',
   loraWeight: (name: string) => `Weight of ${name}`,
   triggerWords: 'Words that it listens to:',
-  addWord: (words: string) => `Add “${words}” to the prompt`,
   moreLoras: 'Search LoRAs',
   loadUpscaler: (name: string) => `Load ${name}`,
 

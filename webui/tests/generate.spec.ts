@@ -82,6 +82,21 @@ test('a closed draft comes back', async ({ page, server }) => {
   await expect(prompt(page)).toHaveValue('keep me')
 })
 
+test('settings that were reset come back to the draft that had them', async ({ page, server }) => {
+  await page.goto(server.page())
+  await prompt(page).fill('a blue square')
+  const steps = page.getByRole('textbox', { name: 'Steps' })
+  await steps.fill('3')
+  await page.getByRole('button', { name: 'Reset all' }).click()
+  await expect(prompt(page)).toHaveValue('a blue square')
+  await expect(steps).toHaveValue('12')
+  await page.getByRole('button', { name: 'New draft' }).click()
+  await page.getByRole('button', { name: 'Undo' }).click()
+  await expect(steps).toHaveValue('12')
+  await page.getByRole('navigation', { name: 'Drafts' }).getByRole('button', { name: 'a blue square' }).click()
+  await expect(steps).toHaveValue('3')
+})
+
 test('what cannot be is told at its field, and the focus goes there', async ({ page, server }) => {
   await page.goto(server.page())
   await prompt(page).fill('a red circle')
@@ -170,14 +185,12 @@ test('until stopped draws on and on, and stops', async ({ page, server }) => {
 
 test('the models to download are asked for once while one chooses', async ({ page, server }) => {
   let asked = 0
-  await page.route('**/models/recommended', async (route) => {
-    asked += 1
-    await route.fulfill({ json: { bundles: [] } })
-  })
+  page.on('request', (request) => (asked += Number(request.url().endsWith('/models/recommended'))))
   await page.goto(server.page())
-  await page.getByRole('button', { name: /^Model: demo/ }).click()
+  await page.getByRole('button', { name: /^Model: Demo/ }).click()
   const dialog = page.getByRole('dialog', { name: 'Choose a model' })
   await expect(dialog.getByRole('region', { name: 'Loaded' }).getByRole('button')).toBeVisible()
+  await expect(dialog.getByRole('region', { name: 'Recommended to download' }).getByRole('link').first()).toBeVisible()
   await dialog.getByRole('searchbox').fill('none is called so')
   await expect(dialog.getByText('No model matches.')).toBeVisible()
   expect(asked).toBe(1)

@@ -55,8 +55,15 @@ test('a picture of another tool gives all of its settings, and its markup is tex
   await expect(page.locator('img[src="x"]')).toHaveCount(0)
   expect(await page.title()).not.toContain('taken')
 
-  // It was a mistake: the draft is as it was.
+  // It was a mistake: the draft is as it was, and another one that was begun meanwhile is left alone.
+  await page.getByRole('button', { name: 'New draft' }).click()
+  await prompt(page).fill('another one')
   await page.getByRole('button', { name: 'Undo' }).click()
+  await expect(prompt(page)).toHaveValue('another one')
+  await page
+    .getByRole('navigation', { name: 'Drafts' })
+    .getByRole('button', { name: /^Draft 1$/ })
+    .click()
   await expect(prompt(page)).toHaveValue('')
 })
 

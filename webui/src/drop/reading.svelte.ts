@@ -5,8 +5,10 @@ import { classifyFile } from '../lib/drop/classify'
 import { chooseValues, modeOf, type ReadSettings, type RestoreRow } from '../lib/drop/restore'
 import type { Mode, PictureSource } from '../lib/drafts/draft'
 import { t } from '../lib/i18n'
+import { library } from '../prompt/library.svelte'
 import { desk } from '../state/desk.svelte'
 import { drafts } from '../state/drafts.svelte'
+import { putInput } from '../state/inputs.svelte'
 import { attempt, notices } from '../state/notices.svelte'
 import { linkTo, router } from '../state/router.svelte'
 import { server } from '../state/server.svelte'
@@ -50,16 +52,11 @@ export async function usePictures(
     router.goTo('upscale')
     return
   }
-  drafts.change((draft) => {
-    if (as === 'references') {
-      draft.inputs.references = [...draft.inputs.references, ...sources]
-      if (server.preset?.takes_reference_images) draft.mode = 'edit'
-    } else {
-      draft.inputs[as] = first
-      if (as === 'init' && draft.mode !== 'inpaint' && draft.mode !== 'video') draft.mode = 'image'
-      if (as === 'mask') draft.mode = 'inpaint'
-    }
-  })
+  for (const source of as === 'references' ? sources : [first]) putInput(as, source)
+  const { mode } = drafts.active
+  if (as === 'references' && server.preset?.takes_reference_images) drafts.setMode('edit')
+  if (as === 'init' && mode !== 'inpaint' && mode !== 'video') drafts.setMode('image')
+  if (as === 'mask') drafts.setMode('inpaint')
   router.goTo('generate')
 }
 
@@ -75,25 +72,24 @@ export function restoreSettings(
   desk.dropped = []
   if (inNewDraft) drafts.open({ mode, values, keepsSeed: 'seed' in values })
   else {
-    const before = $state.snapshot(drafts.active)
+    const bringBack = drafts.remember('mode', 'values', 'keepsSeed')
     drafts.change((draft) => {
       draft.mode = mode
       draft.values = { ...draft.values, ...values }
       draft.keepsSeed = 'seed' in values || draft.keepsSeed
     })
     notices.tell(t.drop.restored, {
-      action: { label: t.common.undo, run: () => drafts.change((draft) => Object.assign(draft, before)) },
+      action: { label: t.common.undo, run: bringBack },
     })
   }
   router.goTo('generate')
 }
 
+/** Takes over the styles of a file; those that are here already stay as they are. */
 export async function importStyles(file: File): Promise<void> {
   desk.dropped = []
-  const told = await attempt(async () =>
-    ask(async (signal) => api.POST('/styles/import', { body: { text: await file.text() } as never, signal })),
-  )
-  if (told) notices.tell(t.drop.stylesImported(told.imported.length + told.replaced.length))
+  const told = await attempt(async () => library.importStyles(await file.text()))
+  if (told) notices.tell(t.prompt.imported(told.imported.length, told.skipped.length))
 }
 
 /** Hands model files to the Models page. */

@@ -6,6 +6,7 @@ import { tellTokens, type TokensTold } from '../lib/prompt/tokens'
 import { attempt } from '../state/notices.svelte'
 import { drafts } from '../state/drafts.svelte'
 import { server } from '../state/server.svelte'
+import { chosenStyles } from './styles'
 
 const DEBOUNCE_MS = 300
 const LISTED = 60
@@ -144,7 +145,6 @@ export const enhancer = new Enhancer()
 /** Draws the words of the active draft's prompt once, as a start would. */
 export function expandPrompt(prompt: string): Promise<Schemas['ExpandedPrompt'] | undefined> {
   return attempt(async () => {
-    const styles = drafts.value('styles')
     const told = await ask((signal) =>
       api.POST('/prompt/expand', {
         body: {
@@ -153,7 +153,7 @@ export function expandPrompt(prompt: string): Promise<Schemas['ExpandedPrompt'] 
           count: 1,
           mode: drafts.kind,
           negative_prompt: '',
-          styles: Array.isArray(styles) ? (styles as string[]) : [],
+          styles: chosenStyles(drafts.value('styles')),
         },
         signal,
       }),

@@ -76,7 +76,7 @@ export class Completion {
 }
 
 /** Trigger words of the LoRAs that a prompt names. */
-export function triggersOf(text: string): string[] {
+function triggersOf(text: string): string[] {
   const words = new Set<string>()
   for (const name of lorasIn(findMarks(text))) {
     const file = library.fileOfLora(name)

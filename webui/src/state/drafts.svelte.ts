@@ -82,6 +82,19 @@ class Drafts {
     this.save()
   }
 
+  /** Notes parts of the active draft; returns what brings them back, whichever draft is shown by then. */
+  remember(...parts: ('mode' | 'values' | 'inputs' | 'keepsSeed')[]): () => void {
+    const { active } = this
+    const { id } = active
+    const before = Object.fromEntries(parts.map((part) => [part, $state.snapshot(active[part])]))
+    return () => {
+      const draft = this.all.find((one) => one.id === id)
+      if (!draft) return
+      Object.assign(draft, before)
+      this.save(draft)
+    }
+  }
+
   /** Opens a new draft, empty or with what is given, and shows it. */
   open(from: Partial<Pick<Draft, 'name' | 'mode' | 'values' | 'inputs' | 'keepsSeed'>> = {}): Draft {
     const draft = { ...makeDraft(makeKey()), ...from }
@@ -157,9 +170,7 @@ class Drafts {
       await ask((signal) =>
         api.POST('/queue/{job_id}/front', { params: { path: { job_id: accepted.job_id } }, signal }),
       )
-    const job = await server.fetchJob(accepted.job_id)
-    // Warnings of the submission stand in its answer alone until the job is looked at.
-    return job
+    return await server.fetchJob(accepted.job_id)
   }
 
   save(draft: Draft = this.active): void {

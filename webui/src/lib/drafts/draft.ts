@@ -131,11 +131,6 @@ export async function sendPicture(source: PictureSource, encode: (blob: Blob) =>
   return await encode(source.blob)
 }
 
-/** Counts what of a draft differs from the model's settings, prompt and seed aside. */
-export function countChanged(draft: Draft, fields: readonly string[]): number {
-  return fields.filter((field) => field in draft.values).length
-}
-
 /** The name to show: the given one, else the prompt's beginning. */
 export function nameOf(draft: Draft, unnamed: string): string {
   const prompt = typeof draft.values.prompt === 'string' ? draft.values.prompt.trim() : ''

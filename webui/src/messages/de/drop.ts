@@ -1,4 +1,4 @@
-import { formatNumber, pickPlural } from '../../lib/format'
+import { formatNumber } from '../../lib/format'
 import type { Messages } from '../en'
 
 const drop: Messages['drop'] = {
@@ -30,7 +30,6 @@ const drop: Messages['drop'] = {
   unmapped: 'Was hier keinen Namen hat',
   upload: 'Zu den Modellen hinzufügen',
   importStyles: 'Stile importieren',
-  stylesImported: (count) => `${formatNumber(count)} ${pickPlural(count, { one: 'Stil', other: 'Stile' })} importiert`,
   unsupported: (name) =>
     `${name} ist von einer Art, die diese Seite nicht nimmt. Sie nimmt PNG, JPEG, WebP, AVIF, GIF, MP4, WebM, Modelldateien, und Stile als CSV oder JSON.`,
   empty: (name) => `${name} ist leer`,

@@ -108,7 +108,6 @@ const generate: Messages['generate'] = {
     `Dieses Modell zeichnet in Schritten von ${formatNumber(step)} Pixeln; andere Größen werden beschnitten.`,
   otherRatios: 'Andere Verhältnisse',
 
-  seed: 'Startwert',
   random: 'zufällig',
   keepSeed: 'Diesen Startwert behalten',
   drawSeed: 'Zufälliger Startwert',

@@ -77,7 +77,6 @@ const prompt: Messages['prompt'] = {
   unusedByGuidance: 'bei Führung 1 nicht genutzt',
   styles: 'Stile',
   addStyle: 'Stil',
-  removeStyle: (name) => `Stil ${name} wegnehmen`,
   stylesTitle: 'Stile',
   searchStyles: 'Stile suchen',
   stylesEmpty: 'Ein Stil ist Text um den Prompt: „ink drawing of {prompt}“. Es gibt noch keine.',

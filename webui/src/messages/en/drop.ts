@@ -1,4 +1,4 @@
-import { formatNumber, pickPlural } from '../../lib/format'
+import { formatNumber } from '../../lib/format'
 
 export default {
   overlay: 'Drop pictures, model files, styles or a link to a model',
@@ -29,8 +29,6 @@ export default {
   unmapped: 'What has no name here',
   upload: 'Add to the models',
   importStyles: 'Import styles',
-  stylesImported: (count: number) =>
-    `${formatNumber(count)} ${pickPlural(count, { one: 'style', other: 'styles' })} imported`,
   unsupported: (name: string) =>
     `${name} is of a kind that this page does not take. It takes PNG, JPEG, WebP, AVIF, GIF, MP4, WebM, model files, and styles as CSV or JSON.`,
   empty: (name: string) => `${name} is empty`,

@@ -94,7 +94,6 @@ export default {
   sizeStep: (step: number) => `This model draws in steps of ${formatNumber(step)} pixels; other sizes are cropped.`,
   otherRatios: 'Other ratios',
 
-  seed: 'Seed',
   random: 'random',
   keepSeed: 'Keep this seed',
   drawSeed: 'Random seed',

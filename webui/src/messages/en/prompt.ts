@@ -77,7 +77,6 @@ export default {
   unusedByGuidance: 'not used at guidance 1',
   styles: 'Styles',
   addStyle: 'Style',
-  removeStyle: (name: string) => `Take style ${name} away`,
   stylesTitle: 'Styles',
   searchStyles: 'Search styles',
   stylesEmpty: 'A style is text around the prompt: “ink drawing of {prompt}”. There are none yet.',

@@ -16,7 +16,6 @@ interface ModelLook {
 
 class Models {
   listing = $state.raw<Schemas['ModelsShown'] | null>(null)
-  bundles = $state.raw<Schemas['BundleShown'][]>([])
   /** What was found out about each file, by its name. */
   looks = $state<Record<string, ModelLook>>({})
   /** The name of what is being loaded by this page. */
@@ -38,12 +37,6 @@ class Models {
     } catch (thrown) {
       if (this.listing === null && !errorOfThrown(thrown).isPassing) notices.tellError(thrown)
     }
-  }
-
-  async fetchBundles(): Promise<void> {
-    if (this.bundles.length > 0) return
-    const told = await attempt(() => ask((signal) => api.GET('/models/recommended', { signal })))
-    this.bundles = told?.bundles ?? []
   }
 
   /** Looks at a file: its card, its family and parts, whether it fits. Once, and after the others that are waited for. */

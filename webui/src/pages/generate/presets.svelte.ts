@@ -28,17 +28,10 @@ class Presets {
   }
 
   apply(preset: Preset): void {
-    const draft = drafts.active
-    const before = $state.snapshot(draft.values)
-    drafts.take(applySettings(before, preset.settings))
+    const bringBack = drafts.remember('values')
+    drafts.take(applySettings($state.snapshot(drafts.active.values), preset.settings))
     notices.tell(t.generate.presetApplied(preset.name), {
-      action: {
-        label: t.common.undo,
-        run: () => {
-          draft.values = before
-          drafts.save(draft)
-        },
-      },
+      action: { label: t.common.undo, run: bringBack },
     })
   }
 

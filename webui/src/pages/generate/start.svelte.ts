@@ -10,7 +10,7 @@ import { server } from '../../state/server.svelte'
 import { form } from './form.svelte'
 import { panel } from './panel.svelte'
 
-export interface StartOptions {
+interface StartOptions {
   /** Changes of the request alone. */
   overrides?: Record<string, unknown>
   isFirst?: boolean

@@ -1,10 +1,10 @@
 /** Takes pictures into the active draft, and out of it. */
-import type { DraftInputs, PictureSource } from '../../lib/drafts/draft'
-import type { Picture } from '../../lib/events/apply'
-import type { InputRole } from '../../lib/settings/modes'
-import { fitPicture } from '../../lib/settings/sizes'
-import { drafts } from '../../state/drafts.svelte'
-import { server } from '../../state/server.svelte'
+import type { PictureSource } from '../lib/drafts/draft'
+import type { Picture } from '../lib/events/apply'
+import type { InputRole } from '../lib/settings/modes'
+import { fitPicture } from '../lib/settings/sizes'
+import { drafts } from './drafts.svelte'
+import { server } from './server.svelte'
 
 export function sourceOf(picture: Picture): PictureSource {
   return {
@@ -27,19 +27,13 @@ export function putInput(role: InputRole, source: PictureSource): void {
 }
 
 export function removeInput(role: InputRole, at = 0): () => void {
-  const before = { ...drafts.active.inputs }
-  const { id } = drafts.active
+  const bringBack = drafts.remember('inputs')
   drafts.change(({ inputs }) => {
     if (role === 'references') inputs.references = inputs.references.filter((_, index) => index !== at)
     else delete inputs[role]
     if (role === 'init') delete inputs.mask
   })
-  return () => {
-    const draft = drafts.all.find((one) => one.id === id)
-    if (!draft) return
-    draft.inputs = before as DraftInputs
-    drafts.save(draft)
-  }
+  return bringBack
 }
 
 export function moveReference(at: number, by: number): void {

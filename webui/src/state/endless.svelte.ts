@@ -1,10 +1,10 @@
 /** Draws until it is stopped: when a job has ended, the same draft is started again. */
-import { isEnded } from '../../lib/events/apply'
-import { t } from '../../lib/i18n'
-import { isRandom } from '../../lib/settings/seeds'
-import { drafts } from '../../state/drafts.svelte'
-import { notices } from '../../state/notices.svelte'
-import { server } from '../../state/server.svelte'
+import { isEnded } from '../lib/events/apply'
+import { t } from '../lib/i18n'
+import { isRandom } from '../lib/settings/seeds'
+import { drafts } from './drafts.svelte'
+import { notices } from './notices.svelte'
+import { server } from './server.svelte'
 
 class Endless {
   /** How many jobs were started; 0: it does not run. */

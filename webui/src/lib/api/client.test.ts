@@ -95,6 +95,24 @@ describe('submitOnce', () => {
     expect(gone).toHaveBeenCalledOnce()
   })
 
+  it('repeats a proxy’s 502, and takes the server’s own for an answer', async () => {
+    const page = answer(502, '<html>Bad gateway</html>')
+    const behindProxy = vi
+      .fn()
+      .mockResolvedValueOnce(page)
+      .mockResolvedValueOnce(answer(202, { job_id: 'a' }))
+    const back = vi.fn(() => Promise.resolve())
+    expect(await submitOnce(behindProxy, back)).toEqual({ job_id: 'a' })
+    expect(behindProxy).toHaveBeenCalledTimes(2)
+    expect(back).toHaveBeenCalledOnce()
+
+    const told = { error: 'Hugging Face cannot be reached', code: 'source_unreachable' }
+    const away = vi.fn(() => Promise.resolve(answer(502, told)))
+    expect(await ended(submitOnce(away, back))).toMatchObject({ status: 502, code: told.code, message: told.error })
+    expect(away).toHaveBeenCalledOnce()
+    expect(back).toHaveBeenCalledOnce()
+  })
+
   it('makes keys that differ', () => {
     expect(makeKey()).toMatch(/^[0-9a-f]{32}$/)
     expect(makeKey()).not.toBe(makeKey())

@@ -3,8 +3,8 @@ import { makeMask, type Mask } from '../lib/mask/bitmap'
 import { extendRows } from '../lib/mask/extend'
 import { paddedSize, type Padding } from '../lib/mask/padding'
 import { readBrightness } from '../lib/mask/png'
-import { addressOf } from '../lib/mask/source'
 import type { PictureSource } from '../lib/drafts/draft'
+import { openSource } from '../lib/drafts/input_name'
 import type { Size } from '../lib/zoom'
 
 /** Rows that are handled at a time, so that a large picture is never there twice as pixels. */
@@ -19,9 +19,7 @@ export interface Opened {
 
 /** Opens a picture of a draft. */
 export async function openPicture(source: PictureSource): Promise<Opened> {
-  const address = addressOf(source)
-  const url = address ?? URL.createObjectURL((source as { blob: Blob }).blob)
-  const close = (): void => (address ? undefined : URL.revokeObjectURL(url))
+  const { url, close } = openSource(source)
   const image = new Image()
   image.src = url
   try {

@@ -1,4 +1,4 @@
-/** Names a picture that a draft or a page takes. */
+/** Names a picture that a draft or a page takes, tells where it is, and whether it is another one. */
 import { apiUrl, outputUrl, thumbUrl } from '../address'
 import type { PictureSource } from './draft'
 
@@ -13,6 +13,22 @@ export function addressOf(source: PictureSource): string | null {
 /** The address of a small version, at most 512 pixels. */
 export function thumbOf(source: PictureSource): string | null {
   return source.from === 'output' ? thumbUrl(source.path, 512, source.version) : addressOf(source)
+}
+
+/** An address at which the page can show a picture. Of a file one is made; `close` frees it. */
+export function openSource(
+  source: PictureSource,
+  known: string | null = addressOf(source),
+): { url: string; close: () => void } {
+  if (known !== null || source.from !== 'file') return { url: known ?? '', close: () => undefined }
+  const url = URL.createObjectURL(source.blob)
+  return { url, close: () => URL.revokeObjectURL(url) }
+}
+
+/** Whether two sources are the same picture. */
+export function isSameSource(a: PictureSource, b: PictureSource): boolean {
+  if (a.from === 'file') return b.from === 'file' && a.blob === b.blob
+  return addressOf(a) === addressOf(b)
 }
 
 export function nameOfSource(source: PictureSource): string {

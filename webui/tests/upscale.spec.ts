@@ -32,9 +32,16 @@ test('a file and one of the latest pictures are made larger and compared', async
 
   await mine.getByRole('button', { name: 'Compare' }).click()
   const compared = page.getByRole('dialog', { name: 'Before and after' })
-  const slider = compared.getByRole('slider', { name: 'How much is shown of the picture before' })
-  await slider.fill('20')
-  await expect(compared.getByRole('img', { name: 'Before' })).toHaveCSS('clip-path', 'inset(0px 80% 0px 0px)')
+  await expect(compared.getByRole('img', { name: 'Before' })).toHaveJSProperty('naturalWidth', 64)
+  // The result is shown to the right of the divider: nothing of it when that stands at the frame's right end.
+  const readClip = () =>
+    compared
+      .getByRole('img', { name: 'After' })
+      .evaluate((one) => Number(/([\d.]+)px\)$/.exec(getComputedStyle(one).clipPath)?.[1]))
+  await compared.getByRole('slider', { name: 'Divider' }).fill('0.5')
+  await expect.poll(async () => Math.round(await readClip())).toBe(32)
+  await compared.getByRole('slider', { name: 'Divider' }).fill('1')
+  await expect.poll(readClip).toBeGreaterThanOrEqual(64)
   await expect
     .poll(() => compared.getByRole('img', { name: 'After' }).evaluate((one) => (one as HTMLImageElement).naturalWidth))
     .toBe(128)

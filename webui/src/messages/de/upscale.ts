@@ -27,7 +27,6 @@ const upscale: Messages['upscale'] = {
   comparing: 'Vorher und nachher',
   before: 'Vorher',
   after: 'Nachher',
-  wipe: 'Wie viel vom Bild vorher zu sehen ist',
   save: 'Speichern',
   open: 'In der Galerie zeigen',
   again: 'Noch einmal',

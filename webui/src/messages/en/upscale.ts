@@ -27,7 +27,6 @@ export default {
   comparing: 'Before and after',
   before: 'Before',
   after: 'After',
-  wipe: 'How much is shown of the picture before',
   save: 'Save',
   open: 'Show in the gallery',
   again: 'Once more',

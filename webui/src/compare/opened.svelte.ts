@@ -8,7 +8,6 @@ import { notices } from '../state/notices.svelte'
 
 export interface Compared {
   url: string
-  told: Told
   difference: Difference
   isStart: boolean
 }
@@ -53,12 +52,11 @@ class Comparison {
     const differences = findDifferences(told)
     const shown = pictures.map((one, at) => ({
       url: outputUrl(one.path, one.version),
-      told: told[at]!,
       difference: differences[at]!,
       isStart: false,
     }))
     const start = result?.job_id
-      ? [{ url: apiUrl(`jobs/${result.job_id}/inputs/init_image`), told: told[0]!, difference: {}, isStart: true }]
+      ? [{ url: apiUrl(`jobs/${result.job_id}/inputs/init_image`), difference: {}, isStart: true }]
       : []
     this.all = [...start, ...shown]
   }

@@ -40,7 +40,7 @@ class SourceHistory {
     }
   }
 
-  /** Goes back to the start picture before, with the mask and the size that belonged to it. */
+  /** Goes back to the start picture before, with the mask and the size that belonged to it. Returns whether there was one. */
   stepBack(): boolean {
     const { id } = drafts.active
     const stack = this.stacks[id] ?? []
@@ -60,13 +60,3 @@ class SourceHistory {
 }
 
 export const sourceHistory = new SourceHistory()
-
-/** Takes a result as the new start picture of the active draft; `stepBack` undoes that. */
-export function acceptAsSource(picture: Picture): void {
-  sourceHistory.accept(picture)
-}
-
-/** Brings the earlier start picture of the active draft back. Returns whether there was one. */
-export function stepBack(): boolean {
-  return sourceHistory.stepBack()
-}

@@ -15,7 +15,7 @@ import { notices } from '../state/notices.svelte'
 import { canvasLimits } from './limits.svelte'
 import { extendPicture, openPicture, readMask, saveFile, type Opened } from './pictures'
 import { MaskSession } from './session.svelte'
-import { acceptAsSource, sourceHistory, stepBack } from './source_history.svelte'
+import { sourceHistory } from './source_history.svelte'
 
 class MaskWork {
   session = $state.raw<MaskSession | null>(null)
@@ -124,14 +124,14 @@ class MaskWork {
 
   /** Goes on from a result as the start picture. */
   async accept(picture: Picture): Promise<void> {
-    acceptAsSource(picture)
+    sourceHistory.accept(picture)
     this.left = null
     await this.open()
     this.told = t.mask.accepted
   }
 
   async stepBack(): Promise<void> {
-    if (!stepBack()) return
+    if (!sourceHistory.stepBack()) return
     this.left = null
     await this.open()
     this.told = t.mask.steppedBack

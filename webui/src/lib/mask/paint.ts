@@ -22,7 +22,7 @@ export function paintColour(mask: Mask, rect: Rect, colour: keyof typeof COLOURS
 
 /**
  * Draws the outline of a mask as it lies in a frame of `width` x `height` pixels: dashes in black and white that `phase`
- * moves on. Drawn at the frame's own pixels, it is one pixel wide at any zoom. Returns what of the frame it covers.
+ * moves on. Drawn at the frame's own pixels, it is one pixel wide at any zoom.
  */
 export function traceOutline(
   mask: Mask,

@@ -3,6 +3,7 @@ import type { Schemas } from '../api/client'
 import type { Job } from '../events/apply'
 import { fileOf } from './catalog'
 import type { Budget, Verdict } from './fit'
+import { buildLoadBody } from './roles'
 import { LIST_OF_TYPE } from './types'
 
 export type Bundle = Schemas['BundleShown']
@@ -145,12 +146,5 @@ export function loadBodyOf(size: BundleSize, files: readonly FileState[]): Schem
   const parts = Object.fromEntries(
     files.filter((one) => one.file.component !== null).map((one) => [one.file.component!, one.listed]),
   )
-  return {
-    model_name: model.listed,
-    ...(model.file.model_type === 'checkpoint' || model.file.model_type === 'diffusion'
-      ? { model_type: model.file.model_type }
-      : {}),
-    ...parts,
-    options: size.load_options as Schemas['LoadOptionsBody'],
-  }
+  return buildLoadBody({ name: model.listed, type: model.file.model_type }, parts, size.load_options)
 }

@@ -1,6 +1,6 @@
 /** Lists of model files: made one, counted, searched, sorted, named. */
 import type { Schemas } from '../api/client'
-import { isModelType, LIST_OF_TYPE, MODEL_TYPES, type ModelFile, type ModelType } from './types'
+import { drawsPictures, isModelType, LIST_OF_TYPE, MODEL_TYPES, type ModelFile, type ModelType } from './types'
 
 export type SortBy = 'name' | 'size' | 'type'
 export const SORTS: readonly SortBy[] = ['name', 'size', 'type']
@@ -78,7 +78,7 @@ export function readId(id: string): { type: ModelType; name: string } | null {
 
 /** Finds the model that a name means, with or without its folders and ending, among those that can be loaded. */
 export function findLoadable(files: readonly ModelFile[], name: string): ModelFile | undefined {
-  const models = files.filter((file) => file.type === 'checkpoint' || file.type === 'diffusion')
+  const models = files.filter((file) => drawsPictures(file.type))
   const wanted = readId(name)?.name ?? name
   return (
     models.find((file) => file.name === wanted) ??

@@ -1,7 +1,7 @@
 /** The parts that a model is loaded with: which there are, which files fit, and which are chosen to begin with. */
 import type { Schemas } from '../api/client'
 import { compareNames } from './catalog'
-import type { ModelFile, ModelType } from './types'
+import { drawsPictures, type ModelFile, type ModelType } from './types'
 
 export const ROLES = [
   'vae',
@@ -105,7 +105,7 @@ export function buildLoadBody(
   const parts = Object.fromEntries(Object.entries(chosen).filter(([, name]) => name))
   return {
     model_name: file.name,
-    ...(file.type === 'checkpoint' || file.type === 'diffusion' ? { model_type: file.type } : {}),
+    ...(drawsPictures(file.type) ? { model_type: file.type } : {}),
     ...parts,
     ...(Object.keys(options).length > 0 ? { options: options as Schemas['LoadOptionsBody'] } : {}),
   }

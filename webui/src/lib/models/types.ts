@@ -53,6 +53,6 @@ export function isModelType(text: string): text is ModelType {
 }
 
 /** Whether a type is what pictures are drawn with, so that it can be loaded by itself. */
-export function drawsPictures(type: ModelType): boolean {
+export function drawsPictures(type: ModelType): type is 'checkpoint' | 'diffusion' {
   return type === 'checkpoint' || type === 'diffusion'
 }

@@ -18,7 +18,6 @@ export type Source = { bytes: number | null; licences: string[] }
 
 class Bundles {
   list = $state.raw<Schemas['BundleShown'][]>([])
-  phase = $state<'new' | 'ready' | 'failed'>('new')
   /** The bundle that is being fetched, by its id and the memory of its size. */
   getting = $state.raw<{ id: string; memory_gb: number } | null>(null)
   isStarting = $state(false)
@@ -40,10 +39,9 @@ class Bundles {
     if (this.list.length > 0) return
     try {
       this.list = (await ask((signal) => api.GET('/models/recommended', { signal }))).bundles
-      this.phase = 'ready'
       this.watch()
     } catch {
-      this.phase = 'failed'
+      // Then there are no suggestions; the page asks again when it is opened again.
     }
   }
 

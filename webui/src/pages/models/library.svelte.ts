@@ -1,8 +1,10 @@
 /** The model files that the server has, and their cards: asked for when a page shows them, kept fresh by events. */
 import { api, ask, type Schemas } from '../../lib/api/client'
 import { errorOfThrown, type ApiError } from '../../lib/api/errors'
+import { t } from '../../lib/i18n'
 import { fileOf, flattenModels, idOf } from '../../lib/models/catalog'
 import type { ModelFile, ModelType } from '../../lib/models/types'
+import { attempt, notices } from '../../state/notices.svelte'
 import { server } from '../../state/server.svelte'
 
 export type Card = Schemas['CardShown']
@@ -17,6 +19,8 @@ class Library {
   problem = $state.raw<ApiError | null>(null)
   paths = $state.raw<Schemas['ModelPaths'] | null>(null)
   cards = $state<Record<string, Card>>({})
+  /** Whether the server looks through its folders now, because the user asked for that. */
+  isLooking = $state(false)
   controlNet = $state.raw<Schemas['ControlNetStatus'] | null>(null)
 
   private users = 0
@@ -55,12 +59,16 @@ class Library {
     }
   }
 
-  /** Has the server look through its folders again. */
-  async rescan(): Promise<Schemas['Refreshed']> {
-    const found = await ask((signal) => api.POST('/models/refresh', { signal }), { timeoutMs: 120_000 })
-    this.files = flattenModels(found.models)
-    this.forgetCards()
-    return found
+  /** Has the server look through its folders again, and tells what is there. */
+  async rescan(): Promise<void> {
+    this.isLooking = true
+    await attempt(async () => {
+      const found = await ask((signal) => api.POST('/models/refresh', { signal }), { timeoutMs: 120_000 })
+      this.files = flattenModels(found.models)
+      this.forgetCards()
+      notices.tell([t.models.foundFiles(found.total), ...(found.warnings ?? [])].join(' '))
+    })
+    this.isLooking = false
   }
 
   async fetchPaths(): Promise<Schemas['ModelPaths']> {

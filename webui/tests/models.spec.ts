@@ -193,3 +193,46 @@ test('a pasted link tells what is there before it starts; a file of this device 
     await server.close()
   }
 })
+
+test('of several dropped model files each is asked about and sent', async ({ page, server }) => {
+  await page.goto(server.page('models'))
+  await expect(page.getByRole('link', { name: /Demo pictures/ })).toBeVisible()
+  await page.evaluate(
+    (bytes) => {
+      const carried = new DataTransfer()
+      for (const name of ['first_lora.safetensors', 'second_vae.safetensors'])
+        carried.items.add(new File([new Uint8Array(bytes)], name))
+      document.body.dispatchEvent(new DragEvent('drop', { dataTransfer: carried, bubbles: true, cancelable: true }))
+    },
+    [...makeSafetensors(64)],
+  )
+  await page.getByRole('button', { name: 'Add to the models' }).click()
+  const dialog = page.getByRole('dialog', { name: 'Add a model' })
+  await expect(dialog.getByLabel('Name', { exact: true })).toHaveValue('first_lora.safetensors')
+  await dialog.getByRole('button', { name: 'Send to the server' }).click()
+  await expect(dialog.getByLabel('Name', { exact: true })).toHaveValue('second_vae.safetensors')
+  await expect(dialog.getByLabel('Type', { exact: true })).toHaveValue('vae')
+  await dialog.getByRole('button', { name: 'Send to the server' }).click()
+  await expect(dialog).toBeHidden()
+  await expect(page.getByRole('link', { name: /first_lora/ })).toBeVisible()
+  await expect(page.getByRole('link', { name: /second_vae/ })).toBeVisible()
+})
+
+test('while the demo is all there is, the stage of Generate offers a real model, and the way to all of them', async ({
+  page,
+  ownServer,
+}) => {
+  await ownServer.untilModel()
+  await page.goto(ownServer.page())
+  const offer = page.getByRole('main').getByRole('region', { name: 'Get a real model' })
+  await expect(offer.getByRole('article')).toHaveCount(1)
+  await expect(offer.getByRole('button', { name: /^Get it/ })).toBeEnabled()
+  await forEachLook(page, async () => {
+    await expectNoOverflow(page)
+    await axe(page)
+  })
+  const name = await offer.getByRole('article').getAttribute('aria-label')
+  await offer.getByRole('link', { name: 'All suggestions' }).click()
+  await expect(page.getByRole('heading', { name: 'Models', level: 1 })).toBeVisible()
+  await expect(page.getByRole('article', { name: name!, exact: true })).toBeVisible()
+})

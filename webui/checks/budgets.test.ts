@@ -13,7 +13,7 @@ const ALL = 300_000
 
 describe('what is counted', () => {
   const manifest: Manifest = {
-    'index.html': { file: 'app.js', isEntry: true, imports: ['_shared'], css: ['app.css'], dynamicImports: ['_late'] },
+    _start: { file: 'app.js', imports: ['_shared'], css: ['app.css'], dynamicImports: ['_late'] },
     _shared: { file: 'shared.js' },
     _late: { file: 'late.js' },
     'src/messages/en/first.ts': { file: 'en.js' },
@@ -23,14 +23,24 @@ describe('what is counted', () => {
     _list: { file: 'list.js', css: ['list.css'] },
   }
 
+  const html =
+    '<script src="./theme.js"></script><script src="./app.js"></script><link href="./app.css"><link href="./icon.svg">'
+  const first = firstLoad(manifest, html)
+
   it('is, at first, what the shell and Generate need at once', () => {
-    expect([...firstLoad(manifest)].sort()).toEqual(
+    expect([...first].sort()).toEqual(
       ['app.css', 'app.js', 'en.js', 'generate.js', 'index.html', 'shared.js', 'theme.js'].sort(),
     )
   })
 
+  it('is never less because something has another name now', () => {
+    expect(() => firstLoad(manifest, '<script src="./other.js"></script>')).toThrow()
+    const { 'src/messages/en/first.ts': _, ...without } = manifest
+    expect(() => firstLoad(without, html)).toThrow()
+  })
+
   it('is, for a further page, all that it may load besides', () => {
-    expect(furtherPages(manifest)).toEqual(
+    expect(furtherPages(manifest, first)).toEqual(
       new Map([['queue', new Set(['queue.js', 'list.js', 'list.css', 'mask.js'])]]),
     )
   })
@@ -39,9 +49,10 @@ describe('what is counted', () => {
 describe.skipIf(!existsSync(MANIFEST) && !process.env.SDCPP_REST_NO_SKIPS)('budgets of the built page', () => {
   it('are kept', () => {
     const manifest = JSON.parse(readFileSync(MANIFEST, 'utf8')) as Manifest
+    const first = firstLoad(manifest, readFileSync(join(FOLDER, 'index.html'), 'utf8'))
     const rows: [string, number, number][] = [
-      ['first load', weigh(FOLDER, firstLoad(manifest)), FIRST],
-      ...[...furtherPages(manifest)].map(([name, files]): [string, number, number] => [
+      ['first load', weigh(FOLDER, first), FIRST],
+      ...[...furtherPages(manifest, first)].map(([name, files]): [string, number, number] => [
         name,
         weigh(FOLDER, files),
         FURTHER,

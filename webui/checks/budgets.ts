@@ -5,8 +5,6 @@ import { gzipSync } from 'node:zlib'
 
 export interface Chunk {
   file: string
-  src?: string
-  isEntry?: boolean
   imports?: string[]
   dynamicImports?: string[]
   css?: string[]
@@ -35,15 +33,19 @@ function filesOf(manifest: Manifest, keys: string[], lazily: boolean, known: Rea
   return files
 }
 
-/** The files that are loaded before the first page, Generate, can be used in English. */
-export function firstLoad(manifest: Manifest): Set<string> {
-  const entry = Object.keys(manifest).filter((key) => manifest[key]!.isEntry)
-  return new Set(['index.html', 'theme.js', ...filesOf(manifest, [...entry, WORDS, START], false, new Set())])
+/**
+ * The files that are loaded before the first page, Generate, can be used in English. `html` is the page's start: the
+ * manifest does not tell what it names once its script is put together with others. Generate may be part of that script.
+ */
+export function firstLoad(manifest: Manifest, html: string): Set<string> {
+  const named = [...html.matchAll(/\s(?:src|href)="\.\/([^"]+\.(?:js|css))"/g)].map((found) => found[1]!)
+  const keys = Object.keys(manifest).filter((key) => named.includes(manifest[key]!.file))
+  if (keys.length === 0 || !(WORDS in manifest)) throw new Error('The first load is not what it was: look at this anew')
+  return new Set(['index.html', ...named, ...filesOf(manifest, [...keys, WORDS, START], false, new Set())])
 }
 
 /** Each further page's own files: what it needs at once and may load later, without those of the first load. */
-export function furtherPages(manifest: Manifest): Map<string, Set<string>> {
-  const first = firstLoad(manifest)
+export function furtherPages(manifest: Manifest, first: ReadonlySet<string>): Map<string, Set<string>> {
   const pages = Object.keys(manifest).filter((key) => PAGE.test(key) && key !== START)
   return new Map(pages.map((key) => [PAGE.exec(key)![1]!, filesOf(manifest, [key], true, first)]))
 }

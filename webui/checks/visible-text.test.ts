@@ -4,7 +4,11 @@ import { parse, type AST } from 'svelte/compiler'
 import { expect, it } from 'vitest'
 
 const SOURCES = new URL('../src/', import.meta.url)
-const SPOKEN = new Set(['aria-label', 'aria-description', 'aria-roledescription', 'title', 'placeholder', 'alt'])
+/** Attributes that are seen or heard; the last ones are those of our own components. */
+const SPOKEN = new Set([
+  ...['aria-label', 'aria-description', 'aria-roledescription', 'aria-valuetext', 'title', 'placeholder', 'alt'],
+  ...['label', 'text', 'hint', 'description', 'before', 'after'],
+])
 /** Names and units that no language changes. */
 const NAMES = /sdcpp-rest|\b(?:px|[kMG]B)\b|\b(?:Ctrl|Enter|Shift|Esc|Tab|Alt)\b/g
 
@@ -25,6 +29,7 @@ function textsOf(expression: { type: string } & Record<string, unknown>): string
     case 'ConditionalExpression':
       return [...textsOf(expression.consequent as Node), ...textsOf(expression.alternate as Node)]
     case 'LogicalExpression':
+    case 'BinaryExpression':
       return [...textsOf(expression.left as Node), ...textsOf(expression.right as Node)]
     default:
       return []
@@ -59,8 +64,9 @@ it('finds words between tags, in attributes that are spoken, and in expressions'
     <script lang="ts">const word = 'not seen'</script>
     <h1 class="page-title">Queue</h1><p>{ready ? 'Ready' : t.wait} {count} × {\`\${count} jobs\`}</p>
     <img alt="A picture" src="x.png" /><button type="button" aria-label={off ? 'Switch on' : t.off}><kbd>Ctrl</kbd></button>
+    <Field id="prompt" label="Steps" hint={'at ' + most} />
     {#if a}<b style:width={\`\${wide}em of it\`}>{t.done}</b>{:else}Waiting{/if}<title>{t.x} - sdcpp-rest</title>`
-  expect(findTexts(source)).toEqual(['Queue', 'Ready', 'jobs', 'A picture', 'Switch on', 'Waiting'])
+  expect(findTexts(source)).toEqual(['Queue', 'Ready', 'jobs', 'A picture', 'Switch on', 'Steps', 'at', 'Waiting'])
 })
 
 it('finds none in the components', () => {

@@ -219,7 +219,9 @@ def test_checks_are_left_out_loudly_where_there_is_no_node_and_never_where_that_
     assert said(capsys) == [f"web page: {left_out} (no Node here)"]
     monkeypatch.setenv("SDCPP_REST_NO_SKIPS", "1")
     assert command_line.main([command]) == 1
-    assert "SDCPP_REST_NO_SKIPS forbids that" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "SDCPP_REST_NO_SKIPS forbids that" in told
+    assert "a long story" in told, "who looks at the log of CI cannot ask again"
 
 
 def test_without_a_browser_the_other_tests_are_run(
@@ -231,15 +233,35 @@ def test_without_a_browser_the_other_tests_are_run(
     monkeypatch.setenv("PATH", "/nowhere")
     monkeypatch.delenv("CHROMIUM", raising=False)
     monkeypatch.delenv("SDCPP_REST_NO_SKIPS", raising=False)
-    (webui / "node_modules").mkdir()
     monkeypatch.setattr(checks, "install_packages", lambda node, log, for_tests: None)
     assert command_line.main(["test"]) == 0
     assert said(capsys) == ["web page: NOT tested in a browser (no Chromium here: apt-get install chromium)"]
     assert "vitest" in (tmp_path / "called").read_text()
     assert "playwright" not in (tmp_path / "called").read_text()
+    monkeypatch.setenv("SDCPP_REST_NO_SKIPS", "1")
+    assert command_line.main(["test"]) == 1
+    assert "no Chromium here" in capsys.readouterr().err
     monkeypatch.setenv("CHROMIUM", "/usr/bin/a-browser")
     assert command_line.main(["test"]) == 0
     assert "playwright" in (tmp_path / "called").read_text()
+
+
+@for_each_case(
+    "command, program",
+    [("check", "eslint"), ("check", "prettier"), ("check", "svelte-check"), ("test", "vitest"), ("test", "playwright")],
+)
+def test_one_program_that_finds_something_is_enough_to_fail(
+    command: str, program: str, webui: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_program(tmp_path / "node", f'case "$1" in *{program}*) exit 1;; esac')
+    monkeypatch.setattr(checks, "require_node", lambda log: fake_node(tmp_path))
+    monkeypatch.setattr(checks, "install_packages", lambda node, log, for_tests: None)
+    monkeypatch.setattr(checks, "build", lambda log: None)
+    monkeypatch.setattr(checks, "check_types", lambda log: None)
+    monkeypatch.setenv("CHROMIUM", "/usr/bin/a-browser")
+    assert command_line.main([command]) == 1
+    write_program(tmp_path / "node", "true")
+    assert command_line.main([command]) == 0
 
 
 # --- what is published ------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from tools.webui.api_types import check_types
@@ -52,8 +53,12 @@ def run_tests(log: Log = print) -> None:
     if browser is None:
         _tell_lack("web page: NOT tested in a browser (no Chromium here: apt-get install chromium)", log)
         return
-    server = os.environ.get("SDCPP_REST_BIN") or str(Path(sys.executable).parent / "sdcpp-rest")
-    if node.run("node_modules/@playwright/test/cli.js", "test", CHROMIUM=browser, SDCPP_REST_BIN=server) != 0:
+    programs = {
+        "CHROMIUM": browser,
+        "SDCPP_REST_BIN": os.environ.get("SDCPP_REST_BIN") or str(Path(sys.executable).parent / "sdcpp-rest"),
+        "SDCPP_REST_PYTHON": sys.executable,
+    }
+    if node.run("node_modules/@playwright/test/cli.js", "test", **programs) != 0:
         raise PageError("tests of the web page in a browser failed")
 
 
@@ -63,12 +68,13 @@ def _prepare(what_is_left_out: str, log: Log) -> Node | None:
         node = require_node(log)
         install_packages(node, log, for_tests=True)
     except PageError as error:
-        _tell_lack(f"web page: {what_is_left_out} ({str(error).splitlines()[0]})", log)
+        reason, *more = str(error).splitlines()
+        _tell_lack(f"web page: {what_is_left_out} ({reason})", log, more)
         return None
     return node
 
 
-def _tell_lack(line: str, log: Log) -> None:
+def _tell_lack(line: str, log: Log, more: Sequence[str] = ()) -> None:
     if not may_skip():
-        raise PageError(f"{line}; SDCPP_REST_NO_SKIPS forbids that")
+        raise PageError("\n".join([f"{line}; SDCPP_REST_NO_SKIPS forbids that", *more]))
     log(line)

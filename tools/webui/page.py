@@ -37,14 +37,14 @@ def reason_to_build() -> str | None:
     return None if built_from == source_digest() else "its sources have changed"
 
 
-def build(log: Log = print, force: bool = False) -> None:
+def build(log: Log = print) -> None:
     """Builds the page unless it is up to date. Raises PageError, and then leaves an earlier page as it was."""
     reason = reason_to_build()
-    if reason is None and not force:
+    if reason is None:
         return
     node = require_node(log)
     install_packages(node, log)
-    log(f"web page: building ({reason or 'as was asked for'})")
+    log(f"web page: building ({reason})")
     digest = source_digest()
     with tempfile.TemporaryDirectory(dir=DIST.parent, prefix=".webui-") as scratch:
         made = Path(scratch) / "new"
@@ -77,7 +77,7 @@ def install_packages(node: Node, log: Log = print, for_tests: bool = False) -> N
 
 
 def has_page(archive: Path) -> bool:
-    """Whether a wheel or a source distribution carries the built page: its start, and a script that it names."""
+    """Whether a wheel or a source distribution carries the built page: its start, and a script."""
     if archive.suffix == ".whl":
         with zipfile.ZipFile(archive) as opened:
             names = opened.namelist()

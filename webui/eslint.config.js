@@ -21,6 +21,22 @@ export default ts.config(
     },
   },
   {
+    files: ['tests/**', 'checks/**', '**/*.test.ts'],
+    rules: {
+      'no-restricted-syntax': [
+        'error',
+        {
+          selector: 'CallExpression[callee.property.name=/^(skip|fixme|fail|only|todo)$/]',
+          message: 'Every test runs, and is to pass.',
+        },
+        {
+          selector: 'CallExpression[callee.property.name="waitForTimeout"], Literal[value="networkidle"]',
+          message: 'Wait for what is to happen, not for time.',
+        },
+      ],
+    },
+  },
+  {
     files: ['**/*.svelte', '**/*.svelte.ts'],
     languageOptions: { parserOptions: { parser: ts.parser, svelteConfig } },
     rules: {

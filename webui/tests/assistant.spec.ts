@@ -1,6 +1,6 @@
 /** The assistant: what it would do is shown, and done when one says so; without a language model that is said. */
 import { startLanguageModel } from './harness/language_model'
-import { axe, expect, expectNoOverflow, forEachLook, shoot, test } from './server'
+import { axe, expect, expectEveryLook, startJob, test } from './server'
 
 test('what it proposes is shown, done, or put into the draft', async ({ page, server }) => {
   await server.untilModel()
@@ -17,19 +17,12 @@ test('what it proposes is shown, done, or put into the draft', async ({ page, se
     await expect(page.getByRole('listitem').filter({ hasText: 'I would draw <b>this</b>.' })).toBeVisible()
     const proposal = page.getByRole('region', { name: 'It would do this: Draw a picture' })
     await expect(proposal).toContainText('a green star')
-    await forEachLook(page, async (look) => {
-      await expectNoOverflow(page)
-      await axe(page)
-      await shoot(page, `assistant-${look.name}`)
-    })
-    await page.setViewportSize({ width: 1440, height: 900 })
+    await expectEveryLook(page, 'assistant')
     // Nothing is done before one says so.
     expect(await server.api('GET', '/queue')).toMatchObject({ items: [] })
-    const accepted = page.waitForResponse((answer) => answer.url().endsWith('/txt2img') && answer.ok())
-    await proposal.getByRole('button', { name: 'Do it' }).click()
-    const { job_id } = (await (await accepted).json()) as { job_id: string }
+    const id = await startJob(page, () => proposal.getByRole('button', { name: 'Do it' }).click())
     await expect(proposal.getByRole('status')).toHaveText('Done')
-    const job = await server.untilJob(job_id)
+    const job = await server.untilJob(id)
     expect(job).toMatchObject({ status: 'completed', params: { prompt: 'a green star', steps: 1 } })
 
     await box.fill('Something else')
@@ -38,7 +31,7 @@ test('what it proposes is shown, done, or put into the draft', async ({ page, se
     await second.getByRole('button', { name: 'Put it into the draft' }).click()
     await expect(page.getByRole('textbox', { name: 'Prompt', exact: true })).toHaveValue('a blue square')
     await expect(page.getByRole('textbox', { name: 'Steps' })).toHaveValue('2')
-    expect(await server.api('GET', '/queue')).toMatchObject({ items: [{ job_id }] })
+    expect(await server.api('GET', '/queue')).toMatchObject({ items: [{ job_id: id }] })
   } finally {
     await model.close()
   }

@@ -1,6 +1,6 @@
 /** What breaks in the middle: the server is gone and comes back, an answer is lost, the engine dies. Nothing is lost or drawn twice. */
 import type { Page } from '@playwright/test'
-import { axe, expect, test, type RunningServer } from './server'
+import { axe, expect, startJob, test, type RunningServer } from './server'
 
 interface Listed {
   job_id: string
@@ -28,17 +28,14 @@ test.beforeEach(async ({ page, server }) => {
   await prompt(page).waitFor()
 })
 test.afterEach(async ({ server }) => {
-  if (!server.isRunning) return
-  await server.api('DELETE', '/queue/pending')
-  const { items } = await server.api<{ items: Listed[] }>('GET', '/queue?status=processing')
-  for (const job of items) await server.api('DELETE', `/queue/${job.job_id}`)
+  if (server.isRunning) await server.cancelJobs()
 })
 
 test('the server is killed in the middle of a job: what is started waits, and is drawn once', async ({
   page,
   server,
 }) => {
-  await server.api('POST', '/txt2img', { prompt: 'a long one', steps: 60, batch_count: 8, seed: 1 })
+  await server.send({ prompt: 'a long one', steps: 60, batch_count: 8, seed: 1 })
   await expect(page.getByRole('img', { name: 'Preview: a long one' })).toBeVisible()
   await page.evaluate(() => Object.assign(window, { isSamePage: true }))
   await server.kill()
@@ -58,8 +55,8 @@ test('the server is killed in the middle of a job: what is started waits, and is
   await expect.poll(async () => (await jobsOf(server, 'a yellow triangle')).length).toBe(1)
   const [job] = await jobsOf(server, 'a yellow triangle')
   await expect(page.getByRole('button', { name: /a yellow triangle/ }).first()).toBeVisible()
-  for (const { job_id } of await jobsOf(server, 'a long one'))
-    await server.api('DELETE', `/queue/${job_id}`).catch(() => undefined) // It may have ended with the server.
+  // It may have ended with the server.
+  for (const { job_id } of await jobsOf(server, 'a long one')) await server.cancel(job_id)
   expect((await server.untilJob(job!.job_id)).status).toBe('completed')
   await expect(page.getByRole('img', { name: 'a yellow triangle' }).first()).toBeVisible()
 
@@ -84,10 +81,8 @@ test('an answer that is lost on its way starts nothing twice', async ({ page, se
     { times: 1 },
   )
   await fillDraft(page, 'a lost answer')
-  const accepted = page.waitForResponse((answer) => answer.url().endsWith('/txt2img') && answer.ok())
-  await start(page).click()
-  const { job_id } = (await (await accepted).json()) as { job_id: string }
-  expect((await server.untilJob(job_id)).status).toBe('completed')
+  const id = await startJob(page, () => start(page).click())
+  expect((await server.untilJob(id)).status).toBe('completed')
   expect(keys).toHaveLength(2)
   expect(new Set(keys).size).toBe(1)
   expect(await jobsOf(server, 'a lost answer')).toHaveLength(1)
@@ -98,13 +93,11 @@ test('the engine is killed: that is told with a way out, and what is started nex
   server,
 }) => {
   await fillDraft(page, 'a red circle')
-  await server.api('POST', '/txt2img', { prompt: 'a doomed one', steps: 60, batch_count: 8, seed: 1 })
+  await server.send({ prompt: 'a doomed one', steps: 60, batch_count: 8, seed: 1 })
   await expect(page.getByRole('img', { name: 'Preview: a doomed one' })).toBeVisible()
   await server.killEngine()
   await expect(page.getByRole('group', { name: 'Failed' }).getByText('The engine was restarted; try:')).toBeVisible()
-  const accepted = page.waitForResponse((answer) => answer.url().endsWith('/txt2img') && answer.ok())
-  await start(page).click()
-  const { job_id } = (await (await accepted).json()) as { job_id: string }
-  expect((await server.untilJob(job_id)).status).toBe('completed')
+  const id = await startJob(page, () => start(page).click())
+  expect((await server.untilJob(id)).status).toBe('completed')
   await expect(page.getByRole('img', { name: 'a red circle' }).first()).toBeVisible()
 })

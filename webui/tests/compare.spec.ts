@@ -2,17 +2,9 @@ import { expect, test } from './server'
 import { reachStores } from './stores'
 
 test('two pictures are compared by keys and by pointer', async ({ page, server }) => {
-  for (const seed of [1, 2]) {
-    const body = { prompt: 'a red star', steps: 1, width: 64, height: 64, seed }
-    const { job_id } = await (await page.request.post(`${server.url}/txt2img`, { data: body })).json()
-    await expect
-      .poll(async () => (await (await page.request.get(`${server.url}/queue/${job_id}`)).json()).status, {
-        timeout: 240_000,
-      })
-      .toBe('completed')
-  }
-  const { items } = await (await page.request.get(`${server.url}/gallery?limit=2`)).json()
-  await page.goto(`${server.url}/ui/`)
+  for (const seed of [1, 2]) await server.draw({ prompt: 'a red star', width: 64, height: 64, seed })
+  const { items } = await server.api<{ items: unknown[] }>('GET', '/gallery?limit=2')
+  await page.goto(server.page())
   await reachStores(page)
   await page.evaluate((pictures) => {
     ;(window as never as { stores: { desk: { compared: unknown[] } } }).stores.desk.compared = pictures

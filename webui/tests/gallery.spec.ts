@@ -2,7 +2,7 @@
 import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Page } from '@playwright/test'
-import { axe, expect, expectNoOverflow, forEachLook, shoot, test } from './server'
+import { expect, expectEveryLook, test } from './server'
 import { makePng } from './pictures'
 
 interface Listing {
@@ -199,32 +199,17 @@ test.describe('the gallery', () => {
   test('can be used by everybody', async ({ page, server }) => {
     await page.goto(server.page('gallery?model=model_1'))
     await expect(tile(page, 'a meadow, number 1')).toBeVisible()
-    await forEachLook(page, async ({ name }) => {
-      await axe(page)
-      await expectNoOverflow(page)
-      await shoot(page, `gallery-${name}`)
-    })
+    await expectEveryLook(page, 'gallery')
     await page.getByRole('button', { name: /Filters/ }).click()
-    await forEachLook(page, async ({ name }) => {
-      await axe(page)
-      await shoot(page, `gallery-filters-${name}`)
-    })
+    await expectEveryLook(page, 'gallery-filters')
     await page.keyboard.press('Escape')
     await page.goto(server.page('gallery'))
     await tile(page, 'a meadow, number 1').click({ modifiers: ['Control'] })
-    await forEachLook(page, async ({ name }) => {
-      await axe(page)
-      await expectNoOverflow(page)
-      await shoot(page, `gallery-chosen-${name}`)
-    })
+    await expectEveryLook(page, 'gallery-chosen')
     await page.keyboard.press('Escape')
     await tile(page, 'a meadow, number 1').click()
     await expect(page.getByRole('dialog').getByText('Settings in the file (AUTOMATIC1111)')).toBeVisible()
-    await forEachLook(page, async ({ name }) => {
-      await axe(page)
-      await expectNoOverflow(page)
-      await shoot(page, `gallery-lightbox-${name}`)
-    })
+    await expectEveryLook(page, 'gallery-lightbox')
   })
 })
 

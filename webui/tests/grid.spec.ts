@@ -1,6 +1,6 @@
 /** Comparisons: settings are varied, the table fills as its pictures are drawn, one cell becomes the draft, all become a sheet. */
 import { readFileSync } from 'node:fs'
-import { axe, expect, expectNoOverflow, forEachLook, shoot, test } from './server'
+import { expect, expectEveryLook, test } from './server'
 
 test('nine pictures of steps and seeds', async ({ page, server }) => {
   await server.untilModel()
@@ -28,12 +28,7 @@ test('nine pictures of steps and seeds', async ({ page, server }) => {
   await expect(shown.getByRole('status')).toHaveText('9 of 9 drawn', { timeout: 90_000 })
   await expect(pictures).toHaveCount(9)
   await expect(shown.getByRole('button', { name: 'Cancel the rest' })).toHaveCount(0)
-  await forEachLook(page, async (look) => {
-    await expectNoOverflow(page)
-    await axe(page)
-    await shoot(page, `grid-${look.name}`)
-  })
-  await page.setViewportSize({ width: 1440, height: 900 })
+  await expectEveryLook(page, 'grid')
 
   const saved = page.waitForEvent('download')
   await shown.getByRole('button', { name: 'Contact sheet' }).click()

@@ -1,4 +1,4 @@
-import { expect, test } from './server'
+import { expect, test, type RunningServer } from './server'
 import { reachStores } from './stores'
 import type { CDPSession, Page } from '@playwright/test'
 
@@ -13,25 +13,9 @@ interface Stroke {
 }
 
 /** Draws a small picture and returns where it is below /output/. */
-async function drawSource(page: Page, url: string): Promise<string> {
-  const body = { prompt: 'a green star', steps: 2, width: 64, height: 64, seed: 7 }
-  const { job_id } = await (await page.request.post(`${url}/txt2img`, { data: body })).json()
-  return (await waitForJob(page, url, job_id)).outputs[0]!.replace(/^.*output\//, '')
-}
-
-async function waitForJob(page: Page, url: string, id: string): Promise<{ outputs: string[] }> {
-  let job = { status: '', outputs: [] as string[], error: '' }
-  await expect
-    .poll(
-      async () => {
-        job = await (await page.request.get(`${url}/queue/${id}`)).json()
-        return job.status
-      },
-      { timeout: 240_000 },
-    )
-    .toMatch(/completed|failed/)
-  expect(job.error ?? '').toBeFalsy()
-  return job
+async function drawSource(server: RunningServer): Promise<string> {
+  const { outputs } = await server.draw({ prompt: 'a green star', steps: 2, width: 64, height: 64, seed: 7 })
+  return outputs[0]!
 }
 
 /** Opens the mask editor over a picture and returns how its pixels lie on the page. */
@@ -118,9 +102,8 @@ function cover(strokes: Stroke[]): boolean[] {
 }
 
 test('a mask drawn by mouse, touch and pen reaches the server as it was drawn', async ({ page, server }) => {
-  test.setTimeout(400_000)
-  const source = await drawSource(page, server.url)
-  await page.goto(`${server.url}/ui/`)
+  const source = await drawSource(server)
+  await page.goto(server.page())
   const place = await openEditor(page, source)
   const dialog = page.getByRole('dialog', { name: 'Mask' })
   const cdp = await page.context().newCDPSession(page)
@@ -213,7 +196,7 @@ test('a mask drawn by mouse, touch and pen reaches the server as it was drawn', 
     const { drafts } = (window as never as { stores: { drafts: { submit(): Promise<{ job_id: string }> } } }).stores
     return (await drafts.submit()).job_id
   })
-  await waitForJob(page, server.url, id)
+  expect((await server.untilJob(id)).status).toBe('completed')
   const received = await page.evaluate(async (address) => {
     const picture = new Image()
     picture.src = address
@@ -262,8 +245,8 @@ test('a mask drawn by mouse, touch and pen reaches the server as it was drawn', 
 })
 
 test('a mask is drawn by keys alone', async ({ page, server }) => {
-  const source = await drawSource(page, server.url)
-  await page.goto(`${server.url}/ui/`)
+  const source = await drawSource(server)
+  await page.goto(server.page())
   await openEditor(page, source)
   const dialog = page.getByRole('dialog', { name: 'Mask' })
   await page.getByRole('application').focus()
@@ -280,8 +263,8 @@ test('a mask is drawn by keys alone', async ({ page, server }) => {
 })
 
 test('a picture is extended, and stepped back to', async ({ page, server }) => {
-  const source = await drawSource(page, server.url)
-  await page.goto(`${server.url}/ui/`)
+  const source = await drawSource(server)
+  await page.goto(server.page())
   await openEditor(page, source)
   const dialog = page.getByRole('dialog', { name: 'Mask' })
   await dialog.getByRole('button', { name: 'Extend the picture' }).click()

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Page } from '@playwright/test'
 import { Hub, makeSafetensors } from './harness/hub'
-import { axe, expect, expectNoOverflow, forEachLook, RunningServer, shoot, test } from './server'
+import { axe, expect, expectEveryLook, RunningServer, test } from './server'
 
 const DEMO = 'demo_dit_q8_0.gguf'
 const SIZE = 1 << 20
@@ -26,11 +26,7 @@ test('a model is freed, and loaded again with its own parts and the fit of them'
   await expect(dialog.getByText(/^Fits: /)).toBeVisible()
   await expect(dialog.getByLabel(/^Language model/)).toHaveValue('demo_llm_q4_0.gguf')
   await expect(dialog.getByLabel(/^Tiny autoencoder/)).toHaveValue('demo_tae.safetensors')
-  await forEachLook(page, async (look) => {
-    await expectNoOverflow(page)
-    await axe(page)
-    await shoot(page, `models-load-${look.name}`)
-  })
+  await expectEveryLook(page, 'models-load')
   await dialog.getByRole('button', { name: 'Load', exact: true }).click()
   await expect(page.getByText(`${DEMO} is loaded.`)).toBeVisible()
   await expect(dialog).toBeHidden()
@@ -92,10 +88,7 @@ test.describe('with many files', () => {
     await expect(tiles).toHaveCount(1)
     await page.reload()
     await expect(tiles).toHaveCount(1)
-    await forEachLook(page, async () => {
-      await expectNoOverflow(page)
-      await axe(page)
-    })
+    await expectEveryLook(page, 'models-many')
     await page.getByRole('link', { name: /style 499/ }).click()
     const sheet = page.getByRole('dialog')
     await sheet.getByRole('button', { name: 'Edit' }).click()
@@ -125,11 +118,7 @@ test('a first model is fetched: cut, resumed where it was, kept over a reload; a
     await card.getByRole('button', { name: /^Get it/ }).click()
     await expect(card.getByRole('alert')).toContainText('cannot be reached')
     await expect(card.getByText(join(server.modelsDir, 'checkpoints'))).toBeVisible()
-    await forEachLook(page, async (look) => {
-      await expectNoOverflow(page)
-      await axe(page)
-      await shoot(page, `models-offline-${look.name}`)
-    })
+    await expectEveryLook(page, 'models-offline')
     hub.isDown = false
     hub.heldAt = SIZE / 2
     await card.getByRole('button', { name: /^Try again/ }).click()

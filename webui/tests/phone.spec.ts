@@ -1,19 +1,30 @@
 /** On a phone: every page fits, at two widths, and a picture is drawn and looked at by touch alone. */
-import { axe, expect, expectNoOverflow, shoot, test } from './server'
+import type { Locator } from '@playwright/test'
+import { axe, expect, expectNoOverflow, shoot, startJob, test } from './server'
 
-const PAGES = ['', 'queue', 'gallery', 'models', 'upscale', 'assistant', 'settings']
+const WORDS = 'an_uncommonly_long_word_that_has_no_place_to_be_broken_at_all '.repeat(3)
+/** Each page with what it shows last: what the server was asked for. */
+const PAGES: [path: string, last: (main: Locator) => Locator][] = [
+  ['', (main) => main.getByRole('textbox', { name: 'Prompt', exact: true })],
+  ['queue', (main) => main.getByRole('button', { name: /^Show on the stage: an_uncommonly/ })],
+  ['gallery', (main) => main.getByRole('img', { name: /^an_uncommonly/ })],
+  ['models', (main) => main.getByRole('link', { name: /Demo pictures/ })],
+  ['upscale', (main) => main.getByRole('button', { name: /^Take: an_uncommonly/ })],
+  ['assistant', (main) => main.getByText(/^No language model answers/)],
+  ['settings', (main) => main.getByRole('heading', { level: 2 }).last()],
+]
 
 for (const width of [390, 360])
   test.describe(`${width} pixels wide`, () => {
     test.use({ viewport: { width, height: 780 }, hasTouch: true, isMobile: true })
 
     test('every page fits', async ({ page, server }) => {
-      await server.draw({ prompt: 'an_uncommonly_long_word_that_has_no_place_to_be_broken_at_all '.repeat(3) })
-      for (const name of PAGES)
+      await server.draw({ prompt: WORDS })
+      for (const [name, last] of PAGES)
         await test.step(name || 'generate', async () => {
           await page.goto(server.page(name))
           await expect(page.getByRole('heading', { level: 1 })).toHaveCount(1)
-          await page.waitForLoadState('networkidle')
+          await expect(last(page.getByRole('main')).first()).toBeVisible()
           await expectNoOverflow(page)
           const title = page.getByRole('heading', { level: 1 })
           expect(await title.evaluate((one) => one.clientWidth >= one.scrollWidth || one.className === 'sr-only')).toBe(
@@ -35,10 +46,8 @@ for (const width of [390, 360])
       await expectNoOverflow(page)
       await sheet.getByRole('button', { name: 'Done' }).tap()
       await expect(sheet).toHaveCount(0)
-      const accepted = page.waitForResponse((answer) => answer.url().endsWith('/txt2img') && answer.ok())
-      await page.getByRole('button', { name: /^(Generate|Add to queue)/ }).tap()
-      const { job_id } = (await (await accepted).json()) as { job_id: string }
-      expect((await server.untilJob(job_id)).status).toBe('completed')
+      const id = await startJob(page, () => page.getByRole('button', { name: /^(Generate|Add to queue)/ }).tap())
+      expect((await server.untilJob(id)).status).toBe('completed')
       const star = page.getByRole('button', { name: 'Star', exact: true })
       await star.tap()
       await expect(star).toHaveAttribute('aria-pressed', 'true')

@@ -3,7 +3,7 @@ import { createServer, type Server } from 'node:http'
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import type { Locator, Page } from '@playwright/test'
-import { axe, expect, expectNoOverflow, forEachLook, shoot, test } from './server'
+import { axe, expect, expectEveryLook, expectNoOverflow, forEachLook, shoot, test } from './server'
 
 /** A model file without any tensors: enough to be listed by its name. */
 function makeEmptyModel(metadata: Record<string, string> = {}): Buffer {
@@ -26,6 +26,14 @@ test.use({
 const promptOf = (page: Page): Locator => page.getByRole('textbox', { name: 'Prompt', exact: true })
 const list = (page: Page): Locator => page.getByRole('listbox', { name: 'Suggestions' })
 const option = (page: Page, name: string | RegExp): Locator => page.getByRole('option', { name })
+
+/** Presses keys one after another (`A B`), and expects what stands in the prompt after each row of them. */
+async function expectPrompts(page: Page, rows: [keys: string, prompt: string][]): Promise<void> {
+  for (const [keys, prompt] of rows) {
+    for (const key of keys.split(' ')) await page.keyboard.press(key)
+    await expect(promptOf(page)).toHaveValue(prompt)
+  }
+}
 
 test.beforeEach(async ({ page, server }) => {
   await server.untilModel()
@@ -82,26 +90,20 @@ test('a tap takes a suggestion, and trigger words are added by a press', async (
 test('weights go by keys, and Ctrl+Z goes back through all of it', async ({ page }) => {
   const box = promptOf(page)
   await page.keyboard.type('a lighthouse at dusk')
-  await page.keyboard.press('Control+ArrowUp')
-  await expect(box).toHaveValue('a lighthouse at (dusk:1.1)')
-  await page.keyboard.press('Control+ArrowUp')
-  await expect(box).toHaveValue('a lighthouse at (dusk:1.2)')
-  await page.keyboard.press('Control+ArrowDown')
-  await page.keyboard.press('Control+ArrowDown')
-  await expect(box).toHaveValue('a lighthouse at dusk')
-  await page.keyboard.press('Control+ArrowDown')
-  await expect(box).toHaveValue('a lighthouse at (dusk:0.9)')
+  await expectPrompts(page, [
+    ['Control+ArrowUp', 'a lighthouse at (dusk:1.1)'],
+    ['Control+ArrowUp', 'a lighthouse at (dusk:1.2)'],
+    ['Control+ArrowDown Control+ArrowDown', 'a lighthouse at dusk'],
+    ['Control+ArrowDown', 'a lighthouse at (dusk:0.9)'],
+  ])
   await page.keyboard.press('Control+End')
   await page.keyboard.type(' <fil')
   await expect(option(page, /film_grain/)).toContainText('35mm')
-  await page.keyboard.press('Tab')
-  await page.keyboard.press('ArrowLeft')
-  await page.keyboard.press('Control+ArrowUp')
-  await expect(box).toHaveValue('a lighthouse at (dusk:0.9) <lora:film_grain:0.65>')
-  await page.keyboard.press('Control+z')
-  await expect(box).toHaveValue('a lighthouse at (dusk:0.9) <lora:film_grain:0.6>')
-  await page.keyboard.press('Control+z')
-  await expect(box).toHaveValue('a lighthouse at (dusk:0.9) <fil')
+  await expectPrompts(page, [
+    ['Tab ArrowLeft Control+ArrowUp', 'a lighthouse at (dusk:0.9) <lora:film_grain:0.65>'],
+    ['Control+z', 'a lighthouse at (dusk:0.9) <lora:film_grain:0.6>'],
+    ['Control+z', 'a lighthouse at (dusk:0.9) <fil'],
+  ])
   for (let step = 0; step < 12 && (await box.inputValue()) !== ''; step++) await page.keyboard.press('Control+z')
   await expect(box).toHaveValue('')
   await page.keyboard.press('Control+Shift+z')
@@ -160,14 +162,12 @@ test('earlier prompts come by keys and by a searchable list; what was typed come
   const box = promptOf(page)
   await box.click()
   await page.keyboard.type('half a thought')
-  await page.keyboard.press('Alt+ArrowUp')
-  await expect(box).toHaveValue('a yellow moon')
-  await page.keyboard.press('Alt+ArrowUp')
-  await expect(box).toHaveValue('a {green|green} star')
-  await page.keyboard.press('Alt+ArrowDown')
-  await expect(box).toHaveValue('a yellow moon')
-  await page.keyboard.press('Alt+ArrowDown')
-  await expect(box).toHaveValue('half a thought')
+  await expectPrompts(page, [
+    ['Alt+ArrowUp', 'a yellow moon'],
+    ['Alt+ArrowUp', 'a {green|green} star'],
+    ['Alt+ArrowDown', 'a yellow moon'],
+    ['Alt+ArrowDown', 'half a thought'],
+  ])
   await page.getByRole('button', { name: 'Earlier prompts' }).click()
   // The queue names its jobs by their prompts, too.
   const earlier = page.getByRole('dialog')
@@ -217,12 +217,7 @@ test('styles are written, chosen, changed, deleted and brought back, and importe
   await dialog.getByRole('textbox', { name: 'Name' }).fill('Softer')
   await dialog.getByRole('button', { name: 'Save' }).click()
   await expect(dialog.getByRole('checkbox', { name: /Softer/ })).toBeVisible()
-  await forEachLook(page, async (look) => {
-    await expectNoOverflow(page)
-    await axe(page)
-    await shoot(page, `prompt-styles-${look.name}`)
-  })
-  await page.setViewportSize({ width: 1440, height: 900 })
+  await expectEveryLook(page, 'prompt-styles')
   await dialog.getByRole('button', { name: 'Delete Ink' }).click()
   await expect(dialog.getByRole('checkbox', { name: /Ink/ })).toBeHidden()
   await page.keyboard.press('Escape')

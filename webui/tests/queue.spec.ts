@@ -1,45 +1,26 @@
 /** Jobs as people see them: the preview and its end, the order of the queue, a reload in the middle, an engine that dies, pictures and what is done with them. */
 import type { Page } from '@playwright/test'
-import { axe, expect, expectNoOverflow, forEachLook, shoot, test, type RunningServer } from './server'
+import { expect, expectEveryLook, test } from './server'
 
 const LONG = { steps: 60, batch_count: 3, seed: 1 }
 const SHORT = { steps: 1, batch_count: 1, seed: 1 }
-
-/** Sends a job past the page, and does not wait for it. */
-async function send(page: Page, server: RunningServer, prompt: string, more: object): Promise<string> {
-  const answer = await page.request.post(new URL('txt2img', server.url).href, { data: { prompt, ...more } })
-  return ((await answer.json()) as { job_id: string }).job_id
-}
-
-async function cancelAll(page: Page, server: RunningServer): Promise<void> {
-  await page.request.post(new URL('queue/resume', server.url).href)
-  await page.request.delete(new URL('queue/pending', server.url).href)
-  const listed = await page.request.get(new URL('queue?status=processing', server.url).href)
-  for (const job of ((await listed.json()) as { items: { job_id: string }[] }).items)
-    await page.request.delete(new URL(`queue/${job.job_id}`, server.url).href)
-}
 
 const stage = (page: Page) => page.getByRole('region', { name: 'Picture' })
 
 test.beforeEach(async ({ server }) => {
   await server.untilModel()
 })
-test.afterEach(async ({ page, server }) => {
-  await cancelAll(page, server)
+test.afterEach(async ({ server }) => {
+  await server.cancelJobs()
 })
 
 test('a picture is seen while it is drawn, cancelled, queued again, and the model stays', async ({ page, server }) => {
   await page.goto(server.page())
-  await send(page, server, 'a red circle', LONG)
+  await server.send({ prompt: 'a red circle', ...LONG })
   await expect(page.getByRole('img', { name: 'Preview: a red circle' })).toBeVisible()
   await expect(stage(page).getByText(/Step \d+ of 60/)).toBeVisible()
   await expect(stage(page).getByText(/left$/)).toBeVisible()
-  await forEachLook(page, async (look) => {
-    await expectNoOverflow(page)
-    await axe(page)
-    await shoot(page, `stage-running-${look.name}`)
-  })
-  await page.setViewportSize({ width: 1440, height: 900 })
+  await expectEveryLook(page, 'stage-running')
   await page.keyboard.press('Control+Alt+Enter')
   await expect(page.getByText('Cancelled', { exact: true })).toBeVisible()
   await expect(page.getByRole('button', { name: 'Cancel', exact: true })).toHaveCount(0)
@@ -55,17 +36,12 @@ test('five jobs are paused, moved by the pointer, by keys and by the menu, begun
   await page.goto(server.page('queue'))
   await page.getByRole('button', { name: 'Pause' }).click()
   await expect(page.getByText('Paused. Nothing begins')).toBeVisible()
-  for (const name of ['one', 'two', 'three', 'four', 'five']) await send(page, server, name, SHORT)
+  for (const name of ['one', 'two', 'three', 'four', 'five']) await server.send({ prompt: name, ...SHORT })
   const list = page.getByRole('list', { name: 'Waiting' })
   const expectOrder = (...names: string[]): Promise<void> =>
     expect(list.locator(':scope > li p:first-child')).toHaveText(names)
   await expectOrder('one', 'two', 'three', 'four', 'five')
-  await forEachLook(page, async (look) => {
-    await expectNoOverflow(page)
-    await axe(page)
-    await shoot(page, `queue-waiting-${look.name}`)
-  })
-  await page.setViewportSize({ width: 1440, height: 900 })
+  await expectEveryLook(page, 'queue-waiting')
 
   const handle = (name: string) => list.getByRole('button', { name: `Move ${name},` })
   const from = (await handle('five').boundingBox())!
@@ -103,7 +79,7 @@ test('all that wait are cancelled in one click, and come back in one', async ({ 
   await page.goto(server.page('queue'))
   await page.getByRole('button', { name: 'Pause' }).click()
   await expect(page.getByText('Paused. Nothing begins')).toBeVisible()
-  for (const name of ['left', 'right']) await send(page, server, name, SHORT)
+  for (const name of ['left', 'right']) await server.send({ prompt: name, ...SHORT })
   const rows = page.getByRole('list', { name: 'Waiting' }).getByRole('listitem')
   await expect(rows).toHaveCount(2)
   await page.getByRole('button', { name: 'Cancel all waiting' }).click()
@@ -115,7 +91,7 @@ test('all that wait are cancelled in one click, and come back in one', async ({ 
 
 test('after a reload in the middle the same job goes on, with its preview and its time', async ({ page, server }) => {
   await page.goto(server.page())
-  await send(page, server, 'a blue square', LONG)
+  await server.send({ prompt: 'a blue square', ...LONG })
   await expect(page.getByRole('img', { name: 'Preview: a blue square' })).toBeVisible()
   await page.reload()
   await expect(page.getByRole('img', { name: 'Preview: a blue square' })).toBeVisible()
@@ -124,17 +100,12 @@ test('after a reload in the middle the same job goes on, with its preview and it
 
 test('an engine that is killed is told with a way out, and the next job works', async ({ page, server }) => {
   await page.goto(server.page())
-  await send(page, server, 'a green star', LONG)
+  await server.send({ prompt: 'a green star', ...LONG })
   await expect(page.getByRole('img', { name: 'Preview: a green star' })).toBeVisible()
   await server.killEngine()
   const failed = page.getByRole('group', { name: 'Failed' })
   await expect(failed.getByText('The engine was restarted; try:')).toBeVisible()
-  await forEachLook(page, async (look) => {
-    await expectNoOverflow(page)
-    await axe(page)
-    await shoot(page, `stage-crashed-${look.name}`)
-  })
-  await page.setViewportSize({ width: 1440, height: 900 })
+  await expectEveryLook(page, 'stage-crashed')
   await failed.getByRole('link', { name: 'Details' }).click()
   await expect(page.getByRole('dialog').getByText('engine process ended').first()).toBeVisible()
   await page.goBack()
@@ -144,7 +115,7 @@ test('an engine that is killed is told with a way out, and the next job works', 
 
 test('a picture is starred, reused, varied, deleted and brought back', async ({ page, server }) => {
   await page.goto(server.page())
-  await send(page, server, 'a yellow triangle', SHORT)
+  await server.send({ prompt: 'a yellow triangle', ...SHORT })
   await expect(page.getByRole('button', { name: 'Star', exact: true })).toBeVisible()
   await page.keyboard.press('s')
   await expect(page.getByRole('button', { name: 'Star', exact: true, pressed: true })).toBeVisible()

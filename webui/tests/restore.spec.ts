@@ -1,7 +1,7 @@
 /** Pictures that tell how they were made: those of other tools give their settings, our own are drawn again bit by bit. */
 import type { Page } from '@playwright/test'
 import { makePngBytes, sumOfPixels } from './pictures'
-import { axe, expect, test } from './server'
+import { axe, expect, startJob, test } from './server'
 
 const MARKUP = 'a red circle <b>bold</b> <img src=x onerror="document.title=\'taken\'"> & <script>alert(1)</script>'
 const FOREIGN = `${MARKUP}
@@ -87,18 +87,16 @@ test('a picture of this server is drawn again, the same in every pixel', async (
   const fetchPicture = async (path: string): Promise<Buffer> =>
     (await page.request.get(`${server.url}/output/${path}`)).body()
   const first = await server.draw({ prompt: 'a blue square', steps: 4, cfg_scale: 3.5, sampler: 'heun', height: 96 })
-  const before = await fetchPicture((first.outputs as string[])[0]!)
+  const before = await fetchPicture(first.outputs[0]!)
 
   await drop(page, 'own.png', before)
   const asked = page.getByRole('dialog', { name: /own\.png/ })
   await asked.getByRole('button', { name: 'Restore settings' }).click()
   await expect(prompt(page)).toHaveValue('a blue square')
-  const accepted = page.waitForResponse((answer) => answer.url().endsWith('/txt2img') && answer.ok())
-  await page.getByRole('button', { name: /^(Generate|Add to queue)/ }).click()
-  const { job_id: again } = (await (await accepted).json()) as { job_id: string }
+  const again = await startJob(page, () => page.getByRole('button', { name: /^(Generate|Add to queue)/ }).click())
   expect(again).not.toBe(first.job_id)
   const second = await server.untilJob(again)
   expect(second.status).toBe('completed')
-  expect(second.outputs![0]).not.toBe((first.outputs as string[])[0])
+  expect(second.outputs![0]).not.toBe(first.outputs[0])
   expect(sumOfPixels(await fetchPicture(second.outputs![0]!))).toBe(sumOfPixels(before))
 })

@@ -83,9 +83,12 @@ export const test = base.extend<TestOptions & TestFixtures, { shelf: ServerShelf
   page: async ({ page, allowed }, use) => {
     const errors: string[] = []
     const foreign: string[] = []
-    outages.count = 0
+    outages.clear()
     page.on('console', (message) => {
-      if (message.type() === 'error' || message.type() === 'warning') errors.push(tellMessage(message))
+      if (message.type() !== 'error' && message.type() !== 'warning') return
+      const text = tellMessage(message)
+      if (!/net::ERR_|WebSocket connection to/.test(text) || ![...outages].some((host) => text.includes(host)))
+        errors.push(text)
     })
     page.on('pageerror', (error) => errors.push(error.stack ?? error.message))
     const look = (address: string): void => {
@@ -98,10 +101,8 @@ export const test = base.extend<TestOptions & TestFixtures, { shelf: ServerShelf
     await use(page)
 
     expect(foreign, 'requests that left the server').toEqual([])
-    const isAllowed = (text: string): boolean =>
-      allowed.some((one) => one.test(text)) || (outages.count > 0 && /net::ERR_|WebSocket connection to/.test(text))
     expect(
-      errors.filter((text) => !isAllowed(text)),
+      errors.filter((text) => !allowed.some((one) => one.test(text))),
       'errors of the page',
     ).toEqual([])
   },
@@ -113,6 +114,7 @@ function tellMessage(message: ConsoleMessage): string {
 }
 
 export { expect }
-export { axe, expectNoOverflow, forEachLook, shoot } from './harness/looks'
+export { startJob } from './harness/jobs'
+export { axe, expectEveryLook, expectNoOverflow, forEachLook, shoot } from './harness/looks'
 export { startSubPathProxy } from './harness/proxy'
 export { RunningServer } from './harness/running'

@@ -2,7 +2,7 @@
 import { createServer } from 'node:http'
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
-import { axe, expect, expectNoOverflow, forEachLook, shoot, startSubPathProxy, test } from './server'
+import { axe, expect, expectEveryLook, expectNoOverflow, forEachLook, shoot, startSubPathProxy, test } from './server'
 
 const PAGES = [
   ['', 'Generate'],
@@ -87,7 +87,6 @@ test('a server that is killed is told of, and its return needs no reload', async
   await expect(banner).toBeVisible()
   await expect(page.getByText('Server away')).toBeVisible()
   await forEachLook(page, () => axe(page))
-  await page.setViewportSize({ width: 1440, height: 900 })
   await ownServer.restart()
   await expect(banner).toBeHidden()
   await expect(page.getByText('Connected')).toBeVisible()
@@ -103,11 +102,7 @@ test.describe('with a key', () => {
     await page.goto(server.page('gallery'))
     const field = page.getByLabel('Key')
     await expect(field).toBeFocused()
-    await forEachLook(page, async (look) => {
-      await axe(page)
-      await shoot(page, `sign-in-${look.name}`)
-    })
-    await page.setViewportSize({ width: 1440, height: 900 })
+    await expectEveryLook(page, 'sign-in')
     await field.fill('a-wrong-key')
     await field.press('Enter')
     await expect(page.getByRole('alert')).toHaveText('That key is not one of this server’s')

@@ -15,18 +15,37 @@ const SIZES = [
   [390, 844],
 ] as const
 
-/** Runs `look` in light and dark, on a desk and on a phone. What is open on the page stays open. */
+/** Runs `look` in light and dark, on a desk and on a phone. What is open on the page stays open, and it ends as it was. */
 export async function forEachLook(page: Page, look: (look: Look) => Promise<void>): Promise<void> {
+  const size = page.viewportSize()!
+  const own = await page.evaluate(() => document.documentElement.dataset.theme)
   for (const [width, height] of SIZES)
     for (const theme of ['light', 'dark'] as const) {
       await page.setViewportSize({ width, height })
       await page.emulateMedia({ colorScheme: theme })
-      await page.evaluate((chosen) => {
-        document.documentElement.dataset.theme = chosen
-      }, theme)
+      await setTheme(page, theme)
       const name = `${width}-${theme}`
       await test.step(name, () => look({ name, theme, width, height }))
     }
+  await page.setViewportSize(size)
+  await page.emulateMedia({ colorScheme: null })
+  await setTheme(page, own)
+}
+
+/** Expects in every look that nothing overflows and axe finds nothing; keeps a screenshot of each. */
+export async function expectEveryLook(page: Page, name: string): Promise<void> {
+  await forEachLook(page, async (look) => {
+    await expectNoOverflow(page)
+    await axe(page)
+    await shoot(page, `${name}-${look.name}`)
+  })
+}
+
+async function setTheme(page: Page, theme: string | undefined): Promise<void> {
+  await page.evaluate((chosen) => {
+    if (chosen) document.documentElement.dataset.theme = chosen
+    else delete document.documentElement.dataset.theme
+  }, theme)
 }
 
 /** Expects that axe finds nothing, of whatever impact. `without` are selectors of what is not looked at. */

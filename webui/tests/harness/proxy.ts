@@ -45,7 +45,6 @@ export async function startSubPathProxy(target: string, prefix: string): Promise
   return {
     url: origin + prefix,
     async close() {
-      knownOrigins.delete(origin)
       for (const socket of sockets) socket.destroy()
       proxy.close()
       await once(proxy, 'close')

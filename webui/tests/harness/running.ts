@@ -26,10 +26,12 @@ export interface Health {
   engine: { pid: number | null; state: string; restarts: number }
 }
 
+export type Ended = Record<string, unknown> & { status: string; outputs?: string[] }
+
 /** Origins that a page of the tests may speak to. */
 export const knownOrigins = new Set<string>()
-/** How often a server of this test was stopped: a page cannot help but log that it is not reached. */
-export const outages = { count: 0 }
+/** Where servers were that this test has stopped: a page cannot help but log that it is not reached. */
+export const outages = new Set<string>()
 
 export class RunningServer {
   readonly folder = mkdtempSync(join(tmpdir(), 'sdcpp-rest-page-'))
@@ -93,8 +95,8 @@ export class RunningServer {
   }
 
   /** Waits until a job has ended and returns it. */
-  async untilJob(id: string): Promise<Record<string, unknown> & { status: string; outputs?: string[] }> {
-    let job: Record<string, unknown> & { status: string } = { status: 'pending' }
+  async untilJob(id: string): Promise<Ended> {
+    let job: Ended = { status: 'pending' }
     await this.until(async () => {
       job = await this.api('GET', `/queue/${id}`)
       return ['completed', 'failed', 'cancelled', 'interrupted'].includes(job.status)
@@ -102,15 +104,31 @@ export class RunningServer {
     return job
   }
 
+  /** Sends a job past the page, and does not wait for it. */
+  async send(body: Record<string, unknown>): Promise<string> {
+    return (await this.api<{ job_id: string }>('POST', '/txt2img', body)).job_id
+  }
+
   /** Draws a picture with the demo model and waits for it; `body` is what it differs by. */
-  async draw(body: Record<string, unknown> = {}): Promise<Record<string, unknown> & { job_id: string }> {
+  async draw(body: Record<string, unknown> = {}): Promise<Ended & { job_id: string; outputs: string[] }> {
     await this.untilModel()
-    const { job_id } = await this.api<{ job_id: string }>('POST', '/txt2img', {
-      prompt: 'a red circle on a blue background',
-      steps: 1,
-      ...body,
-    })
-    return { ...(await this.untilJob(job_id)), job_id }
+    const job_id = await this.send({ prompt: 'a red circle on a blue background', steps: 1, ...body })
+    const { outputs, ...ended } = await this.untilJob(job_id)
+    if (!outputs) throw new Error(`No picture: ${JSON.stringify(ended)}`)
+    return { ...ended, outputs, job_id }
+  }
+
+  /** Ends all jobs that wait or run, and lets the queue go on. */
+  async cancelJobs(): Promise<void> {
+    await this.api('POST', '/queue/resume')
+    await this.api('DELETE', '/queue/pending')
+    const { items } = await this.api<{ items: { job_id: string }[] }>('GET', '/queue?status=processing')
+    for (const { job_id } of items) await this.cancel(job_id)
+  }
+
+  /** Cancels a job, unless it has ended meanwhile. */
+  async cancel(id: string): Promise<void> {
+    await this.api('DELETE', `/queue/${id}`).catch(() => undefined)
   }
 
   /** Kills it as a power cut would. Its folders stay. */
@@ -139,7 +157,6 @@ export class RunningServer {
   /** Ends it and removes its folders. */
   async close(): Promise<void> {
     await this.stop()
-    knownOrigins.delete(this.url)
     rmSync(this.folder, { recursive: true, force: true, maxRetries: 5 })
   }
 
@@ -178,7 +195,7 @@ export class RunningServer {
 
   private async end(signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
     if (!this.isRunning || !this.child) return
-    outages.count += 1
+    outages.add(`${new URL(this.url).host}/`)
     const ended = once(this.child, 'exit')
     this.child.kill(signal)
     await ended

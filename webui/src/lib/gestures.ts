@@ -15,6 +15,20 @@ export interface Touch extends Point {
   time: number
 }
 
+/** What a pointer tells, seen from the corner of its frame. */
+export function readTouch(event: PointerEvent, box: { left: number; top: number }): Touch {
+  return {
+    id: event.pointerId,
+    type: event.pointerType,
+    x: event.clientX - box.left,
+    y: event.clientY - box.top,
+    button: event.button,
+    buttons: event.buttons,
+    shift: event.shiftKey,
+    time: event.timeStamp,
+  }
+}
+
 export interface Meaning {
   /** Whether a single pointer draws; else it moves the picture. */
   draws: () => boolean

@@ -2,8 +2,11 @@ import { describe, expect, it } from 'vitest'
 import {
   arrowStep,
   clampView,
+  enlargeFactor,
   fitView,
+  isCut,
   pinch,
+  reveal,
   smallestScale,
   toFrame,
   toPicture,
@@ -19,6 +22,7 @@ describe('the maths of a frame', () => {
   it('fits an area into the middle, with a margin', () => {
     expect(fitView(area, frame)).toEqual({ scale: 2.5, x: 0, y: 150 })
     expect(fitView(area, frame, 100)).toEqual({ scale: 2, x: 100, y: 200 })
+    expect(fitView(area, frame, 0, 1.5)).toEqual({ scale: 1.5, x: 200, y: 250 })
   })
 
   it('fits an area that reaches beyond the picture', () => {
@@ -66,6 +70,25 @@ describe('the maths of a frame', () => {
     expect(clampView({ scale: 1, x: -999, y: 9999 }, area, frame)).toEqual({ scale: 1, x: 0, y: 600 })
     expect(clampView({ scale: 10, x: 50, y: -5000 }, area, frame)).toEqual({ scale: 10, x: 0, y: -1200 })
     expect(clampView({ scale: 10, x: 50, y: -5000 }, area, frame, 30)).toEqual({ scale: 10, x: 30, y: -1230 })
+  })
+
+  it('knows whether there is somewhere to move to', () => {
+    const odd = { x: 0, y: 0, width: 1023, height: 767 }
+    expect(isCut(fitView(odd, frame), odd, frame)).toBe(false)
+    expect(isCut({ scale: 2.6, x: 0, y: 0 }, area, frame)).toBe(true)
+    expect(isCut({ scale: 1, x: 0, y: 0 }, { ...area, height: 900 }, frame)).toBe(true)
+  })
+
+  it('enlarges to one for one, and what is that large already to twice its size', () => {
+    expect(enlargeFactor(0.25)).toBe(4)
+    expect(enlargeFactor(1)).toBe(2)
+    expect(enlargeFactor(4)).toBe(2)
+  })
+
+  it('moves by as little as brings a point into sight', () => {
+    const view = { scale: 2, x: 0, y: 0 }
+    expect(reveal(view, { x: 200, y: 100 }, frame)).toEqual(view)
+    expect(reveal(view, { x: 0, y: 500 }, frame)).toEqual({ scale: 2, x: 24, y: -224 })
   })
 
   it('looks on by arrow keys', () => {

@@ -22,11 +22,11 @@ export const LARGEST_SCALE = 40
 /** One press of a zoom key. */
 export const ZOOM_STEP = 1.25
 
-/** Shows all of `area` in the middle of the frame, with `margin` pixels around it. */
-export function fitView(area: Area, frame: Size, margin = 0): View {
+/** Shows all of `area` in the middle of the frame, with `margin` pixels around it; `most`: larger it is not shown. */
+export function fitView(area: Area, frame: Size, margin = 0, most = LARGEST_SCALE): View {
   const width = Math.max(1, frame.width - 2 * margin)
   const height = Math.max(1, frame.height - 2 * margin)
-  const scale = Math.min(width / area.width, height / area.height, LARGEST_SCALE)
+  const scale = Math.min(width / area.width, height / area.height, most)
   return centre(area, frame, scale)
 }
 
@@ -76,6 +76,24 @@ export function clampView(view: View, area: Area, frame: Size, slack = 0): View 
     x: axis(view.x, area.x, area.width, frame.width),
     y: axis(view.y, area.y, area.height, frame.height),
   }
+}
+
+/** Whether a part of `area` is out of sight, so that there is somewhere to move to. */
+export function isCut(view: View, area: Area, frame: Size): boolean {
+  // What fits may be a fraction of a pixel larger by rounding.
+  return area.width * view.scale > frame.width + 1 || area.height * view.scale > frame.height + 1
+}
+
+/** By how much a double click enlarges: to the picture's own size; one that is shown so large already, twice. */
+export function enlargeFactor(scale: number): number {
+  return scale < 1 ? 1 / scale : 2
+}
+
+/** Moves by as little as brings a point of the picture into the frame, `edge` pixels from its edges. */
+export function reveal(view: View, at: Point, frame: Size, edge = 24): View {
+  const { x, y } = toFrame(view, at)
+  const into = (place: number, room: number): number => Math.max(0, edge - place) - Math.max(0, place - room + edge)
+  return { ...view, x: view.x + into(x, frame.width), y: view.y + into(y, frame.height) }
 }
 
 export function toPicture(view: View, point: Point): Point {

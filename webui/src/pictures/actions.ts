@@ -24,7 +24,7 @@ import type { Picture } from '../lib/events/apply'
 import { t } from '../lib/i18n'
 import { pickPart, type Part } from '../lib/jobs/settings'
 import { writeCurl, writeParameters } from '../lib/jobs/texts'
-import { desk } from '../state/desk.svelte'
+import { desk, MOST_COMPARED } from '../state/desk.svelte'
 import { drafts } from '../state/drafts.svelte'
 import { attempt, notices } from '../state/notices.svelte'
 import { linkTo, router } from '../state/router.svelte'
@@ -50,7 +50,6 @@ export interface PictureAction {
 
 const SUBTLE = 0.35
 const STRONG = 0.65
-const MOST_COMPARED = 4
 
 /** Lists what can be done with a picture, in the order of the bar. */
 export function pictureActions(picture: Picture): PictureAction[] {

@@ -2,6 +2,9 @@
 import type { Picture } from '../lib/events/apply'
 import type { PictureSource } from '../lib/drafts/draft'
 
+/** So many pictures are compared at most. */
+export const MOST_COMPARED = 4
+
 class Desk {
   /** The picture that the user chose on the stage; null: the stage follows what is drawn. */
   chosen = $state<Picture | null>(null)

@@ -33,7 +33,7 @@ export function shapeGrid(width: number, wanted: number, gap = GAP): GridShape {
   return { columns, tile, rowHeight: tile + gap }
 }
 
-export function countRows(total: number, columns: number): number {
+function countRows(total: number, columns: number): number {
   return Math.ceil(total / columns)
 }
 

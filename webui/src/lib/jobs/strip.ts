@@ -1,12 +1,12 @@
 /** Which pictures and places stand in the strip below the stage, and which of them is shown. */
 import type { Job, Picture } from '../events/apply'
 import { isEnded } from '../events/apply'
-import { makesPictures } from './progress'
+import { countPictures, makesPictures } from './progress'
 
 const MOST_KNOWN = 200
 
 /** Newer first; pictures of one moment in the order of their job. */
-export function compareAge(a: Picture, b: Picture): number {
+function compareAge(a: Picture, b: Picture): number {
   return b.created_at.localeCompare(a.created_at) || (a.job_id === b.job_id ? a.index - b.index : b.id - a.id)
 }
 
@@ -73,8 +73,7 @@ export function placesOf(
       const left = job.progress.total_images - job.progress.current_image - 1
       if (left > 0) places.push({ kind: 'waiting', key: `w${id}`, job, count: left })
     } else if (job.status === 'pending') {
-      const asked = (job.params as Record<string, unknown>).batch_count
-      places.push({ kind: 'waiting', key: `w${id}`, job, count: typeof asked === 'number' && asked > 0 ? asked : 1 })
+      places.push({ kind: 'waiting', key: `w${id}`, job, count: countPictures(job) })
     }
   }
   return places.slice(-most)

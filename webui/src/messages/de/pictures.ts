@@ -50,7 +50,6 @@ export default {
 
   preview: 'Vorschau',
   picture: 'Bild',
-  video: 'Video',
   pictureOf: (picture: number, of: number) => `Bild ${formatNumber(picture)} von ${formatNumber(of)}`,
   step: (step: number, of: number) => `Schritt ${formatNumber(step)} von ${formatNumber(of)}`,
   aStep: (time: string) => `${time} je Schritt`,
@@ -105,7 +104,6 @@ export default {
   emptyModel: 'Es ist kein Modell geladen. Wähle zuerst eines.',
   toModels: 'Ein Modell wählen',
   engineRestarts: 'Die Engine startet neu. Was wartet, geht dann weiter.',
-  engineStopped: 'Die Engine läuft nicht. Sie startet mit dem nächsten Auftrag.',
   unnamed: 'Ohne Titel',
   seedIs: (seed: string) => `Seed ${seed}`,
   size: (width: number, height: number) => `${formatNumber(width)} × ${formatNumber(height)}`,

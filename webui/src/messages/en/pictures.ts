@@ -50,7 +50,6 @@ export default {
 
   preview: 'Preview',
   picture: 'Picture',
-  video: 'Video',
   pictureOf: (picture: number, of: number) => `Picture ${formatNumber(picture)} of ${formatNumber(of)}`,
   step: (step: number, of: number) => `Step ${formatNumber(step)} of ${formatNumber(of)}`,
   aStep: (time: string) => `${time} a step`,
@@ -105,7 +104,6 @@ export default {
   emptyModel: 'No model is loaded. Choose one first.',
   toModels: 'Choose a model',
   engineRestarts: 'The engine is starting anew. What waits goes on then.',
-  engineStopped: 'The engine is not running. It starts with the next job.',
   unnamed: 'Untitled',
   seedIs: (seed: string) => `seed ${seed}`,
   size: (width: number, height: number) => `${formatNumber(width)} × ${formatNumber(height)}`,

@@ -20,7 +20,7 @@ export function chooseOne(picture: Pick<Picture, 'id'>): Selection {
 }
 
 /** Lists the numbers of a choice: of all that match, the server tells them. */
-export async function listIds(selection: Selection): Promise<number[]> {
+async function listIds(selection: Selection): Promise<number[]> {
   if (!selection.all) return [...selection.ids]
   const ids: number[] = []
   for (let cursor: string | null | undefined; cursor !== null;) {

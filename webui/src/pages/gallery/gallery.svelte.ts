@@ -22,7 +22,6 @@ class Gallery {
   fresh = $state(0)
   /** Counts changes of what is held; read it to follow them. */
   version = $state(0)
-  isLoading = $state(false)
   problem = $state.raw<ApiError | null>(null)
   selection = $state.raw<Selection>(NOTHING)
   /** Pictures whose file could not be shown. */
@@ -81,7 +80,6 @@ class Gallery {
   async refresh(isOther = false): Promise<void> {
     this.stop()
     const reading = (this.reading = new AbortController())
-    this.isLoading = isOther
     try {
       const newest = await this.fetchPage(0, reading.signal)
       const held = isOther ? 0 : (this.total ?? 0) + this.fresh
@@ -113,10 +111,7 @@ class Gallery {
       const error = errorOfThrown(thrown)
       if (error.code !== 'aborted') this.problem = error
     } finally {
-      if (this.reading === reading) {
-        this.reading = null
-        this.isLoading = false
-      }
+      if (this.reading === reading) this.reading = null
     }
   }
 

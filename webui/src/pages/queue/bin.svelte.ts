@@ -7,7 +7,7 @@ const PER_PAGE = 100
 export class Bin {
   shown = $state<Schemas['BinShown'] | null>(null)
 
-  async load(limit: number = PER_PAGE): Promise<void> {
+  private async load(limit: number = PER_PAGE): Promise<void> {
     const found = await attempt(() =>
       ask((signal) => api.GET('/queue/recycle-bin', { params: { query: { limit } }, signal })),
     )
@@ -16,6 +16,11 @@ export class Bin {
 
   showMore(): Promise<void> {
     return this.load((this.shown?.items.length ?? 0) + PER_PAGE)
+  }
+
+  /** Asks again for what is shown. */
+  refresh(): Promise<void> {
+    return this.load(Math.max(PER_PAGE, this.shown?.items.length ?? 0))
   }
 
   /** Returns whether the job is back. */
@@ -38,7 +43,7 @@ export class Bin {
       await run()
       return true
     })
-    await this.load(Math.max(PER_PAGE, this.shown?.items.length ?? 0))
+    await this.refresh()
     return done ?? false
   }
 }

@@ -244,6 +244,35 @@ test.describe('the gallery', () => {
     await expect(page.getByText('The recycle bin holds no single pictures.', { exact: false })).toBeVisible()
   })
 
+  test('asks before it deletes for good, also where the bin was switched off meanwhile', async ({ page, server }) => {
+    const bin = await server.api<object>('GET', '/settings/recycle-bin')
+    await page.goto(server.page('gallery'))
+    const remove = async (name: string) => {
+      await tile(page, name).focus()
+      await page.keyboard.press('Delete')
+    }
+    await remove('a lighthouse, number 0')
+    await expect(page.getByText('1 picture moved to the recycle bin')).toBeVisible()
+    await server.api('PUT', '/settings/recycle-bin', { ...bin, enabled: false })
+    try {
+      const asked = page.waitForEvent('dialog')
+      await remove('a meadow, number 1')
+      const question = await asked
+      expect(question.message()).toBe('The recycle bin is switched off. Delete 1 picture for good?')
+      await question.dismiss()
+      await expect(page.getByRole('heading', { name: /249 pictures/ })).toBeVisible()
+      page.once('dialog', (again) => void again.accept())
+      await remove('a harbour, number 2')
+      await expect(page.getByText('1 picture deleted')).toBeVisible()
+      await expect(page.getByRole('heading', { name: /248 pictures/ })).toBeVisible()
+      // The first deletion can still be taken back, this one cannot.
+      await expect(page.getByRole('button', { name: 'Undo' })).toHaveCount(1)
+      await expect(tile(page, 'a meadow, number 1')).toBeVisible()
+    } finally {
+      await server.api('PUT', '/settings/recycle-bin', bin)
+    }
+  })
+
   test('can be used by everybody', async ({ page, server }) => {
     await page.goto(server.page('gallery?model=model_1'))
     await expect(tile(page, 'a meadow, number 1')).toBeVisible()

@@ -30,6 +30,7 @@ import { attempt, notices } from '../state/notices.svelte'
 import { linkTo, router } from '../state/router.svelte'
 import { server } from '../state/server.svelte'
 import { canCopyPictures, copyPicture, copyText } from './clipboard'
+import { askToDelete } from './deleting'
 import { shelf, type FoundSettings } from './shelf.svelte'
 
 export interface PictureAction {
@@ -313,8 +314,8 @@ function save(picture: Picture): void {
 }
 
 async function remove(picture: Picture): Promise<void> {
-  const hasBin = await shelf.hasBin()
-  if (!hasBin && !confirm(t.pictures.askDelete)) return
+  const hasBin = await askToDelete(t.pictures.askDelete)
+  if (hasBin === null) return
   await shelf.remove(picture)
   const undo = (): void =>
     void attempt(async () => {

@@ -12,6 +12,7 @@ import { attempt, notices } from '../state/notices.svelte'
 import { drafts } from '../state/drafts.svelte'
 import { router } from '../state/router.svelte'
 import { server } from '../state/server.svelte'
+import { askToDelete } from './deleting'
 
 const MOST_UNDONE = 20
 
@@ -154,8 +155,8 @@ export async function editJob(job: Job): Promise<void> {
 /** Deletes a finished job with its pictures; `done` is told its id when it is deleted or back. */
 export async function deleteJob(job: Job, done: () => void): Promise<void> {
   await attempt(async () => {
-    const { enabled } = await ask((signal) => api.GET('/settings/recycle-bin', { signal }))
-    if (!enabled && !confirm(t.queue.askPurge)) return
+    const hasBin = await askToDelete(t.queue.askPurge)
+    if (hasBin === null) return
     const told = await ask((signal) => api.DELETE('/queue/jobs', { body: { job_ids: [job.job_id] }, signal }))
     const problem = told.errors[0]
     if (problem) {
@@ -170,8 +171,8 @@ export async function deleteJob(job: Job, done: () => void): Promise<void> {
         await ask((signal) => api.POST('/queue/{job_id}/restore', { params, signal }))
         done()
       })
-    notices.tell(enabled ? t.queue.deleted : t.queue.deletedForGood, {
-      action: enabled ? { label: t.common.undo, run: restore } : undefined,
+    notices.tell(hasBin ? t.queue.deleted : t.queue.deletedForGood, {
+      action: hasBin ? { label: t.common.undo, run: restore } : undefined,
     })
   })
 }

@@ -19,7 +19,6 @@ export interface FoundSettings extends Settings {
 class Shelf {
   /** Newest first. */
   known = $state.raw<Picture[]>([])
-  private keepsBin: boolean | null = null
 
   /** Takes the newest pictures in; called whenever the server tells of other ones. */
   take(latest: readonly Picture[]): void {
@@ -47,18 +46,19 @@ class Shelf {
     }
   }
 
-  /** Whether what is deleted goes to the recycle bin. */
-  async hasBin(): Promise<boolean> {
-    this.keepsBin ??= (await ask((signal) => api.GET('/settings/recycle-bin', { signal }))).enabled
-    return this.keepsBin
-  }
-
   async remove(picture: Picture): Promise<void> {
     await ask((signal) => api.DELETE('/gallery/{picture_id}', { params: { path: { picture_id: picture.id } }, signal }))
-    this.known = this.known.filter((one) => one.id !== picture.id)
-    server.latest = server.latest.filter((one) => one.id !== picture.id)
-    desk.compared = desk.compared.filter((one) => one.id !== picture.id)
-    if (desk.chosen?.id === picture.id) desk.chosen = null
+    this.forget(new Set([picture.id]))
+  }
+
+  /** Leaves no trace of pictures that were deleted. */
+  forget(ids: ReadonlySet<number>): void {
+    const isLeft = (one: Picture): boolean => !ids.has(one.id)
+    this.known = this.known.filter(isLeft)
+    server.latest = server.latest.filter(isLeft)
+    desk.compared = desk.compared.filter(isLeft)
+    if (desk.chosen && !isLeft(desk.chosen)) desk.chosen = null
+    if (desk.comparedWithStart && !isLeft(desk.comparedWithStart)) desk.comparedWithStart = null
   }
 
   async restore(picture: Picture): Promise<void> {

@@ -71,6 +71,8 @@ const gallery: Messages['gallery'] = {
   zipTooMany: 'Ein Zip fasst höchstens 10.000 Bilder. Wähle weniger aus.',
   restore: 'Wiederherstellen',
   deleted: (count) => `${pictures(count)} in den Papierkorb gelegt`,
+  deletedForGood: (count: number) => `${pictures(count)} gelöscht`,
+  askDelete: (count: number) => `Der Papierkorb ist ausgeschaltet. ${pictures(count)} endgültig löschen?`,
   restored: (count) => `${pictures(count)} wiederhergestellt`,
   someFailed: (count, why) => `Bei ${pictures(count)} nicht gelungen: ${why}`,
   newOnes: (count) => `${formatNumber(count)} ${pickPlural(count, { one: 'neues', other: 'neue' })}`,

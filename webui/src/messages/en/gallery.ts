@@ -70,6 +70,8 @@ export default {
   zipTooMany: 'A zip holds 10,000 pictures at most. Narrow the selection.',
   restore: 'Restore',
   deleted: (count: number) => `${pictures(count)} moved to the recycle bin`,
+  deletedForGood: (count: number) => `${pictures(count)} deleted`,
+  askDelete: (count: number) => `The recycle bin is switched off. Delete ${pictures(count)} for good?`,
   restored: (count: number) => `${pictures(count)} restored`,
   someFailed: (count: number, why: string) => `Not done to ${pictures(count)}: ${why}`,
   newOnes: (count: number) => `${formatNumber(count)} new`,

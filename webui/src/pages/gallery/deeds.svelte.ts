@@ -4,6 +4,8 @@ import { apiUrl } from '../../lib/address'
 import type { Picture } from '../../lib/events/apply'
 import { countChosen, cutParts, NOTHING, type Selection } from '../../lib/gallery/selection'
 import { t } from '../../lib/i18n'
+import { askToDelete } from '../../pictures/deleting'
+import { shelf } from '../../pictures/shelf.svelte'
 import { attempt, notices } from '../../state/notices.svelte'
 import { gallery } from './gallery.svelte'
 
@@ -76,17 +78,21 @@ export async function putOnBoard(selection: Selection, board: string): Promise<v
   if (board) notices.tell(t.gallery.onBoard(board))
 }
 
-/** Moves pictures into the recycle bin, with a way back. */
+/** Moves pictures into the recycle bin, with a way back; asks first where there is no recycle bin. */
 export async function remove(selection: Selection): Promise<void> {
   const ids = await attempt(() => listIds(selection))
   if (!ids || ids.length === 0) return
+  const hasBin = await attempt(() => askToDelete(t.gallery.askDelete(ids.length)))
+  if (hasBin === null || hasBin === undefined) return
   const done = await attempt(() => send(ids, { action: 'delete' }))
   if (!done) return
   gallery.selection = NOTHING
   const failed = new Set(done.errors.map((one) => one.id))
+  const deleted = ids.filter((id) => !failed.has(id))
+  shelf.forget(new Set(deleted))
   if (done.changed > 0)
-    notices.tell(t.gallery.deleted(done.changed), {
-      action: { label: t.common.undo, run: () => void restoreIds(ids.filter((id) => !failed.has(id))) },
+    notices.tell(hasBin ? t.gallery.deleted(done.changed) : t.gallery.deletedForGood(done.changed), {
+      action: hasBin ? { label: t.common.undo, run: () => void restoreIds(deleted) } : undefined,
     })
   await gallery.refresh()
 }

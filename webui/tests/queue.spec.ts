@@ -116,6 +116,8 @@ test('an engine that is killed is told with a way out, and the next job works', 
 test('a picture is starred, reused, varied, deleted and brought back', async ({ page, server }) => {
   await page.goto(server.page())
   await server.send({ prompt: 'a yellow triangle', ...SHORT })
+  // The stage may show an older picture until this one is done.
+  await expect(stage(page).getByRole('heading', { name: 'a yellow triangle' })).toBeVisible()
   await expect(page.getByRole('button', { name: 'Star', exact: true })).toBeVisible()
   await page.keyboard.press('s')
   await expect(page.getByRole('button', { name: 'Star', exact: true, pressed: true })).toBeVisible()

@@ -13,20 +13,6 @@ import { attempt, notices } from '../state/notices.svelte'
 import { linkTo, router } from '../state/router.svelte'
 import { server } from '../state/server.svelte'
 
-/** Asks the server what a picture or video says of how it was made. */
-export function readSettings(file: Blob, signal?: AbortSignal): Promise<ReadSettings> {
-  return ask(
-    (limited) =>
-      api.POST('/metadata/read', {
-        body: file as never,
-        bodySerializer: (body: unknown) => body as BodyInit,
-        headers: { 'Content-Type': 'application/octet-stream' },
-        signal: limited,
-      }),
-    { signal, timeoutMs: 60_000 },
-  )
-}
-
 /** Reads a picture file; tells what is wrong with it, and returns null then. */
 export async function sourceOfFile(file: File): Promise<PictureSource | null> {
   try {

@@ -29,7 +29,7 @@ import { drafts } from '../state/drafts.svelte'
 import { attempt, notices } from '../state/notices.svelte'
 import { linkTo, router } from '../state/router.svelte'
 import { server } from '../state/server.svelte'
-import { canCopyPictures, copyPicture, copyText } from './clipboard'
+import { canCopyPictures, copyAndTell, copyPicture } from './clipboard'
 import { askToDelete } from './deleting'
 import { shelf, type FoundSettings } from './shelf.svelte'
 
@@ -165,7 +165,7 @@ export function pictureActions(picture: Picture): PictureAction[] {
       disabled: '',
       run: () =>
         void withSettings(picture, ({ params, values }) =>
-          tellCopied(
+          copyAndTell(
             writeParameters(params, {
               model: picture.model,
               seed: picture.seed ?? (values.seed as number | undefined),
@@ -180,7 +180,7 @@ export function pictureActions(picture: Picture): PictureAction[] {
       disabled: '',
       run: () =>
         void withSettings(picture, ({ kind, values, inputs }) =>
-          tellCopied(writeCurl(apiUrl(kind), { ...values, ...namedInputs(inputs) })),
+          copyAndTell(writeCurl(apiUrl(kind), { ...values, ...namedInputs(inputs) })),
         ),
     },
     {
@@ -325,11 +325,6 @@ async function remove(picture: Picture): Promise<void> {
   notices.tell(hasBin ? t.pictures.deleted : t.pictures.deletedForGood, {
     action: hasBin ? { label: t.common.undo, run: undo } : undefined,
   })
-}
-
-async function tellCopied(text: string): Promise<void> {
-  if (await copyText(text)) notices.tell(t.common.copied)
-  else notices.tell(t.pictures.noClipboard, { tone: 'bad' })
 }
 
 const FIELDS = {

@@ -1,6 +1,8 @@
 /** Puts things on the clipboard, also where the page came over plain http, which has no clipboard of its own. */
+import { t } from '../lib/i18n'
+import { notices } from '../state/notices.svelte'
 
-/** Copies a text. Resolves to whether it worked. */
+/** Resolves to whether it worked. */
 export async function copyText(text: string): Promise<boolean> {
   try {
     await navigator.clipboard.writeText(text)
@@ -8,6 +10,12 @@ export async function copyText(text: string): Promise<boolean> {
   } catch {
     return copyBySelection(text)
   }
+}
+
+/** Copies a text and says so. */
+export async function copyAndTell(text: string): Promise<void> {
+  if (await copyText(text)) notices.tell(t.common.copied)
+  else notices.tell(t.pictures.notCopied, { tone: 'bad' })
 }
 
 function copyBySelection(text: string): boolean {

@@ -3,6 +3,7 @@ import { untrack } from 'svelte'
 import { outputUrl } from '../lib/address'
 import { api, ask, limitCall } from '../lib/api/client'
 import { errorOfAnswer } from '../lib/api/errors'
+import { readMetadata } from '../lib/api/metadata'
 import { defaultOf, type RequestKind, type Values } from '../lib/drafts/draft'
 import type { Job, Picture } from '../lib/events/apply'
 import { settingsOf, type Settings } from '../lib/jobs/settings'
@@ -67,8 +68,8 @@ class Shelf {
   }
 
   /** Reads the bytes of a picture. */
-  async read(picture: Picture): Promise<Blob> {
-    const answer = await fetch(outputUrl(picture.path, picture.version), { signal: limitCall({}) })
+  async read(picture: Pick<Picture, 'path' | 'version'>, signal?: AbortSignal): Promise<Blob> {
+    const answer = await fetch(outputUrl(picture.path, picture.version), { signal: limitCall({ signal }) })
     if (!answer.ok) throw errorOfAnswer(answer.status, null)
     return answer.blob()
   }
@@ -77,14 +78,7 @@ class Shelf {
   async findSettings(picture: Picture): Promise<FoundSettings | null> {
     const job = await this.findJob(picture)
     if (job) return readSettings(job.type, job.params as Values, picture)
-    const told = await ask(async (signal) =>
-      api.POST('/metadata/read', {
-        body: (await this.read(picture)) as never,
-        bodySerializer: (body: unknown) => body as Blob,
-        headers: { 'Content-Type': 'application/octet-stream' },
-        signal,
-      }),
-    )
+    const told = await readMetadata(await this.read(picture))
     return told.submit ? readSettings(told.submit.kind, told.submit.body, picture) : null
   }
 

@@ -114,7 +114,6 @@ const gallery: Messages['gallery'] = {
   job: 'Auftrag',
   copyOf: (what) => `Kopieren: ${what}`,
   copyAll: 'Alles kopieren',
-  notCopied: 'Der Browser erlaubt hier kein Kopieren. Markiere den Text stattdessen.',
   openFile: 'Datei öffnen',
 }
 export default gallery

@@ -32,6 +32,7 @@ export default {
   needsPictureModel: 'Das geladene Modell macht keine Bilder',
   noSettings: 'Nichts sagt, wie es entstanden ist',
   noClipboard: 'Der Browser erlaubt das nur über https oder auf diesem Rechner',
+  notCopied: 'Der Browser erlaubt hier kein Kopieren. Markiere den Text stattdessen.',
   noSeed: 'Sein Seed ist nicht bekannt',
   noSize: 'Seine Größe ist nicht bekannt',
   taken: 'Die Einstellungen stehen im Entwurf',

@@ -113,6 +113,5 @@ export default {
   job: 'Job',
   copyOf: (what: string) => `Copy: ${what}`,
   copyAll: 'Copy all',
-  notCopied: 'The browser allows no copying here. Select the text instead.',
   openFile: 'Open the file',
 }

@@ -32,6 +32,7 @@ export default {
   needsPictureModel: 'The loaded model makes no pictures',
   noSettings: 'Nothing tells how it was made',
   noClipboard: 'The browser allows that only over https or on this machine',
+  notCopied: 'The browser allows no copying here. Select the text instead.',
   noSeed: 'Its seed is not known',
   noSize: 'Its size is not known',
   taken: 'Its settings are in the draft',

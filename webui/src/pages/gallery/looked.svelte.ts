@@ -1,8 +1,10 @@
 /** Keeps the picture that is looked at: what is known of it, how it was made, and which ones are beside it. */
-import { api, ask, limitCall, type Schemas } from '../../lib/api/client'
-import { errorOfAnswer, errorOfThrown, type ApiError } from '../../lib/api/errors'
+import { api, ask, type Schemas } from '../../lib/api/client'
+import { errorOfThrown, type ApiError } from '../../lib/api/errors'
+import { readMetadata } from '../../lib/api/metadata'
 import { outputUrl } from '../../lib/address'
 import type { Picture } from '../../lib/events/apply'
+import { shelf } from '../../pictures/shelf.svelte'
 import { gallery } from './gallery.svelte'
 
 type Known = Schemas['PictureShown']
@@ -92,21 +94,11 @@ export class Looked {
         if (errorOfThrown(thrown).status !== 404) return
       }
     }
-    const told = await ask(
-      async (limited) => {
-        const answer = await fetch(outputUrl(known.path, known.version), { signal: limited })
-        if (!answer.ok) throw errorOfAnswer(answer.status, null)
-        const body = (await answer.blob()) as never
-        return api.POST('/metadata/read', {
-          body,
-          bodySerializer: (bytes: unknown) => bytes as Blob,
-          headers: { 'Content-Type': 'application/octet-stream' },
-          signal: limitCall({ signal: limited }),
-        })
-      },
-      { signal },
-      // What cannot be read says nothing, and the picture is there all the same.
-    ).catch(() => null)
+    // What cannot be read says nothing, and the picture is there all the same.
+    const told = await shelf
+      .read(known, signal)
+      .then((bytes) => readMetadata(bytes, signal))
+      .catch(() => null)
     if (signal.aborted) return
     this.settingsId = known.id
     if (!told || told.tool === 'unknown') return

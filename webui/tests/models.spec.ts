@@ -216,10 +216,7 @@ test('while the demo is all there is, the stage of Generate offers a real model,
   const offer = page.getByRole('main').getByRole('region', { name: 'Get a real model' })
   await expect(offer.getByRole('article')).toHaveCount(1)
   await expect(offer.getByRole('button', { name: /^Get it/ })).toBeEnabled()
-  await forEachLook(page, async () => {
-    await expectNoOverflow(page)
-    await axe(page)
-  })
+  await expectEveryLook(page, 'generate-offer')
   const name = await offer.getByRole('article').getAttribute('aria-label')
   await offer.getByRole('link', { name: 'All suggestions' }).click()
   await expect(page.getByRole('heading', { name: 'Models', level: 1 })).toBeVisible()

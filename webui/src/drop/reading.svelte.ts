@@ -1,5 +1,4 @@
 /** Reads what dropped files tell, and does with them what was chosen. */
-import { api, ask } from '../lib/api/client'
 import { PictureRefused, readPicture } from './picture_file'
 import { classifyFile } from '../lib/drop/classify'
 import { chooseValues, modeOf, type ReadSettings, type RestoreRow } from '../lib/drop/restore'

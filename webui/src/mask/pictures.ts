@@ -87,12 +87,3 @@ export async function extendPicture(image: HTMLImageElement, padding: Padding): 
     ),
   )
 }
-
-/** Hands a file to the user. */
-export function saveFile(blob: Blob, name: string): void {
-  const link = document.createElement('a')
-  link.href = URL.createObjectURL(blob)
-  link.download = name
-  link.click()
-  setTimeout(() => URL.revokeObjectURL(link.href), 60_000)
-}

@@ -1,6 +1,7 @@
 /** Finds what is to be completed before the cursor, and what may stand there. */
 import { findMarks, type Mark } from './marks'
-import { nameInPrompt, searchNames, wordOfFile } from './names'
+import { searchNames } from '../fuzzy'
+import { nameInPrompt, wordOfFile } from './names'
 import type { Edit } from './weights'
 
 export type SuggestionKind = 'lora' | 'wildcard' | 'embedding' | 'trigger' | 'style' | 'tag'

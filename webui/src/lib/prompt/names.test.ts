@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { closeNames, NameIndex, nameInPrompt, scoreFuzzy, searchNames, wordOfFile } from './names'
+import { scoreFuzzy, searchNames } from '../fuzzy'
+import { closeNames, NameIndex, nameInPrompt, wordOfFile } from './names'
 
 describe('names', () => {
   it('writes files as prompts name them', () => {

@@ -1,4 +1,5 @@
 /** What is done to pictures of the gallery: one, some, or all that match. Shown at once, taken back where the server refuses. */
+import { saveFile } from '../../ui/save'
 import { api, ask, type Schemas } from '../../lib/api/client'
 import { apiUrl } from '../../lib/address'
 import type { Picture } from '../../lib/events/apply'
@@ -132,14 +133,5 @@ export async function saveZip(selection: Selection): Promise<void> {
       { timeoutMs: 0 },
     ),
   )
-  if (blob) saveBlob(blob, 'pictures.zip')
-}
-
-/** Saves something that was made here under a name. */
-export function saveBlob(blob: Blob, name: string): void {
-  const link = document.createElement('a')
-  link.href = URL.createObjectURL(blob)
-  link.download = name
-  link.click()
-  setTimeout(() => URL.revokeObjectURL(link.href), 60_000)
+  if (blob) saveFile(blob, 'pictures.zip')
 }

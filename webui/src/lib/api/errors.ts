@@ -1,3 +1,5 @@
+import { t } from '../i18n'
+
 /** What a call can come to besides its answer. `status` 0: the server was not reached, or did not answer in time. */
 export class ApiError extends Error {
   readonly status: number
@@ -50,9 +52,9 @@ export function errorOfAnswer(status: number, body: unknown): ApiError {
 export function errorOfThrown(thrown: unknown): ApiError {
   if (thrown instanceof ApiError) return thrown
   if (thrown instanceof DOMException && thrown.name === 'TimeoutError')
-    return new ApiError(0, 'timeout', 'The server did not answer in time')
+    return new ApiError(0, 'timeout', t?.common.problems.timeout ?? 'timeout')
   if (thrown instanceof DOMException && thrown.name === 'AbortError')
-    return new ApiError(0, 'aborted', 'The call was given up')
-  if (thrown instanceof SyntaxError) return new ApiError(0, 'unreadable', 'The answer could not be read')
-  return new ApiError(0, 'away', 'The server was not reached')
+    return new ApiError(0, 'aborted', t?.common.problems.aborted ?? 'aborted')
+  if (thrown instanceof SyntaxError) return new ApiError(0, 'unreadable', t?.common.problems.unreadable ?? 'unreadable')
+  return new ApiError(0, 'away', t?.common.problems.away ?? 'away')
 }

@@ -30,6 +30,12 @@ const common: Messages['common'] = {
   ofBytes: (used, total) => `${used} von ${total} GB`,
   fit: { fits: 'Passt', tight: 'Knapp', no: 'Zu groß' },
   roughly: (words) => `${words}, ungefähr`,
+  problems: {
+    timeout: 'Der Server hat nicht rechtzeitig geantwortet',
+    aborted: 'Der Aufruf wurde aufgegeben',
+    unreadable: 'Die Antwort war nicht zu lesen',
+    away: 'Der Server war nicht zu erreichen',
+  },
   newWindow: 'öffnet sich in einem neuen Tab',
 }
 export default common

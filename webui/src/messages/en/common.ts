@@ -29,5 +29,11 @@ export default {
   ofBytes: (used: string, total: string) => `${used} of ${total} GB`,
   fit: { fits: 'Fits', tight: 'Tight', no: 'Too large' },
   roughly: (words: string) => `${words}, roughly`,
+  problems: {
+    timeout: 'The server did not answer in time',
+    aborted: 'The call was given up',
+    unreadable: 'The answer could not be read',
+    away: 'The server was not reached',
+  },
   newWindow: 'opens in a new tab',
 }

@@ -4,6 +4,8 @@ import { errorOfThrown } from '../../lib/api/errors'
 import type { Draft } from '../../lib/drafts/draft'
 import { missingPicture } from '../../lib/settings/modes'
 import { fieldOfPath, sketchRequest } from '../../lib/settings/request'
+import { findMarks, isUnknown } from '../../lib/prompt/marks'
+import { library } from '../../prompt/library.svelte'
 import { drafts } from '../../state/drafts.svelte'
 import { server } from '../../state/server.svelte'
 import { form } from './form.svelte'
@@ -26,7 +28,10 @@ class Estimate {
       const draft = $state.snapshot(drafts.active) as Draft
       // Another model, and every job that was timed, change the answer, too.
       const asked = [server.preset, server.health?.model_name, server.counts?.completed_count]
-      if (!asked[1] || missingPicture(draft) || form.firstProblem() || server.isAway) {
+      // The prompt box tells an unknown name itself; the server would only refuse it.
+      const names = findMarks(String(draft.values.prompt ?? ''))
+      const hasUnknown = names.some((one) => isUnknown(one, library.known))
+      if (!asked[1] || hasUnknown || missingPicture(draft) || form.firstProblem() || server.isAway) {
         this.clear()
         return
       }

@@ -37,19 +37,19 @@ class Interrupts:
         self._is_kept = False
 
     @contextlib.contextmanager
-    def kept(self) -> Iterator[Interrupts]:
+    def keep(self) -> Iterator[Interrupts]:
         """Keep them inside; only where Python would raise them."""
         is_raised_here = threading.current_thread() is threading.main_thread()
         if not is_raised_here or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
             yield self
             return
-        signal.signal(signal.SIGINT, self._keep)
+        signal.signal(signal.SIGINT, self._remember)
         try:
             yield self
         finally:
             signal.signal(signal.SIGINT, signal.default_int_handler)
 
-    def _keep(self, number: int, frame: FrameType | None) -> None:
+    def _remember(self, number: int, frame: FrameType | None) -> None:
         if self._is_kept:
             raise KeyboardInterrupt
         self._is_kept = True
@@ -96,7 +96,7 @@ def own_engine(config: Config) -> Iterator[OwnEngine]:
             update={"data_dir": Path(folder), "output_dir": Path(folder) / "output", "log_dir": Path(folder) / "logs"}
         )
         runtime = Runtime(config.model_copy(update={"paths": paths}), is_server=False)
-        with Interrupts().kept() as interrupts:
+        with Interrupts().keep() as interrupts:
             runtime.start()
             try:
                 click.echo("starting an engine of its own (no server is running here)", err=True)

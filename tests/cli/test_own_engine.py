@@ -19,7 +19,7 @@ def _raised() -> Iterator[None]:
 
 
 def test_an_interrupt_waits_until_the_command_looks() -> None:
-    with Interrupts().kept() as interrupts:
+    with Interrupts().keep() as interrupts:
         interrupts.look()
         signal.raise_signal(signal.SIGINT)
         with pytest.raises(KeyboardInterrupt):
@@ -32,7 +32,7 @@ def test_an_interrupt_in_a_destructor_is_not_lost() -> None:
         def __del__(self) -> None:
             signal.raise_signal(signal.SIGINT)
 
-    with Interrupts().kept() as interrupts:
+    with Interrupts().keep() as interrupts:
         one = Noticing()
         del one
         with pytest.raises(KeyboardInterrupt):
@@ -40,16 +40,16 @@ def test_an_interrupt_in_a_destructor_is_not_lost() -> None:
 
 
 def test_whoever_presses_twice_is_not_kept_waiting() -> None:
-    with Interrupts().kept():
+    with Interrupts().keep():
         signal.raise_signal(signal.SIGINT)
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
 
 
 def test_the_signal_is_left_alone_afterwards_and_where_somebody_else_has_it() -> None:
-    with Interrupts().kept():
+    with Interrupts().keep():
         pass
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    with Interrupts().kept():
+    with Interrupts().keep():
         assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN

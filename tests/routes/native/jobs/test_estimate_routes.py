@@ -53,7 +53,8 @@ def test_an_estimate_tells_memory_at_once_and_time_when_something_was_drawn(hous
     assert after["based_on"] == {"jobs": 1, "how": "exact"}
     seconds = after["seconds_estimate"]
     assert seconds["load"] == seconds["hires"] == seconds["upscaling"] == 0
-    assert seconds["total"] >= seconds["sampling"] >= 0.04
+    # A pause of 0.01 s may end a little earlier.
+    assert seconds["total"] >= seconds["sampling"] > 0.03
     assert abs(seconds["sampling"] - 4 * after["seconds_per_step"]) < 0.003
     assert estimate(house, width=512)["based_on"] == {"jobs": 1, "how": "scaled"}
 

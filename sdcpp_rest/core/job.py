@@ -102,7 +102,8 @@ class Job(Frozen):
     ``load_spec`` is what the job binds to. ``origin`` is for display only; ``owner`` is an opaque client token.
     ``attempts`` counts claims, so that a job that was interrupted again and again is given up. ``caption`` is the text
     that goes into its pictures in place of our own. ``note`` is what the dialect that submitted it has to remember
-    until it answers, in whatever form; nobody else reads it.
+    until it answers, in whatever form; nobody else reads it. ``device`` is the engine that it asked for, by name;
+    ``engine`` the one that took it.
     """
 
     id: str
@@ -126,6 +127,8 @@ class Job(Frozen):
     caption: str | None = None
     note: str | None = None
     group: JobGroup | None = None
+    device: str | None = None
+    engine: str | None = None
 
     @property
     def model_name(self) -> str | None:

@@ -11,7 +11,7 @@ from sqlalchemy.engine import Connection
 from sdcpp_rest.store.job_rows import jobs
 
 _WAITING = (
-    select(jobs.c.id, jobs.c.seq, jobs.c.priority)
+    select(jobs.c.id, jobs.c.seq, jobs.c.priority, jobs.c.front)
     .where(jobs.c.status == "pending")
     .order_by(jobs.c.priority.desc(), jobs.c.seq)
 )
@@ -32,6 +32,9 @@ def move_pending(connection: Connection, job_id: str, before: str | None) -> boo
         place = next((place for place, row in enumerate(rows) if row.id == before), len(rows))
         if before is not None and place == len(rows):
             return False
+        # Before one that goes first whatever an engine holds, it does so as well; behind others it does not any more.
+        front = 0 if before is None else rows[place].front
+        connection.execute(update(jobs).where(jobs.c.seq == moved.seq).values(front=front))
         rows.insert(place, moved)
     priority, behind = 0, None
     for row in reversed(rows):

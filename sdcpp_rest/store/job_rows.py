@@ -40,7 +40,10 @@ def _columns() -> list[Column[Any]]:
 
 
 def _later_columns() -> list[Column[Any]]:
-    return [Column(name, Text) for name in ("caption", "note", "group_id", "grouping")]
+    return [
+        *(Column(name, Text) for name in ("caption", "note", "group_id", "grouping", "engine", "device")),
+        Column("front", Integer, nullable=False, default=0),
+    ]
 
 
 jobs = Table("jobs", _metadata, *_columns(), *_later_columns())
@@ -49,7 +52,7 @@ binned = Table("recycle_bin", _metadata, *_columns(), Column("deleted_at", Text)
 _FIELDS = (
     "id", "kind", "status", "created_at", "started_at", "completed_at", "attempts", "origin", "owner", "title",
     "error", "error_code", "outputs", "warnings", "timings", "inputs", "params", "load_spec", "caption",
-    "note", "grouping",
+    "note", "grouping", "engine", "device",
 )  # fmt: skip
 JOB_COLUMNS = tuple(jobs.c[name] for name in _FIELDS)
 HEAD_COLUMNS = tuple(jobs.c[name] for name in JobHead._fields)
@@ -88,6 +91,8 @@ def row_of(job: Job) -> dict[str, Any]:
         "note": job.note and storable(job.note),
         "group_id": job.group and storable(job.group.id),
         "grouping": job.group and storable(job.group.model_dump_json()),
+        "engine": job.engine and storable(job.engine),
+        "device": job.device and storable(job.device),
     }
 
 
@@ -106,7 +111,8 @@ def job_of(row: Row[Any]) -> Job:
     """
     (
         job_id, kind, status, created_at, started_at, completed_at, attempts, origin, owner, title, error, error_code,
-        outputs, warnings, timings, inputs, params, load_spec, caption, note, grouping,
+        outputs, warnings, timings, inputs, params, load_spec, caption, note, grouping, engine,
+        device,
     ) = tuple[Any, ...](row[: len(_FIELDS)])  # fmt: skip
     spec, complaint = _spec_of(load_spec)
     said = _sentences(warnings)
@@ -132,6 +138,8 @@ def job_of(row: Row[Any]) -> Job:
         caption=caption,
         note=note,
         group=None if grouping is None else JobGroup.model_validate_json(grouping),
+        engine=engine,
+        device=device,
     )
 
 

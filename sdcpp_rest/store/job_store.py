@@ -21,6 +21,7 @@ from sdcpp_rest.core.job_filter import ALL_STATUSES, EVERY_JOB, JobFilter, JobHe
 from sdcpp_rest.errors import Conflict, JobNotFound, QueueFull
 from sdcpp_rest.store import job_listing
 from sdcpp_rest.store.database import Database
+from sdcpp_rest.store.job_claiming import FIRST, ClaimTerms, claim_statement
 from sdcpp_rest.store.job_moving import move_pending
 from sdcpp_rest.store.job_rows import (
     HEAD_COLUMNS,
@@ -64,29 +65,23 @@ _POSITION = (
     )
 )
 _POSITIONS = select(jobs.c.id).where(jobs.c.status == "pending").order_by(jobs.c.priority.desc(), jobs.c.seq)
-_next = jobs.alias("next")
-_CLAIM = (
-    update(jobs)
-    .where(
-        jobs.c.seq
-        == select(_next.c.seq)
-        .where(_next.c.status == "pending", _next.c.kind.in_(bindparam("kinds", expanding=True)))
-        .order_by(_next.c.priority.desc(), _next.c.seq)
-        .limit(1)
-        .scalar_subquery()
-    )
-    .values(status="processing", started_at=bindparam("now"), attempts=jobs.c.attempts + 1)
-    .returning(*JOB_COLUMNS)
-)
 _highest = select(func.coalesce(func.max(_ahead.c.priority), 0)).where(_ahead.c.status == "pending").scalar_subquery()
 _TO_FRONT = (
     update(jobs)
     .where(jobs.c.id == bindparam("job_id"), jobs.c.status == "pending")
-    .values(priority=_highest + 1)
+    .values(priority=_highest + 1, front=1)
     .returning(*JOB_COLUMNS)
 )
-# What ran goes first again: also before those that were moved to the front while it ran.
-_PRIORITY_OF_A_RETURN = case((_highest > 0, _highest + 1), else_=jobs.c.priority)
+# What ran goes first again: also before those that were moved to the front while it ran, and before older ones that
+# another engine left waiting.
+_older = (
+    select(func.count())
+    .select_from(
+        select(_ahead.c.seq).where(_ahead.c.status == "pending", _ahead.c.seq < jobs.c.seq).limit(1).subquery()
+    )
+    .scalar_subquery()
+)
+_PRIORITY_OF_A_RETURN = case((or_(_highest > 0, _older > 0), _highest + 1), else_=jobs.c.priority)
 _INTERRUPTED = select(*JOB_COLUMNS).where(jobs.c.status == "processing").order_by(jobs.c.seq)
 _DELETE = delete(jobs).where(
     jobs.c.id == bindparam("job_id"), jobs.c.status.in_(bindparam("allowed_from", expanding=True))
@@ -160,14 +155,12 @@ class JobStore:
         with self._db.read() as connection:
             return {row[0]: place for place, row in enumerate(connection.execute(_POSITIONS), 1)}
 
-    def claim_next(self, kinds: Collection[JobKind]) -> Job | None:
-        """Take the first pending job of these kinds: it becomes ``processing``, with one more attempt.
-
-        Finding and taking are one statement. If they were two, a second claimer could find the same job, or a cancel
-        could slip in between and a cancelled job would run.
-        """
+    def claim_next(self, kinds: Collection[JobKind], terms: ClaimTerms = FIRST) -> Job | None:
+        """Take a pending job of these kinds, the first one unless the ``terms`` prefer another: it becomes
+        ``processing``, with one more attempt, on the engine that they name."""
+        statement, values = claim_statement(kinds, terms)
         with self._db.write() as connection:
-            row = connection.execute(_CLAIM, {"kinds": list(kinds), "now": stamp(utc_now())}).one_or_none()
+            row = connection.execute(statement, values).one_or_none()
         return None if row is None else job_of(row)
 
     def transition(
@@ -197,8 +190,8 @@ class JobStore:
         """
         values: dict[str, Any] = {"status": to}
         if to == "pending":
-            values |= {"started_at": None, "completed_at": None, "error": None, "error_code": None}
-            values["priority"] = _PRIORITY_OF_A_RETURN
+            values |= {"started_at": None, "completed_at": None, "error": None, "error_code": None, "engine": None}
+            values |= {"priority": _PRIORITY_OF_A_RETURN, "front": 1}
         if outputs is not None:
             values["outputs"] = json.dumps(list(outputs))
         if warnings is not None:

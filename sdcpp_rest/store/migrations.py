@@ -198,6 +198,22 @@ def m014_speeds(connection: Connection) -> None:
     connection.exec_driver_sql("CREATE INDEX speeds_by_turn ON speeds (turn)")
 
 
+def m015_engines(connection: Connection) -> None:
+    """Which engine has a job (``engine``), which one it asked for (``device``), and whether it goes before all others
+    whatever an engine holds (``front``): moved there, or given back. The index finds the first job of a model."""
+    for table in ("jobs", "recycle_bin"):
+        connection.exec_driver_sql(f"ALTER TABLE {table} ADD COLUMN engine TEXT")
+        connection.exec_driver_sql(f"ALTER TABLE {table} ADD COLUMN device TEXT")
+        connection.exec_driver_sql(f"ALTER TABLE {table} ADD COLUMN front INTEGER NOT NULL DEFAULT 0")
+    connection.exec_driver_sql("UPDATE jobs SET front = 1 WHERE status = 'pending' AND priority > 0")
+    connection.exec_driver_sql(
+        "CREATE INDEX jobs_by_model ON jobs (load_spec_key, priority DESC, seq) WHERE status = 'pending'"
+    )
+    connection.exec_driver_sql(
+        "CREATE INDEX jobs_in_front ON jobs (priority DESC, seq) WHERE status = 'pending' AND front = 1"
+    )
+
+
 MIGRATIONS: tuple[Migration, ...] = (
     m001_jobs_and_settings,
     m002_file_hashes,
@@ -213,6 +229,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     m012_idempotency_keys,
     m013_job_groups,
     m014_speeds,
+    m015_engines,
 )
 
 

@@ -209,6 +209,14 @@ class EngineRestarted(Event):
     restarts: int
 
 
+class EngineChanged(Event):
+    """Tells that ``engine`` holds other models, or runs no more; of the engines beside the home one, whose loads have
+    events of their own. ``GET /engines`` has all of it."""
+
+    name = "engine_changed"
+    engine: str
+
+
 class ModelsChanged(Event):
     """Tells that lists of models are to be asked for again: one was ``added`` or ``deleted``, has ``moved``
     (``previous_name`` and ``previous_type`` are what it was), or its ``card`` or ``preview`` is another one."""

@@ -110,6 +110,11 @@ class LoadSpec(Frozen):
         return self.model_copy(update={"options": self.options.model_copy(update={"vae_decode_only": False})})
 
     @property
+    def without_encoder(self) -> LoadSpec:
+        """The same model without the VAE's encoder."""
+        return self.model_copy(update={"options": self.options.model_copy(update={"vae_decode_only": True})})
+
+    @property
     def component_names(self) -> dict[str, str | None]:
         """The seven components that the native API shows, by role; ``None`` where none is loaded."""
         shown = ("vae", "clip_l", "clip_g", "t5xxl", "controlnet", "llm", "llm_vision")

@@ -14,27 +14,32 @@ from typing import Literal
 
 from sdcpp_rest.engine.client import EngineClient, RunEvent
 from sdcpp_rest.engine.launchers import Launcher
+from sdcpp_rest.engine.places import name_of
 from sdcpp_rest.engine.protocol import PreviewSettings, Ready
 from sdcpp_rest.errors import EngineDied, EngineUnavailable
 
 log = logging.getLogger(__name__)
 
-EngineState = Literal["starting", "idle", "loading", "running", "dead", "stopped"]
+EngineState = Literal["starting", "idle", "loading", "running", "dead", "stopped", "none"]
 
 
 class EngineSupervisor:
     """Launches engines: the one place that does.
 
     Args:
+        name: what jobs and people call it; ``""`` until the engine has said what it computes on.
         on_death: called after an engine died by itself (never after `stop`), on that engine's reader thread.
+        find_fault: what is wrong with an engine that says this of itself, in a sentence; ``None``: nothing.
     """
 
     def __init__(
         self,
         launcher: Launcher,
         *,
+        name: str = "",
         on_run_event: Callable[[RunEvent], None] = lambda event: None,
         on_death: Callable[[EngineDied], None] = lambda error: None,
+        find_fault: Callable[[Ready], str | None] = lambda ready: None,
         start_timeout_seconds: float = 60.0,
         backoff_initial_seconds: float = 0.2,
         backoff_max_seconds: float = 30.0,
@@ -42,6 +47,8 @@ class EngineSupervisor:
         self._launcher = launcher
         self._on_run_event = on_run_event
         self._on_death = on_death
+        self._find_fault = find_fault
+        self._name = name
         self._start_timeout_seconds = start_timeout_seconds
         self._backoff_initial_seconds = backoff_initial_seconds
         self._backoff_max_seconds = backoff_max_seconds
@@ -56,6 +63,16 @@ class EngineSupervisor:
         self.client: EngineClient | None = None
         self.ready: Ready | None = None
         self.state: EngineState = "starting"
+
+    @property
+    def name(self) -> str:
+        if not self._name and self.ready is not None:
+            self._name = name_of(self.ready)
+        return self._name
+
+    @property
+    def is_alive(self) -> bool:
+        return self.client is not None and self.client.alive
 
     @property
     def restarts(self) -> int:
@@ -85,6 +102,8 @@ class EngineSupervisor:
             self.client = client
         try:
             ready = client.wait_ready(self._start_timeout_seconds)
+            if (fault := self._find_fault(ready)) is not None:
+                raise EngineUnavailable(fault)
         except EngineUnavailable as error:
             # It died, or it answered that it cannot work (no library, no guard) and ends by itself, or it was killed
             # for taking too long. When it has been stopped, its death was counted or never will be: one failure either
@@ -99,6 +118,10 @@ class EngineSupervisor:
         self.state = "idle"
         client.set_preview(self._preview)
         return client
+
+    def move_to(self, launcher: Launcher, name: str) -> None:
+        """Have every later engine started by ``launcher`` and called ``name``. By the thread of `ensure`."""
+        self._launcher, self._name = launcher, name
 
     def replace(self, timeout_seconds: float) -> EngineClient:
         """End the engine in order, and start another one at once, as if nothing had ever gone wrong; its end is not a

@@ -65,7 +65,8 @@ _PREVIEW_PAUSE_SECONDS = 0.1
 
 @dataclass(frozen=True)
 class WorkerOptions:
-    """How an engine process is started. Paths absolute; ``n_threads`` counts where a load spec says -1."""
+    """How an engine process is started. Paths absolute; ``n_threads`` counts where a load spec says -1;
+    ``environment`` are variables of its own, which show it the device that it has for itself."""
 
     runner: str = "native"
     log_path: str = ""
@@ -74,6 +75,7 @@ class WorkerOptions:
     nice: int = 0
     log_max_bytes: int = 10 * 1024 * 1024
     memory_interval_seconds: float = 2.0
+    environment: tuple[tuple[str, str], ...] = ()
 
 
 class Worker:
@@ -314,6 +316,7 @@ def main(connection: Connection, options: WorkerOptions) -> None:
     if options.nice and hasattr(os, "nice"):
         with contextlib.suppress(OSError):
             os.nice(options.nice)
+    os.environ.update(dict(options.environment))
     # ggml would fork a debugger for a backtrace on every assertion: seconds, on a machine that has one.
     os.environ["GGML_NO_BACKTRACE"] = "1"
     if options.log_path:

@@ -18,7 +18,7 @@ from sdcpp_rest.engine.launchers import Launcher
 from sdcpp_rest.engine.protocol import Ready
 from sdcpp_rest.engine.supervisor import EngineSupervisor
 from sdcpp_rest.errors import EngineDied
-from sdcpp_rest.services.dispatch.dispatcher import Dispatcher
+from sdcpp_rest.services.dispatch.lane import Dispatcher
 from sdcpp_rest.services.dispatch.engine_calls import EngineCalls
 from sdcpp_rest.services.dispatch.job_finishing import JobFinishing
 from sdcpp_rest.services.dispatch.model_slot import ModelSlot

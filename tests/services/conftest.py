@@ -23,7 +23,7 @@ from sdcpp_rest.core.load_spec import FileRef, LoadSpec
 from sdcpp_rest.engine.fake_runner import FakeRunner
 from sdcpp_rest.engine.protocol import RunJob
 from sdcpp_rest.runtime import DEMO_MODEL, DEMO_ROOT, inline_launcher
-from sdcpp_rest.services.dispatch import dispatcher
+from sdcpp_rest.services.dispatch import lane
 from tests.quick_runtime import quick_runtime
 
 PATIENCE_SECONDS = 20
@@ -142,7 +142,7 @@ def make_house(tmp_path: Path) -> Iterator[Callable[..., House]]:
 @pytest.fixture
 def no_patience_at_stop(monkeypatch: pytest.MonkeyPatch) -> None:
     """A stop ends an engine that does not listen a moment after it was asked."""
-    monkeypatch.setattr(dispatcher, "_REQUEUE_SECONDS", 0.05)
+    monkeypatch.setattr(lane, "_REQUEUE_SECONDS", 0.05)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Queues loads, unloads and restarts for the dispatcher: they take their turn between jobs, before pending ones, and
+"""Queues loads, unloads and restarts for one engine's lane: they take their turn between jobs, before pending ones, and
 who asked for one blocks until it is done. Not jobs: there is no row of them.
 
 Knows nothing of what a call does.
@@ -20,11 +20,13 @@ from sdcpp_rest.errors import EngineUnavailable
 
 @dataclass
 class ModelCall:
-    """One load (of ``spec``), unload or rest of the model. ``is_choice``: somebody asked for it just now."""
+    """One load (of ``spec``), unload or rest of models. ``is_choice``: somebody asked for it just now; ``keys``: those
+    that leave, ``None`` for all."""
 
     verb: Literal["load", "unload", "rest"]
     spec: LoadSpec | None = None
     is_choice: bool = True
+    keys: tuple[str, ...] | None = None
     answer: Future[Loaded | None] = field(default_factory=Future)
 
 
@@ -70,7 +72,7 @@ class EngineCalls:
             wake()
 
     def next(self) -> EngineCall | None:
-        """For the dispatcher: the oldest waiting call."""
+        """For the lane: the oldest waiting call."""
         with self.lock:
             return self._waiting.popleft() if self._waiting else None
 

@@ -1,21 +1,23 @@
-"""Keeps which model the user chose (``selected``, kept across restarts) and which one the engine holds (``resident``).
+"""Keeps which model the user chose (``selected``, kept across restarts), and tells what the home engine holds.
 
-Loading and unloading are calls to the dispatcher, not jobs: they take their turn between jobs, before pending ones, and
-block until done. Never touches the engine: the dispatcher does what the calls say.
+Loading and unloading are calls to an engine's lane, not jobs: they take their turn between jobs, before pending ones,
+and block until done. Never touches an engine: the lanes do what the calls say.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError  # the builtin one only since Python 3.11
 from dataclasses import dataclass
+from typing import Literal
 
 from sdcpp_rest.core.load_spec import FileRef, LoadSpec
 from sdcpp_rest.engine.protocol import Loaded, Ready, gpu_backend
 from sdcpp_rest.errors import Conflict, NoModelLoaded, WaitTimeout
 from sdcpp_rest.services.dispatch.engine_calls import EngineCalls, ModelCall
+from sdcpp_rest.services.dispatch.holding import Holding
 from sdcpp_rest.services.models.load_checks import check_computable, check_loadable
 from sdcpp_rest.services.models.load_specs import LoadRequest, build_spec
 from sdcpp_rest.services.models.model_library import ModelLibrary
@@ -55,11 +57,12 @@ class PendingLoad:
 
 
 class ModelSlot:
-    """Holds which model is selected and which one is resident, and queues loads and unloads.
+    """Holds which model is selected, and queues loads and unloads. Thread-safe.
 
-    ``ready``: what the engine said of this machine, once there was one.
-    ``loading_progress``: how much of ``loading`` is there, 0..1; ``None`` where nobody counts.
-    Thread-safe; ``resident``, ``loaded``, ``loading`` and its progress are written by the dispatcher alone.
+    Args:
+        calls: those of the home engine, which loads what is selected.
+        holding: what the home engine holds.
+        ready: what the home engine said of this machine, once there was one.
     """
 
     def __init__(
@@ -67,29 +70,52 @@ class ModelSlot:
         library: ModelLibrary,
         settings: SettingsStore,
         calls: EngineCalls,
+        holding: Holding,
         pending_bound_to: Callable[[LoadSpec], int],
         ready: Callable[[], Ready | None],
     ) -> None:
         self._library = library
         self._settings = settings
         self._calls = calls
+        self._holding = holding
+        self._others: Callable[[], Sequence[EngineCalls]] = tuple
         self._pending_bound_to = pending_bound_to
         self._ready = ready
         self.selected: LoadSpec | None = None
-        self.resident: LoadSpec | None = None
-        self.loaded: Loaded | None = None
-        self.loading: LoadSpec | None = None
-        self.loading_progress: float | None = None
         self.last_error: str | None = None
         self._when_loaded: list[Callable[[LoadSpec, Loaded], None]] = []
         self._asked: Future[Loaded | None] | None = None
 
+    @property
+    def resident(self) -> LoadSpec | None:
+        """The model that the home engine used last of those that it holds."""
+        return self._holding.resident
+
+    @property
+    def loaded(self) -> Loaded | None:
+        """What the library said of ``resident``."""
+        return self._holding.loaded
+
+    @property
+    def loading(self) -> LoadSpec | None:
+        """What the home engine loads now."""
+        return self._holding.loading
+
+    @property
+    def loading_progress(self) -> float | None:
+        """How much of ``loading`` is there, 0..1; ``None`` where nobody counts."""
+        return self._holding.loading_progress
+
+    def reach_others(self, others: Callable[[], Sequence[EngineCalls]]) -> None:
+        """Have unloads reach these engines too. For the start: not thread-safe."""
+        self._others = others
+
     def call_on_loaded(self, callback: Callable[[LoadSpec, Loaded], None]) -> None:
-        """Have ``callback`` called after each load that worked, on the dispatcher's thread. Not thread-safe."""
+        """Have ``callback`` called after each load that worked, on the thread of the engine's lane. Not thread-safe."""
         self._when_loaded.append(callback)
 
     def note_loaded(self, spec: LoadSpec, loaded: Loaded) -> None:
-        """For the dispatcher: tell whoever wants to know of a load that worked."""
+        """For the lanes: tell whoever wants to know of a load that worked."""
         for callback in self._when_loaded:
             callback(spec, loaded)
 
@@ -144,8 +170,17 @@ class ModelSlot:
             self._asked = self._enqueue(ModelCall("load", spec, is_choice))
             return self._asked
 
+    def load_everywhere(self, spec: LoadSpec) -> list[Future[Loaded | None]]:
+        """Have every engine besides the home one load ``spec``; does not wait."""
+        answers = []
+        for other in self._others():
+            call = ModelCall("load", spec, is_choice=False)
+            other.put(call)
+            answers.append(call.answer)
+        return answers
+
     def unload(self, force: bool = False) -> None:
-        """Free the model and select none; blocks. Idempotent.
+        """Free the models of all engines and select none; blocks. Idempotent.
 
         Raises Conflict while pending jobs are bound to the selected model, unless ``force``.
         """
@@ -162,8 +197,17 @@ class ModelSlot:
             self._calls.refuse_if_closed()
             self._settings.delete(_SELECTED)
             self.selected = None
-            answer = self._enqueue(ModelCall("unload"))
-        answer.result()
+            answers = self._enqueue_everywhere("unload")
+        for answer in answers:
+            answer.result()
+
+    def unload_kept(self, keys: Sequence[str]) -> None:
+        """Free these models, whatever engine holds them, and let the selection be; blocks. Idempotent."""
+        with self._calls.lock:
+            self._calls.refuse_if_closed()
+            answers = self._enqueue_everywhere("unload", tuple(keys))
+        for answer in answers:
+            answer.result()
 
     def unload_keeping_selection(self) -> None:
         """Free the model but keep it selected: the next job loads it again. Blocks; nothing to do when none is."""
@@ -171,8 +215,9 @@ class ModelSlot:
             self._calls.refuse_if_closed()
             if self.selected is None:
                 return
-            answer = self._enqueue(ModelCall("rest"))
-        answer.result()
+            answers = self._enqueue_everywhere("rest")
+        for answer in answers:
+            answer.result()
 
     @property
     def is_busy(self) -> bool:
@@ -205,7 +250,7 @@ class ModelSlot:
                     self._settings.delete(_SELECTED)
 
     def missing(self) -> LoadSpec | None:
-        """For the dispatcher: the selected model if what is resident does not serve for it.
+        """For the home lane: the selected model if what is resident does not serve for it.
 
         None while calls wait: a model that was selected a moment ago is loaded by its own call, and not twice.
         """
@@ -218,6 +263,17 @@ class ModelSlot:
     def _enqueue(self, call: ModelCall) -> Future[Loaded | None]:
         self._calls.put(call)
         return call.answer
+
+    def _enqueue_everywhere(
+        self, verb: Literal["unload", "rest"], keys: tuple[str, ...] | None = None
+    ) -> list[Future[Loaded | None]]:
+        """Have all engines free what they hold, or what of it has these keys."""
+        answers = []
+        for queue in (self._calls, *self._others()):
+            call = ModelCall(verb, keys=keys)
+            queue.put(call)
+            answers.append(call.answer)
+        return answers
 
     def _read_selection(self) -> LoadSpec | None:
         kept = self._settings.get(_SELECTED, None)

@@ -1,17 +1,20 @@
-"""Loads into the engine what a job or a call needs: models, upscalers; and decides which of them are not to be tried
+"""Loads into one engine what a job or a call needs: models, upscalers; and decides which of them are not to be tried
 again.
 
-Used by the dispatcher's thread alone. Knows no queue; tells everybody through the bus and the slots what has become of
-a load.
+Used by the lane's thread alone. Knows no queue; tells everybody through the bus and the slots what has become of a
+load.
 """
 
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Sequence
 
 from sdcpp_rest.core.events import (
+    EngineChanged,
     EngineRestarted,
+    Event,
     ModelLoaded,
     ModelLoadFailed,
     ModelLoading,
@@ -26,17 +29,17 @@ from sdcpp_rest.engine.protocol import Loaded, UpscalerReady, gpu_backend
 from sdcpp_rest.engine.supervisor import EngineSupervisor
 from sdcpp_rest.errors import EngineDied, EngineOutOfMemory, LoadFailed, OutOfMemory, SdcppRestError
 from sdcpp_rest.services.dispatch.engine_calls import EngineCall, ModelCall, RestartCall, UpscalerCall
+from sdcpp_rest.services.dispatch.holding import HeldModel, Holding
+from sdcpp_rest.services.dispatch.model_keeping import ModelKeeping
 from sdcpp_rest.services.dispatch.model_slot import ModelSlot
+from sdcpp_rest.services.dispatch.strikes import Strikes
 from sdcpp_rest.services.dispatch.upscaler_slot import UpscalerSlot, check_upscaler
 from sdcpp_rest.services.jobs.event_bus import EventBus
-from sdcpp_rest.services.models.file_stamps import Stamps, are_replaced, spec_paths, stamps_of
+from sdcpp_rest.services.models.file_stamps import are_replaced, spec_paths, stamps_of
 from sdcpp_rest.services.models.load_checks import check_computable
 
 log = logging.getLogger(__name__)
 
-# A load that ends the engine counts against its spec: 1 for SIGKILL (somebody killed it, or memory ran out), 2 for a
-# crash. At this sum the spec is not loaded again by itself; a load that works forgives everything.
-_DEADLY = 4
 # What an engine needs for its files that are being encoded, before it is killed.
 _STOP_SECONDS = 10.0
 
@@ -45,6 +48,10 @@ class Residency:
     """Loads and unloads models and upscalers, so that the engine holds what a job needs.
 
     Args:
+        holding: what the engine holds; written here.
+        keeping: which models leave when another one comes.
+        strikes: the models that have ended engines, of all engines together.
+        is_home: whether the selected model returns to this engine, and everybody hears of its loads.
         check_spec: refuses files that must not reach the library (they may have been replaced since they were chosen).
         redact_paths: takes out of messages what users must not know.
     """
@@ -52,29 +59,35 @@ class Residency:
     def __init__(
         self,
         supervisor: EngineSupervisor,
+        holding: Holding,
+        keeping: ModelKeeping,
+        strikes: Strikes,
         models: ModelSlot,
         upscalers: UpscalerSlot,
         bus: EventBus,
         *,
+        is_home: bool,
         check_spec: Callable[[LoadSpec], object],
         redact_paths: Callable[[str], str],
     ) -> None:
         self._supervisor = supervisor
+        self._holding = holding
+        self._keeping = keeping
+        self._strikes = strikes
         self._models = models
         self._upscalers = upscalers
         self._bus = bus
+        self._is_home = is_home
         self._check_spec = check_spec
         self._redact_paths = redact_paths
         self._loaded_into: EngineClient | None = None
-        self._strikes: dict[str, int] = {}
         # Selected models that failed by themselves, or rest: loaded again when a job needs them or somebody asks.
         self._not_restored: set[str] = set()
-        # The files as they were when they were loaded: another file under the same name is another model.
-        self._stamps: Stamps = {}
-        self._upscaler_stamps: Stamps = {}
-        # What was merged into the resident model's weights, which nothing takes out again without rounding.
-        self._merged: tuple[object, ...] = ()
         self.is_stopping = False
+        self.loads = 0
+        """Models that were loaded since the server started."""
+        self.loaded_at = 0.0
+        """When the last load ended, on the monotonic clock."""
 
     def engine(self) -> EngineClient:
         """A living engine. What its predecessor held is forgotten here, on the thread that wrote it down: the reader
@@ -84,8 +97,7 @@ class Residency:
         """
         client = self._supervisor.ensure()
         if client is not self._loaded_into:
-            self._models.resident = self._models.loaded = None
-            self._upscalers.resident = self._upscalers.ready = None
+            self._holding.clear()
         return client
 
     def execute(self, call: EngineCall) -> None:
@@ -98,41 +110,52 @@ class Residency:
             self._answer_upscaler(call)
 
     def reconcile(self) -> bool:
-        """Bring the selected model back, or take one out that nobody has selected; false when all is as it should be.
+        """Bring the selected model back, or take out what nobody has selected; false when all is as it should be. Only
+        at home: other engines keep what they hold.
 
         Raises EngineUnavailable.
         """
+        if not self._is_home:
+            return False
         missing = self._models.missing()
         if missing is not None and missing.key not in self._not_restored:
             self._restore(missing)
             return True
-        if self._models.selected is None and self._models.resident is not None:
+        if self._models.selected is None and self._holding.held:
             # The last job bound to a model that somebody has unloaded by force is done.
             self.unload()
             return True
         return False
 
+    def serving(self, spec: LoadSpec, loras: Sequence[LoraUse] | None = None) -> HeldModel | None:
+        """The model that a job bound to ``spec`` can run with at once, with ``loras`` (``None``: with none merged)."""
+        for model in reversed(tuple(self._holding.held.values())):
+            if not model.spec.serves(spec) or are_replaced(model.stamps):
+                continue
+            if not model.merged or (loras is not None and model.merged == _merging(spec, loras)):
+                return model
+        return None
+
     def is_resident(
         self, spec: LoadSpec | None, upscaler: UpscalerSpec | None = None, loras: Sequence[LoraUse] = ()
     ) -> bool:
         """Whether a job bound to these, with ``loras``, can run at once; ``None`` is not needed."""
-        resident = self._models.resident
-        if spec is not None:
-            if resident is None or not resident.serves(spec) or are_replaced(self._stamps):
-                return False
-            if self._merged and self._merged != _merging(spec, loras):
-                return False
-        return upscaler is None or (self._upscalers.resident == upscaler and not are_replaced(self._upscaler_stamps))
+        if spec is not None and self.serving(spec, loras) is None:
+            return False
+        here = self._holding
+        return upscaler is None or (here.upscaler == upscaler and not are_replaced(here.upscaler_stamps))
 
     def ensure_resident(
         self, spec: LoadSpec | None, upscaler: UpscalerSpec | None, loras: Sequence[LoraUse] = ()
     ) -> None:
         """Make resident what a job is bound to. Raises LoadFailed or EngineDied."""
         if spec is not None:
-            if self._merged and not self.is_resident(spec, loras=loras):
-                # The same spec, with the LoRAs of another job in its weights.
-                self.unload()
-            self.load(spec)
+            served = self.serving(spec, loras)
+            if served is None:
+                # The same spec with the LoRAs of another job in its weights is loaded anew.
+                self.load(spec)
+            else:
+                self._switch(served)
         if upscaler is not None:
             self.load_upscaler(upscaler)
 
@@ -141,15 +164,12 @@ class Residency:
     def _answer_restart(self, call: RestartCall) -> None:
         """Replace the engine. What it had failed to load is tried again: somebody has asked, just now."""
         try:
-            previous, self._models.resident, self._models.loaded = self._models.resident, None, None
-            if previous is not None:
-                self._bus.publish(ModelUnloaded(model_name=previous.model.name))
+            self._forget_models()
             self._forget_upscaler()
-            self._strikes.clear()
+            self._strikes.forgive_all()
             self._not_restored.clear()
-            self._merged = ()
             client = self._supervisor.replace(_STOP_SECONDS)
-            self._bus.publish(EngineRestarted(pid=client.pid, restarts=self._supervisor.restarts))
+            self._tell(EngineRestarted(pid=client.pid, restarts=self._supervisor.restarts))
             call.answer.set_result(None)
         except SdcppRestError as error:
             call.answer.set_exception(error)
@@ -157,18 +177,23 @@ class Residency:
             log.exception("a restart failed")
             call.answer.set_exception(error)
 
-    # --- the model --------------------------------------------------------------------------------------------------
+    def _tell(self, event: Event) -> None:
+        """Tell everybody what the engine did. What engines hold besides the home one is nobody's selected model."""
+        self._bus.publish(event if self._is_home else EngineChanged(engine=self._supervisor.name))
+
+    # --- models -----------------------------------------------------------------------------------------------------
 
     def load(self, spec: LoadSpec, *, exactly: bool = False) -> Loaded:
-        """Make ``spec`` resident, or leave one that serves for it unless it is wanted ``exactly``.
+        """Make ``spec`` the current model, or one that serves for it unless it is wanted ``exactly``.
 
         Raises LoadFailed, OutOfMemory or EngineDied; all are in ``last_error`` then.
         """
-        client, resident = self.engine(), self._models.resident
-        is_here = resident == spec or (not exactly and resident is not None and resident.serves(spec))
-        if self._models.loaded is not None and is_here and not self._merged and not are_replaced(self._stamps):
-            return self._models.loaded
-        if self._strikes.get(spec.key, 0) >= _DEADLY:
+        self.engine()
+        held = self.serving(spec)
+        if held is not None and (held.spec == spec or not exactly):
+            self._switch(held)
+            return held.loaded
+        if self._strikes.is_out(spec.key):
             raise LoadFailed(f"{spec.model.name} is not loaded again by itself: it ended the engine process repeatedly")
         try:
             self._check_spec(spec)
@@ -176,87 +201,134 @@ class Residency:
         except SdcppRestError as error:
             self._models.last_error = self._redact_paths(f"Failed to load model: {spec.model.name}: {error.message}")
             raise LoadFailed(self._models.last_error) from error
-        stamps = stamps_of(spec_paths(spec))
-        previous, self._models.resident, self._models.loaded = resident, None, None
-        self._models.loading, self._models.loading_progress = spec, 0.0
-        self._supervisor.state = "loading"
-        if previous is not None:
-            self._bus.publish(ModelUnloaded(model_name=previous.model.name))
-        self._bus.publish(ModelLoading(model_name=spec.model.name, progress=0.0))
+        held_now = list(self._holding.held.values())
+        leaving = set(self._keeping.choose_leaving(held_now, spec))
+        replaced = {model.spec.key for model in held_now if model.spec.serves(spec) or are_replaced(model.stamps)}
         try:
-            loaded = client.load(spec, lambda part: self._tell_loading(spec.model.name, part))
+            return self._load(spec, leaving | replaced | {spec.key})
+        except OutOfMemory:
+            if not self._holding.held or not self._supervisor.is_alive:
+                raise
+            # Models that are only kept at hand leave before anything fails.
+            log.info("no memory to load %s beside what is kept; everything else leaves", spec.model.name)
+            return self._load(spec, set(self._holding.held))
+
+    def _load(self, spec: LoadSpec, leaving: set[str]) -> Loaded:
+        """Free the models ``leaving``, and load ``spec``."""
+        client, name = self.engine(), spec.model.name
+        stamps = stamps_of(spec_paths(spec))
+        freed = self._forget_models(leaving)
+        self._holding.loading, self._holding.loading_progress = spec, 0.0
+        self._supervisor.state = "loading"
+        self._tell(ModelLoading(model_name=name, progress=0.0))
+        try:
+            loaded = client.load(spec, lambda part: self._tell_loading(name, part), free=freed)
         except (LoadFailed, OutOfMemory, EngineDied) as error:
-            message = self._redact_paths(f"Failed to load model: {spec.model.name}: {error.message}")
+            message = self._redact_paths(f"Failed to load model: {name}: {error.message}")
             self._count_death(spec.key, error)
             self._models.last_error = message
-            self._bus.publish(ModelLoadFailed(model_name=spec.model.name, error=message))
+            self._tell(ModelLoadFailed(model_name=name, error=message))
             raise _failure_of_load(error)(message, **error.detail) from error
         finally:
-            self._models.loading = self._models.loading_progress = None
+            self._holding.loading = self._holding.loading_progress = None
             self._supervisor.state = "idle" if client.alive else "dead"
         self._supervisor.reset_backoff()
         self._loaded_into = client
         self._not_restored.discard(spec.key)
-        self._strikes.pop(spec.key, None)
-        self._models.resident, self._models.loaded, self._models.last_error = spec, loaded, None
-        self._stamps, self._merged = stamps, ()
+        self._strikes.forgive(spec.key)
+        self._holding.put(HeldModel(spec, loaded, stamps, needed_bytes=self._keeping.held_bytes(spec, loaded)))
+        self._models.last_error = None
+        self.loads += 1
+        self.loaded_at = time.monotonic()
         # Before the event: whoever hears of the load must find nothing of it undone.
         self._models.note_loaded(spec, loaded)
-        self._bus.publish(
+        self._tell_current(spec, loaded, loaded.seconds)
+        return loaded
+
+    def _switch(self, model: HeldModel) -> None:
+        """Make a model that is kept at hand the current one: that costs nothing."""
+        if self._holding.current is not model:
+            self._holding.use(model.spec.key)
+            self._tell_current(model.spec, model.loaded, 0.0)
+
+    def _tell_current(self, spec: LoadSpec, loaded: Loaded, seconds: float) -> None:
+        self._tell(
             ModelLoaded(
                 model_name=spec.model.name,
                 model_type=spec.kind,
                 model_architecture=loaded.architecture,
-                load_seconds=loaded.seconds,
+                load_seconds=seconds,
             )
         )
-        return loaded
 
     def _tell_loading(self, name: str, progress: float | None) -> None:
-        self._models.loading_progress = progress
-        self._bus.publish(ModelLoading(model_name=name, progress=progress))
+        self._holding.loading_progress = progress
+        if self._is_home:
+            self._bus.publish(ModelLoading(model_name=name, progress=progress))
 
-    def unload(self) -> None:
-        """Take the model out. Raises EngineDied."""
-        previous = self._models.resident
-        if previous is None:
-            return
+    def unload(self, keys: Sequence[str] | None = None) -> None:
+        """Take these models out, or all. Raises EngineDied."""
+        dropped = self._forget_models(None if keys is None else set(keys), is_told=False)
         client = self._supervisor.client
-        self._models.resident = self._models.loaded = None
-        self._merged = ()
-        if client is not None and client.alive:
-            client.unload()
-        self._bus.publish(ModelUnloaded(model_name=previous.model.name))
+        try:
+            if dropped and client is not None and client.alive:
+                client.unload(tuple(model.spec.key for model in dropped))
+        finally:
+            for model in dropped:
+                self._tell(ModelUnloaded(model_name=model.spec.model.name))
 
-    def before_run(self, spec: LoadSpec | None, loras: Sequence[LoraUse]) -> None:
-        """Remember what the run will merge into the weights; also a run that fails or is cancelled may have done so."""
-        if spec is not None:
-            self._merged = _merging(spec, loras) or self._merged
+    def _forget_models(self, keys: set[str] | None = None, *, is_told: bool = True) -> tuple[HeldModel, ...]:
+        """Note that these models are gone, or all; those that were held."""
+        gone = [key for key in self._holding.held if keys is None or key in keys]
+        dropped = tuple(model for key in gone if (model := self._holding.drop(key)) is not None)
+        for model in dropped if is_told else ():
+            self._tell(ModelUnloaded(model_name=model.spec.model.name))
+        return dropped
+
+    def before_run(self, spec: LoadSpec | None, loras: Sequence[LoraUse]) -> str | None:
+        """The key of the model that the run uses, which is the current one from now on. Remembers what the run will merge
+        into its weights: also a run that fails or is cancelled may have done so."""
+        if spec is None:
+            return None
+        model = self.serving(spec, loras)
+        if model is None:
+            return spec.key  # gone between the load and the run: the engine says so
+        self._switch(model)
+        model.merged = _merging(spec, loras) or model.merged
+        return model.spec.key
 
     def after_run(self, spec: LoadSpec | None) -> None:
         """Take out a model whose parameters are freed by its first run: the next job loads it anew."""
-        if spec is not None and spec.options.free_params_immediately and self._models.resident is not None:
-            self._not_restored.add(self._models.resident.key)
+        current = self._holding.current
+        if spec is not None and spec.options.free_params_immediately and current is not None:
+            self._not_restored.add(current.spec.key)
             if self._models.selected is not None:
                 self._not_restored.add(self._models.selected.key)
-            self.unload()
+            self.unload([current.spec.key])
 
     def drop_merged_loras(self) -> None:
         """A LoRA that is merged into the weights and holds no numbers has spoilt them for good: they are loaded anew.
         Raises EngineDied."""
-        resident = self._models.resident
-        if resident is not None and resident.options.lora_apply_mode == "immediately":
-            self.unload()
+        current = self._holding.current
+        if current is not None and current.spec.options.lora_apply_mode == "immediately":
+            self.unload([current.spec.key])
+
+    def make_room(self) -> bool:
+        """Take out every model but the current one, because a run found no memory; whether there was any. Raises
+        EngineDied."""
+        others = [model.spec.key for model in self._holding.held.values() if model is not self._holding.current]
+        self.unload(others)
+        return bool(others)
 
     def _answer_model(self, call: ModelCall) -> None:
         try:
             if call.spec is None:
                 if call.verb == "rest" and self._models.selected is not None:
                     self._not_restored.add(self._models.selected.key)
-                self.unload()
+                self.unload(call.keys)
                 call.answer.set_result(None)
             else:
-                self._strikes.pop(call.spec.key, None)
+                self._strikes.forgive(call.spec.key)
                 self._not_restored.discard(call.spec.key)
                 call.answer.set_result(self.load(call.spec, exactly=True))
         except SdcppRestError as error:
@@ -281,19 +353,17 @@ class Residency:
 
     def _count_death(self, key: str, error: SdcppRestError) -> None:
         if isinstance(error, EngineDied) and not self.is_stopping:
-            points = 1 if error.detail.get("signal") == "SIGKILL" else 2
-            self._strikes[key] = self._strikes.get(key, 0) + points
+            self._strikes.count(key, is_crash=error.detail.get("signal") != "SIGKILL")
 
     # --- the upscaler -----------------------------------------------------------------------------------------------
 
     def load_upscaler(self, spec: UpscalerSpec) -> UpscalerReady:
         """Make ``spec`` the resident upscaler. Raises LoadFailed or EngineDied."""
-        client = self.engine()
-        slot = self._upscalers
-        if slot.resident == spec and slot.ready is not None and not are_replaced(self._upscaler_stamps):
-            return slot.ready
+        client, here = self.engine(), self._holding
+        if here.upscaler == spec and here.upscaler_ready is not None and not are_replaced(here.upscaler_stamps):
+            return here.upscaler_ready
         key, name = spec.model_dump_json(), spec.model.name
-        if self._strikes.get(key, 0) >= _DEADLY:
+        if self._strikes.is_out(key):
             raise LoadFailed(f"{name} is not loaded again by itself: it ended the engine process repeatedly")
         try:
             # The file may have been replaced since it was chosen.
@@ -309,11 +379,10 @@ class Residency:
             message = self._redact_paths(f"Failed to load upscaler: {name}: {error.message}")
             raise _failure_of_load(error)(message, **error.detail) from error
         self._supervisor.reset_backoff()
-        self._strikes.pop(key, None)
+        self._strikes.forgive(key)
         self._loaded_into = client
-        slot.resident, slot.ready = spec, ready
-        self._upscaler_stamps = stamps
-        self._bus.publish(UpscalerLoaded(model_name=name, upscale_factor=ready.factor))
+        here.upscaler, here.upscaler_ready, here.upscaler_stamps = spec, ready, stamps
+        self._tell(UpscalerLoaded(model_name=name, upscale_factor=ready.factor))
         return ready
 
     def unload_upscaler(self) -> None:
@@ -323,10 +392,10 @@ class Residency:
             client.unload_upscaler()
 
     def _forget_upscaler(self) -> bool:
-        previous = self._upscalers.resident
-        self._upscalers.resident = self._upscalers.ready = None
+        previous = self._holding.upscaler
+        self._holding.upscaler = self._holding.upscaler_ready = None
         if previous is not None:
-            self._bus.publish(UpscalerUnloaded(model_name=previous.model.name))
+            self._tell(UpscalerUnloaded(model_name=previous.model.name))
         return previous is not None
 
     def _answer_upscaler(self, call: UpscalerCall) -> None:
@@ -335,7 +404,7 @@ class Residency:
                 self.unload_upscaler()
                 call.answer.set_result(None)
             else:
-                self._strikes.pop(call.spec.model_dump_json(), None)
+                self._strikes.forgive(call.spec.model_dump_json())
                 call.answer.set_result(self.load_upscaler(call.spec))
         except SdcppRestError as error:
             is_its_fault = isinstance(error, (LoadFailed, OutOfMemory, EngineDied))

@@ -1,7 +1,7 @@
 """Keeps which upscaler was chosen (``selected``) and which one the engine holds (``resident``), beside the model.
 
-A job that upscales binds to the selected one when it is submitted. Never touches the engine: the dispatcher does what
-the calls say.
+A job that upscales binds to the selected one when it is submitted. Never touches the engine: its lane does what the
+calls say.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from sdcpp_rest.core.component_fit import upscaler_fault
 from sdcpp_rest.core.load_spec import FileRef, UpscalerSpec
 from sdcpp_rest.engine.protocol import UpscalerReady
 from sdcpp_rest.services.dispatch.engine_calls import EngineCalls, UpscalerCall
+from sdcpp_rest.services.dispatch.holding import Holding
 from sdcpp_rest.services.model_headers.inspection import NotAModel, check_format, inspect_file
 from sdcpp_rest.services.models.model_library import ModelLibrary
 from sdcpp_rest.store.settings_store import SettingsStore
@@ -34,16 +35,25 @@ class UpscalerOutcome:
 class UpscalerSlot:
     """Holds which upscaler is selected and which one is resident, and queues loads and unloads.
 
-    Thread-safe; ``resident`` and ``ready`` are written by the dispatcher alone.
+    Thread-safe.
     """
 
-    def __init__(self, library: ModelLibrary, settings: SettingsStore, calls: EngineCalls) -> None:
+    def __init__(self, library: ModelLibrary, settings: SettingsStore, calls: EngineCalls, holding: Holding) -> None:
         self._library = library
         self._settings = settings
         self._calls = calls
         self.selected: UpscalerSpec | None = None
-        self.resident: UpscalerSpec | None = None
-        self.ready: UpscalerReady | None = None
+        self._holding = holding
+
+    @property
+    def resident(self) -> UpscalerSpec | None:
+        """The upscaler that the home engine holds."""
+        return self._holding.upscaler
+
+    @property
+    def ready(self) -> UpscalerReady | None:
+        """What the library said of ``resident``."""
+        return self._holding.upscaler_ready
 
     def load(self, model_name: str, n_threads: int = -1, tile_size: int = 128) -> UpscalerOutcome:
         """Choose and load an upscaler; blocks until it is loaded.

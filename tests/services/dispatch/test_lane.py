@@ -70,8 +70,8 @@ def test_many_cancels_leave_nothing_and_the_next_picture_is_the_same(house: Hous
         assert house.finished(job_id).status == "cancelled"
     assert house.output(house.draw(seed=3)).read_bytes() == before
     assert len(house.visible()) == 2
-    assert house.runtime.engine.dispatcher._by_run == {}
-    assert house.runtime.engine.dispatcher._active.all() == []
+    assert house.runtime.engine.home._by_run == {}
+    assert house.runtime.engine.home._active.all() == []
 
 
 def test_late_cancel_never_hits_the_next_job(house: House) -> None:
@@ -181,8 +181,8 @@ def test_cancel_between_finished_and_complete(house: House, moved: bool) -> None
 def test_cancel_right_after_the_compute_is_followed_by_nothing(house: House) -> None:
     """A cancel that wins the row the moment the pixels are there must not be followed by a progress event."""
     job_ids: list[str] = []
-    dispatcher, active_jobs = house.runtime.engine.dispatcher, house.runtime.engine.dispatcher._active
-    publish = dispatcher._publish_progress
+    lane, active_jobs = house.runtime.engine.home, house.runtime.engine.home._active
+    publish = lane._publish_progress
 
     def publish_after_a_cancel(active: Any) -> None:
         if active.progress.phase == "encoding":
@@ -190,7 +190,7 @@ def test_cancel_right_after_the_compute_is_followed_by_nothing(house: House) -> 
             house.runtime.jobs.queue.cancel(active.job.id)
         publish(active)
 
-    dispatcher._publish_progress = publish_after_a_cancel  # type: ignore[method-assign]
+    lane._publish_progress = publish_after_a_cancel  # type: ignore[method-assign]
     job_id = house.submit()
     assert house.finished(job_id).status == "cancelled"
     house.draw(prompt="fake:fail")
@@ -506,15 +506,15 @@ def test_death_after_the_last_file_but_before_the_word_of_it_loses_no_picture(
 def test_cancel_is_not_lost_when_the_engine_dies_before_the_run(process_house: House) -> None:
     """Between the claim and the run the job is cancelled and the engine dies: the job must not come back."""
     gate = Gate()
-    dispatcher = process_house.runtime.engine.dispatcher
-    prepare = dispatcher._prepare
+    lane = process_house.runtime.engine.home
+    prepare = lane._prepare
 
     def slow_prepare(active: Any) -> Any:
         client = prepare(active)
         gate()
         return client
 
-    dispatcher._prepare = slow_prepare  # type: ignore[method-assign]
+    lane._prepare = slow_prepare  # type: ignore[method-assign]
     job_id = process_house.submit()
     gate.wait()
     client = process_house.runtime.engine.supervisor.client
@@ -530,8 +530,8 @@ def test_cancel_is_not_lost_when_the_engine_dies_before_the_run(process_house: H
 @pytest.mark.slow
 def test_job_that_was_not_told_to_a_dead_engine_keeps_its_turn(process_house: House) -> None:
     gate = Gate()
-    dispatcher = process_house.runtime.engine.dispatcher
-    prepare = dispatcher._prepare
+    lane = process_house.runtime.engine.home
+    prepare = lane._prepare
 
     def slow_prepare(active: Any) -> Any:
         client = prepare(active)
@@ -539,7 +539,7 @@ def test_job_that_was_not_told_to_a_dead_engine_keeps_its_turn(process_house: Ho
             gate()
         return client
 
-    dispatcher._prepare = slow_prepare  # type: ignore[method-assign]
+    lane._prepare = slow_prepare  # type: ignore[method-assign]
     job_id, later = process_house.submit(), process_house.submit()
     gate.wait()
     client = process_house.runtime.engine.supervisor.client
@@ -558,19 +558,19 @@ def test_job_that_was_not_told_to_a_dead_engine_keeps_its_turn(process_house: Ho
 
 
 def test_stop_that_comes_while_the_loop_turns_is_not_overlooked(house: House) -> None:
-    dispatcher = house.runtime.engine.dispatcher
-    wake = dispatcher._wake
+    lane = house.runtime.engine.home
+    wake = lane._wake
     clear = wake.clear
 
     def clear_too_late() -> None:
-        dispatcher._stopping = True
+        lane._stopping = True
         wake.set()
         clear()
 
     wake.clear = clear_too_late  # type: ignore[method-assign]
     wake.set()
-    dispatcher._thread.join(5)
-    assert not dispatcher._thread.is_alive()
+    lane._thread.join(5)
+    assert not lane._thread.is_alive()
 
 
 def test_trouble_that_stays_does_not_spin(house: House) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError  # the builtin one only since Python 3.11
 from dataclasses import dataclass
@@ -125,16 +125,23 @@ class EngineClient:
                 f"The engine did not start within {seconds} (engine.start_timeout_seconds)"
             ) from None
 
-    def load(self, spec: LoadSpec, on_loading: Callable[[float | None], None] = lambda progress: None) -> Loaded:
-        """Replace the loaded model; blocks. Raises errors.LoadFailed or OutOfMemory (both: engine empty and usable), or
-        EngineDied."""
-        result = self._command(LoadModel(spec=spec), on_loading)
+    def load(
+        self,
+        spec: LoadSpec,
+        on_loading: Callable[[float | None], None] = lambda progress: None,
+        free: Iterable[str] = (),
+    ) -> Loaded:
+        """Free the models whose keys are in ``free``, then load ``spec``; blocks. All others stay loaded.
+
+        Raises errors.LoadFailed or OutOfMemory (both: ``spec`` is not loaded, the others are), or EngineDied.
+        """
+        result = self._command(LoadModel(spec=spec, free=tuple(free)), on_loading)
         assert isinstance(result, Loaded)
         return result
 
-    def unload(self) -> None:
-        """Free the loaded model; blocks. Raises EngineDied."""
-        self._command(UnloadModel())
+    def unload(self, keys: Iterable[str] | None = None) -> None:
+        """Free the models of these keys, ``None``: all; blocks. Raises EngineDied."""
+        self._command(UnloadModel(keys=None if keys is None else tuple(keys)))
 
     def load_upscaler(self, spec: UpscalerSpec) -> UpscalerReady:
         """Replace the loaded upscaler; blocks. Raises errors.LoadFailed (none is loaded then) or EngineDied."""

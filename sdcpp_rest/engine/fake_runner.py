@@ -18,7 +18,7 @@ import re
 import signal
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from sdcpp_rest.core.job import Failure
@@ -28,7 +28,7 @@ from sdcpp_rest.engine.conversion_input import whole_input
 from sdcpp_rest.engine.protocol import Device, Loaded, PreviewSettings, QuantizationType, Ready, RunJob, UpscalerReady
 from sdcpp_rest.engine.raw_picture import RawPicture
 from sdcpp_rest.engine.refused_memory import memory_note
-from sdcpp_rest.engine.runner import Report, RunCancelled, RunFailed, RunResult
+from sdcpp_rest.engine.runner import Report, RunCancelled, RunFailed, RunResult, find_model
 from sdcpp_rest.engine.upscaling import enlarge
 from sdcpp_rest.errors import OutOfMemory, PictureIsBlank
 
@@ -57,7 +57,7 @@ class FakeRunner:
         self._on_load = on_load
         self._inline = inline
         self._last_words_path = last_words_path
-        self._loaded: LoadSpec | None = None
+        self._loaded: dict[str, LoadSpec] = {}
         self._upscaler: UpscalerSpec | None = None
         self._wake = threading.Condition()
         self._cancelled: set[int] = set()
@@ -74,8 +74,8 @@ class FakeRunner:
             quantization_types=(QuantizationType(id="q8_0", name="Q8_0 (8-bit)", bits=8, bits_per_weight=8.5),),
         )
 
-    def load(self, spec: LoadSpec, report: Report) -> Loaded:
-        self._loaded = None
+    def load(self, spec: LoadSpec, free: Iterable[str], report: Report) -> Loaded:
+        self.unload((*free, spec.key))
         report.loading(0.0)
         if self._on_load:
             self._on_load(spec)
@@ -88,11 +88,12 @@ class FakeRunner:
         if "refuse" in spec.model.name:
             raise RunFailed("the fake runner refuses this model", code="load_failed")
         report.loading(1.0)
-        self._loaded = spec
+        self._loaded[spec.key] = spec
         return Loaded(key=spec.key, architecture=spec.architecture or "Fake")
 
-    def unload(self) -> None:
-        self._loaded = None
+    def unload(self, keys: Iterable[str] | None = None) -> None:
+        for key in list(self._loaded if keys is None else keys):
+            self._loaded.pop(key, None)
 
     def load_upscaler(self, spec: UpscalerSpec) -> UpscalerReady:
         self._upscaler = None
@@ -108,6 +109,8 @@ class FakeRunner:
 
     def run(self, command: RunJob, report: Report) -> RunResult:
         params, started = command.params, time.perf_counter()
+        if command.model_key is not None:
+            find_model(self._loaded, command.model_key)
         if isinstance(params, UpscaleParams):
             pictures = self._upscale(command, params, report)
         elif isinstance(params, ConvertParams):
@@ -121,14 +124,13 @@ class FakeRunner:
         return RunResult(pictures, time.perf_counter() - started, failure=failure)
 
     def _draw(self, command: RunJob, params: SamplingParams, report: Report) -> list[RawPicture]:
-        if self._loaded is None:
-            raise RunFailed("no model is loaded in the engine")
+        spec = find_model(self._loaded, command.model_key)
         report.step(0, 0, 0, "conditioning")
         pause_seconds = self._misfortune(params.prompt)
         pictures = []
         steps, frames = params.steps, 1
         if isinstance(params, VideoParams):
-            has_two_experts = "high_noise_diffusion_model" in self._loaded.components
+            has_two_experts = "high_noise_diffusion_model" in spec.components
             steps, frames = params.step_count(has_two_experts=has_two_experts), params.frame_count
         for image in range(params.picture_count):
             for step in range(1, steps + 1):

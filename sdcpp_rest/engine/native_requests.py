@@ -1,4 +1,4 @@
-"""Translates load specs and parameters of jobs into the native library's requests.
+"""Translates load specs and parameters of jobs into the native library's requests, and its answers back.
 
 Reads the input pictures of a job from its folder; decides nothing about the engine.
 """
@@ -11,8 +11,10 @@ from sdcpp_rest.core import prompts
 from sdcpp_rest.core.flash_attention import choose_flash_attention
 from sdcpp_rest.core.load_spec import LoadSpec
 from sdcpp_rest.core.params import ImageParams, SamplingParams, VideoParams
+from sdcpp_rest.engine.protocol import Device
 from sdcpp_rest.engine.raw_picture import RawPicture
 from sdcpp_rest.engine.runner import RunFailed
+from sdcpp_rest.native.devices import NativeDevice
 from sdcpp_rest.native.images import RawImage
 from sdcpp_rest.native.preprocessing import canny
 from sdcpp_rest.native.requests import (
@@ -251,6 +253,18 @@ def read_image(path: str | None, mode: str) -> RawImage | None:
     except OSError as error:
         raise RunFailed(f"the input picture {Path(path).name} cannot be read: {error}") from error
     return RawImage(pixels.width, pixels.height, len(pixels.getbands()), pixels.tobytes())
+
+
+def device_of(device: NativeDevice) -> Device:
+    """The same device as it is told across the process wall."""
+    return Device(
+        name=device.name,
+        description=device.description,
+        backend=device.backend,
+        free_bytes=device.free_bytes,
+        total_bytes=device.total_bytes,
+        is_gpu=device.is_gpu,
+    )
 
 
 def picture_of(image: RawImage) -> RawPicture:

@@ -10,8 +10,8 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 
 import psutil
 
@@ -20,10 +20,12 @@ from sdcpp_rest.core.params import ConvertParams, ImageParams, Params, SamplingP
 from sdcpp_rest.engine.blank_pictures import BlankJudge, Judged, judge_enlarged
 from sdcpp_rest.engine.conversion_input import whole_input
 from sdcpp_rest.engine.conversion_progress import watch_written, why_unwritten
+from sdcpp_rest.engine.held_memory import grown_by, used_memory
 from sdcpp_rest.engine.native_phases import Follower
 from sdcpp_rest.engine.native_requests import (
     context_options,
     crop_pictures,
+    device_of,
     image_request,
     picture_of,
     read_image,
@@ -40,7 +42,7 @@ from sdcpp_rest.engine.protocol import (
 )
 from sdcpp_rest.engine.raw_picture import RawPicture
 from sdcpp_rest.engine.refused_memory import DeviceMemory, MemoryWatch, memory_note
-from sdcpp_rest.engine.runner import Report, RunCancelled, RunFailed, RunResult
+from sdcpp_rest.engine.runner import Report, RunCancelled, RunFailed, RunResult, find_model
 from sdcpp_rest.engine.upscaling import enlarge, passes
 from sdcpp_rest.errors import OutOfMemory
 from sdcpp_rest.native import devices as native_devices
@@ -54,9 +56,17 @@ from sdcpp_rest.native.upscaler import Upscaler
 _WARNING = 2
 
 
+@dataclass(frozen=True)
+class _Model:
+    """A loaded model, and what it was loaded by."""
+
+    spec: LoadSpec
+    context: Context
+
+
 class NativeRunner:
-    """Runs loads and jobs on the native library: one model at a time, one call at a time. The library is opened by
-    `ready`, not before.
+    """Runs loads and jobs on the native library: as many models as it is told to hold, one call at a time. The library
+    is opened by `ready`, not before.
 
     Args:
         last_words_path: where the text of an assertion that ends this process is left for the server.
@@ -67,10 +77,9 @@ class NativeRunner:
         self._last_words_path = last_words_path
         self._n_threads = n_threads
         self._library: Library | None = None
-        self._context: Context | None = None
+        self._loaded: dict[str, _Model] = {}
         self._upscaler: Upscaler | None = None
         self._hear_tensors: Callable[[int, int], None] | None = None
-        self._spec: LoadSpec | None = None
         self._device_list: tuple[Device, ...] = ()
         self._preview = PreviewSettings()
         self._follower: Follower | None = None
@@ -112,34 +121,35 @@ class NativeRunner:
             ),
         )
 
-    def load(self, spec: LoadSpec, report: Report) -> Loaded:
-        self.unload()
-        library = self._open()
+    def load(self, spec: LoadSpec, free: Iterable[str], report: Report) -> Loaded:
+        self.unload((*free, spec.key))
+        library, before = self._open(), used_memory(self.devices())
         started = time.perf_counter()
         self._follower = Follower(report, loading=True)
         try:
             with self._memory_watched(spec.options):
-                self._context = Context.load(context_options(spec, self._n_threads, self._has_gpu()), library)
+                context = Context.load(context_options(spec, self._n_threads, self._has_gpu()), library)
+                self._loaded[spec.key] = _Model(spec, context)
         except (NativeError, ValueError) as error:
             raise RunFailed(str(error), code="load_failed") from error
         except RunFailed:
-            self.unload()
+            self.unload([spec.key])
             raise
         finally:
             self._follower = None
-        self._spec = spec
         return Loaded(
             key=spec.key,
-            architecture=self._context.architecture,
-            supports_images=self._context.supports_images,
-            supports_video=self._context.supports_video,
+            architecture=context.architecture,
+            supports_images=context.supports_images,
+            supports_video=context.supports_video,
             seconds=time.perf_counter() - started,
+            held_bytes=grown_by(before, used_memory(self.devices())),
         )
 
-    def unload(self) -> None:
-        context, self._context, self._spec = self._context, None, None
-        if context is not None:
-            context.close()
+    def unload(self, keys: Iterable[str] | None = None) -> None:
+        for key in list(self._loaded if keys is None else keys):
+            if (model := self._loaded.pop(key, None)) is not None:
+                model.context.close()
 
     def load_upscaler(self, spec: UpscalerSpec) -> UpscalerReady:
         self.unload_upscaler()
@@ -163,11 +173,12 @@ class NativeRunner:
             upscaler.close()
 
     def run(self, command: RunJob, report: Report) -> RunResult:
-        params = command.params
+        params, key = command.params, command.model_key
+        options = None if key is None else find_model(self._loaded, key).spec.options
         self._native_seconds = 0.0
         made = Judged([])
         try:
-            with self._memory_watched(self._spec.options if self._spec else None, params):
+            with self._memory_watched(options, params):
                 if isinstance(params, ImageParams):
                     made = self._draw(command, params, report)
                 elif isinstance(params, VideoParams):
@@ -187,13 +198,13 @@ class NativeRunner:
         return RunResult(made.pictures, self._native_seconds, made.warnings, made.failure)
 
     def _draw(self, command: RunJob, params: ImageParams, report: Report) -> Judged:
-        context = self._require_context()
+        model = find_model(self._loaded, command.model_key)
         request = image_request(params, command.inputs)
-        judge = self._begin(command.run, params, (request.init_image, *request.ref_images))
+        judge = self._begin(command, params, model.spec, (request.init_image, *request.ref_images))
         self._follower = Follower(report)
         report.step(0, 0, 0, "conditioning")
         with self._clock():
-            images = context.generate_image(request, command.run)
+            images = model.context.generate_image(request, command.run)
         if len(images) != params.batch_count:
             raise RunFailed(f"the library returned {len(images)} of {params.batch_count} pictures")
         drawn = judge.judge(*crop_pictures(images, params.picture_size))
@@ -207,14 +218,14 @@ class NativeRunner:
         return replace(enlarged, warnings=drawn.warnings + enlarged.warnings)
 
     def _film(self, command: RunJob, params: VideoParams, report: Report) -> Judged:
-        context = self._require_context()
+        model = find_model(self._loaded, command.model_key)
         request = video_request(params, command.inputs)
-        judge = self._begin(command.run, params, (request.init_image, request.end_image))
-        has_two_experts = self._spec is not None and "high_noise_diffusion_model" in self._spec.components
+        judge = self._begin(command, params, model.spec, (request.init_image, request.end_image))
+        has_two_experts = "high_noise_diffusion_model" in model.spec.components
         self._follower = Follower(report, video_steps=params.step_count(has_two_experts=has_two_experts))
         report.step(0, 0, 0, "conditioning")
         with self._clock():
-            frames = context.generate_video(request, command.run)
+            frames = model.context.generate_video(request, command.run)
         if not frames:
             raise RunFailed("the library returned no frames")
         return judge.judge(*crop_pictures(frames, (params.width, params.height)))
@@ -300,17 +311,7 @@ class NativeRunner:
         # ggml's device list is made on first use; two threads must not both make it.
         with self._lock:
             found = native_devices.list_devices(library)
-        self._device_list = tuple(
-            Device(
-                name=device.name,
-                description=device.description,
-                backend=device.backend,
-                free_bytes=device.free_bytes,
-                total_bytes=device.total_bytes,
-                is_gpu=device.is_gpu,
-            )
-            for device in found
-        )
+        self._device_list = tuple(device_of(device) for device in found)
         return self._device_list
 
     def _open(self) -> Library:
@@ -349,25 +350,22 @@ class NativeRunner:
         # A GPU's free bytes are those of the last report: this is asked in the middle of a call.
         return [DeviceMemory(one.name, one.is_gpu, one.free_bytes if one.is_gpu else free) for one in self._device_list]
 
-    def _require_context(self) -> Context:
-        if self._context is None:
-            raise RunFailed("no model is loaded in the engine")
-        return self._context
-
     def _has_gpu(self) -> bool:
         return any(device.is_gpu for device in self._device_list)
 
-    def _begin(self, run: int, params: SamplingParams, sources: tuple[RawImage | None, ...]) -> BlankJudge:
+    def _begin(
+        self, command: RunJob, params: SamplingParams, spec: LoadSpec, sources: tuple[RawImage | None, ...]
+    ) -> BlankJudge:
         """Before something is drawn: previews are installed, and judged from here on."""
-        self._install_preview()
-        self._run = run
+        self._install_preview(spec)
+        self._run = command.run
         self._judge = BlankJudge(params, [picture_of(image) for image in sources if image is not None])
         return self._judge
 
-    def _install_preview(self) -> None:
+    def _install_preview(self, spec: LoadSpec) -> None:
         settings = self._preview
         mode = settings.mode if settings.enabled else "none"
-        if mode in ("tae", "vae") and (self._spec is None or "taesd" not in self._spec.components):
+        if mode in ("tae", "vae") and "taesd" not in spec.components:
             # Without a tiny autoencoder the library runs the whole VAE at every step: a preview must not cost more than
             # the picture.
             mode = "proj"

@@ -15,7 +15,7 @@ from sdcpp_rest.core.job import Failure, JobKind, Phase
 from sdcpp_rest.core.load_spec import LoadSpec, UpscalerSpec
 from sdcpp_rest.core.params import Params
 
-PROTOCOL_VERSION = 3
+PROTOCOL_VERSION = 4
 
 
 # --- commands: server -> engine -------------------------------------------------------------------------------------
@@ -32,16 +32,19 @@ class PreviewSettings(Frozen):
 
 
 class LoadModel(Frozen):
-    """Free what is loaded, then load ``spec``. Answered by Loading*, then Loaded or LoadFailed."""
+    """Free the models whose keys (`LoadSpec.key`) are in ``free``, then load ``spec``; all others stay loaded, and one
+    of the same key is replaced. Answered by Loading*, then Loaded or LoadFailed."""
 
     type: Literal["load_model"] = "load_model"
     spec: LoadSpec
+    free: tuple[str, ...] = ()
 
 
 class UnloadModel(Frozen):
-    """Answered by Unloaded, also when nothing was loaded."""
+    """Free the models of these keys, ``None``: all. Answered by Unloaded, also when none of them was loaded."""
 
     type: Literal["unload_model"] = "unload_model"
+    keys: tuple[str, ...] | None = None
 
 
 class LoadUpscaler(Frozen):
@@ -60,6 +63,7 @@ class UnloadUpscaler(Frozen):
 class RunJob(Frozen):
     """Compute one job. ``run`` numbers the attempt: a cancel names the number, so a late one cannot hit the next job.
 
+    ``model_key`` names the loaded model that computes it; ``None``: it needs none.
     ``inputs`` maps a role to an absolute PNG path whose picture is already of the size the library wants;
     ``captions`` holds the text written into picture k's file (A1111's ``parameters``); files are written to ``spool``.
     The class of ``params`` follows from ``kind``: each class forbids fields of the others, so that JSON tells them
@@ -71,6 +75,7 @@ class RunJob(Frozen):
     job_id: str
     kind: JobKind
     params: Params
+    model_key: str | None = None
     inputs: dict[str, str] = Field(default_factory=dict)
     spool: str
     captions: tuple[str, ...] = ()
@@ -152,7 +157,8 @@ class Loading(Frozen):
 
 
 class Loaded(Frozen):
-    """``architecture`` is the library's own verdict on the file."""
+    """``architecture`` is the library's own verdict on the file. ``held_bytes``: what the load took, of the GPUs'
+    memory or, where there is none, of the process's; 0 where that is not known."""
 
     type: Literal["loaded"] = "loaded"
     key: str
@@ -160,6 +166,7 @@ class Loaded(Frozen):
     supports_images: bool = True
     supports_video: bool = False
     seconds: float = 0.0
+    held_bytes: int = 0
 
 
 class UpscalerReady(Frozen):

@@ -6,13 +6,16 @@ moment. It never sees the pipe; it knows nothing of queues, HTTP or the database
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from sdcpp_rest.core.job import Failure, Phase
 from sdcpp_rest.core.load_spec import LoadSpec, UpscalerSpec
 from sdcpp_rest.engine.protocol import Device, Loaded, PreviewSettings, Ready, RunJob, UpscalerReady
 from sdcpp_rest.engine.raw_picture import RawPicture
+
+Model = TypeVar("Model")
 
 
 class RunFailed(Exception):
@@ -39,6 +42,15 @@ class RunResult:
     failure: Failure | None = None
 
 
+def find_model(loaded: Mapping[str, Model], key: str | None) -> Model:
+    """The one that a run names, of those ``loaded`` by their keys. Raises RunFailed when it is not among them."""
+    if key is None:
+        raise RunFailed("the run names no model to draw with")
+    if key not in loaded:
+        raise RunFailed(f"no model of the key {key} is loaded in the engine")
+    return loaded[key]
+
+
 class Report(Protocol):
     """Where a runner tells how far it is. Calls are cheap and may come from inside the library's callbacks."""
 
@@ -55,11 +67,12 @@ class Runner(Protocol):
     def ready(self) -> Ready:
         """Open the library and say what it can do. Raises RunFailed when it cannot be opened."""
 
-    def load(self, spec: LoadSpec, report: Report) -> Loaded:
-        """Free what is loaded and load ``spec``. Raises RunFailed; then nothing is loaded and the runner is usable."""
+    def load(self, spec: LoadSpec, free: Iterable[str], report: Report) -> Loaded:
+        """Free the models of the keys ``free`` and of ``spec``'s own, then load ``spec``; all others stay loaded.
+        Raises RunFailed; then those are as they were, and the runner is usable."""
 
-    def unload(self) -> None:
-        """Free the model, if one is loaded."""
+    def unload(self, keys: Iterable[str] | None = None) -> None:
+        """Free those models of these keys that are loaded, ``None``: all."""
 
     def load_upscaler(self, spec: UpscalerSpec) -> UpscalerReady:
         """Free the upscaler that is loaded and load ``spec``; models stay. Raises RunFailed; then none is loaded."""
@@ -68,7 +81,8 @@ class Runner(Protocol):
         """Free the upscaler, if one is loaded."""
 
     def run(self, command: RunJob, report: Report) -> RunResult:
-        """Compute one job with what is loaded. Raises RunFailed or RunCancelled."""
+        """Compute one job with the model that it names. Raises RunFailed, also when that is not loaded, or
+        RunCancelled."""
 
     def cancel(self, run: int) -> None:
         """Stop run number ``run`` at its next step; any other run is left alone."""

@@ -174,7 +174,7 @@ class Worker:
         if isinstance(command, (LoadModel, LoadUpscaler)):
             try:
                 if isinstance(command, LoadModel):
-                    self._send(self._runner.load(command.spec, _Reporter(self, None)))
+                    self._send(self._runner.load(command.spec, command.free, _Reporter(self, None)))
                 else:
                     self._send(self._runner.load_upscaler(command.spec))
             except RunFailed as failure:
@@ -183,7 +183,7 @@ class Worker:
                 log.exception("%s was not loaded", command.spec.model.name)
                 self._send(LoadFailed(message=f"{type(error).__name__}: {error}"))
         elif isinstance(command, UnloadModel):
-            self._runner.unload()
+            self._runner.unload(command.keys)
             self._send(Unloaded())
         elif isinstance(command, UnloadUpscaler):
             self._runner.unload_upscaler()

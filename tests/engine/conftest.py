@@ -45,16 +45,17 @@ def make_spec(folder: Path, name: str) -> LoadSpec:
 
 
 @pytest.fixture
-def job(tmp_path: Path) -> Callable[..., Callable[[int], RunJob]]:
-    """``job(prompt, steps=2, ...)`` is what `EngineClient.run` wants."""
+def job(tmp_path: Path, spec: LoadSpec) -> Callable[..., Callable[[int], RunJob]]:
+    """``job(prompt, steps=2, ...)`` is what `EngineClient.run` wants: for ``spec``, unless another is named."""
 
-    def make(prompt: str = "a cat", **fields: object) -> Callable[[int], RunJob]:
+    def make(prompt: str = "a cat", model_key: str | None = spec.key, **fields: object) -> Callable[[int], RunJob]:
         params = ImageParams(**{"prompt": prompt, "width": 8, "height": 8, "steps": 2, "seed": 1, **fields})
         return lambda number: RunJob(
             run=number,
             job_id=f"job-{number}",
             kind="txt2img",
             params=params,
+            model_key=model_key,
             spool=str(tmp_path / f"spool-{number}"),
             captions=("a",),
         )

@@ -120,6 +120,24 @@ def test_failed_load_leaves_an_empty_usable_engine(
     assert engine.load(spec).key == spec.key
 
 
+def test_models_stay_until_they_are_named(engine: EngineClient, spec: LoadSpec, job: Jobs, tmp_path: Path) -> None:
+    second, third = make_spec(tmp_path, "second.gguf"), make_spec(tmp_path, "third.gguf")
+    engine.load(spec)
+    engine.load(second)
+    with pytest.raises(LoadFailed, match="refuses"):
+        engine.load(make_spec(tmp_path, "refuse.gguf"))
+    engine.load(third, free=[second.key])
+    for key in (spec.key, third.key):
+        assert engine.run(job(model_key=key)).computed.result(TIMEOUT).images == 1
+    with pytest.raises(RunFailed, match=f"no model of the key {second.key}"):
+        engine.run(job(model_key=second.key)).computed.result(TIMEOUT)
+    engine.unload([spec.key])
+    assert engine.run(job(model_key=third.key)).computed.result(TIMEOUT).images == 1
+    engine.unload()
+    with pytest.raises(RunFailed, match="no model"):
+        engine.run(job(model_key=third.key)).computed.result(TIMEOUT)
+
+
 def test_unwritable_spool_fails_the_job_and_not_the_engine(
     engine: EngineClient, spec: LoadSpec, job: Jobs, tmp_path: Path
 ) -> None:

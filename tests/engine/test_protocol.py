@@ -29,7 +29,10 @@ UPSCALER = UpscalerSpec(model=FileRef(name="x4.pth", path="/x4.pth"))
 
 COMMANDS: list[Frozen] = [
     protocol.LoadModel(spec=SPEC),
+    protocol.LoadModel(spec=SPEC, free=("k", SPEC.key)),
     protocol.UnloadModel(),
+    protocol.UnloadModel(keys=()),
+    protocol.UnloadModel(keys=("k",)),
     protocol.LoadUpscaler(spec=UPSCALER),
     protocol.UnloadUpscaler(),
     protocol.RunJob(
@@ -37,6 +40,7 @@ COMMANDS: list[Frozen] = [
         job_id="a",
         kind="img2img",
         params=PARAMS,
+        model_key=SPEC.key,
         inputs={"init_image": "/i.png"},
         spool="/s",
         captions=("x", ""),
@@ -71,7 +75,7 @@ EVENTS: list[Frozen] = [
     ),
     protocol.Loading(),
     protocol.Loading(progress=0.5),
-    protocol.Loaded(key="k", architecture="Flux"),
+    protocol.Loaded(key="k", architecture="Flux", held_bytes=2**40),
     protocol.UpscalerReady(factor=4, seconds=0.5),
     protocol.LoadFailed(message="no"),
     protocol.Unloaded(),

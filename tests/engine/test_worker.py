@@ -6,7 +6,7 @@ import multiprocessing
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -154,10 +154,10 @@ def test_cancel_is_heard_while_a_run_computes(line: Line, job: Jobs) -> None:
 
 
 class Broken(FakeRunner):
-    def load(self, spec: LoadSpec, report: Report) -> Loaded:
+    def load(self, spec: LoadSpec, free: Iterable[str], report: Report) -> Loaded:
         if spec.model.name == "surprise.gguf":
             raise MemoryError("cannot map the file")
-        return super().load(spec, report)
+        return super().load(spec, free, report)
 
     def run(self, command: RunJob, report: Report) -> RunResult:
         if command.params.prompt == "surprise":
@@ -202,6 +202,56 @@ def test_run_without_a_model_fails(make_line: Callable[..., Line], job: Jobs) ->
     line = make_line()
     line.send(job()(1))
     assert "no model" in line.until(Failed)[-1].message  # type: ignore[union-attr]
+
+
+def test_run_without_the_name_of_a_model_fails(line: Line, job: Jobs) -> None:
+    line.send(job(model_key=None)(1))
+    assert "names no model" in line.until(Failed)[-1].message  # type: ignore[union-attr]
+
+
+def test_a_model_stays_beside_the_next_one_until_it_is_freed(
+    line: Line, spec: LoadSpec, job: Jobs, tmp_path: Path
+) -> None:
+    other, third = make_spec(tmp_path, "other.gguf"), make_spec(tmp_path, "third.gguf")
+    line.send(LoadModel(spec=other), job()(1), job(model_key=other.key)(2))
+    assert [event.run for event in (line.until(Finished)[-1], line.until(Finished)[-1])] == [1, 2]  # type: ignore[union-attr]
+    line.send(LoadModel(spec=third, free=(other.key, "unknown")), job(model_key=other.key)(3))
+    assert f"no model of the key {other.key} is loaded" in line.until(Failed)[-1].message  # type: ignore[union-attr]
+    line.send(job()(4), job(model_key=third.key)(5))
+    assert [event.run for event in (line.until(Finished)[-1], line.until(Finished)[-1])] == [4, 5]  # type: ignore[union-attr]
+
+
+def test_unload_frees_the_models_that_it_names(line: Line, spec: LoadSpec, job: Jobs, tmp_path: Path) -> None:
+    other = make_spec(tmp_path, "other.gguf")
+    line.send(LoadModel(spec=other), UnloadModel(keys=(spec.key, "unknown")), job()(1))
+    assert spec.key in line.until(Failed)[-1].message  # type: ignore[union-attr]
+    line.send(UnloadModel(keys=()), job(model_key=other.key)(2))
+    line.until(Finished)
+    line.send(UnloadModel(), job(model_key=other.key)(3))
+    assert other.key in line.until(Failed)[-1].message  # type: ignore[union-attr]
+
+
+def test_load_that_fails_leaves_the_other_models(line: Line, job: Jobs, tmp_path: Path) -> None:
+    line.send(LoadModel(spec=make_spec(tmp_path, "refuse.gguf")))
+    line.until(LoadFailed)
+    line.send(job()(1))
+    assert line.until(Finished)
+
+
+def test_model_of_the_same_key_is_replaced(make_line: Callable[..., Line], spec: LoadSpec, job: Jobs) -> None:
+    fails: list[bool] = []
+
+    def load(spec: LoadSpec) -> None:
+        if fails:
+            raise RunFailed("its file is another one now")
+
+    line = make_line(FakeRunner(inline=True, on_load=load))
+    line.send(LoadModel(spec=spec), LoadModel(spec=spec))
+    line.until(Loaded)
+    line.until(Loaded)
+    fails.append(True)
+    line.send(LoadModel(spec=spec), job()(1))
+    assert spec.key in line.until(Failed)[-1].message, "what it had been was freed before"  # type: ignore[union-attr]
 
 
 def test_unload_is_answered_also_when_nothing_is_loaded(line: Line) -> None:

@@ -44,6 +44,7 @@ class Drawing:
     """A runner with the demo model, and a LoRA for it whose numbers are none."""
 
     runner: NativeRunner
+    model_key: str
     broken_lora: LoraUse
     folder: Path
     runs: int = 0
@@ -61,6 +62,7 @@ class Drawing:
             job_id="a",
             kind="img2img" if source else "txt2img",
             params=ImageParams(prompt=prompt, **{**values, **changes}),
+            model_key=self.model_key,
             inputs=inputs,
             spool=str(self.folder / "spool"),
         )
@@ -85,10 +87,10 @@ def drawing(demo_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
     )
     runner = NativeRunner(n_threads=1)
     runner.ready()
-    runner.load(spec, Listener())
+    runner.load(spec, (), Listener())
     broken = folder / "broken.safetensors"
     broken.write_bytes(_without_numbers((demo_folder / "loras/demo_lora.safetensors").read_bytes()))
-    yield Drawing(runner, LoraUse(name="broken", path=str(broken), weight=1.0), folder)
+    yield Drawing(runner, spec.key, LoraUse(name="broken", path=str(broken), weight=1.0), folder)
     runner.unload()
 
 

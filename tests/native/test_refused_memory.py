@@ -40,6 +40,7 @@ class Engines:
         self.folder, self.demo = folder, demo
         self.control = folder / "refused"
         self.client: EngineClient | None = None
+        self.model_key: str | None = None
 
     def refuse(self, size: int | None) -> None:
         """From now on nobody gets exactly ``size`` bytes, give or take a thousandth; ``None``: everybody does."""
@@ -55,13 +56,19 @@ class Engines:
 
     def load(self, **options: Any) -> None:
         parts = {"llm": "llm/demo_llm_q4_0.gguf", "taesd": "taesd/demo_tae.safetensors"}
-        spec = LoadSpec(
-            model=self._file("diffusion_models/demo_dit_q8_0.gguf"),
-            kind="diffusion",
-            components={role: self._file(name) for role, name in parts.items()},
-            options=LoadOptions(vae_decode_only=False, **options),
+        self.load_spec(
+            LoadSpec(
+                model=self._file("diffusion_models/demo_dit_q8_0.gguf"),
+                kind="diffusion",
+                components={role: self._file(name) for role, name in parts.items()},
+                options=LoadOptions(vae_decode_only=False, **options),
+            )
         )
-        self.engine().load(spec)
+
+    def load_spec(self, spec: LoadSpec) -> None:
+        """The one model of the engine."""
+        held, self.model_key = self.model_key, spec.key
+        self.engine().load(spec, free=[held] if held else [])
 
     @property
     def upscaler(self) -> UpscalerSpec:
@@ -87,7 +94,15 @@ class Engines:
     def _run(self, kind: Any, params: Any, inputs: dict[str, str]) -> int:
         spool = str(self.folder / "spool")
         run = self.engine().run(
-            lambda number: RunJob(run=number, job_id="a", kind=kind, params=params, inputs=inputs, spool=spool)
+            lambda number: RunJob(
+                run=number,
+                job_id="a",
+                kind=kind,
+                params=params,
+                model_key=self.model_key if kind == "txt2img" else None,
+                inputs=inputs,
+                spool=spool,
+            )
         )
         return run.computed.result(PATIENCE_SECONDS).images
 
@@ -174,9 +189,9 @@ def test_a_controlnet_without_memory_is_not_left_out(engines: Engines, tmp_path:
     spec = LoadSpec(model=files["sd15"], kind="checkpoint", components={"controlnet": files["controlnet"]})
     engines.refuse(CONTROLNET_WEIGHTS)
     with pytest.raises((OutOfMemory, EngineOutOfMemory), match=r"the ControlNet asked for 937\.6 MiB"):
-        engines.engine().load(spec)
+        engines.load_spec(spec)
     engines.refuse(None)
-    engines.engine().load(spec)
+    engines.load_spec(spec)
     control = Image.effect_noise((64, 64), 50)
     engines.refuse(CONTROLNET_BUFFER)
     with pytest.raises(RunFailed, match=r"the ControlNet asked for 2\.1 MiB") as caught:

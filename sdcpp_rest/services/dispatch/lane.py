@@ -305,6 +305,7 @@ class Dispatcher:
             job_id=job.id,
             kind=job.kind,
             params=params,
+            model_key=self._residency.key_for(job.load_spec),
             inputs={role: str(self._outputs.inputs_of(job.id) / name) for role, name in job.inputs.items()},
             spool=str(self._outputs.spool_of(job.id)),
             captions=captions,

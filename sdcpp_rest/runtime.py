@@ -17,18 +17,20 @@ from filelock import FileLock, Timeout
 
 from sdcpp_rest.config import Config
 from sdcpp_rest.engine.launchers import InlineLauncher, Launcher, ProcessLauncher
+from sdcpp_rest.engine.places import EnginePlace
 from sdcpp_rest.engine.worker import WorkerOptions
 from sdcpp_rest.errors import Conflict
 from sdcpp_rest.groups.core_groups import (
-    build_engine,
     build_jobs,
     build_models,
     build_settings,
 )
+from sdcpp_rest.groups.engine_group import Launchers, build_engine
 from sdcpp_rest.groups.estimate_groups import build_estimates
 from sdcpp_rest.groups.request_groups import build_downloads, build_language, build_submission
 from sdcpp_rest.groups.upkeep_groups import build_upkeep
 from sdcpp_rest.services.dispatch.engine_calls import EngineCalls
+from sdcpp_rest.services.dispatch.holding import Holding
 from sdcpp_rest.services.housekeeping import Housekeeping
 from sdcpp_rest.services.jobs.kept_answers import KeptAnswers
 from sdcpp_rest.services.login_sessions import LoginSessions
@@ -83,7 +85,7 @@ class Runtime:
             DEMO_ROOT,
         )
         self.redact_paths = PathRedaction((*own, *extra_paths(config)))
-        sums, calls = HashStore(database), EngineCalls()
+        sums, calls, holding = HashStore(database), EngineCalls(), Holding()
         self.kept_answers = KeptAnswers(
             KeyStore(database), JobStore(database), paths.data_dir / "answers", config.queue.kept_answers_bytes
         )
@@ -99,16 +101,18 @@ class Runtime:
             self.settings,
             self.jobs,
             calls,
+            holding,
             memory=lambda: self.status.memory(),
             ready=lambda: self.engine.supervisor.ready,
         )
         self.engine = build_engine(
             config,
-            launcher or _process_launcher(config),
+            _process_launchers(config) if launcher is None else lambda place, number: launcher,
             self.settings,
             self.jobs,
             self.models,
             calls,
+            holding,
             version=self.version,
             redact_paths=self.redact_paths,
             on_start=self._recover,
@@ -160,7 +164,7 @@ class Runtime:
         default = self.default_model if self._is_server else ""
         self.models.slot.restore(LoadRequest(model_name=default) if default else None)
         self.models.upscalers.restore()
-        self.engine.dispatcher.start()
+        self.engine.pool.start()
         self.housekeeping.start()
         self.jobs.gallery.index.start()
 
@@ -169,7 +173,7 @@ class Runtime:
         # Before the queue: what nobody waits for is cancelled, and not left for the next start.
         self.jobs.abandoned.close()
         self.jobs.queue.close()
-        self.engine.calls.close()
+        self.engine.pool.close_calls()
         self.models.hashes.close()
         self.models.uploads.close()
         self.language.lines.close()
@@ -184,8 +188,8 @@ class Runtime:
             self.housekeeping.stop()
             self.jobs.gallery.index.stop()
             self.downloads.lane.stop()
-            self.engine.dispatcher.stop(self.config.engine.stop_timeout_seconds)
-            self.engine.supervisor.stop()
+            self.engine.pool.stop(self.config.engine.stop_timeout_seconds)
+            self.engine.pool.stop_engines()
             self._database.close()
             self._folder_lock.release()
 
@@ -240,18 +244,24 @@ def inline_launcher(make_runner: Any) -> Launcher:
     return InlineLauncher(make_runner)
 
 
-def _process_launcher(config: Config) -> Launcher:
-    return ProcessLauncher(
-        WorkerOptions(
-            runner=config.engine.runner,
-            log_path=str(config.paths.log_dir / "engine.log"),
-            last_words_path=str(config.paths.data_dir / "engine.last_words"),
-            n_threads=config.engine.n_threads,
-            nice=config.engine.nice,
-            log_max_bytes=config.engine.log_max_bytes,
-            memory_interval_seconds=config.engine.memory_interval_seconds,
+def _process_launchers(config: Config) -> Launchers:
+    def launcher_of(place: EnginePlace, number: int) -> Launcher:
+        # The home engine's files have the names that they have where there is no other one.
+        suffix = "" if number == 1 else f"-{number}"
+        return ProcessLauncher(
+            WorkerOptions(
+                runner=config.engine.runner,
+                log_path=str(config.paths.log_dir / f"engine{suffix}.log"),
+                last_words_path=str(config.paths.data_dir / f"engine{suffix}.last_words"),
+                n_threads=place.n_threads,
+                nice=config.engine.nice,
+                log_max_bytes=config.engine.log_max_bytes,
+                memory_interval_seconds=config.engine.memory_interval_seconds,
+                environment=place.environment,
+            )
         )
-    )
+
+    return launcher_of
 
 
 def _lock_folder(data_dir: Path) -> FileLock:

@@ -20,6 +20,7 @@ from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSett
 
 from sdcpp_rest.config.dialect_sections import A1111Config, ComfyUiConfig, InterruptConfig, OpenAiConfig, SwarmConfig
 from sdcpp_rest.config.download_section import DownloadsConfig
+from sdcpp_rest.config.engines_section import EnginesConfig
 from sdcpp_rest.config.interrogate_section import InterrogateConfig
 from sdcpp_rest.config.llm_sections import AssistantConfig, LlmConfig, OllamaConfig
 from sdcpp_rest.config.sections import (
@@ -58,6 +59,7 @@ class Config(BaseSettings):
     auth: AuthConfig = Field(default_factory=AuthConfig)
     paths: PathsConfig = Field(default_factory=PathsConfig)
     engine: EngineConfig = Field(default_factory=EngineConfig)
+    engines: EnginesConfig = Field(default_factory=EnginesConfig)
     models: ModelsConfig = Field(default_factory=ModelsConfig)
     limits: LimitsConfig = Field(default_factory=LimitsConfig)
     preview: PreviewConfig = Field(default_factory=PreviewConfig)

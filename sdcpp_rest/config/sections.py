@@ -219,6 +219,17 @@ class EngineConfig(Section):
         description="Size at which engine.log becomes engine.log.1 and a new one is begun.",
     )
     memory_interval_seconds: Number = Field(default=2.0, gt=0, description="How often the engine reports its memory.")
+    keep_models: Literal["auto"] | Annotated[Integer, Field(ge=1, le=64)] = Field(
+        default=1,
+        description="Models that one engine holds at a time: a number, or auto for as many as fit by the estimate of "
+        "GET /models/{type}/{name}/fit. Going from one to another that is held costs nothing; the least recently used "
+        "leaves first, and all but the wanted one before anything fails for want of memory.",
+    )
+    read_ahead: bool = Field(
+        default=True,
+        description="While a job is computed, read the model of the next one into the system's file cache if it is "
+        "another one and there is memory for it.",
+    )
     runner: Literal["native", "fake"] = Field(
         default="native",
         description="What computes: native (the real library) or fake (test pictures, needs no library).",
@@ -322,6 +333,29 @@ class QueueConfig(Section):
         ge=0,
         description="Size of all answers together that are kept for a day for requests with an Idempotency-Key; the "
         "oldest go first. Small ones do not count.",
+    )
+
+    affinity: Literal["auto", "on", "off"] = Field(
+        default="auto",
+        description="Whether an engine takes a job whose model it holds before an older one. auto: with several "
+        "engines; one engine alone runs jobs in the order of their submission.",
+    )
+    affinity_patience_seconds: Number = Field(
+        default=30.0,
+        ge=0,
+        le=86_400,
+        description="With affinity: when the oldest job has waited so long, and the engine has worked for "
+        "affinity_stay_seconds since it last loaded a model, the oldest job is next.",
+    )
+    affinity_stay_seconds: Number = Field(
+        default=180.0, ge=0, le=86_400, description="With affinity: how long a load has to pay."
+    )
+    owner_share: Number = Field(
+        default=1.0,
+        gt=0,
+        le=1,
+        description="The part of all engines that the jobs of one API key's user may have while others wait; at least "
+        "one engine.",
     )
 
 

@@ -12,15 +12,12 @@ from dataclasses import dataclass
 
 from sdcpp_rest.engine.protocol import Ready
 
-_NAME = re.compile(r"^(?P<kind>[a-z]+)(?::(?P<index>\d{1,3}))?$")
-# By what people write: the variable that lists the devices a process may see, and how ggml's names of them begin.
+# The variable that lists the devices of a kind that a process may see.
 _VISIBLE: Mapping[str, str] = {
     "cuda": "CUDA_VISIBLE_DEVICES",
     "vulkan": "GGML_VK_VISIBLE_DEVICES",
     "hip": "HIP_VISIBLE_DEVICES",
 }
-_SAME = {"rocm": "hip"}
-KINDS = ("cpu", *_VISIBLE, "rocm", "metal", "gpu")
 
 
 @dataclass(frozen=True)
@@ -43,24 +40,15 @@ class EnginePlace:
         return None
 
 
-def check_name(name: str) -> str:
-    """``name`` in the one form that is used everywhere. Raises ValueError."""
-    match = _NAME.match(name.strip().lower())
-    if match is None or match["kind"] not in KINDS:
-        raise ValueError(f"Input should be the name of a device: one of {', '.join(KINDS)}, with its number (cuda:1)")
-    kind = _SAME.get(match["kind"], match["kind"])
-    return f"{kind}:{int(match['index'] or 0)}"
-
-
 def name_of(ready: Ready) -> str:
     """What an engine is called that nobody has given a device: by the one it computes on."""
     gpu = next((device for device in ready.devices if device.is_gpu), None)
-    return "cpu:0" if gpu is None else _place_name(gpu.name)
+    return "cpu:0" if gpu is None else name_of_device(gpu.name)
 
 
 def gpu_names(ready: Ready) -> tuple[str, ...]:
     """The GPUs that models can run on, by name: those of the main one's backend."""
-    names = [_place_name(device.name) for device in ready.devices if device.is_gpu]
+    names = [name_of_device(device.name) for device in ready.devices if device.is_gpu]
     kind = names[0].partition(":")[0] if names else ""
     return tuple(name for name in names if name.startswith(f"{kind}:"))
 
@@ -108,10 +96,11 @@ def _environment(name: str) -> dict[str, str]:
     return {variable: shown[number] if number < len(shown) else index if not shown else "-1"}
 
 
-def _place_name(device: str) -> str:
-    """``CUDA0`` -> ``cuda:0``, ``ROCm1`` -> ``hip:1``."""
+def name_of_device(device: str) -> str:
+    """What the library calls a device, as people write it: ``CUDA0`` is ``cuda:0``, ``ROCm1`` is ``hip:1``."""
     match = re.match(r"^([A-Za-z]+)(\d*)$", device)
-    if match is None:
-        return f"gpu:{re.sub(r'[^0-9]', '', device) or 0}"
-    kind = match[1].lower()
-    return f"{_SAME.get(kind, kind)}:{match[2] or 0}"
+    kind = match[1].lower() if match is not None else ""
+    kind = "hip" if kind == "rocm" else kind
+    if match is None or kind not in ("cpu", "metal", *_VISIBLE):
+        return f"gpu:{re.sub(r'[^0-9]', '', device)[:3] or 0}"
+    return f"{kind}:{int(match[2] or 0)}"

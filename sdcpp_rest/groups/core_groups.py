@@ -13,16 +13,10 @@ from typing import Any
 from sdcpp_rest.config import Config
 from sdcpp_rest.core.catalog import ModelFile
 from sdcpp_rest.core.events import ModelsChanged
-from sdcpp_rest.engine.client import RunEvent
-from sdcpp_rest.engine.launchers import Launcher
 from sdcpp_rest.engine.protocol import Ready
-from sdcpp_rest.engine.supervisor import EngineSupervisor
-from sdcpp_rest.errors import EngineDied
-from sdcpp_rest.services.dispatch.lane import Dispatcher
 from sdcpp_rest.services.dispatch.engine_calls import EngineCalls
-from sdcpp_rest.services.dispatch.job_finishing import JobFinishing
+from sdcpp_rest.services.dispatch.holding import Holding
 from sdcpp_rest.services.dispatch.model_slot import ModelSlot
-from sdcpp_rest.services.dispatch.residency import Residency
 from sdcpp_rest.services.dispatch.upscaler_slot import UpscalerSlot
 from sdcpp_rest.services.jobs.abandoned_calls import AbandonedCalls
 from sdcpp_rest.services.jobs.active_jobs import ActiveJobs
@@ -35,7 +29,6 @@ from sdcpp_rest.services.jobs.picture_keeping import PictureKeeping
 from sdcpp_rest.services.jobs.recycle_bin import RecycleBin
 from sdcpp_rest.services.models.fit_estimate import FitEstimates
 from sdcpp_rest.services.models.hashing import ModelHashes
-from sdcpp_rest.services.models.load_checks import check_loadable
 from sdcpp_rest.services.models.model_cards import ModelCards
 from sdcpp_rest.services.models.model_conversion import Conversions
 from sdcpp_rest.services.models.model_detection import ModelDetection
@@ -47,7 +40,6 @@ from sdcpp_rest.services.pictures.outputs import Outputs
 from sdcpp_rest.services.pictures.uploaded_pictures import UploadedPictures
 from sdcpp_rest.services.settings.dialect_options import DialectOptions
 from sdcpp_rest.services.settings.parameter_presets import ParameterPresets
-from sdcpp_rest.services.settings.preview_settings import PreviewChoice
 from sdcpp_rest.services.settings.prompt_styles import PromptStyles
 from sdcpp_rest.services.settings.user_settings import UserSettings
 from sdcpp_rest.store.bin_store import BinStore
@@ -166,113 +158,31 @@ def build_models(
     settings: SettingsServices,
     jobs: JobServices,
     calls: EngineCalls,
+    holding: Holding,
     memory: Callable[[], dict[str, Any]],
     ready: Callable[[], Ready | None],
 ) -> ModelServices:
     """Build the catalogue of model files.
 
-    ``memory`` is `ServerStatus.memory`; ``ready`` is what the engine said of this machine, once there was one.
+    ``calls`` and ``holding`` are the home engine's, which loads what is selected. ``memory`` is `ServerStatus.memory`;
+    ``ready`` is what the home engine said of this machine, once there was one.
     """
-    slot = ModelSlot(library, settings.store, calls, jobs.queue.pending_bound_to, ready)
+    slot = ModelSlot(library, settings.store, calls, holding, jobs.queue.pending_bound_to, ready)
     hashes = ModelHashes(library, sums)
     return ModelServices(
         library=library,
         slot=slot,
-        upscalers=UpscalerSlot(library, settings.store, calls),
+        upscalers=UpscalerSlot(library, settings.store, calls, holding),
         detection=ModelDetection(library),
         hashes=hashes,
         cards=ModelCards(library, hashes),
-        uploads=ModelUploads(library, config.paths.models_dir, lambda file: _tell_added(jobs.bus, file)),
+        uploads=ModelUploads(library, config.paths.models_dir, lambda file: tell_added(jobs.bus, file)),
         conversions=Conversions(jobs.queue, library),
         fits=FitEstimates(library, memory, lambda: slot.resident),
         wildcards=Wildcards(config.paths.models_dir, follow_links=config.paths.follow_links),
     )
 
 
-@dataclass(frozen=True)
-class EngineServices:
-    """The engine process and who keeps it busy."""
-
-    calls: EngineCalls
-    supervisor: EngineSupervisor
-    finishing: JobFinishing
-    dispatcher: Dispatcher
-    previews: PreviewChoice
-
-
-def build_engine(
-    config: Config,
-    launcher: Launcher,
-    settings: SettingsServices,
-    jobs: JobServices,
-    models: ModelServices,
-    calls: EngineCalls,
-    *,
-    version: str,
-    redact_paths: Redact,
-    on_start: Callable[[], None],
-) -> EngineServices:
-    """Build the engine's supervisor and its dispatcher; ``on_start`` runs first on the dispatcher's thread."""
-
-    def note_trouble(message: str) -> None:
-        models.slot.last_error = message
-
-    # The supervisor and the dispatcher know each other: its events begin only when the dispatcher has started it.
-    def take_run_event(event: RunEvent) -> None:
-        dispatcher.take_run_event(event)
-
-    def note_death(error: EngineDied) -> None:
-        dispatcher.engine_died(error)
-
-    def note_converted(path: Path) -> None:
-        models.library.refresh()
-        for files in models.library.list().values():
-            for file in files:
-                if file.path == str(path):
-                    _tell_added(jobs.bus, file)
-
-    supervisor = EngineSupervisor(
-        launcher,
-        on_run_event=take_run_event,
-        on_death=note_death,
-        start_timeout_seconds=config.engine.start_timeout_seconds,
-        backoff_initial_seconds=config.engine.backoff_initial_seconds,
-        backoff_max_seconds=config.engine.backoff_max_seconds,
-    )
-    residency = Residency(
-        supervisor,
-        models.slot,
-        models.upscalers,
-        jobs.bus,
-        check_spec=check_loadable if config.engine.runner == "native" else lambda spec: None,
-        redact_paths=redact_paths,
-    )
-    finishing = JobFinishing(
-        jobs.queue,
-        jobs.outputs,
-        lambda: supervisor.ready,
-        version=version,
-        redact_paths=redact_paths,
-        on_converted=note_converted,
-        texts_of=jobs.kept_calls.texts_of,
-    )
-    dispatcher = Dispatcher(
-        supervisor,
-        jobs.queue,
-        jobs.active,
-        calls,
-        residency,
-        finishing,
-        jobs.outputs,
-        jobs.bus,
-        version=version,
-        cancel_timeout_seconds=config.engine.cancel_timeout_seconds,
-        on_engine_trouble=note_trouble,
-        on_start=on_start,
-    )
-    previews = PreviewChoice(settings.store, supervisor, config.preview)
-    return EngineServices(calls, supervisor, finishing, dispatcher, previews)
-
-
-def _tell_added(bus: EventBus, file: ModelFile) -> None:
+def tell_added(bus: EventBus, file: ModelFile) -> None:
+    """Tell everybody of a model file that is new."""
     bus.publish(ModelsChanged(change="added", model_name=file.name, model_type=file.type))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sdcpp_rest.groups.core_groups import EngineServices, JobServices, ModelServices
+from sdcpp_rest.groups.core_groups import JobServices, ModelServices
+from sdcpp_rest.groups.engine_group import EngineServices
 from sdcpp_rest.services.dispatch.job_timing import JobTiming
+from sdcpp_rest.services.dispatch.lane import Lane
 from sdcpp_rest.services.models.job_fit import JobFits
 from sdcpp_rest.services.models.speeds import Speeds
 from sdcpp_rest.services.server_status import ServerStatus
@@ -35,8 +37,12 @@ def build_estimates(
 
     speeds = Speeds(SpeedStore(database), device)
     timing = JobTiming(speeds, jobs.outputs)
-    engine.dispatcher.call_on_begin(timing.begin)
-    engine.finishing.call_on_completed(timing.learn)
+
+    def time_lane(lane: Lane) -> None:
+        lane.call_on_begin(timing.begin)
+        lane.finishing.call_on_completed(timing.learn)
+
+    engine.pool.call_on_lane(time_lane)
     models.slot.call_on_loaded(timing.learn_load)
     fits = JobFits(models.library, status.memory, lambda: models.slot.resident)
     estimates = JobEstimates(speeds, fits, models.slot, jobs.queue, jobs.active, jobs.outputs)

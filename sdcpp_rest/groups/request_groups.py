@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sdcpp_rest.config import Config
-from sdcpp_rest.groups.core_groups import EngineServices, JobServices, ModelServices, Redact, SettingsServices
+from sdcpp_rest.groups.core_groups import JobServices, ModelServices, Redact, SettingsServices
+from sdcpp_rest.groups.engine_group import EngineServices
 from sdcpp_rest.services.describing.interrogation import Interrogation
 from sdcpp_rest.services.downloads.download_lane import DownloadLane
 from sdcpp_rest.services.downloads.download_places import DownloadPlaces

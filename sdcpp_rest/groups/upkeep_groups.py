@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from sdcpp_rest.config import Config
-from sdcpp_rest.groups.core_groups import EngineServices, JobServices, ModelServices
+from sdcpp_rest.groups.core_groups import JobServices, ModelServices
+from sdcpp_rest.groups.engine_group import EngineServices
 from sdcpp_rest.groups.request_groups import LanguageServices
 from sdcpp_rest.services.dispatch.engine_restart import EngineRestart
 from sdcpp_rest.services.doctor import Doctor

@@ -1,4 +1,7 @@
-"""Tells what one engine holds: models, and an upscaler. Written by the thread of that engine's lane alone, read by all."""
+"""Tells what one engine holds: models, and an upscaler.
+
+Written by the thread of that engine's lane alone, read by all.
+"""
 
 from __future__ import annotations
 
@@ -55,7 +58,7 @@ class Holding:
         current = self.current
         return None if current is None else current.loaded
 
-    def keys(self) -> tuple[str, ...]:
+    def served(self) -> tuple[str, ...]:
         """Keys of every spec whose jobs need no load here."""
         return tuple(key for model in tuple(self.held.values()) for key in served_keys(model.spec))
 

@@ -1,4 +1,4 @@
-"""Runs jobs and loads one at a time on the engine, each with the right model loaded, whatever the engine does.
+"""Runs jobs and loads one at a time on one engine, each with the right model loaded, whatever the engine does.
 
 What becomes of a job after its compute is `job_finishing`'s business.
 """
@@ -9,21 +9,22 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
+from dataclasses import dataclass
 
-from sdcpp_rest.core.events import JobPreview, JobProgress
 from sdcpp_rest.core.job import Job
 from sdcpp_rest.core.load_spec import UpscalerSpec
 from sdcpp_rest.core.params import ConvertParams, LoraUse, params_of
-from sdcpp_rest.engine.client import EngineClient, RunEvent, RunHandle
-from sdcpp_rest.engine.protocol import Computed, Preview, RunJob, Step
+from sdcpp_rest.engine.client import EngineClient, RunHandle
+from sdcpp_rest.engine.protocol import Computed, RunJob
 from sdcpp_rest.engine.runner import RunCancelled, RunFailed
 from sdcpp_rest.engine.supervisor import EngineSupervisor
 from sdcpp_rest.errors import EngineDied, EngineOutOfMemory, EngineUnavailable, OutOfMemory, SdcppRestError
 from sdcpp_rest.services.dispatch.engine_calls import EngineCalls
+from sdcpp_rest.services.dispatch.holding import Holding
 from sdcpp_rest.services.dispatch.job_finishing import JobFinishing
 from sdcpp_rest.services.dispatch.job_timing import upscaler_of
 from sdcpp_rest.services.dispatch.residency import Residency
+from sdcpp_rest.services.dispatch.run_reports import RunReports
 from sdcpp_rest.services.jobs import job_record
 from sdcpp_rest.services.jobs.active_jobs import ActiveJob, ActiveJobs
 from sdcpp_rest.services.jobs.event_bus import EventBus
@@ -33,23 +34,33 @@ from sdcpp_rest.services.pictures.outputs import Outputs
 
 log = logging.getLogger(__name__)
 
-# A progress event more often than this tells a person nothing; changes of phase and last steps are always sent.
-_PROGRESS_PAUSE_SECONDS = 0.05
 # Text encoding and VAE passes have no steps to stop at; a slow machine may need minutes for one.
 _UNSTEPPED_PATIENCE_FACTOR = 20
 _APART_STOP_SECONDS = 5.0
 # An engine that hears a cancel stops at its next step; one that does not is ended.
 _REQUEUE_SECONDS = 2.0
+_NO_ENGINE = "This server has no engine of its own (engines.devices is none)"
 
 
-class Dispatcher:
-    """Runs jobs and model loads one at a time on the engine.
+@dataclass
+class LaneCounts:
+    """What a lane has done since the server started: seconds with a job, and jobs whose model was there."""
+
+    busy_seconds: float = 0.0
+    hits: int = 0
+
+
+class Lane:
+    """Runs jobs and model loads one at a time on one engine.
 
     Args:
-        supervisor: the engine. Its ``on_run_event`` and ``on_death`` must be `take_run_event` and `engine_died`.
+        supervisor: the engine. Its ``on_run_event`` and ``on_death`` must be `RunReports.take` and `engine_died`.
         version: written into every picture.
         cancel_timeout_seconds: how long a cancelled run may take to stop while sampling before the engine is replaced.
-        on_start: runs first on the dispatcher's thread (recovery of the queue, selection of the model).
+        claim: takes the next job that this engine is to run off the queue.
+        on_start: runs first on the lane's thread (recovery of the queue, at home).
+        on_ready: called on the lane's thread with each engine that has started.
+        has_engine: false on a server that computes nothing itself: calls are refused, jobs wait.
     """
 
     def __init__(
@@ -58,57 +69,84 @@ class Dispatcher:
         queue: JobQueue,
         active: ActiveJobs,
         calls: EngineCalls,
+        holding: Holding,
         residency: Residency,
         finishing: JobFinishing,
         outputs: Outputs,
         bus: EventBus,
         *,
         version: str,
+        claim: Callable[[Lane], ActiveJob | None],
         cancel_timeout_seconds: float = 30.0,
         on_engine_trouble: Callable[[str], None] = lambda message: None,
         on_start: Callable[[], None] = lambda: None,
+        on_ready: Callable[[], bool] = lambda: False,
+        has_engine: bool = True,
     ) -> None:
-        self._supervisor = supervisor
-        self._queue = queue
+        self.supervisor = self._supervisor = supervisor
+        self.calls = self._calls = calls
+        self.holding = holding
+        self.residency = self._residency = residency
+        self.finishing = self._finishing = finishing
+        self.has_engine = has_engine
+        self.is_waiting = False
+        """Whether it has found nothing to do, and would take a job at once."""
+        self.job_id: str | None = None
+        self.trouble: str | None = None
+        """Why its engine cannot be had, while it cannot."""
+        self.counts = LaneCounts()
         self._active = active
-        self._calls = calls
-        self._residency = residency
-        self._finishing = finishing
+        self._claim = claim
+        self._on_ready = on_ready
+        self._ready_seen: EngineClient | None = None
         self._outputs = outputs
         self._bus = bus
+        self.reports = RunReports(bus)
         self._version = version
         self._cancel_timeout_seconds = cancel_timeout_seconds
         self._on_engine_trouble = on_engine_trouble
         self._on_start = on_start
         self._on_begin: Callable[[ActiveJob, bool], None] = lambda active, is_resident: None
-        self._by_run: dict[int, ActiveJob] = {}
-        self._last_progress_at = 0.0
         self._stopping = False
         self._wake = threading.Event()
-        self._thread = threading.Thread(target=self._loop, name="dispatcher", daemon=True)
+        self._thread = threading.Thread(target=self._loop, name="lane", daemon=True)
         queue.wake_on_submit(self._wake.set)
         calls.wake_on_call(self._wake.set)
 
+    @property
+    def name(self) -> str:
+        """What jobs and people call its engine: ``cuda:1``; empty until that is known."""
+        return self._supervisor.name
+
+    def wake(self) -> None:
+        """Have it look for something to do."""
+        self._wake.set()
+
     def call_on_begin(self, callback: Callable[[ActiveJob, bool], None]) -> None:
         """Have ``callback`` called with every job that begins, and whether nothing has to be loaded for it; on the
-        dispatcher's thread. For the start: not thread-safe."""
+        lane's thread. For the start: not thread-safe."""
         self._on_begin = callback
 
     def start(self) -> None:
         self._thread.start()
 
-    def stop(self, timeout_seconds: float) -> None:
-        """Claim nothing more; give what runs ``timeout_seconds``, then put it back to pending. Idempotent."""
+    def begin_stop(self) -> None:
+        """Claim nothing more. Idempotent."""
         self._stopping = self._residency.is_stopping = self._finishing.is_stopping = True
         self._supervisor.begin_stop()
         self._wake.set()
+
+    def stop(self, timeout_seconds: float) -> None:
+        """Claim nothing more; give what runs ``timeout_seconds``, then put it back to pending. Idempotent."""
+        self.begin_stop()
         if not self._thread.is_alive():
             self._finishing.shutdown()
             return
         self._thread.join(timeout_seconds)
         if self._thread.is_alive():
             for active in self._active.all():
-                active.request_requeue()
+                if active.job.id == self.job_id:
+                    active.request_requeue()
             self._thread.join(_REQUEUE_SECONDS)
         client = self._supervisor.client
         if self._thread.is_alive() and client is not None:
@@ -117,45 +155,10 @@ class Dispatcher:
             self._thread.join(5.0)
         self._finishing.shutdown()
 
-    # --- called by the engine's reader thread -----------------------------------------------------------------------
-
-    def take_run_event(self, event: RunEvent) -> None:
-        active = self._by_run.get(event.run)
-        if active is None:
-            return
-        if isinstance(event, Step):
-            self._take_step(active, event)
-        elif isinstance(event, Preview):
-            self._take_preview(active, event)
-
     def engine_died(self, error: EngineDied) -> None:
+        """Called by the engine's reader thread."""
+        self.is_waiting = False
         self._wake.set()
-
-    def _take_step(self, active: ActiveJob, event: Step) -> None:
-        before = active.progress
-        after = active.advance(event.step, event.total_steps, event.image, event.phase)
-        now = time.monotonic()
-        urgent = after.phase != before.phase or event.step == event.total_steps
-        if not urgent and now - self._last_progress_at < _PROGRESS_PAUSE_SECONDS:
-            return
-        self._last_progress_at = now
-        self._publish_progress(active)
-
-    def _publish_progress(self, active: ActiveJob) -> None:
-        progress = active.progress
-        told = {**progress.model_dump(), **active.pace._asdict()}
-        self._bus.publish(JobProgress(job_id=active.job.id, percentage=progress.percentage, **told))
-
-    def _take_preview(self, active: ActiveJob, event: Preview) -> None:
-        active.preview_path = event.path
-        if not self._bus.subscriber_count:
-            return
-        try:
-            jpeg = Path(event.path).read_bytes()
-        except OSError:
-            return
-        shown = event.model_dump(exclude={"type", "run", "path"})
-        self._bus.publish(JobPreview(job_id=active.job.id, jpeg=jpeg, **shown))
 
     # --- the loop ---------------------------------------------------------------------------------------------------
 
@@ -176,12 +179,13 @@ class Dispatcher:
                     continue
             except EngineUnavailable as error:
                 # Not running and not to be had: jobs stay pending, and the next try comes after the back-off.
+                self.trouble = error.message
                 self._on_engine_trouble(error.message)
                 self._wake.wait(1.0)
                 continue
             except Exception:
                 # A full disk, say: the next try fails as well until somebody has done something about it.
-                log.exception("the dispatcher stumbled; it goes on in %g s", pause)
+                log.exception("the lane of %s stumbled; it goes on in %g s", self.name or "the engine", pause)
                 self._wake.wait(pause)
                 pause = min(30.0, pause * 2)
                 continue
@@ -190,13 +194,32 @@ class Dispatcher:
     def _turn(self) -> bool:
         """Do one thing, the most important one first; false when there is nothing to do."""
         call = self._calls.next()
+        if not self.has_engine:
+            if call is not None:
+                call.answer.set_exception(EngineUnavailable(_NO_ENGINE))
+            self._supervisor.state = "none"
+            return call is not None
         if call is not None:
+            self.is_waiting = False
             self._residency.execute(call)
             return True
-        self._residency.engine()
-        active = self._queue.claim()
+        if not self._supervisor.is_alive:
+            self.is_waiting = False
+        client = self._residency.engine()
+        self.trouble = None
+        if client is not self._ready_seen:
+            self._ready_seen = client
+            if self._on_ready():
+                return True
+        active = self._claim(self)
         if active is not None:
-            self._run(active)
+            self.job_id = active.job.id
+            started = time.monotonic()
+            try:
+                self._run(active)
+            finally:
+                self.job_id = None
+                self.counts.busy_seconds += time.monotonic() - started
             return True
         if self._residency.reconcile():
             return True
@@ -236,6 +259,9 @@ class Dispatcher:
             code = OutOfMemory.code if isinstance(error, EngineOutOfMemory) else error.code
             self._finishing.end_badly(active, code, error.message)
         except (RunFailed, SdcppRestError) as error:
+            if error.code == OutOfMemory.code and self._makes_room(active):
+                self._finishing.put_back(active)
+                return
             self._finishing.end_badly(active, error.code, error.message)
         except Exception as error:
             log.exception("job %s failed", job.id)
@@ -246,7 +272,7 @@ class Dispatcher:
                 return
             # Told before it is marked: from then on a cancel wins the row at once, and nothing may follow its event.
             active.advance(0, 0, 0, "encoding")
-            self._publish_progress(active)
+            self.reports.publish(active)
             if not active.mark_computed():
                 self._finishing.end_cancelled(active)
                 return
@@ -267,11 +293,10 @@ class Dispatcher:
         is_resident = residency.is_resident(job.load_spec, upscaler, loras)
         self._on_begin(active, is_resident)
         if is_resident:
-            residency.before_run(job.load_spec, loras)
+            self.counts.hits += job.load_spec is not None
             return client
         try:
             residency.ensure_resident(job.load_spec, upscaler, loras)
-            residency.before_run(job.load_spec, loras)
         except EngineDied:
             # Maybe not the model's fault: the next engine tries again.
             self._finishing.put_back(active)
@@ -288,9 +313,18 @@ class Dispatcher:
             if is_blank and job.params.get("loras"):
                 self._residency.drop_merged_loras()
             if job.params.get("upscale") and job.params.get("upscale_auto_unload"):
-                self._residency.unload_upscaler()
+                self._residency.upscaler.unload()
         except EngineDied:
             log.warning("the engine died when it was tidied up after job %s", job.id)
+
+    def _makes_room(self, active: ActiveJob) -> bool:
+        """Whether models that were only kept at hand have left, so that the job can be tried once more without them."""
+        if active.job.load_spec is None or active.stop_requested_at is not None:
+            return False
+        try:
+            return self._residency.make_room()
+        except EngineDied:
+            return False
 
     def _command(self, number: int, active: ActiveJob) -> RunJob:
         job = active.job
@@ -299,13 +333,13 @@ class Dispatcher:
         if isinstance(params, ConvertParams):
             params = model_conversion.partial(params, job.id)
         # Known before it is sent: the engine's first event may arrive before the call that sent it has returned.
-        self._by_run[number] = active
+        self.reports.begin(number, active)
         return RunJob(
             run=number,
             job_id=job.id,
             kind=job.kind,
             params=params,
-            model_key=self._residency.key_for(job.load_spec),
+            model_key=self._residency.before_run(job.load_spec, _loras_of(job)),
             inputs={role: str(self._outputs.inputs_of(job.id) / name) for role, name in job.inputs.items()},
             spool=str(self._outputs.spool_of(job.id)),
             captions=captions,
@@ -330,7 +364,7 @@ class Dispatcher:
                 return None
             raise
         finally:
-            self._by_run.pop(run.number, None)
+            self.reports.end(run.number)
 
     def _patience_seconds(self, active: ActiveJob) -> float:
         if active.job.kind == "convert":

@@ -19,21 +19,20 @@ from sdcpp_rest.core.events import (
     ModelLoadFailed,
     ModelLoading,
     ModelUnloaded,
-    UpscalerLoaded,
-    UpscalerUnloaded,
 )
 from sdcpp_rest.core.load_spec import LoadSpec, UpscalerSpec
 from sdcpp_rest.core.params import LoraUse
 from sdcpp_rest.engine.client import EngineClient
-from sdcpp_rest.engine.protocol import Loaded, UpscalerReady, gpu_backend
+from sdcpp_rest.engine.protocol import Loaded, gpu_backend
 from sdcpp_rest.engine.supervisor import EngineSupervisor
-from sdcpp_rest.errors import EngineDied, EngineOutOfMemory, LoadFailed, OutOfMemory, SdcppRestError
-from sdcpp_rest.services.dispatch.engine_calls import EngineCall, ModelCall, RestartCall, UpscalerCall
+from sdcpp_rest.errors import EngineDied, LoadFailed, OutOfMemory, SdcppRestError
+from sdcpp_rest.services.dispatch.engine_calls import EngineCall, ModelCall, RestartCall
 from sdcpp_rest.services.dispatch.holding import HeldModel, Holding
 from sdcpp_rest.services.dispatch.model_keeping import ModelKeeping
 from sdcpp_rest.services.dispatch.model_slot import ModelSlot
 from sdcpp_rest.services.dispatch.strikes import Strikes
-from sdcpp_rest.services.dispatch.upscaler_slot import UpscalerSlot, check_upscaler
+from sdcpp_rest.services.dispatch.upscaler_residency import UpscalerResidency, failure_of_load
+from sdcpp_rest.services.dispatch.upscaler_slot import UpscalerSlot
 from sdcpp_rest.services.jobs.event_bus import EventBus
 from sdcpp_rest.services.models.file_stamps import are_replaced, spec_paths, stamps_of
 from sdcpp_rest.services.models.load_checks import check_computable
@@ -75,12 +74,12 @@ class Residency:
         self._keeping = keeping
         self._strikes = strikes
         self._models = models
-        self._upscalers = upscalers
         self._bus = bus
         self._is_home = is_home
         self._check_spec = check_spec
         self._redact_paths = redact_paths
         self._loaded_into: EngineClient | None = None
+        self.upscaler = UpscalerResidency(self, supervisor, holding, strikes, upscalers, redact_paths)
         # Selected models that failed by themselves, or rest: loaded again when a job needs them or somebody asks.
         self._not_restored: set[str] = set()
         self.is_stopping = False
@@ -100,6 +99,10 @@ class Residency:
             self._holding.clear()
         return client
 
+    def note_loaded_into(self, client: EngineClient) -> None:
+        """Note that what is held is held by this engine."""
+        self._loaded_into = client
+
     def execute(self, call: EngineCall) -> None:
         """Do what ``call`` asks for, and tell who waits for it. Never raises."""
         if isinstance(call, RestartCall):
@@ -107,7 +110,7 @@ class Residency:
         elif isinstance(call, ModelCall):
             self._answer_model(call)
         else:
-            self._answer_upscaler(call)
+            self.upscaler.answer(call)
 
     def reconcile(self) -> bool:
         """Bring the selected model back, or take out what nobody has selected; false when all is as it should be. Only
@@ -157,7 +160,7 @@ class Residency:
             else:
                 self._switch(served)
         if upscaler is not None:
-            self.load_upscaler(upscaler)
+            self.upscaler.load(upscaler)
 
     # --- the engine itself ------------------------------------------------------------------------------------------
 
@@ -165,11 +168,11 @@ class Residency:
         """Replace the engine. What it had failed to load is tried again: somebody has asked, just now."""
         try:
             self._forget_models()
-            self._forget_upscaler()
+            self.upscaler.forget()
             self._strikes.forgive_all()
             self._not_restored.clear()
             client = self._supervisor.replace(_STOP_SECONDS)
-            self._tell(EngineRestarted(pid=client.pid, restarts=self._supervisor.restarts))
+            self.tell(EngineRestarted(pid=client.pid, restarts=self._supervisor.restarts))
             call.answer.set_result(None)
         except SdcppRestError as error:
             call.answer.set_exception(error)
@@ -177,7 +180,7 @@ class Residency:
             log.exception("a restart failed")
             call.answer.set_exception(error)
 
-    def _tell(self, event: Event) -> None:
+    def tell(self, event: Event) -> None:
         """Tell everybody what the engine did. What engines hold besides the home one is nobody's selected model."""
         self._bus.publish(event if self._is_home else EngineChanged(engine=self._supervisor.name))
 
@@ -217,23 +220,23 @@ class Residency:
         """Free the models ``leaving``, and load ``spec``."""
         client, name = self.engine(), spec.model.name
         stamps = stamps_of(spec_paths(spec))
-        freed = self._forget_models(leaving)
+        self._forget_models(leaving)
         self._holding.loading, self._holding.loading_progress = spec, 0.0
         self._supervisor.state = "loading"
-        self._tell(ModelLoading(model_name=name, progress=0.0))
+        self.tell(ModelLoading(model_name=name, progress=0.0))
         try:
-            loaded = client.load(spec, lambda part: self._tell_loading(name, part), free=freed)
+            loaded = client.load(spec, lambda part: self._tell_loading(name, part), leaving)
         except (LoadFailed, OutOfMemory, EngineDied) as error:
             message = self._redact_paths(f"Failed to load model: {name}: {error.message}")
-            self._count_death(spec.key, error)
+            self.count_death(spec.key, error)
             self._models.last_error = message
-            self._tell(ModelLoadFailed(model_name=name, error=message))
-            raise _failure_of_load(error)(message, **error.detail) from error
+            self.tell(ModelLoadFailed(model_name=name, error=message))
+            raise failure_of_load(error)(message, **error.detail) from error
         finally:
             self._holding.loading = self._holding.loading_progress = None
             self._supervisor.state = "idle" if client.alive else "dead"
         self._supervisor.reset_backoff()
-        self._loaded_into = client
+        self.note_loaded_into(client)
         self._not_restored.discard(spec.key)
         self._strikes.forgive(spec.key)
         self._holding.put(HeldModel(spec, loaded, stamps, needed_bytes=self._keeping.held_bytes(spec, loaded)))
@@ -252,7 +255,7 @@ class Residency:
             self._tell_current(model.spec, model.loaded, 0.0)
 
     def _tell_current(self, spec: LoadSpec, loaded: Loaded, seconds: float) -> None:
-        self._tell(
+        self.tell(
             ModelLoaded(
                 model_name=spec.model.name,
                 model_type=spec.kind,
@@ -275,19 +278,19 @@ class Residency:
                 client.unload(tuple(model.spec.key for model in dropped))
         finally:
             for model in dropped:
-                self._tell(ModelUnloaded(model_name=model.spec.model.name))
+                self.tell(ModelUnloaded(model_name=model.spec.model.name))
 
     def _forget_models(self, keys: set[str] | None = None, *, is_told: bool = True) -> tuple[HeldModel, ...]:
         """Note that these models are gone, or all; those that were held."""
         gone = [key for key in self._holding.held if keys is None or key in keys]
         dropped = tuple(model for key in gone if (model := self._holding.drop(key)) is not None)
         for model in dropped if is_told else ():
-            self._tell(ModelUnloaded(model_name=model.spec.model.name))
+            self.tell(ModelUnloaded(model_name=model.spec.model.name))
         return dropped
 
     def before_run(self, spec: LoadSpec | None, loras: Sequence[LoraUse]) -> str | None:
-        """The key of the model that the run uses, which is the current one from now on. Remembers what the run will merge
-        into its weights: also a run that fails or is cancelled may have done so."""
+        """The key of the model that the run uses, which is the current one from now on. Remembers what the run will
+        merge into its weights: also a run that fails or is cancelled may have done so."""
         if spec is None:
             return None
         model = self.serving(spec, loras)
@@ -351,75 +354,10 @@ class Residency:
         except EngineDied:
             log.info("the selected model is loaded again by the next engine")
 
-    def _count_death(self, key: str, error: SdcppRestError) -> None:
+    def count_death(self, key: str, error: SdcppRestError) -> None:
+        """Count an engine that a load has ended, unless the server ends it."""
         if isinstance(error, EngineDied) and not self.is_stopping:
             self._strikes.count(key, is_crash=error.detail.get("signal") != "SIGKILL")
-
-    # --- the upscaler -----------------------------------------------------------------------------------------------
-
-    def load_upscaler(self, spec: UpscalerSpec) -> UpscalerReady:
-        """Make ``spec`` the resident upscaler. Raises LoadFailed or EngineDied."""
-        client, here = self.engine(), self._holding
-        if here.upscaler == spec and here.upscaler_ready is not None and not are_replaced(here.upscaler_stamps):
-            return here.upscaler_ready
-        key, name = spec.model_dump_json(), spec.model.name
-        if self._strikes.is_out(key):
-            raise LoadFailed(f"{name} is not loaded again by itself: it ended the engine process repeatedly")
-        try:
-            # The file may have been replaced since it was chosen.
-            check_upscaler(spec.model)
-        except SdcppRestError as error:
-            raise LoadFailed(self._redact_paths(f"Failed to load upscaler: {name}: {error.message}")) from error
-        stamps = stamps_of([spec.model.path])
-        self._forget_upscaler()
-        try:
-            ready = client.load_upscaler(spec)
-        except (LoadFailed, OutOfMemory, EngineDied) as error:
-            self._count_death(key, error)
-            message = self._redact_paths(f"Failed to load upscaler: {name}: {error.message}")
-            raise _failure_of_load(error)(message, **error.detail) from error
-        self._supervisor.reset_backoff()
-        self._strikes.forgive(key)
-        self._loaded_into = client
-        here.upscaler, here.upscaler_ready, here.upscaler_stamps = spec, ready, stamps
-        self._tell(UpscalerLoaded(model_name=name, upscale_factor=ready.factor))
-        return ready
-
-    def unload_upscaler(self) -> None:
-        """Take the upscaler out; a selected one is loaded again when a job needs it. Raises EngineDied."""
-        client = self._supervisor.client
-        if self._forget_upscaler() and client is not None and client.alive:
-            client.unload_upscaler()
-
-    def _forget_upscaler(self) -> bool:
-        previous = self._holding.upscaler
-        self._holding.upscaler = self._holding.upscaler_ready = None
-        if previous is not None:
-            self._tell(UpscalerUnloaded(model_name=previous.model.name))
-        return previous is not None
-
-    def _answer_upscaler(self, call: UpscalerCall) -> None:
-        try:
-            if call.spec is None:
-                self.unload_upscaler()
-                call.answer.set_result(None)
-            else:
-                self._strikes.forgive(call.spec.model_dump_json())
-                call.answer.set_result(self.load_upscaler(call.spec))
-        except SdcppRestError as error:
-            is_its_fault = isinstance(error, (LoadFailed, OutOfMemory, EngineDied))
-            if is_its_fault and call.spec is not None and not self.is_stopping:
-                self._upscalers.deselect(call.spec)
-            call.answer.set_exception(error)
-        except Exception as error:
-            log.exception("an upscaler call failed")
-            call.answer.set_exception(error)
-
-
-def _failure_of_load(error: SdcppRestError) -> type[SdcppRestError]:
-    """The kind of error that whoever wanted the load gets. An engine that dies of a load it has no memory for does so
-    again: that is no misfortune to try once more after."""
-    return OutOfMemory if isinstance(error, EngineOutOfMemory) else type(error)
 
 
 def _merging(spec: LoadSpec, loras: Sequence[LoraUse]) -> tuple[object, ...]:

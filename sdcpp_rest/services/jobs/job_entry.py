@@ -35,6 +35,7 @@ class JobDetails(TypedDict, total=False):
     caption: str | None
     note: str | None
     group: JobGroup | None
+    device: str | None
 
 
 class JobEntry:

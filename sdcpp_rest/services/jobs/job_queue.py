@@ -1,4 +1,4 @@
-"""Queues jobs: submits, cancels and waits for them, and moves them to their ends for the dispatcher.
+"""Queues jobs: submits, cancels and waits for them, and moves them to their ends for the lanes.
 
 The row is written first, the event published after it, and nothing of a job is published after its end. Never touches
 the engine itself: a running job is cancelled through its `ActiveJob`.
@@ -27,6 +27,7 @@ from sdcpp_rest.services.jobs.job_reader import FILE_KINDS
 from sdcpp_rest.services.jobs.job_waiters import JobWaiters
 from sdcpp_rest.services.pictures.outputs import Outputs
 from sdcpp_rest.store.database import DatabaseUnusable
+from sdcpp_rest.store.job_claiming import FIRST, ClaimTerms
 from sdcpp_rest.store.job_store import JobStore
 from sdcpp_rest.store.settings_store import SettingsStore
 
@@ -102,6 +103,7 @@ class JobQueue(JobOrder):
         caption: str | None = None,
         note: str | None = None,
         group: JobGroup | None = None,
+        device: str | None = None,
     ) -> tuple[Job, int]:
         """Append a job; returns it with its 1-based position among the pending ones.
 
@@ -126,6 +128,7 @@ class JobQueue(JobOrder):
             caption=caption,
             note=note,
             group=group,
+            device=device,
         )
         with self._active.claim_lock:
             position = self._store.insert(job, self._max_pending)
@@ -246,12 +249,13 @@ class JobQueue(JobOrder):
         self._closing.set()
         self._waiters.release_all(EngineUnavailable("The server is stopping; the job goes on when it is back"))
 
-    # --- for the dispatcher -----------------------------------------------------------------------------------------
+    # --- for the lanes ----------------------------------------------------------------------------------------------
 
-    def claim(self, kinds: Collection[JobKind] = ENGINE_KINDS) -> ActiveJob | None:
-        """Take the next pending job of these kinds off the queue; none while it is paused."""
+    def claim(self, kinds: Collection[JobKind] = ENGINE_KINDS, terms: ClaimTerms = FIRST) -> ActiveJob | None:
+        """Take the next pending job of these kinds off the queue, by what the engine that takes it holds (``terms``);
+        none while it is paused."""
         with self._active.claim_lock:
-            return None if self._paused else self._begin(self._store.claim_next(kinds))
+            return None if self._paused else self._begin(self._store.claim_next(kinds, terms))
 
     def claim_this(self, job_id: str) -> ActiveJob | None:
         """Take one job off the queue, if it is still pending; none while it is paused."""

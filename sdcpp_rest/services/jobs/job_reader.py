@@ -94,12 +94,14 @@ class JobReader:
     def counts(self) -> dict[str, int]:
         """Jobs by status, and ``total``.
 
-        ``processing`` counts what the engine computes: a job whose files are still being encoded beside its successor
-        does not count a second time, and a download not at all.
+        ``processing`` counts what engines compute: a job whose files are still being encoded beside its successor on
+        the same engine does not count a second time, and a download not at all.
         """
         counts = dict(self._store.counts())
-        beside = sum(1 for active in self._active.all() if active.job.kind in FILE_KINDS)
-        counts["processing"] = max(0, min(1, counts.get("processing", 0) - beside))
+        active = self._active.all()
+        beside = sum(1 for one in active if one.job.kind in FILE_KINDS)
+        engines = {one.job.engine for one in active if one.job.kind not in FILE_KINDS}
+        counts["processing"] = max(0, min(max(1, len(engines)), counts.get("processing", 0) - beside))
         return counts
 
     def progress(self, job: Job) -> Progress:

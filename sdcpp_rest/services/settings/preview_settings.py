@@ -1,4 +1,4 @@
-"""Keeps the preview settings that users chose, across restarts, and tells the engine at once.
+"""Keeps the preview settings that users chose, across restarts, and tells the engines at once.
 
 Knows nothing of how a preview is made or sent.
 """
@@ -8,13 +8,12 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from pydantic import ValidationError
 
 from sdcpp_rest.config import PreviewConfig
 from sdcpp_rest.engine.protocol import PreviewSettings
-from sdcpp_rest.engine.supervisor import EngineSupervisor
 from sdcpp_rest.store.settings_store import SettingsStore
 
 log = logging.getLogger(__name__)
@@ -22,20 +21,26 @@ log = logging.getLogger(__name__)
 _KEY = "preview"
 
 
+class Engines(Protocol):
+    """What makes previews."""
+
+    def set_preview(self, settings: PreviewSettings) -> None: ...
+
+
 class PreviewChoice:
-    """Keeps the preview settings in force. Thread-safe; the engine gets them when this is built and whenever they
+    """Keeps the preview settings in force. Thread-safe; the engines get them when this is built and whenever they
     change.
 
     Args:
         initial: the configuration's values, in force until somebody chooses others.
     """
 
-    def __init__(self, settings: SettingsStore, supervisor: EngineSupervisor, initial: PreviewConfig) -> None:
+    def __init__(self, settings: SettingsStore, engines: Engines, initial: PreviewConfig) -> None:
         self._settings = settings
-        self._supervisor = supervisor
+        self._engines = engines
         self._lock = threading.Lock()
         self._current = self._read_stored(PreviewSettings(**initial.model_dump()))
-        supervisor.set_preview(self._current)
+        engines.set_preview(self._current)
 
     def get(self) -> dict[str, Any]:
         """``enabled``, ``mode``, ``interval`` (steps), ``max_size`` (pixels), ``quality`` (1..100)."""
@@ -48,7 +53,7 @@ class PreviewChoice:
             changed = PreviewSettings(**{**self._current.model_dump(), **sent})
             self._settings.put(_KEY, changed.model_dump())
             self._current = changed
-            self._supervisor.set_preview(changed)
+            self._engines.set_preview(changed)
         return changed.model_dump()
 
     def _read_stored(self, initial: PreviewSettings) -> PreviewSettings:

@@ -10,7 +10,7 @@ import pytest
 from sdcpp_rest.core.events import JobProgress
 from sdcpp_rest.core.job import Job
 from sdcpp_rest.core.job_work import Work
-from sdcpp_rest.services.dispatch import job_timing, lane
+from sdcpp_rest.services.dispatch import job_timing, run_reports
 from sdcpp_rest.services.dispatch.job_timing import work_of
 from sdcpp_rest.services.models.speeds import Forecast
 from sdcpp_rest.services.submission.upscale_submission import UpscaleRequest
@@ -55,7 +55,7 @@ def test_a_cancelled_job_teaches_nothing(house: House) -> None:
 
 
 def test_a_running_job_tells_its_pace_and_its_rest(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lane, "_PROGRESS_PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(run_reports, "_PROGRESS_PAUSE_SECONDS", 0.0)
     gate = Gate()
     house.at_step = lambda command, step: gate() if step == 4 else None
     job_id = house.submit("fake:step=0.01", steps=6, batch_count=2)

@@ -1,0 +1,240 @@
+"""Builds the engines with their lanes, as `Runtime` offers them as ``engine``. Knows no Flask and no sockets."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from sdcpp_rest.config import Config
+from sdcpp_rest.engine.client import RunEvent
+from sdcpp_rest.engine.launchers import Launcher
+from sdcpp_rest.engine.places import EnginePlace, gpu_names, places_of
+from sdcpp_rest.engine.protocol import gpu_backend
+from sdcpp_rest.engine.supervisor import EngineSupervisor
+from sdcpp_rest.errors import EngineDied
+from sdcpp_rest.groups.core_groups import JobServices, ModelServices, Redact, SettingsServices, tell_added
+from sdcpp_rest.services.dispatch.engine_calls import EngineCalls
+from sdcpp_rest.services.dispatch.engine_pool import AffinityRules, EnginePool
+from sdcpp_rest.services.dispatch.holding import Holding
+from sdcpp_rest.services.dispatch.job_finishing import JobFinishing
+from sdcpp_rest.services.dispatch.lane import Lane
+from sdcpp_rest.services.dispatch.model_keeping import ModelKeeping
+from sdcpp_rest.services.dispatch.residency import Residency
+from sdcpp_rest.services.dispatch.strikes import Strikes
+from sdcpp_rest.services.models.load_checks import check_loadable
+from sdcpp_rest.services.models.model_fit import model_bytes
+from sdcpp_rest.services.settings.preview_settings import PreviewChoice
+
+_NOT_STOPPED_SECONDS = 5.0
+
+Launchers = Callable[[EnginePlace, int], Launcher]
+"""What starts the engines of a place; its number counts from 1 for the home engine."""
+
+
+@dataclass(frozen=True)
+class EngineServices:
+    """The engine processes and who keeps them busy. ``pool`` has all of them, everything else is the home engine's."""
+
+    pool: EnginePool
+    previews: PreviewChoice
+
+    @property
+    def home(self) -> Lane:
+        return self.pool.home
+
+    @property
+    def calls(self) -> EngineCalls:
+        return self.home.calls
+
+    @property
+    def supervisor(self) -> EngineSupervisor:
+        return self.home.supervisor
+
+    @property
+    def finishing(self) -> JobFinishing:
+        return self.home.finishing
+
+
+def build_engine(
+    config: Config,
+    launchers: Launchers,
+    settings: SettingsServices,
+    jobs: JobServices,
+    models: ModelServices,
+    calls: EngineCalls,
+    holding: Holding,
+    *,
+    version: str,
+    redact_paths: Redact,
+    on_start: Callable[[], None],
+) -> EngineServices:
+    """Build the lanes, of as many engines as are known of; ``calls`` and ``holding`` are the home engine's.
+
+    ``on_start`` runs first on the home lane's thread.
+    """
+    queue = config.queue
+    rules = AffinityRules(
+        queue.affinity, queue.affinity_patience_seconds, queue.affinity_stay_seconds, queue.owner_share
+    )
+    pool = EnginePool(jobs.queue, jobs.active, rules)
+    builder = _LaneBuilder(config, launchers, jobs, models, pool, version, redact_paths)
+    devices, has_engine = config.engines.devices, config.engines.devices != "none"
+    places = (
+        (EnginePlace("", n_threads=config.engine.n_threads),) if isinstance(devices, str) else builder.places(devices)
+    )
+    divide = functools.partial(_divide, pool, builder) if devices == "auto" else lambda: False
+    pool.add(builder.build(places[0], calls, holding, on_start=on_start, on_ready=divide, has_engine=has_engine))
+    for place in places[1:]:
+        pool.add(builder.build(place, EngineCalls(), Holding()))
+    models.slot.reach_others(pool.other_calls)
+    return EngineServices(pool, PreviewChoice(settings.store, pool, config.preview))
+
+
+def _divide(pool: EnginePool, builder: _LaneBuilder) -> bool:
+    """Where the home engine sees several GPUs, give it one of them, and each other one an engine of its own; whether
+    the home engine was replaced for that. On the home lane's thread."""
+    home = pool.home
+    ready = home.supervisor.ready
+    names = gpu_names(ready) if ready is not None else ()
+    if len(pool.lanes) > 1 or len(names) < 2:
+        return False
+    places = builder.places(names)
+    home.supervisor.move_to(builder.launchers(places[0], 1), places[0].name)
+    home.supervisor.replace(_NOT_STOPPED_SECONDS)
+    for place in places[1:]:
+        pool.add(builder.build(place, EngineCalls(), Holding()), is_running=True)
+    return True
+
+
+class _LaneBuilder:
+    """Builds lanes with what all of them share."""
+
+    def __init__(
+        self,
+        config: Config,
+        launchers: Launchers,
+        jobs: JobServices,
+        models: ModelServices,
+        pool: EnginePool,
+        version: str,
+        redact_paths: Redact,
+    ) -> None:
+        self._config = config
+        self.launchers = launchers
+        self._jobs = jobs
+        self._models = models
+        self._pool = pool
+        self._version = version
+        self._redact_paths = redact_paths
+        self._strikes = Strikes()
+
+    def places(self, names: tuple[str, ...]) -> tuple[EnginePlace, ...]:
+        cores = psutil.cpu_count(logical=False) or 1
+        engine = self._config.engine
+        return places_of(names, self._config.engines.environment, cores=cores, n_threads=engine.n_threads)
+
+    def build(
+        self,
+        place: EnginePlace,
+        calls: EngineCalls,
+        holding: Holding,
+        *,
+        on_start: Callable[[], None] = lambda: None,
+        on_ready: Callable[[], bool] = lambda: False,
+        has_engine: bool = True,
+    ) -> Lane:
+        config, jobs, models, pool = self._config, self._jobs, self._models, self._pool
+        is_home = not pool.lanes
+
+        # The supervisor and its lane know each other: events begin only when the lane has started it.
+        def take_run_event(event: RunEvent) -> None:
+            lane.reports.take(event)
+
+        def note_death(error: EngineDied) -> None:
+            lane.engine_died(error)
+            # What another lane has left to this one is anybody's now.
+            pool.wake_all()
+
+        def note_trouble(message: str) -> None:
+            if is_home:
+                models.slot.last_error = message
+
+        supervisor = EngineSupervisor(
+            self.launchers(place, len(pool.lanes) + 1),
+            name=place.name,
+            on_run_event=take_run_event,
+            on_death=note_death,
+            find_fault=place.find_fault,
+            start_timeout_seconds=config.engine.start_timeout_seconds,
+            backoff_initial_seconds=config.engine.backoff_initial_seconds,
+            backoff_max_seconds=config.engine.backoff_max_seconds,
+        )
+        residency = Residency(
+            supervisor,
+            holding,
+            ModelKeeping(
+                config.engine.keep_models,
+                lambda spec: model_bytes(spec, gpu_backend(supervisor.ready)),
+                functools.partial(_memory_of, supervisor),
+            ),
+            self._strikes,
+            models.slot,
+            models.upscalers,
+            jobs.bus,
+            is_home=is_home,
+            check_spec=check_loadable if config.engine.runner == "native" else lambda spec: None,
+            redact_paths=self._redact_paths,
+        )
+        finishing = JobFinishing(
+            jobs.queue,
+            jobs.outputs,
+            lambda: supervisor.ready,
+            version=self._version,
+            redact_paths=self._redact_paths,
+            on_converted=self._note_converted,
+            texts_of=jobs.kept_calls.texts_of,
+        )
+        lane = Lane(
+            supervisor,
+            jobs.queue,
+            jobs.active,
+            calls,
+            holding,
+            residency,
+            finishing,
+            jobs.outputs,
+            jobs.bus,
+            version=self._version,
+            claim=pool.claim,
+            cancel_timeout_seconds=config.engine.cancel_timeout_seconds,
+            on_engine_trouble=note_trouble,
+            on_start=on_start,
+            on_ready=on_ready,
+            has_engine=has_engine,
+        )
+        return lane
+
+    def _note_converted(self, path: Path) -> None:
+        library = self._models.library
+        library.refresh()
+        for files in library.list().values():
+            for file in files:
+                if file.path == str(path):
+                    tell_added(self._jobs.bus, file)
+
+
+def _memory_of(supervisor: EngineSupervisor) -> tuple[int, int] | None:
+    """Bytes of the memory that the engine's models lie in: free now, and all of it."""
+    client, ready = supervisor.client, supervisor.ready
+    if ready is None:
+        return None
+    report = client.memory if client is not None else None
+    gpus = [device for device in (report.devices if report is not None else ready.devices) if device.is_gpu]
+    if gpus:
+        return min(gpus[0].free_bytes, gpus[0].total_bytes), gpus[0].total_bytes
+    system = psutil.virtual_memory()
+    return int(system.available), int(system.total)

@@ -1,0 +1,31 @@
+"""Estimates what a model takes of the memory that it is computed in, for keeping several at hand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from sdcpp_rest.core.fit import Size
+from sdcpp_rest.core.load_spec import LoadSpec
+from sdcpp_rest.errors import SdcppRestError
+from sdcpp_rest.services.models.fit_needs import load_of, needs_of, on_device, share_of_gpu
+
+_USUAL_SIDE, _SMALL_SIDE = 1024, 512
+
+
+def model_bytes(spec: LoadSpec, gpu_backend: str | None) -> tuple[int, int]:
+    """Bytes of the weights of ``spec`` that stay, and of everything while a picture of its family's usual size is
+    drawn: on the GPU of this backend, in main memory without one. Zeros for files that cannot be read."""
+    is_gpu = gpu_backend is not None
+    try:
+        load = load_of(spec, Size(_USUAL_SIDE, _USUAL_SIDE))
+        family = load.model.architecture
+        if family is not None and family.id.startswith(("sd1", "sd2", "sdxs")):
+            load = replace(load, size=Size(_SMALL_SIDE, _SMALL_SIDE))
+        load = replace(load, backend=gpu_backend or "")
+        if is_gpu and spec.options.offload_to_cpu:
+            weights = 0
+        else:
+            weights = sum(share_of_gpu(load)[0].values()) if is_gpu else needs_of(load, is_gpu=False).weight_bytes
+        return weights, on_device(load, is_gpu)
+    except (SdcppRestError, OSError, ValueError):
+        return 0, 0

@@ -86,8 +86,15 @@ def build_engine(
     places = (
         (EnginePlace("", n_threads=config.engine.n_threads),) if isinstance(devices, str) else builder.places(devices)
     )
+
+    def start_home() -> None:
+        try:
+            on_start()
+        finally:
+            pool.start_others()
+
     divide = functools.partial(_divide, pool, builder) if devices == "auto" else lambda: False
-    pool.add(builder.build(places[0], calls, holding, on_start=on_start, on_ready=divide, has_engine=has_engine))
+    pool.add(builder.build(places[0], calls, holding, on_start=start_home, on_ready=divide, has_engine=has_engine))
     for place in places[1:]:
         pool.add(builder.build(place, EngineCalls(), Holding()))
     models.slot.reach_others(pool.other_calls)

@@ -12,12 +12,10 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Select, and_, bindparam, false, func, literal, or_, select, union_all, update
-from sqlalchemy.sql import ColumnElement
-from sqlalchemy.sql.dml import ReturningUpdate
+from sqlalchemy import TextClause, bindparam, text
 
 from sdcpp_rest.core.job import JobKind, utc_now
-from sdcpp_rest.store.job_rows import JOB_COLUMNS, jobs, stamp, storable
+from sdcpp_rest.store.job_rows import JOB_COLUMNS, stamp, storable
 
 
 @dataclass(frozen=True)
@@ -41,7 +39,7 @@ class ClaimTerms:
 FIRST = ClaimTerms()
 
 
-def claim_statement(kinds: Collection[JobKind], terms: ClaimTerms) -> tuple[ReturningUpdate[Any], dict[str, Any]]:
+def claim_statement(kinds: Collection[JobKind], terms: ClaimTerms) -> tuple[TextClause, dict[str, Any]]:
     """The statement, which returns the claimed job's `JOB_COLUMNS`, and its parameters."""
     held = terms.held if terms.prefers_held else ()
     values: dict[str, Any] = {
@@ -71,70 +69,48 @@ def claim_statement(kinds: Collection[JobKind], terms: ClaimTerms) -> tuple[Retu
 @lru_cache(maxsize=64)
 def _statement(
     held: int | None, has_elsewhere: bool, has_owners: bool, without_nobody: bool, is_bounded: bool
-) -> ReturningUpdate[Any]:
-    """The statement for so many keys; ``held`` of ``None``: nothing is preferred."""
-    anybody: list[ColumnElement[bool]] = [
-        jobs.c.status == "pending",
-        jobs.c.kind.in_(bindparam("kinds", expanding=True)),
-        or_(jobs.c.device.is_(None), jobs.c.device == bindparam("engine")),
-    ]
+) -> TextClause:
+    """The statement for so many keys; ``held`` of ``None``: nothing is preferred.
+
+    Text, because SQLite has to be told the indexes: it would rather read all that wait than the first of each.
+    """
+    anybody = "status = 'pending' AND kind IN :kinds AND (device IS NULL OR device = :engine)"
     if has_elsewhere:
         # What asks for this very engine is not left to another one.
-        anybody.append(
-            or_(
-                jobs.c.device.is_not(None),
-                jobs.c.load_spec_key.is_(None),
-                jobs.c.load_spec_key.not_in(bindparam("elsewhere", expanding=True)),
-            )
-        )
-    others = list(anybody)
+        anybody += " AND (device IS NOT NULL OR load_spec_key IS NULL OR load_spec_key NOT IN :elsewhere)"
+    others = anybody
     if has_owners:
-        others.append(or_(jobs.c.owner.is_(None), jobs.c.owner.not_in(bindparam("owners", expanding=True))))
+        others += " AND (owner IS NULL OR owner NOT IN :owners)"
     if without_nobody:
-        others.append(jobs.c.owner.is_not(None))
+        others += " AND owner IS NOT NULL"
     candidates = []
     if held is not None:
-        candidates.append(_first(*anybody, jobs.c.front == 1))
+        candidates.append(_first(f"{anybody} AND front = 1", "jobs_in_front"))
         candidates.append(_held(held, others, is_bounded))
-    candidates.append(_first(*others))
+    candidates.append(_first(others))
     if has_owners or without_nobody:
-        candidates.append(_first(*anybody))
-    chosen = [candidate.scalar_subquery() for candidate in candidates]
-    return (
-        update(jobs)
-        .where(jobs.c.seq == (func.coalesce(*chosen) if len(chosen) > 1 else chosen[0]))
-        .values(
-            status="processing",
-            started_at=bindparam("now"),
-            attempts=jobs.c.attempts + 1,
-            engine=bindparam("engine"),
-            front=0,
-        )
-        .returning(*JOB_COLUMNS)
-    )
+        candidates.append(_first(anybody))
+    # COALESCE wants two; none of the following is looked for when one before it is found.
+    chosen = ", ".join([*candidates, "NULL"])
+    lists = {"kinds": True, "elsewhere": has_elsewhere, "owners": has_owners}
+    return text(
+        "UPDATE jobs "
+        "SET status = 'processing', started_at = :now, attempts = attempts + 1, engine = :engine, front = 0 "
+        f"WHERE seq = COALESCE({chosen}) RETURNING {', '.join(column.name for column in JOB_COLUMNS)}"
+    ).bindparams(*(bindparam(name, expanding=True) for name, is_there in lists.items() if is_there))
 
 
-def _first(*wanted: ColumnElement[bool]) -> Select[Any]:
-    return select(jobs.c.seq).where(*wanted).order_by(jobs.c.priority.desc(), jobs.c.seq).limit(1)
+def _first(wanted: str, index: str = "jobs_by_queue_order", columns: str = "seq") -> str:
+    return f"(SELECT {columns} FROM jobs INDEXED BY {index} WHERE {wanted} ORDER BY priority DESC, seq LIMIT 1)"
 
 
-def _held(held: int, wanted: list[ColumnElement[bool]], is_bounded: bool) -> Select[Any]:
+def _held(held: int, wanted: str, is_bounded: bool) -> str:
     """The first job that needs no load: of each model the index has its first, and the first of those is taken."""
-    keys: list[ColumnElement[bool]] = [jobs.c.load_spec_key == bindparam(f"held_{place}") for place in range(held)]
-    ones = [
-        select(ones.c.seq, ones.c.priority)
-        for ones in (
-            select(jobs.c.seq, jobs.c.priority)
-            .where(key, *wanted)
-            .order_by(jobs.c.priority.desc(), jobs.c.seq)
-            .limit(1)
-            .subquery()
-            for key in [jobs.c.load_spec_key.is_(None), *keys]
-        )
-    ]
-    found = union_all(*ones).subquery()
-    patience: ColumnElement[bool] = literal(1) == 1
+    keys = ["load_spec_key IS NULL", *(f"load_spec_key = :held_{place}" for place in range(held))]
+    firsts = (_first(f"{key} AND {wanted}", "jobs_by_model", "seq, priority") for key in keys)
+    found = " UNION ALL ".join(f"SELECT seq, priority FROM {first}" for first in firsts)
+    patience = ""
     if is_bounded:
-        oldest = select(jobs.c.created_at).where(*wanted).order_by(jobs.c.seq).limit(1).scalar_subquery()
-        patience = func.coalesce(oldest >= bindparam("patient_until"), false())
-    return select(found.c.seq).where(and_(patience)).order_by(found.c.priority.desc(), found.c.seq).limit(1)
+        oldest = f"SELECT created_at FROM jobs INDEXED BY jobs_by_age WHERE {wanted} ORDER BY created_at LIMIT 1"
+        patience = f"WHERE ({oldest}) >= :patient_until"
+    return f"(SELECT seq FROM ({found}) {patience} ORDER BY priority DESC, seq LIMIT 1)"

@@ -200,7 +200,8 @@ def m014_speeds(connection: Connection) -> None:
 
 def m015_engines(connection: Connection) -> None:
     """Which engine has a job (``engine``), which one it asked for (``device``), and whether it goes before all others
-    whatever an engine holds (``front``): moved there, or given back. The index finds the first job of a model."""
+    whatever an engine holds (``front``): moved there, or given back. The indexes find the first job of a model, of
+    those in front, and the oldest."""
     for table in ("jobs", "recycle_bin"):
         connection.exec_driver_sql(f"ALTER TABLE {table} ADD COLUMN engine TEXT")
         connection.exec_driver_sql(f"ALTER TABLE {table} ADD COLUMN device TEXT")
@@ -212,6 +213,7 @@ def m015_engines(connection: Connection) -> None:
     connection.exec_driver_sql(
         "CREATE INDEX jobs_in_front ON jobs (priority DESC, seq) WHERE status = 'pending' AND front = 1"
     )
+    connection.exec_driver_sql("CREATE INDEX jobs_by_age ON jobs (created_at) WHERE status = 'pending'")
 
 
 MIGRATIONS: tuple[Migration, ...] = (

@@ -85,8 +85,14 @@ class EnginePool:
             callback(lane)
 
     def start(self) -> None:
-        for lane in self.lanes:
-            lane.start()
+        """Start the home lane, which has the others started (`start_others`) when the queue is recovered: what they
+        claim would look interrupted to the recovery."""
+        self.home.start()
+
+    def start_others(self) -> None:
+        with self._lock:
+            for lane in () if self._stopping else self.lanes[1:]:
+                lane.start()
 
     def stop(self, timeout_seconds: float) -> None:
         """Claim nothing more; give what runs ``timeout_seconds``, then put it back to pending. Idempotent."""

@@ -23,6 +23,7 @@ from sdcpp_rest.services.dispatch.holding import Holding
 from sdcpp_rest.services.dispatch.job_finishing import JobFinishing
 from sdcpp_rest.services.dispatch.lane import Lane
 from sdcpp_rest.services.dispatch.model_keeping import ModelKeeping
+from sdcpp_rest.services.dispatch.read_ahead import ReadAhead
 from sdcpp_rest.services.dispatch.residency import Residency
 from sdcpp_rest.services.dispatch.strikes import Strikes
 from sdcpp_rest.services.models.load_checks import check_loadable
@@ -221,6 +222,7 @@ class _LaneBuilder:
             on_engine_trouble=note_trouble,
             on_start=on_start,
             on_ready=on_ready,
+            read_ahead=ReadAhead(lambda: pool.find_next_load(lane)) if config.engine.read_ahead else None,
             has_engine=has_engine,
         )
         return lane

@@ -39,15 +39,25 @@ class ClaimTerms:
 FIRST = ClaimTerms()
 
 
+def peek_statement(kinds: Collection[JobKind], terms: ClaimTerms) -> tuple[TextClause, dict[str, Any]]:
+    """The statement that finds what `claim_statement` would take now, and its parameters."""
+    return _prepare(kinds, terms, takes=False)
+
+
 def claim_statement(kinds: Collection[JobKind], terms: ClaimTerms) -> tuple[TextClause, dict[str, Any]]:
     """The statement, which returns the claimed job's `JOB_COLUMNS`, and its parameters."""
+    return _prepare(kinds, terms, takes=True)
+
+
+def _prepare(kinds: Collection[JobKind], terms: ClaimTerms, *, takes: bool) -> tuple[TextClause, dict[str, Any]]:
     held = terms.held if terms.prefers_held else ()
     values: dict[str, Any] = {
         "kinds": list(kinds),
-        "now": stamp(utc_now()),
         "engine": terms.engine and storable(terms.engine),
         **{f"held_{place}": key for place, key in enumerate(held)},
     }
+    if takes:
+        values["now"] = stamp(utc_now())
     elsewhere = tuple(key for key in terms.elsewhere if key not in terms.held)
     if elsewhere:
         values["elsewhere"] = list(elsewhere)
@@ -62,13 +72,14 @@ def claim_statement(kinds: Collection[JobKind], terms: ClaimTerms) -> tuple[Text
         bool(owners),
         None in terms.full_owners,
         terms.patient_until is not None,
+        takes,
     )
     return statement, values
 
 
 @lru_cache(maxsize=64)
 def _statement(
-    held: int | None, has_elsewhere: bool, has_owners: bool, without_nobody: bool, is_bounded: bool
+    held: int | None, has_elsewhere: bool, has_owners: bool, without_nobody: bool, is_bounded: bool, takes: bool
 ) -> TextClause:
     """The statement for so many keys; ``held`` of ``None``: nothing is preferred.
 
@@ -93,11 +104,14 @@ def _statement(
     # COALESCE wants two; none of the following is looked for when one before it is found.
     chosen = ", ".join([*candidates, "NULL"])
     lists = {"kinds": True, "elsewhere": has_elsewhere, "owners": has_owners}
-    return text(
+    columns, found = ", ".join(column.name for column in JOB_COLUMNS), f"seq = COALESCE({chosen})"
+    statement = (
         "UPDATE jobs "
         "SET status = 'processing', started_at = :now, attempts = attempts + 1, engine = :engine, front = 0 "
-        f"WHERE seq = COALESCE({chosen}) RETURNING {', '.join(column.name for column in JOB_COLUMNS)}"
-    ).bindparams(*(bindparam(name, expanding=True) for name, is_there in lists.items() if is_there))
+        f"WHERE {found} RETURNING {columns}"
+    )
+    wanted = statement if takes else f"SELECT {columns} FROM jobs WHERE {found}"
+    return text(wanted).bindparams(*(bindparam(name, expanding=True) for name, is_there in lists.items() if is_there))
 
 
 def _first(wanted: str, index: str = "jobs_by_queue_order", columns: str = "seq") -> str:

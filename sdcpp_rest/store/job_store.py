@@ -21,7 +21,7 @@ from sdcpp_rest.core.job_filter import ALL_STATUSES, EVERY_JOB, JobFilter, JobHe
 from sdcpp_rest.errors import Conflict, JobNotFound, QueueFull
 from sdcpp_rest.store import job_listing
 from sdcpp_rest.store.database import Database
-from sdcpp_rest.store.job_claiming import FIRST, ClaimTerms, claim_statement
+from sdcpp_rest.store.job_claiming import FIRST, ClaimTerms, claim_statement, peek_statement
 from sdcpp_rest.store.job_moving import move_pending
 from sdcpp_rest.store.job_rows import (
     HEAD_COLUMNS,
@@ -160,6 +160,13 @@ class JobStore:
         ``processing``, with one more attempt, on the engine that they name."""
         statement, values = claim_statement(kinds, terms)
         with self._db.write() as connection:
+            row = connection.execute(statement, values).one_or_none()
+        return None if row is None else job_of(row)
+
+    def peek_next(self, kinds: Collection[JobKind], terms: ClaimTerms) -> Job | None:
+        """The job that `claim_next` would take now."""
+        statement, values = peek_statement(kinds, terms)
+        with self._db.read() as connection:
             row = connection.execute(statement, values).one_or_none()
         return None if row is None else job_of(row)
 

@@ -16,6 +16,7 @@ from datetime import timedelta
 from typing import Literal
 
 from sdcpp_rest.core.job import utc_now
+from sdcpp_rest.core.load_spec import LoadSpec
 from sdcpp_rest.engine.protocol import PreviewSettings
 from sdcpp_rest.services.dispatch.engine_calls import EngineCalls
 from sdcpp_rest.services.dispatch.lane import Lane
@@ -155,6 +156,12 @@ class EnginePool:
             active = self._queue.claim(ENGINE_KINDS, self._terms(lane))
             lane.is_waiting = active is None
             return active
+
+    def find_next_load(self, lane: Lane) -> LoadSpec | None:
+        """The model that ``lane`` will have to load for its next job, as far as anybody can tell now."""
+        job = self._queue.peek(self._terms(lane))
+        spec = None if job is None else job.load_spec
+        return None if spec is None or spec.key in lane.holding.served() else spec
 
     def _terms(self, lane: Lane) -> ClaimTerms:
         rules = self._rules

@@ -5,6 +5,7 @@ What becomes of a job after its compute is `job_finishing`'s business.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
@@ -23,6 +24,7 @@ from sdcpp_rest.services.dispatch.engine_calls import EngineCalls
 from sdcpp_rest.services.dispatch.holding import Holding
 from sdcpp_rest.services.dispatch.job_finishing import JobFinishing
 from sdcpp_rest.services.dispatch.job_timing import upscaler_of
+from sdcpp_rest.services.dispatch.read_ahead import ReadAhead
 from sdcpp_rest.services.dispatch.residency import Residency
 from sdcpp_rest.services.dispatch.run_reports import RunReports
 from sdcpp_rest.services.jobs import job_record
@@ -60,6 +62,7 @@ class Lane:
         claim: takes the next job that this engine is to run off the queue.
         on_start: runs first on the lane's thread (recovery of the queue, at home).
         on_ready: called on the lane's thread with each engine that has started.
+        read_ahead: reads the next model's file while a job is computed.
         has_engine: false on a server that computes nothing itself: calls are refused, jobs wait.
     """
 
@@ -81,6 +84,7 @@ class Lane:
         on_engine_trouble: Callable[[str], None] = lambda message: None,
         on_start: Callable[[], None] = lambda: None,
         on_ready: Callable[[], bool] = lambda: False,
+        read_ahead: ReadAhead | None = None,
         has_engine: bool = True,
     ) -> None:
         self.supervisor = self._supervisor = supervisor
@@ -98,6 +102,7 @@ class Lane:
         self._active = active
         self._claim = claim
         self._on_ready = on_ready
+        self._read_ahead = read_ahead
         self._ready_seen: EngineClient | None = None
         self._outputs = outputs
         self._bus = bus
@@ -139,6 +144,8 @@ class Lane:
     def stop(self, timeout_seconds: float) -> None:
         """Claim nothing more; give what runs ``timeout_seconds``, then put it back to pending. Idempotent."""
         self.begin_stop()
+        if self._read_ahead is not None:
+            self._read_ahead.close()
         if not self._thread.is_alive():
             self._finishing.shutdown()
             return
@@ -249,7 +256,8 @@ class Lane:
                 self._finishing.put_back(active)
                 return
             active.attach(client, run)
-            computed = self._compute(active, client, run)
+            with self._read_ahead.while_computing() if self._read_ahead else contextlib.nullcontext():
+                computed = self._compute(active, client, run)
             self._tidy_after(active, is_blank=computed is not None and computed.failure is not None)
         except EngineUnavailable as error:
             if not isinstance(error, EngineDied):

@@ -257,6 +257,10 @@ class JobQueue(JobOrder):
         with self._active.claim_lock:
             return None if self._paused else self._begin(self._store.claim_next(kinds, terms))
 
+    def peek(self, terms: ClaimTerms) -> Job | None:
+        """The engine's job that `claim` would take now, also while the queue is paused."""
+        return self._store.peek_next(ENGINE_KINDS, terms)
+
     def claim_this(self, job_id: str) -> ActiveJob | None:
         """Take one job off the queue, if it is still pending; none while it is paused."""
         with self._active.claim_lock:

@@ -137,6 +137,7 @@ class NativeRunner:
             raise
         finally:
             self._follower = None
+        library.return_memory()
         return Loaded(
             key=spec.key,
             architecture=context.architecture,
@@ -150,6 +151,8 @@ class NativeRunner:
         for key in list(self._loaded if keys is None else keys):
             if (model := self._loaded.pop(key, None)) is not None:
                 model.context.close()
+        # A load that got what runs have left behind, and no new memory, would seem to take less than it does.
+        self._open().return_memory()
 
     def load_upscaler(self, spec: UpscalerSpec) -> UpscalerReady:
         self.unload_upscaler()
@@ -377,16 +380,14 @@ class NativeRunner:
             self._memory.hear(line)
         # Straight to the engine log: logging's own locks are not to be taken on the library's threads.
         os.write(2, f"[{level}] {line}\n".encode(errors="replace"))
-        follower = self._follower
-        if follower is not None:
+        if (follower := self._follower) is not None:
             follower.hear_log(line)
 
     def _hear_progress(self, step: int, steps: int, _seconds: float) -> None:
         if self._hear_tensors is not None:
             self._hear_tensors(step, steps)
             return
-        follower = self._follower
-        if follower is not None:
+        if (follower := self._follower) is not None:
             follower.hear_progress(step, steps)
 
     def _hear_preview(self, step: int, frames: object, is_noisy: bool) -> None:

@@ -16,7 +16,7 @@ import tempfile
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
@@ -113,12 +113,7 @@ class Server:
 
     def complaints(self) -> Figure:
         """How many warnings and errors are in the logs; the first one as a note."""
-        pattern = re.compile(r" (WARNING|ERROR|CRITICAL) |Traceback")
-        files = (self._log, *self.folder.glob("data/**/*.log"))
-        lines = [
-            line for file in files for line in file.read_text(errors="replace").splitlines() if pattern.search(line)
-        ]
-        return Figure("warnings and errors in the logs", len(lines), "lines", note=lines[0][:100] if lines else "")
+        return complaints((self._log, *self.folder.glob("data/**/*.log")))
 
     def _answers(self) -> bool:
         try:
@@ -126,6 +121,13 @@ class Server:
                 return bool(client.get("/health")["status"] == "ok")
         except OSError:
             return False
+
+
+def complaints(logs: Iterable[Path]) -> Figure:
+    """How many warnings and errors are in ``logs``; the first one as a note."""
+    pattern = re.compile(r" (WARNING|ERROR|CRITICAL) |Traceback")
+    lines = [line for log in logs for line in log.read_text(errors="replace").splitlines() if pattern.search(line)]
+    return Figure("warnings and errors in the logs", len(lines), "lines", note=lines[0][:100] if lines else "")
 
 
 class Client:

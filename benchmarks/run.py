@@ -10,7 +10,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 NAMES = (
     "job_overhead", "server_memory", "blocked_callers", "cancel", "thumbnails", "wall", "pipeline", "model_scan",
-    "downloads", "a1111", "swarmui", "dialects", "mcp", "gallery", "kept_models",
+    "downloads", "a1111", "swarmui", "dialects", "mcp", "gallery", "kept_models", "engines",
 )  # fmt: skip
 # Only when asked for: the first time they compile programs to compare with.
 OPT_IN = ("peers", "converting")

@@ -6,8 +6,8 @@ process ends as by an assertion), ``fake:segfault`` (it is killed by a signal), 
 until the run is cancelled), ``fake:deaf`` (never ends, hears no cancel), ``fake:step=0.05`` (seconds per step),
 ``fake:blank`` (what is drawn is no picture), ``fake:hungry`` (there is no memory), ``fake:starve`` (it is killed for
 want of it); for upscaling and conversion they are asked for in the file's name (``fake~hold.gguf``). A model whose file
-name holds ``refuse`` fails to load, ``hungry`` has no memory to, ``die`` kills the process while loading, ``starve``
-does so for want of memory.
+name holds ``fake~load=0.5`` takes so many seconds to load, one with ``refuse`` fails to load, ``hungry`` has no memory
+to, ``die`` kills the process while loading, ``starve`` does so for want of memory.
 """
 
 from __future__ import annotations
@@ -79,6 +79,7 @@ class FakeRunner:
         report.loading(0.0)
         if self._on_load:
             self._on_load(spec)
+        time.sleep(float(dict(_DIRECTIVE.findall(spec.model.name)).get("load", 0) or 0))
         if "die" in Path(spec.model.name).stem:
             self._die("ggml.c:1: GGML_ASSERT(fake load) failed")
         if "starve" in Path(spec.model.name).stem:

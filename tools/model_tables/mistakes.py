@@ -177,9 +177,9 @@ class _CrampedRunner(FakeRunner):
     def ready(self) -> Ready:
         return super().ready().model_copy(update={"samplers": SAMPLERS, "schedulers": SCHEDULERS})
 
-    def load(self, spec: LoadSpec, report: Report) -> Loaded:
+    def load(self, spec: LoadSpec, free: Iterable[str], report: Report) -> Loaded:
         if spec.model.name != _TOO_LARGE:
-            return super().load(spec, report)
+            return super().load(spec, free, report)
         watch = MemoryWatch(lambda: [_CARD])
         watch.begin(spec.options)
         for line in _MEMORY_LOG:

@@ -31,6 +31,7 @@ from sdcpp_rest.groups.request_groups import build_downloads, build_language, bu
 from sdcpp_rest.groups.upkeep_groups import build_upkeep
 from sdcpp_rest.services.dispatch.engine_calls import EngineCalls
 from sdcpp_rest.services.dispatch.holding import Holding
+from sdcpp_rest.services.engines_status import EnginesStatus
 from sdcpp_rest.services.housekeeping import Housekeeping
 from sdcpp_rest.services.jobs.kept_answers import KeptAnswers
 from sdcpp_rest.services.login_sessions import LoginSessions
@@ -118,7 +119,7 @@ class Runtime:
             on_start=self._recover,
         )
         self.status = ServerStatus(
-            self.engine.supervisor,
+            EnginesStatus(self.engine.pool, self.jobs.queue, redact_paths=self.redact_paths),
             self.models.slot,
             self.models.upscalers,
             self.jobs.queue,

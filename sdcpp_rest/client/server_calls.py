@@ -10,6 +10,7 @@ from typing_extensions import Unpack
 
 from sdcpp_rest.client.calls import Call
 from sdcpp_rest.client.steps import Doing, Request, Saving
+from sdcpp_rest.client.wire.engines import EnginesShown
 from sdcpp_rest.client.wire.server import (
     Bootstrap,
     GenerationOptions,
@@ -96,6 +97,11 @@ class ServerCalls:
     def restart_engine(self, *, force: bool | None = None) -> Request[EngineRestarting]:
         """End the engine's process and start another. Conflict while a job runs, unless ``force``: it begins anew."""
         return Request(EngineRestarting, "POST", "/engine/restart", body={"force": force}, is_long=True)
+
+    @Call
+    def show_engines(self) -> Request[EnginesShown]:
+        """Show the engines: where each works, what it holds, what it has done, and why it does nothing."""
+        return Request(EnginesShown, "GET", "/engines")
 
     @Call
     def show_memory(self) -> Request[Memory]:

@@ -5,7 +5,7 @@ Reads what the engine last said of itself, and never waits for it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import psutil
@@ -13,18 +13,20 @@ import psutil
 from sdcpp_rest.core.events import LOADING_STEPS, loading_step
 from sdcpp_rest.core.sampling import SAMPLERS, SCHEDULERS
 from sdcpp_rest.engine.protocol import Device, Ready
-from sdcpp_rest.engine.supervisor import EngineSupervisor
+from sdcpp_rest.services.dispatch.lane import Lane
 from sdcpp_rest.services.dispatch.model_slot import ModelSlot
 from sdcpp_rest.services.dispatch.upscaler_slot import UpscalerSlot
+from sdcpp_rest.services.engines_status import EnginesStatus, devices_of
 from sdcpp_rest.services.jobs.job_queue import JobQueue
 
 _MIB = 1024 * 1024
 
 
 class ServerStatus:
-    """Describes the server, its engine and what that holds. Thread-safe.
+    """Describes the server, its engines and what they hold. Thread-safe.
 
     Args:
+        engines: all of them; what is told of one engine is told of the home one.
         computes: false where the engine draws without the native library, so that memory is nobody's concern.
         asks_for_key: whether callers have to show a key.
         redact_paths: takes out of messages what users must not know.
@@ -32,7 +34,7 @@ class ServerStatus:
 
     def __init__(
         self,
-        supervisor: EngineSupervisor,
+        engines: EnginesStatus,
         models: ModelSlot,
         upscalers: UpscalerSlot,
         queue: JobQueue,
@@ -42,7 +44,7 @@ class ServerStatus:
         asks_for_key: bool,
         redact_paths: Callable[[str], str],
     ) -> None:
-        self._supervisor = supervisor
+        self.engines = engines
         self._models = models
         self._upscalers = upscalers
         self._queue = queue
@@ -55,7 +57,7 @@ class ServerStatus:
     def health(self) -> dict[str, Any]:
         """The body of ``GET /health``."""
         models, resident, loading = self._models, self._models.resident, self._models.loading
-        supervisor = self._supervisor
+        supervisor = self.engines.home.supervisor
         client, ready = supervisor.client, supervisor.ready
         architecture = models.loaded.architecture if models.loaded else None
         upscaler = self._upscalers.resident
@@ -83,6 +85,8 @@ class ServerStatus:
             "ws_enabled": True,
             "features": self._features(),
             "memory": self.memory(),
+            "engines": self.engines.counts(),
+            "kept_models": list(dict.fromkeys(model["name"] for model in self.engines.kept_models())),
             "engine": {
                 "pid": client.pid if client is not None and client.alive else None,
                 "state": supervisor.state,
@@ -93,12 +97,19 @@ class ServerStatus:
         }
 
     def memory(self) -> dict[str, Any]:
-        """Bytes held by the server and its engine, and the devices' free memory; from the engine's last report."""
-        client = self._supervisor.client
-        report = client.memory if client is not None and client.alive else None
-        devices = report.devices if report else (self._supervisor.ready.devices if self._supervisor.ready else ())
+        """Bytes held by the server and its engines, and the devices' free memory; from the engines' last reports."""
+        return self._memory(self.engines.lanes)
+
+    def home_memory(self) -> dict[str, Any]:
+        """The same with no other engine's process than the home one's: what leaves for another model there."""
+        return self._memory(self.engines.lanes[:1])
+
+    def _memory(self, counted: Sequence[Lane]) -> dict[str, Any]:
         system, own = psutil.virtual_memory(), self._process.memory_info()
-        engine_bytes = report.rss_bytes if report else None
+        reports = [client.memory for lane in counted if (client := lane.supervisor.client) is not None and client.alive]
+        sizes = [report.rss_bytes for report in reports if report is not None]
+        engine_bytes = sum(sizes) if sizes else None
+        devices = list(self._devices())
         both = own.rss + (engine_bytes or 0)
         return {
             "server": {"rss_bytes": own.rss},
@@ -112,11 +123,26 @@ class ServerStatus:
             },
             "gpu": _first_gpu(devices),
             "devices": [device.model_dump() for device in devices],
+            "models": self.engines.kept_models(),
         }
+
+    def _devices(self) -> Iterator[Device]:
+        """Those of the home engine, and the GPUs of the others by the engines' names: each process calls the only one
+        that it sees the first."""
+        home = self.engines.home
+        yield from devices_of(home)
+        for lane in self.engines.lanes:
+            # Engines that share a device differ by what follows the mark.
+            if lane is not home and "#" not in lane.name:
+                for device in devices_of(lane):
+                    if device.is_gpu:
+                        yield device.model_copy(update={"name": lane.name})
 
     def options(self) -> dict[str, Any]:
         """The body of ``GET /options``: the engine's own lists, also while it is being replaced."""
-        ready = self._supervisor.ready or Ready(pid=0, library_version="", samplers=SAMPLERS, schedulers=SCHEDULERS)
+        ready = self.engines.home.supervisor.ready or Ready(
+            pid=0, library_version="", samplers=SAMPLERS, schedulers=SCHEDULERS
+        )
         return {
             "samplers": list(ready.samplers),
             "schedulers": list(ready.schedulers),
@@ -145,7 +171,7 @@ class ServerStatus:
 
     def all_memory_bytes(self) -> int | None:
         """Main memory, swap and the devices' own together; ``None`` while nothing real computes."""
-        ready = self._supervisor.ready
+        ready = self.engines.home.supervisor.ready
         if not self._computes or ready is None:
             return None
         devices = sum(device.total_bytes for device in ready.devices if device.is_gpu)

@@ -36,6 +36,7 @@ from sdcpp_rest.routes.native.models.model_changes_routes import model_changes
 from sdcpp_rest.routes.native.models.model_files_routes import model_files
 from sdcpp_rest.routes.native.models.models import models
 from sdcpp_rest.routes.native.server.docs import docs
+from sdcpp_rest.routes.native.server.engine_routes import engines
 from sdcpp_rest.routes.native.server.login_routes import login
 from sdcpp_rest.routes.native.server.options_routes import options
 from sdcpp_rest.routes.native.server.page_routes import page
@@ -78,6 +79,7 @@ _BLUEPRINTS = (
     presets,
     wildcards,
     upkeep,
+    engines,
     ollama,
     assistant,
     previews,

@@ -14,6 +14,7 @@ from sdcpp_rest.routes.http.links import page_link, url_path
 from sdcpp_rest.routes.http.open_views import open_when
 from sdcpp_rest.routes.http.openapi import HTML, Answer, documents, page_files
 from sdcpp_rest.routes.http.wire_models import optional
+from sdcpp_rest.routes.native.wire.engine_wire import EngineState
 from sdcpp_rest.services.metrics import CONTENT_TYPE as METRICS_TYPE
 from sdcpp_rest.services.web_page import WebPage
 
@@ -82,13 +83,20 @@ class LoadedComponents(Answer):
 
 
 class EngineShown(Answer):
-    """The process that computes."""
+    """The process that computes; with several, the home engine's."""
 
     pid: int | None
-    state: Literal["starting", "idle", "loading", "running", "dead", "stopped"]
+    state: EngineState
     backend: str | None = Field(examples=["CPU"])
     restarts: int = Field(ge=0, description="How often it was replaced.")
     library_version: str | None
+
+
+class EngineCounts(Answer):
+    """All engines; `GET /engines` shows them."""
+
+    count: int = Field(ge=0, description="0 on a server that computes nothing itself.")
+    available: int = Field(ge=0, description="How many compute, or could.")
 
 
 class Features(Answer):
@@ -107,7 +115,7 @@ class Features(Answer):
 
 
 class ProcessMemory(Answer):
-    rss_bytes: int | None = Field(description="Resident memory; null while there is no engine.")
+    rss_bytes: int | None = Field(description="Resident memory, of all engines together; null while there is none.")
 
 
 class MemoryShares(BaseModel):
@@ -129,7 +137,7 @@ class SystemMemory(Answer, MemoryShares):
 
 
 class BothProcesses(Answer):
-    """The server's process and the engine's together; `virtual` is the server's alone."""
+    """The server's process and the engines' together; `virtual` is the server's alone."""
 
     rss_bytes: int
     virtual_bytes: int
@@ -147,7 +155,7 @@ class GpuMemory(Answer, MemoryShares):
 class DeviceMemory(Answer):
     """A device that can compute; bytes are 0 where unknown."""
 
-    name: str
+    name: str = Field(description="As the library calls it; the GPU of another engine than the home one has its name.")
     description: str
     backend: str
     free_bytes: int
@@ -155,8 +163,16 @@ class DeviceMemory(Answer):
     is_gpu: bool
 
 
+class ModelMemory(Answer):
+    """A model that an engine holds."""
+
+    name: str
+    engine: str = Field(description="The engine's name in `GET /engines`.")
+    bytes: int | None = Field(description="What it takes of the memory that models lie in; null where not known.")
+
+
 class Memory(Answer):
-    """Bytes held by whom. The engine's and the devices' are a few seconds old."""
+    """Bytes held by whom. The engines' and the devices' are a few seconds old."""
 
     server: ProcessMemory
     engine: ProcessMemory
@@ -164,6 +180,7 @@ class Memory(Answer):
     process: BothProcesses
     gpu: GpuMemory
     devices: list[DeviceMemory]
+    models: list[ModelMemory]
 
 
 class Health(Answer):
@@ -194,6 +211,8 @@ class Health(Answer):
     features: Features
     memory: Memory
     engine: EngineShown
+    engines: EngineCounts
+    kept_models: list[str] = Field(description="Names of the models that any engine holds.")
 
 
 class QuantizationTypeShown(Answer):

@@ -1,0 +1,75 @@
+"""The engines over HTTP, one by one: where each works, what it holds, and why it does nothing."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response
+from pydantic import Field
+
+from sdcpp_rest.routes.http.answers import answer, runtime
+from sdcpp_rest.routes.http.openapi import Answer, documents
+from sdcpp_rest.routes.native.wire.engine_wire import EngineState
+
+engines = Blueprint("engines", __name__)
+
+
+class KeptModelShown(Answer):
+    """A model in an engine's memory."""
+
+    name: str
+    bytes: int | None = Field(description="What it takes of the memory that models lie in; null where not known.")
+    is_current: bool = Field(description="Whether it is the one that was used last.")
+
+
+class EngineMemory(Answer):
+    """A few seconds old."""
+
+    rss_bytes: int | None = Field(description="Main memory of its process; null while there is none.")
+    free_bytes: int | None = Field(description="Of the memory that its models lie in: its GPU's, or main memory.")
+    total_bytes: int | None = Field(description="All of that memory.")
+
+
+class EngineCounters(Answer):
+    """Since the server started."""
+
+    busy_seconds: float = Field(ge=0, description="With a job, loads that it needed included.")
+    loads: int = Field(ge=0, description="Models that were loaded.")
+    affinity_hits: int = Field(ge=0, description="Jobs whose model was there already.")
+
+
+class OneEngineShown(Answer):
+    """An engine: a process that computes, on a device of its own."""
+
+    name: str | None = Field(
+        description="What jobs ask for it by (`device`); null before it has said what it computes on.",
+        examples=["cuda:1"],
+    )
+    device: str | None = Field(description="The device for people; null before the engine has started.")
+    is_home: bool = Field(description="Whether the selected model is loaded here.")
+    is_available: bool = Field(description="Whether it computes, or could.")
+    state: EngineState
+    why: str | None = Field(description="Why it computes nothing, in a sentence; null while it does.")
+    pid: int | None = Field(description="Of its process; null while there is none.")
+    backend: str | None
+    restarts: int = Field(ge=0, description="How often it was replaced.")
+    job_id: str | None = Field(description="The job that it computes.")
+    model_name: str | None = Field(description="The model that it used last.")
+    loading_model_name: str | None = Field(description="The model that it loads now.")
+    models: list[KeptModelShown] = Field(description="All that it holds, the one used last first.")
+    upscaler_name: str | None
+    memory: EngineMemory
+    counters: EngineCounters
+
+
+class EnginesShown(Answer):
+    """Every engine, the home one first."""
+
+    engines: list[OneEngineShown]
+    why: str | None = Field(description="Why there is none, where there is none.")
+
+
+@engines.get("/engines")
+@documents({200: EnginesShown})
+def show_engines() -> Response:
+    """Show the engines: where each works, what it holds, what it has done, and why it does nothing. Never waits for
+    one."""
+    return answer(runtime().status.engines.describe())

@@ -1,0 +1,157 @@
+"""Reports the engines one by one: what each works on, what it holds, what it has done, and why it does nothing.
+
+Reads what the engines last said of themselves, and never waits for them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import psutil
+
+from sdcpp_rest.engine.protocol import Device
+from sdcpp_rest.services.dispatch.engine_pool import EnginePool
+from sdcpp_rest.services.dispatch.lane import Lane
+from sdcpp_rest.services.jobs.job_queue import JobQueue
+
+NO_ENGINE = "This server has no engine of its own (engines.devices is none): jobs wait, and nothing is computed here"
+_WORKS = frozenset({"loading", "running"})
+_REASONS = {
+    "starting": "It waits for its engine to start",
+    "dead": "Its engine has ended; another one follows",
+    "stopped": "The server is stopping",
+}
+
+
+class EnginesStatus:
+    """Describes every engine. Thread-safe.
+
+    Args:
+        redact_paths: takes out of messages what users must not know.
+    """
+
+    def __init__(self, pool: EnginePool, queue: JobQueue, *, redact_paths: Callable[[str], str]) -> None:
+        self._pool = pool
+        self._queue = queue
+        self._redact_paths = redact_paths
+
+    @property
+    def home(self) -> Lane:
+        return self._pool.home
+
+    @property
+    def lanes(self) -> Sequence[Lane]:
+        """Those that compute, the home one first; none on a server without engines."""
+        return [lane for lane in self._pool.lanes if lane.has_engine]
+
+    def describe(self) -> dict[str, Any]:
+        """The body of ``GET /engines``."""
+        lanes = self.lanes
+        return {"engines": [self._describe(lane) for lane in lanes], "why": None if lanes else NO_ENGINE}
+
+    def counts(self) -> dict[str, int]:
+        """How many engines there are, and how many of them could compute now."""
+        lanes = self.lanes
+        return {"count": len(lanes), "available": sum(is_available(lane) for lane in lanes)}
+
+    def kept_models(self) -> list[dict[str, Any]]:
+        """Every model that an engine holds: ``name``, ``engine``, and ``bytes``, ``None`` where nobody knows."""
+        return [
+            {"name": model.spec.model.name, "engine": lane.name, "bytes": model.needed_bytes or None}
+            for lane in self.lanes
+            for model in tuple(lane.holding.held.values())
+        ]
+
+    def kept_by(self) -> dict[str, tuple[str, ...]]:
+        """Which engines hold a model, by the path of its file."""
+        found: dict[str, tuple[str, ...]] = {}
+        for lane in self.lanes:
+            for path in {model.spec.model.path for model in tuple(lane.holding.held.values())}:
+                found[path] = (*found.get(path, ()), lane.name)
+        return found
+
+    def find_trouble(self, lane: Lane) -> str | None:
+        """Why ``lane`` cannot compute now, in a sentence; ``None``: it can."""
+        if is_available(lane):
+            return None
+        if lane.trouble:
+            return self._redact_paths(lane.trouble)
+        return _REASONS.get(lane.supervisor.state, _REASONS["starting"])
+
+    def _find_reason(self, lane: Lane) -> str | None:
+        """Why ``lane`` computes nothing, in a sentence; ``None``: it does."""
+        trouble = self.find_trouble(lane)
+        if trouble is not None or lane.supervisor.state in _WORKS or lane.job_id is not None:
+            return trouble
+        if self._queue.is_paused:
+            return "The queue is paused"
+        return "No job waits that it may take now" if self._queue.counts()["pending"] else "No job waits"
+
+    def _describe(self, lane: Lane) -> dict[str, Any]:
+        supervisor, holding = lane.supervisor, lane.holding
+        client, ready, current, loading = supervisor.client, supervisor.ready, holding.current, holding.loading
+        upscaler = holding.upscaler
+        device = main_device(lane)
+        report = client.memory if client is not None and client.alive else None
+        free, total = _memory_of(device)
+        return {
+            "name": lane.name or None,
+            "device": (device.description or device.name) if device is not None else None,
+            "is_home": lane is self._pool.home,
+            "is_available": is_available(lane),
+            "state": supervisor.state,
+            "why": self._find_reason(lane),
+            "pid": client.pid if client is not None and client.alive else None,
+            "backend": ready.backend if ready else None,
+            "restarts": supervisor.restarts,
+            "job_id": lane.job_id,
+            "model_name": current.spec.model.name if current else None,
+            "loading_model_name": loading.model.name if loading else None,
+            "models": [
+                {"name": model.spec.model.name, "bytes": model.needed_bytes or None, "is_current": model is current}
+                for model in reversed(tuple(holding.held.values()))
+            ],
+            "upscaler_name": upscaler.model.name if upscaler else None,
+            "memory": {
+                "rss_bytes": report.rss_bytes if report else None,
+                "free_bytes": free,
+                "total_bytes": total,
+            },
+            "counters": {
+                "busy_seconds": round(lane.counts.busy_seconds, 3),
+                "loads": lane.residency.loads,
+                "affinity_hits": lane.counts.hits,
+            },
+        }
+
+
+def is_available(lane: Lane) -> bool:
+    """Whether a job could begin on ``lane``'s engine, or does something there."""
+    supervisor = lane.supervisor
+    can_work = supervisor.is_alive and supervisor.state in ("idle", *_WORKS)
+    return lane.has_engine and lane.trouble is None and can_work
+
+
+def devices_of(lane: Lane) -> Sequence[Device]:
+    """What the engine of ``lane`` last said of its devices; free memory is never more than there is."""
+    client, ready = lane.supervisor.client, lane.supervisor.ready
+    report = client.memory if client is not None and client.alive else None
+    devices: Sequence[Device] = report.devices if report else (ready.devices if ready else ())
+    return [device.model_copy(update={"free_bytes": min(device.free_bytes, device.total_bytes)}) for device in devices]
+
+
+def main_device(lane: Lane) -> Device | None:
+    """The device that models of ``lane`` run on."""
+    devices = devices_of(lane)
+    return next((device for device in devices if device.is_gpu), devices[0] if devices else None)
+
+
+def _memory_of(device: Device | None) -> tuple[int | None, int | None]:
+    """Free and all bytes of the memory that models lie in."""
+    if device is None:
+        return None, None
+    if device.is_gpu:
+        return device.free_bytes, device.total_bytes
+    system = psutil.virtual_memory()
+    return int(system.available), int(system.total)

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+
+TWO = {"devices": ("cpu", "cpu")}
+
+
+@pytest.fixture
+def two_engines(make_house: Any) -> Any:
+    """A house with two engines that both hold the bundled model."""
+    house = make_house(engines=TWO).start()
+    slot = house.runtime.models.slot
+    for answer in slot.load_everywhere(slot.selected):
+        answer.result(20)
+    return house
+
+
+def test_every_engine_is_shown_with_what_it_holds(two_engines: Any) -> None:
+    shown = two_engines.client.get("/engines").get_json()
+    home, other = shown["engines"]
+    assert shown["why"] is None
+    assert [(one["name"], one["is_home"], one["is_available"]) for one in (home, other)] == [
+        ("cpu:0", True, True),
+        ("cpu:1", False, True),
+    ]
+    assert [one["model_name"] for one in (home, other)] == ["demo_dit_q8_0.gguf"] * 2
+    (kept,) = other["models"]
+    assert (kept["name"], kept["is_current"]) == ("demo_dit_q8_0.gguf", True)
+    assert other["counters"] == {"busy_seconds": 0.0, "loads": 1, "affinity_hits": 0}
+    assert 0 < other["memory"]["free_bytes"] <= other["memory"]["total_bytes"]
+    assert (home["restarts"], home["job_id"], home["upscaler_name"]) == (0, None, None)
+
+
+def test_idle_engine_says_why(two_engines: Any) -> None:
+    reasons = lambda: {one["why"] for one in two_engines.client.get("/engines").get_json()["engines"]}  # noqa: E731
+    assert reasons() == {"No job waits"}
+    two_engines.client.post("/queue/pause")
+    assert reasons() == {"The queue is paused"}
+
+
+def test_engine_that_computes_tells_its_job_and_no_reason(house: Any) -> None:
+    house.gate.clear()
+    job_id = house.submit()
+    assert house.running.wait(20)
+    (engine,) = house.client.get("/engines").get_json()["engines"]
+    assert (engine["job_id"], engine["why"], engine["state"]) == (job_id, None, "running")
+    house.gate.set()
+    house.finished(job_id)
+
+
+def test_engines_that_have_not_started_are_shown_too(make_house: Any) -> None:
+    shown = make_house(engines=TWO).client.get("/engines").get_json()["engines"]
+    assert [(one["name"], one["is_available"], one["why"]) for one in shown] == [
+        ("cpu:0", False, "It waits for its engine to start"),
+        ("cpu:1", False, "It waits for its engine to start"),
+    ]
+    assert shown[0]["device"] is shown[0]["memory"]["free_bytes"] is shown[0]["pid"] is None
+
+
+def test_server_without_engines_says_so(make_house: Any) -> None:
+    client = make_house(engines={"devices": "none"}).client
+    shown = client.get("/engines").get_json()
+    assert shown["engines"] == []
+    assert "engines.devices is none" in shown["why"]
+    assert client.get("/health").get_json()["engines"] == {"count": 0, "available": 0}
+
+
+def test_health_counts_engines_and_names_what_they_keep(two_engines: Any) -> None:
+    health = two_engines.client.get("/health").get_json()
+    assert health["engines"] == {"count": 2, "available": 2}
+    assert health["kept_models"] == ["demo_dit_q8_0.gguf"]
+
+
+def test_model_is_told_with_every_engine_that_holds_it(two_engines: Any) -> None:
+    (demo,) = two_engines.client.get("/models?type=diffusion").get_json()["diffusion_models"]
+    assert (demo["is_loaded"], demo["kept_by"]) == (True, ["cpu:0", "cpu:1"])
+    two_engines.client.get("/models")
+    two_engines.client.post("/models/unload")
+    (demo,) = two_engines.client.get("/models").get_json()["diffusion_models"]
+    assert (demo["is_loaded"], demo["kept_by"]) == (False, [])
+
+
+def test_memory_names_every_model_and_its_engine(two_engines: Any) -> None:
+    memory = two_engines.client.get("/memory").get_json()
+    assert [(model["name"], model["engine"]) for model in memory["models"]] == [
+        ("demo_dit_q8_0.gguf", "cpu:0"),
+        ("demo_dit_q8_0.gguf", "cpu:1"),
+    ]
+    assert len(memory["devices"]) == 1
+
+
+def test_single_engine_is_called_by_its_device(client: FlaskClient) -> None:
+    (engine,) = client.get("/engines").get_json()["engines"]
+    assert (engine["name"], engine["is_home"]) == ("cpu:0", True)

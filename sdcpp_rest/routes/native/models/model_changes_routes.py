@@ -102,7 +102,7 @@ def change_model(model_type: str, model_name: str) -> Response:
     shown = {
         "success": True,
         "message": f"{file.name} is {moved.name} now",
-        "model": model_object(moved, running.models.hashes.known_sum(moved), running.models.slot.resident),
+        "model": model_object(moved, running.models.hashes.known_sum(moved), None, {}),
         "previous_name": file.name,
         "previous_type": file.type,
     }

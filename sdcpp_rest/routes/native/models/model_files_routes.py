@@ -229,7 +229,8 @@ def refresh_models() -> Response:
     counts = {name: len(files) for name, files in runtime().models.library.list().items()}
     total = sum(counts.values())
     running = runtime().models
-    lists = model_lists(running.library, running.hashes, running.slot.resident)
+    kept_by = runtime().status.engines.kept_by()
+    lists = model_lists(running.library, running.hashes, running.slot.resident, kept_by)
     shown = {"success": True, "message": f"{total} models found", "counts": counts, "total": total, "models": lists}
     incomplete = runtime().models.library.incomplete()
     return answer({**shown, "warnings": incomplete} if incomplete else shown)
@@ -286,7 +287,7 @@ def upload_model() -> Response:
     shown = {
         "success": True,
         "message": f"{done.file.name} is there",
-        "model": model_object(done.file, None, None),
+        "model": model_object(done.file, None, None, {}),
         "filename": filename,
         "model_name": done.file.name,
         "model_type": done.file.type,

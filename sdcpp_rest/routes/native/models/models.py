@@ -79,9 +79,10 @@ def list_models() -> Response:
     applied = read_query(ModelsQuery).sent_fields()
     running = runtime()
     library, hashes, resident = running.models.library, running.models.hashes, running.models.slot.resident
+    kept_by = running.status.engines.kept_by()
     if not applied:
-        return Response(_whole_list(library, hashes, resident), mimetype="application/json")
-    return answer({**model_lists(library, hashes, resident, applied), "applied_filters": applied})
+        return Response(_whole_list(library, hashes, resident, kept_by), mimetype="application/json")
+    return answer({**model_lists(library, hashes, resident, kept_by, applied), "applied_filters": applied})
 
 
 @models.post("/models/load")
@@ -141,14 +142,16 @@ def hash_model(model_type: str, model_name: str) -> Response:
 _texts: WeakKeyDictionary[ModelLibrary, tuple[tuple[object, ...], str]] = WeakKeyDictionary()
 
 
-def _whole_list(library: ModelLibrary, hashes: ModelHashes, resident: LoadSpec | None) -> str:
+def _whole_list(
+    library: ModelLibrary, hashes: ModelHashes, resident: LoadSpec | None, kept_by: dict[str, tuple[str, ...]]
+) -> str:
     revision = library.revision
     library.list()  # looks whether anything has changed
-    key = (library.revision, hashes.revision, resident)
+    key = (library.revision, hashes.revision, resident, tuple(kept_by.items()))
     kept = _texts.get(library)
     if kept is not None and kept[0] == key:
         return kept[1]
-    text = json_text(model_lists(library, hashes, resident))
+    text = json_text(model_lists(library, hashes, resident, kept_by))
     # What was changed meanwhile may be in the text or not: such a text is not kept.
     if revision == library.revision:
         _texts[library] = (key, text)

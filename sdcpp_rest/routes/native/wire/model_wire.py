@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -32,13 +32,18 @@ class ModelShown(Answer):
     file_extension: str = Field(examples=[".safetensors"])
     size_bytes: int
     hash: str | None = Field(description="SHA-256 in hex, once `GET /models/hash/...` has computed it.")
-    is_loaded: bool = optional("Whether the engine holds it; told of checkpoints and diffusion models.")
+    is_loaded: bool = optional(
+        "Whether it is the current model of the home engine; told of checkpoints and diffusion models."
+    )
+    kept_by: list[str] = optional("Names of the engines that hold it; told of checkpoints and diffusion models.")
     parts: int = optional("How many files it is split into; told of split models, which are shown as one.")
     extra_folder: str = optional("The folder of the setting paths.extra_model_dirs that it lies in; it is only read.")
 
 
-def model_object(file: ModelFile, sha256: str | None, resident: LoadSpec | None) -> dict[str, Any]:
-    """``file`` in the shape of `ModelShown`."""
+def model_object(
+    file: ModelFile, sha256: str | None, resident: LoadSpec | None, kept_by: Mapping[str, Sequence[str]]
+) -> dict[str, Any]:
+    """``file`` in the shape of `ModelShown`; ``kept_by``: names of engines by the path of what they hold."""
     shown: dict[str, Any] = {
         "name": file.name,
         "type": file.type,
@@ -48,6 +53,7 @@ def model_object(file: ModelFile, sha256: str | None, resident: LoadSpec | None)
     }
     if file.type in ("checkpoint", "diffusion"):
         shown["is_loaded"] = resident is not None and resident.model.path == file.path
+        shown["kept_by"] = list(kept_by.get(file.path, ()))
     if file.parts:
         shown["parts"] = len(file.parts)
     if file.is_extra:
@@ -92,6 +98,7 @@ def model_lists(
     library: ModelLibrary,
     hashes: ModelHashes,
     resident: LoadSpec | None,
+    kept_by: Mapping[str, Sequence[str]],
     applied: Mapping[str, str] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """In the shape of `ModelsShown`, without filters' names; ``applied`` are those of `GET /models`."""
@@ -102,7 +109,9 @@ def model_lists(
     )
     sums = hashes.known_sums()
     shown: dict[str, Any] = {
-        name: [model_object(file, sums.get(file.path, file.size_bytes, file.mtime_ns), resident) for file in files]
+        name: [
+            model_object(file, sums.get(file.path, file.size_bytes, file.mtime_ns), resident, kept_by) for file in files
+        ]
         for name, files in found.items()
     }
     shown["loaded_model"] = resident.model.name if resident else None

@@ -29,6 +29,7 @@ def test_models_are_listed_in_the_shape_of_the_contract(client: FlaskClient) -> 
     assert list(models) == [*LISTS, "loaded_model", "loaded_model_type"]
     (demo,) = models["diffusion_models"]
     assert demo.pop("size_bytes") > 0
+    assert demo.pop("kept_by") == ["cpu:0"]
     assert demo == {"name": DEMO, "type": "diffusion", "file_extension": ".gguf", "hash": None, "is_loaded": True}
     assert "is_loaded" not in models["llm"][0]
     assert (models["loaded_model"], models["loaded_model_type"]) == (DEMO, "diffusion")

@@ -43,6 +43,7 @@ from sdcpp_rest.services.path_redaction import PathRedaction
 from sdcpp_rest.services.server_status import ServerStatus
 from sdcpp_rest.services.session_seal import SECRET_FILE, SessionSeal
 from sdcpp_rest.services.submission.picture_metadata import PictureMetadata
+from sdcpp_rest.services.waiting_reasons import WaitingReasons
 from sdcpp_rest.services.web_page import WebPage
 from sdcpp_rest.store.database import Database
 from sdcpp_rest.store.hash_store import HashStore
@@ -128,6 +129,7 @@ class Runtime:
             asks_for_key=config.auth.is_on,
             redact_paths=self.redact_paths,
         )
+        self.waiting_reasons = WaitingReasons(self.status.engines, self.jobs.queue)
         self.submission = build_submission(config, self.settings, self.jobs, self.models, self.engine, self.status)
         self.metadata = PictureMetadata(config.limits, self.models.library, self.models.hashes)
         self.estimates = build_estimates(database, self.jobs, self.models, self.engine, self.status)

@@ -41,7 +41,7 @@ class EnginesStatus:
         return self._pool.home
 
     @property
-    def lanes(self) -> Sequence[Lane]:
+    def lanes(self) -> list[Lane]:
         """Those that compute, the home one first; none on a server without engines."""
         return [lane for lane in self._pool.lanes if lane.has_engine]
 
@@ -82,7 +82,7 @@ class EnginesStatus:
     def _find_reason(self, lane: Lane) -> str | None:
         """Why ``lane`` computes nothing, in a sentence; ``None``: it does."""
         trouble = self.find_trouble(lane)
-        if trouble is not None or lane.supervisor.state in _WORKS or lane.job_id is not None:
+        if trouble is not None or is_busy(lane):
             return trouble
         if self._queue.is_paused:
             return "The queue is paused"
@@ -131,6 +131,11 @@ def is_available(lane: Lane) -> bool:
     supervisor = lane.supervisor
     can_work = supervisor.is_alive and supervisor.state in ("idle", *_WORKS)
     return lane.has_engine and lane.trouble is None and can_work
+
+
+def is_busy(lane: Lane) -> bool:
+    """Whether ``lane``'s engine computes or loads."""
+    return lane.job_id is not None or lane.supervisor.state in _WORKS
 
 
 def devices_of(lane: Lane) -> Sequence[Device]:

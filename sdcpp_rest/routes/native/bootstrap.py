@@ -26,7 +26,7 @@ class QueueCounts(Answer):
     """How many jobs there are, by status."""
 
     pending_count: int = Field(ge=0)
-    processing_count: int = Field(ge=0, description="What the engine computes: 0 or 1.")
+    processing_count: int = Field(ge=0, description="What the engines compute: at most one for each of them.")
     completed_count: int = Field(ge=0)
     failed_count: int = Field(ge=0)
     cancelled_count: int = Field(ge=0)

@@ -46,6 +46,8 @@ def record(
         "created_at": job.created_at.isoformat(),
         "title": job.title,
         "origin": job.origin,
+        "device": job.device,
+        "engine": job.engine,
         "params": strip_paths(job.params),
         "inputs": job.inputs,
         "model": strip_paths(job.load_spec.model_dump(mode="json")) if job.load_spec else None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import Field
 
@@ -19,7 +19,16 @@ from sdcpp_rest.routes.native.jobs.job_params import shown_model, shown_params
 _KEPT_TEXTS = 4096
 _KEPT_CHARACTERS = 4096
 
-_texts: dict[JobHead, str] = {}
+
+class _Text(NamedTuple):
+    """A job as JSON, and by what it is told why it waits."""
+
+    text: str
+    kind: JobKind
+    device: str | None
+
+
+_texts: dict[JobHead, _Text] = {}
 
 
 class JobPath(Wire):
@@ -69,10 +78,13 @@ class JobShown(Answer):
     error: str = optional("Why it failed.")
     error_code: str = optional("The same for programs.", examples=["engine_crashed"])
     position: int = optional("Place among the jobs that wait, from 1.", ge=1)
+    why: str = optional("Why it waits, in a sentence.", examples=["2 jobs are before it"])
     preview_url: str = optional("Where the latest preview is, while the job runs and has one.")
     title: str | None
     origin: str = Field(description="Which way it came in.", examples=["native"])
     model: str | None = Field(description="Name of the model that it was drawn with, or will be.")
+    device: str | None = Field(description="The engine that it asked for; null: any.", examples=["cuda:1"])
+    engine: str | None = Field(description="The engine that took it; null while it waits.", examples=["cuda:1"])
     seed: int | None = Field(description="The real one, also where -1 was asked for.")
     timings: Timings
     warnings: list[str] = Field(description="What was ignored or corrected, and what will not look right.")
@@ -89,6 +101,8 @@ def live_job_object(job: Job, position: int | None) -> dict[str, Any]:
     shown = job_object(job, runtime().jobs.queue.progress(job), position, has_preview=has_preview)
     if has_preview:
         shown["preview_url"] = url_path(shown["preview_url"])
+    if position is not None:
+        shown["why"] = runtime().waiting_reasons.find(job.kind, job.device, position)
     if active is not None:
         told = active.pace._asdict() if active.transfer is None else active.transfer.model_dump()
         shown["progress"] |= {name: value for name, value in told.items() if value is not None}
@@ -104,29 +118,34 @@ def job_texts(heads: Sequence[JobHead]) -> list[tuple[JobHead, str]]:
     waits = any(head.status == "pending" for head in heads)
     positions = runtime().jobs.queue.positions() if waits else {}
     kept = {head: _texts.get(head) for head in heads}
-    jobs = runtime().jobs.queue.get_many([head.id for head, text in kept.items() if text is None])
+    jobs = runtime().jobs.queue.get_many([head.id for head, one in kept.items() if one is None])
     texts: list[tuple[JobHead, str]] = []
     for head in heads:
-        text = kept[head]
-        if text is None:
+        one = kept[head]
+        if one is None:
             job = jobs.get(head.id)
             if job is None:
                 continue
-            text = json_text(live_job_object(job, None))
+            one = _Text(json_text(live_job_object(job, None)), job.kind, job.device)
             # Read a moment after its head: by then it may be another job's text than the head says.
             if (job.status, job.title) == (head.status, head.title) and job.status != "processing":
-                _keep(head, text)
+                _keep(head, one)
         position = positions.get(head.id)
-        # The place changes whenever somebody else's job does.
-        texts.append((head, text if position is None else f'{text[:-1]},"position":{position}}}'))
+        texts.append((head, one.text if position is None else _with_place(one, position)))
     return texts
 
 
-def _keep(head: JobHead, text: str) -> None:
-    if len(text) <= _KEPT_CHARACTERS:
+def _with_place(one: _Text, position: int) -> str:
+    """The job's text with what changes whenever somebody else's job does."""
+    why = runtime().waiting_reasons.find(one.kind, one.device, position)
+    return f'{one.text[:-1]},"position":{position},"why":{json_text(why)}}}'
+
+
+def _keep(head: JobHead, one: _Text) -> None:
+    if len(one.text) <= _KEPT_CHARACTERS:
         if len(_texts) >= _KEPT_TEXTS:
             _texts.clear()
-        _texts[head] = text
+        _texts[head] = one
 
 
 def job_object(
@@ -173,6 +192,8 @@ def job_object(
         "title": job.title,
         "origin": job.origin,
         "model": job.model_name,
+        "device": job.device,
+        "engine": job.engine,
         "seed": job.params.get("seed"),
         "timings": job.timings.model_dump(),
         "warnings": list(job.warnings),

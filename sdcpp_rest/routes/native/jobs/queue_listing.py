@@ -64,7 +64,7 @@ class QueueShown(Answer):
     is there when something was asked for."""
 
     pending_count: int
-    processing_count: int = Field(ge=0, le=1)
+    processing_count: int = Field(ge=0, description="What the engines compute: at most one for each of them.")
     completed_count: int
     failed_count: int
     cancelled_count: int

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from datetime import datetime, timezone
 from typing import Any
 
@@ -21,6 +22,28 @@ def test_paths_on_the_servers_disk_are_not_shown() -> None:
     assert shown["params"]["loras"] == [{"name": "l", "weight": 1.0}]
     assert shown["created_at"] == "2024-01-01T12:00:00Z"
     assert job.params["loras"][0]["path"], "the job itself must keep it"
+
+
+def test_waiting_job_says_why_alone_and_in_listings(house: Any) -> None:
+    house.client.post("/queue/pause")
+    first, second = house.submit(), house.submit()
+    assert house.client.get(f"/queue/{first}").get_json()["why"] == "The queue is paused"
+    house.gate.clear()
+    house.client.post("/queue/resume")
+    assert house.running.wait(20)
+    third = house.submit()
+    for _ in range(2):
+        reasons = {job["job_id"]: job.get("why") for job in house.client.get("/queue").get_json()["items"]}
+        assert reasons == {first: None, second: "The engine works on another job", third: "1 job is before it"}
+    assert house.client.get(f"/queue/{third}").get_json()["why"] == "1 job is before it"
+
+
+def test_job_tells_the_engine_that_took_it(house: Any) -> None:
+    shown = house.finished(house.submit())
+    assert (shown["device"], shown["engine"]) == (None, "cpu:0")
+    assert "why" not in shown
+    record = json.loads((house.config.paths.output_dir / shown["job_id"] / "config.json").read_text())
+    assert (record["device"], record["engine"]) == (None, "cpu:0")
 
 
 def test_texts_at_hand_are_bounded_in_number_and_size(house: Any, monkeypatch: pytest.MonkeyPatch) -> None:

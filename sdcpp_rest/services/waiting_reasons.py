@@ -1,0 +1,51 @@
+"""Finds out why a job waits, in one sentence. Asks the engines and the queue's pause; never the database."""
+
+from __future__ import annotations
+
+from sdcpp_rest.core.job import JobKind
+from sdcpp_rest.services.dispatch.lane import Lane
+from sdcpp_rest.services.engines_status import NO_ENGINE, EnginesStatus, is_busy
+from sdcpp_rest.services.jobs.job_queue import ENGINE_KINDS, JobQueue
+
+
+class WaitingReasons:
+    """Tells why jobs wait. Thread-safe, and cheap enough for every row of a listing."""
+
+    def __init__(self, engines: EnginesStatus, queue: JobQueue) -> None:
+        self._engines = engines
+        self._queue = queue
+
+    def find(self, kind: JobKind, device: str | None, position: int) -> str:
+        """Why the job of this kind, which asked for engine ``device``, waits at ``position`` (from 1)."""
+        if self._queue.is_paused:
+            return "The queue is paused"
+        if kind not in ENGINE_KINDS:
+            return "Other files are being fetched or read first"
+        lanes = self._engines.lanes
+        if not lanes:
+            return NO_ENGINE
+        if device is not None:
+            return self._find_for_engine(device, lanes, position)
+        troubles = [self._engines.find_trouble(lane) for lane in lanes]
+        if all(troubles):
+            return f"No engine is available: {troubles[0]}"
+        if position > 1:
+            return _count_before(position)
+        if any(trouble is None and not is_busy(lane) for lane, trouble in zip(lanes, troubles, strict=True)):
+            return "It is about to begin"
+        return "The engine works on another job" if len(lanes) == 1 else "All engines work on other jobs"
+
+    def _find_for_engine(self, device: str, lanes: list[Lane], position: int) -> str:
+        lane = next((lane for lane in lanes if lane.name == device), None)
+        if lane is None:
+            return f"Engine {device}, which it asked for, is not there"
+        trouble = self._engines.find_trouble(lane)
+        if trouble is not None:
+            return f"Engine {device}, which it asked for, is not available: {trouble}"
+        if is_busy(lane):
+            return f"Engine {device}, which it asked for, works on another job"
+        return _count_before(position) if position > 1 else "It is about to begin"
+
+
+def _count_before(position: int) -> str:
+    return "1 job is before it" if position == 2 else f"{position - 1} jobs are before it"

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from sdcpp_rest.config.sections import Section
 
 _KINDS = ("cpu", "cuda", "vulkan", "hip", "rocm", "metal", "gpu")
-_NAME = re.compile(r"^(?P<kind>[a-z]+)(?::(?P<index>\d{1,3}))?$")
+_NAME = re.compile(r"^(?P<kind>[a-z]+)(?::(?P<index>[0-9]{1,3}))?$")
 _VARIABLE = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
 _MOST_ENGINES = 64
 

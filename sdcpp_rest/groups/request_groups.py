@@ -22,6 +22,7 @@ from sdcpp_rest.services.language.llm_settings import LlmSettings
 from sdcpp_rest.services.language.prompt_enhancer import PromptEnhancer
 from sdcpp_rest.services.server_status import ServerStatus
 from sdcpp_rest.services.submission.chunk_checks import ChunkChecks
+from sdcpp_rest.services.submission.engine_choice import EngineChoice
 from sdcpp_rest.services.submission.job_defaults import JobDefaults
 from sdcpp_rest.services.submission.model_choice import ModelChoice
 from sdcpp_rest.services.submission.model_titles import ModelTitles
@@ -53,6 +54,7 @@ class SubmissionServices:
     model_choice: ModelChoice
     titles: ModelTitles
     token_counts: TokenCounts
+    engine_choice: EngineChoice
 
 
 def build_submission(
@@ -86,6 +88,7 @@ def build_submission(
         model_choice=choice,
         titles=ModelTitles(models.library, models.hashes, models.slot, choice),
         token_counts=counts,
+        engine_choice=EngineChoice(engine.pool),
     )
 
 

@@ -75,6 +75,7 @@ class Conversions:
         origin: str = "native",
         owner: str | None = None,
         warnings: Collection[str] = (),
+        device: str | None = None,
     ) -> tuple[Job, int, Path]:
         """Submit a conversion; returns the job, its position, and where the result will lie.
 
@@ -118,6 +119,7 @@ class Conversions:
             origin=origin,
             owner=owner,
             warnings=warnings,
+            device=device,
         )
         return job, position, target
 

@@ -53,6 +53,7 @@ class Submission:
         note: str | None = None,
         job_id: str | None = None,
         group: JobGroup | None = None,
+        device: str | None = None,
         upscaler: UpscalerSpec | None = None,
     ) -> tuple[Job, int]:
         """Submit a picture job; returns it with its position.
@@ -66,6 +67,7 @@ class Submission:
             caption: the text for its pictures, in place of our own.
             note: kept with the job for who submits it.
             job_id: the job's id, where it must be known before the job is; as `JobEntry.enter_saved` has it.
+            device: the engine to run on, by name; any if ``None``.
             upscaler: what ``upscale`` enlarges with; the selected one if ``None``.
 
         Raises NoModelLoaded, NoUpscalerLoaded, InvalidRequest, QueueFull, EngineUnavailable.
@@ -87,6 +89,7 @@ class Submission:
             note=note,
             job_id=job_id,
             group=group,
+            device=device,
         )
 
     def check(

@@ -65,6 +65,7 @@ class UpscaleSubmission:
         warnings: Collection[str] = (),
         job_id: str | None = None,
         group: JobGroup | None = None,
+        device: str | None = None,
     ) -> tuple[Job, int]:
         """Submit an upscaling job; returns it with its position. ``spec`` is the upscaler to use; the chosen one if
         ``None``. ``job_id`` as `Submission.picture` has it.
@@ -93,6 +94,7 @@ class UpscaleSubmission:
             warnings=(*warnings, *found),
             job_id=job_id,
             group=group,
+            device=device,
         )
 
     def check(

@@ -51,6 +51,7 @@ class VideoSubmission:
         note: str | None = None,
         job_id: str | None = None,
         group: JobGroup | None = None,
+        device: str | None = None,
     ) -> tuple[Job, int]:
         """Submit a video job; returns it with its position.
 
@@ -78,6 +79,7 @@ class VideoSubmission:
             note=note,
             job_id=job_id,
             group=group,
+            device=device,
         )
 
     def check(

@@ -91,7 +91,7 @@ def _fields_of(job: Job, asked: AgainBody) -> dict[str, Any]:
     fields = shown_params(job)
     if job.kind == "upscale" and asked.model == "selected":
         fields.pop("upscaler", None)
-    return {"title": job.title, "group": group, **fields, **changes}
+    return {"title": job.title, "group": group, "device": job.device, **fields, **changes}
 
 
 def _submit(job: Job, body: Wire, warnings: list[str], *, own: bool) -> tuple[Job, int]:

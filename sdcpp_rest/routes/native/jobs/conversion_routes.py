@@ -39,8 +39,9 @@ def convert() -> Response:
     body, warnings = validate(ConvertBody, read_body())
     sent = body.sent_fields()
     asked = ConvertRequest(**{name: sent[name] for name in sent.keys() & ConvertRequest.model_fields.keys()})
+    device = runtime().submission.engine_choice.check(body.device)
     job, position, target = runtime().models.conversions.submit(
-        asked, title=body.title or None, origin="native", warnings=warnings
+        asked, title=body.title or None, origin="native", warnings=warnings, device=device
     )
     shown: dict[str, Any] = {
         "job_id": job.id,

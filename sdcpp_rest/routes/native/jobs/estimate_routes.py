@@ -125,6 +125,7 @@ def _drawing(kind: Literal["txt2img", "img2img", "txt2vid"], given: dict[str, An
     """Adds what the submission would warn of to ``warnings``."""
     body, unknown = validate(_BODIES[kind], given)
     read_group(body.group)
+    runtime().submission.engine_choice.check(body.device)
     warnings += unknown
     asked, images = to_video_params(body) if isinstance(body, Txt2VidBody) else to_params(_picture(body))
     submission = runtime().submission
@@ -152,6 +153,7 @@ def _picture(body: SamplingBody) -> Txt2ImgBody:
 def _upscaling(given: dict[str, Any], warnings: list[str]) -> Estimate:
     body, unknown = validate(UpscaleBody, given)
     read_group(body.group)
+    runtime().submission.engine_choice.check(body.device)
     params, picture, found = runtime().submission.upscales.check(to_upscale_request(body), named_upscaler(body))
     warnings += [*unknown, *found]
     return runtime().estimates.jobs.upscaling(params, picture.size)

@@ -42,6 +42,7 @@ def submit_picture(
             spec=spec,
             upscaler=upscaler,
             group=read_group(body.group),
+            device=runtime().submission.engine_choice.check(body.device),
         )
     except InvalidRequest as error:
         raise in_client_words(error) from None
@@ -60,6 +61,7 @@ def submit_video(body: Txt2VidBody, warnings: list[str], *, spec: LoadSpec | Non
             warnings=[*warnings, *found],
             spec=spec,
             group=read_group(body.group),
+            device=runtime().submission.engine_choice.check(body.device),
         )
     except InvalidRequest as error:
         raise in_client_words(error) from None
@@ -72,4 +74,5 @@ def submit_upscaling(body: UpscaleBody, warnings: list[str]) -> tuple[Job, int]:
         title=body.title or None,
         warnings=warnings,
         group=read_group(body.group),
+        device=runtime().submission.engine_choice.check(body.device),
     )

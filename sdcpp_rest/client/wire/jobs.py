@@ -84,6 +84,7 @@ class ConvertBody(TypedDict, total=False):
     tensor_type_rules: str
     overwrite: bool
     title: str
+    device: str
 
 
 class DayShown(TypedDict):
@@ -152,10 +153,13 @@ class JobShown(TypedDict):
     error: NotRequired[str]
     error_code: NotRequired[str]
     position: NotRequired[int]
+    why: NotRequired[str]
     preview_url: NotRequired[str]
     title: str | None
     origin: str
     model: str | None
+    device: str | None
+    engine: str | None
     seed: int | None
     timings: Timings
     warnings: list[str]
@@ -320,6 +324,7 @@ class UpscaleBody(TypedDict, total=False):
     repeats: int
     title: str
     group: dict[str, Any]
+    device: str
 
 
 class UpscalerBody(TypedDict, total=False):

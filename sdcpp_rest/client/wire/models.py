@@ -208,6 +208,7 @@ class ModelShown(TypedDict):
     size_bytes: int
     hash: str | None
     is_loaded: NotRequired[bool]
+    kept_by: NotRequired[list[str]]
     parts: NotRequired[int]
     extra_folder: NotRequired[str]
 

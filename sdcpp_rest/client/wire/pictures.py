@@ -138,6 +138,7 @@ class SamplingBody(TypedDict, total=False):
     styles: list[str]
     title: str
     group: dict[str, Any]
+    device: str
 
 
 class SubmitTold(TypedDict):

@@ -39,7 +39,7 @@ class Bootstrap(TypedDict):
 
 
 class BothProcesses(TypedDict):
-    """The server's process and the engine's together; `virtual` is the server's alone."""
+    """The server's process and the engines' together; `virtual` is the server's alone."""
 
     rss_bytes: int
     virtual_bytes: int
@@ -58,11 +58,18 @@ class DeviceMemory(TypedDict):
     is_gpu: bool
 
 
+class EngineCounts(TypedDict):
+    """All engines; `GET /engines` shows them."""
+
+    count: int
+    available: int
+
+
 class EngineShown(TypedDict):
-    """The process that computes."""
+    """The process that computes; with several, the home engine's."""
 
     pid: int | None
-    state: Literal["starting", "idle", "loading", "running", "dead", "stopped"]
+    state: Literal["starting", "idle", "loading", "running", "dead", "stopped", "none"]
     backend: str | None
     restarts: int
     library_version: str | None
@@ -130,6 +137,8 @@ class Health(TypedDict):
     features: Features
     memory: Memory
     engine: EngineShown
+    engines: EngineCounts
+    kept_models: list[str]
 
 
 class HealthWithoutKey(TypedDict):
@@ -216,7 +225,7 @@ class LoginQuery(TypedDict, total=False):
 
 
 class Memory(TypedDict):
-    """Bytes held by whom. The engine's and the devices' are a few seconds old."""
+    """Bytes held by whom. The engines' and the devices' are a few seconds old."""
 
     server: ProcessMemory
     engine: ProcessMemory
@@ -224,6 +233,7 @@ class Memory(TypedDict):
     process: BothProcesses
     gpu: GpuMemory
     devices: list[DeviceMemory]
+    models: list[ModelMemory]
 
 
 class MemoryShares(TypedDict):
@@ -236,6 +246,14 @@ class MemoryShares(TypedDict):
     used_mb: int
     free_mb: int
     usage_percent: float
+
+
+class ModelMemory(TypedDict):
+    """A model that an engine holds."""
+
+    name: str
+    engine: str
+    bytes: int | None
 
 
 class ModelNames(TypedDict):

@@ -1,0 +1,62 @@
+"""Types the words of the wire about the engines, one by one.
+
+Made by `make docs`; edits are overwritten.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from typing_extensions import TypedDict
+
+
+class EngineCounters(TypedDict):
+    """Since the server started."""
+
+    busy_seconds: float
+    loads: int
+    affinity_hits: int
+
+
+class EngineMemory(TypedDict):
+    """A few seconds old."""
+
+    rss_bytes: int | None
+    free_bytes: int | None
+    total_bytes: int | None
+
+
+class EnginesShown(TypedDict):
+    """Every engine, the home one first."""
+
+    engines: list[OneEngineShown]
+    why: str | None
+
+
+class KeptModelShown(TypedDict):
+    """A model in an engine's memory."""
+
+    name: str
+    bytes: int | None
+    is_current: bool
+
+
+class OneEngineShown(TypedDict):
+    """An engine: a process that computes, on a device of its own."""
+
+    name: str | None
+    device: str | None
+    is_home: bool
+    is_available: bool
+    state: Literal["starting", "idle", "loading", "running", "dead", "stopped", "none"]
+    why: str | None
+    pid: int | None
+    backend: str | None
+    restarts: int
+    job_id: str | None
+    model_name: str | None
+    loading_model_name: str | None
+    models: list[KeptModelShown]
+    upscaler_name: str | None
+    memory: EngineMemory
+    counters: EngineCounters

@@ -5,7 +5,7 @@ Creates nothing. What is not known is told as `None`, never as a guess from noth
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from sdcpp_rest.core.job import Job
@@ -53,7 +53,11 @@ class Estimate:
 
 
 class JobEstimates:
-    """Estimates jobs that were checked and not submitted."""
+    """Estimates jobs that were checked and not submitted.
+
+    Args:
+        count_engines: how many engines share out the jobs that wait.
+    """
 
     def __init__(
         self,
@@ -63,6 +67,7 @@ class JobEstimates:
         queue: JobQueue,
         active: ActiveJobs,
         outputs: Outputs,
+        count_engines: Callable[[], int],
     ) -> None:
         self._speeds = speeds
         self._fits = fits
@@ -70,6 +75,7 @@ class JobEstimates:
         self._queue = queue
         self._active = active
         self._outputs = outputs
+        self._count_engines = count_engines
 
     def drawing(
         self,
@@ -115,21 +121,23 @@ class JobEstimates:
         return self._speeds.forecast(self._speeds.bind(spec, upscaler), work, is_resident=is_resident)
 
     def _queue_seconds(self) -> tuple[float | None, LoadSpec | None]:
-        """How long until the engine is free for one more job, and what is loaded then."""
+        """How long until an engine is free for one more job, and what is loaded then. Several share out the work."""
         left: float | None = 0.0
-        last = self._models.resident
-        for active in self._active.all():
-            if active.job.kind in ENGINE_KINDS:
-                pace, last = active.pace, active.job.load_spec or last
-                left = _add(left, pace.eta_seconds)
+        last, engines = self._models.resident, max(1, self._count_engines())
+        running = [active for active in self._active.all() if active.job.kind in ENGINE_KINDS]
+        for active in running:
+            pace, last = active.pace, active.job.load_spec or last
+            left = _add(left, pace.eta_seconds)
         waiting = self._queue.list(limit=_MOST_WAITING + 1, status={"pending"}, order="asc")
         mine = [job for job in waiting if job.kind in ENGINE_KINDS]
         if len(waiting) > _MOST_WAITING or self._queue.is_paused:
             return None, last
+        if len(running) + len(mine) < engines:
+            return 0.0, last
         for job in mine:
             left = _add(left, self._seconds_of_job(job, last))
             last = job.load_spec or last
-        return left, last
+        return None if left is None else left / engines, last
 
     def _seconds_of_job(self, job: Job, last: LoadSpec | None) -> float | None:
         if job.kind == "convert":

@@ -30,7 +30,8 @@ def estimate(house: Any, kind: str = "txt2img", **fields: Any) -> dict[str, Any]
 
 def learn(house: Any) -> None:
     """Wait until all that has ended was learned from."""
-    house.runtime.engine.finishing._thread.submit(lambda: None).result()
+    for lane in house.runtime.engine.pool.lanes:
+        lane.finishing._thread.submit(lambda: None).result()
 
 
 def give_memory(house: Any, monkeypatch: pytest.MonkeyPatch, available: int) -> None:
@@ -57,6 +58,15 @@ def test_an_estimate_tells_memory_at_once_and_time_when_something_was_drawn(hous
     assert seconds["total"] >= seconds["sampling"] > 0.03
     assert abs(seconds["sampling"] - 4 * after["seconds_per_step"]) < 0.003
     assert estimate(house, width=512)["based_on"] == {"jobs": 1, "how": "scaled"}
+
+
+def test_several_engines_share_out_what_waits(make_house: Any) -> None:
+    house = make_house(engines={"devices": ("cpu", "cpu")}).start()
+    house.finished(house.submit(prompt="fake:step=0.01", steps=4))
+    learn(house)
+    assert estimate(house)["queue_seconds_before"] == 0
+    house.submit(prompt="fake:hold", steps=4)
+    assert estimate(house)["queue_seconds_before"] == 0, "the other engine is free"
 
 
 def test_nothing_is_created(house: Any) -> None:

@@ -64,9 +64,11 @@ class ModelCalls:
         return Request(LoadStarted, "POST", "/models/load", query={"wait": False}, body=fields, is_long=True)
 
     @Call
-    def unload_model(self, *, force: bool | None = None) -> Request[Unloaded]:
-        """Free the loaded model. Conflict while jobs need it, unless ``force``."""
-        return Request(Unloaded, "POST", "/models/unload", body={"force": force}, is_long=True)
+    def unload_model(self, model_name: str | None = None, *, force: bool | None = None) -> Request[Unloaded]:
+        """Free the loaded model, or the one that is named, wherever it is. Conflict while jobs need the selected one,
+        unless ``force``."""
+        body = {"force": force, "model_name": model_name}
+        return Request(Unloaded, "POST", "/models/unload", body=body, is_long=True)
 
     @Call
     def hash_model(self, model_type: str, model_name: str) -> Request[HashShown]:

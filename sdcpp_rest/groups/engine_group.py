@@ -24,6 +24,7 @@ from sdcpp_rest.services.dispatch.job_finishing import JobFinishing
 from sdcpp_rest.services.dispatch.lane import Lane
 from sdcpp_rest.services.dispatch.model_keeping import ModelKeeping
 from sdcpp_rest.services.dispatch.read_ahead import ReadAhead
+from sdcpp_rest.services.dispatch.models_everywhere import ModelsEverywhere
 from sdcpp_rest.services.dispatch.residency import Residency
 from sdcpp_rest.services.dispatch.strikes import Strikes
 from sdcpp_rest.services.models.load_checks import check_loadable
@@ -41,6 +42,7 @@ class EngineServices:
     """The engine processes and who keeps them busy. ``pool`` has all of them, everything else is the home engine's."""
 
     pool: EnginePool
+    everywhere: ModelsEverywhere
     previews: PreviewChoice
 
     @property
@@ -99,7 +101,8 @@ def build_engine(
     for place in places[1:]:
         pool.add(builder.build(place, EngineCalls(), Holding()))
     models.slot.reach_others(pool.other_calls)
-    return EngineServices(pool, PreviewChoice(settings.store, pool, config.preview))
+    everywhere = ModelsEverywhere(pool, models.slot, models.library, redact_paths)
+    return EngineServices(pool, everywhere, PreviewChoice(settings.store, pool, config.preview))
 
 
 def _divide(pool: EnginePool, builder: _LaneBuilder) -> bool:

@@ -179,8 +179,8 @@ class ModelSlot:
             answers.append(call.answer)
         return answers
 
-    def unload(self, force: bool = False) -> None:
-        """Free the models of all engines and select none; blocks. Idempotent.
+    def unload(self, force: bool = False, keys: Sequence[str] | None = None) -> None:
+        """Free the models of all engines, or those with these keys, and select none; blocks. Idempotent.
 
         Raises Conflict while pending jobs are bound to the selected model, unless ``force``.
         """
@@ -197,7 +197,7 @@ class ModelSlot:
             self._calls.refuse_if_closed()
             self._settings.delete(_SELECTED)
             self.selected = None
-            answers = self._enqueue_everywhere("unload")
+            answers = self._enqueue_everywhere("unload", None if keys is None else tuple(keys))
         for answer in answers:
             answer.result()
 

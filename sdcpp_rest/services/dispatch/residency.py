@@ -337,7 +337,8 @@ class Residency:
         except SdcppRestError as error:
             # An engine that is not to be had, or that ends because the server stops, says nothing about the model; one
             # that died under it not much, until it does so again: it is restored like any other selected model.
-            if isinstance(error, (LoadFailed, OutOfMemory)) and call.spec is not None and not self.is_stopping:
+            is_verdict = isinstance(error, (LoadFailed, OutOfMemory)) and self._is_home and not self.is_stopping
+            if is_verdict and call.spec is not None:
                 self._models.deselect(call.spec, forget=call.is_choice)
             call.answer.set_exception(error)
         except Exception as error:

@@ -46,7 +46,7 @@ class Loaded(Answer):
     loaded_components: Components
     model_architecture: str | None = Field(examples=["Flux.2 klein"])
     load_seconds: float
-    warnings: list[str] = optional("What was ignored or corrected.")
+    warnings: list[str] = optional("What was ignored or corrected, and engines that have not loaded it.")
 
 
 class LoadStarted(Answer):
@@ -95,6 +95,7 @@ def load_model() -> Response:
     body, ignored = validate(LoadBody, read_body())
     try:
         pending = runtime().models.slot.begin_load(to_request(body))
+        elsewhere = runtime().engine.everywhere.begin_elsewhere(pending.spec) if body.all_engines else ()
         shown: dict[str, Any] = {"success": True}
         if query.wait:
             loaded = pending.outcome(query.sent_fields().get("timeout")).loaded
@@ -113,18 +114,25 @@ def load_model() -> Response:
             "model_architecture": loaded.architecture or spec.architecture,
             "load_seconds": round(loaded.seconds, 3),
         }
-    if ignored or pending.warnings:
-        shown["warnings"] = [*ignored, *pending.warnings]
+    ignored += pending.warnings
+    if query.wait:
+        ignored += runtime().engine.everywhere.wait_elsewhere(elsewhere, query.sent_fields().get("timeout"))
+    if ignored:
+        shown["warnings"] = ignored
     return answer(shown, 200 if query.wait else 202)
 
 
 @models.post("/models/unload")
-@documents({200: Unloaded}, errors=(409,), body=UnloadBody)
+@documents({200: Unloaded}, errors=(404, 409), body=UnloadBody)
 @blocking
 def unload_model() -> Response:
-    """Free the loaded model. The same answer when there was none; 409 while pending jobs need it, unless ``force``."""
+    """Free the loaded model, or the one that is named. The same answer when there was none; 409 while pending jobs need
+    it, unless ``force``."""
     body, warnings = validate(UnloadBody, read_body())
-    runtime().models.slot.unload(force=body.force)
+    if body.model_name:
+        warnings += runtime().engine.everywhere.unload_named(body.model_name, force=body.force)
+    else:
+        runtime().models.slot.unload(force=body.force)
     return answer({"success": True, "message": "Model unloaded", **({"warnings": warnings} if warnings else {})})
 
 

@@ -87,6 +87,9 @@ class LoadBody(Wire):
         max_length=1000,
     )
     options: LoadOptionsBody = Field(default_factory=lambda: LoadOptionsBody.model_validate({}))
+    all_engines: Flag = Field(
+        False, description="Into every engine of this server, not only the home one; what fails there is a warning."
+    )
 
 
 class LoadQuery(Wire):
@@ -100,6 +103,12 @@ class UnloadBody(Wire):
     model_config = ConfigDict(json_schema_extra={"examples": [{"force": False}]})
 
     force: Flag = Field(False, description="Also while jobs wait that need the model: it is loaded again for them.")
+    model_name: Text = Field(
+        "",
+        max_length=4096,
+        description="Only this model, in whatever engine it is; a name of `GET /models`. Where it is the selected one, "
+        "none is selected then, and the home engine frees what it keeps besides. Empty: all, and none is selected.",
+    )
 
 
 class ModelsQuery(Wire):
@@ -112,6 +121,7 @@ class ModelsQuery(Wire):
 def to_request(body: LoadBody) -> LoadRequest:
     """What the client really sent: an omitted component is the model's own choice, an empty name means none."""
     sent = body.sent_fields()
+    sent.pop("all_engines", None)
     name, options, embeddings = sent.pop("model_name"), sent.pop("options", {}), sent.pop("embeddings", None)
     # User interfaces have an empty first choice for "as usual".
     options = {key: value for key, value in options.items() if value != "" or key not in _EMPTY_IS_USUAL}

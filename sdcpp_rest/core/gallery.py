@@ -25,7 +25,8 @@ class PictureFacts(NamedTuple):
     """What is indexed of one file, all of which its folder tells: the index can be built anew from the disk.
 
     ``path`` is relative to the output folder. ``taken_ms``: when it was finished, in milliseconds since 1970.
-    ``number``: its place among the outputs of its job. ``duration`` in seconds.
+    ``number``: its place among the outputs of its job. ``duration`` in seconds. ``fold`` names the pictures that belong
+    together, see `fold_of`; ``None``: it stands alone.
     """
 
     path: str
@@ -47,6 +48,7 @@ class PictureFacts(NamedTuple):
     architecture: str = ""
     seed: int | None = None
     loras: tuple[str, ...] = ()
+    fold: str | None = None
 
 
 class GalleryPicture(NamedTuple):
@@ -61,12 +63,20 @@ class GalleryPicture(NamedTuple):
     facts: PictureFacts
 
 
+class PictureRow(NamedTuple):
+    """One row of the gallery: the newest of some pictures that belong together, and the ids of all of them, newest
+    first."""
+
+    picture: GalleryPicture
+    ids: tuple[int, ...]
+
+
 class GalleryFilter(Frozen):
     """A picture passes when all of these hold; the defaults let every picture pass that is not in the recycle bin.
 
     ``words``: each occurs in prompt, negative prompt, title, model or LoRAs, as the beginning of a word;
-    ``phrases`` occur as they are; none of ``without`` does. ``before`` and ``after``: finished before, or not before,
-    that moment.
+    ``phrases`` occur as they are; none of ``without`` does. ``group``: the `PictureFacts.fold` of those that belong
+    together. ``before`` and ``after``: finished before, or not before, that moment.
     """
 
     words: tuple[str, ...] = ()
@@ -83,16 +93,22 @@ class GalleryFilter(Frozen):
     width: int | None = None
     height: int | None = None
     job_id: str | None = None
+    group: str | None = None
     before: datetime | None = None
     after: datetime | None = None
     is_deleted: bool = False
 
 
 class Seat(NamedTuple):
-    """A place in the order of the gallery: that of the picture with this moment and this id."""
+    """A place in the order of the gallery: that of the picture with this moment and this id.
+
+    ``until_ms``: what came after that moment does not belong to this walk. It would move what it belongs with to where
+    the walk has been already.
+    """
 
     taken_ms: int
     id: int
+    until_ms: int | None = None
 
 
 @dataclass(frozen=True)
@@ -118,6 +134,11 @@ class Marks(NamedTuple):
     is_starred: bool | None = None
     rating: int | None = None
     board: str | None = None
+
+
+def fold_of(job_id: str, group_id: str | None) -> str:
+    """What names the pictures that belong together: those of one group of jobs, else those of one job."""
+    return f"job:{job_id}" if group_id is None else f"group:{group_id}"
 
 
 def is_searchable(word: str) -> bool:

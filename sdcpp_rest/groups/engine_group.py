@@ -23,8 +23,8 @@ from sdcpp_rest.services.dispatch.holding import Holding
 from sdcpp_rest.services.dispatch.job_finishing import JobFinishing
 from sdcpp_rest.services.dispatch.lane import Lane
 from sdcpp_rest.services.dispatch.model_keeping import ModelKeeping
-from sdcpp_rest.services.dispatch.read_ahead import ReadAhead
 from sdcpp_rest.services.dispatch.models_everywhere import ModelsEverywhere
+from sdcpp_rest.services.dispatch.read_ahead import ReadAhead
 from sdcpp_rest.services.dispatch.residency import Residency
 from sdcpp_rest.services.dispatch.strikes import Strikes
 from sdcpp_rest.services.models.load_checks import check_loadable

@@ -5,7 +5,7 @@ Knows the tables. Knows nothing of transactions: the store runs these.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timezone
 from typing import Any
 
@@ -14,10 +14,13 @@ from sdcpp_rest.store.job_rows import storable
 
 COLUMNS = (
     "id, place, deleted_at, is_starred, rating, board, path, folder, job_id, number, taken_ms, kind, size_bytes, "
-    "modified_ns, width, height, frames, duration, prompt, negative_prompt, title, model, architecture, seed, loras"
+    "modified_ns, width, height, frames, duration, prompt, negative_prompt, title, model, architecture, seed, loras, "
+    "fold"
 )
 Query = tuple[str, dict[str, Any]]
 DAY_MS = 86_400_000
+
+_TOGETHER = "coalesce(fold, id)"
 
 _EQUAL = ("model", "architecture", "kind", "board", "seed", "width", "height", "job_id")
 
@@ -46,6 +49,36 @@ def count(wanted: GalleryFilter) -> Query:
     return f"SELECT count(*) FROM pictures WHERE {where}", named
 
 
+def folded_page(wanted: GalleryFilter, order: GalleryOrder, limit: int, after: Seat | None, offset: int) -> Query:
+    """As `page`, of the newest of those that belong together."""
+    heads, named = _heads(wanted, after)
+    direction, sign = ("DESC", "<") if order == "desc" else ("ASC", ">")
+    where = ""
+    if after is not None:
+        where = f"WHERE (taken_ms, id) {sign} (:seat_ms, :seat_id)"
+        named |= {"seat_ms": after.taken_ms, "seat_id": after.id}
+    found = f"SELECT id FROM ({heads}) {where} ORDER BY taken_ms {direction}, id {direction} LIMIT :limit OFFSET :skip"
+    rows = f"SELECT {COLUMNS} FROM pictures WHERE id IN ({found}) ORDER BY taken_ms {direction}, id {direction}"
+    return rows, {**named, "limit": limit, "skip": offset}
+
+
+def count_folded(wanted: GalleryFilter) -> Query:
+    """How many rows `folded_page` has in all, and how many pictures."""
+    where, named = _where(wanted)
+    return f"SELECT count(DISTINCT {_TOGETHER}), count(*) FROM pictures WHERE {where}", named
+
+
+def ids_by_fold(wanted: GalleryFilter, folds: Sequence[str | None], after: Seat | None) -> Query:
+    """What names some that belong together, and the id of each; newest first."""
+    where, named = _until(wanted, after)
+    known = {f"fold{number}": fold for number, fold in enumerate(folds) if fold is not None}
+    places = ", ".join(f":{name}" for name in known)
+    return (
+        f"SELECT fold, id FROM pictures WHERE {where} AND fold IN ({places}) ORDER BY taken_ms DESC, id DESC",
+        {**named, **known},
+    )
+
+
 def ids(wanted: GalleryFilter, limit: int) -> Query:
     """The ids of those that pass, newest first."""
     where, named = _where(wanted)
@@ -55,11 +88,13 @@ def ids(wanted: GalleryFilter, limit: int) -> Query:
     }
 
 
-def days(wanted: GalleryFilter, zone_ms: int) -> Query:
-    """Days since 1970, in a zone that many milliseconds east of UTC -> how many pictures, newest first."""
+def days(wanted: GalleryFilter, zone_ms: int, is_folded: bool) -> Query:
+    """Days since 1970, in a zone that many milliseconds east of UTC -> how many pictures, or rows of `folded_page`,
+    newest first."""
     where, named = _where(wanted)
+    counted = f"({_heads(wanted, None)[0]})" if is_folded else f"pictures WHERE {where}"
     day = f"(taken_ms + :zone_ms) / {DAY_MS}"
-    return f"SELECT {day}, count(*) FROM pictures WHERE {where} GROUP BY 1 ORDER BY 1 DESC", {
+    return f"SELECT {day}, count(*) FROM {counted} GROUP BY 1 ORDER BY 1 DESC", {
         **named,
         "zone_ms": zone_ms,
     }
@@ -85,6 +120,20 @@ def loras(wanted: GalleryFilter, limit: int) -> Query:
     return query, {**named, "limit": limit}
 
 
+def _heads(wanted: GalleryFilter, after: Seat | None) -> Query:
+    """The moment and the id of the newest of those that belong together. With one `max` SQLite takes the other columns
+    from the row that has it; of two of one moment the same one each time: rows come in the order of an index."""
+    where, named = _until(wanted, after)
+    return f"SELECT max(taken_ms) AS taken_ms, id FROM pictures WHERE {where} GROUP BY {_TOGETHER}", named
+
+
+def _until(wanted: GalleryFilter, after: Seat | None) -> Query:
+    where, named = _where(wanted)
+    if after is None or after.until_ms is None:
+        return where, named
+    return f"{where} AND taken_ms <= :until_ms", {**named, "until_ms": after.until_ms}
+
+
 def _where(wanted: GalleryFilter) -> Query:
     named: dict[str, Any] = {}
     # Both of its places, or the one: either way the narrow index is read from one end.
@@ -94,6 +143,9 @@ def _where(wanted: GalleryFilter) -> Query:
         if value is not None:
             found.append(f"{name} = :{name}")
             named[name] = storable(value) if isinstance(value, str) else value
+    if wanted.group is not None:
+        found.append("fold = :fold")
+        named["fold"] = storable(wanted.group)
     if wanted.is_starred is not None:
         found.append(f"is_starred = {int(wanted.is_starred)}")
     if wanted.rating_min is not None:

@@ -22,6 +22,7 @@ from sdcpp_rest.core.gallery import (
     GalleryPicture,
     Marks,
     PictureFacts,
+    PictureRow,
     Place,
     Seat,
     original_path,
@@ -34,13 +35,15 @@ from sdcpp_rest.store.job_rows import stamp, storable
 _IDS_PER_QUERY = 500
 _FACTS = (
     "path", "folder", "job_id", "number", "taken_ms", "kind", "size_bytes", "modified_ns", "width", "height", "frames",
-    "duration", "prompt", "negative_prompt", "title", "model", "architecture", "seed", "loras",
+    "duration", "prompt", "negative_prompt", "title", "model", "architecture", "seed", "loras", "fold",
 )  # fmt: skip
 _SET = ", ".join(f"{name} = excluded.{name}" for name in _FACTS if name != "path")
+# The record of an older job does not tell its group.
+_FOLD = "coalesce((SELECT 'group:' || group_id FROM jobs WHERE id = :job_id), :fold)"
 _MARKED = "(SELECT {0} FROM picture_marks WHERE path = :path)"
 _PUT = text(
     f"INSERT INTO pictures ({', '.join(_FACTS)}, is_starred, rating, board) "
-    f"VALUES ({', '.join(':' + name for name in _FACTS)}, coalesce({_MARKED.format('is_starred')}, 0), "
+    f"VALUES ({', '.join(':' + name for name in _FACTS[:-1])}, {_FOLD}, coalesce({_MARKED.format('is_starred')}, 0), "
     f"coalesce({_MARKED.format('rating')}, 0), {_MARKED.format('board')}) "
     f"ON CONFLICT (path) DO UPDATE SET {_SET}, place = 'shown', deleted_at = NULL RETURNING id"
 )
@@ -187,6 +190,26 @@ class GalleryStore:
         with self._db.read() as connection:
             return int(_run(connection, queries.count(wanted))[0][0])
 
+    def folded_page(
+        self, wanted: GalleryFilter, order: GalleryOrder, limit: int, after: Seat | None = None, offset: int = 0
+    ) -> list[PictureRow]:
+        """As `page`, with one row for those that belong together, in the order of the newest of each."""
+        with self._db.read() as connection:
+            found = [
+                _picture(row) for row in _run(connection, queries.folded_page(wanted, order, limit, after, offset))
+            ]
+            ids: dict[str, list[int]] = {}
+            folds = [one.facts.fold for one in found]
+            for fold, picture_id in _run(connection, queries.ids_by_fold(wanted, folds, after)):
+                ids.setdefault(fold, []).append(picture_id)
+        return [PictureRow(one, tuple(ids.get(one.facts.fold or "", [one.id]))) for one in found]
+
+    def count_folded(self, wanted: GalleryFilter) -> tuple[int, int]:
+        """How many rows `folded_page` has in all, and how many pictures those are."""
+        with self._db.read() as connection:
+            rows, pictures = _run(connection, queries.count_folded(wanted))[0]
+        return rows, pictures
+
     def ids(self, wanted: GalleryFilter, limit: int) -> list[int]:
         """The ids of those that pass, newest first."""
         with self._db.read() as connection:
@@ -224,10 +247,11 @@ class GalleryStore:
         with self._db.read() as connection:
             return [_picture(row) for row in connection.execute(text(query + " ORDER BY deleted_at, id"), named)]
 
-    def days(self, wanted: GalleryFilter, zone_minutes: int) -> list[tuple[int, int]]:
-        """Days since 1970 with pictures that pass, in a zone so far east of UTC, and how many; newest first."""
+    def days(self, wanted: GalleryFilter, zone_minutes: int, *, is_folded: bool = False) -> list[tuple[int, int]]:
+        """Days since 1970 with pictures that pass, in a zone so far east of UTC, and how many; newest first.
+        ``is_folded``: the rows of `folded_page`."""
         with self._db.read() as connection:
-            rows = _run(connection, queries.days(wanted, zone_minutes * 60_000))
+            rows = _run(connection, queries.days(wanted, zone_minutes * 60_000, is_folded))
             return [(day, number) for day, number in rows]
 
     def facets(self, wanted: GalleryFilter, limit: int) -> dict[str, list[Facet]]:
@@ -338,6 +362,6 @@ def _replace_board(connection: Connection, name: str, to: str | None) -> None:
 
 
 def _picture(row: Iterable[Any]) -> GalleryPicture:
-    picture_id, place, deleted_at, is_starred, rating, board, *facts, loras = row
-    known = PictureFacts._make([*facts, tuple(json.loads(loras))])
+    picture_id, place, deleted_at, is_starred, rating, board, *facts, loras, fold = row
+    known = PictureFacts._make([*facts, tuple(json.loads(loras)), fold])
     return GalleryPicture(picture_id, place, deleted_at, bool(is_starred), rating, board, known)

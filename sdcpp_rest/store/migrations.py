@@ -216,6 +216,23 @@ def m015_engines(connection: Connection) -> None:
     connection.exec_driver_sql("CREATE INDEX jobs_by_age ON jobs (created_at) WHERE status = 'pending'")
 
 
+def m016_folds(connection: Connection) -> None:
+    """Which pictures belong together: ``fold`` is 'group:' and the id of a group of jobs, else 'job:' and that of the
+    job; NULL for a file of no job. ``pictures_narrow`` gets it, too: what is folded is counted without reading rows."""
+    connection.exec_driver_sql("ALTER TABLE pictures ADD COLUMN fold TEXT")
+    connection.exec_driver_sql("UPDATE pictures SET fold = 'job:' || job_id WHERE job_id IS NOT NULL")
+    for table in ("jobs", "recycle_bin"):
+        connection.exec_driver_sql(
+            f"UPDATE pictures SET fold = 'group:' || {table}.group_id FROM {table} "
+            f"WHERE {table}.id = pictures.job_id AND {table}.group_id IS NOT NULL"
+        )
+    connection.exec_driver_sql("DROP INDEX pictures_narrow")
+    connection.exec_driver_sql(
+        "CREATE INDEX pictures_narrow ON pictures (place, taken_ms, id, kind, model, architecture, is_starred, rating, "
+        "board, seed, width, height, fold)"
+    )
+
+
 MIGRATIONS: tuple[Migration, ...] = (
     m001_jobs_and_settings,
     m002_file_hashes,
@@ -232,6 +249,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     m013_job_groups,
     m014_speeds,
     m015_engines,
+    m016_folds,
 )
 
 

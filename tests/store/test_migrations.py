@@ -202,6 +202,34 @@ def test_an_older_file_gets_an_empty_gallery(tmp_path: Path) -> None:
     db.close()
 
 
+def test_pictures_of_an_older_file_belong_together_as_their_jobs_do(tmp_path: Path) -> None:
+    path = tmp_path / "rest.db"
+    Database(path, migrations=MIGRATIONS[:14]).close()
+    raw = sqlite3.connect(path)
+    for job_id in ("listed", "binned"):
+        raw.execute(
+            "INSERT INTO jobs (id, kind, status, created_at, origin, group_id) "
+            "VALUES (?, 'txt2img', 'completed', '2024-01-02T03:04:05.000006+00:00', 'native', 'g')",
+            (job_id,),
+        )
+    columns = {row[1] for row in raw.execute("PRAGMA table_info(jobs)")}
+    same = ", ".join(row[1] for row in raw.execute("PRAGMA table_info(recycle_bin)") if row[1] in columns)
+    raw.execute(f"INSERT INTO recycle_bin ({same}, deleted_at) SELECT {same}, created_at FROM jobs WHERE id = 'binned'")
+    raw.execute("DELETE FROM jobs WHERE id = 'binned'")
+    for job_id in ("listed", "binned", "alone", None):
+        raw.execute(
+            "INSERT INTO pictures (path, folder, job_id, number, taken_ms, kind, size_bytes, modified_ns) "
+            "VALUES (?, '', ?, 0, 0, 'image', 1, 1)",
+            (f"{job_id}.png", job_id),
+        )
+    raw.commit()
+    raw.close()
+    db = Database(path)
+    found = GalleryStore(db).page(GalleryFilter(), "asc", 9)
+    assert [one.facts.fold for one in found] == ["group:g", "group:g", "job:alone", None]
+    db.close()
+
+
 def test_only_the_missing_steps_are_taken(tmp_path: Path) -> None:
     path = tmp_path / "rest.db"
     write_m001_file(path)

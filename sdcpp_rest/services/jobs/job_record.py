@@ -45,6 +45,7 @@ def record(
         "type": job.kind,
         "created_at": job.created_at.isoformat(),
         "title": job.title,
+        "group": job.group.model_dump(mode="json") if job.group else None,
         "origin": job.origin,
         "device": job.device,
         "engine": job.engine,

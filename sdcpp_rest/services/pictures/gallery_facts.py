@@ -17,7 +17,7 @@ from typing import Any
 
 from PIL import Image
 
-from sdcpp_rest.core.gallery import PictureFacts, PictureKind
+from sdcpp_rest.core.gallery import PictureFacts, PictureKind, fold_of
 from sdcpp_rest.services.pictures.metadata.found_settings import FoundSettings
 from sdcpp_rest.services.pictures.metadata.reading import read_file
 from sdcpp_rest.services.pictures.outputs import RECORD_NAME
@@ -30,6 +30,7 @@ _KINDS: Mapping[str, PictureKind] = {
 }
 _MOST_RECORD_BYTES = 4 * 1024 * 1024
 _MOST_TEXT_CHARACTERS = 20_000
+_MOST_GROUP_CHARACTERS = 100
 _MOST_READ_BYTES = 64 * 1024 * 1024
 _PNG_HEAD = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
 _LARGEST_NUMBER = 2**63 - 1
@@ -50,6 +51,7 @@ def _of_job(root: Path, folder: str, record: Mapping[str, Any]) -> Iterator[Pict
     params = _mapping(record.get("params"))
     spec = _mapping(record.get("model"))
     model = _text(_mapping(spec.get("model")).get("name")) or _text(params.get("model_name"))
+    fold = fold_of(folder, _text(_mapping(record.get("group")).get("id"))[:_MOST_GROUP_CHARACTERS] or None)
     for number, path in enumerate(_texts(record.get("outputs"))):
         kind = _KINDS.get(Path(path).suffix.lower())
         status = _status(root / path) if Path(path).parent.as_posix() == folder and kind else None
@@ -79,6 +81,7 @@ def _of_job(root: Path, folder: str, record: Mapping[str, Any]) -> Iterator[Pict
             architecture=_text(spec.get("architecture")),
             seed=_seed(params.get("seed"), number),
             loras=tuple(dict.fromkeys(_text(_mapping(one).get("name")) for one in _list(params.get("loras")))),
+            fold=fold,
         )
 
 

@@ -52,6 +52,27 @@ def test_a_job_tells_of_its_pictures(tmp_path: Path) -> None:
     assert second.taken_ms < first.taken_ms
 
 
+@pytest.mark.parametrize(
+    ("group", "fold"),
+    [
+        ({"id": "grid-1", "kind": "grid", "axes": [], "cell": []}, "group:grid-1"),
+        ({"id": "x" * 200}, "group:" + "x" * 100),
+        (None, "job:job"),
+        ({"id": ""}, "job:job"),
+        ({"id": 5}, "job:job"),
+        ("grid-1", "job:job"),
+    ],
+)
+def test_pictures_of_a_job_belong_together_or_with_those_of_its_group(tmp_path: Path, group: Any, fold: str) -> None:
+    write_job(tmp_path, {**RECORD, "group": group})
+    assert {one.fold for one in read_folder(tmp_path, "job")} == {fold}
+
+
+def test_a_file_of_no_job_stands_alone(tmp_path: Path) -> None:
+    Image.new("RGB", (9, 9)).save(tmp_path / "a.png")
+    assert [one.fold for one in read_folder(tmp_path, "")] == [None]
+
+
 def test_a_video_has_its_length(tmp_path: Path) -> None:
     params = {**RECORD["params"], "video_frames": 17, "fps": 8}
     write_job(tmp_path, {**RECORD, "params": params, "outputs": ["job/video.mp4"]}, 0)

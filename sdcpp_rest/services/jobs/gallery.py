@@ -21,6 +21,7 @@ from sdcpp_rest.core.gallery import (
     GalleryOrder,
     GalleryPicture,
     Marks,
+    PictureRow,
     Seat,
     original_path,
     path_in_bin,
@@ -91,6 +92,16 @@ class Gallery:
         """How many pass."""
         return self._store.count(wanted)
 
+    def folded_page(
+        self, wanted: GalleryFilter, order: GalleryOrder, limit: int, after: Seat | None = None, offset: int = 0
+    ) -> list[PictureRow]:
+        """As `page`, with one row for those that belong together."""
+        return self._store.folded_page(wanted, order, limit, after, offset)
+
+    def count_folded(self, wanted: GalleryFilter) -> tuple[int, int]:
+        """How many rows `folded_page` has in all, and how many pictures those are."""
+        return self._store.count_folded(wanted)
+
     def get(self, picture_id: int) -> GalleryPicture:
         """Raises NotFound."""
         return self._store.get(picture_id)
@@ -107,9 +118,10 @@ class Gallery:
             except SdcppRestError:
                 yield picture, None
 
-    def days(self, wanted: GalleryFilter, zone_minutes: int) -> list[tuple[int, int]]:
-        """Days since 1970 with pictures that pass, in a zone so far east of UTC, and how many; newest first."""
-        return self._store.days(wanted, zone_minutes)
+    def days(self, wanted: GalleryFilter, zone_minutes: int, *, is_folded: bool = False) -> list[tuple[int, int]]:
+        """Days since 1970 with pictures that pass, in a zone so far east of UTC, and how many; newest first.
+        ``is_folded``: the rows of `folded_page`."""
+        return self._store.days(wanted, zone_minutes, is_folded=is_folded)
 
     def facets(self, wanted: GalleryFilter, limit: int) -> dict[str, list[Facet]]:
         """By ``models``, ``loras``, ``architectures`` and ``kinds``: which values those that pass have."""

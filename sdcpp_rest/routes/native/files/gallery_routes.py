@@ -9,6 +9,7 @@ from typing import Any
 from flask import Blueprint, Response
 from pydantic import ConfigDict, Field
 
+from sdcpp_rest.core.gallery import GalleryFilter, Seat
 from sdcpp_rest.errors import Conflict, InvalidRequest, NotFound
 from sdcpp_rest.routes.http.answers import answer, runtime
 from sdcpp_rest.routes.http.openapi import Answer, documents
@@ -17,6 +18,7 @@ from sdcpp_rest.routes.http.request_bodies import read_body
 from sdcpp_rest.routes.http.wire_models import Flag, Integer, Text, Wire, optional, read_query, validate
 from sdcpp_rest.routes.native.files.gallery_wire import (
     BOARD_CHARACTERS,
+    GROUPED,
     GalleryFilterBody,
     GalleryQuery,
     GalleryShown,
@@ -26,6 +28,7 @@ from sdcpp_rest.routes.native.files.gallery_wire import (
     picture_item,
     picture_object,
     read_cursor,
+    row_item,
     write_cursor,
 )
 
@@ -39,6 +42,7 @@ class DaysQuery(GalleryFilterBody):
     utc_offset: Integer = Field(
         0, ge=-840, le=840, description="How many minutes the days begin before those of UTC: 60 in Berlin in winter."
     )
+    grouped: Flag = Field(False, description=GROUPED)
 
 
 class DayCount(Answer):
@@ -91,21 +95,37 @@ class MarksBody(Wire):
 @documents({200: GalleryShown}, query=GalleryQuery)
 def list_pictures() -> Response:
     """List finished pictures and videos, newest first. A page goes on where the one before ended (`cursor`), whatever
-    came in between; `offset` jumps to a place."""
+    came in between; `offset` jumps to a place. `grouped` makes one row of the pictures of a job, or of a group of
+    jobs."""
     query = read_query(GalleryQuery)
     wanted, after = gallery_filter(query), read_cursor(query.cursor)
     if after is not None and query.offset:
         raise InvalidRequest("cursor and offset say the same thing: give one of them", field="offset")
+    return answer((_list_rows if query.grouped else _list_singly)(query, wanted, after))
+
+
+def _list_singly(query: GalleryQuery, wanted: GalleryFilter, after: Seat | None) -> dict[str, Any]:
     # One more than asked for: that tells whether there is a next page.
     found = runtime().jobs.gallery.page(wanted, query.order, query.limit + 1, after, query.offset)
     items = found[: query.limit]
-    return answer(
-        {
-            "total": runtime().jobs.gallery.count(wanted),
-            "next": write_cursor(items[-1]) if len(found) > query.limit else None,
-            "items": [picture_item(picture) for picture in items],
-        }
-    )
+    return {
+        "total": runtime().jobs.gallery.count(wanted),
+        "next": write_cursor(items[-1]) if len(found) > query.limit else None,
+        "items": [picture_item(picture) for picture in items],
+    }
+
+
+def _list_rows(query: GalleryQuery, wanted: GalleryFilter, after: Seat | None) -> dict[str, Any]:
+    """As `_list_singly`, of what belongs together. A cursor keeps the moment at which its walk began."""
+    jobs = runtime().jobs.gallery
+    found = jobs.folded_page(wanted, query.order, query.limit + 1, after, query.offset)
+    items, following = found[: query.limit], None
+    if len(found) > query.limit:
+        newest = jobs.page(wanted, "desc", 1) if after is None else []
+        until_ms = newest[0].facts.taken_ms if newest else after and after.until_ms
+        following = write_cursor(items[-1].picture, until_ms)
+    total, pictures = jobs.count_folded(wanted)
+    return {"total": total, "pictures": pictures, "next": following, "items": [row_item(row) for row in items]}
 
 
 @gallery.get("/gallery/months")
@@ -114,7 +134,8 @@ def count_by_month() -> Response:
     """Count pictures by month and day, as far as they pass the filters of `GET /gallery`."""
     query = read_query(DaysQuery)
     months: dict[str, dict[str, Any]] = {}
-    for number, count in runtime().jobs.gallery.days(gallery_filter(query), query.utc_offset):
+    wanted = gallery_filter(query)
+    for number, count in runtime().jobs.gallery.days(wanted, query.utc_offset, is_folded=query.grouped):
         day = (_FIRST_DAY + timedelta(days=number)).isoformat()
         month = months.setdefault(day[:7], {"month": day[:7], "count": 0, "days": []})
         month["count"] += count

@@ -17,6 +17,7 @@ from sdcpp_rest.core.gallery import (
     GalleryPicture,
     Marks,
     PictureKind,
+    PictureRow,
     Place,
     Seat,
     is_searchable,
@@ -32,10 +33,11 @@ from sdcpp_rest.services.pictures.outputs import version_of
 
 MOST_PER_PAGE = 1000
 BOARD_CHARACTERS = 100
+GROUPED = "One row for the pictures of a job, or of a group of jobs: the newest of those that pass."
 _PROMPT_CHARACTERS = 120
 _MOST_WORDS = 16
 _WORD = re.compile(r'(-?)(?:"([^"]*)"?|([^\s"]+))')
-_SEAT = re.compile(r"([0-9a-f]{1,14})\.([0-9a-f]{1,14})")
+_SEAT = re.compile(r"([0-9a-f]{1,14})\.([0-9a-f]{1,14})(?:\.([0-9a-f]{1,14}))?")
 
 
 class GalleryFilterBody(Wire):
@@ -57,6 +59,11 @@ class GalleryFilterBody(Wire):
     width: Integer = optional("Only those of this width, in pixels.", ge=1, le=2**31 - 1)
     height: Integer = optional("Only those of this height, in pixels.", ge=1, le=2**31 - 1)
     job_id: Text = optional("Only those of this job.", max_length=200)
+    group: Text = optional(
+        "Only those that belong together: `group:` and the id of a group of jobs, or `job:` and that of a job in none. "
+        "As `group.id` of a row tells with `grouped`.",
+        max_length=300,
+    )
     before: Text = optional(f"Only those finished before this moment: {MOMENT}; without a zone, in UTC.")
     after: Text = optional(f"Only those finished at this moment or later: {MOMENT}; without a zone, in UTC.")
     deleted: Flag = Field(False, description="Those in the recycle bin instead of the others; `q` cannot search these.")
@@ -69,6 +76,15 @@ class GalleryQuery(GalleryFilterBody):
         0, ge=0, le=2**31 - 1, description="Instead of cursor: how many to leave out, for jumps to a place."
     )
     order: GalleryOrder = Field("desc", description="desc: newest first.")
+    grouped: Flag = Field(False, description=GROUPED)
+
+
+class GroupOfPictures(Answer):
+    """The pictures that a row stands for: those of a job, or of a group of jobs, that pass."""
+
+    id: str = Field(description="As `group` finds them.", examples=["job:550e8400-e29b-41d4-a716-446655440000"])
+    count: int = Field(ge=1)
+    ids: list[int] = Field(description="Their numbers, newest first.")
 
 
 class PictureItem(Answer):
@@ -92,12 +108,14 @@ class PictureItem(Answer):
     starred: bool
     rating: int = Field(ge=0, le=5, description="0: none.")
     board: str = optional("The board that it is on.")
+    group: GroupOfPictures = optional("Of a listing that is `grouped`; absent for a file of no job.")
 
 
 class GalleryShown(Answer):
     """A page of pictures."""
 
-    total: int = Field(ge=0, description="How many pass, on all pages.")
+    total: int = Field(ge=0, description="How many pass, on all pages; how many rows where it is `grouped`.")
+    pictures: int = optional("Of a listing that is `grouped`: how many pictures pass.", ge=0)
     next: str | None = Field(description="As `cursor` of the next page; `null` where this is the last.")
     items: list[PictureItem]
 
@@ -122,7 +140,7 @@ def gallery_filter(body: GalleryFilterBody) -> GalleryFilter:
     words, phrases, without = _words(sent.get("q", ""))
     if body.deleted and (words or phrases or without):
         raise InvalidRequest("q cannot search what is deleted: leave one of q and deleted out", field="q")
-    same = ("model", "lora", "architecture", "kind", "board", "seed", "width", "height", "job_id")
+    same = ("model", "lora", "architecture", "kind", "board", "seed", "width", "height", "job_id", "group")
     return GalleryFilter(
         words=words,
         phrases=phrases,
@@ -148,12 +166,13 @@ def read_cursor(text: str | None) -> Seat | None:
         raise InvalidRequest(
             f'cursor must be the next of the page before, got "{shorten(text)}"', field="cursor", value=shorten(text)
         )
-    return Seat(int(seat[1], 16), int(seat[2], 16))
+    return Seat(int(seat[1], 16), int(seat[2], 16), None if seat[3] is None else int(seat[3], 16))
 
 
-def write_cursor(picture: GalleryPicture) -> str:
-    """Where a page ends whose last picture this is."""
-    return base64.b64encode(f"{picture.facts.taken_ms:x}.{picture.id:x}".encode(), altchars=b"-_").decode("ascii")
+def write_cursor(picture: GalleryPicture, until_ms: int | None = None) -> str:
+    """Where a page ends whose last picture this is; ``until_ms``: see `Seat`."""
+    parts = (picture.facts.taken_ms, picture.id, *(() if until_ms is None else (until_ms,)))
+    return base64.b64encode(".".join(f"{part:x}" for part in parts).encode(), altchars=b"-_").decode("ascii")
 
 
 def picture_item(picture: GalleryPicture) -> dict[str, Any]:
@@ -184,6 +203,12 @@ def picture_item(picture: GalleryPicture) -> dict[str, Any]:
         "rating": picture.rating,
         **{name: value for name, value in may_be_absent.items() if value is not None},
     }
+
+
+def row_item(row: PictureRow) -> dict[str, Any]:
+    """A row of a grouped listing in the shape of `PictureItem`."""
+    item, fold = picture_item(row.picture), row.picture.facts.fold
+    return item if fold is None else {**item, "group": {"id": fold, "count": len(row.ids), "ids": list(row.ids)}}
 
 
 def picture_object(picture: GalleryPicture) -> dict[str, Any]:

@@ -72,6 +72,50 @@ def test_pages_go_on_by_cursor_and_jump_by_offset(house: House) -> None:
     assert paths(house, "?offset=3") == drawn[1::-1]
 
 
+def test_pictures_that_belong_together_are_one_row_that_tells_what_unfolds_it(house: House) -> None:
+    axes = [{"field": "seed", "values": [1, 2]}]
+    by_hand(house, "alone.png")
+    batch = draw(house, "a batch", batch_count=3)
+    for cell in (0, 1):
+        draw(house, "a grid", seed=cell + 1, group={"id": "grid-1", "axes": axes, "cell": [cell]})
+    folded = listed(house, "?grouped=true")
+    assert (folded["total"], folded["pictures"], folded["next"]) == (3, 6, None)
+    grid, drawn, alone = folded["items"]
+    assert (grid["group"]["id"], grid["group"]["count"], grid["seed"]) == ("group:grid-1", 2, 2)
+    assert (drawn["group"]["id"], drawn["group"]["count"]) == (f"job:{drawn['job_id']}", 3)
+    assert (drawn["path"], "group" in alone) == (batch[0], False)
+    assert ids(house, f"?group={drawn['group']['id']}") == drawn["group"]["ids"]
+    body = {"filter": {"group": "group:grid-1"}, "action": "star"}
+    assert house.client.post("/gallery/batch", json=body).get_json()["changed"] == 2
+    assert ids(house, "?starred=true") == grid["group"]["ids"]
+    assert listed(house, "?grouped=true&seed=1")["items"][0]["group"]["ids"] == [grid["group"]["ids"][1]]
+    months = house.client.get("/gallery/months?grouped=true").get_json()
+    assert (months["total"], house.client.get("/gallery/months").get_json()["total"]) == (3, 6)
+    plain = listed(house)
+    assert (plain["total"], "pictures" in plain, any("group" in item for item in plain["items"])) == (6, False, False)
+
+
+def test_a_walk_over_rows_meets_every_picture_once_while_a_group_grows(house: House) -> None:
+    axes = [{"field": "seed", "values": [1, 2]}]
+    draw(house, group={"id": "growing", "axes": axes, "cell": [0]})
+    draw(house, batch_count=2)
+    page, seen = listed(house, "?grouped=true&limit=1"), []
+    seen += page["items"][0]["group"]["ids"]
+    draw(house, group={"id": "growing", "axes": axes, "cell": [1]})
+    page = listed(house, f"?grouped=true&limit=1&cursor={page['next']}")
+    seen += page["items"][0]["group"]["ids"]
+    assert (len(set(seen)), page["next"]) == (3, None)
+    assert [item["group"]["count"] for item in listed(house, "?grouped=true")["items"]] == [2, 2]
+
+
+def test_a_group_is_whole_when_the_index_was_made_anew(house: House) -> None:
+    axes = [{"field": "seed", "values": [1, 2]}]
+    for cell in (0, 1):
+        draw(house, seed=cell, group={"id": "grid-1", "axes": axes, "cell": [cell]})
+    assert house.client.post("/gallery/scan", json={"anew": True}).status_code == 200
+    assert [item["group"]["count"] for item in listed(house, "?grouped=true")["items"]] == [2]
+
+
 def test_filters_are_combined(house: House) -> None:
     sea = draw(house, "a lighthouse by the sea", seed=3)[0]
     draw(house, "a lighthouse on land", seed=4)
@@ -109,7 +153,11 @@ def test_filters_are_combined(house: House) -> None:
         ("?q=!!!", "q"),
         ("?q=cat%20%3F%3F%3F", "q"),
         ("?q=%22%22", "q"),
+        ("?grouped=maybe", "grouped"),
+        ("?group=" + "x" * 301, "group"),
+        ("?grouped=true&cursor=MS4yLg==", "cursor"),
         ("/months?utc_offset=900", "utc_offset"),
+        ("/months?grouped=2", "grouped"),
         ("/zip?ids=1,x", "ids"),
         ("/zip?ids=" + "9" * 30, "ids"),
     ],

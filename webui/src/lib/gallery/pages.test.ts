@@ -19,6 +19,12 @@ describe('PageCache', () => {
     expect(cache.find(19)?.id).toBe(19)
     expect(cache.find(99)).toBeUndefined()
   })
+  it('finds a row by each picture that it stands for, and shows one of them', () => {
+    const cache = new PageCache<{ id: number; group?: { id: string; count: number; ids: number[] } }>(10)
+    cache.put(1, [{ id: 5 }, { id: 9, group: { id: 'job:a', count: 2, ids: [9, 8] } }])
+    expect([5, 9, 8, 7].map((id) => cache.indexOf(id))).toEqual([10, 11, 11, null])
+    expect([5, 9, 8, 7].map((id) => cache.find(id)?.id)).toEqual([5, 9, undefined, undefined])
+  })
   it('forgets what was not used for longest', () => {
     const cache = new PageCache<ReturnType<typeof item>>(10)
     for (let at = 0; at < 60; at++) cache.put(at, page(at * 10))

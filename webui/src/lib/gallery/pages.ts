@@ -1,11 +1,12 @@
 /** Keeps the pictures of a long list by their place in it, in pages, as far as they were asked for. */
+import { holds, type Row } from './rows'
 import type { Span } from './window'
 
 export const PAGE_SIZE = 100
 /** How many pages are kept: 6,000 pictures, about 4 MB. */
 const MOST_PAGES = 60
 
-export class PageCache<T extends { id: number }> {
+export class PageCache<T extends Row> {
   private pages = new Map<number, T[]>()
   readonly size: number
 
@@ -44,18 +45,20 @@ export class PageCache<T extends { id: number }> {
     }
   }
 
-  /** Where a picture is, as far as it was asked for. */
+  /** Where a picture is, as far as it was asked for: by itself, or as one of those that a row stands for. */
   indexOf(id: number): number | null {
     for (const [page, items] of this.pages) {
-      const at = items.findIndex((one) => one.id === id)
+      const at = items.findIndex((one) => holds(one, id))
       if (at >= 0) return page * this.size + at
     }
     return null
   }
 
+  /** The row that shows a picture. */
   find(id: number): T | undefined {
     const at = this.indexOf(id)
-    return at === null ? undefined : this.at(at)
+    const found = at === null ? undefined : this.at(at)
+    return found?.id === id ? found : undefined
   }
 
   /** Changes pictures where they are. Returns what brings them back. */

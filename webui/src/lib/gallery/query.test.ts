@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import {
+  clearChips,
   dropChip,
+  isFolded,
   isNarrowed,
   listChips,
   makeFilter,
@@ -40,6 +42,30 @@ describe('the address', () => {
   it('has no words in the bin: the server cannot search it', () => {
     expect(readQuery({ q: 'fox', bin: 'yes', kind: 'video' })).toEqual({ deleted: true, kind: 'video' })
     expect(writeQuery({ deleted: true })).toEqual({ bin: 'yes' })
+  })
+})
+
+describe('a list with groups', () => {
+  it('is kept in the address, and is no filter', () => {
+    for (const query of [{ grouped: true }, { grouped: false }, { grouped: true, group: 'job:1 2', model: 'a' }]) {
+      expect(readQuery(writeQuery(query))).toEqual(query)
+      expect(makeFilter(query)).not.toHaveProperty('grouped')
+    }
+    expect(readQuery({ grouped: 'maybe' })).toEqual({})
+    expect(isNarrowed({ grouped: true })).toBe(false)
+    expect(isNarrowed({ group: 'job:1' })).toBe(true)
+  })
+  it('shows the pictures of one group one by one', () => {
+    expect(isFolded({ grouped: true })).toBe(true)
+    expect(isFolded({ grouped: true, group: 'job:1' })).toBe(false)
+    expect(isFolded({ grouped: true, jobId: '1' })).toBe(false)
+    expect(isFolded({ grouped: false })).toBe(false)
+    expect(makeFilter({ grouped: true, group: 'job:1' })).toEqual({ group: 'job:1' })
+  })
+  it('stays where it is when the chips go', () => {
+    const query = { q: 'fox', group: 'job:1', grouped: true, kind: 'image' as const }
+    expect(listChips(query)).toEqual([{ name: 'kind', value: 'image' }])
+    expect(clearChips(query)).toEqual({ q: 'fox', group: 'job:1', grouped: true })
   })
 })
 

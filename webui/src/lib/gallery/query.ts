@@ -16,12 +16,16 @@ export interface GalleryQuery {
   height?: number
   seed?: number
   jobId?: string
+  /** Those that belong together, by the name that the server gave them. */
+  group?: string
+  /** Whether those that belong together are one tile. */
+  grouped?: boolean
   /** The recycle bin instead of the gallery. */
   deleted?: boolean
 }
 
 /** Names in the address, in the order in which they are written there. */
-const TEXTS = ['q', 'model', 'lora', 'architecture', 'board'] as const
+const TEXTS = ['q', 'model', 'lora', 'architecture', 'board', 'group'] as const
 
 function readNumber(text: string | undefined, from: number, to: number): number | undefined {
   const value = Number(text)
@@ -44,6 +48,7 @@ export function readQuery(query: Record<string, string>): GalleryQuery {
   const seed = readNumber(query.seed, 0, Number.MAX_SAFE_INTEGER)
   if (seed !== undefined) read.seed = seed
   if (query.job) read.jobId = query.job
+  if (query.grouped === 'yes' || query.grouped === 'no') read.grouped = query.grouped === 'yes'
   if (query.bin === 'yes') {
     read.deleted = true
     delete read.q
@@ -61,13 +66,24 @@ export function writeQuery(query: GalleryQuery): Record<string, string> {
   if (query.rating) written.rating = String(query.rating)
   if (query.seed !== undefined) written.seed = String(query.seed)
   if (query.jobId) written.job = query.jobId
+  if (query.grouped !== undefined) written.grouped = query.grouped ? 'yes' : 'no'
   if (query.deleted) written.bin = 'yes'
   return written
 }
 
-/** Makes what the server is asked for. */
+/** Whether a query asks for pictures that belong together: those are shown one by one. */
+export function isOfOneGroup(query: GalleryQuery): boolean {
+  return Boolean(query.group || query.jobId)
+}
+
+/** Whether the list has rows that stand for several pictures. */
+export function isFolded(query: GalleryQuery): boolean {
+  return query.grouped === true && !isOfOneGroup(query)
+}
+
+/** Makes what the server is asked for: pictures, however they are shown. */
 export function makeFilter(query: GalleryQuery): Filter {
-  const { jobId, ...rest } = query
+  const { jobId, grouped: _grouped, ...rest } = query
   const filter = { ...rest, ...(jobId ? { job_id: jobId } : {}) }
   return Object.fromEntries(Object.entries(filter).filter(([, value]) => value !== undefined)) as Filter
 }
@@ -80,9 +96,9 @@ export function nameQuery(query: GalleryQuery): string {
 export type ChipName =
   'q' | 'model' | 'lora' | 'architecture' | 'board' | 'kind' | 'starred' | 'size' | 'rating' | 'seed' | 'job'
 
-/** Lists what narrows the gallery, one chip each; the words of the search stand in their field. */
+/** Lists what narrows the gallery, one chip each; the words of the search stand in their field, a group has its way back. */
 export function listChips(query: GalleryQuery): { name: ChipName; value: string }[] {
-  const { q: _words, bin: _bin, ...rest } = writeQuery(query)
+  const { q: _words, bin: _bin, group: _group, grouped: _grouped, ...rest } = writeQuery(query)
   return Object.entries(rest).map(([name, value]) => ({ name: name as ChipName, value }))
 }
 
@@ -93,7 +109,12 @@ export function dropChip(query: GalleryQuery, name: ChipName): GalleryQuery {
   return readQuery(written)
 }
 
+/** Takes all chips away. */
+export function clearChips({ q, group, grouped, deleted }: GalleryQuery): GalleryQuery {
+  return { q, group, grouped, deleted }
+}
+
 export function isNarrowed(query: GalleryQuery): boolean {
-  const { bin: _bin, ...rest } = writeQuery(query)
+  const { bin: _bin, grouped: _grouped, ...rest } = writeQuery(query)
   return Object.keys(rest).length > 0
 }

@@ -10,14 +10,12 @@ export function has(selection: Selection, id: number): boolean {
   return selection.all ? !selection.except.has(id) : selection.ids.has(id)
 }
 
-export function countChosen(selection: Selection, total: number): number {
-  return selection.all ? Math.max(0, total - selection.except.size) : selection.ids.size
+export function hasAll(selection: Selection, ids: readonly number[]): boolean {
+  return ids.every((id) => has(selection, id))
 }
 
-export function toggle(selection: Selection, id: number): Selection {
-  const next = new Set(selection.all ? selection.except : selection.ids)
-  if (!next.delete(id)) next.add(id)
-  return selection.all ? { ...selection, except: next } : { all: false, ids: next }
+export function countChosen(selection: Selection, total: number): number {
+  return selection.all ? Math.max(0, total - selection.except.size) : selection.ids.size
 }
 
 /** Adds pictures, or takes them off. */
@@ -31,10 +29,15 @@ export function put(selection: Selection, ids: Iterable<number>, on = true): Sel
   return selection.all ? { ...selection, except: next } : { all: false, ids: next }
 }
 
-/** Chooses all that match. The server tells times in whole seconds: the one of the newest picture belongs to it. */
+/** Tells when the second of a picture ends: the server tells times in whole seconds. */
+export function endOfSecond(time: string | undefined): string | undefined {
+  const moment = time ? Date.parse(time) : Number.NaN
+  return Number.isNaN(moment) ? undefined : new Date(moment + 1000).toISOString()
+}
+
+/** Chooses all that match, to the newest picture, which belongs to it. */
 export function chooseAll(newest: string | undefined): Selection {
-  const moment = newest ? Date.parse(newest) : Number.NaN
-  const before = Number.isNaN(moment) ? undefined : new Date(moment + 1000).toISOString()
+  const before = endOfSecond(newest)
   return { all: true, except: new Set(), ...(before ? { before } : {}) }
 }
 

@@ -1,6 +1,7 @@
-/** Chooses pictures of the list: one, all from one to another, and those that a rectangle touches. */
+/** Chooses tiles of the list, with all pictures they stand for: one, all from one to another, and those that a rectangle touches. */
 import type { Picture } from '../../lib/events/apply'
-import { NOTHING, put, range, toggle, type Selection } from '../../lib/gallery/selection'
+import { listIds } from '../../lib/gallery/rows'
+import { hasAll, NOTHING, put, range, type Selection } from '../../lib/gallery/selection'
 import { attempt } from '../../state/notices.svelte'
 import { gallery } from './gallery.svelte'
 
@@ -13,7 +14,8 @@ export class Choosing {
   pick(index: number): void {
     const picture = gallery.at(index)
     if (!picture) return
-    gallery.selection = toggle(gallery.selection, picture.id)
+    const ids = listIds(picture)
+    gallery.selection = put(gallery.selection, ids, !hasAll(gallery.selection, ids))
     this.anchor = index
   }
 
@@ -47,9 +49,6 @@ export class Choosing {
   }
 
   private add(to: Selection, pictures: readonly Picture[]): void {
-    gallery.selection = put(
-      to,
-      pictures.map((one) => one.id),
-    )
+    gallery.selection = put(to, pictures.flatMap(listIds))
   }
 }

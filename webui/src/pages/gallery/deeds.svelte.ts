@@ -3,6 +3,7 @@ import { saveFile } from '../../ui/save'
 import { api, ask, type Schemas } from '../../lib/api/client'
 import { apiUrl } from '../../lib/address'
 import type { Picture } from '../../lib/events/apply'
+import * as rows from '../../lib/gallery/rows'
 import { countChosen, cutParts, NOTHING, type Selection } from '../../lib/gallery/selection'
 import { t } from '../../lib/i18n'
 import { askToDelete } from '../../pictures/deleting'
@@ -18,8 +19,9 @@ const LONG_MS = 180_000
 
 type Action = Pick<Schemas['BatchBody'], 'action' | 'rating' | 'board'>
 
-export function chooseOne(picture: Pick<Picture, 'id'>): Selection {
-  return { all: false, ids: new Set([picture.id]) }
+/** Chooses what a tile stands for: a picture, or those that belong together. */
+export function chooseRow(row: rows.Row): Selection {
+  return { all: false, ids: new Set(rows.listIds(row)) }
 }
 
 /** Lists the numbers of a choice: of all that match, the server tells them. */
@@ -53,7 +55,7 @@ async function send(ids: readonly number[], action: Action): Promise<Schemas['Ba
 async function mark(selection: Selection, action: Action, shown: Partial<Picture>): Promise<void> {
   const back = gallery.changeShown(selection.all ? null : selection.ids, shown)
   const done = await attempt(async () => {
-    if (selection.all && selection.except.size === 0 && countChosen(selection, gallery.total ?? 0) <= MOST)
+    if (selection.all && selection.except.size === 0 && countChosen(selection, gallery.pictures) <= MOST)
       return ask(
         (signal) => api.POST('/gallery/batch', { body: { filter: gallery.filterOf(selection), ...action }, signal }),
         { timeoutMs: LONG_MS },
@@ -64,7 +66,9 @@ async function mark(selection: Selection, action: Action, shown: Partial<Picture
 }
 
 export async function star(selection: Selection, on: boolean): Promise<void> {
-  notices.announce(on ? t.gallery.starred : t.gallery.unstarred)
+  const count = countChosen(selection, gallery.pictures)
+  if (count === 1) notices.announce(on ? t.gallery.starred : t.gallery.unstarred)
+  else notices.announce(on ? t.gallery.starredSome(count) : t.gallery.unstarredSome(count))
   await mark(selection, { action: on ? 'star' : 'unstar' }, { starred: on })
 }
 

@@ -1,10 +1,14 @@
-/** Keeps what the gallery shows: the pictures by their place in the list, as far as they were looked at, and what is chosen. */
+/**
+ * Keeps what the gallery shows: the pictures by their place in the list, as far as they were looked at, and what is
+ * chosen. A list of groups has rows that stand for several pictures.
+ */
 import { api, ask, type Schemas } from '../../lib/api/client'
 import { errorOfThrown, type ApiError } from '../../lib/api/errors'
 import type { Picture } from '../../lib/events/apply'
 import { countNew, PAGE_SIZE, PageCache } from '../../lib/gallery/pages'
-import { makeFilter, nameQuery, type Filter, type GalleryQuery } from '../../lib/gallery/query'
-import { chooseAll, NOTHING, type Selection } from '../../lib/gallery/selection'
+import { isFolded, makeFilter, nameQuery, type Filter, type GalleryQuery } from '../../lib/gallery/query'
+import { growRow, holds } from '../../lib/gallery/rows'
+import { chooseAll, endOfSecond, NOTHING, type Selection } from '../../lib/gallery/selection'
 import type { Span } from '../../lib/gallery/window'
 import { server } from '../../state/server.svelte'
 
@@ -16,8 +20,10 @@ const SEARCHED_PAGES = 20
 
 class Gallery {
   query = $state.raw<GalleryQuery>({})
-  /** How many there are; null: not known yet. */
+  /** How many rows there are; null: not known yet. */
   total = $state<number | null>(null)
+  /** How many pictures those stand for. */
+  pictures = $state(0)
   /** How many new ones are in front of the first that is shown. They come into sight when somebody asks for them. */
   fresh = $state(0)
   /** Counts changes of what is held; read it to follow them. */
@@ -34,6 +40,13 @@ class Gallery {
 
   private cache = new PageCache<Picture>()
   private firstId: number | undefined
+  /** How many rows the server has in front of the first that is shown. */
+  private ahead = 0
+  private newestAt: string | undefined
+  /** Where a list of groups ends at its beginning: a group that grows would come to the front, and move what is looked at. */
+  private until: string | undefined
+  /** By group: what came since then. */
+  private newer: ReadonlyMap<string, Picture> = new Map()
   private wanted: Span = { first: 0, end: PAGE_SIZE }
   /** What runs for the present query. */
   private asked = new Map<number, AbortController>()
@@ -81,26 +94,31 @@ class Gallery {
     this.stop()
     const reading = (this.reading = new AbortController())
     try {
+      const isLive = isOther || this.isAtTop || this.total === null
+      this.until = isLive || !isFolded(this.query) ? undefined : (this.until ?? endOfSecond(this.newestAt))
+      const since = this.until ? await this.fetchNewer(reading.signal) : undefined
+      this.newer = new Map(since?.items.map((one) => [one.group?.id ?? '', one]))
       const newest = await this.fetchPage(0, reading.signal)
-      const held = isOther ? 0 : (this.total ?? 0) + this.fresh
-      const fresh =
-        isOther || this.isAtTop || this.total === null
-          ? 0
-          : (countNew(newest.items, this.firstId) ?? Math.max(0, newest.total - held))
+      const held = (this.total ?? 0) + this.ahead
+      const ahead =
+        isLive || this.until ? 0 : (countNew(newest.items, this.firstId) ?? Math.max(0, newest.total - held))
       const cache = new PageCache<Picture>()
       await Promise.all(
         cache
           .pagesOf(this.wanted)
-          .filter((page) => page * PAGE_SIZE < newest.total - fresh)
+          .filter((page) => page * PAGE_SIZE < newest.total - ahead)
           .map(async (page) => {
-            const offset = page * PAGE_SIZE + fresh
+            const offset = page * PAGE_SIZE + ahead
             cache.put(page, offset === 0 ? newest.items : (await this.fetchPage(offset, reading.signal)).items)
           }),
       )
       this.cache = cache
-      this.fresh = fresh
-      this.total = newest.total - fresh
-      if (fresh < newest.items.length) this.firstId = newest.items[fresh]!.id
+      this.ahead = ahead
+      this.fresh = since?.total ?? ahead
+      this.total = newest.total - ahead
+      this.pictures = newest.pictures ?? this.total
+      if (ahead < newest.items.length) this.firstId = newest.items[ahead]!.id
+      if (isLive) this.newestAt = newest.items[0]?.created_at
       this.problem = null
       // What was missing may be there again.
       this.broken = new Set()
@@ -150,12 +168,12 @@ class Gallery {
     this.asked.set(page, controller)
     const cache = this.cache
     try {
-      const answered = await this.fetchPage(page * PAGE_SIZE + this.fresh, controller.signal)
+      const answered = await this.fetchPage(page * PAGE_SIZE + this.ahead, controller.signal)
       if (cache !== this.cache) return
       cache.put(page, answered.items)
       this.version += 1
       // Somebody added or removed pictures, and the event is still on its way.
-      if (answered.total - this.fresh !== this.total) void this.refresh()
+      if (answered.total - this.ahead !== this.total) void this.refresh()
     } catch (thrown) {
       const error = errorOfThrown(thrown)
       if (error.code !== 'aborted') this.problem = error
@@ -164,9 +182,31 @@ class Gallery {
     }
   }
 
-  private fetchPage(offset: number, signal?: AbortSignal, limit = PAGE_SIZE): Promise<Schemas['GalleryShown']> {
-    const query = { ...makeFilter(this.query), limit, offset }
+  /** Asks for a part of the list; `singly`: of all its pictures, where it shows some as one. */
+  private async fetchPage(
+    offset: number,
+    signal?: AbortSignal,
+    limit = PAGE_SIZE,
+    singly = false,
+  ): Promise<Schemas['GalleryShown']> {
+    const query = { ...this.listed(singly), limit, offset }
+    const page = await ask((limited) => api.GET('/gallery', { params: { query }, signal: limited }), { signal })
+    if (this.newer.size === 0 || singly) return page
+    return { ...page, items: page.items.map((one) => growRow(one, this.newer.get(one.group?.id ?? ''))) }
+  }
+
+  private fetchNewer(signal: AbortSignal): Promise<Schemas['GalleryShown']> {
+    const query = { ...makeFilter(this.query), grouped: true, after: this.until, limit: PAGE_SIZE }
     return ask((limited) => api.GET('/gallery', { params: { query }, signal: limited }), { signal })
+  }
+
+  private listed(singly: boolean): Filter & { grouped?: boolean } {
+    const isOfRows = isFolded(this.query) && !singly
+    return {
+      ...makeFilter(this.query),
+      ...(isOfRows ? { grouped: true } : {}),
+      ...(isOfRows && this.until ? { before: this.until } : {}),
+    }
   }
 
   private stop(): void {
@@ -190,17 +230,17 @@ class Gallery {
     return this.cache.indexOf(id)
   }
 
-  /** Returns the pictures of a part of the list, also of one that was never in sight. */
-  async picturesIn(span: Span): Promise<Picture[]> {
+  /** Returns the pictures of a part of the list, also of one that was never in sight. `singly`: as `locate`. */
+  async picturesIn(span: Span, singly = false): Promise<Picture[]> {
     const found: Picture[] = []
     for (let at = span.first; at < span.end;) {
-      const known = this.cache.at(at)
+      const known = singly ? undefined : this.cache.at(at)
       if (known) {
         found.push(known)
         at += 1
         continue
       }
-      const { items } = await this.fetchPage(at + this.fresh, undefined, Math.min(1000, span.end - at))
+      const { items } = await this.fetchPage(at + this.ahead, undefined, Math.min(1000, span.end - at), singly)
       if (items.length === 0) break
       found.push(...items)
       at += items.length
@@ -208,18 +248,21 @@ class Gallery {
     return found
   }
 
-  /** Finds the place of a picture in the list; null: the query does not find it. */
-  async locate(picture: Pick<Picture, 'id' | 'created_at'>): Promise<number | null> {
-    const known = this.cache.indexOf(picture.id)
+  /**
+   * Finds the place of a picture in the list; null: the query does not find it. `singly`: among all pictures of a list
+   * that shows some as one.
+   */
+  async locate(picture: Pick<Picture, 'id' | 'created_at'>, singly = false): Promise<number | null> {
+    const known = singly ? null : this.cache.indexOf(picture.id)
     if (known !== null) return known
     // All that were finished in its second or later end with it, or shortly after it.
-    const filter = { ...makeFilter(this.query), after: picture.created_at, limit: 1 }
+    const filter = { ...this.listed(singly), after: picture.created_at, limit: 1 }
     const { total } = await ask((signal) => api.GET('/gallery', { params: { query: filter }, signal }))
     for (let tried = 0, end = total; tried < SEARCHED_PAGES && end > 0; tried++) {
       const offset = Math.max(0, end - PAGE_SIZE)
-      const { items } = await this.fetchPage(offset, undefined, end - offset)
-      const at = items.findIndex((one) => one.id === picture.id)
-      if (at >= 0) return offset + at - this.fresh
+      const { items } = await this.fetchPage(offset, undefined, end - offset, singly)
+      const at = items.findIndex((one) => holds(one, picture.id))
+      if (at >= 0) return offset + at - this.ahead
       end = offset
     }
     return null
@@ -244,12 +287,16 @@ class Gallery {
   }
 
   selectAll(): void {
-    this.selection = chooseAll(this.at(0)?.created_at)
+    this.selection = chooseAll(this.until ? this.newestAt : this.at(0)?.created_at)
   }
 
   /** What a choice of all means to the server. */
   filterOf(selection: Selection): Filter {
     return { ...makeFilter(this.query), ...(selection.all && selection.before ? { before: selection.before } : {}) }
+  }
+
+  get isFolded(): boolean {
+    return isFolded(this.query)
   }
 
   noteBroken(path: string): void {

@@ -12,6 +12,8 @@ export interface KeysHost {
   star: () => void
   remove: () => void
   clear: () => void
+  isInGroup: () => boolean
+  leaveGroup: () => void
 }
 
 /** Adds the keys; returns what removes them. */
@@ -29,6 +31,12 @@ export function addGalleryKeys(host: KeysHost): () => void {
     { keys: 's', label: () => t.gallery.starKey, when: hasMeant, run: host.star },
     { keys: 'Delete', label: () => t.gallery.deleteKey, when: hasMeant, run: host.remove },
     { keys: 'Escape', label: () => t.gallery.chooseNone, when: () => isFree() && host.hasChosen(), run: host.clear },
+    {
+      keys: 'Escape',
+      label: () => t.gallery.leaveGroup,
+      when: () => isFree() && !host.hasChosen() && host.isInGroup(),
+      run: host.leaveGroup,
+    },
   )
 }
 

@@ -1,6 +1,6 @@
 /** Keeps what stands around the pictures: months, boards, and what there is to choose from. Lists that fail are missing, and nothing else. */
 import { api, ask, type Schemas } from '../../lib/api/client'
-import { makeFilter, type GalleryQuery } from '../../lib/gallery/query'
+import { isFolded, makeFilter, type GalleryQuery } from '../../lib/gallery/query'
 import { placeMonths } from '../../lib/gallery/scrubber'
 
 class Lists {
@@ -21,10 +21,14 @@ class Lists {
       const told = await asked.catch(() => undefined)
       if (told !== undefined && !reading.signal.aborted) take(told)
     }
-    const utc_offset = -new Date().getTimezoneOffset()
+    const months = {
+      ...filter,
+      utc_offset: -new Date().getTimezoneOffset(),
+      ...(isFolded(query) ? { grouped: true } : {}),
+    }
     await Promise.all([
       keep(
-        ask((signal) => api.GET('/gallery/months', { params: { query: { ...filter, utc_offset } }, signal }), options),
+        ask((signal) => api.GET('/gallery/months', { params: { query: months }, signal }), options),
         (told) => (this.months = told.months),
       ),
       // Of all pictures, not of those that are found: else what is chosen could not be changed.

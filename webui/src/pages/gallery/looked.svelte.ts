@@ -36,8 +36,10 @@ export class Looked {
       this.settings = null
       this.settingsId = 0
       this.tool = ''
-      this.index = gallery.indexOf(id)
-      this.picture = gallery.find(id) ?? null
+      // A list of groups tells neither places nor neighbours: all pictures are walked, one by one.
+      this.index = gallery.isFolded ? null : gallery.indexOf(id)
+      const found = gallery.find(id)
+      this.picture = found ? { ...found, group: undefined } : null
       this.before = this.index ? (gallery.at(this.index - 1) ?? null) : null
       this.after = this.index === null ? null : (gallery.at(this.index + 1) ?? null)
     }
@@ -65,12 +67,13 @@ export class Looked {
   }
 
   private async findNeighbours(known: Known, signal: AbortSignal): Promise<void> {
-    const index = await gallery.locate(known)
+    const index = await gallery.locate(known, gallery.isFolded)
     if (signal.aborted) return
     this.index = index
-    const total = gallery.total ?? 0
-    const at = async (place: number): Promise<Picture | null> =>
-      place >= 0 && place < total ? ((await gallery.picturesIn({ first: place, end: place + 1 }))[0] ?? null) : null
+    const at = async (place: number): Promise<Picture | null> => {
+      if (place < 0 || place >= gallery.pictures) return null
+      return (await gallery.picturesIn({ first: place, end: place + 1 }, gallery.isFolded))[0] ?? null
+    }
     const [before, after] = index === null ? [null, null] : await Promise.all([at(index - 1), at(index + 1)])
     if (signal.aborted) return
     this.before = before

@@ -26,7 +26,7 @@ _PICTURE_LISTS = ("ref_images", "pm_id_images", "control_frames")
               help="Where to save; further pictures of a batch get _1, _2, ... The ending decides the format: .png, "
               ".jpg, .jpeg or .webp; of videos .mp4, .webm, .webp or .png (one per frame). - is standard output.  "
               "[default: out.png]")  # fmt: skip
-@click.option("--model", help="Model to use, if not the selected one.")
+@click.option("--model", help="Model to select and to use; -p model_name=NAME uses one for this job alone.")
 @click.option("--negative", "negative_prompt", help="What should not be in the picture.")
 @click.option("--width", type=int, help="Pixels.")
 @click.option("--height", type=int, help="Pixels.")
@@ -91,7 +91,7 @@ def generate(
     if not str(body["prompt"]).strip():
         click.echo("warning: the prompt is empty", err=True)
     with reach_server(config, url, api_key) as server:
-        name = model or server.default_model
+        name = model or (None if "model_name" in body else server.default_model)
         if name is not None:
             for warning in server.client.load_model(model_name=name).get("warnings", []):
                 click.echo(f"warning: {warning}", err=True)

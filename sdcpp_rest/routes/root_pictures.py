@@ -25,9 +25,14 @@ ROOT_PICTURES = Dialect("pictures at the root", blueprints=(generation,))
 _REFUSALS = (Error, SdcnError)
 
 
+def _may_wait(raw: bytes) -> bool:
+    """Whether a body may be SDCN's, or names a model, which may have to be looked for in files."""
+    return b'"model_name"' in raw or may_be_sdcn(raw)
+
+
 @generation.post("/txt2img")
-@documents({202: Accepted, 200: SdcnPictures}, errors=(409, 429, 503), body=Txt2ImgBody, refusals=_REFUSALS)
-@blocking_when(may_be_sdcn)
+@documents({202: Accepted, 200: SdcnPictures}, errors=(404, 409, 429, 503), body=Txt2ImgBody, refusals=_REFUSALS)
+@blocking_when(_may_wait)
 @submitting
 def txt2img() -> Response:
     """Draw pictures from words. Answers with a job id at once; the pictures come later, in the order of the queue. A
@@ -40,7 +45,7 @@ def txt2img() -> Response:
 
 
 @generation.post("/img2img")
-@documents({202: Accepted, 200: SdcnPictures}, errors=(409, 429, 503), body=Img2ImgBody, refusals=_REFUSALS)
+@documents({202: Accepted, 200: SdcnPictures}, errors=(404, 409, 429, 503), body=Img2ImgBody, refusals=_REFUSALS)
 @transfer
 @blocking_when(may_be_sdcn)
 @submitting

@@ -7,13 +7,15 @@ the sums and the selection; must not know who asks.
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 
-from sdcpp_rest.core.catalog import ModelFile, ModelType
+from sdcpp_rest.core.catalog import ModelFile, ModelType, Sidecar
 from sdcpp_rest.core.load_spec import LoadSpec
-from sdcpp_rest.errors import Conflict, ModelNotFound
+from sdcpp_rest.errors import Conflict, InvalidRequest, ModelNotFound
 from sdcpp_rest.services.dispatch.model_slot import ModelSlot
 from sdcpp_rest.services.models.hashing import ModelHashes
 from sdcpp_rest.services.models.load_specs import LoadRequest, build_spec
+from sdcpp_rest.services.models.model_detection import Detection, ModelDetection
 from sdcpp_rest.services.models.model_library import ModelLibrary
 
 PICTURE_MODELS: tuple[ModelType, ...] = ("checkpoint", "diffusion")
@@ -21,6 +23,8 @@ PICTURE_MODELS: tuple[ModelType, ...] = ("checkpoint", "diffusion")
 # "name.safetensors [0123456789]"
 _TITLE = re.compile(r"^(?P<name>.+?)\s*\[(?P<sum>[0-9a-fA-F]{10,64})\]$")
 _WHOLE_SUM = re.compile(r"^[0-9a-fA-F]{64}$")
+_DECODERS = ("vae", "taesd")
+"""Either does where one of them is needed."""
 
 
 class ModelChoice:
@@ -45,6 +49,26 @@ class ModelChoice:
         if selected is not None and selected.model.path == file.path:
             return selected
         return build_spec(self._library, LoadRequest(model_name=file.name, model_type=_loadable(file.type)))[0]
+
+    def spec_with_parts(self, name: str, detection: ModelDetection) -> tuple[LoadSpec, list[str]]:
+        """As `spec_named`. Parts that the model cannot do without and that no sidecar names are those of the files here
+        that fit best, told in a sentence.
+
+        Raises ModelNotFound, InvalidRequest (also where there is no file for such a part).
+        """
+        try:
+            return self.spec_named(name), []
+        except InvalidRequest as error:
+            if "faults" not in error.detail:
+                raise
+            file = self.find(PICTURE_MODELS, name)
+            sidecar = self._library.sidecar(file.path) or Sidecar()
+            parts = _choose_parts(detection.detect(file.name, file.type), sidecar.components.keys())
+            if not parts:
+                raise
+        asked = LoadRequest(model_name=file.name, model_type=_loadable(file.type), components=parts)
+        told = ", ".join(f"{role} {part}" for role, part in parts.items())
+        return build_spec(self._library, asked)[0], [f"{file.name} draws with these files, which fit it: {told}."]
 
     def find(self, kinds: tuple[ModelType, ...], name: str) -> ModelFile:
         """The file of one of these types that ``name`` means. Raises ModelNotFound, InvalidRequest."""
@@ -81,3 +105,16 @@ class ModelChoice:
 
 def _loadable(kind: ModelType) -> str:
     return "diffusion" if kind == "diffusion" else "checkpoint"
+
+
+def _choose_parts(found: Detection, named: Collection[str]) -> dict[str, str]:
+    """The file that fits best as each part that is needed, is not inside, and that nobody has ``named``."""
+    chosen: dict[str, str] = {}
+    for role in found.preset.required if found.preset else ():
+        stand_ins = _DECODERS if role in _DECODERS else (role,)
+        if role in found.inside or any(one in named for one in stand_ins):
+            continue
+        fitting = next((one for one in stand_ins if found.suggestions.get(one)), None)
+        if fitting is not None:
+            chosen[fitting] = found.suggestions[fitting][0].name
+    return chosen

@@ -68,13 +68,19 @@ class PromptExpansion:
         self._styles = styles
 
     def word(
-        self, mode: Mode, asked: Mapping[str, Any], *, styles: Sequence[str] = (), resolves_tags: bool = False
+        self,
+        mode: Mode,
+        asked: Mapping[str, Any],
+        *,
+        styles: Sequence[str] = (),
+        resolves_tags: bool = False,
+        spec: LoadSpec | None = None,
     ) -> tuple[dict[str, Any], list[str]]:
         """``asked`` with prompt styles added to its prompts and, where that is asked for, with their tags resolved
-        then; and warnings. Where either is done, the prompts as written stay beside them. Raises NoModelLoaded,
-        InvalidRequest."""
+        then; and warnings. Where either is done, the prompts as written stay beside them. ``spec`` as `resolve` has
+        it. Raises NoModelLoaded, InvalidRequest."""
         if resolves_tags:
-            resolved = self.resolve(mode, asked, styles=styles)
+            resolved = self.resolve(mode, asked, styles=styles, spec=spec)
             return resolved.asked, resolved.warnings
         return self._style(asked, styles), []
 

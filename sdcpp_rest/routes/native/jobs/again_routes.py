@@ -25,7 +25,7 @@ from sdcpp_rest.routes.native.jobs.job_params import shown_params
 from sdcpp_rest.routes.native.jobs.job_shown import JobPath
 from sdcpp_rest.routes.native.jobs.submission_of_bodies import submit_picture, submit_upscaling, submit_video
 from sdcpp_rest.routes.native.jobs.submitted import answer_accepted
-from sdcpp_rest.routes.native.wire.generation_bodies import Accepted, Img2ImgBody, Txt2ImgBody
+from sdcpp_rest.routes.native.wire.generation_bodies import Accepted, Img2ImgBody, SamplingBody, Txt2ImgBody
 from sdcpp_rest.routes.native.wire.upscaling_bodies import UpscaleBody
 from sdcpp_rest.routes.native.wire.video_bodies import Txt2VidBody
 
@@ -49,7 +49,11 @@ class AgainBody(Wire):
         {},
         description="Other fields of the endpoint that takes such a job, such as `steps`, checked as it checks them.",
     )
-    model: Literal["own", "selected"] = Field("own", description="Draw with the job's own model, or the selected one.")
+    model: Literal["own", "selected"] = Field(
+        "own",
+        description="Draw with the job's own model, or the selected one. A `model_name` among the overrides comes "
+        "before both.",
+    )
     title: Text = optional("Another title; empty: none. Left out: the job's.", max_length=200)
 
 
@@ -97,7 +101,8 @@ def _fields_of(job: Job, asked: AgainBody) -> dict[str, Any]:
 def _submit(job: Job, body: Wire, warnings: list[str], *, own: bool) -> tuple[Job, int]:
     if isinstance(body, UpscaleBody):
         return submit_upscaling(body, warnings)
-    spec = _own_model(job) if own else None
+    assert isinstance(body, SamplingBody), body
+    spec = _own_model(job) if own and not body.model_name else None
     if isinstance(body, Txt2VidBody):
         return submit_video(body, warnings, spec=spec)
     assert isinstance(body, Txt2ImgBody), body

@@ -18,6 +18,7 @@ from sdcpp_rest.routes.http.wire_models import Wire, optional, validate
 from sdcpp_rest.routes.native.jobs.asked_params import named_upscaler, to_params, to_upscale_request, to_video_params
 from sdcpp_rest.routes.native.jobs.given_pictures import with_given_pictures
 from sdcpp_rest.routes.native.jobs.job_groups import read_group
+from sdcpp_rest.routes.native.jobs.submission_of_bodies import find_named_model
 from sdcpp_rest.routes.native.jobs.submitted import in_client_words
 from sdcpp_rest.routes.native.wire.generation_bodies import Img2ImgBody, SamplingBody, Txt2ImgBody
 from sdcpp_rest.routes.native.wire.upscaling_bodies import UpscaleBody
@@ -129,14 +130,17 @@ def _drawing(kind: Literal["txt2img", "img2img", "txt2vid"], given: dict[str, An
     warnings += unknown
     asked, images = to_video_params(body) if isinstance(body, Txt2VidBody) else to_params(_picture(body))
     submission = runtime().submission
-    asked, found = submission.expansion.word(kind, asked, styles=body.styles, resolves_tags=body.expand_prompt)
-    warnings += found
+    spec, told = find_named_model(body)
+    asked, found = submission.expansion.word(
+        kind, asked, styles=body.styles, resolves_tags=body.expand_prompt, spec=spec
+    )
+    warnings += [*told, *found]
     if kind == "txt2vid":
-        video, made = submission.videos.check(asked, images=images)
+        video, made = submission.videos.check(asked, images=images, spec=spec)
         warnings += made.warnings
         inputs = check_inputs(made.images, (video.width, video.height), warn=warnings.append)
         return runtime().estimates.jobs.drawing(video, made.spec, inputs)
-    checked = submission.pictures.check(kind, asked, images=images)
+    checked = submission.pictures.check(kind, asked, images=images, spec=spec)
     warnings += checked.warnings
     params: ImageParams = checked.params
     resizes = params.auto_resize_ref_image

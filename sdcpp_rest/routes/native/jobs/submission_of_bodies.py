@@ -9,12 +9,12 @@ from typing import Literal
 
 from sdcpp_rest.core.job import Job
 from sdcpp_rest.core.load_spec import LoadSpec, UpscalerSpec
-from sdcpp_rest.errors import InvalidRequest
+from sdcpp_rest.errors import InvalidRequest, ModelNotFound
 from sdcpp_rest.routes.http.answers import runtime
 from sdcpp_rest.routes.native.jobs.asked_params import named_upscaler, to_params, to_upscale_request, to_video_params
 from sdcpp_rest.routes.native.jobs.job_groups import read_group
 from sdcpp_rest.routes.native.jobs.submitted import in_client_words
-from sdcpp_rest.routes.native.wire.generation_bodies import Txt2ImgBody
+from sdcpp_rest.routes.native.wire.generation_bodies import SamplingBody, Txt2ImgBody
 from sdcpp_rest.routes.native.wire.upscaling_bodies import UpscaleBody
 from sdcpp_rest.routes.native.wire.video_bodies import Txt2VidBody
 
@@ -27,18 +27,21 @@ def submit_picture(
     spec: LoadSpec | None = None,
     upscaler: UpscalerSpec | None = None,
 ) -> tuple[Job, int]:
-    """Submit a picture; ``spec``, ``upscaler``: what it binds to in place of what is selected."""
+    """Submit a picture; ``spec``, ``upscaler``: what it binds to in place of what is selected. A model that the body
+    names comes before them."""
     asked, images = to_params(body)
+    named, told = find_named_model(body)
+    spec = named or spec
     try:
         asked, found = runtime().submission.expansion.word(
-            kind, asked, styles=body.styles, resolves_tags=body.expand_prompt
+            kind, asked, styles=body.styles, resolves_tags=body.expand_prompt, spec=spec
         )
         return runtime().submission.pictures.picture(
             kind,
             asked,
             images=images,
             title=body.title or None,
-            warnings=[*warnings, *found],
+            warnings=[*warnings, *told, *found],
             spec=spec,
             upscaler=upscaler,
             group=read_group(body.group),
@@ -50,21 +53,34 @@ def submit_picture(
 
 def submit_video(body: Txt2VidBody, warnings: list[str], *, spec: LoadSpec | None = None) -> tuple[Job, int]:
     asked, images = to_video_params(body)
+    named, told = find_named_model(body)
+    spec = named or spec
     try:
         asked, found = runtime().submission.expansion.word(
-            "txt2vid", asked, styles=body.styles, resolves_tags=body.expand_prompt
+            "txt2vid", asked, styles=body.styles, resolves_tags=body.expand_prompt, spec=spec
         )
         return runtime().submission.videos.video(
             asked,
             images=images,
             title=body.title or None,
-            warnings=[*warnings, *found],
+            warnings=[*warnings, *told, *found],
             spec=spec,
             group=read_group(body.group),
             device=runtime().submission.engine_choice.check(body.device),
         )
     except InvalidRequest as error:
         raise in_client_words(error) from None
+
+
+def find_named_model(body: SamplingBody) -> tuple[LoadSpec | None, list[str]]:
+    """The model that the body names, if it names one, and what is to be told of it. Raises ModelNotFound with the
+    nearest names, InvalidRequest where it cannot be loaded."""
+    if not body.model_name:
+        return None, []
+    try:
+        return runtime().submission.model_choice.spec_with_parts(body.model_name, runtime().models.detection)
+    except ModelNotFound as error:
+        raise ModelNotFound(error.message, **{**error.detail, "field": "model_name"}) from None
 
 
 def submit_upscaling(body: UpscaleBody, warnings: list[str]) -> tuple[Job, int]:

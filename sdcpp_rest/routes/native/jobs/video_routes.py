@@ -19,7 +19,7 @@ video = Blueprint("video", __name__)
 
 
 @video.post("/txt2vid")
-@documents({202: Accepted}, errors=(429, 503), body=Txt2VidBody)
+@documents({202: Accepted}, errors=(404, 429, 503), body=Txt2VidBody)
 @transfer
 @submitting
 def txt2vid() -> Response:

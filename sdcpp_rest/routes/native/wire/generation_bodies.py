@@ -187,6 +187,13 @@ class SamplingBody(Wire):
         description="Names of prompt styles (`GET /styles`), added to both prompts in this order before anything else.",
     )
     title: Text = Field("", max_length=200, description="A name for lists; found by their search.")
+    model_name: Text = Field(
+        "",
+        max_length=1_000,
+        description="Which model draws it: a name of `GET /models`, with or without its ending, or the SHA-256 of its "
+        "file. It is loaded when its turn comes, with the parts that the file beside it names, or else with those "
+        "that fit best. Empty: the one that is selected when the job is submitted.",
+    )
     group: Group = optional("The job's place in a grid of jobs, which `GET /groups/{group_id}` shows.")
     device: Text = Field("", max_length=40, description=DEVICE_WORDS)
 

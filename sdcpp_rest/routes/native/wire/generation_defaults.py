@@ -24,7 +24,9 @@ from sdcpp_rest.services.settings.user_settings import Mode
 MODE_BODIES: Mapping[Mode, type[Wire]] = {"txt2img": Txt2ImgBody, "img2img": Img2ImgBody, "txt2vid": Txt2VidBody}
 
 # Of one request only: nobody wants the same picture, file or title by default.
-_NO_DEFAULT = frozenset({"prompt", "expand_prompt", "styles", "title", "group", "device", "pm_id_embed_path"})
+_NO_DEFAULT = frozenset(
+    {"prompt", "expand_prompt", "styles", "title", "model_name", "group", "device", "pm_id_embed_path"}
+)
 _SPELLED = {"cfg": "CFG", "vae": "VAE", "slg": "SLG", "clip": "CLIP", "id": "ID", "pm": "PhotoMaker", "fps": "FPS"}
 _CAMEL_CASE = re.compile(r"[a-z]+[0-9a-z]*[A-Z][0-9A-Za-z]*")
 _NOTES = {"sampler": SAMPLER_NOTES, "scheduler": SCHEDULER_NOTES}
@@ -114,7 +116,8 @@ def list_fields(*, makes_video: bool) -> list[str]:
     """Fields of requests for pictures, or for videos, that change what is made."""
     bodies: tuple[type[Wire], ...] = (Txt2VidBody,) if makes_video else (Txt2ImgBody, Img2ImgBody)
     names = dict.fromkeys(name for body in bodies for name in body.model_fields)
-    return [name for name in names if name not in ("title", "expand_prompt", "group", "device")]
+    of_one_request = ("title", "expand_prompt", "model_name", "group", "device")
+    return [name for name in names if name not in of_one_request]
 
 
 @lru_cache(maxsize=32)

@@ -139,7 +139,7 @@ class ArchitecturesShown(Answer):
 
     architectures: dict[str, PresetShown]
     current_architecture: str | None = Field(
-        description="The preset of the model that is loaded, or will be for the next job; `null` for none."
+        description="The preset of the model that the next job gets, if it names none; `null` for none."
     )
     current_preset: PresetShown | None = Field(
         description="That preset, with the model's own generation defaults (its sidecar's) in it."
@@ -189,8 +189,8 @@ def list_architectures() -> Response:
 def current_architecture() -> dict[str, Any]:
     """What `ArchitecturesShown` tells of the current model."""
     models = runtime().models.slot
-    # A model that rests, or waits for the engine's start, is selected and not resident: the next job gets it.
-    spec = models.loading or models.resident or models.selected
+    # The one that the next job gets: it may rest, wait for the engine's start, or for a job that names another one.
+    spec = models.selected or models.loading or models.resident
     current = shown = None
     if spec is not None:
         loaded = models.loaded if models.resident == spec else None

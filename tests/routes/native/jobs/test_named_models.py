@@ -132,6 +132,21 @@ def test_an_estimate_is_of_the_model_that_is_named(pair: House) -> None:
     assert named["based_on"] is None or named["seconds_estimate"]["load"] != 0
 
 
+def test_the_current_preset_is_of_the_selected_model_while_another_one_draws(make_house: Callable[..., House]) -> None:
+    house = make_house()
+    folder = house.config.paths.models_dir
+    model_files.write(folder / "diffusion_models" / "wan.gguf", model_files.gguf_bytes(model_files.wan(30)))
+    vae = model_files.safetensors_bytes(model_files.wan_vae(16))
+    model_files.write(folder / "vae" / "wan_vae.safetensors", vae)
+    house.start()
+    before = house.client.get("/architectures").get_json()["current_preset"]
+    house.gate.clear()
+    house.client.post("/txt2vid", json={**DRAW, "video_frames": 5, "steps": 2, "model_name": "wan"})
+    assert house.running.wait(20)
+    assert house.client.get("/health").get_json()["model_name"] == "wan.gguf"
+    assert house.client.get("/architectures").get_json()["current_preset"] == before
+
+
 def test_prompts_are_expanded_with_the_settings_of_the_model_that_is_named(pair: House) -> None:
     job = drawn(pair, "/txt2img", model_name="other", prompt="a dot in <param:steps>", expand_prompt=True)
     assert (job["model"], job["resolved_prompt"]) == ("other.gguf", "a dot in 3")

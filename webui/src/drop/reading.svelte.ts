@@ -60,6 +60,8 @@ export function restoreSettings(
     const bringBack = drafts.remember('mode', 'values', 'keepsSeed')
     drafts.change((draft) => {
       draft.mode = mode
+      // The chosen model has drawn it: another one that the draft named is not meant any more.
+      if (read.matches.model === server.model) delete draft.values.model_name
       draft.values = { ...draft.values, ...values }
       draft.keepsSeed = 'seed' in values || draft.keepsSeed
     })

@@ -144,7 +144,12 @@ export async function renameJob(job: Job, title: string): Promise<void> {
 /** Opens a job as a draft and goes to it. One that waits is taken off the queue: its draft takes its place. */
 export async function editJob(job: Job): Promise<void> {
   const fields = new Set(Object.keys(server.options?.options ?? {}))
-  const found = settingsOf(job, fields, (field, kind) => defaultOf(field, kind, server.options, server.preset))
+  const found = settingsOf(
+    job,
+    fields,
+    (field, kind) => defaultOf(field, kind, server.options, server.preset),
+    server.otherModel(job.model),
+  )
   if (!found) return
   drafts.open({ ...found, name: job.title ?? '', keepsSeed: true })
   router.goTo('generate')

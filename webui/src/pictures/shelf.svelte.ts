@@ -77,9 +77,9 @@ class Shelf {
   /** Finds out how a picture was made: from its job, else from the file itself. Null: nothing tells it. */
   async findSettings(picture: Picture): Promise<FoundSettings | null> {
     const job = await this.findJob(picture)
-    if (job) return readSettings(job.type, job.params as Values, picture)
+    if (job) return readSettings(job.type, job.params as Values, picture, job.model)
     const told = await readMetadata(await this.read(picture))
-    return told.submit ? readSettings(told.submit.kind, told.submit.body, picture) : null
+    return told.submit ? readSettings(told.submit.kind, told.submit.body, picture, told.matches.model) : null
   }
 
   private async findJob(picture: Picture): Promise<Job | null> {
@@ -103,10 +103,13 @@ class Shelf {
   }
 }
 
-function readSettings(type: Job['type'], params: Values, picture: Picture): FoundSettings | null {
+function readSettings(type: Job['type'], params: Values, picture: Picture, model: string | null): FoundSettings | null {
   const fields = new Set(Object.keys(server.options?.options ?? {}))
-  const found = settingsOf({ type, params: params as Job['params'] }, fields, (field, kind) =>
-    defaultOf(field, kind, server.options, server.preset),
+  const found = settingsOf(
+    { type, params: params as Job['params'] },
+    fields,
+    (field, kind) => defaultOf(field, kind, server.options, server.preset),
+    server.otherModel(model),
   )
   if (!found) return null
   // Each picture of a job has a seed of its own.

@@ -61,6 +61,8 @@ class Server implements View {
       .filter((job) => isEnded(job.status))
       .sort((a, b) => (b.completed_at ?? '').localeCompare(a.completed_at ?? '')),
   )
+  /** The model that jobs are drawn with which name none; another one may be loaded for a job that names it. */
+  readonly model = $derived(this.health?.selected_model_name ?? this.health?.model_name ?? '')
   readonly isBusy = $derived(this.running.length + this.waiting.length > 0)
 
   private listeners = new Set<Listener>()
@@ -170,6 +172,12 @@ class Server implements View {
       }
       void look()
     })
+  }
+
+  /** The name of a model that is here and not the chosen one; else nothing. */
+  otherModel(name: string | null | undefined): string {
+    const isHere = name && [this.models?.checkpoints, this.models?.diffusion_models].some((all) => all?.includes(name))
+    return isHere && name !== this.model ? name : ''
   }
 
   /** Calls `listener` for everything that is to be asked for after an event. Returns what ends that. */

@@ -73,6 +73,7 @@ describe('settings out of a file', () => {
   it('are listed, the well-known first, and taken as far as chosen', () => {
     const rows = listRows(read)
     expect(rows.map((row) => row.field)).toEqual(['prompt', 'steps', 'seed', 'zeta'])
+    expect(listRows(read, 'mine.gguf')[0]).toEqual({ field: 'model_name', value: 'mine.gguf' })
     expect(chooseValues(rows, new Set(['prompt', 'seed']))).toEqual({ prompt: 'a star', seed: 3 })
     expect(writeValue([1])).toBe('[1]')
     expect(writeValue('a')).toBe('a')

@@ -24,6 +24,7 @@ export interface RestoreRow {
 }
 
 const FIRST = [
+  'model_name',
   'prompt',
   'negative_prompt',
   'width',
@@ -38,9 +39,10 @@ const FIRST = [
   'clip_skip',
 ]
 
-/** Lists the fields that a file's settings would set, the well-known ones first. */
-export function listRows(read: ReadSettings): RestoreRow[] {
-  const body = (read.submit?.body ?? {}) as Values
+/** Lists the fields that a file's settings would set, the well-known ones first. `other`: its model, if that is not the chosen one. */
+export function listRows(read: ReadSettings, other = ''): RestoreRow[] {
+  if (!read.submit) return []
+  const body: Values = { ...(read.submit.body as Values), ...(other ? { model_name: other } : {}) }
   const place = (field: string): number => (FIRST.includes(field) ? FIRST.indexOf(field) : FIRST.length)
   return Object.entries(body)
     .filter(([, value]) => value !== null && value !== undefined)

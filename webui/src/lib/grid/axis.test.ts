@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { applyValue, makeCells, readAxis, readRange, splitList, type Axis, type AxisSpec } from './axis'
+import { joinList, applyValue, makeCells, readAxis, readRange, splitList, type Axis, type AxisSpec } from './axis'
 
 const numbers = (text: string, more: Partial<AxisSpec> = {}): AxisSpec => ({
   field: 'steps',
@@ -63,6 +63,21 @@ describe('values of an axis', () => {
   })
 })
 
+describe('models', () => {
+  const choices = ['sd/real, v2.safetensors', 'demo.gguf', 'demo.safetensors']
+  const read = (text: string): ReturnType<typeof readAxis> =>
+    readAxis({ field: 'model_name', kind: 'model', text, choices })
+
+  it('are named with or without folder and ending', () => {
+    expect(read('DEMO.safetensors, demo').values).toEqual(['demo.safetensors', 'demo.gguf'])
+    expect(read('nope').problem).toEqual({ code: 'unknown-choice', value: 'nope' })
+  })
+  it('are written so that they are read again', () => {
+    expect(read(joinList(choices)).values).toEqual(choices)
+    expect(joinList(['a', 'say "b"'])).toBe('a, "say \\"b\\""')
+  })
+})
+
 describe('cells', () => {
   const axes: Axis[] = [
     { spec: numbers(''), values: [2, 4] },
@@ -96,6 +111,23 @@ describe('cells', () => {
       makeCells({ prompt: 'a', seed: 5 }, [{ spec: numbers('', { field: 'seed' }), values: [8] }], 'g', 77)[0]!.body
         .seed,
     ).toBe(8)
+  })
+
+  it('turn the model slowest, wherever its axis stands', () => {
+    const model = { field: 'model_name', kind: 'model', text: '' } as const
+    const cells = makeCells({ prompt: 'a' }, [axes[0]!, { spec: model, values: ['m1', 'm2'] }], 'g', 1)
+    expect(cells.map(({ at }) => at)).toEqual([
+      [0, 0],
+      [1, 0],
+      [0, 1],
+      [1, 1],
+    ])
+    expect(cells.map(({ body }) => [body.model_name, body.steps])).toEqual([
+      ['m1', 2],
+      ['m1', 4],
+      ['m2', 2],
+      ['m2', 4],
+    ])
   })
 
   it('change words and LoRAs of the prompt', () => {

@@ -1,8 +1,12 @@
 /** Reads what somebody writes as the values of an axis of a comparison, and makes the requests of all cells. */
 import type { Values } from '../drafts/draft'
+import { stemOf } from '../models/names'
 
-/** `number`: any field with a number; `choice`: one of a list; `replace`: words of the prompt; `lora`: a LoRA's weight. */
-export type AxisKind = 'number' | 'choice' | 'replace' | 'lora'
+/**
+ * `number`: any field with a number; `choice`: one of a list; `model`: the model, by its name with or without the ending;
+ * `replace`: words of the prompt; `lora`: a LoRA's weight.
+ */
+export type AxisKind = 'number' | 'choice' | 'model' | 'replace' | 'lora'
 
 export interface AxisSpec {
   /** The field of the request; for `lora` the LoRA's name, for `replace` `prompt`. */
@@ -14,7 +18,7 @@ export interface AxisSpec {
   isWhole?: boolean
   minimum?: number
   maximum?: number
-  /** For `choice`: what there is. */
+  /** For `choice` and `model`: what there is. */
   choices?: readonly string[]
 }
 
@@ -89,8 +93,11 @@ export function readAxis(spec: AxisSpec, prompt = ''): AxisRead {
           return fail('out-of-range', String(number))
         values.push(number)
       }
-    } else if (spec.kind === 'choice') {
-      const found = spec.choices?.find((one) => one.toLowerCase() === part.toLowerCase())
+    } else if (spec.kind === 'choice' || spec.kind === 'model') {
+      const wanted = part.toLowerCase()
+      const found =
+        spec.choices?.find((one) => one.toLowerCase() === wanted) ??
+        (spec.kind === 'model' ? spec.choices?.find((one) => stemOf(one).toLowerCase() === wanted) : undefined)
       if (found === undefined) return fail('unknown-choice', part)
       values.push(found)
     } else values.push(part)
@@ -114,14 +121,17 @@ export interface Cell {
   body: Values
 }
 
-/** Makes the requests of all cells, the last axis turning fastest. A seed that is drawn is one seed for all, given as `seed`. */
+/**
+ * Makes the requests of all cells, the last axis turning fastest, but the model slowest: each change of it is a load. A
+ * seed that is drawn is one seed for all, given as `seed`.
+ */
 export function makeCells(base: Values, axes: readonly Axis[], groupId: string, seed: number): Cell[] {
   const shown = axes.map((axis) => ({
     field: axis.spec.kind === 'lora' ? `lora: ${axis.spec.field}` : axis.spec.field,
     values: axis.values,
   }))
   const total = axes.reduce((product, axis) => product * axis.values.length, 1)
-  return Array.from({ length: total }, (_, index) => {
+  const cells = Array.from({ length: total }, (_, index): Cell => {
     const at: number[] = []
     let rest = index
     for (const axis of [...axes].reverse()) {
@@ -136,6 +146,13 @@ export function makeCells(base: Values, axes: readonly Axis[], groupId: string, 
     } as Values)
     return { at, body: { ...body, group: { id: groupId, kind: 'grid', axes: shown, cell: at } } }
   })
+  const model = axes.findIndex((axis) => axis.spec.kind === 'model')
+  return model < 0 ? cells : cells.sort((a, b) => a.at[model]! - b.at[model]!)
+}
+
+/** Writes names as `splitList` reads them. */
+export function joinList(names: readonly string[]): string {
+  return names.map((name) => (/[",]|^\s|\s$/.test(name) ? JSON.stringify(name) : name)).join(', ')
 }
 
 /** Puts one value of an axis into a request. */

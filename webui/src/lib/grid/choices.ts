@@ -7,6 +7,9 @@ const FIRST = ['seed', 'steps', 'cfg_scale', 'sampler', 'scheduler', 'strength',
 /** These say nothing of the picture, or of how many there are. */
 const LEFT_OUT = new Set(['batch_count', 'title', 'image_index', 'job_id', 'tile_size'])
 
+/** The choice of the model as an axis. */
+export const MODEL_AXIS = 'model:model_name'
+
 export interface AxisChoice {
   /** What makes it one of its kind: `number:steps`, `lora:ink`. */
   id: string
@@ -18,7 +21,8 @@ export function listAxisChoices(
   kind: RequestKind,
   options: Schemas['GenerationOptions'] | null,
   loras: readonly string[],
-  words: { replace: string; lora: (name: string) => string },
+  models: readonly string[],
+  words: { replace: string; model: string; lora: (name: string) => string },
 ): AxisChoice[] {
   const fields = Object.entries(options?.options ?? {})
     .filter(
@@ -48,6 +52,9 @@ export function listAxisChoices(
   fields.sort((a, b) => place(a.spec.field) - place(b.spec.field))
   const tags = loras.map((file) => file.replace(/\.[^.]+$/, ''))
   return [
+    ...(models.length > 1
+      ? [{ id: MODEL_AXIS, label: words.model, spec: { field: 'model_name', kind: 'model', choices: models } } as const]
+      : []),
     { id: 'replace:prompt', label: words.replace, spec: { field: 'prompt', kind: 'replace' } },
     ...fields,
     ...tags.map((name): AxisChoice => ({

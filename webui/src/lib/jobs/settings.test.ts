@@ -14,6 +14,11 @@ describe('a draft of a job', () => {
       settings({ prompt: 'a', steps: 12, width: 128, seed: 7, title: 't', cache_options: { a: null }, odd: 1 }),
     ).toEqual({ mode: 'text', values: { prompt: 'a', width: 128, seed: 7 }, inputs: { references: [] } })
   })
+  it('keeps its model, and all values with it, where that is not the chosen one', () => {
+    const params = { prompt: 'a', steps: 12, negative_prompt: '' } as never
+    const found = settingsOf({ type: 'txt2img', params }, FIELDS, (field) => DEFAULTS[field], 'other.gguf')
+    expect(found?.values).toEqual({ prompt: 'a', steps: 12, model_name: 'other.gguf' })
+  })
   it('finds the mode by the pictures', () => {
     expect(settings({ init_image_base64: 'job:1/init_image' }, 'img2img')).toMatchObject({
       mode: 'image',

@@ -33,11 +33,16 @@ export function readReference(told: unknown): PictureSource | null {
   return found ? { from: 'input', jobId: found[1]!, role: found[2]! } : null
 }
 
-/** The settings of a job as a draft has them: only what differs from the defaults. Null for jobs that draw nothing. */
+/**
+ * The settings of a job as a draft has them: only what differs from the defaults. `other` names its model where that is
+ * not the chosen one: the draft keeps it, and all values, because another model has other defaults. Null for jobs that
+ * draw nothing.
+ */
 export function settingsOf(
   job: Pick<Job, 'type' | 'params'>,
   fields: ReadonlySet<string>,
   defaultOf: DefaultOf,
+  other = '',
 ): Settings | null {
   if (job.type !== 'txt2img' && job.type !== 'img2img' && job.type !== 'txt2vid') return null
   const params = job.params as Values
@@ -52,9 +57,10 @@ export function settingsOf(
   const values: Values = {}
   for (const [field, value] of Object.entries(params)) {
     if (!fields.has(field) || NOT_KEPT.has(field) || field in INPUTS || field === 'ref_images') continue
-    if (value === null || isSame(value, defaultOf(field, KIND_OF_MODE[mode]))) continue
+    if (value === null || isSame(value, other ? undefined : defaultOf(field, KIND_OF_MODE[mode]))) continue
     values[field] = value
   }
+  if (other) values.model_name = other
   values.prompt = typeof params.prompt === 'string' ? params.prompt : ''
   return { mode, values, inputs }
 }

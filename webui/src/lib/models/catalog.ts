@@ -1,6 +1,9 @@
 /** Lists of model files: made one, counted, searched, sorted, named. */
 import type { Schemas } from '../api/client'
+import { stemOf, fileOf } from './names'
 import { drawsPictures, isModelType, LIST_OF_TYPE, MODEL_TYPES, type ModelFile, type ModelType } from './types'
+
+export { fileOf, folderOf, stemOf } from './names'
 
 export type SortBy = 'name' | 'size' | 'type'
 export const SORTS: readonly SortBy[] = ['name', 'size', 'type']
@@ -48,20 +51,6 @@ export function findModels(
 const collator = new Intl.Collator(undefined, { numeric: true, sensitivity: 'base' })
 export function compareNames(a: string, b: string): number {
   return collator.compare(a, b)
-}
-
-/** The file's name without its folders. */
-export function fileOf(name: string): string {
-  return name.slice(name.lastIndexOf('/') + 1)
-}
-
-export function folderOf(name: string): string {
-  return name.slice(0, Math.max(0, name.lastIndexOf('/')))
-}
-
-/** The file's name without folders and ending. */
-export function stemOf(name: string): string {
-  return fileOf(name).replace(/\.(safetensors|gguf|ckpt|pth?|bin|sft)$/i, '')
 }
 
 /** Names a file in an address: `lora:style.safetensors`. */

@@ -29,6 +29,7 @@ const ELSEWHERE = new Set([
   'negative_prompt',
   'styles',
   'group',
+  'model_name',
   'ref_images',
   'control_frames',
   'pm_id_images',

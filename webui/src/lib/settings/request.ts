@@ -9,9 +9,9 @@ export function sketchRequest(draft: Draft, options: Options | null): Promise<Bu
   return buildRequest(draft, options, () => Promise.resolve(DOT))
 }
 
-/** What a preset keeps of a draft: its settings, without the prompt where `withPrompt` is not set. */
+/** What a preset keeps of a draft: its settings, without its model, and without the prompt where `withPrompt` is not set. */
 export function settingsOf(draft: Draft, withPrompt: boolean): Record<string, unknown> {
-  const { prompt, negative_prompt: negative, ...values } = draft.values
+  const { prompt, negative_prompt: negative, model_name: _model, ...values } = draft.values
   const texts = withPrompt ? { ...(prompt ? { prompt } : {}), ...(negative ? { negative_prompt: negative } : {}) } : {}
   return { ...values, ...texts }
 }
@@ -22,7 +22,7 @@ export function applySettings(
   settings: Readonly<Record<string, unknown>>,
 ): Record<string, unknown> {
   const kept: Record<string, unknown> = {}
-  for (const field of ['prompt', 'negative_prompt']) if (field in values) kept[field] = values[field]
+  for (const field of ['prompt', 'negative_prompt', 'model_name']) if (field in values) kept[field] = values[field]
   return { ...kept, ...settings }
 }
 

@@ -108,6 +108,9 @@ describe('requests', () => {
     expect(settingsOf(makeDraft('b'), true)).toEqual({})
     expect(applySettings({ prompt: 'x', steps: 9, eta: 1 }, { steps: 2 })).toEqual({ prompt: 'x', steps: 2 })
     expect(applySettings({ prompt: 'x' }, { prompt: 'z' })).toEqual({ prompt: 'z' })
+    draft.values = { model_name: 'm', steps: 2 }
+    expect(settingsOf(draft, true)).toEqual({ steps: 2 })
+    expect(applySettings({ model_name: 'm', steps: 9 }, { steps: 2 })).toEqual({ model_name: 'm', steps: 2 })
   })
   it('are told by their fields', () => {
     expect(['cache_options.threshold', 'skip_layers[0]', 'width'].map(fieldOfPath)).toEqual([

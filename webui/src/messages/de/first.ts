@@ -3,17 +3,16 @@ import type { Messages } from '../en'
 import common from './common'
 import drop from './drop'
 import generate from './generate'
-import grid from './grid'
 import pictures from './pictures'
 import prompt from './prompt'
 import queue from './queue'
 import shell from './shell'
 
-const messages: Pick<Messages, 'common' | 'drop' | 'generate' | 'grid' | 'pictures' | 'prompt' | 'queue' | 'shell'> = {
+const messages: Pick<Messages, 'common' | 'drop' | 'generate' | 'pictures' | 'prompt' | 'queue' | 'shell'> = {
   common,
   drop,
   generate,
-  grid,
+
   pictures,
   prompt,
   queue,

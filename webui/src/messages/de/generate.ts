@@ -173,6 +173,9 @@ const generate: Messages['generate'] = {
   startFirst: 'An den Anfang der Schlange',
   untilStopped: 'Bis zum Anhalten',
   fourNew: '4 mit neuen Startwerten',
+  eachModel: 'Mit jedem angekreuzten Modell …',
+  drawnWith: (name) => `Zeichnet mit ${name}, nicht mit dem gewählten Modell.`,
+  useChosen: 'Das gewählte nehmen',
   started: 'Gestartet',
   queued: 'Eingereiht',
   refused: (why) => `Nicht gestartet: ${why}`,
@@ -198,6 +201,10 @@ const generate: Messages['generate'] = {
   closeDraft: 'Schließen',
   draftClosed: (name) => `${name} ist geschlossen`,
   draftName: 'Name des Entwurfs',
+
+  compare: 'Vergleichen',
+  compareSummary: (count) =>
+    count > 0 ? `${formatNumber(count)} ${pickPlural(count, { one: 'Bild', other: 'Bilder' })}` : 'aus',
 
   promptAndStart: 'Prompt und Start',
   widthOfSettings: 'Breite der Einstellungen',

@@ -4,8 +4,6 @@ import type { Messages } from '../en'
 const grid: Messages['grid'] = {
   title: 'Vergleichen',
   hint: 'Bis zu drei Einstellungen ändern und alle Bilder nebeneinander sehen.',
-  summary: (count) =>
-    count > 0 ? `${formatNumber(count)} ${pickPlural(count, { one: 'Bild', other: 'Bilder' })}` : 'aus',
   addAxis: 'Einstellung hinzufügen',
   removeAxis: 'Diese Einstellung entfernen',
   what: ['Nebeneinander', 'Untereinander', 'Hintereinander'],

@@ -2,7 +2,9 @@
 import type { Messages } from '../en'
 import assistant from './assistant'
 import compare from './compare'
+import each from './each'
 import gallery from './gallery'
+import grid from './grid'
 import mask from './mask'
 import models from './models'
 import settings from './settings'
@@ -11,6 +13,6 @@ import zoom from './zoom'
 
 const messages: Pick<
   Messages,
-  'assistant' | 'compare' | 'gallery' | 'mask' | 'models' | 'settings' | 'upscale' | 'zoom'
-> = { assistant, compare, gallery, mask, models, settings, upscale, zoom }
+  'assistant' | 'compare' | 'each' | 'gallery' | 'grid' | 'mask' | 'models' | 'settings' | 'upscale' | 'zoom'
+> = { assistant, compare, each, gallery, grid, mask, models, settings, upscale, zoom }
 export default messages

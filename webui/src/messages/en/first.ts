@@ -2,11 +2,10 @@
 import common from './common'
 import drop from './drop'
 import generate from './generate'
-import grid from './grid'
 import pictures from './pictures'
 import prompt from './prompt'
 import queue from './queue'
 import shell from './shell'
 
-const messages = { common, drop, generate, grid, pictures, prompt, queue, shell }
+const messages = { common, drop, generate, pictures, prompt, queue, shell }
 export default messages

@@ -158,6 +158,9 @@ export default {
   startFirst: 'First in the queue',
   untilStopped: 'Until stopped',
   fourNew: '4 with new seeds',
+  eachModel: 'With each checked model…',
+  drawnWith: (name: string) => `Draws with ${name}, not with the chosen model.`,
+  useChosen: 'Use the chosen model',
   started: 'Started',
   queued: 'Added to the queue',
   refused: (why: string) => `Not started: ${why}`,
@@ -183,6 +186,10 @@ export default {
   closeDraft: 'Close',
   draftClosed: (name: string) => `${name} is closed`,
   draftName: 'Name of the draft',
+
+  compare: 'Compare',
+  compareSummary: (count: number) =>
+    count > 0 ? `${formatNumber(count)} ${pickPlural(count, { one: 'picture', other: 'pictures' })}` : 'off',
 
   promptAndStart: 'Prompt and start',
   widthOfSettings: 'Width of the settings',

@@ -3,8 +3,6 @@ import { formatNumber, pickPlural } from '../../lib/format'
 export default {
   title: 'Compare',
   hint: 'Vary up to three settings and see all pictures beside each other.',
-  summary: (count: number) =>
-    count > 0 ? `${formatNumber(count)} ${pickPlural(count, { one: 'picture', other: 'pictures' })}` : 'off',
   addAxis: 'Add a setting',
   removeAxis: 'Remove this setting',
   what: ['Across', 'Down', 'Pages'],

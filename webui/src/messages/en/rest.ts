@@ -1,12 +1,14 @@
 /** The words of everything that is loaded when it is opened. */
 import assistant from './assistant'
 import compare from './compare'
+import each from './each'
 import gallery from './gallery'
+import grid from './grid'
 import mask from './mask'
 import models from './models'
 import settings from './settings'
 import upscale from './upscale'
 import zoom from './zoom'
 
-const messages = { assistant, compare, gallery, mask, models, settings, upscale, zoom }
+const messages = { assistant, compare, each, gallery, grid, mask, models, settings, upscale, zoom }
 export default messages

@@ -27,7 +27,7 @@ class Estimate {
     $effect(() => {
       const draft = $state.snapshot(drafts.active) as Draft
       // Another model, and every job that was timed, change the answer, too.
-      const asked = [server.preset, server.health?.model_name, server.counts?.completed_count]
+      const asked = [server.preset, server.model, server.counts?.completed_count]
       // The prompt box tells an unknown name itself; the server would only refuse it.
       const names = findMarks(String(draft.values.prompt ?? ''))
       const hasUnknown = names.some((one) => isUnknown(one, library.known))

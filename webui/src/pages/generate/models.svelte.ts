@@ -4,6 +4,7 @@ import { errorOfThrown } from '../../lib/api/errors'
 import { t } from '../../lib/i18n'
 import { readFit, type Fit } from '../../lib/models/fit'
 import { chooseParts, type Detection, type ModelFile } from '../../lib/settings/models'
+import { drafts } from '../../state/drafts.svelte'
 import { attempt, notices } from '../../state/notices.svelte'
 import { server } from '../../state/server.svelte'
 
@@ -26,7 +27,7 @@ class Models {
 
   readonly loaded: ModelFile | null = $derived(
     [...(this.listing?.checkpoints ?? []), ...(this.listing?.diffusion_models ?? [])].find(
-      (one) => one.name === server.health?.model_name,
+      (one) => one.name === server.model,
     ) ?? null,
   )
 
@@ -75,7 +76,11 @@ class Models {
     this.loading = body.model_name
     const told = await attempt(() => ask((signal) => api.POST('/models/load', { body, signal }), { timeoutMs: 0 }))
     if (this.loading === body.model_name) this.loading = ''
-    if (told) notices.announce(t.generate.modelLoaded(body.model_name))
+    if (told) {
+      // Whoever chooses a model means it for what is being written.
+      drafts.reset('model_name')
+      notices.announce(t.generate.modelLoaded(body.model_name))
+    }
     return told !== undefined
   }
 

@@ -4,6 +4,14 @@ import { sectionOf } from '../../lib/settings/sections'
 
 const PHONE = '(max-width: 760px)'
 
+interface ModelChecks {
+  /** Those that are chosen at first. */
+  checked: readonly string[]
+  /** Whether they draw at once: then it is told how long that takes. */
+  showsTime: boolean
+  take: (names: string[]) => void
+}
+
 class Panel {
   /** Which folded sections are open. */
   open = $state<Record<string, boolean>>({})
@@ -12,6 +20,8 @@ class Panel {
   /** Whether all settings are shown in a sheet, on a phone. */
   showsSheet = $state(false)
   showsPicker = $state(false)
+  /** What several models are being chosen for; null: for nothing. */
+  checks = $state.raw<ModelChecks | null>(null)
   isPhone = $state(matchMedia(PHONE).matches)
   /** How high the dock of a phone is, which covers the end of the page. */
   dockHeight = $state(0)

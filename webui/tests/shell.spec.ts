@@ -174,3 +174,36 @@ test('below a path of a proxy every address works, also deep ones and after a re
     await proxy.close()
   }
 })
+
+test('the icon of the window is a ring while something runs, which the policy lets be shown', async ({
+  page,
+  server,
+}) => {
+  await page.emulateMedia({ reducedMotion: 'no-preference' })
+  await server.untilModel()
+  await page.goto(server.page())
+  await page.getByRole('textbox', { name: 'Prompt', exact: true }).waitFor()
+  const icon = page.locator('link[rel=icon]')
+  await expect(icon).toHaveAttribute('href', /icon\.svg$/)
+  const shown = page.evaluate(() => {
+    const link = document.querySelector<HTMLLinkElement>('link[rel=icon]')!
+    const seen: string[] = []
+    return new Promise<{ seen: string[]; width: number }>((resolve) => {
+      const watcher = new MutationObserver(() => {
+        seen.push(link.href)
+        if (!link.href.endsWith('icon.svg')) return
+        watcher.disconnect()
+        const image = new Image()
+        image.onload = () => resolve({ seen, width: image.naturalWidth })
+        image.onerror = () => resolve({ seen, width: 0 })
+        image.src = seen[0]!
+      })
+      watcher.observe(link, { attributes: true, attributeFilter: ['href'] })
+    })
+  })
+  await server.untilJob(await server.send({ prompt: 'a red circle', steps: 60 }))
+  const { seen, width } = await shown
+  expect(seen[0]).toMatch(/^data:image\/svg\+xml,/)
+  expect(width).toBeGreaterThan(0)
+  expect(seen.length, 'five per cent and more between two of them').toBeLessThanOrEqual(22)
+})

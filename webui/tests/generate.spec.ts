@@ -1,5 +1,6 @@
 import type { Locator, Page } from '@playwright/test'
-import { expect, test } from './server'
+import { makePngBytes } from './pictures'
+import { axe, expect, test } from './server'
 
 const EXAMPLE = 'a green star on a white background'
 
@@ -228,4 +229,49 @@ test.describe('on a phone', () => {
     await expectPicture(page, server.url, () => start(page).tap())
     expect(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth)).toBe(true)
   })
+})
+
+test('pictures of a face are several, in an order, where the model has PhotoMaker', async ({
+  page,
+  server,
+  allowErrors,
+}) => {
+  allowErrors(/400/)
+  // No model of the tests has one: the page is told of one, and the request is looked at before a server is.
+  await page.route('**/ui/bootstrap', async (route) => {
+    const answer = await route.fetch()
+    const told = await answer.json()
+    told.current_preset.takes_photo_maker = true
+    told.current_preset.ignores = told.current_preset.ignores.filter(
+      ({ field }: { field: string }) => field !== 'pm_id_images',
+    )
+    await route.fulfill({ response: answer, json: told })
+  })
+  await page.route('**/estimate', (route) => route.abort())
+  await server.untilModel()
+  await page.goto(server.page())
+  await page.getByRole('textbox', { name: 'Prompt', exact: true }).fill('a man img')
+  await page
+    .locator('summary')
+    .filter({ hasText: /^ControlNet/ })
+    .click()
+  const place = page.getByRole('region', { name: 'Pictures of one face (PhotoMaker)' })
+  await expect(place.getByText('a man img', { exact: false })).toBeVisible()
+  const files = [1, 2].map((shade) => ({
+    name: `${shade}.png`,
+    mimeType: 'image/png',
+    buffer: makePngBytes('', shade),
+  }))
+  await place.locator('input[type=file]').setInputFiles(files)
+  await expect(place.getByText('2.png')).toBeVisible()
+  await place.getByRole('button', { name: 'Move Picture of the face 2 up' }).click()
+  await axe(page)
+  let sent: string[] = []
+  await page.route('**/txt2img', async (route) => {
+    sent = (route.request().postDataJSON() as { pm_id_images: string[] }).pm_id_images
+    await route.fulfill({ status: 400, json: { error: 'no PhotoMaker here', field: 'pm_id_images' } })
+  })
+  await page.getByRole('button', { name: /^(Generate|Add to queue)/ }).click()
+  await expect(place.getByRole('alert')).toHaveText('no PhotoMaker here')
+  expect(sent).toEqual([...files].reverse().map(({ buffer }) => buffer.toString('base64')))
 })

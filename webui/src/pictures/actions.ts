@@ -19,7 +19,7 @@ import Trash2 from '@lucide/svelte/icons/trash-2'
 import WandSparkles from '@lucide/svelte/icons/wand-sparkles'
 import type { Component } from 'svelte'
 import { apiUrl, outputUrl } from '../lib/address'
-import type { PictureSource, Values } from '../lib/drafts/draft'
+import { FIELD_OF_INPUT, isList, sourcesOf, type PictureSource, type Values } from '../lib/drafts/draft'
 import type { Picture } from '../lib/events/apply'
 import { t } from '../lib/i18n'
 import { pickPart, type Part } from '../lib/jobs/settings'
@@ -327,13 +327,6 @@ async function remove(picture: Picture): Promise<void> {
   })
 }
 
-const FIELDS = {
-  init: 'init_image_base64',
-  mask: 'mask_image_base64',
-  end: 'end_image_base64',
-  control: 'control_image_base64',
-} as const
-
 /** Pictures of a job as a call names them: by where the server has them. */
 function namedInputs(inputs: FoundSettings['inputs']): Values {
   const name = (source: PictureSource): unknown =>
@@ -343,10 +336,9 @@ function namedInputs(inputs: FoundSettings['inputs']): Values {
         ? { output: source.path }
         : null
   const body: Values = {}
-  for (const [role, field] of Object.entries(FIELDS)) {
-    const source = inputs[role as keyof typeof FIELDS]
-    if (source) body[field] = name(source)
+  for (const role of Object.keys(FIELD_OF_INPUT) as (keyof typeof FIELD_OF_INPUT)[]) {
+    const named = sourcesOf(inputs, role).map(name)
+    if (named.length > 0) body[FIELD_OF_INPUT[role]] = isList(role) ? named : named[0]
   }
-  if (inputs.references.length > 0) body.ref_images = inputs.references.map(name)
   return body
 }

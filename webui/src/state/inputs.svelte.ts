@@ -1,5 +1,5 @@
 /** Takes pictures into the active draft, and out of it. */
-import type { PictureSource } from '../lib/drafts/draft'
+import { isList, sourcesOf, type ListRole, type PictureSource } from '../lib/drafts/draft'
 import type { Picture } from '../lib/events/apply'
 import type { InputRole } from '../lib/settings/modes'
 import { fitPicture } from '../lib/settings/sizes'
@@ -16,10 +16,10 @@ export function sourceOf(picture: Picture): PictureSource {
   }
 }
 
-/** Puts a picture into the draft: in the place of the one there was, or behind the other reference pictures. */
+/** Puts a picture into the draft: in the place of the one there was, or behind the others where there may be several. */
 export function putInput(role: InputRole, source: PictureSource): void {
   drafts.change(({ inputs }) => {
-    if (role === 'references') inputs.references = [...inputs.references, source]
+    if (isList(role)) inputs[role] = [...sourcesOf(inputs, role), source]
     else inputs[role] = source
     // A mask is of the picture that it was drawn on.
     if (role === 'init') delete inputs.mask
@@ -29,19 +29,19 @@ export function putInput(role: InputRole, source: PictureSource): void {
 export function removeInput(role: InputRole, at = 0): () => void {
   const bringBack = drafts.remember('inputs')
   drafts.change(({ inputs }) => {
-    if (role === 'references') inputs.references = inputs.references.filter((_, index) => index !== at)
+    if (isList(role)) inputs[role] = sourcesOf(inputs, role).filter((_, index) => index !== at)
     else delete inputs[role]
     if (role === 'init') delete inputs.mask
   })
   return bringBack
 }
 
-export function moveReference(at: number, by: number): void {
+export function moveInput(role: ListRole, at: number, by: number): void {
   drafts.change(({ inputs }) => {
-    const next = [...inputs.references]
+    const next = [...sourcesOf(inputs, role)]
     const [moved] = next.splice(at, 1)
     if (moved) next.splice(at + by, 0, moved)
-    inputs.references = next
+    inputs[role] = next
   })
 }
 

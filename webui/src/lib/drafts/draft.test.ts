@@ -1,7 +1,7 @@
 import 'fake-indexeddb/auto'
 import { describe, expect, it } from 'vitest'
 import type { Schemas } from '../api/client'
-import { buildRequest, defaultOf, makeDraft, nameOf, sendPicture, valueOf } from './draft'
+import { buildRequest, defaultOf, isList, makeDraft, nameOf, sendPicture, sourcesOf, valueOf } from './draft'
 import { DraftStorage } from './storage'
 
 const options = {
@@ -44,6 +44,23 @@ describe('a draft', () => {
       },
     })
     expect(await sendPicture({ from: 'file', blob: new Blob(['12']), name: '' }, encode)).toBe('base64 of 2')
+  })
+
+  it('sends faces with pictures and frames with videos, each in its order', async () => {
+    const draft = makeDraft('a')
+    const of = (path: string) => ({ from: 'output', path }) as const
+    draft.inputs = { references: [], faces: [of('a'), of('b')], frames: [of('c')] }
+    expect((await buildRequest(draft, options, encode)).body).toEqual({
+      prompt: '',
+      pm_id_images: [{ output: 'a' }, { output: 'b' }],
+    })
+    draft.mode = 'video'
+    expect((await buildRequest(draft, options, encode)).body).toEqual({
+      prompt: '',
+      control_frames: [{ output: 'c' }],
+    })
+    expect(sourcesOf(draft.inputs, 'init')).toEqual([])
+    expect(isList('control')).toBe(false)
   })
 
   it('has its prompt’s beginning for a name', () => {

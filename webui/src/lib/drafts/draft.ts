@@ -26,6 +26,24 @@ export interface DraftInputs {
   end?: PictureSource
   control?: PictureSource
   references: PictureSource[]
+  /** One face, for PhotoMaker. */
+  faces?: PictureSource[]
+  /** What VACE goes by, frame by frame. */
+  frames?: PictureSource[]
+}
+
+/** Those that are several pictures, in an order. */
+export const LISTS = ['references', 'faces', 'frames'] as const
+export type ListRole = (typeof LISTS)[number]
+
+export function isList(role: keyof DraftInputs): role is ListRole {
+  return (LISTS as readonly string[]).includes(role)
+}
+
+/** The pictures of a place, however many it takes. */
+export function sourcesOf(inputs: DraftInputs, role: keyof DraftInputs): PictureSource[] {
+  const held = inputs[role]
+  return Array.isArray(held) ? held : held ? [held] : []
 }
 
 export type Values = Record<string, unknown>
@@ -77,15 +95,17 @@ export const FIELD_OF_INPUT = {
   end: 'end_image_base64',
   control: 'control_image_base64',
   references: 'ref_images',
+  faces: 'pm_id_images',
+  frames: 'control_frames',
 } as const
 
 /** Which pictures each mode sends; others stay in the draft, for when the mode is chosen again. */
 const INPUTS_OF_MODE: Record<Mode, readonly (keyof DraftInputs)[]> = {
-  text: ['control', 'references'],
-  image: ['init', 'control', 'references'],
-  inpaint: ['init', 'mask', 'control', 'references'],
-  edit: ['references', 'control'],
-  video: ['init', 'end', 'control'],
+  text: ['control', 'references', 'faces'],
+  image: ['init', 'control', 'references', 'faces'],
+  inpaint: ['init', 'mask', 'control', 'references', 'faces'],
+  edit: ['references', 'control', 'faces'],
+  video: ['init', 'end', 'control', 'frames'],
 }
 
 export interface BuiltRequest {
@@ -111,15 +131,8 @@ export async function buildRequest(
   }
   body.prompt = typeof draft.values.prompt === 'string' ? draft.values.prompt : ''
   for (const role of INPUTS_OF_MODE[draft.mode]) {
-    if (role === 'references') {
-      if (draft.inputs.references.length > 0)
-        body[FIELD_OF_INPUT.references] = await Promise.all(
-          draft.inputs.references.map((one) => sendPicture(one, encode)),
-        )
-      continue
-    }
-    const source = draft.inputs[role]
-    if (source) body[FIELD_OF_INPUT[role]] = await sendPicture(source, encode)
+    const sent = await Promise.all(sourcesOf(draft.inputs, role).map((one) => sendPicture(one, encode)))
+    if (sent.length > 0) body[FIELD_OF_INPUT[role]] = isList(role) ? sent : sent[0]
   }
   return { kind, body }
 }

@@ -31,6 +31,11 @@ describe('a draft of a job', () => {
       inputs: { references: [{ role: 'ref_images.0' }] },
     })
     expect(settings({}, 'txt2vid')?.mode).toBe('video')
+    expect(settings({ pm_id_images: ['job:1/pm_id_images.0', 'job:1/pm_id_images.1'] })).toMatchObject({
+      mode: 'text',
+      inputs: { faces: [{ role: 'pm_id_images.0' }, { role: 'pm_id_images.1' }] },
+    })
+    expect(settings({ control_frames: ['job:1/control_frames.0'] }, 'txt2vid')?.inputs.frames).toHaveLength(1)
     expect(settings({}, 'upscale')).toBeNull()
   })
   it('reads references alone', () => {

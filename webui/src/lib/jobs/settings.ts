@@ -1,5 +1,13 @@
 /** Makes a draft, or a request, of what a job was asked for. */
-import { KIND_OF_MODE, type DraftInputs, type Mode, type PictureSource, type Values } from '../drafts/draft'
+import {
+  FIELD_OF_INPUT,
+  isList,
+  KIND_OF_MODE,
+  type DraftInputs,
+  type Mode,
+  type PictureSource,
+  type Values,
+} from '../drafts/draft'
 import type { Job } from '../events/apply'
 
 export interface Settings {
@@ -13,14 +21,10 @@ export type Part = 'all' | 'prompt' | 'seed' | 'size'
 /** What a field is where nobody has changed it. */
 export type DefaultOf = (field: string, kind: (typeof KIND_OF_MODE)[Mode]) => unknown
 
-const INPUTS = {
-  init_image_base64: 'init',
-  mask_image_base64: 'mask',
-  end_image_base64: 'end',
-  control_image_base64: 'control',
-} as const
+const INPUTS = Object.entries(FIELD_OF_INPUT) as [keyof DraftInputs, string][]
+const PICTURES = new Set(INPUTS.map(([, field]) => field))
 /** Not of the picture, but of the job that made it; or told in other words by the server. */
-const NOT_KEPT = new Set(['title', 'group', 'expand_prompt', 'styles', 'upscaler', 'pm_id_images', 'control_frames'])
+const NOT_KEPT = new Set(['title', 'group', 'expand_prompt', 'styles', 'upscaler'])
 const FIELDS_OF_PART: Record<Exclude<Part, 'all'>, readonly string[]> = {
   prompt: ['prompt', 'negative_prompt'],
   seed: ['seed'],
@@ -47,16 +51,16 @@ export function settingsOf(
   if (job.type !== 'txt2img' && job.type !== 'img2img' && job.type !== 'txt2vid') return null
   const params = job.params as Values
   const inputs: DraftInputs = { references: [] }
-  for (const [field, role] of Object.entries(INPUTS)) {
-    const source = readReference(params[field])
-    if (source) inputs[role] = source
+  for (const [role, field] of INPUTS) {
+    const told = params[field]
+    if (isList(role)) {
+      if (Array.isArray(told)) inputs[role] = told.map(readReference).filter((one) => one !== null)
+    } else inputs[role] = readReference(told) ?? undefined
   }
-  if (Array.isArray(params.ref_images))
-    inputs.references = params.ref_images.map(readReference).filter((one) => one !== null)
   const mode = modeOf(job.type, inputs)
   const values: Values = {}
   for (const [field, value] of Object.entries(params)) {
-    if (!fields.has(field) || NOT_KEPT.has(field) || field in INPUTS || field === 'ref_images') continue
+    if (!fields.has(field) || NOT_KEPT.has(field) || PICTURES.has(field)) continue
     if (value === null || isSame(value, other ? undefined : defaultOf(field, KIND_OF_MODE[mode]))) continue
     values[field] = value
   }

@@ -1,9 +1,9 @@
 /** Lists of model files: made one, counted, searched, sorted, named. */
 import type { Schemas } from '../api/client'
-import { stemOf, fileOf } from './names'
+import { compareNames, fileOf, stemOf } from './names'
 import { drawsPictures, isModelType, LIST_OF_TYPE, MODEL_TYPES, type ModelFile, type ModelType } from './types'
 
-export { fileOf, folderOf, stemOf } from './names'
+export { compareNames, fileOf, folderOf, stemOf } from './names'
 
 export type SortBy = 'name' | 'size' | 'type'
 export const SORTS: readonly SortBy[] = ['name', 'size', 'type']
@@ -46,11 +46,6 @@ export function findModels(
       if (wanted.sort === 'type') return MODEL_TYPES.indexOf(a.type) - MODEL_TYPES.indexOf(b.type) || order(a, b)
       return order(a, b)
     })
-}
-
-const collator = new Intl.Collator(undefined, { numeric: true, sensitivity: 'base' })
-export function compareNames(a: string, b: string): number {
-  return collator.compare(a, b)
 }
 
 /** Names a file in an address: `lora:style.safetensors`. */

@@ -13,3 +13,8 @@ export function folderOf(name: string): string {
 export function stemOf(name: string): string {
   return fileOf(name).replace(/\.(safetensors|gguf|ckpt|pth?|bin|sft)$/i, '')
 }
+
+const collator = new Intl.Collator(undefined, { numeric: true, sensitivity: 'base' })
+export function compareNames(a: string, b: string): number {
+  return collator.compare(a, b)
+}

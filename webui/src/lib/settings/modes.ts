@@ -29,7 +29,7 @@ export function obstacleOf(
   return ignored ? { why: 'told', text: ignored.reason } : null
 }
 
-export type InputRole = 'init' | 'mask' | 'end' | 'control' | 'references'
+export type InputRole = keyof DraftInputs
 
 /** The pictures that a mode lives by, in the order in which they are asked for. */
 export function inputsOf(mode: Mode, preset: Preset | null): InputRole[] {
@@ -47,8 +47,12 @@ export function inputsOf(mode: Mode, preset: Preset | null): InputRole[] {
 /** The pictures that may come besides: what the model takes, and what the draft has and would be sent. */
 export function extraInputsOf(mode: Mode, preset: Preset | null, inputs: DraftInputs): InputRole[] {
   const roles: InputRole[] = []
-  if (preset?.takes_controlnet || inputs.control) roles.push('control')
-  const areExtra = mode !== 'edit' && mode !== 'video'
+  const takes = (field: string): boolean => preset?.ignores.every((one) => one.field !== field) ?? false
+  const isVideo = mode === 'video'
+  if (preset?.takes_controlnet || inputs.control || (isVideo && takes('control_image_base64'))) roles.push('control')
+  if (isVideo && (takes('control_frames') || inputs.frames?.length)) roles.push('frames')
+  if (!isVideo && ((preset?.takes_photo_maker && takes('pm_id_images')) || inputs.faces?.length)) roles.push('faces')
+  const areExtra = mode !== 'edit' && !isVideo
   if (areExtra && (preset?.takes_reference_images || inputs.references.length > 0)) roles.push('references')
   return roles
 }

@@ -79,6 +79,18 @@ describe('modes', () => {
       'control',
     ])
     expect(extraInputsOf('video', null, some)).toEqual(['control'])
+    const held: DraftInputs = { references: [], faces: some.references, frames: some.references }
+    expect(extraInputsOf('image', preset({}), held)).toEqual(['faces'])
+    expect(extraInputsOf('video', null, held)).toEqual(['frames'])
+  })
+  it('show faces and control frames where the model makes something of them', () => {
+    const none: DraftInputs = { references: [] }
+    const ignoring = (...fields: string[]): Preset =>
+      preset({ takes_photo_maker: true, ignores: fields.map((field) => ({ field, reason: '' })) })
+    expect(extraInputsOf('text', ignoring(), none)).toEqual(['faces'])
+    expect(extraInputsOf('text', ignoring('pm_id_images'), none)).toEqual([])
+    expect(extraInputsOf('video', ignoring(), none)).toEqual(['control', 'frames'])
+    expect(extraInputsOf('video', ignoring('control_frames', 'control_image_base64'), none)).toEqual([])
   })
   it('tell which picture is missing', () => {
     const draft = makeDraft('a', 'inpaint')

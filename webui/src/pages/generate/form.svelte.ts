@@ -1,4 +1,5 @@
 /** The settings of the active draft as a form: its fields, what is changed, what is wrong and why. */
+import { FIELD_OF_INPUT, sourcesOf } from '../../lib/drafts/draft'
 import { formatNumber } from '../../lib/format'
 import { t } from '../../lib/i18n'
 import { checkValue, isNeeded, listFields, type Problem, type SettingField } from '../../lib/settings/fields'
@@ -72,9 +73,12 @@ class Form {
   /** Writes what a field is now, so that a change of it can be seen; pictures by which there are. */
   private note(field: string): string {
     const { inputs, mode } = drafts.active
-    const pictures = /_base64$|^ref_images$/.test(field)
-      ? [inputs.init, inputs.mask, inputs.end, inputs.control, ...inputs.references].map((one) =>
-          one ? (one.from === 'file' ? `${one.name} ${one.blob.size}` : JSON.stringify(one)) : '',
+    const roles = Object.keys(FIELD_OF_INPUT) as (keyof typeof FIELD_OF_INPUT)[]
+    const pictures = roles.some((role) => FIELD_OF_INPUT[role] === field)
+      ? roles.map((role) =>
+          sourcesOf(inputs, role).map((one) =>
+            one.from === 'file' ? `${one.name} ${one.blob.size}` : JSON.stringify(one),
+          ),
         )
       : []
     return JSON.stringify([mode, drafts.value(field), pictures])

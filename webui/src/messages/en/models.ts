@@ -1,6 +1,14 @@
 import { formatNumber, pickPlural } from '../../lib/format'
 
 export default {
+  /** The page's own names of load options; the server names the others. */
+  labels: {
+    n_threads: 'Threads of the CPU',
+    flash_attn: 'Flash attention',
+    diffusion_flash_attn: 'Flash attention (diffusion model)',
+    enable_mmap: 'Map files into memory',
+    max_vram: 'Most GPU memory (GiB)',
+  } as Record<string, string>,
   // The list
   add: 'Add a model',
   lookAgain: 'Look again',

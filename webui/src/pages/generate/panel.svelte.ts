@@ -41,7 +41,7 @@ class Panel {
   /** Opens whatever hides a field, and puts the focus on it. */
   async reveal(field: string): Promise<void> {
     const section = sectionOf(field)
-    if (field !== 'prompt' && field !== 'negative_prompt') {
+    if (!BESIDE_START.includes(field)) {
       if (this.isPhone) this.showsSheet = true
       this.query = ''
       this.changedOnly = false
@@ -56,6 +56,8 @@ class Panel {
   }
 }
 
+/** What stands beside the start on a phone, too. */
+const BESIDE_START = ['prompt', 'negative_prompt', 'model_name']
 const CONTROLS = 'input:not([type=range], [type=file]), select, .btn'
 
 export const panel = new Panel()

@@ -16,14 +16,20 @@ interface StartOptions {
   isFirst?: boolean
 }
 
+/** Whether the active draft can be started, as far as the page knows; what is wrong is told at its field. */
+export async function isReady(): Promise<boolean> {
+  const wrong = form.firstProblem()
+  const missing = missingPicture(drafts.active)
+  if (wrong) await refuse(wrong.field, wrong.message)
+  else if (missing)
+    await refuse(missing, missing === 'ref_images' ? t.generate.needsReference : t.generate.needsPicture)
+  return !wrong && !missing
+}
+
 /** Starts the active draft. Returns the job's id; null where it was refused, which is told at the field. */
 export async function startDraft({ overrides = {}, isFirst = false }: StartOptions = {}): Promise<string | null> {
   const draft = drafts.active
-  const wrong = form.firstProblem()
-  if (wrong) return await refuse(wrong.field, wrong.message)
-  const missing = missingPicture(draft)
-  if (missing)
-    return await refuse(missing, missing === 'ref_images' ? t.generate.needsReference : t.generate.needsPicture)
+  if (!(await isReady())) return null
   const words = server.isBusy ? t.generate.queued : t.generate.started
   try {
     const job = await drafts.submit(overrides, { isFirst })

@@ -78,6 +78,7 @@ class GalleryFilterBody(TypedDict, total=False):
     width: int
     height: int
     job_id: str
+    group: str
     before: str
     after: str
     deleted: bool
@@ -87,8 +88,17 @@ class GalleryShown(TypedDict):
     """A page of pictures."""
 
     total: int
+    pictures: NotRequired[int]
     next: str | None
     items: list[PictureItem]
+
+
+class GroupOfPictures(TypedDict):
+    """The pictures that a row stands for: those of a job, or of a group of jobs, that pass."""
+
+    id: str
+    count: int
+    ids: list[int]
 
 
 class MarksBody(TypedDict, total=False):
@@ -142,6 +152,7 @@ class PictureItem(TypedDict):
     starred: bool
     rating: int
     board: NotRequired[str]
+    group: NotRequired[GroupOfPictures]
 
 
 class ScanBody(TypedDict, total=False):
@@ -185,6 +196,7 @@ class DaysQuery(GalleryFilterBody, total=False):
     """The query of `GET /gallery/months`."""
 
     utc_offset: int
+    grouped: bool
 
 
 class GalleryQuery(GalleryFilterBody, total=False):
@@ -194,6 +206,7 @@ class GalleryQuery(GalleryFilterBody, total=False):
     cursor: str
     offset: int
     order: Literal["desc", "asc"]
+    grouped: bool
 
 
 class PictureShown(PictureItem):

@@ -120,6 +120,7 @@ class LoadBody(TypedDict, total=False):
     photo_maker: str
     embeddings: list[str]
     options: LoadOptionsBody
+    all_engines: bool
 
 
 class LoadOptionsBody(TypedDict, total=False):
@@ -335,6 +336,7 @@ class UnloadBody(TypedDict, total=False):
     """May be left out."""
 
     force: bool
+    model_name: str
 
 
 class Unloaded(TypedDict):

@@ -137,6 +137,7 @@ class SamplingBody(TypedDict, total=False):
     expand_prompt: bool
     styles: list[str]
     title: str
+    model_name: str
     group: dict[str, Any]
     device: str
 

@@ -100,7 +100,8 @@ def build_engine(
     pool.add(builder.build(places[0], calls, holding, on_start=start_home, on_ready=divide, has_engine=has_engine))
     for place in places[1:]:
         pool.add(builder.build(place, EngineCalls(), Holding()))
-    models.slot.reach_others(pool.other_calls)
+    models.slot.reach_others(pool.others)
+    models.upscalers.reach_others(pool.others)
     everywhere = ModelsEverywhere(pool, models.slot, models.library, redact_paths)
     return EngineServices(pool, everywhere, PreviewChoice(settings.store, pool, config.preview))
 

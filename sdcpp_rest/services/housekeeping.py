@@ -30,7 +30,7 @@ class Slot(Protocol):
     """What can be put to rest: the model, the upscaler."""
 
     @property
-    def resident(self) -> object: ...
+    def is_holding(self) -> bool: ...
 
     @property
     def is_busy(self) -> bool: ...
@@ -113,7 +113,7 @@ class Housekeeping:
 
     def _unload_if_idle(self, idle: _Idle, rule: IdleUnload) -> None:
         # The minutes count from the end of the work, also while the rule is off: it may be switched on at any time.
-        if self._queue.is_busy or idle.slot.is_busy or idle.slot.resident is None:
+        if self._queue.is_busy or idle.slot.is_busy or not idle.slot.is_holding:
             idle.busy_at = self._clock()
         elif rule.enabled and self._clock() - idle.busy_at >= rule.timeout_minutes * 60:
             log.info("the %s was not used for %g minutes and is put to rest", idle.name, rule.timeout_minutes)

@@ -11,11 +11,12 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from sdcpp_rest.core.load_spec import LoadSpec, UpscalerSpec
 from sdcpp_rest.engine.protocol import Loaded, UpscalerReady
 from sdcpp_rest.errors import EngineUnavailable
+from sdcpp_rest.services.dispatch.holding import Holding
 
 
 @dataclass
@@ -46,6 +47,13 @@ class RestartCall:
 
 
 EngineCall = ModelCall | UpscalerCall | RestartCall
+
+
+class OtherEngine(NamedTuple):
+    """What a slot has to know of an engine besides the home one: its calls, and what it holds."""
+
+    calls: EngineCalls
+    holding: Holding
 
 
 class EngineCalls:

@@ -18,7 +18,7 @@ from typing import Literal
 from sdcpp_rest.core.job import utc_now
 from sdcpp_rest.core.load_spec import LoadSpec
 from sdcpp_rest.engine.protocol import PreviewSettings
-from sdcpp_rest.services.dispatch.engine_calls import EngineCalls
+from sdcpp_rest.services.dispatch.engine_calls import OtherEngine
 from sdcpp_rest.services.dispatch.lane import Lane
 from sdcpp_rest.services.jobs.active_jobs import ActiveJob, ActiveJobs
 from sdcpp_rest.services.jobs.job_queue import ENGINE_KINDS, JobQueue
@@ -122,9 +122,9 @@ class EnginePool:
         for lane in self.lanes:
             lane.calls.close()
 
-    def other_calls(self) -> Sequence[EngineCalls]:
-        """The calls of every engine besides the home one."""
-        return [lane.calls for lane in self.lanes[1:]]
+    def others(self) -> Sequence[OtherEngine]:
+        """Every engine besides the home one."""
+        return [OtherEngine(lane.calls, lane.holding) for lane in self.lanes[1:]]
 
     def set_preview(self, settings: PreviewSettings) -> None:
         """Set the previews of every engine, also of those to come."""

@@ -16,7 +16,7 @@ from typing import Literal
 from sdcpp_rest.core.load_spec import FileRef, LoadSpec
 from sdcpp_rest.engine.protocol import Loaded, Ready, gpu_backend
 from sdcpp_rest.errors import Conflict, NoModelLoaded, WaitTimeout
-from sdcpp_rest.services.dispatch.engine_calls import EngineCalls, ModelCall
+from sdcpp_rest.services.dispatch.engine_calls import EngineCalls, ModelCall, OtherEngine
 from sdcpp_rest.services.dispatch.holding import Holding
 from sdcpp_rest.services.models.load_checks import check_computable, check_loadable
 from sdcpp_rest.services.models.load_specs import LoadRequest, build_spec
@@ -78,7 +78,7 @@ class ModelSlot:
         self._settings = settings
         self._calls = calls
         self._holding = holding
-        self._others: Callable[[], Sequence[EngineCalls]] = tuple
+        self._others: Callable[[], Sequence[OtherEngine]] = tuple
         self._pending_bound_to = pending_bound_to
         self._ready = ready
         self.selected: LoadSpec | None = None
@@ -106,7 +106,12 @@ class ModelSlot:
         """How much of ``loading`` is there, 0..1; ``None`` where nobody counts."""
         return self._holding.loading_progress
 
-    def reach_others(self, others: Callable[[], Sequence[EngineCalls]]) -> None:
+    @property
+    def is_holding(self) -> bool:
+        """Whether any engine holds a model."""
+        return bool(self._holding.held) or any(other.holding.held for other in self._others())
+
+    def reach_others(self, others: Callable[[], Sequence[OtherEngine]]) -> None:
         """Have unloads reach these engines too. For the start: not thread-safe."""
         self._others = others
 
@@ -175,7 +180,7 @@ class ModelSlot:
         answers = []
         for other in self._others():
             call = ModelCall("load", spec, is_choice=False)
-            other.put(call)
+            other.calls.put(call)
             answers.append(call.answer)
         return answers
 
@@ -210,10 +215,11 @@ class ModelSlot:
             answer.result()
 
     def unload_keeping_selection(self) -> None:
-        """Free the model but keep it selected: the next job loads it again. Blocks; nothing to do when none is."""
+        """Free the models of all engines but keep the selection: the next job loads it again. Blocks; nothing to do
+        when none is held or selected."""
         with self._calls.lock:
             self._calls.refuse_if_closed()
-            if self.selected is None:
+            if self.selected is None and not self.is_holding:
                 return
             answers = self._enqueue_everywhere("rest")
         for answer in answers:
@@ -269,7 +275,7 @@ class ModelSlot:
     ) -> list[Future[Loaded | None]]:
         """Have all engines free what they hold, or what of it has these keys."""
         answers = []
-        for queue in (self._calls, *self._others()):
+        for queue in (self._calls, *(other.calls for other in self._others())):
             call = ModelCall(verb, keys=keys)
             queue.put(call)
             answers.append(call.answer)

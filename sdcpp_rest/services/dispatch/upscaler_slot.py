@@ -7,13 +7,15 @@ calls say.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 
 from sdcpp_rest.core.bounds import check_value
 from sdcpp_rest.core.component_fit import upscaler_fault
 from sdcpp_rest.core.load_spec import FileRef, UpscalerSpec
 from sdcpp_rest.engine.protocol import UpscalerReady
-from sdcpp_rest.services.dispatch.engine_calls import EngineCalls, UpscalerCall
+from sdcpp_rest.services.dispatch.engine_calls import EngineCalls, OtherEngine, UpscalerCall
 from sdcpp_rest.services.dispatch.holding import Holding
 from sdcpp_rest.services.model_headers.inspection import NotAModel, check_format, inspect_file
 from sdcpp_rest.services.models.model_library import ModelLibrary
@@ -44,6 +46,16 @@ class UpscalerSlot:
         self._calls = calls
         self.selected: UpscalerSpec | None = None
         self._holding = holding
+        self._others: Callable[[], Sequence[OtherEngine]] = tuple
+
+    def reach_others(self, others: Callable[[], Sequence[OtherEngine]]) -> None:
+        """Have unloads reach these engines too. For the start: not thread-safe."""
+        self._others = others
+
+    @property
+    def is_holding(self) -> bool:
+        """Whether any engine holds an upscaler."""
+        return self.resident is not None or any(other.holding.upscaler for other in self._others())
 
     @property
     def resident(self) -> UpscalerSpec | None:
@@ -77,17 +89,26 @@ class UpscalerSlot:
             self._calls.refuse_if_closed()
             self._settings.delete(_SELECTED)
             self.selected = None
-            call = UpscalerCall()
-            self._calls.put(call)
-        call.answer.result()
+            answers = self._enqueue_unloads()
+        for answer in answers:
+            answer.result()
 
     def unload_keeping_selection(self) -> None:
         """Free the upscaler but keep it chosen: the next job that needs it loads it again. Blocks."""
         with self._calls.lock:
             self._calls.refuse_if_closed()
+            answers = self._enqueue_unloads()
+        for answer in answers:
+            answer.result()
+
+    def _enqueue_unloads(self) -> list[Future[UpscalerReady | None]]:
+        """Have all engines free their upscalers."""
+        answers = []
+        for queue in (self._calls, *(other.calls for other in self._others())):
             call = UpscalerCall()
-            self._calls.put(call)
-        call.answer.result()
+            queue.put(call)
+            answers.append(call.answer)
+        return answers
 
     @property
     def is_busy(self) -> bool:

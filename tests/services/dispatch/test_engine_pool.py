@@ -458,3 +458,17 @@ def test_a_forced_unload_waits_for_nobody(make_house: Callable[..., House]) -> N
     house.runtime.jobs.queue.resume()
     house.until(JobStatusChanged, status="completed")
     assert selected is not None
+
+
+def test_idle_engines_are_put_to_rest_with_the_home_one(make_house: Callable[..., House]) -> None:
+    house = two(make_house)
+    job, _ = house.runtime.jobs.queue.submit(
+        "txt2img", {"prompt": "x", "width": 8, "height": 8, "steps": 1, "seed": 1}, load_spec=MODELS[0], device="cpu:1"
+    )
+    house.finished(job.id)
+    slot = house.runtime.models.slot
+    wait_until(lambda: slot.is_holding and lane_named(house, "cpu:1").is_waiting)
+    slot.unload_keeping_selection()
+    assert not slot.is_holding
+    assert slot.selected is not None
+    assert house.draw().status == "completed"

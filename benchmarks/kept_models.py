@@ -29,7 +29,7 @@ _STORAGES = ("", "q4_0", "q5_0", "f16")
 
 
 def measure(options: Options) -> list[Figure]:
-    count = options.samples(40, 3)
+    count = options.samples(15, 3)
     with tempfile.TemporaryDirectory(prefix="sdcpp-rest-bench-") as folder:
         engine = _Engine(options.engine, Path(folder))
         memory = [Figure("engine RSS with no model", engine.rss_mib, "MiB")]

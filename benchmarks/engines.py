@@ -9,12 +9,13 @@ from __future__ import annotations
 import random
 import tempfile
 import time
+import uuid
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.figures import Figure, Options, main, spread
-from benchmarks.served import PATIENCE_SECONDS
+from benchmarks.served import PATIENCE_SECONDS, complaints
 from sdcpp_rest.config import load_config
 from sdcpp_rest.core.job import Job
 from sdcpp_rest.core.load_spec import FileRef, LoadSpec
@@ -36,24 +37,27 @@ class Work:
 
 
 def measure(options: Options) -> list[Figure]:
-    return [
-        *_two_against_one(options.samples(200, 8)),
-        *_many_models("2 engines, 5 models", 2, 5, options.samples(200, 8)),
-        *_many_models("10 engines, 20 models", 10, 20, options.samples(600, 20)),
-        *_claims(options.samples(300, 5)),
-    ]
+    with tempfile.TemporaryDirectory(prefix="sdcpp-rest-bench-") as folder:
+        logs = Path(folder)
+        return [
+            *_two_against_one(options.samples(200, 8), logs),
+            *_many_models("2 engines, 5 models", 2, 5, options.samples(200, 8), logs),
+            *_many_models("10 engines, 20 models", 10, 20, options.samples(600, 20), logs),
+            *_claims(options.samples(300, 5)),
+            complaints(logs.rglob("*.log")),
+        ]
 
 
-def _two_against_one(count: int) -> list[Figure]:
+def _two_against_one(count: int, folder: Path) -> list[Figure]:
     works = [Work(0, 0.1)] * count
-    walls = {engines: _run(works, [0.0], engines, "auto")[0] for engines in (1, 2)}
+    walls = {engines: _run(works, [0.0], engines, "auto", folder)[0] for engines in (1, 2)}
     return [
         Figure(f"wall of {count} jobs of 0.1 s on one engine", walls[1], "s", count),
         Figure("  one engine / two engines", walls[1] / walls[2], "x", note="at least 1.95 is wanted"),
     ]
 
 
-def _many_models(title: str, engines: int, models: int, count: int) -> list[Figure]:
+def _many_models(title: str, engines: int, models: int, count: int, folder: Path) -> list[Figure]:
     """A queue of jobs whose models are as popular as words are frequent, all there at the start."""
     chance = random.Random(1)
     popular = [1 / (number + 1) for number in range(models)]
@@ -64,7 +68,7 @@ def _many_models(title: str, engines: int, models: int, count: int) -> list[Figu
     ]
     figures = []
     for name, affinity in (("first in, first out", "off"), ("affinity", "on")):
-        wall, waits = _run(works, loads, engines, affinity)
+        wall, waits = _run(works, loads, engines, affinity, folder)
         rule_wall, rule_waits = simulate(works, loads, engines, prefers_held=affinity == "on")
         jobs, p95 = count / wall * 3600 * _SCALE, _p95(waits) / _SCALE
         rule_jobs, rule_p95 = count / rule_wall * 3600 * _SCALE, _p95(rule_waits) / _SCALE
@@ -75,44 +79,43 @@ def _many_models(title: str, engines: int, models: int, count: int) -> list[Figu
     return figures
 
 
-def _run(works: list[Work], loads: list[float], engines: int, affinity: str) -> tuple[float, list[float]]:
+def _run(works: list[Work], loads: list[float], engines: int, affinity: str, folder: Path) -> tuple[float, list[float]]:
     """Seconds until all are done, and how long each has waited, on a server with engines that pretend."""
-    with tempfile.TemporaryDirectory(prefix="sdcpp-rest-bench-") as folder:
-        root = Path(folder)
-        paths = [f"paths.{name}_dir={root / name}" for name in ("data", "models", "output", "log")]
-        config = load_config(
-            overrides=[
-                *paths,
-                f"engines.devices={','.join(['cpu'] * engines)}",
-                f"queue.affinity={affinity}",
-                f"queue.affinity_patience_seconds={_PATIENCE}",
-                f"queue.affinity_stay_seconds={_STAY}",
-                "engine.runner=fake",
-                "engine.memory_interval_seconds=60",
-                "models.include_demo=false",
-                "limits.pending_jobs=100000",
-            ]
-        )
-        runtime = Runtime(config, is_server=False)
-        specs = [
-            LoadSpec(model=FileRef(name=f"fake~load={seconds:.4f}~{number}", path=f"/{number}"), kind="diffusion")
-            for number, seconds in enumerate(loads)
+    root = folder / uuid.uuid4().hex
+    paths = [f"paths.{name}_dir={root / name}" for name in ("data", "models", "output", "log")]
+    config = load_config(
+        overrides=[
+            *paths,
+            f"engines.devices={','.join(['cpu'] * engines)}",
+            f"queue.affinity={affinity}",
+            f"queue.affinity_patience_seconds={_PATIENCE}",
+            f"queue.affinity_stay_seconds={_STAY}",
+            "engine.runner=fake",
+            "engine.memory_interval_seconds=60",
+            "models.include_demo=false",
+            "limits.pending_jobs=100000",
         ]
-        runtime.start()
-        try:
-            queue = runtime.jobs.queue
-            queue.pause()
-            _wait_for_engines(runtime)
-            ids = []
-            for work in works:
-                params = {"prompt": f"fake:step={work.seconds:.4f}", "width": 8, "height": 8, "steps": 1, "seed": 1}
-                ids.append(queue.submit("txt2img", params, load_spec=specs[work.model])[0].id)
-            started = time.perf_counter()
-            queue.resume()
-            jobs = [queue.wait(job_id, PATIENCE_SECONDS * 10) for job_id in ids]
-            wall = time.perf_counter() - started
-        finally:
-            runtime.stop()
+    )
+    runtime = Runtime(config, is_server=False)
+    specs = [
+        LoadSpec(model=FileRef(name=f"fake~load={seconds:.4f}~{number}", path=f"/{number}"), kind="diffusion")
+        for number, seconds in enumerate(loads)
+    ]
+    runtime.start()
+    try:
+        queue = runtime.jobs.queue
+        queue.pause()
+        _wait_for_engines(runtime)
+        ids = []
+        for work in works:
+            params = {"prompt": f"fake:step={work.seconds:.4f}", "width": 8, "height": 8, "steps": 1, "seed": 1}
+            ids.append(queue.submit("txt2img", params, load_spec=specs[work.model])[0].id)
+        started = time.perf_counter()
+        queue.resume()
+        jobs = [queue.wait(job_id, PATIENCE_SECONDS * 10) for job_id in ids]
+        wall = time.perf_counter() - started
+    finally:
+        runtime.stop()
     assert {job.status for job in jobs} == {"completed"}, {job.error for job in jobs}
     first = min(job.started_at for job in jobs if job.started_at)
     return wall, [(job.started_at - first).total_seconds() for job in jobs if job.started_at]

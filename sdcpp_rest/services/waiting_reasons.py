@@ -5,7 +5,8 @@ from __future__ import annotations
 from sdcpp_rest.core.job import JobKind
 from sdcpp_rest.services.dispatch.lane import Lane
 from sdcpp_rest.services.engines_status import NO_ENGINE, EnginesStatus, is_busy
-from sdcpp_rest.services.jobs.job_queue import ENGINE_KINDS, JobQueue
+from sdcpp_rest.services.jobs.job_queue import JobQueue
+from sdcpp_rest.services.jobs.job_reader import ENGINE_KINDS
 
 
 class WaitingReasons:

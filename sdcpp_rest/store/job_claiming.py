@@ -96,11 +96,11 @@ def _statement(
         others += " AND owner IS NOT NULL"
     candidates = []
     if held is not None:
-        candidates.append(_first(f"{anybody} AND front = 1", "jobs_in_front"))
-        candidates.append(_held(held, others, is_bounded))
-    candidates.append(_first(others))
+        candidates.append(_find_first(f"{anybody} AND front = 1", "jobs_in_front"))
+        candidates.append(_find_held(held, others, is_bounded))
+    candidates.append(_find_first(others))
     if has_owners or without_nobody:
-        candidates.append(_first(anybody))
+        candidates.append(_find_first(anybody))
     # COALESCE wants two; none of the following is looked for when one before it is found.
     chosen = ", ".join([*candidates, "NULL"])
     lists = {"kinds": True, "elsewhere": has_elsewhere, "owners": has_owners}
@@ -114,14 +114,14 @@ def _statement(
     return text(wanted).bindparams(*(bindparam(name, expanding=True) for name, is_there in lists.items() if is_there))
 
 
-def _first(wanted: str, index: str = "jobs_by_queue_order", columns: str = "seq") -> str:
+def _find_first(wanted: str, index: str = "jobs_by_queue_order", columns: str = "seq") -> str:
     return f"(SELECT {columns} FROM jobs INDEXED BY {index} WHERE {wanted} ORDER BY priority DESC, seq LIMIT 1)"
 
 
-def _held(held: int, wanted: str, is_bounded: bool) -> str:
+def _find_held(held: int, wanted: str, is_bounded: bool) -> str:
     """The first job that needs no load: of each model the index has its first, and the first of those is taken."""
     keys = ["load_spec_key IS NULL", *(f"load_spec_key = :held_{place}" for place in range(held))]
-    firsts = (_first(f"{key} AND {wanted}", "jobs_by_model", "seq, priority") for key in keys)
+    firsts = (_find_first(f"{key} AND {wanted}", "jobs_by_model", "seq, priority") for key in keys)
     found = " UNION ALL ".join(f"SELECT seq, priority FROM {first}" for first in firsts)
     patience = ""
     if is_bounded:

@@ -21,7 +21,8 @@ from sdcpp_rest.engine.protocol import PreviewSettings
 from sdcpp_rest.services.dispatch.engine_calls import OtherEngine
 from sdcpp_rest.services.dispatch.lane import Lane
 from sdcpp_rest.services.jobs.active_jobs import ActiveJob, ActiveJobs
-from sdcpp_rest.services.jobs.job_queue import ENGINE_KINDS, JobQueue
+from sdcpp_rest.services.jobs.job_queue import JobQueue
+from sdcpp_rest.services.jobs.job_reader import ENGINE_KINDS
 from sdcpp_rest.store.job_claiming import ClaimTerms
 
 
@@ -137,7 +138,7 @@ class EnginePool:
         for lane in self.lanes:
             lane.wake()
 
-    def named(self, name: str) -> Lane | None:
+    def find(self, name: str) -> Lane | None:
         return next((lane for lane in self.lanes if lane.name == name), None)
 
     def names(self) -> tuple[str, ...]:
@@ -161,7 +162,7 @@ class EnginePool:
         """The model that ``lane`` will have to load for its next job, as far as anybody can tell now."""
         job = self._queue.peek(self._terms(lane))
         spec = None if job is None else job.load_spec
-        return None if spec is None or spec.key in lane.holding.served() else spec
+        return None if spec is None or spec.key in lane.holding.list_served() else spec
 
     def _terms(self, lane: Lane) -> ClaimTerms:
         rules = self._rules
@@ -170,12 +171,12 @@ class EnginePool:
         has_stayed = self._clock() - lane.residency.loaded_at >= rules.stay_seconds
         return ClaimTerms(
             engine=lane.name,
-            held=lane.holding.served(),
+            held=lane.holding.list_served(),
             elsewhere=tuple(
                 key
                 for other in self.lanes
                 if other is not lane and other.is_waiting and other.supervisor.is_alive
-                for key in other.holding.served()
+                for key in other.holding.list_served()
             ),
             prefers_held=True,
             patient_until=utc_now() - timedelta(seconds=rules.patience_seconds) if has_stayed else None,

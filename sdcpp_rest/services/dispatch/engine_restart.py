@@ -14,7 +14,7 @@ from sdcpp_rest.engine.supervisor import EngineSupervisor
 from sdcpp_rest.errors import Conflict
 from sdcpp_rest.services.dispatch.engine_calls import EngineCalls, RestartCall
 from sdcpp_rest.services.jobs.active_jobs import ActiveJobs
-from sdcpp_rest.services.jobs.job_queue import ENGINE_KINDS
+from sdcpp_rest.services.jobs.job_reader import ENGINE_KINDS
 
 # An engine that hears a cancel stops at its next step; one that does not is ended.
 _GRACE_SECONDS = 2.0

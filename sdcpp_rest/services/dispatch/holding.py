@@ -58,7 +58,7 @@ class Holding:
         current = self.current
         return None if current is None else current.loaded
 
-    def served(self) -> tuple[str, ...]:
+    def list_served(self) -> tuple[str, ...]:
         """Keys of every spec whose jobs need no load here."""
         return tuple(key for model in tuple(self.held.values()) for key in served_keys(model.spec))
 

@@ -23,7 +23,7 @@ from sdcpp_rest.errors import Conflict, EngineUnavailable, SdcppRestError, WaitT
 from sdcpp_rest.services.jobs.active_jobs import ActiveJob, ActiveJobs
 from sdcpp_rest.services.jobs.event_bus import EventBus
 from sdcpp_rest.services.jobs.job_order import JobOrder
-from sdcpp_rest.services.jobs.job_reader import FILE_KINDS
+from sdcpp_rest.services.jobs.job_reader import ENGINE_KINDS, FILE_KINDS
 from sdcpp_rest.services.jobs.job_waiters import JobWaiters
 from sdcpp_rest.services.pictures.outputs import Outputs
 from sdcpp_rest.store.database import DatabaseUnusable
@@ -35,8 +35,6 @@ log = logging.getLogger(__name__)
 
 _RETRY_PAUSE_SECONDS = 0.2
 _PAUSED = "queue.paused"
-
-ENGINE_KINDS: frozenset[JobKind] = frozenset({"txt2img", "img2img", "txt2vid", "upscale", "convert"})
 
 
 class JobQueue(JobOrder):
@@ -256,10 +254,6 @@ class JobQueue(JobOrder):
         none while it is paused."""
         with self._active.claim_lock:
             return None if self._paused else self._begin(self._store.claim_next(kinds, terms))
-
-    def peek(self, terms: ClaimTerms) -> Job | None:
-        """The engine's job that `claim` would take now, also while the queue is paused."""
-        return self._store.peek_next(ENGINE_KINDS, terms)
 
     def claim_this(self, job_id: str) -> ActiveJob | None:
         """Take one job off the queue, if it is still pending; none while it is paused."""

@@ -14,12 +14,14 @@ from sdcpp_rest.core.load_spec import LoadSpec
 from sdcpp_rest.errors import CallerGone
 from sdcpp_rest.services.jobs.active_jobs import ActiveJobs
 from sdcpp_rest.services.jobs.chance import is_of_this_call, new_job_id
+from sdcpp_rest.store.job_claiming import ClaimTerms
 from sdcpp_rest.store.job_store import JobStore
 
 # The class below has a method called ``list``.
 Jobs: TypeAlias = list[Job]
 Heads: TypeAlias = list[JobHead]
-# Done beside the engine, in a lane of their own.
+ENGINE_KINDS: frozenset[JobKind] = frozenset({"txt2img", "img2img", "txt2vid", "upscale", "convert"})
+# Done beside the engines, in a lane of their own.
 FILE_KINDS: frozenset[JobKind] = frozenset({"model_download", "model_hash"})
 
 
@@ -103,6 +105,10 @@ class JobReader:
         engines = {one.job.engine for one in active if one.job.kind not in FILE_KINDS}
         counts["processing"] = max(0, min(max(1, len(engines)), counts.get("processing", 0) - beside))
         return counts
+
+    def peek(self, terms: ClaimTerms) -> Job | None:
+        """The job that an engine would take now, also while the queue is paused."""
+        return self._store.peek_next(ENGINE_KINDS, terms)
 
     def progress(self, job: Job) -> Progress:
         """Where ``job`` stands: live while it is active, complete or untouched otherwise."""

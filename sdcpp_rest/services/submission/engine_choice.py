@@ -34,7 +34,7 @@ class EngineChoice:
     def find(self, name: str, field: str) -> Lane | None:
         """The lane of the engine of this name; ``None`` for an empty one. Raises InvalidRequest."""
         asked = self.check(name, field)
-        lane = None if asked is None else self._pool.named(asked)
+        lane = None if asked is None else self._pool.find(asked)
         if asked is not None and lane is None:
             raise out_of_range(field, name[:_LONGEST], "empty: no engine has said its name yet")
         return lane

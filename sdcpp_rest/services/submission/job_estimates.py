@@ -15,7 +15,8 @@ from sdcpp_rest.core.params import ImageParams, UpscaleParams, VideoParams, para
 from sdcpp_rest.services.dispatch.job_timing import factor_of, upscaler_of, work_of, work_of_job
 from sdcpp_rest.services.dispatch.model_slot import ModelSlot
 from sdcpp_rest.services.jobs.active_jobs import ActiveJobs
-from sdcpp_rest.services.jobs.job_queue import ENGINE_KINDS, JobQueue
+from sdcpp_rest.services.jobs.job_queue import JobQueue
+from sdcpp_rest.services.jobs.job_reader import ENGINE_KINDS
 from sdcpp_rest.services.model_headers.inspection import NotAModel
 from sdcpp_rest.services.models.job_fit import JobFit, JobFits, JobPlan
 from sdcpp_rest.services.models.speeds import Forecast, Speeds

@@ -35,16 +35,17 @@ def engines(jobs: list[Job]) -> set[str | None]:
 
 
 def lane_named(house: House, name: str) -> Any:
-    lane = house.runtime.engine.pool.named(name)
+    lane = house.runtime.engine.pool.find(name)
     assert lane is not None
     return lane
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
-    until = time.monotonic() + PATIENCE_SECONDS
+    """Wait for what no event tells."""
+    until, nobody = time.monotonic() + PATIENCE_SECONDS, threading.Event()
     while not condition():
         assert time.monotonic() < until, "it never came"
-        time.sleep(0.002)
+        nobody.wait(0.002)
 
 
 def test_one_engine_alone_is_strictly_first_in_first_out(house: House) -> None:

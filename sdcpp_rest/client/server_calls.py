@@ -94,9 +94,11 @@ class ServerCalls:
         return Request(LogShown, "GET", "/logs/server", query=query)
 
     @Call
-    def restart_engine(self, *, force: bool | None = None) -> Request[EngineRestarting]:
-        """End the engine's process and start another. Conflict while a job runs, unless ``force``: it begins anew."""
-        return Request(EngineRestarting, "POST", "/engine/restart", body={"force": force}, is_long=True)
+    def restart_engine(self, engine: str | None = None, *, force: bool | None = None) -> Request[EngineRestarting]:
+        """End the engine's process and start another; of several engines all, or the one that is named. Conflict while
+        a job runs there, unless ``force``: it begins anew."""
+        body = {"force": force, "engine": engine}
+        return Request(EngineRestarting, "POST", "/engine/restart", body=body, is_long=True)
 
     @Call
     def show_engines(self) -> Request[EnginesShown]:

@@ -54,7 +54,7 @@ def build_upkeep(
         changes=changes,
         cards=cards,
         card_refreshing=CardRefreshing(config.downloads, source, models.hashes, cards),
-        restart=EngineRestart(engine.supervisor, engine.calls, jobs.active),
+        restart=EngineRestart(engine.pool, jobs.active),
         doctor=Doctor(
             models.library,
             lambda: engine.supervisor.ready,

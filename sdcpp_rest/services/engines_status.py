@@ -79,6 +79,15 @@ class EnginesStatus:
             return self._redact_paths(lane.trouble)
         return _REASONS.get(lane.supervisor.state, _REASONS["starting"])
 
+    def describe_process(self, lane: Lane | None) -> dict[str, Any]:
+        """The process of ``lane``'s engine, or of the home one's: ``pid`` and ``restarts``."""
+        supervisor = (lane or self.home).supervisor
+        client = supervisor.client
+        return {
+            "pid": client.pid if client is not None and client.alive else None,
+            "restarts": supervisor.restarts,
+        }
+
     def _find_reason(self, lane: Lane) -> str | None:
         """Why ``lane`` computes nothing, in a sentence; ``None``: it does."""
         trouble = self.find_trouble(lane)
@@ -102,9 +111,8 @@ class EnginesStatus:
             "is_available": is_available(lane),
             "state": supervisor.state,
             "why": self._find_reason(lane),
-            "pid": client.pid if client is not None and client.alive else None,
+            **self.describe_process(lane),
             "backend": ready.backend if ready else None,
-            "restarts": supervisor.restarts,
             "job_id": lane.job_id,
             "model_name": current.spec.model.name if current else None,
             "loading_model_name": loading.model.name if loading else None,

@@ -1,4 +1,4 @@
-"""Checks the engine that a job asks for by name. It must not know the job."""
+"""Finds the engine that a request asks for by name. It must not know the request."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class EngineChoice:
         asked = _in_one_form(name)
         if asked is None or (known and asked not in known):
             allowed = f"one of {', '.join(known)}" if known else "the name of a device, such as cuda:1"
-            raise out_of_range(field, name[:_LONGEST], f"{allowed}, or empty for any")
+            raise out_of_range(field, name[:_LONGEST], f"{allowed}, or empty")
         return asked
 
     def find(self, name: str, field: str) -> Lane | None:

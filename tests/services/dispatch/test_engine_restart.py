@@ -115,6 +115,36 @@ def test_a_restart_that_takes_too_long_goes_on(house: House) -> None:
     house.until(EngineRestarted)
 
 
+def test_only_the_engine_that_is_asked_for_is_restarted(make_house: Callable[..., House]) -> None:
+    house = make_house("engines.devices=cpu,cpu").start()
+    home, other = house.runtime.engine.pool.lanes
+    job_id = house.running(spec=house.runtime.models.slot.selected)
+    lanes = {lane.name: lane for lane in (home, other)}
+    busy = lanes.pop(house.runtime.jobs.queue.get(job_id).engine or "")
+    (idle,) = lanes.values()
+    before = (busy.supervisor.client, idle.supervisor.client)
+    done = house.runtime.upkeep.restart.restart(idle, force=False, timeout_seconds=PATIENCE_SECONDS)
+    assert done == Restarted(is_ready=True, requeued=())
+    assert busy.supervisor.client is before[0]
+    assert idle.supervisor.client is not before[1]
+    with pytest.raises(Conflict, match=job_id):
+        house.runtime.upkeep.restart.restart(busy, force=False, timeout_seconds=PATIENCE_SECONDS)
+    house.runtime.jobs.queue.cancel(job_id)
+    house.finished(job_id)
+
+
+def test_all_engines_are_restarted_where_none_is_named(make_house: Callable[..., House]) -> None:
+    house = make_house("engines.devices=cpu,cpu").start()
+    slot, lanes = house.runtime.models.slot, house.runtime.engine.pool.lanes
+    assert slot.selected is not None
+    for answer in slot.load_everywhere(slot.selected):
+        answer.result(PATIENCE_SECONDS)
+    before = [lane.supervisor.client for lane in lanes]
+    assert restart(house) == Restarted(is_ready=True, requeued=())
+    assert all(lane.supervisor.client is not client for lane, client in zip(lanes, before, strict=True))
+    assert [lane.supervisor.restarts for lane in lanes] == [1, 1]
+
+
 def test_a_stopping_server_restarts_nothing(house: House) -> None:
     house.runtime.begin_stop()
     with pytest.raises(EngineUnavailable, match="The server is stopping"):

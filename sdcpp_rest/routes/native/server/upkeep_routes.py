@@ -11,7 +11,7 @@ from sdcpp_rest.routes.http.answers import answer, runtime
 from sdcpp_rest.routes.http.openapi import Answer, documents
 from sdcpp_rest.routes.http.pools import blocking
 from sdcpp_rest.routes.http.request_bodies import read_body
-from sdcpp_rest.routes.http.wire_models import Flag, Integer, Wire, optional, read_query, validate
+from sdcpp_rest.routes.http.wire_models import Flag, Integer, Text, Wire, optional, read_query, validate
 
 upkeep = Blueprint("upkeep", __name__)
 
@@ -47,6 +47,9 @@ class LogShown(Answer):
 
 class RestartBody(Wire):
     force: Flag = Field(False, description="Also while a job runs: it is stopped, waits again, and begins anew.")
+    engine: Text = Field(
+        "", max_length=40, description="Only this engine, by its name in `GET /engines` (`cuda:1`). Empty: all of them."
+    )
 
 
 class EngineRestarting(Answer):
@@ -55,8 +58,10 @@ class EngineRestarting(Answer):
     success: Literal[True]
     message: str
     status: Literal["ready", "starting"]
-    pid: int | None = Field(description="Of the engine's process; null while there is none.")
-    restarts: int = Field(ge=0, description="How often it was replaced.")
+    pid: int | None = Field(
+        description="Of the engine's process, of all of them the home one's; null while there is none."
+    )
+    restarts: int = Field(ge=0, description="How often that engine was replaced.")
     requeued: list[str] = Field(description="Jobs that ran and wait again.")
     warnings: list[str] = optional("What was ignored.")
 
@@ -90,13 +95,15 @@ def show_server_log() -> Response:
 @documents({200: EngineRestarting, 202: EngineRestarting}, errors=(409,), body=RestartBody)
 @blocking
 def restart_engine() -> Response:
-    """End the engine's process in order, and start another one. Answers when that is ready, or with 202 when it takes
-    too long; then the selected model is loaded again, and the queue goes on."""
+    """End the engine's process in order, and start another one; with several engines, all of them or the one that is
+    named. Answers when that is ready, or with 202 when it takes too long; then the selected model is loaded again, and
+    the queue goes on."""
     body, ignored = validate(RestartBody, read_body())
     running = runtime()
     limit = running.config.engine.start_timeout_seconds + _MARGIN_SECONDS
-    done = running.upkeep.restart.restart(force=body.force, timeout_seconds=limit)
-    engine = running.status.health()["engine"]
+    lane = running.submission.engine_choice.find(body.engine, "engine")
+    done = running.upkeep.restart.restart(lane, force=body.force, timeout_seconds=limit)
+    engine = running.status.engines.describe_process(lane)
     shown = {
         "success": True,
         "message": "There is a new engine" if done.is_ready else "The engine is being restarted",

@@ -65,7 +65,7 @@ def test_engine_that_is_not_there_is_refused_with_those_that_are(
     answer = two_engines.client.post(path, json=asked)
     assert answer.status_code == 400, answer.text
     told = answer.get_json()
-    assert told["error"] == "device must be one of cpu:0, cpu:1, or empty for any, got 'cuda:1'"
+    assert told["error"] == "device must be one of cpu:0, cpu:1, or empty, got 'cuda:1'"
     assert two_engines.runtime.jobs.queue.counts()["total"] == 0
 
 

@@ -73,6 +73,22 @@ def test_what_is_told_of_the_server_needs_a_key(make_served: Callable[..., Serve
     served.stop()
 
 
+def test_one_engine_is_restarted_by_its_name(make_house: Callable[..., House]) -> None:
+    house = make_house(engines={"devices": ("cpu", "cpu")}).start()
+    shown = house.client.post("/engine/restart", json={"engine": "cpu:1"}).get_json()
+    assert (shown["status"], shown["success"]) == ("ready", True)
+    home, other = house.client.get("/engines").get_json()["engines"]
+    assert (home["restarts"], other["restarts"]) == (0, shown["restarts"])
+    assert other["pid"] == shown["pid"]
+
+
+def test_engine_that_is_not_there_is_not_restarted(make_house: Callable[..., House]) -> None:
+    house = make_house(engines={"devices": ("cpu", "cpu")}).start()
+    answer = house.client.post("/engine/restart", json={"engine": "cuda:3"})
+    assert answer.status_code == 400
+    assert answer.get_json()["error"] == "engine must be one of cpu:0, cpu:1, or empty, got 'cuda:3'"
+
+
 def test_the_server_is_examined(make_house: Callable[..., House]) -> None:
     house = make_house(engine={"runner": "fake", "stop_timeout_seconds": 1}).start()
     shown = house.client.get("/system/doctor").get_json()

@@ -138,9 +138,14 @@ class Runtime:
             config, self.jobs, self.models, redact_paths=self.redact_paths, is_server=is_server
         )
         self.upkeep = build_upkeep(
-            config, self.jobs, self.models, self.engine, self.language, redact_paths=self.redact_paths
+            config, self.jobs, self.models, self.engine, self.language, self.status, redact_paths=self.redact_paths
         )
-        self.metrics = Metrics(self.version, self.status.snapshot, lambda: self.jobs.bus.subscriber_count)
+        self.metrics = Metrics(
+            self.version,
+            self.status.snapshot,
+            lambda: self.jobs.bus.subscriber_count,
+            lambda: self.status.engines.describe()["engines"],
+        )
         self.housekeeping = Housekeeping(
             config.housekeeping,
             self.jobs.queue,

@@ -122,7 +122,13 @@ def build_language(
         LlmSettings(settings.store, "llm.assistant", config.assistant, config.llm),
         Conversation(database),
         lines,
-        ServerFacts(status.health, status.options, models.library, jobs.queue),
+        ServerFacts(
+            status.health,
+            status.options,
+            models.library,
+            jobs.queue,
+            engines=lambda: status.engines.describe()["engines"],
+        ),
         context_tokens=config.assistant.context_tokens,
     )
     interrogation = Interrogation(config.interrogate, config.paths.models_dir, enhancer.settings, lines)

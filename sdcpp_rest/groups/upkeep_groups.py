@@ -21,6 +21,7 @@ from sdcpp_rest.services.log_reading import LogReading, secrets_of
 from sdcpp_rest.services.models.card_editing import CardEditing
 from sdcpp_rest.services.models.file_stamps import spec_paths
 from sdcpp_rest.services.models.model_changes import ModelChanges
+from sdcpp_rest.services.server_status import ServerStatus
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ def build_upkeep(
     models: ModelServices,
     engine: EngineServices,
     language: LanguageServices,
+    status: ServerStatus,
     *,
     redact_paths: Callable[[str], str],
 ) -> UpkeepServices:
@@ -61,6 +63,7 @@ def build_upkeep(
             lambda: engine.supervisor.state,
             lambda: models.slot.last_error,
             {"models": config.paths.models_dir, "output": config.paths.output_dir, "data": config.paths.data_dir},
+            engines=status.engines.describe,
             is_native=config.engine.runner == "native",
             redact_paths=redact_paths,
         ),

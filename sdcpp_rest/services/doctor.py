@@ -11,9 +11,9 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from sdcpp_rest.engine.protocol import Ready
 from sdcpp_rest.services.models.model_library import ModelLibrary
@@ -53,6 +53,20 @@ def check_library(ready: Ready, gpu_advice: str | None, build_advice: str | None
     return checks
 
 
+def check_engines(engines: Sequence[Mapping[str, Any]]) -> list[Check]:
+    """Where each of the engines of ``GET /engines`` works, and what it does."""
+    return [_check_one(engine) for engine in engines]
+
+
+def _check_one(engine: Mapping[str, Any]) -> Check:
+    name, home = engine["name"] or "an engine without a name yet", " (home)" if engine["is_home"] else ""
+    facts = [engine["device"] or "no device told", engine["state"], engine["model_name"], engine["why"]]
+    text = f"{name}{home}: {', '.join(fact for fact in facts if fact)}"
+    if engine["is_available"]:
+        return Check("engine", "ok", text)
+    return Check("engine", "warn", text, "POST /engine/restart begins anew; paths.log_dir has each engine's log")
+
+
 def check_models(library: ModelLibrary) -> list[Check]:
     """Which folders of other programs are used, and what in the model folders is not."""
     checks = [
@@ -84,6 +98,7 @@ class Doctor:
         state: of the engine now, as the supervisor tells it.
         trouble: why the engine or its last load failed; ``None`` while nothing has.
         folders: the server's own, by what lies in them.
+        engines: the body of ``GET /engines``.
         is_native: whether the engine computes with the native library.
     """
 
@@ -97,6 +112,7 @@ class Doctor:
         *,
         is_native: bool,
         redact_paths: Callable[[str], str],
+        engines: Callable[[], Mapping[str, Any]] = lambda: {"engines": (), "why": None},
     ) -> None:
         self._library = library
         self._ready = ready
@@ -104,15 +120,17 @@ class Doctor:
         self._trouble = trouble
         self._folders = folders
         self._is_native = is_native
+        self._engines = engines
         self._redact_paths = redact_paths
 
     def examine(self) -> list[Check]:
         """Look at everything; takes seconds at worst."""
-        ready = self._ready()
-        checks = [self._check_engine(ready)]
+        ready, engines = self._ready(), self._engines()
+        checks = [Check("engine", "ok", engines["why"]) if engines["why"] else self._check_engine(ready)]
         if ready is not None:
             advice = self._ask_advice(ready) if self._is_native else {}
             checks += check_library(ready, advice.get("gpu"), advice.get("rebuild"))
+        checks += check_engines(engines["engines"])
         checks += check_models(self._library)
         checks += [_check_folder(name, folder) for name, folder in self._folders.items()]
         return [

@@ -48,7 +48,8 @@ class EnginesStatus:
     def describe(self) -> dict[str, Any]:
         """The body of ``GET /engines``."""
         lanes = self.lanes
-        return {"engines": [self._describe(lane) for lane in lanes], "why": None if lanes else NO_ENGINE}
+        waits = bool(self._queue.counts()["pending"])
+        return {"engines": [self._describe(lane, waits) for lane in lanes], "why": None if lanes else NO_ENGINE}
 
     def counts(self) -> dict[str, int]:
         """How many engines there are, and how many of them could compute now."""
@@ -88,16 +89,16 @@ class EnginesStatus:
             "restarts": supervisor.restarts,
         }
 
-    def _find_reason(self, lane: Lane) -> str | None:
-        """Why ``lane`` computes nothing, in a sentence; ``None``: it does."""
+    def _find_reason(self, lane: Lane, waits: bool) -> str | None:
+        """Why ``lane`` computes nothing, in a sentence; ``None``: it does. ``waits``: whether any job does."""
         trouble = self.find_trouble(lane)
         if trouble is not None or is_busy(lane):
             return trouble
         if self._queue.is_paused:
             return "The queue is paused"
-        return "No job waits that it may take now" if self._queue.counts()["pending"] else "No job waits"
+        return "No job waits that it may take now" if waits else "No job waits"
 
-    def _describe(self, lane: Lane) -> dict[str, Any]:
+    def _describe(self, lane: Lane, waits: bool) -> dict[str, Any]:
         supervisor, holding = lane.supervisor, lane.holding
         client, ready, current, loading = supervisor.client, supervisor.ready, holding.current, holding.loading
         upscaler = holding.upscaler
@@ -110,7 +111,7 @@ class EnginesStatus:
             "is_home": lane is self._pool.home,
             "is_available": is_available(lane),
             "state": supervisor.state,
-            "why": self._find_reason(lane),
+            "why": self._find_reason(lane, waits),
             **self.describe_process(lane),
             "backend": ready.backend if ready else None,
             "job_id": lane.job_id,

@@ -6,7 +6,7 @@ knows nothing of HTTP but the four words with which a request is reported to it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sdcpp_rest.core.job import Job
@@ -26,6 +26,12 @@ _STAGES = {
     "encode": "Seconds that encoding the files of finished jobs took",
 }
 
+_ENGINE_COUNTERS = {
+    "busy_seconds": "Seconds that an engine was busy with jobs",
+    "loads": "Models that an engine has loaded",
+    "affinity_hits": "Jobs whose model an engine held already",
+}
+
 
 class Metrics:
     """Counts requests and jobs for Prometheus.
@@ -35,9 +41,16 @@ class Metrics:
     Args:
         status: the data of a ``server_status`` event: health, queue counts and memory, at the moment of asking.
         subscribers: how many listen to the event bus.
+        engines: those of ``GET /engines``, at the moment of asking.
     """
 
-    def __init__(self, version: str, status: Callable[[], Mapping[str, Any]], subscribers: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        version: str,
+        status: Callable[[], Mapping[str, Any]],
+        subscribers: Callable[[], int],
+        engines: Callable[[], Sequence[Mapping[str, Any]]] = tuple,
+    ) -> None:
         # Imported here: command-line tools that import this room have no use for it, and it costs 50 ms.
         import prometheus_client as prometheus
 
@@ -63,7 +76,7 @@ class Metrics:
             registry=registry,
         )
         prometheus.Info("sdcpp_rest_build", "What runs here", registry=registry).info({"version": version})
-        self._registry.register(_LiveCollector(status, subscribers))
+        self._registry.register(_LiveCollector(status, subscribers, engines))
 
     def count_request(self, endpoint: str, method: str, status: int, seconds: float) -> None:
         """Count an answered request. ``endpoint`` is a URL rule, never a URL: clients must not be able to fill the
@@ -89,9 +102,15 @@ class Metrics:
 class _LiveCollector:
     """Collects what need not be counted, because it can be looked at."""
 
-    def __init__(self, status: Callable[[], Mapping[str, Any]], subscribers: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        status: Callable[[], Mapping[str, Any]],
+        subscribers: Callable[[], int],
+        engines: Callable[[], Sequence[Mapping[str, Any]]],
+    ) -> None:
         self._status = status
         self._subscribers = subscribers
+        self._engines = engines
 
     def describe(self) -> list[Metric]:
         """Nothing: registering must not ask a runtime that is not started yet."""
@@ -111,10 +130,16 @@ class _LiveCollector:
                 jobs.add_metric([name.removesuffix("_count")], count)
         yield jobs
         yield gauge("queue_depth", "Jobs that wait", queue["pending_count"])
-        yield gauge("processing", "Jobs that the engine computes (0 or 1)", queue["processing_count"])
-        yield gauge("engine_up", "Whether there is an engine process", engine["pid"] is not None)
-        yield CounterMetricFamily("sdcpp_rest_engine_restarts", "Engines that were replaced", value=engine["restarts"])
-        model = InfoMetricFamily("sdcpp_rest_resident_model", "The model in the engine's memory")
+        yield gauge("processing", "Jobs that the engines compute (at most one each)", queue["processing_count"])
+        yield gauge(
+            "engine_up", "Whether there is an engine process (with several, the home one's)", engine["pid"] is not None
+        )
+        yield CounterMetricFamily(
+            "sdcpp_rest_engine_restarts",
+            "Engines that were replaced (with several, the home one)",
+            value=engine["restarts"],
+        )
+        model = InfoMetricFamily("sdcpp_rest_resident_model", "The model that the home engine used last")
         if status["model_loaded"]:
             named = {name: status[f"model_{name}"] or "" for name in ("name", "type", "architecture")}
             model.add_metric([], named)
@@ -125,3 +150,22 @@ class _LiveCollector:
                 rss.add_metric([process], memory[process]["rss_bytes"])
         yield rss
         yield gauge("event_subscribers", "Listeners of the event bus", self._subscribers())
+        yield from self._collect_engines()
+
+    def _collect_engines(self) -> Iterator[Metric]:
+        """What each engine does, by its name."""
+        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
+        # One that has not said its name yet has done nothing either.
+        engines = [engine for engine in self._engines() if engine["name"]]
+        available = GaugeMetricFamily(
+            "sdcpp_rest_engine_available", "Whether an engine computes, or could", labels=["engine"]
+        )
+        for engine in engines:
+            available.add_metric([engine["name"]], engine["is_available"])
+        yield available
+        for name, text in _ENGINE_COUNTERS.items():
+            counter = CounterMetricFamily(f"sdcpp_rest_engine_{name}", text, labels=["engine"])
+            for engine in engines:
+                counter.add_metric([engine["name"]], engine["counters"][name])
+            yield counter

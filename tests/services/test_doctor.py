@@ -72,6 +72,30 @@ def test_an_engine_in_trouble_is_told(
     assert first.hint.startswith("Look into GET /logs/engine")
 
 
+ENGINE = {
+    "name": "cuda:1", "device": "a card", "state": "idle", "model_name": None, "why": "No job waits", "is_home": False,
+    "is_available": True,
+}  # fmt: skip
+
+
+def test_every_engine_is_a_check(tmp_path: Path) -> None:
+    gone = {**ENGINE, "name": None, "device": None, "state": "dead", "why": "its card is gone", "is_available": False}
+    home = {**ENGINE, "name": "cuda:0", "state": "running", "model_name": "m.gguf", "why": None, "is_home": True}
+    made = make_doctor(tmp_path, engines=lambda: {"engines": (home, ENGINE, gone), "why": None})
+    told = [(check.status, check.text) for check in made.examine() if check.name == "engine"]
+    assert told == [
+        ("ok", "The engine runs"),
+        ("ok", "cuda:0 (home): a card, running, m.gguf"),
+        ("ok", "cuda:1: a card, idle, No job waits"),
+        ("warn", "an engine without a name yet: no device told, dead, its card is gone"),
+    ]
+
+
+def test_server_without_engines_is_in_order(tmp_path: Path) -> None:
+    made = make_doctor(tmp_path, ready=lambda: None, engines=lambda: {"engines": (), "why": "there is none"})
+    assert made.examine()[0] == Check("engine", "ok", "there is none")
+
+
 def test_models_that_are_not_listed_are_told_without_the_servers_folders(tmp_path: Path) -> None:
     made = make_doctor(tmp_path)
     (tmp_path / "models/vae").mkdir()

@@ -5,7 +5,7 @@ Reads other services; changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sdcpp_rest.core.job import Job
@@ -14,6 +14,7 @@ from sdcpp_rest.services.models.model_library import ModelLibrary
 
 _MAX_MODELS = 40
 _MAX_JOBS = 5
+_MAX_ENGINES = 16
 _NAME_CHARACTERS = 120
 _TEXT_CHARACTERS = 200
 _HEALTH = (
@@ -28,6 +29,7 @@ class ServerFacts:
     Args:
         health: the body of ``GET /health``.
         options: the body of ``GET /options``.
+        engines: those of ``GET /engines``; told where there are several.
     """
 
     def __init__(
@@ -36,17 +38,21 @@ class ServerFacts:
         options: Callable[[], Mapping[str, Any]],
         library: ModelLibrary,
         queue: JobQueue,
+        engines: Callable[[], Sequence[Mapping[str, Any]]] = tuple,
     ) -> None:
         self._health = health
         self._options = options
         self._library = library
         self._queue = queue
+        self._engines = engines
 
     def __call__(self) -> dict[str, Any]:
         """Facts by name, the most important first."""
-        health, options = self._health(), self._options()
+        health, options, engines = self._health(), self._options(), self._engines()
+        several = {"engines": [_describe_engine(one) for one in engines[:_MAX_ENGINES]]} if len(engines) > 1 else {}
         return {
             "health": {name: health[name] for name in _HEALTH if health.get(name)},
+            **several,
             "models": {kind: _names(files) for kind, files in self._library.list().items() if files},
             "samplers": list(options.get("samplers", ()))[:_MAX_MODELS],
             "schedulers": list(options.get("schedulers", ()))[:_MAX_MODELS],
@@ -62,6 +68,11 @@ class ServerFacts:
 def _names(files: Any) -> list[str]:
     names = [file.name[:_NAME_CHARACTERS] for file in files[:_MAX_MODELS]]
     return [*names, f"and {len(files) - _MAX_MODELS} more"] if len(files) > _MAX_MODELS else names
+
+
+def _describe_engine(engine: Mapping[str, Any]) -> dict[str, Any]:
+    told = {name: engine[name] for name in ("name", "device", "state", "why", "job_id", "model_name") if engine[name]}
+    return {name: value[:_NAME_CHARACTERS] for name, value in told.items()}
 
 
 def _job(job: Job) -> dict[str, Any]:

@@ -39,3 +39,20 @@ def test_only_the_last_jobs_and_what_they_were_for() -> None:
     job = facts["last_jobs"][0]
     assert (job["job_id"], job["status"], len(job["prompt"]), len(job["error"])) == ("j", "failed", 200, 200)
     assert "seed" not in job
+
+
+def test_engines_are_told_where_there_are_several() -> None:
+    engine = {
+        "name": "cuda:0", "device": "c" * 500, "state": "idle", "why": None, "job_id": None, "model_name": "demo",
+        "pid": 1,
+    }  # fmt: skip
+    library: Any = SimpleNamespace(list=dict)
+    queue: Any = SimpleNamespace(list=lambda limit: [])
+
+    def look_at(count: int) -> dict[str, Any]:
+        return ServerFacts(dict, dict, library, queue, engines=lambda: [engine] * count)()
+
+    assert "engines" not in look_at(1)
+    engines = look_at(60)["engines"]
+    assert len(engines) == 16
+    assert engines[0] == {"name": "cuda:0", "device": "c" * 120, "state": "idle", "model_name": "demo"}

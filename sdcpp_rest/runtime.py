@@ -104,7 +104,7 @@ class Runtime:
             self.jobs,
             calls,
             holding,
-            memory=lambda: self.status.memory(),
+            memory=lambda: self.status.home_memory(),
             ready=lambda: self.engine.supervisor.ready,
         )
         self.engine = build_engine(

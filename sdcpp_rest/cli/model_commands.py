@@ -137,7 +137,7 @@ def _estimate(
         "system": {"total_bytes": system.total, "available_bytes": system.available},
         "engine": {"rss_bytes": None},
     }
-    fits = FitEstimates(library, lambda: memory, lambda: None)
+    fits = FitEstimates(library, lambda: memory, tuple)
     kind, name = library.chosen.type, library.chosen.name
     usual = fits.usual_size(kind, name)
     ask = FitRequest(width=width or usual[0], height=height or usual[1])

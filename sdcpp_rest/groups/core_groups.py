@@ -164,8 +164,8 @@ def build_models(
 ) -> ModelServices:
     """Build the catalogue of model files.
 
-    ``calls`` and ``holding`` are the home engine's, which loads what is selected. ``memory`` is `ServerStatus.memory`;
-    ``ready`` is what the home engine said of this machine, once there was one.
+    ``calls`` and ``holding`` are the home engine's, which loads what is selected. ``memory`` is
+    `ServerStatus.home_memory`; ``ready`` is what the home engine said of this machine, once there was one.
     """
     slot = ModelSlot(library, settings.store, calls, holding, jobs.queue.pending_bound_to, ready)
     hashes = ModelHashes(library, sums)
@@ -178,7 +178,7 @@ def build_models(
         cards=ModelCards(library, hashes),
         uploads=ModelUploads(library, config.paths.models_dir, lambda file: tell_added(jobs.bus, file)),
         conversions=Conversions(jobs.queue, library),
-        fits=FitEstimates(library, memory, lambda: slot.resident),
+        fits=FitEstimates(library, memory, lambda: holding.specs),
         wildcards=Wildcards(config.paths.models_dir, follow_links=config.paths.follow_links),
     )
 

@@ -44,7 +44,7 @@ def build_estimates(
 
     engine.pool.call_on_lane(time_lane)
     models.slot.call_on_loaded(timing.learn_load)
-    fits = JobFits(models.library, status.memory, lambda: models.slot.resident)
+    fits = JobFits(models.library, status.home_memory, lambda: engine.home.holding.specs)
     estimates = JobEstimates(
         speeds, fits, models.slot, jobs.queue, jobs.active, jobs.outputs, lambda: len(engine.pool.lanes)
     )

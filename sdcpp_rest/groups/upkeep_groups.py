@@ -13,6 +13,7 @@ from sdcpp_rest.config import Config
 from sdcpp_rest.groups.core_groups import JobServices, ModelServices
 from sdcpp_rest.groups.engine_group import EngineServices
 from sdcpp_rest.groups.request_groups import LanguageServices
+from sdcpp_rest.services.dispatch.engine_pool import EnginePool
 from sdcpp_rest.services.dispatch.engine_restart import EngineRestart
 from sdcpp_rest.services.doctor import Doctor
 from sdcpp_rest.services.downloads.card_refreshing import CardRefreshing
@@ -49,7 +50,7 @@ def build_upkeep(
     """Build it over the queue, the catalogue, the engine and the language models."""
     cards = CardEditing(models.library, models.cards, jobs.bus)
     changes = ModelChanges(
-        models.library, models.cards, models.hashes, jobs.queue, jobs.bus, lambda: _held_files(models)
+        models.library, models.cards, models.hashes, jobs.queue, jobs.bus, lambda: _held_files(models, engine.pool)
     )
     source = DownloadSources(config.downloads).civitai
     return UpkeepServices(
@@ -79,15 +80,16 @@ def _secrets(config: Config, language: LanguageServices) -> Iterator[str]:
         yield settings.endpoint().api_key
 
 
-def _held_files(models: ModelServices) -> dict[str, str]:
-    """The paths of the files that the engine holds, loads or is to load, each with what it is there."""
-    slot, upscalers = models.slot, models.upscalers
+def _held_files(models: ModelServices, pool: EnginePool) -> dict[str, str]:
+    """The paths of the files that an engine holds, loads or is to load, each with what it is there."""
+    holdings = [lane.holding for lane in pool.lanes]
+    specs = [(models.slot.selected, "selected"), *((one.loading, "being loaded") for one in holdings)]
     held: dict[str, str] = {}
-    for spec, what in ((slot.selected, "selected"), (slot.loading, "being loaded"), (slot.resident, "loaded")):
+    for spec, what in (*specs, *((spec, "loaded") for one in holdings for spec in one.specs)):
         if spec is not None:
             held |= dict.fromkeys(spec_paths(spec), f"{what} as a part of {spec.model.name}")
             held[spec.model.path] = f"{what} as the model"
-    for upscaler, what in ((upscalers.selected, "selected"), (upscalers.resident, "loaded")):
+    for upscaler, what in ((models.upscalers.selected, "selected"), *((one.upscaler, "loaded") for one in holdings)):
         if upscaler is not None:
             held[upscaler.model.path] = f"{what} as the upscaler"
     return held

@@ -68,7 +68,7 @@ class EnginesStatus:
         """Which engines hold a model, by the path of its file."""
         found: dict[str, tuple[str, ...]] = {}
         for lane in self.lanes:
-            for path in {model.spec.model.path for model in tuple(lane.holding.held.values())}:
+            for path in {spec.model.path for spec in lane.holding.specs}:
                 found[path] = (*found.get(path, ()), lane.name)
         return found
 

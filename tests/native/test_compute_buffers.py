@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from sdcpp_rest.core.load_spec import LoadSpec
 from sdcpp_rest.native.context import Context, ContextOptions
 from sdcpp_rest.native.library import Library
 from sdcpp_rest.services.models.fit_estimate import FitEstimates, FitRequest
@@ -24,8 +23,7 @@ _WEIGHTS = re.compile(r"(text_encoders|diffusion_model|vae) ([\d.]+)MB")
 
 
 def estimated(tmp_path: Path, demo_folder: Path, side: int) -> Needs:
-    nothing: LoadSpec | None = None
-    fits = FitEstimates(ModelLibrary(tmp_path, {}, demo_folder), lambda: NO_MEMORY, lambda: nothing)
+    fits = FitEstimates(ModelLibrary(tmp_path, {}, demo_folder), lambda: NO_MEMORY, tuple)
     return fits.of("diffusion", "demo_dit_q8_0", FitRequest(side, side)).needs
 
 

@@ -49,6 +49,11 @@ class Holding:
         return held[next(reversed(held))] if held else None
 
     @property
+    def specs(self) -> tuple[LoadSpec, ...]:
+        """Of every model that is held, least recently used first."""
+        return tuple(model.spec for model in tuple(self.held.values()))
+
+    @property
     def resident(self) -> LoadSpec | None:
         current = self.current
         return None if current is None else current.spec

@@ -73,7 +73,7 @@ class ModelsEverywhere:
         Raises ModelNotFound, InvalidRequest, and Conflict while pending jobs need it as the selected one, unless
         ``force``.
         """
-        held = [model.spec for lane in self._pool.lanes for model in tuple(lane.holding.held.values())]
+        held = [spec for lane in self._pool.lanes for spec in lane.holding.specs]
         selected = self._slot.selected
         path = self._find_path(name, [*held, *([selected] if selected else [])])
         keys = tuple(dict.fromkeys(spec.key for spec in held if spec.model.path == path))

@@ -5,7 +5,7 @@ Reads file headers only; the arithmetic is core.fit's. Knows devices as numbers;
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args
 
@@ -86,16 +86,16 @@ class FitEstimates:
     """Estimates the memory of a library's models.
 
     Args:
-        memory: the body of ``GET /memory``: devices and the system's own memory.
-        resident: what the engine holds now; its memory would be free for another model.
+        memory: the body of ``GET /memory``: devices, the system's own memory, and the home engine's.
+        held: what the home engine holds now; its memory would be free for another model.
     """
 
     def __init__(
-        self, library: ModelLibrary, memory: Callable[[], dict[str, Any]], resident: Callable[[], LoadSpec | None]
+        self, library: ModelLibrary, memory: Callable[[], dict[str, Any]], held: Callable[[], Sequence[LoadSpec]]
     ) -> None:
         self._library = library
         self._memory = memory
-        self._resident = resident
+        self._held = held
 
     def of(self, model_type: str, name: str, ask: FitRequest) -> Fit:
         """The estimate for one model. Raises ModelNotFound, NotAModel, InvalidRequest (a component's role, a weight
@@ -165,15 +165,19 @@ class FitEstimates:
     def _devices(self, load: PlannedLoad) -> list[DeviceFit]:
         memory = self._memory()
         system = memory["system"]
-        resident = self._resident()
-        held = memory["engine"]["rss_bytes"] or 0 if resident is not None else 0
+        specs = self._held()
+        held = (memory["engine"]["rss_bytes"] or 0) if specs else 0
+        home = next((device for device in memory["devices"] if device["is_gpu"]), None)
         shown = []
         # Until an engine has told its devices there is the processor at least.
         for device in memory["devices"] or (_PROCESSOR,):
             is_gpu = bool(device["is_gpu"])
             # A processor's free memory is the system's. What the engine holds on either is given back by the next load.
             if is_gpu:
-                free = int(device["free_bytes"]) + (resident_bytes(resident) if resident is not None else 0)
+                # The GPUs of other engines have their names, and are freed of what those hold.
+                of_engine = [one["bytes"] or 0 for one in memory.get("models", ()) if one["engine"] == device["name"]]
+                given_back = sum(map(resident_bytes, specs)) if device is home else sum(of_engine)
+                free = int(device["free_bytes"]) + given_back
             else:
                 free = int(system["available_bytes"]) + held
             total = int(device["total_bytes"]) if is_gpu else int(system["total_bytes"])

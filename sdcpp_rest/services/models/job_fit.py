@@ -7,7 +7,7 @@ estimated in its turn. Knows devices as numbers; must not know the engine.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -110,28 +110,28 @@ class JobFits:
     """Estimates the memory of jobs.
 
     Args:
-        memory: the body of ``GET /memory``.
-        resident: the model that the engine holds now; the job's own takes its place.
+        memory: the body of ``GET /memory``, of the home engine.
+        held: the models that it holds now; the job's own takes their place.
     """
 
     def __init__(
-        self, library: ModelLibrary, memory: Callable[[], dict[str, Any]], resident: Callable[[], LoadSpec | None]
+        self, library: ModelLibrary, memory: Callable[[], dict[str, Any]], held: Callable[[], Sequence[LoadSpec]]
     ) -> None:
         self._library = library
         self._memory = memory
-        self._resident = resident
+        self._held = held
 
     def of(self, plan: JobPlan) -> JobFit:
         """Whether ``plan`` fits. Raises NotAModel when a file of it is no model any more."""
-        memory, resident = self._memory(), self._resident()
-        memories = _memories_of(plan, memory, resident)
+        memory, held = self._memory(), self._held()
+        memories = _memories_of(plan, memory, held)
         scarcest = memories[0]
         if scarcest.fits == "yes":
             return JobFit(memories)
         has_gpu = any(device["is_gpu"] for device in memory["devices"])
         advice = []
         for option in (*_requests(plan), *_loads(plan, has_gpu), *self._smaller_files(plan)):
-            after = _memories_of(option.plan, memory, resident)
+            after = _memories_of(option.plan, memory, held)
             same = next((one for one in after if one.name == scarcest.name), None)
             if same is None or same.needed_bytes >= scarcest.needed_bytes:
                 continue
@@ -160,12 +160,12 @@ class JobFits:
                 yield _Option(text, "load", _load_body(other), replace(plan, spec=other))
 
 
-def _memories_of(plan: JobPlan, memory: Mapping[str, Any], resident: LoadSpec | None) -> tuple[MemoryFit, ...]:
+def _memories_of(plan: JobPlan, memory: Mapping[str, Any], held: Sequence[LoadSpec]) -> tuple[MemoryFit, ...]:
     """Each memory that ``plan`` needs, the scarcest one first. Raises NotAModel."""
     system = memory["system"]
-    gives_way = resident if plan.spec is not None else None
-    held = (memory["engine"]["rss_bytes"] or 0) if gives_way is not None else 0
-    available = min(int(system["available_bytes"]) + held, int(system["total_bytes"]))
+    gives_way = held if plan.spec is not None else ()
+    given_back = (memory["engine"]["rss_bytes"] or 0) if gives_way else 0
+    available = min(int(system["available_bytes"]) + given_back, int(system["total_bytes"]))
     gpu = next((device for device in memory["devices"] if device["is_gpu"]), None)
     found = []
     if isinstance(plan.params, UpscaleParams):
@@ -177,7 +177,7 @@ def _memories_of(plan: JobPlan, memory: Mapping[str, Any], resident: LoadSpec | 
         needed = on_device(load, True) + fit.backend_bytes(load.backend) if gpu else 0
         main = beside_gpu(load) if gpu else on_device(load, False)
     if gpu is not None:
-        free = int(gpu["free_bytes"]) + (resident_bytes(gives_way) if gives_way is not None else 0)
+        free = int(gpu["free_bytes"]) + sum(map(resident_bytes, gives_way))
         total = int(gpu["total_bytes"])
         found.append(MemoryFit(gpu["name"], True, needed, min(free, total), total))
     found.append(MemoryFit("main memory", False, main, available, int(system["total_bytes"])))

@@ -41,8 +41,8 @@ class Machine:
     def __init__(self, library: ModelLibrary) -> None:
         self.library = library
         self.memory = memory(CPU)
-        self.resident: LoadSpec | None = None
-        self.fits = FitEstimates(library, lambda: self.memory, lambda: self.resident)
+        self.held: list[LoadSpec] = []
+        self.fits = FitEstimates(library, lambda: self.memory, lambda: self.held)
 
     def of(self, name: str = DEMO, ask: FitRequest = BIG) -> Fit:
         return self.fits.of("diffusion", name, ask)
@@ -107,13 +107,29 @@ def test_max_vram_is_advised_with_offload_to_cpu(machine: Machine, tmp_path: Pat
 def test_what_the_loaded_model_holds_on_a_card_counts_as_free(machine: Machine) -> None:
     machine.memory = memory({**GPU, "free_bytes": GIB}, CPU)
     before = machine.of().devices[0].free_bytes
-    machine.resident, _ = build_spec(machine.library, LoadRequest(model_name=DEMO, model_type="diffusion"))
+    spec, _ = build_spec(machine.library, LoadRequest(model_name=DEMO, model_type="diffusion"))
+    machine.held = [spec]
     held = machine.of().devices[0].free_bytes - before
     weights = machine.of().needs.weights
     assert held == weights["diffusion_model"] + weights["vae"], "the text encoders stay in main memory"
-    options = machine.resident.options.model_copy(update={"offload_to_cpu": True})
-    machine.resident = machine.resident.model_copy(update={"options": options})
+    options = spec.options.model_copy(update={"offload_to_cpu": True})
+    machine.held = [spec.model_copy(update={"options": options})]
     assert machine.of().devices[0].free_bytes == before, "offloaded, it holds nothing there between jobs"
+
+
+def test_every_model_that_is_held_counts_as_free_and_on_other_engines_cards_what_those_hold(machine: Machine) -> None:
+    other = {**GPU, "name": "cuda:1", "free_bytes": GIB}
+    machine.memory = memory({**GPU, "free_bytes": GIB}, CPU, other)
+    spec, _ = build_spec(machine.library, LoadRequest(model_name=DEMO, model_type="diffusion"))
+    machine.held = [spec]
+    one = machine.of().devices[0].free_bytes - GIB
+    machine.held = [spec, spec]
+    machine.memory["models"] = [
+        {"name": "a", "engine": "cuda:1", "bytes": 2 * GIB},
+        {"name": "b", "engine": "cuda:1", "bytes": None},
+        {"name": "c", "engine": "cuda:0", "bytes": GIB},
+    ]
+    assert [device.free_bytes for device in machine.of().devices if device.is_gpu] == [GIB + 2 * one, 3 * GIB]
 
 
 def test_text_encoders_stay_in_main_memory_by_default(machine: Machine, tmp_path: Path) -> None:
@@ -169,7 +185,7 @@ def test_a_sidecars_component_that_cannot_be_used_is_a_warning(machine: Machine,
 def test_what_the_engine_holds_is_free_for_the_next_model(machine: Machine) -> None:
     machine.memory = memory(CPU, available=GIB, held=2 * GIB)
     assert machine.of().devices[0].free_bytes == GIB
-    machine.resident = LoadSpec(model=FileRef(name="m", path="/m"), kind="diffusion")
+    machine.held = [LoadSpec(model=FileRef(name="m", path="/m"), kind="diffusion")]
     assert machine.of().devices[0].free_bytes == 3 * GIB
 
 

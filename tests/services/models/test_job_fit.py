@@ -30,8 +30,8 @@ class Machine:
         self.folder = folder
         self.library = library
         self.available, self.held, self.card_free = 64 * GIB, 0, -1
-        self.resident: LoadSpec | None = None
-        self.fits = JobFits(library, self.memory, lambda: self.resident)
+        self.specs: list[LoadSpec] = []
+        self.fits = JobFits(library, self.memory, lambda: self.specs)
         self.spec = build_spec(library, LoadRequest(model_name="demo_dit_q8_0"))[0]
 
     def memory(self) -> dict[str, Any]:
@@ -137,9 +137,19 @@ def test_what_is_loaded_makes_room_for_a_model_and_not_for_an_upscaler(machine: 
     machine.available, machine.held = GIB, 2 * GIB
     upscaling = JobPlan(UpscaleParams(upscaler=ESRGAN), source_size=(512, 512))
     assert machine.fits.of(machine.plan()).scarcest.free_bytes == GIB
-    machine.resident = machine.spec
+    machine.specs = [machine.spec]
     assert machine.fits.of(machine.plan()).scarcest.free_bytes == 3 * GIB
     assert machine.fits.of(upscaling).scarcest.free_bytes == GIB
+
+
+def test_every_model_that_is_held_makes_room_on_the_card(machine: Machine) -> None:
+    machine.card_free = 0
+    machine.specs = [machine.spec]
+    one = machine.fits.of(machine.plan()).memories
+    machine.specs = [machine.spec, machine.spec.without_encoder]
+    both = machine.fits.of(machine.plan()).memories
+    free = [next(each.free_bytes for each in found if each.is_gpu) for found in (one, both)]
+    assert free[1] > free[0] > 0
 
 
 def test_on_a_card_what_stays_in_main_memory_is_judged_there(machine: Machine) -> None:

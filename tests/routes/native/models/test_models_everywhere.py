@@ -8,6 +8,7 @@ import pytest
 
 from sdcpp_rest.core.load_spec import LoadSpec
 from sdcpp_rest.engine.runner import RunFailed
+from sdcpp_rest.services.models.load_specs import LoadRequest, build_spec
 from tests.routes.conftest import House
 from tests.services.conftest import copy_demo
 
@@ -92,6 +93,21 @@ def test_selected_model_that_jobs_need_is_freed_by_name_only_with_force(house: H
     assert house.client.post("/models/unload", json={**body, "force": True}).status_code == 200
     house.client.post("/queue/resume")
     assert house.finished(job_id)["status"] == "completed"
+
+
+def test_files_that_any_engine_holds_or_loads_stay(two_engines: House) -> None:
+    models, lanes = two_engines.runtime.models, two_engines.runtime.engine.pool.lanes
+    spec, _ = build_spec(models.library, LoadRequest(model_name=OTHER))
+    for answer in models.slot.load_everywhere(spec):
+        answer.result(20)
+    assert held(two_engines) == [{DEMO}, {OTHER}]
+    address = f"/models/diffusion/{OTHER}?confirm={OTHER}"
+    assert two_engines.client.delete(address).status_code == 409
+    lanes[1].holding.clear()
+    lanes[0].holding.loading = spec
+    assert two_engines.client.delete(address).get_json()["used_as"] == "being loaded as the model"
+    lanes[0].holding.loading = None
+    assert two_engines.client.delete(address).status_code == 200
 
 
 def test_model_that_no_engine_holds_is_a_warning_and_one_that_is_not_there_a_refusal(two_engines: House) -> None:

@@ -55,3 +55,4 @@ class RestartBody(TypedDict, total=False):
     """The body of `POST /engine/restart`."""
 
     force: bool
+    engine: str

@@ -94,7 +94,7 @@ def test_every_field_beside_the_contract_is_taken(house: Any) -> None:
     assert {name: params[name] for name in MORE if name != "cache_options"} == {
         name: value for name, value in MORE.items() if name != "cache_options"
     }
-    short = {"prompt", "expand_prompt", "styles", "title", "group", "device", "vae_tile_rel_size"}
+    short = {"prompt", "expand_prompt", "styles", "title", "model_name", "group", "device", "vae_tile_rel_size"}
     assert set(Txt2ImgBody.model_fields) == CONTRACT.keys() | MORE.keys() | short
 
 

@@ -247,7 +247,9 @@ test('pictures of a face are several, in an order, where the model has PhotoMake
     )
     await route.fulfill({ response: answer, json: told })
   })
-  await page.route('**/estimate', (route) => route.abort())
+  await page.route('**/estimate', (route) =>
+    route.fulfill({ json: { fits: null, advice: [], seconds_estimate: null } }),
+  )
   await server.untilModel()
   await page.goto(server.page())
   await page.getByRole('textbox', { name: 'Prompt', exact: true }).fill('a man img')

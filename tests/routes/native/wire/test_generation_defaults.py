@@ -25,7 +25,7 @@ def test_everything_but_pictures_and_words_of_one_request_can_be_a_default() -> 
         left = set(MODE_BODIES[mode].model_fields) - set(model.model_fields)
         assert {"prompt", "title"} <= left
         unexpected = {name for name in left if not name.endswith(("_base64", "_images", "_frames", "_path"))}
-        assert unexpected == {"prompt", "expand_prompt", "styles", "title", "group", "device"}
+        assert unexpected == {"prompt", "expand_prompt", "styles", "title", "model_name", "group", "device"}
         assert {"steps", "width", "height", "cfg_scale", "sampler", "negative_prompt"} <= set(model.model_fields)
 
 

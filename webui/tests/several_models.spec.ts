@@ -74,9 +74,8 @@ test('the model is an axis of a comparison, loaded once, and a cell chooses it',
   await dialog.getByRole('checkbox', { name: /Demo pictures/ }).click()
   await dialog.getByRole('button', { name: 'Done' }).click()
   await expect(values.nth(1)).toHaveValue(`${DEMO}.gguf, other.gguf`)
-  // The other one has drawn before, or has not: the time is told, or that nobody knows it.
-  const start = page.getByRole('button', { name: /^Draw 4 pictures/ })
-  await start.click()
+  await expectEveryLook(page, 'grid-of-models')
+  await page.getByRole('button', { name: /^Draw 4 pictures/ }).click()
 
   const shown = comparison(page)
   await expect(shown.getByRole('status')).toHaveText('4 of 4 drawn', { timeout: 90_000 })
@@ -109,7 +108,7 @@ test('a job of another model is edited with that model, until the chosen one is 
   await row.getByRole('button', { name: /^More for/ }).click()
   await page.getByRole('menuitem', { name: 'Edit as a draft' }).click()
   await expect(page.getByText('Draws with other.gguf, not with the chosen model.')).toBeVisible()
-  await axe(page)
+  await expectEveryLook(page, 'draft-of-another-model')
   const again = await startJob(page, () => page.getByRole('button', { name: /^(Generate|Add to queue)/ }).click())
   expect((await server.untilJob(again)).model).toBe('other.gguf')
   await page.getByRole('button', { name: 'Use the chosen model' }).click()

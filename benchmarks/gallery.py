@@ -42,6 +42,7 @@ _ASKED = {
     "page of a LoRA": ("?limit=100&lora=ink", 50),
     "page that nothing passes": ("?limit=100&kind=video&starred=true", 50),
     "page at place 90 %": ("?limit=100&offset={far}", 50),
+    "first page of rows, four pictures each": ("?limit=100&grouped=true", 250),
     "search, a word that all have": ("?limit=100&q=pict", 100),
     "search, a word that few have": ("?limit=100&q=word17", 100),
     "search, two words": ("?limit=100&q=lighthouse%20sunset", 100),

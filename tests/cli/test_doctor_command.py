@@ -21,6 +21,7 @@ def _no_probe(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine_probe, "probe_engine", lambda: ready)
 
 
+@pytest.mark.slow
 def test_engines_of_a_running_server_are_told(run: Run, make_served: Callable[..., ServedHouse]) -> None:
     served = make_served(engines={"devices": ("cpu", "cpu")})
     for where in (beside(served), ("--url", served.url)):

@@ -95,9 +95,8 @@ def show_server_log() -> Response:
 @documents({200: EngineRestarting, 202: EngineRestarting}, errors=(409,), body=RestartBody)
 @blocking
 def restart_engine() -> Response:
-    """End the engine's process in order, and start another one.
-
-    With several engines, all of them or the one that is named. Answers when that is ready, or with 202 when it takes too long; then the selected model is loaded again, and
+    """End the engine's process in order, and start another one. With several engines: all of them, or the one that is
+    named. Answers when that is ready, or with 202 when it takes too long; then the selected model is loaded again, and
     the queue goes on."""
     body, ignored = validate(RestartBody, read_body())
     running = runtime()

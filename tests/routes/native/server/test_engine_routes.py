@@ -41,6 +41,23 @@ def test_idle_engine_says_why(two_engines: Any) -> None:
     assert reasons() == {"The queue is paused"}
 
 
+def test_engine_that_leaves_a_job_to_another_one_says_so(two_engines: Any) -> None:
+    two_engines.gate.clear()
+    jobs = [two_engines.submit(device="cpu:1") for _ in range(2)]
+    assert two_engines.running.wait(20)
+    home, other = two_engines.client.get("/engines").get_json()["engines"]
+    assert (home["why"], other["job_id"]) == ("No job waits that it may take now", jobs[0])
+    waiting = two_engines.client.get(f"/queue/{jobs[1]}").get_json()
+    assert waiting["why"] == "Engine cpu:1, which it asked for, works on another job"
+    two_engines.gate.set()
+    assert [two_engines.finished(job)["engine"] for job in jobs] == ["cpu:1", "cpu:1"]
+    counters = two_engines.client.get("/engines").get_json()["engines"][1]["counters"]
+    assert counters["affinity_hits"] == 2
+    text = two_engines.client.get("/metrics").text
+    assert 'sdcpp_rest_engine_affinity_hits_total{engine="cpu:1"} 2.0' in text
+    assert 'sdcpp_rest_engine_available{engine="cpu:0"} 1.0' in text
+
+
 def test_engine_that_computes_tells_its_job_and_no_reason(house: Any) -> None:
     house.gate.clear()
     job_id = house.submit()

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from sdcpp_rest.core.events import JobStatusChanged
 from tests.routes.conftest import House
 from tests.routes.native.jobs.test_resubmission import SMALL, X2, picture, sent
 
@@ -73,3 +74,23 @@ def test_name_that_is_too_long_is_refused(two_engines: House) -> None:
     answer = two_engines.client.post("/txt2img", json={"prompt": "x", "device": "c" * 41})
     assert answer.status_code == 400
     assert "device" in answer.get_json()["error"]
+
+
+def test_every_engine_may_compute_a_job_at_the_same_time(two_engines: House) -> None:
+    two_engines.gate.clear()
+    with two_engines.runtime.jobs.bus.subscribe() as mailbox:
+        jobs = [two_engines.submit(device=name) for name in ("cpu:0", "cpu:1")]
+        begun: set[str] = set()
+        while begun != set(jobs):
+            event = mailbox.get(20)
+            assert event is not None, "not both jobs began"
+            if isinstance(event, JobStatusChanged) and event.status == "processing":
+                begun.add(event.job_id)
+    queue = two_engines.client.get("/queue").get_json()
+    assert queue["processing_count"] == 2
+    assert {job["engine"] for job in queue["items"]} == {"cpu:0", "cpu:1"}
+    assert "sdcpp_rest_processing 2.0" in two_engines.client.get("/metrics").text
+    assert two_engines.client.get("/ui/bootstrap").status_code == 200
+    two_engines.gate.set()
+    for job_id in jobs:
+        two_engines.finished(job_id)

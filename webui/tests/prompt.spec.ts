@@ -80,6 +80,7 @@ test('a guess at a word never takes Enter, unless somebody walks in the list', a
 test('a tap takes a suggestion, and trigger words are added by a press', async ({ page }) => {
   const box = promptOf(page)
   await page.keyboard.type('a harbour <film')
+  await expect(option(page, /film_grain/)).toContainText('35mm')
   await option(page, /film_grain/).click()
   await expect(box).toHaveValue('a harbour <lora:film_grain:0.6>')
   await page.getByRole('button', { name: 'Add “35mm” to the prompt' }).click()

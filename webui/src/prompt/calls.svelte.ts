@@ -152,6 +152,7 @@ export function expandPrompt(prompt: string): Promise<Schemas['ExpandedPrompt'] 
           seed: -1,
           count: 1,
           mode: drafts.kind,
+          model: drafts.active.values.model_name as string | undefined,
           negative_prompt: '',
           styles: chosenStyles(drafts.value('styles')),
         },

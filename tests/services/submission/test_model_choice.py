@@ -10,6 +10,7 @@ from sdcpp_rest.errors import InvalidRequest, ModelNotFound
 from sdcpp_rest.runtime import DEMO_MODEL, DEMO_ROOT
 from sdcpp_rest.services.models.load_specs import LoadRequest
 from sdcpp_rest.services.submission.model_choice import PICTURE_MODELS
+from tests import model_files
 from tests.services.conftest import House, copy_demo
 
 
@@ -58,3 +59,30 @@ def test_loras_are_found_too(house: House) -> None:
     file = DEMO_ROOT / "loras" / "demo_lora.safetensors"
     for name in ("demo_lora", sum_of(file)):
         assert house.runtime.submission.model_choice.find(("lora",), name).path == str(file)
+
+
+def test_parts_that_nobody_names_are_those_that_fit_and_named_ones_stay(house: House) -> None:
+    folder, choice = house.config.paths.models_dir, house.runtime.submission.model_choice
+    detection = house.runtime.models.detection
+    model_files.write(folder / "diffusion_models" / "wan.gguf", model_files.gguf_bytes(model_files.wan(30)))
+    with pytest.raises(InvalidRequest, match="vae"):
+        choice.spec_with_parts("wan", detection)
+    for name in ("a", "b"):
+        vae = model_files.safetensors_bytes(model_files.wan_vae(16))
+        model_files.write(folder / "vae" / f"{name}.safetensors", vae)
+    spec, told = choice.spec_with_parts("wan", detection)
+    assert spec.components["vae"].name == "a.safetensors"
+    assert told == ["wan.gguf draws with these files, which fit it: vae a.safetensors."]
+    with pytest.raises(InvalidRequest):
+        choice.spec_named("wan")
+    model_files.write(folder / "diffusion_models" / "wan.json", b'{"components": {"vae": "b.safetensors"}}')
+    spec, told = choice.spec_with_parts("wan", detection)
+    assert (spec.components["vae"].name, told) == ("b.safetensors", [])
+
+
+def test_a_model_with_all_its_parts_is_the_same_either_way(house: House) -> None:
+    choice, detection = house.runtime.submission.model_choice, house.runtime.models.detection
+    assert choice.spec_with_parts(DEMO_MODEL, detection) == (choice.spec_named(DEMO_MODEL), [])
+    for name, error in (("nowhere", ModelNotFound), ("../x", InvalidRequest)):
+        with pytest.raises(error):
+            choice.spec_with_parts(name, detection)

@@ -176,10 +176,10 @@ def test_a_disk_that_is_full_for_a_moment_loses_no_job(ready: House, server: Fau
     store = ready.runtime.jobs.queue._store
     claim, failures = store.claim_next, iter([True])
 
-    def fails_once(kinds: Any) -> Job | None:
+    def fails_once(kinds: Any, *terms: Any) -> Job | None:
         if "model_download" in kinds and next(failures, False):
             raise DatabaseUnusable("the disk is full")
-        return claim(kinds)
+        return claim(kinds, *terms)
 
     store.claim_next = fails_once  # type: ignore[method-assign]
     ready.runtime.downloads.lane.wake()

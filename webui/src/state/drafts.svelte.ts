@@ -54,8 +54,10 @@ class Drafts {
     return defaultOf(field, this.kind, server.options, server.preset)
   }
 
+  /** Whether a field differs from its default. A draft of another model holds all of its values. */
   isChanged(field: string): boolean {
-    return field in this.active.values
+    const { values } = this.active
+    return field in values && JSON.stringify(values[field]) !== JSON.stringify(this.defaultValue(field))
   }
 
   /** Sets a field; what equals the default is no change. The prompt is always kept. */

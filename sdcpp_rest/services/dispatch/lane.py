@@ -264,6 +264,9 @@ class Lane:
                 # Nothing is wrong with the job: it waits for an engine.
                 self._finishing.put_back(active)
                 raise
+            if isinstance(error, EngineOutOfMemory) and self._makes_room(active):
+                self._finishing.put_back(active)
+                return
             code = OutOfMemory.code if isinstance(error, EngineOutOfMemory) else error.code
             self._finishing.end_badly(active, code, error.message)
         except (RunFailed, SdcppRestError) as error:
@@ -327,12 +330,8 @@ class Lane:
 
     def _makes_room(self, active: ActiveJob) -> bool:
         """Whether models that were only kept at hand have left, so that the job can be tried once more without them."""
-        if active.job.load_spec is None or active.stop_requested_at is not None:
-            return False
-        try:
-            return self._residency.make_room()
-        except EngineDied:
-            return False
+        is_wanted = active.job.load_spec is not None and active.stop_requested_at is None
+        return is_wanted and self._residency.make_room()
 
     def _command(self, number: int, active: ActiveJob) -> RunJob:
         job = active.job

@@ -7,6 +7,7 @@ load.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from collections.abc import Callable, Sequence
@@ -207,17 +208,21 @@ class Residency:
         held_now = list(self._holding.held.values())
         leaving = set(self._keeping.choose_leaving(held_now, spec))
         replaced = {model.spec.key for model in held_now if model.spec.serves(spec) or are_replaced(model.stamps)}
+        leaving |= replaced | {spec.key}
+        is_beside_others = not leaving.issuperset(self._holding.held)
         try:
-            return self._load(spec, leaving | replaced | {spec.key})
+            return self._load(spec, leaving, is_last=not is_beside_others)
         except OutOfMemory:
-            if not self._holding.held or not self._supervisor.is_alive:
+            if not is_beside_others or self.is_stopping:
                 raise
-            # Models that are only kept at hand leave before anything fails.
+            # Models that are only kept at hand leave before anything fails; an engine that has died of it holds none.
             log.info("no memory to load %s beside what is kept; everything else leaves", spec.model.name)
+            self.engine()
             return self._load(spec, set(self._holding.held))
 
-    def _load(self, spec: LoadSpec, leaving: set[str]) -> Loaded:
-        """Free the models ``leaving``, and load ``spec``."""
+    def _load(self, spec: LoadSpec, leaving: set[str], *, is_last: bool = True) -> Loaded:
+        """Free the models ``leaving``, and load ``spec``. Unless this is the last try, nobody is to blame for a lack of
+        memory."""
         client, name = self.engine(), spec.model.name
         stamps = stamps_of(spec_paths(spec))
         self._forget_models(leaving)
@@ -228,6 +233,8 @@ class Residency:
             loaded = client.load(spec, lambda part: self._tell_loading(name, part), leaving)
         except (LoadFailed, OutOfMemory, EngineDied) as error:
             message = self._redact_paths(f"Failed to load model: {name}: {error.message}")
+            if not is_last and failure_of_load(error) is OutOfMemory:
+                raise OutOfMemory(message) from error
             self.count_death(spec.key, error)
             self._models.last_error = message
             self.tell(ModelLoadFailed(model_name=name, error=message))
@@ -317,10 +324,12 @@ class Residency:
             self.unload([current.spec.key])
 
     def make_room(self) -> bool:
-        """Take out every model but the current one, because a run found no memory; whether there was any. Raises
-        EngineDied."""
+        """Take out every model but the current one, because a run found no memory; whether there was any. An engine
+        that has died of that holds none any more."""
         others = [model.spec.key for model in self._holding.held.values() if model is not self._holding.current]
-        self.unload(others)
+        if others and self._supervisor.is_alive:
+            with contextlib.suppress(EngineDied):
+                self.unload(others)
         return bool(others)
 
     def _answer_model(self, call: ModelCall) -> None:

@@ -13,7 +13,8 @@ import pytest
 
 from sdcpp_rest.core.events import EngineChanged, JobStatusChanged, ModelLoaded
 from sdcpp_rest.core.job import Job
-from sdcpp_rest.engine.fake_runner import FakeRunner
+from sdcpp_rest.engine.fake_runner import FakeRunner, SimulatedDeath
+from sdcpp_rest.engine.launchers import _EngineThread
 from sdcpp_rest.engine.protocol import Device, Ready, RunJob
 from sdcpp_rest.engine.runner import RunFailed
 from sdcpp_rest.errors import Conflict, EngineDied, EngineUnavailable, LoadFailed
@@ -433,6 +434,35 @@ def test_kept_models_leave_before_a_run_fails(make_house: Callable[..., House]) 
     job = house.draw("fake:hungry", spec=MODELS[1])
     assert (job.status, job.error_code) == ("failed", "out_of_memory"), "it found none alone either"
     assert house.draw(spec=MODELS[1]).status == "completed"
+
+
+def test_an_engine_that_dies_for_want_of_memory_is_tried_without_what_was_kept(
+    make_house: Callable[..., House], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A backend that aborts where there is no memory takes the kept models along; alone, the model fits."""
+    runners: list[FakeRunner] = []
+
+    def make_runner(**more: Any) -> FakeRunner:
+        runner = FakeRunner(**more)
+        runners.append(runner)
+        return runner
+
+    monkeypatch.setattr(_EngineThread, "refused_memory", lambda engine: "Not enough memory.")
+    house = make_house("engine.keep_models=4", make_runner=make_runner).start()
+    house.draw(spec=MODELS[0])
+
+    def die(what: Any, step: int = 0) -> None:
+        if len(runners[-1]._loaded) > 1 and (step or getattr(what, "model", None) == MODELS[1].model):
+            raise SimulatedDeath
+
+    house.at_load = die
+    assert house.draw(spec=MODELS[1]).status == "completed"
+    assert house.runtime.engine.supervisor.restarts == 1
+    house.at_load = lambda spec: None
+    house.at_step = die
+    assert house.draw(spec=MODELS[2]).status == "completed"
+    assert house.runtime.engine.supervisor.restarts == 2
+    assert not house.runtime.engine.home.residency._strikes.is_out(MODELS[1].key)
 
 
 def test_unload_takes_one_or_all(make_house: Callable[..., House]) -> None:

@@ -236,3 +236,23 @@ def test_a_model_that_is_being_loaded_does_not_look_idle(make_house: Callable[..
 def test_wrong_words_in_a_query_are_422(client: FlaskClient) -> None:
     answer = client.get("/sdapi/v1/progress?skip_current_image=perhaps")
     assert (answer.status_code, answer.get_json()["detail"][0]["loc"]) == (422, ["body", "skip_current_image"])
+
+
+def test_with_several_engines_the_oldest_running_picture_is_the_one_that_is_interrupted(
+    make_house: Callable[..., House],
+) -> None:
+    house = make_house(engines={"devices": ("cpu", "cpu")}).start()
+    house.gate.clear()
+    body = {"prompt": "a cat", "width": 16, "height": 16, "steps": 2, "seed": 1}
+    app, running = house.client.application, house.runtime.jobs.active
+    with ThreadPoolExecutor(2) as pool, house.runtime.jobs.bus.subscribe() as mailbox:
+        calls = []
+        for number in (1, 2):
+            calls.append(pool.submit(app.test_client().post, "/sdapi/v1/txt2img", json=body))
+            while len(running.all()) < number:
+                assert mailbox.get(PATIENCE_SECONDS) is not None
+        jobs = [active.job.id for active in running.all()]
+        house.client.post("/sdapi/v1/interrupt")
+        house.gate.set()
+        assert [call.result(PATIENCE_SECONDS).status_code for call in calls] == [200, 200]
+    assert [house.finished(job_id)["status"] for job_id in jobs] == ["cancelled", "completed"]

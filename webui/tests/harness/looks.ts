@@ -49,13 +49,20 @@ async function setTheme(page: Page, theme: string | undefined): Promise<void> {
 }
 
 /** Expects that axe finds nothing, of whatever impact. `without` are selectors of what is not looked at. */
-export async function axe(page: Page, without: string[] = []): Promise<void> {
+export async function axe(page: Page, without: string[] = [], isServerAway = false): Promise<void> {
   await settle(page)
   await page.evaluate(axeCore.source)
-  const found = await page.evaluate(async (exclude) => {
-    const { axe: run } = window as unknown as { axe: { run: (context: unknown) => Promise<AxeResults> } }
-    return run.run(exclude.length > 0 ? { exclude } : document)
-  }, without)
+  // It may ask for style sheets once more, and logs those that do not come.
+  const options = { preload: !isServerAway }
+  const found = await page.evaluate(
+    async ({ exclude, options }) => {
+      const { axe: run } = window as unknown as {
+        axe: { run: (context: unknown, options: unknown) => Promise<AxeResults> }
+      }
+      return run.run(exclude.length > 0 ? { exclude } : document, options)
+    },
+    { exclude: without, options },
+  )
   const told = found.violations.map(
     (one) =>
       `${one.id} (${one.impact}): ${one.help}\n` +

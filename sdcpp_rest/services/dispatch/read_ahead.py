@@ -46,8 +46,7 @@ class ReadAhead:
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
         self._run = self._looked = 0
-        self._is_running = False
-        self._is_closed = False
+        self._is_running = self._is_asleep = self._is_closed = False
         self._last: str | None = None
         self._thread: threading.Thread | None = None
 
@@ -58,13 +57,13 @@ class ReadAhead:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._loop, name="read-ahead", daemon=True)
                 self._thread.start()
-            self._changed.notify()
+            elif self._is_asleep:
+                self._changed.notify()
 
     def end(self) -> None:
         """It is over: the engine reads for itself now."""
         with self._lock:
             self._is_running = False
-            self._changed.notify()
 
     @contextlib.contextmanager
     def while_computing(self) -> Iterator[None]:
@@ -85,19 +84,24 @@ class ReadAhead:
             thread.join()
 
     def _loop(self) -> None:
+        """Looks at the clock and is not woken for each job: short ones must not pay for this thread."""
         _step_behind()
         while True:
             with self._lock:
+                self._is_asleep = True
                 self._changed.wait_for(lambda: self._is_closed or (self._is_running and self._run != self._looked))
-                self._looked = self._run
-                ended = self._changed.wait_for(self._has_ended, timeout=self._settle_seconds)
+                self._is_asleep = False
+                run = self._run
+                self._changed.wait_for(lambda: self._is_closed, timeout=self._settle_seconds)
                 if self._is_closed:
                     return
-            if not ended:
-                try:
-                    self._look()
-                except Exception:
-                    log.exception("the next model is not read ahead")
+                if not self._is_running or self._run != run:
+                    continue
+                self._looked = run
+            try:
+                self._look()
+            except Exception:
+                log.exception("the next model is not read ahead")
 
     def _has_ended(self) -> bool:
         """Whether the job that was looked behind is over."""

@@ -119,9 +119,10 @@ class EngineSupervisor:
         client.set_preview(self._preview)
         return client
 
-    def move_to(self, launcher: Launcher, name: str) -> None:
-        """Have every later engine started by ``launcher`` and called ``name``. By the thread of `ensure`."""
-        self._launcher, self._name = launcher, name
+    def move_to(self, launcher: Launcher, name: str, find_fault: Callable[[Ready], str | None]) -> None:
+        """Have every later engine started by ``launcher``, called ``name`` and checked by ``find_fault``. By the thread
+        of `ensure`."""
+        self._launcher, self._name, self._find_fault = launcher, name, find_fault
 
     def replace(self, timeout_seconds: float) -> EngineClient:
         """End the engine in order, and start another one at once, as if nothing had ever gone wrong; its end is not a

@@ -96,7 +96,7 @@ def build_engine(
         finally:
             pool.start_others()
 
-    divide = functools.partial(_divide, pool, builder) if devices == "auto" else lambda: False
+    divide = functools.partial(_divide, pool, builder) if devices == "auto" else lambda: None
     pool.add(builder.build(places[0], calls, holding, on_start=start_home, on_ready=divide, has_engine=has_engine))
     for place in places[1:]:
         pool.add(builder.build(place, EngineCalls(), Holding()))
@@ -106,20 +106,19 @@ def build_engine(
     return EngineServices(pool, everywhere, PreviewChoice(settings.store, pool, config.preview))
 
 
-def _divide(pool: EnginePool, builder: _LaneBuilder) -> bool:
-    """Where the home engine sees several GPUs, give it one of them, and each other one an engine of its own; whether
-    the home engine was replaced for that. On the home lane's thread."""
+def _divide(pool: EnginePool, builder: _LaneBuilder) -> None:
+    """Where the home engine sees several GPUs, give it one of them, and each other one an engine of its own. On the
+    home lane's thread. Raises EngineUnavailable."""
     home = pool.home
     ready = home.supervisor.ready
     names = gpu_names(ready) if ready is not None else ()
     if len(pool.lanes) > 1 or len(names) < 2:
-        return False
+        return
     places = builder.places(names)
-    home.supervisor.move_to(builder.launchers(places[0], 1), places[0].name)
+    home.supervisor.move_to(builder.launchers(places[0], 1), places[0].name, places[0].find_fault)
     home.supervisor.replace(_NOT_STOPPED_SECONDS)
     for place in places[1:]:
         pool.add(builder.build(place, EngineCalls(), Holding()), is_running=True)
-    return True
 
 
 class _LaneBuilder:
@@ -156,7 +155,7 @@ class _LaneBuilder:
         holding: Holding,
         *,
         on_start: Callable[[], None] = lambda: None,
-        on_ready: Callable[[], bool] = lambda: False,
+        on_ready: Callable[[], None] = lambda: None,
         has_engine: bool = True,
     ) -> Lane:
         config, jobs, models, pool = self._config, self._jobs, self._models, self._pool
@@ -222,6 +221,7 @@ class _LaneBuilder:
             jobs.bus,
             version=self._version,
             claim=pool.claim,
+            on_busy=pool.wake_waiting,
             cancel_timeout_seconds=config.engine.cancel_timeout_seconds,
             on_engine_trouble=note_trouble,
             on_start=on_start,

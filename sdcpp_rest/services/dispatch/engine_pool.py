@@ -138,6 +138,13 @@ class EnginePool:
         for lane in self.lanes:
             lane.wake()
 
+    def wake_waiting(self) -> None:
+        """Have those look once more that have nothing to do: what they left to a lane that was free is theirs, now that
+        it is busy."""
+        for lane in self.lanes:
+            if lane.is_waiting:
+                lane.wake()
+
     def find(self, name: str) -> Lane | None:
         return next((lane for lane in self.lanes if lane.name == name), None)
 
@@ -154,9 +161,12 @@ class EnginePool:
     def claim(self, lane: Lane) -> ActiveJob | None:
         """Take the job that ``lane`` is to run next off the queue."""
         with self._lock:
+            was_waiting = lane.is_waiting
             active = self._queue.claim(ENGINE_KINDS, self._terms(lane))
             lane.is_waiting = active is None
-            return active
+        if was_waiting and active is not None:
+            self.wake_waiting()
+        return active
 
     def find_next_load(self, lane: Lane) -> LoadSpec | None:
         """The model that ``lane`` will have to load for its next job, as far as anybody can tell now."""

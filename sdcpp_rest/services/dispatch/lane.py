@@ -13,7 +13,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from sdcpp_rest.core.job import Job
-from sdcpp_rest.core.load_spec import UpscalerSpec
 from sdcpp_rest.core.params import ConvertParams, LoraUse, params_of
 from sdcpp_rest.engine.client import EngineClient, RunHandle
 from sdcpp_rest.engine.protocol import Computed, RunJob
@@ -60,8 +59,9 @@ class Lane:
         version: written into every picture.
         cancel_timeout_seconds: how long a cancelled run may take to stop while sampling before the engine is replaced.
         claim: takes the next job that this engine is to run off the queue.
+        on_busy: called when it was free to take jobs and is not any more.
         on_start: runs first on the lane's thread (recovery of the queue, at home).
-        on_ready: called on the lane's thread with each engine that has started.
+        on_ready: called on the lane's thread when an engine has started, before anything is loaded at the first one.
         read_ahead: reads the next model's file while a job is computed.
         has_engine: false on a server that computes nothing itself: calls are refused, jobs wait.
     """
@@ -82,8 +82,9 @@ class Lane:
         claim: Callable[[Lane], ActiveJob | None],
         cancel_timeout_seconds: float = 30.0,
         on_engine_trouble: Callable[[str], None] = lambda message: None,
+        on_busy: Callable[[], None] = lambda: None,
         on_start: Callable[[], None] = lambda: None,
-        on_ready: Callable[[], bool] = lambda: False,
+        on_ready: Callable[[], None] = lambda: None,
         read_ahead: ReadAhead | None = None,
         has_engine: bool = True,
     ) -> None:
@@ -110,22 +111,21 @@ class Lane:
         self._version = version
         self._cancel_timeout_seconds = cancel_timeout_seconds
         self._on_engine_trouble = on_engine_trouble
+        self._on_busy = on_busy
         self._on_start = on_start
         self._on_begin: Callable[[ActiveJob, bool], None] = lambda active, is_resident: None
         self._stopping = False
         self._wake = threading.Event()
+        self.wake = self._wake.set
+        """Have it look for something to do."""
         self._thread = threading.Thread(target=self._loop, name="lane", daemon=True)
-        queue.wake_on_submit(self._wake.set)
-        calls.wake_on_call(self._wake.set)
+        queue.wake_on_submit(self.wake)
+        calls.wake_on_call(self.wake)
 
     @property
     def name(self) -> str:
         """What jobs and people call its engine: ``cuda:1``; empty until that is known."""
         return self._supervisor.name
-
-    def wake(self) -> None:
-        """Have it look for something to do."""
-        self._wake.set()
 
     def call_on_begin(self, callback: Callable[[ActiveJob, bool], None]) -> None:
         """Have ``callback`` called with every job that begins, and whether nothing has to be loaded for it; on the
@@ -200,24 +200,20 @@ class Lane:
 
     def _turn(self) -> bool:
         """Do one thing, the most important one first; false when there is nothing to do."""
-        call = self._calls.next()
         if not self.has_engine:
-            if call is not None:
-                call.answer.set_exception(EngineUnavailable(_NO_ENGINE))
-            self._supervisor.state = "none"
-            return call is not None
+            return self._refuse_call()
+        if self._ready_seen is None:
+            # Before anything is loaded into it: it may be replaced by others, one for each GPU.
+            with contextlib.suppress(EngineUnavailable):
+                self._meet_engine()
+        call = self._calls.next()
+        if call is not None or not self._supervisor.is_alive:
+            self._stop_waiting()
         if call is not None:
-            self.is_waiting = False
             self._residency.execute(call)
             return True
-        if not self._supervisor.is_alive:
-            self.is_waiting = False
-        client = self._residency.engine()
+        self._meet_engine()
         self.trouble = None
-        if client is not self._ready_seen:
-            self._ready_seen = client
-            if self._on_ready():
-                return True
         active = self._claim(self)
         if active is not None:
             self.job_id = active.job.id
@@ -232,6 +228,24 @@ class Lane:
             return True
         self._supervisor.state = "idle"
         return False
+
+    def _stop_waiting(self) -> None:
+        if self.is_waiting:
+            self.is_waiting = False
+            self._on_busy()
+
+    def _meet_engine(self) -> None:
+        """Have a living engine, and call `on_ready` with each new one. Raises EngineUnavailable."""
+        client = self._residency.engine()
+        if client is not self._ready_seen:
+            self._ready_seen = client
+            self._on_ready()
+
+    def _refuse_call(self) -> bool:
+        self._supervisor.state = "none"
+        if (call := self._calls.next()) is not None:
+            call.answer.set_exception(EngineUnavailable(_NO_ENGINE))
+        return call is not None
 
     # --- one job ----------------------------------------------------------------------------------------------------
 
@@ -300,7 +314,7 @@ class Lane:
         """
         job, residency = active.job, self._residency
         client = self._supervisor.launch_apart() if job.kind == "convert" else residency.engine()
-        upscaler, loras, started = _upscaler_of(job), _loras_of(job), time.perf_counter()
+        upscaler, loras, started = upscaler_of(params_of(job.kind, job.params)), _loras_of(job), time.perf_counter()
         is_resident = residency.is_resident(job.load_spec, upscaler, loras)
         self._on_begin(active, is_resident)
         if is_resident:
@@ -384,8 +398,3 @@ class Lane:
 
 def _loras_of(job: Job) -> tuple[LoraUse, ...]:
     return tuple(LoraUse.model_validate(lora) for lora in job.params.get("loras") or ())
-
-
-def _upscaler_of(job: Job) -> UpscalerSpec | None:
-    """The upscaler that the job needs in the engine."""
-    return upscaler_of(params_of(job.kind, job.params))

@@ -73,6 +73,34 @@ def test_two_engines_work_at_the_same_time_and_say_who_did_what(make_house: Call
         assert house.finished(job_id).status == "cancelled"
 
 
+def test_what_is_left_to_a_free_engine_is_anybodys_once_that_is_busy(make_house: Callable[..., House]) -> None:
+    """Both need what the home engine holds: the other engine leaves the first one to it, and must not sleep then."""
+    house = two(make_house)
+    pool, queue = house.runtime.engine.pool, house.runtime.jobs.queue
+    wait_until(lambda: all(lane.is_waiting for lane in pool.lanes))
+    home, other = pool.lanes
+    # Only the other one hears of the jobs at first.
+    queue._wake = [other.wake]
+    asked = threading.Semaphore(0)
+    claim = other._claim
+
+    def claim_and_tell(lane: Any) -> Any:
+        try:
+            return claim(lane)
+        finally:
+            asked.release()
+
+    other._claim = claim_and_tell
+    jobs = [house.submit("fake:hold") for _ in range(2)]
+    assert asked.acquire(timeout=PATIENCE_SECONDS)
+    assert house.runtime.jobs.active.all() == []
+    home.wake()
+    wait_until(lambda: len(house.runtime.jobs.active.all()) == 2)
+    for job_id in jobs:
+        queue.cancel(job_id)
+        assert house.finished(job_id).status == "cancelled"
+
+
 @pytest.mark.parametrize("count", [1, 2, 8])
 @pytest.mark.slow
 def test_every_job_runs_once_and_in_order_per_owner_and_model(make_house: Callable[..., House], count: int) -> None:
@@ -365,6 +393,7 @@ def test_a_machine_with_two_gpus_gets_an_engine_for_each(make_house: Callable[..
     pool = house.runtime.engine.pool
     wait_until(lambda: len(pool.lanes) == 2 and all(lane.supervisor.is_alive for lane in pool.lanes))
     assert pool.names() == ("cuda:0", "cuda:1")
+    assert house.runtime.engine.home.residency.loads == 1, "nothing was loaded into the engine that saw both"
     first, second = house.running(), house.running()
     assert engines([house.runtime.jobs.queue.get(job_id) for job_id in (first, second)]) == {"cuda:0", "cuda:1"}
     for job_id in (first, second):

@@ -25,9 +25,19 @@ from tests.services.conftest import PATIENCE_SECONDS, Gate, House, spec_named
 MODELS = tuple(spec_named(f"model{number}.gguf") for number in range(5))
 
 
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Wait for what no event tells."""
+    until, nobody = time.monotonic() + PATIENCE_SECONDS, threading.Event()
+    while not condition():
+        assert time.monotonic() < until, "it never came"
+        nobody.wait(0.002)
+
+
 def two(make_house: Callable[..., House], *more: str, **kind: Any) -> House:
     house = make_house("engines.devices=cpu,cpu", "limits.pending_jobs=2000", *more, **kind)
     started: House = house.start()
+    # Else the other engine takes the first job, as long as the home one is not done with its load.
+    wait_until(lambda: all(lane.is_waiting for lane in started.runtime.engine.pool.lanes))
     return started
 
 
@@ -39,14 +49,6 @@ def lane_named(house: House, name: str) -> Any:
     lane = house.runtime.engine.pool.find(name)
     assert lane is not None
     return lane
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    """Wait for what no event tells."""
-    until, nobody = time.monotonic() + PATIENCE_SECONDS, threading.Event()
-    while not condition():
-        assert time.monotonic() < until, "it never came"
-        nobody.wait(0.002)
 
 
 def test_one_engine_alone_is_strictly_first_in_first_out(house: House) -> None:
@@ -77,7 +79,6 @@ def test_what_is_left_to_a_free_engine_is_anybodys_once_that_is_busy(make_house:
     """Both need what the home engine holds: the other engine leaves the first one to it, and must not sleep then."""
     house = two(make_house)
     pool, queue = house.runtime.engine.pool, house.runtime.jobs.queue
-    wait_until(lambda: all(lane.is_waiting for lane in pool.lanes))
     home, other = pool.lanes
     # Only the other one hears of the jobs at first.
     queue._wake = [other.wake]

@@ -139,6 +139,7 @@ def shared_database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Databa
     database.close()
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(jobs=JOBS, terms=TERMS)
 def test_an_engine_takes_what_the_rule_says(shared_database: Database, jobs: list[Waiting], terms: ClaimTerms) -> None:

@@ -32,11 +32,18 @@ def check_name(name: str) -> str:
     return f"{kind}:{int(match['index'] or 0)}"
 
 
+def check_engine(name: str) -> str:
+    """An engine's name in its one form: a device's, and a mark where engines share one (``cuda:0#2``). Raises
+    ValueError."""
+    device, mark, number = name.strip().partition("#")
+    return check_name(device) + mark + number
+
+
 def _check_variables(variables: Mapping[str, Mapping[str, str]]) -> Mapping[str, Mapping[str, str]]:
     for name in (name for of_engine in variables.values() for name in of_engine):
         if not _VARIABLE.match(name):
             raise ValueError(f"{name!r} is no name of an environment variable")
-    return variables
+    return {engine if engine == "*" else check_engine(engine): own for engine, own in variables.items()}
 
 
 Device = Annotated[str, AfterValidator(check_name)]

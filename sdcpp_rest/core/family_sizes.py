@@ -32,6 +32,11 @@ class Range(NamedTuple):
     recommended: float
 
 
+def usual_side(family: Architecture | None) -> int:
+    """Pixels a side of the pictures that a family draws by itself."""
+    return 512 if family is None or family.id.startswith(("sd1", "sd2", "sdxs")) else 1024
+
+
 def size_multiple(family: Architecture) -> int:
     """What sides should be multiples of. Others are drawn at the next larger ones, and cropped."""
     if not family.is_flow:

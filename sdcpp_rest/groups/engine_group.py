@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import psutil
 
 from sdcpp_rest.config import Config
+from sdcpp_rest.core.events import EngineChanged
 from sdcpp_rest.engine.client import RunEvent
 from sdcpp_rest.engine.launchers import Launcher
 from sdcpp_rest.engine.places import EnginePlace, gpu_names, places_of
@@ -27,9 +29,12 @@ from sdcpp_rest.services.dispatch.models_everywhere import ModelsEverywhere
 from sdcpp_rest.services.dispatch.read_ahead import ReadAhead
 from sdcpp_rest.services.dispatch.residency import Residency
 from sdcpp_rest.services.dispatch.strikes import Strikes
+from sdcpp_rest.services.engines_status import model_memory
 from sdcpp_rest.services.models.load_checks import check_loadable
 from sdcpp_rest.services.models.model_fit import model_bytes
 from sdcpp_rest.services.settings.preview_settings import PreviewChoice
+
+log = logging.getLogger(__name__)
 
 _NOT_STOPPED_SECONDS = 5.0
 
@@ -107,18 +112,22 @@ def build_engine(
 
 
 def _divide(pool: EnginePool, builder: _LaneBuilder) -> None:
-    """Where the home engine sees several GPUs, give it one of them, and each other one an engine of its own. On the
-    home lane's thread. Raises EngineUnavailable."""
+    """Where the home engine sees several GPUs, give it one of them, and each other one an engine of its own; where
+    there are variables for the engine that was found, start it again with them. On the home lane's thread. Raises
+    EngineUnavailable."""
     home = pool.home
     ready = home.supervisor.ready
-    names = gpu_names(ready) if ready is not None else ()
-    if len(pool.lanes) > 1 or len(names) < 2:
+    if ready is None or builder.is_divided:
         return
-    places = builder.places(names)
+    builder.is_divided = True
+    places = builder.places(gpu_names(ready) or (home.name,))
+    if len(places) < 2 and not builder.has_variables(places[0]):
+        return
     home.supervisor.move_to(builder.launchers(places[0], 1), places[0].name, places[0].find_fault)
-    home.supervisor.replace(_NOT_STOPPED_SECONDS)
+    # Before the home engine is replaced, which may fail: the others do not need it.
     for place in places[1:]:
         pool.add(builder.build(place, EngineCalls(), Holding()), is_running=True)
+    home.supervisor.replace(_NOT_STOPPED_SECONDS)
 
 
 class _LaneBuilder:
@@ -142,11 +151,21 @@ class _LaneBuilder:
         self._version = version
         self._redact_paths = redact_paths
         self._strikes = Strikes()
+        self.is_divided = False
+        """Whether the home engine was looked at, and what it has found has engines."""
 
     def places(self, names: tuple[str, ...]) -> tuple[EnginePlace, ...]:
         cores = psutil.cpu_count(logical=False) or 1
         engine = self._config.engine
-        return places_of(names, self._config.engines.environment, cores=cores, n_threads=engine.n_threads)
+        variables = self._config.engines.environment
+        places = places_of(names, variables, cores=cores, n_threads=engine.n_threads)
+        for name in sorted(variables.keys() - {"*", *(place.name for place in places)}):
+            log.warning("engines.environment has variables for %s, and there is no such engine", name)
+        return places
+
+    def has_variables(self, place: EnginePlace) -> bool:
+        """Whether the settings have variables for the engine of this place."""
+        return bool(self._config.engines.environment.keys() & {"*", place.name})
 
     def build(
         self,
@@ -167,8 +186,8 @@ class _LaneBuilder:
 
         def note_death(error: EngineDied) -> None:
             lane.engine_died(error)
-            # What another lane has left to this one is anybody's now.
-            pool.wake_all()
+            if not is_home:
+                jobs.bus.publish(EngineChanged(engine=lane.name))
 
         def note_trouble(message: str) -> None:
             if is_home:
@@ -190,7 +209,7 @@ class _LaneBuilder:
             ModelKeeping(
                 config.engine.keep_models,
                 lambda spec: model_bytes(spec, gpu_backend(supervisor.ready)),
-                functools.partial(_memory_of, supervisor),
+                lambda: model_memory(lane),
             ),
             self._strikes,
             models.slot,
@@ -238,16 +257,3 @@ class _LaneBuilder:
             for file in files:
                 if file.path == str(path):
                     tell_added(self._jobs.bus, file)
-
-
-def _memory_of(supervisor: EngineSupervisor) -> tuple[int, int] | None:
-    """Bytes of the memory that the engine's models lie in: free now, and all of it."""
-    client, ready = supervisor.client, supervisor.ready
-    if ready is None:
-        return None
-    report = client.memory if client is not None else None
-    gpus = [device for device in (report.devices if report is not None else ready.devices) if device.is_gpu]
-    if gpus:
-        return min(gpus[0].free_bytes, gpus[0].total_bytes), gpus[0].total_bytes
-    system = psutil.virtual_memory()
-    return int(system.available), int(system.total)

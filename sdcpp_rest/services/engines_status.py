@@ -103,8 +103,8 @@ class EnginesStatus:
         client, ready, current, loading = supervisor.client, supervisor.ready, holding.current, holding.loading
         upscaler = holding.upscaler
         device = main_device(lane)
+        memory = model_memory(lane)
         report = client.memory if client is not None and client.alive else None
-        free, total = _memory_of(device)
         return {
             "name": lane.name or None,
             "device": (device.description or device.name) if device is not None else None,
@@ -124,8 +124,8 @@ class EnginesStatus:
             "upscaler_name": upscaler.model.name if upscaler else None,
             "memory": {
                 "rss_bytes": report.rss_bytes if report else None,
-                "free_bytes": free,
-                "total_bytes": total,
+                "free_bytes": memory and memory[0],
+                "total_bytes": memory and memory[1],
             },
             "counters": {
                 "busy_seconds": round(lane.counts.busy_seconds, 3),
@@ -161,10 +161,12 @@ def main_device(lane: Lane) -> Device | None:
     return next((device for device in devices if device.is_gpu), devices[0] if devices else None)
 
 
-def _memory_of(device: Device | None) -> tuple[int | None, int | None]:
-    """Free and all bytes of the memory that models lie in."""
+def model_memory(lane: Lane) -> tuple[int, int] | None:
+    """Bytes of the memory that the models of ``lane`` lie in: free now, and all of it; ``None`` before its engine has
+    said where that is."""
+    device = main_device(lane)
     if device is None:
-        return None, None
+        return None
     if device.is_gpu:
         return device.free_bytes, device.total_bytes
     system = psutil.virtual_memory()

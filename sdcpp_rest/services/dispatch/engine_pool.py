@@ -124,19 +124,14 @@ class EnginePool:
             lane.calls.close()
 
     def others(self) -> Sequence[OtherEngine]:
-        """Every engine besides the home one."""
-        return [OtherEngine(lane.calls, lane.holding) for lane in self.lanes[1:]]
+        """Every living engine besides the home one: one that is not holds nothing, and answers nobody."""
+        return [OtherEngine(lane.calls, lane.holding) for lane in self.lanes[1:] if lane.supervisor.is_alive]
 
     def set_preview(self, settings: PreviewSettings) -> None:
         """Set the previews of every engine, also of those to come."""
         self._preview = settings
         for lane in self.lanes:
             lane.supervisor.set_preview(settings)
-
-    def wake_all(self) -> None:
-        """Have every lane look for something to do: one that would have taken a job is gone."""
-        for lane in self.lanes:
-            lane.wake()
 
     def wake_waiting(self) -> None:
         """Have those look once more that have nothing to do: what they left to a lane that was free is theirs, now that

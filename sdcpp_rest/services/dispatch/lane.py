@@ -97,8 +97,7 @@ class Lane:
         self.is_waiting = False
         """Whether it has found nothing to do, and would take a job at once."""
         self.job_id: str | None = None
-        self.trouble: str | None = None
-        """Why its engine cannot be had, while it cannot."""
+        self.trouble: str | None = None  # why its engine cannot be had, while it cannot
         self.counts = LaneCounts()
         self._active = active
         self._claim = claim
@@ -139,7 +138,7 @@ class Lane:
         """Claim nothing more. Idempotent."""
         self._stopping = self._residency.is_stopping = self._finishing.is_stopping = True
         self._supervisor.begin_stop()
-        self._wake.set()
+        self.wake()
 
     def stop(self, timeout_seconds: float) -> None:
         """Claim nothing more; give what runs ``timeout_seconds``, then put it back to pending. Idempotent."""
@@ -164,8 +163,8 @@ class Lane:
 
     def engine_died(self, error: EngineDied) -> None:
         """Called by the engine's reader thread."""
-        self.is_waiting = False
-        self._wake.set()
+        self._stop_waiting()
+        self.wake()
 
     # --- the loop ---------------------------------------------------------------------------------------------------
 
@@ -174,6 +173,9 @@ class Lane:
             self._on_start()
         except Exception:
             log.exception("the queue's recovery failed")
+        # Before anything is loaded into it: it may be replaced, by one for each GPU. Told below if there is none.
+        with contextlib.suppress(Exception):
+            self._meet_engine()
         pause = 1.0
         while True:
             self._wake.clear()
@@ -202,10 +204,6 @@ class Lane:
         """Do one thing, the most important one first; false when there is nothing to do."""
         if not self.has_engine:
             return self._refuse_call()
-        if self._ready_seen is None:
-            # Before anything is loaded into it: it may be replaced by others, one for each GPU.
-            with contextlib.suppress(EngineUnavailable):
-                self._meet_engine()
         call = self._calls.next()
         if call is not None or not self._supervisor.is_alive:
             self._stop_waiting()
@@ -235,7 +233,9 @@ class Lane:
             self._on_busy()
 
     def _meet_engine(self) -> None:
-        """Have a living engine, and call `on_ready` with each new one. Raises EngineUnavailable."""
+        """Have a living engine, if any, and call `on_ready` with each new one. Raises EngineUnavailable."""
+        if not self.has_engine:
+            return
         client = self._residency.engine()
         if client is not self._ready_seen:
             self._ready_seen = client
@@ -243,7 +243,7 @@ class Lane:
 
     def _refuse_call(self) -> bool:
         self._supervisor.state = "none"
-        if (call := self._calls.next()) is not None:
+        if call := self._calls.next():
             call.answer.set_exception(EngineUnavailable(_NO_ENGINE))
         return call is not None
 

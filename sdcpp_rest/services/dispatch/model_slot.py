@@ -175,15 +175,6 @@ class ModelSlot:
             self._asked = self._enqueue(ModelCall("load", spec, is_choice))
             return self._asked
 
-    def load_everywhere(self, spec: LoadSpec) -> list[Future[Loaded | None]]:
-        """Have every engine besides the home one load ``spec``; does not wait."""
-        answers = []
-        for other in self._others():
-            call = ModelCall("load", spec, is_choice=False)
-            other.calls.put(call)
-            answers.append(call.answer)
-        return answers
-
     def unload(self, force: bool = False, keys: Sequence[str] | None = None) -> None:
         """Free the models of all engines, or those with these keys, and select none; blocks. Idempotent.
 

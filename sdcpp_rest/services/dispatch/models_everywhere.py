@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 
 from sdcpp_rest.core.load_spec import LoadSpec
 from sdcpp_rest.engine.protocol import Loaded
-from sdcpp_rest.errors import ModelNotFound, SdcppRestError
+from sdcpp_rest.errors import EngineUnavailable, ModelNotFound, SdcppRestError
+from sdcpp_rest.services.dispatch.engine_calls import ModelCall
 from sdcpp_rest.services.dispatch.engine_pool import EnginePool
 from sdcpp_rest.services.dispatch.model_slot import ModelSlot
 from sdcpp_rest.services.models.model_library import ModelLibrary
@@ -46,11 +47,16 @@ class ModelsEverywhere:
     def begin_elsewhere(self, spec: LoadSpec) -> tuple[LoadElsewhere, ...]:
         """Have every engine but the home one load ``spec``; does not wait. Raises EngineUnavailable when the server
         stops."""
-        names = [lane.name for lane in self._pool.lanes[1:]]
-        # One that was added in between is not waited for.
-        return tuple(
-            LoadElsewhere(name, loaded) for name, loaded in zip(names, self._slot.load_everywhere(spec), strict=False)
-        )
+        loads = []
+        for lane in self._pool.lanes[1:]:
+            call = ModelCall("load", spec, is_choice=False)
+            if lane.trouble is None:
+                lane.calls.put(call)
+            else:
+                # It would be tried when there is an engine again, whenever that is.
+                call.answer.set_exception(EngineUnavailable(lane.trouble))
+            loads.append(LoadElsewhere(lane.name, call.answer))
+        return tuple(loads)
 
     def wait_elsewhere(self, loads: Sequence[LoadElsewhere], timeout_seconds: float | None = None) -> list[str]:
         """Wait for the loads' ends, ``timeout_seconds`` from their beginning; a sentence for each engine that has not

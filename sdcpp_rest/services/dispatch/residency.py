@@ -190,7 +190,7 @@ class Residency:
     def load(self, spec: LoadSpec, *, exactly: bool = False) -> Loaded:
         """Make ``spec`` the current model, or one that serves for it unless it is wanted ``exactly``.
 
-        Raises LoadFailed, OutOfMemory or EngineDied; all are in ``last_error`` then.
+        Raises LoadFailed, OutOfMemory or EngineDied; at home all are in ``last_error`` then.
         """
         self.engine()
         held = self.serving(spec)
@@ -203,8 +203,9 @@ class Residency:
             self._check_spec(spec)
             check_computable(spec, gpu_backend(self._supervisor.ready))
         except SdcppRestError as error:
-            self._models.last_error = self._redact_paths(f"Failed to load model: {spec.model.name}: {error.message}")
-            raise LoadFailed(self._models.last_error) from error
+            message = self._redact_paths(f"Failed to load model: {spec.model.name}: {error.message}")
+            self._note_error(message)
+            raise LoadFailed(message) from error
         held_now = list(self._holding.held.values())
         leaving = set(self._keeping.choose_leaving(held_now, spec))
         replaced = {model.spec.key for model in held_now if model.spec.serves(spec) or are_replaced(model.stamps)}
@@ -236,7 +237,7 @@ class Residency:
             if not is_last and failure_of_load(error) is OutOfMemory:
                 raise OutOfMemory(message) from error
             self.count_death(spec.key, error)
-            self._models.last_error = message
+            self._note_error(message)
             self.tell(ModelLoadFailed(model_name=name, error=message))
             raise failure_of_load(error)(message, **error.detail) from error
         finally:
@@ -247,13 +248,18 @@ class Residency:
         self._not_restored.discard(spec.key)
         self._strikes.forgive(spec.key)
         self._holding.put(HeldModel(spec, loaded, stamps, needed_bytes=self._keeping.held_bytes(spec, loaded)))
-        self._models.last_error = None
+        self._note_error(None)
         self.loads += 1
         self.loaded_at = time.monotonic()
         # Before the event: whoever hears of the load must find nothing of it undone.
         self._models.note_loaded(spec, loaded)
         self._tell_current(spec, loaded, loaded.seconds)
         return loaded
+
+    def _note_error(self, message: str | None) -> None:
+        """What went wrong with the last load, if anything did; elsewhere than at home it is told to who wanted it."""
+        if self._is_home:
+            self._models.last_error = message
 
     def _switch(self, model: HeldModel) -> None:
         """Make a model that is kept at hand the current one: that costs nothing."""

@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args
 
 from sdcpp_rest.core import family_needs, family_signs, fit, quantization
 from sdcpp_rest.core.catalog import COMPONENT_TYPES, Sidecar
+from sdcpp_rest.core.family_sizes import usual_side
 from sdcpp_rest.core.fit import Size
 from sdcpp_rest.core.load_spec import Component, LoadOptions, LoadSpec
 from sdcpp_rest.errors import InvalidRequest, ModelNotFound
@@ -123,8 +124,7 @@ class FitEstimates:
         file = self._library.find(model_type, name)
         sidecar = self._library.sidecar(file.path) or Sidecar()
         asked = sidecar.generation_defaults
-        architecture = inspect_parts(file.parts or (file.path,)).architecture
-        side = 512 if architecture is None or architecture.id.startswith(("sd1", "sd2", "sdxs")) else 1024
+        side = usual_side(inspect_parts(file.parts or (file.path,)).architecture)
         return int(asked.get("width", side)), int(asked.get("height", side))
 
     def _components(self, ask: FitRequest, sidecar: Sidecar, warnings: list[str]) -> dict[str, Inspection]:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from sdcpp_rest.core.family_sizes import usual_side
 from sdcpp_rest.core.fit import Size
 from sdcpp_rest.core.load_spec import LoadSpec
 from sdcpp_rest.errors import SdcppRestError
 from sdcpp_rest.services.models.fit_needs import load_of, needs_of, on_device, share_of_gpu
-
-_USUAL_SIDE, _SMALL_SIDE = 1024, 512
 
 
 def model_bytes(spec: LoadSpec, gpu_backend: str | None) -> tuple[int, int]:
@@ -17,11 +16,9 @@ def model_bytes(spec: LoadSpec, gpu_backend: str | None) -> tuple[int, int]:
     drawn: on the GPU of this backend, in main memory without one. Zeros for files that cannot be read."""
     is_gpu = gpu_backend is not None
     try:
-        load = load_of(spec, Size(_USUAL_SIDE, _USUAL_SIDE))
-        family = load.model.architecture
-        if family is not None and family.id.startswith(("sd1", "sd2", "sdxs")):
-            load = replace(load, size=Size(_SMALL_SIDE, _SMALL_SIDE))
-        load = replace(load, backend=gpu_backend or "")
+        load = load_of(spec, Size(0, 0))
+        side = usual_side(load.model.architecture)
+        load = replace(load, size=Size(side, side), backend=gpu_backend or "")
         if is_gpu and spec.options.offload_to_cpu:
             weights = 0
         else:

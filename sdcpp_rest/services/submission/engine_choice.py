@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sdcpp_rest.config.engines_section import check_name
+from sdcpp_rest.config.engines_section import check_engine
 from sdcpp_rest.core.bounds import out_of_range
 from sdcpp_rest.services.dispatch.engine_pool import EnginePool
 from sdcpp_rest.services.dispatch.lane import Lane
@@ -42,8 +42,7 @@ class EngineChoice:
 
 def _in_one_form(name: str) -> str | None:
     """``None`` where it is no name."""
-    device, mark, number = name.strip().partition("#")
     try:
-        return check_name(device) + mark + number
+        return check_engine(name)
     except ValueError:
         return None

@@ -7,10 +7,12 @@ import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from sdcpp_rest.config.engines_section import EnginesConfig
 from sdcpp_rest.core.events import EngineChanged, JobStatusChanged, ModelLoaded
 from sdcpp_rest.core.job import Job
 from sdcpp_rest.engine.fake_runner import FakeRunner, SimulatedDeath
@@ -20,7 +22,7 @@ from sdcpp_rest.engine.runner import RunFailed
 from sdcpp_rest.errors import Conflict, EngineDied, EngineUnavailable, LoadFailed
 from sdcpp_rest.services.dispatch.engine_calls import ModelCall
 from sdcpp_rest.store.job_claiming import ClaimTerms
-from tests.services.conftest import PATIENCE_SECONDS, Gate, House, spec_named
+from tests.services.conftest import PATIENCE_SECONDS, Gate, House, config_below, of_job, shown, spec_named
 
 MODELS = tuple(spec_named(f"model{number}.gguf") for number in range(5))
 
@@ -225,6 +227,8 @@ def test_the_end_of_one_engine_touches_its_own_job_only(make_house: Callable[...
     lanes = house.runtime.engine.pool.lanes
     assert house.draw().status == "completed"
     assert sorted(lane.supervisor.restarts for lane in lanes) == [0, 1]
+    if lanes[1].supervisor.restarts:
+        assert EngineChanged(engine="cpu:1") in house.mailbox.drain()
     house.runtime.jobs.queue.cancel(survivor)
     assert house.finished(survivor).status == "cancelled"
 
@@ -258,6 +262,13 @@ def test_an_engine_that_does_not_come_holds_nothing_up(make_house: Callable[...,
     assert {job.status for job in jobs} == {"completed"}
     assert engines(jobs) == {"cpu:0"}
     wait_until(lambda: lane.trouble == "it does not start")
+    # Nor does it hold up who frees memory, or loads everywhere.
+    house.runtime.models.slot.unload_keeping_selection()
+    spec = house.runtime.models.slot.selected
+    assert spec is not None
+    everywhere = house.runtime.engine.everywhere
+    (told,) = everywhere.wait_elsewhere(everywhere.begin_elsewhere(spec), PATIENCE_SECONDS)
+    assert told == "cpu:1 has not loaded it: it does not start"
     assert house.runtime.models.slot.last_error is None, "another engine's trouble is not the selected model's"
 
 
@@ -340,6 +351,15 @@ def test_the_selected_model_returns_home_and_others_keep_what_they_hold(make_hou
     assert EngineChanged(engine="cpu:1") in events
 
 
+def test_what_fails_on_another_engine_says_nothing_of_the_selected_model(make_house: Callable[..., House]) -> None:
+    house = two(make_house)
+    slot, queue = house.runtime.models.slot, house.runtime.jobs.queue
+    asked = {"prompt": "x", "width": 8, "height": 8, "steps": 1, "seed": 1}
+    job, _ = queue.submit("txt2img", asked, load_spec=spec_named("refuse.gguf"), device="cpu:1")
+    assert house.finished(job.id).error_code == LoadFailed.code
+    assert (slot.last_error, slot.selected is not None) == (None, True)
+
+
 def test_unload_frees_the_models_of_all_engines(make_house: Callable[..., House]) -> None:
     house = two(make_house)
     for device in ("cpu:0", "cpu:1"):
@@ -358,8 +378,8 @@ def test_all_engines_load_what_is_wanted_everywhere(make_house: Callable[..., Ho
     house = two(make_house)
     spec = house.runtime.models.slot.selected
     assert spec is not None
-    for answer in house.runtime.models.slot.load_everywhere(spec):
-        answer.result(PATIENCE_SECONDS)
+    everywhere = house.runtime.engine.everywhere
+    assert everywhere.wait_elsewhere(everywhere.begin_elsewhere(spec), PATIENCE_SECONDS) == []
     assert [lane.holding.resident for lane in house.runtime.engine.pool.lanes] == [spec, spec]
 
 
@@ -402,6 +422,17 @@ def test_a_machine_with_two_gpus_gets_an_engine_for_each(make_house: Callable[..
         house.finished(job_id)
 
 
+def test_the_engine_that_was_found_is_started_again_with_its_variables(tmp_path: Path) -> None:
+    variables = EnginesConfig(environment={"cpu": {"SDCPP_REST_TEST": "1"}})
+    house = House(config_below(tmp_path).model_copy(update={"engines": variables}), "inline")
+    try:
+        supervisor = house.start().runtime.engine.supervisor
+        assert (supervisor.name, supervisor.restarts) == ("cpu:0", 1)
+        assert house.draw().engine == "cpu:0"
+    finally:
+        house.stop()
+
+
 # --- models that are kept at hand -------------------------------------------------------------------------------------
 
 
@@ -426,14 +457,17 @@ def test_swapping_between_kept_models_loads_nothing(make_house: Callable[..., Ho
 
 
 def test_the_least_recently_used_model_leaves_first(make_house: Callable[..., House]) -> None:
-    house = make_house("engine.keep_models=2", "models.include_demo=true").start()
-    for number in (0, 1, 0, 2):
-        house.draw(spec=MODELS[number])
-        house.runtime.jobs.queue.pause()
-        house.runtime.jobs.queue.resume()
-    names = [model.spec.model.name for model in house.runtime.engine.home.holding.held.values()]
-    assert "model2.gguf" in names
-    assert "model1.gguf" not in names
+    house = make_house("engine.keep_models=2").start()
+    house.runtime.models.slot.unload()
+    holding = house.runtime.engine.home.holding
+    seen: list[list[str]] = []
+    house.at_step = lambda command, step: seen.append([spec.model.name for spec in holding.specs])
+    house.runtime.jobs.queue.pause()
+    jobs = [house.submit(spec=MODELS[number], steps=1) for number in (0, 1, 0, 2)]
+    house.runtime.jobs.queue.resume()
+    assert {house.finished(job_id).status for job_id in jobs} == {"completed"}
+    zero, one, two = ("model0.gguf", "model1.gguf", "model2.gguf")
+    assert seen == [[zero], [zero, one], [one, zero], [zero, two]]
 
 
 def test_kept_models_leave_before_a_load_fails(make_house: Callable[..., House]) -> None:
@@ -461,8 +495,11 @@ def test_kept_models_leave_before_a_load_fails(make_house: Callable[..., House])
 def test_kept_models_leave_before_a_run_fails(make_house: Callable[..., House]) -> None:
     house = make_house("engine.keep_models=4").start()
     house.draw(spec=MODELS[0])
+    house.mailbox.drain()
     job = house.draw("fake:hungry", spec=MODELS[1])
     assert (job.status, job.error_code) == ("failed", "out_of_memory"), "it found none alone either"
+    told = [shown(event) for event in of_job(house.mailbox.drain(), job.id)]
+    assert (told.count("processing"), told.count("pending")) == (2, 1), "it was tried once more, alone"
     assert house.draw(spec=MODELS[1]).status == "completed"
 
 

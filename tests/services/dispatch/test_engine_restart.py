@@ -137,8 +137,8 @@ def test_all_engines_are_restarted_where_none_is_named(make_house: Callable[...,
     house = make_house("engines.devices=cpu,cpu").start()
     slot, lanes = house.runtime.models.slot, house.runtime.engine.pool.lanes
     assert slot.selected is not None
-    for answer in slot.load_everywhere(slot.selected):
-        answer.result(PATIENCE_SECONDS)
+    everywhere = house.runtime.engine.everywhere
+    assert everywhere.wait_elsewhere(everywhere.begin_elsewhere(slot.selected), PATIENCE_SECONDS) == []
     before = [lane.supervisor.client for lane in lanes]
     assert restart(house) == Restarted(is_ready=True, requeued=())
     assert all(lane.supervisor.client is not client for lane, client in zip(lanes, before, strict=True))

@@ -74,7 +74,7 @@ def test_a_running_job_tells_its_pace_and_its_rest(house: House, monkeypatch: py
 
 
 def test_the_second_job_knows_its_rest_before_its_first_step(house: House) -> None:
-    house.finished(house.submit("fake:step=0.01", steps=4))
+    learned(house, house.finished(house.submit("fake:step=0.01", steps=4)))
     gate = Gate()
     house.at_step = lambda command, step: gate()
     job_id = house.submit("fake:step=0.01", steps=4)

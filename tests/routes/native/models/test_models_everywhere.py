@@ -98,8 +98,8 @@ def test_selected_model_that_jobs_need_is_freed_by_name_only_with_force(house: H
 def test_files_that_any_engine_holds_or_loads_stay(two_engines: House) -> None:
     models, lanes = two_engines.runtime.models, two_engines.runtime.engine.pool.lanes
     spec, _ = build_spec(models.library, LoadRequest(model_name=OTHER))
-    for answer in models.slot.load_everywhere(spec):
-        answer.result(20)
+    everywhere = two_engines.runtime.engine.everywhere
+    assert everywhere.wait_elsewhere(everywhere.begin_elsewhere(spec), 20) == []
     assert held(two_engines) == [{DEMO}, {OTHER}]
     address = f"/models/diffusion/{OTHER}?confirm={OTHER}"
     assert two_engines.client.delete(address).status_code == 409

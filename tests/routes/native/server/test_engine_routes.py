@@ -12,9 +12,8 @@ TWO = {"devices": ("cpu", "cpu")}
 def two_engines(make_house: Any) -> Any:
     """A house with two engines that both hold the bundled model."""
     house = make_house(engines=TWO).start()
-    slot = house.runtime.models.slot
-    for answer in slot.load_everywhere(slot.selected):
-        answer.result(20)
+    everywhere = house.runtime.engine.everywhere
+    assert everywhere.wait_elsewhere(everywhere.begin_elsewhere(house.runtime.models.slot.selected), 20) == []
     return house
 
 

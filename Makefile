@@ -58,8 +58,8 @@ lint: setup ## Check style, types and who imports whom
 docs: setup ## Rewrite the pages that are made from the code
 	$(BIN)/python tools/generate_docs.py
 
-bench: setup ## Print what the server costs in time and memory (about 10 minutes)
-	$(BIN)/python benchmarks/run.py
+bench: setup ## Measure what the server costs in time and memory, for docs/performance.md (about 20 minutes)
+	$(BIN)/python benchmarks/run.py --save
 
 lock: setup ## Resolve requirements.lock anew from pyproject.toml, and the Node of machines that have none
 	$(BIN)/uv pip compile --no-config --quiet --upgrade --universal --python-version 3.10 --generate-hashes \

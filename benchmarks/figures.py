@@ -88,12 +88,14 @@ def table(figures: Sequence[Figure]) -> str:
 
 
 def machine() -> str:
-    """CPU model, cores, load average, Python: what a figure is worth nothing without."""
-    load = f", load average {os.getloadavg()[0]:.2f}" if hasattr(os, "getloadavg") else ""
+    """CPU model, cores, system, Python: what a figure is worth nothing without."""
     cores = f"{psutil.cpu_count(logical=True)} cores"
-    return (
-        f"{_cpu_model()}, {cores}{load}, {platform.system()} {platform.release()}, Python {platform.python_version()}"
-    )
+    return f"{_cpu_model()}, {cores}, {platform.system()} {platform.release()}, Python {platform.python_version()}"
+
+
+def load_average() -> float:
+    """How many processes wanted a core during the last minute; 0 where the system does not tell."""
+    return round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else 0.0
 
 
 def main(title: str, measure: Callable[[Options], list[Figure]], default_engine: EngineName = "native") -> None:
@@ -101,13 +103,22 @@ def main(title: str, measure: Callable[[Options], list[Figure]], default_engine:
     parser = argparse.ArgumentParser(description=title)
     parser.add_argument("--quick", action="store_true", help="few samples, only to see that it runs")
     parser.add_argument("--engine", choices=("native", "fake"), default=default_engine)
+    parser.add_argument("--save", action="store_true", help="keep the figures in results.json, for docs/performance.md")
     arguments = parser.parse_args()
-    print(f"{title}\n{machine()}", flush=True)
-    started = time.perf_counter()
+    print(f"{title}\n{machine()}, load average {load_average():.2f}", flush=True)
+    before, started = load_average(), time.perf_counter()
     figures = measure(Options(arguments.quick, arguments.engine))
+    seconds = time.perf_counter() - started
     print(table(figures))
-    load = f", load average now {os.getloadavg()[0]:.2f}" if hasattr(os, "getloadavg") else ""
-    print(f"engine {arguments.engine}, took {time.perf_counter() - started:.0f} s{load}\n", flush=True)
+    print(f"engine {arguments.engine}, took {seconds:.0f} s, load average now {load_average():.2f}\n", flush=True)
+    if arguments.save:
+        from benchmarks import results
+
+        run = results.Run(
+            results.today(), results.current_commit(), machine(), arguments.engine, round(seconds, 1),
+            (before, load_average()), tuple(figures),
+        )  # fmt: skip
+        results.save_run(results.FILE, results.current_version(), Path(sys.argv[0]).stem, run)
     sys.exit(0)
 
 

@@ -17,7 +17,7 @@ import numpy as np
 import psutil
 from PIL import Image
 
-from benchmarks.figures import Figure, Options, main
+from benchmarks.figures import Figure, Options, main, spread
 from benchmarks.job_overhead import pause
 from benchmarks.peer_build import Peers, PeerUnavailable, peers
 from benchmarks.peer_served import CFG_SCALE, SIDE, STEPS, PeerServer, draw_once
@@ -72,23 +72,29 @@ def pixels(png: bytes) -> tuple[tuple[int, int], bytes]:
 def _start(programs: Peers, options: Options) -> list[Figure]:
     """From the start of a process, its model on the disk, to the bytes of its first picture."""
     ours, theirs, one_shot, pictures = [], [], [], []
+    answering, ready, theirs_ready = [], [], []
     for seed in range(options.samples(5, 1) + 1):
         started = time.perf_counter()
         with Server() as server, server.listen() as listener, server.connect() as client:
+            answering.append(server.start_seconds)
             # As theirs, which does not answer before.
             server.wait_loaded()
+            ready.append(time.perf_counter() - started)
             job_id = _submit(client, seed)
             listener.wait_end(job_id)
             row = [client.picture(job_id)]
             ours.append(client.answered_at - started)
         started = time.perf_counter()
         with PeerServer(programs.server) as peer, peer.connect() as client:
+            theirs_ready.append(time.perf_counter() - started)
             row.append(peer.draw(client, seed))
             theirs.append(client.answered_at - started)
         seconds, png = draw_once(programs.cli, seed)
         one_shot.append(seconds)
         pictures.append([*row, png])
     return [
+        *spread("start to the first answer of /health, ours", answering[1:], (50,), unit="s", at_most={50: 0.6}),
+        compare("start to model ready", ready[1:], theirs_ready[1:]),
         compare("start to first picture", ours[1:], theirs[1:]),
         compare("start to first picture", ours[1:], one_shot[1:], peer="sd-cli"),
         Figure("first pictures that differ, all three", differing(pictures), "pictures", len(pictures)),

@@ -10,27 +10,30 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 NAMES = (
     "job_overhead", "server_memory", "blocked_callers", "cancel", "thumbnails", "wall", "pipeline", "model_scan",
-    "downloads", "a1111", "swarmui", "dialects", "mcp", "gallery", "kept_models", "engines",
+    "downloads", "a1111", "swarmui", "dialects", "mcp", "gallery", "kept_models", "engines", "previews",
+    "queue_pages",
 )  # fmt: skip
-# Only when asked for: the first time they compile programs to compare with.
-OPT_IN = ("peers", "converting")
+# The first time they compile programs to compare with.
+COMPARED = ("peers", "converting")
 
 
 def main() -> int:
     """The number of benchmarks that did not run through; what they measured never counts."""
     parser = argparse.ArgumentParser(description="Print what the server costs.")
-    parser.add_argument(
-        "names", nargs="*", metavar="name", help=f"which: {', '.join(NAMES)} (default: these), {', '.join(OPT_IN)}"
-    )
+    parser.add_argument("names", nargs="*", metavar="name", help=f"which: {', '.join(NAMES + COMPARED)} (default: all)")
     parser.add_argument("--quick", action="store_true", help="few samples, only to see that they run")
     parser.add_argument("--engine", choices=("native", "fake"), help="default: each benchmark's own")
+    parser.add_argument("--save", action="store_true", help="keep the figures in results.json, for docs/performance.md")
     arguments = parser.parse_args()
-    unknown = sorted(set(arguments.names) - {*NAMES, *OPT_IN})
+    unknown = sorted(set(arguments.names) - {*NAMES, *COMPARED})
     if unknown:
-        parser.error(f"no such benchmark: {', '.join(unknown)}; there are {', '.join(NAMES + OPT_IN)}")
+        parser.error(f"no such benchmark: {', '.join(unknown)}; there are {', '.join(NAMES + COMPARED)}")
+    if arguments.save and (arguments.quick or arguments.engine):
+        parser.error("--save keeps whole runs with each benchmark's own engine: leave --quick and --engine out")
     options = [*(["--quick"] if arguments.quick else []), *(["--engine", arguments.engine] if arguments.engine else [])]
+    options += ["--save"] if arguments.save else []
     broken = 0
-    for name in arguments.names or NAMES:
+    for name in arguments.names or NAMES + COMPARED:
         print(f"== {name}", flush=True)
         broken += subprocess.run([sys.executable, "-m", f"benchmarks.{name}", *options], cwd=ROOT).returncode != 0
     return broken

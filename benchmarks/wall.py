@@ -31,7 +31,7 @@ Draw = Callable[[int, int], bytes]
 def measure(options: Options) -> list[Figure]:
     figures: list[Figure] = []
     with ExitStack() as stack:
-        draw = _fake_draw() if options.engine == "fake" else _native_draw(stack)
+        draw = draw_with_fake() if options.engine == "fake" else draw_with_library(stack)
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sdcpp-rest-bench-")))
         server = stack.enter_context(Server(options.engine))
         listener = stack.enter_context(server.listen())
@@ -51,10 +51,10 @@ def _compare(server: Server, listener: Listener, draw: Draw, folder: Path, side:
         direct.append(time.perf_counter() - started)
         with server.connect() as client:
             started = time.perf_counter()
-            job_id = _submit(client, seed, side)
+            job_id = submit_seed(client, seed, side)
             served.append(listener.wait_end(job_id)[0] - started)
             native.append(client.get(f"/queue/{job_id}")["timings"]["native_seconds"])
-            different += _pixels(client.picture(job_id)) != pixels
+            different += pixels_of(client.picture(job_id)) != pixels
     # The first of each also pays for what is made on first use.
     ratios = [through / alone for through, alone in zip(served[1:], direct[1:], strict=True)]
     inside = [through / alone for through, alone in zip(native[1:], direct[1:], strict=True)]
@@ -63,7 +63,7 @@ def _compare(server: Server, listener: Listener, draw: Draw, folder: Path, side:
         *spread(f"{side}x{side}: served, POST -> completed event", served[1:], (50,)),
         *spread(f"{side}x{side}: served / direct", ratios, (50, 90), unit="x"),
         *spread(f"{side}x{side}: the server's own library call / direct", inside, (50,), unit="x",
-                note="with previews, watched"),
+                note="watched: previews within their budget"),
         Figure(f"{side}x{side}: pictures that differ", different, "pictures", count + 1),
     ]  # fmt: skip
     return [*figures, _lots(server, listener, draw, folder, side, max(1, count // 4))]
@@ -80,23 +80,23 @@ def _lots(server: Server, listener: Listener, draw: Draw, folder: Path, side: in
         alone = time.perf_counter() - started
         with server.connect() as client:
             started = time.perf_counter()
-            job_ids = [_submit(client, 100 + lot * _LOT + seed, side) for seed in range(_LOT)]
+            job_ids = [submit_seed(client, 100 + lot * _LOT + seed, side) for seed in range(_LOT)]
         ratios.append((max(listener.wait_end(job_id)[0] for job_id in job_ids) - started) / alone)
     return Figure(
         f"{side}x{side}: served / direct, {_LOT} queued at once, median", float(np.median(ratios)), "x", count
     )
 
 
-def _submit(client: Client, seed: int, side: int) -> str:
+def submit_seed(client: Client, seed: int, side: int) -> str:
     return client.submit(seed=seed, width=side, height=side, steps=_STEPS, cfg_scale=2.5, sampler="euler", eta=0.0)
 
 
-def _pixels(png: bytes) -> bytes:
+def pixels_of(png: bytes) -> bytes:
     with Image.open(io.BytesIO(png)) as image:
         return bytes(image.convert("RGB").tobytes())
 
 
-def _native_draw(stack: ExitStack) -> Draw:
+def draw_with_library(stack: ExitStack) -> Draw:
     from sdcpp_rest.native.context import Context, ContextOptions, Guidance, ImageRequest
     from sdcpp_rest.native.library import open_library
 
@@ -126,7 +126,7 @@ def _native_draw(stack: ExitStack) -> Draw:
     return draw
 
 
-def _fake_draw() -> Draw:
+def draw_with_fake() -> Draw:
     import hashlib
 
     def draw(seed: int, side: int) -> bytes:

@@ -14,17 +14,18 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from benchmarks import peer_build, peer_served, peers, run
+from benchmarks import peer_build, peer_served, peers, results, run
 from benchmarks.figures import Figure, Options, spread, table
+from tools.performance_page import fill_results
 
 FOLDER = Path(run.__file__).parent
 
 
 def test_runner_names_every_benchmark() -> None:
     scripts = {path.stem for path in FOLDER.glob("*.py") if "__main__" in path.read_text(encoding="utf-8")}
-    assert scripts - {"run"} == {*run.NAMES, *run.OPT_IN}
+    assert scripts - {"run"} == {*run.NAMES, *run.COMPARED}
     described = (FOLDER / "README.md").read_text(encoding="utf-8")
-    assert [name for name in run.NAMES + run.OPT_IN if f"`{name}`" not in described] == []
+    assert [name for name in run.NAMES + run.COMPARED if f"`{name}`" not in described] == []
 
 
 @pytest.mark.e2e
@@ -70,6 +71,39 @@ def test_table_marks_a_missed_target_and_fails_nothing() -> None:
     lines = table([Figure("slow", 20, "ms", 3, at_most=15), Figure("quick", 1, "ms", 3, at_most=15)]).splitlines()
     assert "missed" in lines[1]
     assert "missed" not in lines[2]
+
+
+def test_results_keep_the_last_run_of_each_version_and_fill_the_page(tmp_path: Path) -> None:
+    file = tmp_path / "results.json"
+    assert results.load_runs(file) == {}
+    for version, value in (("0.1", 30.0), ("0.2", 25.0), ("0.2", 20.0)):
+        figures = (Figure("wait, median", value, "ms", 3, 15.0, "a|b"), Figure("counted", 2.0, "jobs"))
+        run = results.Run("2026-01-02", "abc", "a machine", "native", 12.0, (0.1, 0.2), figures)
+        results.save_run(file, version, "job_overhead", run)
+    assert {version: list(runs) for version, runs in results.load_runs(file).items()} == {
+        "0.1": ["job_overhead"], "0.2": ["job_overhead"],
+    }  # fmt: skip
+    assert results.load_runs(file)["0.2"]["job_overhead"] == run
+
+    page = "\n".join(f"<!-- results: {name} -->\nold\n<!-- end -->" for name in ("peers", "server", "history"))
+    made = fill_results(page, file)
+    assert "old" not in made
+    assert "| wait, median | 20 ms | ≤ 15 (missed) | 3 | a\\|b |" in made
+    assert "2026-01-02; commit abc; a machine; load average 0.1 before and 0.2 after; engine native; 12 s." in made
+    assert "| `job_overhead`: wait, median | 30 ms | 20 ms |" in made
+    assert "counted" in made.partition("results: history")[0]
+    assert "counted" not in made.partition("results: history")[2]
+    assert "Not measured with this version: `peers`, `converting`." in made
+    assert fill_results(made, file) == made
+
+
+@pytest.mark.slow
+def test_only_whole_runs_are_saved() -> None:
+    ran = subprocess.run(
+        [sys.executable, str(FOLDER / "run.py"), "--save", "--quick"], capture_output=True, text=True, timeout=60
+    )
+    assert ran.returncode == 2
+    assert "leave --quick and --engine out" in ran.stderr
 
 
 def test_spread_gives_quantiles_in_milliseconds() -> None:

@@ -101,7 +101,8 @@ def test_a_server_that_dies_is_started_again_and_ends_with_the_command(alone: tu
     with contextlib.suppress(psutil.NoSuchProcess):  # who has started it has looked already
         while first.status() != psutil.STATUS_ZOMBIE:
             """It is dead in a moment."""
-    assert len(agent.ask({"jsonrpc": "2.0", "id": 2, "method": "tools/list"})["result"]["tools"]) == 9
+    answer = agent.ask({"jsonrpc": "2.0", "id": 2, "method": "tools/list"})
+    assert len(answer.get("result", {}).get("tools", [])) == 9, answer
     second = agent.server()
     assert second.pid != first.pid
     agent.process.send_signal(signal.SIGTERM)

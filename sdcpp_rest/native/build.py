@@ -7,6 +7,7 @@ Never loads the library. A wheel is kept per set of flags, because pip's own cac
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
 import importlib
 import importlib.util
@@ -16,6 +17,7 @@ import queue
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import sysconfig
@@ -30,18 +32,16 @@ from pathlib import Path
 import platformdirs
 from filelock import FileLock
 
+from sdcpp_rest.native import toolchain, vulkan_headers
+from sdcpp_rest.native.build_failures import explain_failure
+from sdcpp_rest.native.build_flags import BACKENDS, ChosenFlags, FlagsRefused, choose_flags, named_backends
+from sdcpp_rest.native.build_stamp import STAMP_NAME, read_flags, read_stamp, stamped_backends
+from sdcpp_rest.native.build_stamp import installed_folder as _installed_folder
+
 PROJECT = "stable-diffusion-cpp-python"
 VERSION = "0.4.7"
 SDIST_SHA256 = "998d1957260dd5ae4e18a8acc0c14b0a8757aaa9f96515197b6d5bbf46df9282"
-DEFAULT_FLAGS = ("-DGGML_LLAMAFILE=ON",)  # about 0.6 of the stock build's CPU time per step; off by default upstream
-STAMP_NAME = "sdcpp-rest-build.json"
 HEARTBEAT_SECONDS = 5.0
-# The library's options for GPUs, and what ggml calls these backends.
-_BACKEND_OPTIONS = {
-    "SD_CUDA": "CUDA", "SD_HIPBLAS": "ROCm", "SD_MUSA": "MUSA", "SD_VULKAN": "Vulkan", "SD_METAL": "MTL",
-    "SD_SYCL": "SYCL", "SD_OPENCL": "OpenCL",
-}  # fmt: skip
-_ON = ("ON", "1", "TRUE", "YES", "Y")
 
 Log = Callable[[str], None]
 
@@ -64,44 +64,54 @@ class Recipe:
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:16]
 
 
-def current_recipe() -> Recipe:
-    """What would be built now: our flags, then the user's ``CMAKE_ARGS`` (the later of two equal settings wins).
+def current_recipe(backend: str | None = None) -> Recipe:
+    """What would be built now: our flags, then those of ``backend`` and the user's ``CMAKE_ARGS`` (the later of two
+    equal settings wins); with neither of these, the flags of the installed library.
 
-    Raises BuildError where there is no compiler.
+    Raises BuildError where there is no compiler, and for flags that make no sense.
     """
-    return _recipe(_compiler())
+    return _recipe(_chosen_flags(backend), _compiler())
 
 
-def _recipe(compiler: str) -> Recipe:
+def _recipe(chosen: ChosenFlags, compiler: str) -> Recipe:
     return Recipe(
         version=VERSION,
-        flags=(*DEFAULT_FLAGS, *shlex.split(os.environ.get("CMAKE_ARGS", ""))),
+        flags=chosen.flags,
         compiler=compiler,
         python=f"cp{sys.version_info.major}{sys.version_info.minor}-{sysconfig.get_platform()}",
     )
 
 
-def reason_to_build(*, whatever_flags: bool = False) -> str | None:
-    """Why the installed library should be built (again); None when it is what ``current_recipe()`` asks for, with
-    ``whatever_flags`` it was built."""
+def _chosen_flags(backend: str | None) -> ChosenFlags:
+    folder = _installed_folder()
+    try:
+        return choose_flags(
+            backend, os.environ.get("CMAKE_ARGS"), read_flags(folder), read_flags(folder, "set_aside") or ()
+        )
+    except FlagsRefused as error:
+        raise BuildError(str(error)) from None
+
+
+def reason_to_build(backend: str | None = None) -> str | None:
+    """Why the installed library should be built (again); None when it is what ``current_recipe(backend)`` asks for.
+
+    Raises BuildError for flags that make no sense.
+    """
+    chosen = _chosen_flags(backend)
     folder = _installed_folder()
     if folder is None:
         return "the native library is not installed"
-    try:
-        stamp = dict(json.loads((folder / STAMP_NAME).read_text()))
-        built_digest, built_compiler = stamp["library_sha256"], str(stamp["compiler"])
-    except (OSError, ValueError, TypeError, KeyError):
+    stamp = read_stamp(folder)
+    if not {"library_sha256", "compiler", "flags"} <= stamp.keys():
         return "the native library was not built by sdcpp-rest; on CPUs a stock build takes about 1.7 times as long"
-    if built_digest != _library_digest(folder):
+    if stamp["library_sha256"] != _library_digest(folder):
         return "the native library was replaced after sdcpp-rest built it"
     try:
-        recipe = current_recipe()
+        recipe = _recipe(chosen, _compiler())
     except BuildError:
-        recipe = _recipe(built_compiler)  # nothing can be compiled here, which is no reason to
+        recipe = _recipe(chosen, str(stamp["compiler"]))  # nothing can be compiled here, which is no reason to
     for name, now in asdict(recipe).items():
         then = stamp.get(name)
-        if name == "flags" and whatever_flags:
-            continue
         if then != (list(now) if isinstance(now, tuple) else now):
             return f"the native library's {name} changed from {_format_setting(then)} to {_format_setting(now)}"
     return None
@@ -109,42 +119,41 @@ def reason_to_build(*, whatever_flags: bool = False) -> str | None:
 
 def flagged_backends() -> tuple[str, ...]:
     """The GPU backends that the flags of the installed library asked for; none where its stamp cannot be read."""
-    folder = _installed_folder()
-    try:
-        flags = json.loads((folder / STAMP_NAME).read_text())["flags"] if folder is not None else []
-        settings = dict(flag.removeprefix("-D").split("=", 1) for flag in flags if "=" in flag)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
-        return ()
-    return tuple(backend for option, backend in _BACKEND_OPTIONS.items() if settings.get(option, "OFF").upper() in _ON)
+    return stamped_backends(_installed_folder())
 
 
-def build(force: bool = False, log: Log = print) -> None:
-    """Install the library that ``current_recipe()`` describes; does nothing where it is installed already.
+def build(force: bool = False, log: Log = print, *, backend: str | None = None, fetch_headers: bool = False) -> None:
+    """Install the library that ``current_recipe(backend)`` describes; does nothing where it is installed already.
 
-    Compiles unless its wheel is kept from before; with ``force`` in any case. Reports to ``log`` at least every few
-    seconds. Raises BuildError.
+    Compiles unless its wheel is kept from before; with ``force`` in any case, and from the beginning. A build that was
+    broken off goes on where it stopped. ``fetch_headers``: download newer Vulkan headers where this machine's are too
+    old. Reports to ``log`` at least every few seconds. Raises BuildError.
     """
-    reason = reason_to_build()
+    reason = reason_to_build(backend)
     if reason is None and not force:
         log(f"native library {VERSION} is up to date")
         return
     if reason is not None:
         log(reason)
-    recipe = current_recipe()
+    chosen, recipe = _chosen_flags(backend), current_recipe(backend)
     shelf = Path(sys.prefix) / "share" / "sdcpp-rest" / "wheels" / recipe.key
     try:
         shelf.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise BuildError(f"cannot write to {shelf} ({error}): use a virtual environment") from error
-    with FileLock(shelf.parent / "build.lock"):
-        wheel = None if force else next(iter(sorted(shelf.glob("*.whl"))), None)
-        if wheel is None:
-            wheel = _compile(recipe, shelf, fetch_source(log), log)
-        else:
-            log(f"native library: using the wheel built before ({recipe.key})")
-        _pip(["install", "--no-deps", "--no-index", "--force-reinstall", str(wheel)], "installing the built wheel")
-        importlib.invalidate_caches()
-        _write_stamp(recipe)
+    try:
+        with FileLock(shelf.parent / "build.lock"):
+            wheel = None if force else next(iter(sorted(shelf.glob("*.whl"))), None)
+            if wheel is None:
+                tools = _find_tools(recipe, fetch_headers, log)
+                wheel = _compile(recipe, tools, shelf, fetch_source(log), log, afresh=force)
+            else:
+                log(f"native library: using the wheel built before ({recipe.key})")
+            _pip(["install", "--no-deps", "--no-index", "--force-reinstall", str(wheel)], "installing the built wheel")
+            importlib.invalidate_caches()
+            _write_stamp(recipe, chosen.set_aside)
+    except OSError as error:
+        raise BuildError(f"the native library cannot be built: {error}; what is compiled is kept in {shelf}") from error
     log(f"native library {recipe.version} is ready ({' '.join(recipe.flags)})")
 
 
@@ -191,29 +200,57 @@ def source_home() -> Path:
     return Path(platformdirs.user_cache_dir("sdcpp-rest", appauthor=False)) / "vendor"
 
 
-def _compile(recipe: Recipe, shelf: Path, source: Path, log: Log) -> Path:
+def _find_tools(recipe: Recipe, fetch_headers: bool, log: Log) -> toolchain.Tools:
+    """What the build needs besides its flags. Raises BuildError, at once, for a tool that is missing."""
+    home = source_home()
+    try:
+        if fetch_headers and "vulkan" in named_backends(recipe.flags):
+            vulkan_headers.fetch_headers(home, log)
+        return toolchain.find_tools(recipe.flags, toolchain.this_machine(vulkan_headers.fetched_folder(home)))
+    except (toolchain.ToolsMissing, vulkan_headers.HeadersUnavailable) as error:
+        raise BuildError(str(error)) from None
+
+
+def _compile(recipe: Recipe, tools: toolchain.Tools, shelf: Path, source: Path, log: Log, *, afresh: bool) -> Path:
     # The binding's CMake also copies its result into its source tree, from where the next wheel would take it along.
     shutil.rmtree(source / "stable_diffusion_cpp" / "lib", ignore_errors=True)
-    log(f"native library: compiling {recipe.version} with {' '.join(recipe.flags)} (some minutes)")
+    kept = shelf / "build"
+    if afresh:
+        shutil.rmtree(kept, ignore_errors=True)
+    what = "going on with" if _prepare_to_resume(kept) else "compiling"
+    log(f"native library: {what} {recipe.version} with {' '.join(recipe.flags)} (some minutes)")
     environment = {
         **os.environ,
-        "CMAKE_ARGS": shlex.join(recipe.flags),
+        **tools.environment,
+        "CMAKE_ARGS": shlex.join([*recipe.flags, *tools.flags]),
         # The library asks git for its commit, and would be told ours when it lies inside our checkout.
         "GIT_CEILING_DIRECTORIES": str(source.parent.resolve()),
     }
     log_path = shelf / "build.log"
     with tempfile.TemporaryDirectory(dir=shelf, prefix=".build-") as scratch:
         command = _pip_command(
-            ["wheel", "--verbose", "--no-cache-dir", "--no-deps", *_isolation(), "--wheel-dir", scratch, str(source)]
-        )
+            ["wheel", "--verbose", "--no-cache-dir", "--no-deps", *_isolation(), "--wheel-dir", scratch,
+             f"--config-settings=build-dir={kept}", str(source)]
+        )  # fmt: skip
         status = _stream(command, environment, log_path, log)
         wheels = sorted(Path(scratch).glob("*.whl"))
         if status != 0 or not wheels:
-            tail = "\n".join(log_path.read_text(errors="replace").splitlines()[-30:])
-            raise BuildError(f"compiling the native library failed; the last lines of {log_path}:\n{tail}")
+            raise BuildError(explain_failure(log_path.read_text(errors="replace"), log_path))
         for old in shelf.glob("*.whl"):
             old.unlink()
-        return wheels[0].rename(shelf / wheels[0].name)
+        wheel = wheels[0].rename(shelf / wheels[0].name)
+    # Also what builds with other flags have left, that nobody went on with.
+    for folder in shelf.parent.glob("*/build"):
+        shutil.rmtree(folder, ignore_errors=True)
+    return wheel
+
+
+def _prepare_to_resume(kept: Path) -> bool:
+    """Have the build in ``kept`` looked at anew by CMake, whose memory of what it found may be of yesterday, while all
+    that is compiled stays: ninja knows the command of each file. Tells whether there is anything."""
+    (kept / "CMakeCache.txt").unlink(missing_ok=True)
+    shutil.rmtree(kept / "CMakeFiles", ignore_errors=True)
+    return (kept / ".ninja_log").is_file()
 
 
 _STEP = re.compile(r"\[(\d+)/(\d+)\]|\[ *(\d+)%\]")
@@ -227,7 +264,13 @@ def _stream(command: Sequence[str], environment: dict[str, str], log_path: Path,
     with (
         log_path.open("w") as record,
         subprocess.Popen(
-            command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+            command,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            start_new_session=True,
         ) as process,
     ):
         output = process.stdout
@@ -254,9 +297,18 @@ def _stream(command: Sequence[str], environment: dict[str, str], log_path: Path,
                     spoken = time.monotonic()
                     log(f"native library: {done}, {spoken - started:.0f} s")
         except BaseException:
-            process.terminate()  # Ctrl-C must not leave the compiler running
+            _end_all_of(process)  # Ctrl-C must not leave the compiler running
             raise
     return process.returncode
+
+
+def _end_all_of(process: subprocess.Popen[str]) -> None:
+    """End pip, ninja and the compilers that it started."""
+    if os.name == "nt":
+        process.terminate()
+        return
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGTERM)
 
 
 def _pip_command(arguments: Sequence[str]) -> list[str]:
@@ -279,24 +331,10 @@ def _isolation() -> list[str]:
 
 
 def _compiler() -> str:
-    chosen = shlex.split(os.environ.get("CXX", "c++"))
     try:
-        said = subprocess.run([*chosen, "--version"], capture_output=True, text=True, check=True).stdout
-    except (OSError, subprocess.CalledProcessError, IndexError) as error:
-        raise BuildError(
-            "no C++ compiler found (tried CXX and c++): install one, for example `apt-get install g++` "
-            "or `xcode-select --install`"
-        ) from error
-    return said.splitlines()[0].strip() if said else "unknown"
-
-
-def _installed_folder() -> Path | None:
-    """``lib`` inside the installed binding. The binding itself is not imported: that would load the library."""
-    spec = importlib.util.find_spec("stable_diffusion_cpp")
-    if spec is None or spec.origin is None:
-        return None
-    folder = Path(spec.origin).parent / "lib"
-    return folder if folder.is_dir() else None
+        return toolchain.describe_compiler(toolchain.this_machine())
+    except toolchain.ToolsMissing as error:
+        raise BuildError(str(error)) from None
 
 
 def _library_digest(folder: Path) -> str:
@@ -307,11 +345,11 @@ def _library_digest(folder: Path) -> str:
     return digest.hexdigest()
 
 
-def _write_stamp(recipe: Recipe) -> None:
+def _write_stamp(recipe: Recipe, set_aside: Sequence[str] = ()) -> None:
     folder = _installed_folder()
     if folder is None:
         raise BuildError(f"the wheel was installed, but {PROJECT} cannot be found by this Python")
-    stamp = {**asdict(recipe), "key": recipe.key, "library_sha256": _library_digest(folder)}
+    stamp = {**asdict(recipe), "set_aside": [*set_aside], "key": recipe.key, "library_sha256": _library_digest(folder)}
     (folder / STAMP_NAME).write_text(json.dumps(stamp, indent=2) + "\n")
 
 
@@ -323,15 +361,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The command line of ``python -m sdcpp_rest.native.build``; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m sdcpp_rest.native.build", description=__doc__)
     parser.add_argument("--if-needed", action="store_true", help="do nothing when the right library is installed")
+    parser.add_argument("--backend", help=f"one of {', '.join(BACKENDS)}; without it the installed library's stays")
+    parser.add_argument("--fetch-headers", action="store_true", help="download newer Vulkan headers where needed")
     options = parser.parse_args(arguments)
 
     def log(line: str) -> None:
         print(line, flush=True)
 
     try:
-        if options.if_needed and reason_to_build() is None:
+        if options.if_needed and reason_to_build(options.backend) is None:
             return 0
-        build(force=not options.if_needed, log=log)
+        build(force=not options.if_needed, log=log, backend=options.backend, fetch_headers=options.fetch_headers)
     except BuildError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -7,7 +7,6 @@ itself comes in as JSON, the sentences go out as JSON.
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
@@ -33,9 +32,11 @@ class _Device(NamedTuple):
 
 def advise(devices: Sequence[ListedDevice], backends: Collection[str]) -> Advice:
     """What is to be said of a library that sees ``devices`` and was built with ``backends``."""
-    # Flags are given for a build, not kept for every shell: without any here, those of the build are as wanted.
-    reason = build.reason_to_build(whatever_flags="CMAKE_ARGS" not in os.environ)
-    rebuild = f"{reason}: run `sdcpp-rest native build`" if reason else None
+    try:
+        reason = build.reason_to_build()
+        rebuild = f"{reason}: run `sdcpp-rest native build`" if reason else None
+    except build.BuildError as error:
+        rebuild = str(error)
     return Advice(unused_gpu(devices, {*backends, *build.flagged_backends()}), rebuild)
 
 

@@ -9,13 +9,13 @@ import ctypes
 import ctypes.util
 import os
 import platform
-import shutil
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from sdcpp_rest.native.library import Library
+from sdcpp_rest.native.machine_gpu import find_gpu
 
 # Variables that choose among GPUs; an empty or a wrong value leaves none.
 _HIDING = (
@@ -92,7 +92,7 @@ def unused_gpu(
     ``backends`` could use that GPU, what may keep it from that. ``root`` is where /dev is looked for."""
     if any(device.is_gpu for device in devices):
         return None
-    gpu = _gpu_of_machine(root)
+    gpu = find_gpu(root)
     if gpu is None:
         return None
     able = " and ".join(sorted(gpu.backends & set(backends)))
@@ -100,7 +100,7 @@ def unused_gpu(
         built = " and ".join(sorted({"CPU", *backends} - {"BLAS"}))
         return (
             f"{gpu.name} is in this machine, but the native library was built for {built} only: "
-            f'rebuild it with CMAKE_ARGS="{gpu.flag}" sdcpp-rest native build'
+            f"rebuild it with `sdcpp-rest native build --backend {gpu.build}`"
         )
     hiding = [f"{name}={os.environ[name]!r}" for name in _HIDING if name in os.environ]
     hidden = f"; {' and '.join(hiding)} may hide it" if hiding else ""
@@ -112,23 +112,3 @@ def unused_gpu(
         f"{gpu.name} is in this machine, and the native library, built for {able}, finds none that it can use: "
         f"is its driver installed and new enough, and may this user open it{hidden}?{egl}"
     )
-
-
-class _Gpu(NamedTuple):
-    """A GPU as the operating system shows it: ``flag`` builds the library for it, ``backends`` can all use it."""
-
-    name: str
-    flag: str
-    backends: frozenset[str]
-
-
-def _gpu_of_machine(root: Path) -> _Gpu | None:
-    if (root / "dev/nvidia0").exists() or shutil.which("nvidia-smi"):
-        return _Gpu("an NVIDIA GPU", "-DSD_CUDA=ON", frozenset({"CUDA", "Vulkan", "OpenCL"}))
-    if (root / "dev/kfd").exists():
-        return _Gpu("an AMD GPU", "-DSD_HIPBLAS=ON", frozenset({"ROCm", "Vulkan", "OpenCL"}))
-    if platform.system() == "Darwin" and platform.machine() == "arm64":
-        return _Gpu("an Apple GPU", "-DSD_METAL=ON", frozenset({"MTL", "Vulkan"}))
-    if any((root / "dev/dri").glob("renderD*")):
-        return _Gpu("a GPU", "-DSD_VULKAN=ON", frozenset({"Vulkan", "SYCL", "OpenCL", "MUSA"}))
-    return None

@@ -23,6 +23,6 @@ def advise_driver(error: str) -> str | None:
         if file in error:
             return (
                 f"it was built for a GPU and needs {what}; install that, or rebuild it for the CPU with "
-                "`sdcpp-rest native build` and no GPU in CMAKE_ARGS"
+                "`sdcpp-rest native build --backend cpu`"
             )
     return None

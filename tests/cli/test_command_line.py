@@ -56,8 +56,8 @@ def test_a_build_is_told_as_json(
 ) -> None:
     from sdcpp_rest.native import build
 
-    monkeypatch.setattr(build, "reason_to_build", lambda: reason)
-    monkeypatch.setattr(build, "build", lambda force, log: log("a line of the compiler"))
+    monkeypatch.setattr(build, "reason_to_build", lambda backend: reason)
+    monkeypatch.setattr(build, "build", lambda force, log, **_: log("a line of the compiler"))
     result = run("native", "build", "--json", *(["--force"] if force else []))
     told = json.loads(result.stdout)
     assert (told["built"], told["reason"], told["version"]) == (is_built, reason, build.current_recipe().version)

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
-from sdcpp_rest.native import build
+from sdcpp_rest.native import build, toolchain, vulkan_headers
+from sdcpp_rest.native.system_packages import Distribution
+from sdcpp_rest.native.toolchain import Tools
+from tests.cases import for_each_case
 
 
 @pytest.fixture
@@ -91,6 +96,7 @@ def test_every_part_of_the_recipe_changes_the_key() -> None:
 
 def test_missing_compiler_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CXX", "no-such-compiler")
+    monkeypatch.setattr(toolchain, "read_distribution", lambda root, system: Distribution("debian", "Debian"))
     with pytest.raises(build.BuildError, match="apt-get install g\\+\\+"):
         build.current_recipe()
 
@@ -118,7 +124,7 @@ def test_failing_build_is_one_sentence_and_exit_code_one(
     def fail(**_: object) -> None:
         raise build.BuildError("the disk is full")
 
-    monkeypatch.setattr(build, "reason_to_build", lambda: "flags changed")
+    monkeypatch.setattr(build, "reason_to_build", lambda backend: "flags changed")
     monkeypatch.setattr(build, "build", fail)
     assert build.main(["--if-needed"]) == 1
     assert capsys.readouterr().err == "error: the disk is full\n"
@@ -137,14 +143,182 @@ def test_stamp_names_all_that_went_into_the_library(installed: Path) -> None:
     assert stamp["key"] == build.current_recipe().key
 
 
-def test_flags_are_no_reason_to_build_where_none_are_given(installed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CMAKE_ARGS", "-DSD_CUDA=ON")
-    build._write_stamp(build.current_recipe())
+@pytest.fixture
+def cuda_build(installed: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[str, ...]:
+    """The flags of an installed build for CUDA, in a shell without CMAKE_ARGS."""
+    monkeypatch.setenv("CMAKE_ARGS", "-DSD_CUDA=ON -DCMAKE_CUDA_ARCHITECTURES=89")
+    recipe = build.current_recipe()
+    build._write_stamp(recipe)
     monkeypatch.delenv("CMAKE_ARGS")
-    assert "flags changed" in (build.reason_to_build() or "")
-    assert build.reason_to_build(whatever_flags=True) is None
+    return recipe.flags
+
+
+def test_flags_of_the_build_stay_where_none_are_given(
+    cuda_build: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert build.reason_to_build() is None
+    assert build.reason_to_build("cuda") is None
+    # It is compiled anew with the same flags when something else has changed.
     monkeypatch.setattr(build, "_compiler", lambda: "c++ 14.0.0")
-    assert "compiler changed" in (build.reason_to_build(whatever_flags=True) or "")
+    assert "compiler changed" in (build.reason_to_build() or "")
+    assert build.current_recipe().flags == cuda_build
+    monkeypatch.setattr(build, "VERSION", "0.5.0")
+    assert "version changed from 0.4.7 to 0.5.0" in (build.reason_to_build() or "")
+    assert build.current_recipe().flags == cuda_build
+
+
+def test_flags_that_are_given_count_and_nothing_else(
+    cuda_build: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CMAKE_ARGS", "")
+    assert build.reason_to_build() == (
+        f"the native library's flags changed from {' '.join(cuda_build)} to -DGGML_LLAMAFILE=ON"
+    )
+
+
+def test_another_backend_is_a_reason_to_build_and_its_settings_are_kept(
+    cuda_build: tuple[str, ...], installed: Path
+) -> None:
+    assert "flags changed" in (build.reason_to_build("cpu") or "")
+    build._write_stamp(build.current_recipe("cpu"), build._chosen_flags("cpu").set_aside)
+    assert build.reason_to_build() is None
+    assert build.flagged_backends() == ()
+    assert build.current_recipe("cuda").flags == cuda_build
+    assert json.loads((installed / build.STAMP_NAME).read_text())["set_aside"] == ["-DCMAKE_CUDA_ARCHITECTURES=89"]
+
+
+@for_each_case(
+    ("arguments", "backend", "said"),
+    [
+        (None, "coda", "there is no backend 'coda': BACKEND (--backend) is one of cpu, cuda, vulkan, hip, metal"),
+        ("-DSD_CUDA=ON", "cpu", "contradict each other"),
+        ("-DX='", None, "CMAKE_ARGS cannot be read"),
+    ],
+)
+def test_flags_that_make_no_sense_are_refused_before_anything_is_done(
+    installed: Path, monkeypatch: pytest.MonkeyPatch, arguments: str | None, backend: str | None, said: str
+) -> None:
+    if arguments is not None:
+        monkeypatch.setenv("CMAKE_ARGS", arguments)
+    else:
+        monkeypatch.delenv("CMAKE_ARGS", raising=False)
+    for ask in (build.reason_to_build, build.current_recipe, lambda backend: build.build(backend=backend)):
+        with pytest.raises(build.BuildError) as refused:
+            ask(backend)
+        assert said in str(refused.value)
+
+
+# --- a build, with a made-up compiler ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def shelf(installed: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Where the next build for Vulkan keeps its wheel; pip installs nothing, and the source is an empty folder."""
+    monkeypatch.setattr(sys, "prefix", str(tmp_path / "venv"))
+    monkeypatch.setattr(build, "source_home", lambda: tmp_path / "home")
+    monkeypatch.setattr(build, "fetch_source", lambda log: tmp_path / "home/source")
+    monkeypatch.setattr(build, "_pip", lambda arguments, what: None)
+    monkeypatch.setattr(toolchain, "find_tools", lambda flags, machine: Tools(("-DX=1",), {"CUDACXX": "/nvcc"}))
+    return tmp_path / "venv/share/sdcpp-rest/wheels" / build.current_recipe("vulkan").key
+
+
+def compile_with(monkeypatch: pytest.MonkeyPatch, run: Callable[[Path, dict[str, str], Path], int]) -> None:
+    """Have ``run`` stand for pip: (folder of the build, environment, folder of the wheel) to an exit code."""
+
+    def stream(command: Sequence[str], environment: dict[str, str], log_path: Path, log: build.Log) -> int:
+        (kept,) = (one.partition("build-dir=")[2] for one in command if "build-dir=" in one)
+        log_path.write_text("fatal error: No space left on device")
+        return run(Path(kept), environment, Path(command[command.index("--wheel-dir") + 1]))
+
+    monkeypatch.setattr(build, "_stream", stream)
+
+
+def test_build_that_failed_goes_on_where_it_stopped(shelf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(kept: Path, environment: dict[str, str], wheels: Path) -> int:
+        (kept / "CMakeFiles").mkdir(parents=True)
+        (kept / "CMakeCache.txt").write_text("what was found yesterday")
+        (kept / ".ninja_log").write_text("a.o")
+        return 1
+
+    compile_with(monkeypatch, fail)
+    said: list[str] = []
+    with pytest.raises(build.BuildError) as failed:
+        build.build(log=said.append, backend="vulkan")
+    assert "the disk is full" in str(failed.value)
+    assert str(shelf / "build.log") in str(failed.value)
+    assert any(line.startswith("native library: compiling 0.4.7 with") for line in said)
+
+    def finish(kept: Path, environment: dict[str, str], wheels: Path) -> int:
+        assert [path.name for path in kept.iterdir()] == [".ninja_log"]
+        assert environment["CMAKE_ARGS"] == "-DGGML_LLAMAFILE=ON -DSD_VULKAN=ON -DX=1"
+        assert environment["CUDACXX"] == "/nvcc"
+        (wheels / "a.whl").touch()
+        return 0
+
+    compile_with(monkeypatch, finish)
+    abandoned = shelf.parent / "of-other-flags" / "build"
+    abandoned.mkdir(parents=True)
+    build.build(log=said.append, backend="vulkan")
+    assert any(line.startswith("native library: going on with 0.4.7 with") for line in said)
+    assert sorted(path.name for path in shelf.iterdir()) == ["a.whl", "build.log"]
+    assert not abandoned.exists()
+    assert build.flagged_backends() == ("Vulkan",)
+
+
+def test_forced_build_begins_anew(shelf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (shelf / "build").mkdir(parents=True)
+    (shelf / "build" / ".ninja_log").touch()
+
+    def finish(kept: Path, environment: dict[str, str], wheels: Path) -> int:
+        assert not kept.exists()
+        (wheels / "a.whl").touch()
+        return 0
+
+    compile_with(monkeypatch, finish)
+    build.build(force=True, log=lambda line: None, backend="vulkan")
+
+
+def test_missing_tools_are_told_before_anything_is_fetched(shelf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def miss(flags: Sequence[str], machine: toolchain.Machine) -> Tools:
+        raise toolchain.ToolsMissing("no glslc")
+
+    monkeypatch.setattr(toolchain, "find_tools", miss)
+    monkeypatch.setattr(build, "fetch_source", lambda log: pytest.fail("fetched"))
+    with pytest.raises(build.BuildError, match="no glslc"):
+        build.build(log=lambda line: None, backend="vulkan")
+
+
+def test_wheel_that_was_kept_needs_no_tools(shelf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shelf.mkdir(parents=True)
+    (shelf / "a.whl").touch()
+    monkeypatch.setattr(toolchain, "find_tools", lambda *_: pytest.fail("looked for tools"))
+    build.build(log=lambda line: None, backend="vulkan")
+    assert build.flagged_backends() == ("Vulkan",)
+
+
+def test_headers_are_fetched_where_that_is_asked_and_of_use(shelf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fetched: list[Path] = []
+
+    def fetch(home: Path, log: build.Log) -> Path:
+        fetched.append(home)
+        raise vulkan_headers.HeadersUnavailable("no network")
+
+    monkeypatch.setattr(vulkan_headers, "fetch_headers", fetch)
+    with pytest.raises(build.BuildError, match="no network"):
+        build.build(log=lambda line: None, backend="vulkan", fetch_headers=True)
+    compile_with(monkeypatch, lambda kept, environment, wheels: (wheels / "a.whl").touch() or 0)
+    build.build(log=lambda line: None, backend="vulkan")
+    build.build(log=lambda line: None, backend="cpu", fetch_headers=True)
+    assert len(fetched) == 1
+
+
+def test_full_disk_is_a_sentence(shelf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fill(kept: Path, environment: dict[str, str], wheels: Path) -> int:
+        raise OSError(28, "No space left on device")
+
+    compile_with(monkeypatch, fill)
+    with pytest.raises(build.BuildError, match="No space left on device; what is compiled is kept in"):
+        build.build(log=lambda line: None, backend="vulkan")
 
 
 @pytest.mark.parametrize(

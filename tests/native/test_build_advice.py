@@ -13,16 +13,23 @@ from sdcpp_rest.native.build_advice import Advice, advise
 @pytest.fixture(autouse=True)
 def known_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     """A build that is not ours, on a machine with a GPU that nothing uses."""
-    monkeypatch.setattr(build, "reason_to_build", lambda whatever_flags: "it is old" if whatever_flags else None)
+    monkeypatch.setattr(build, "reason_to_build", lambda: "it is old")
     monkeypatch.setattr(build, "flagged_backends", lambda: ("Vulkan",))
     monkeypatch.setattr(build_advice, "unused_gpu", lambda devices, backends: f"{len(devices)} {sorted(backends)}")
-    monkeypatch.delenv("CMAKE_ARGS", raising=False)
 
 
 def test_what_could_be_better_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     assert advise([], ["CPU"]) == Advice("0 ['CPU', 'Vulkan']", "it is old: run `sdcpp-rest native build`")
-    monkeypatch.setenv("CMAKE_ARGS", "-DX=ON")
+    monkeypatch.setattr(build, "reason_to_build", lambda: None)
     assert advise([], ["CPU"]).rebuild is None
+
+
+def test_flags_that_make_no_sense_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> str | None:
+        raise build.BuildError("CMAKE_ARGS cannot be read")
+
+    monkeypatch.setattr(build, "reason_to_build", refuse)
+    assert advise([], ["CPU"]).rebuild == "CMAKE_ARGS cannot be read"
 
 
 def test_it_is_asked_and_answers_in_json(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

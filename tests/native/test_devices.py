@@ -45,16 +45,16 @@ def test_main_backend_is_the_first_gpu_else_the_cpu() -> None:
 
 
 @pytest.mark.parametrize(
-    ("node", "flag"),
-    [("nvidia0", "-DSD_CUDA=ON"), ("kfd", "-DSD_HIPBLAS=ON"), ("dri/renderD128", "-DSD_VULKAN=ON")],
+    ("node", "backend"),
+    [("nvidia0", "cuda"), ("kfd", "hip"), ("dri/renderD128", "vulkan")],
 )
-def test_gpu_that_the_build_ignores_is_named_with_its_flag(tmp_path: Path, node: str, flag: str) -> None:
+def test_gpu_that_the_build_ignores_is_named_with_its_backend(tmp_path: Path, node: str, backend: str) -> None:
     path = tmp_path / "dev" / node
     path.parent.mkdir(parents=True)
     path.touch()
     sentence = unused_gpu((CPU,), root=tmp_path)
     assert sentence is not None
-    assert flag in sentence
+    assert f"native build --backend {backend}`" in sentence
     assert unused_gpu((CPU, GPU), root=tmp_path) is None
 
 
@@ -65,7 +65,7 @@ def test_nothing_is_said_on_a_machine_without_a_gpu(tmp_path: Path) -> None:
 def test_apple_silicon_is_told_about_metal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(platform, "system", lambda: "Darwin")
     monkeypatch.setattr(platform, "machine", lambda: "arm64")
-    assert "-DSD_METAL=ON" in (unused_gpu((CPU,), root=tmp_path) or "")
+    assert "--backend metal" in (unused_gpu((CPU,), root=tmp_path) or "")
 
 
 def show_gpu(root: Path, node: str) -> None:
@@ -126,5 +126,5 @@ def test_build_for_another_makers_gpu_is_to_be_built_again(tmp_path: Path) -> No
     sentence = unused_gpu((CPU,), ("CUDA", "CPU", "BLAS"), root=tmp_path)
     assert sentence == (
         "an AMD GPU is in this machine, but the native library was built for CPU and CUDA only: "
-        'rebuild it with CMAKE_ARGS="-DSD_HIPBLAS=ON" sdcpp-rest native build'
+        "rebuild it with `sdcpp-rest native build --backend hip`"
     )

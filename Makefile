@@ -6,14 +6,20 @@ BIN    := $(VENV)/bin
 STAMPS := $(VENV)/.stamps
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
 
+# What the native library is built for: cpu, cuda, vulkan, hip or metal. Without it, and without CMAKE_ARGS, it stays as it is.
+BACKEND ?=
+# Set to 1, it has newer Vulkan headers downloaded where this machine's are too old (docs/gpu.md).
+FETCH_HEADERS ?=
+BUILD_OPTIONS = $(if $(BACKEND),--backend '$(BACKEND)') $(if $(FETCH_HEADERS),--fetch-headers)
+
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo webui webui-types test test-fast test-training lint docs bench lock clean
+.PHONY: help setup run demo webui webui-types test test-fast test-training lint docs bench lock clean toolchain
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(STAMPS)/package ## Make the environment, install everything, build the native library (first time: minutes)
-	@$(BIN)/python -m sdcpp_rest.native.build --if-needed
+setup: $(STAMPS)/package ## Make the environment, install everything, build the native library (first time: minutes); BACKEND=cuda for a GPU
+	@$(BIN)/python -m sdcpp_rest.native.build --if-needed $(BUILD_OPTIONS)
 
 run: setup ## Serve http://127.0.0.1:8080 with the bundled demo model; the web page is there, too
 	@$(BIN)/python -m tools.webui build --if-possible
@@ -77,16 +83,19 @@ clean: ## Remove what setup and builds made (not models, outputs or the database
 
 # --- set-up in three steps, each remembered by a stamp ------------------------------------------------------------------
 
-$(BIN)/python:
+# Looks for compilers before anything is downloaded for minutes. Once the library is there, its build looks itself.
+toolchain:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
 	  { echo "error: Python 3.10 or newer is needed (make PYTHON=/path/to/python3.x)" >&2; exit 1; }
-	@c++ --version > /dev/null 2>&1 || [ -n "$$CXX" ] || \
-	  { echo "error: a C++ compiler is needed (for example: apt-get install g++, or xcode-select --install)" >&2; exit 1; }
+	@ls $(VENV)/lib*/python3*/site-packages/stable_diffusion_cpp/lib/sdcpp-rest-build.json > /dev/null 2>&1 || \
+	  $(PYTHON) -m sdcpp_rest.native.toolchain $(BUILD_OPTIONS)
+
+$(BIN)/python: | toolchain
 	@echo "== environment in $(VENV)"
 	@$(PYTHON) -m venv $(VENV) || \
 	  { rm -rf $(VENV); echo "error: $(PYTHON) cannot make environments (for example: apt-get install python3-venv)" >&2; exit 1; }
 
-$(STAMPS)/requirements: requirements.lock | $(BIN)/python
+$(STAMPS)/requirements: requirements.lock | toolchain $(BIN)/python
 	@echo "== dependencies (hash-checked; about a minute)"
 	@$(PIP) install --quiet --require-hashes --no-deps -r requirements.lock
 	@mkdir -p $(STAMPS) && touch $@

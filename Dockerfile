@@ -3,7 +3,7 @@
 #
 #   docker build --target cuda --tag sdcpp-rest:cuda .
 #
-# The library is compiled once per target, and again only when requirements.lock, native/build.py or CMAKE_ARGS change;
+# The library is compiled once per target, and again only when requirements.lock, native/build.py with its helpers, or CMAKE_ARGS change;
 # the server itself is installed once for all of them.
 
 # Flags of the native library's build besides the target's own. Without GGML_NATIVE=OFF the image would need the very
@@ -56,8 +56,11 @@ RUN echo stable-diffusion-cpp-python > /tmp/apart.txt \
 
 FROM tools AS library-cpu
 ARG CMAKE_ARGS
-COPY sdcpp_rest/native/build.py /src/sdcpp_rest/native/
-RUN CMAKE_ARGS="${CMAKE_ARGS}" python /src/sdcpp_rest/native/build.py \
+WORKDIR /src
+COPY sdcpp_rest/native/build.py sdcpp_rest/native/build_failures.py sdcpp_rest/native/build_flags.py \
+    sdcpp_rest/native/build_stamp.py sdcpp_rest/native/system_packages.py sdcpp_rest/native/toolchain.py \
+    sdcpp_rest/native/vulkan_headers.py /src/sdcpp_rest/native/
+RUN CMAKE_ARGS="${CMAKE_ARGS}" python -m sdcpp_rest.native.build \
     && mkdir /opt/library \
     && cp -a /opt/tools/lib/python3.12/site-packages/stable_diffusion_cpp* /opt/library/
 
@@ -67,8 +70,11 @@ RUN apt-get update \
     && apt-get install --yes --no-install-recommends glslc libvulkan-dev \
     && rm -rf /var/lib/apt/lists/*
 ARG CMAKE_ARGS
-COPY sdcpp_rest/native/build.py /src/sdcpp_rest/native/
-RUN CMAKE_ARGS="-DSD_VULKAN=ON ${CMAKE_ARGS}" python /src/sdcpp_rest/native/build.py \
+WORKDIR /src
+COPY sdcpp_rest/native/build.py sdcpp_rest/native/build_failures.py sdcpp_rest/native/build_flags.py \
+    sdcpp_rest/native/build_stamp.py sdcpp_rest/native/system_packages.py sdcpp_rest/native/toolchain.py \
+    sdcpp_rest/native/vulkan_headers.py /src/sdcpp_rest/native/
+RUN CMAKE_ARGS="-DSD_VULKAN=ON ${CMAKE_ARGS}" python -m sdcpp_rest.native.build \
     && mkdir /opt/library \
     && cp -a /opt/tools/lib/python3.12/site-packages/stable_diffusion_cpp* /opt/library/
 
@@ -82,8 +88,11 @@ RUN apt-get update \
 COPY --from=tools /opt/tools /opt/tools
 ENV PATH=/opt/tools/bin:$PATH
 ARG CMAKE_ARGS
-COPY sdcpp_rest/native/build.py /src/sdcpp_rest/native/
-RUN CMAKE_ARGS="-DSD_CUDA=ON ${CMAKE_ARGS}" python /src/sdcpp_rest/native/build.py \
+WORKDIR /src
+COPY sdcpp_rest/native/build.py sdcpp_rest/native/build_failures.py sdcpp_rest/native/build_flags.py \
+    sdcpp_rest/native/build_stamp.py sdcpp_rest/native/system_packages.py sdcpp_rest/native/toolchain.py \
+    sdcpp_rest/native/vulkan_headers.py /src/sdcpp_rest/native/
+RUN CMAKE_ARGS="-DSD_CUDA=ON ${CMAKE_ARGS}" python -m sdcpp_rest.native.build \
     && mkdir /opt/library /opt/cuda \
     && cp -a /opt/tools/lib/python3.12/site-packages/stable_diffusion_cpp* /opt/library/ \
     && for name in cudart cublas cublasLt; do cp -L "/usr/local/cuda/lib64/lib${name}.so.12" /opt/cuda/; done

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sdcpp_rest.cli.command_options import config_options
+from sdcpp_rest.cli.serve_devices import describe_backend, start_telling
 
 if TYPE_CHECKING:
     from sdcpp_rest.runtime import Runtime
@@ -31,8 +32,8 @@ if TYPE_CHECKING:
 def serve(config_file: Path | None, overrides: tuple[str, ...], verbose: bool, quiet: bool, **options: Any) -> None:
     """Run the server until Ctrl-C.
 
-    At the start it says on standard error where its page, its documentation and its pictures are, and which model it
-    has; the log follows there.
+    At the start it says on standard error where its page, its documentation and its pictures are, which model it
+    has and what the native library was built for; the log follows there, and names the devices.
     """
     from sdcpp_rest.config import load_config
     from sdcpp_rest.runtime import Runtime
@@ -48,7 +49,14 @@ def serve(config_file: Path | None, overrides: tuple[str, ...], verbose: bool, q
     runtime = Runtime(config)
     # Only now is the data folder ours: another server's log is not written into.
     log_to_file(config)
-    code = serve_runtime(runtime, None if quiet else lambda url: click.echo(describe_start(runtime, url), err=True))
+
+    def tell_start(url: str) -> None:
+        if not quiet:
+            click.echo(describe_start(runtime, url), err=True)
+        if config.engine.runner == "native":
+            start_telling(runtime.engine.supervisor)
+
+    code = serve_runtime(runtime, tell_start)
     # Everything is stopped and closed. Only a view that is stuck (a download nobody reads) may still hold its thread,
     # and the interpreter would wait for it for ever.
     logging.shutdown()
@@ -66,4 +74,6 @@ def describe_start(runtime: Runtime, url: str) -> str:
         "models": str(runtime.config.paths.models_dir.absolute()),
         "model": model,
     }
+    if runtime.config.engine.runner == "native":
+        lines["backend"] = describe_backend()
     return "\n".join([f"sdcpp-rest {runtime.version} serves", *(f"  {name:7} {text}" for name, text in lines.items())])

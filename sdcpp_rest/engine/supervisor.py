@@ -62,6 +62,8 @@ class EngineSupervisor:
         self._preview = PreviewSettings()
         self.client: EngineClient | None = None
         self.ready: Ready | None = None
+        self.was_ready = threading.Event()
+        """Set once the first engine is ready."""
         self.state: EngineState = "starting"
 
     @property
@@ -115,6 +117,7 @@ class EngineSupervisor:
             # Never EngineDied: no job and no model can be blamed for an engine that does not even start.
             raise EngineUnavailable(error.message) from error
         self.ready = ready
+        self.was_ready.set()
         self.state = "idle"
         client.set_preview(self._preview)
         return client

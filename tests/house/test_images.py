@@ -103,11 +103,27 @@ def test_image_does_not_start_before_somebody_decides_who_may_call(
 def test_image_remembers_the_flags_that_its_library_was_built_with(target: str) -> None:
     """Or `sdcpp-rest doctor` would find other flags than in the library's stamp, and advise to build it anew."""
     built = re.search(
-        r'CMAKE_ARGS="([^"]*)" python \S+/native/build\.py', " ".join(stages()[f"library-{target}"]["RUN"])
+        r'CMAKE_ARGS="([^"]*)" python -m sdcpp_rest\.native\.build', " ".join(stages()[f"library-{target}"]["RUN"])
     )
     assert built is not None
     assert environment(stages()[target])["CMAKE_ARGS"] == built[1]
     assert f"--from=library-{target} /opt/library" in " ".join(stages()[target]["COPY"])
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_image_of_the_library_has_every_module_that_its_build_imports(target: str) -> None:
+    """The build runs there before the package is installed, out of a folder with these modules alone."""
+    copied = set(re.findall(r"sdcpp_rest/native/(\w+)\.py", " ".join(stages()[f"library-{target}"]["COPY"])))
+    waiting, needed = ["build"], set[str]()
+    while waiting:
+        name = waiting.pop()
+        needed.add(name)
+        text = (ROOT / "sdcpp_rest" / "native" / f"{name}.py").read_text(encoding="utf-8")
+        found = re.findall(r"^from sdcpp_rest\.native\.(\w+) import", text, re.MULTILINE)
+        for names in re.findall(r"^from sdcpp_rest\.native import (.*)$", text, re.MULTILINE):
+            found += re.findall(r"\w+", names)
+        waiting += [one for one in found if one not in needed]
+    assert copied == needed >= {"build", "toolchain", "vulkan_headers", "system_packages"}
 
 
 def test_portable_images_are_the_default() -> None:

@@ -58,8 +58,8 @@ FROM tools AS library-cpu
 ARG CMAKE_ARGS
 WORKDIR /src
 COPY sdcpp_rest/native/build.py sdcpp_rest/native/build_failures.py sdcpp_rest/native/build_flags.py \
-    sdcpp_rest/native/build_stamp.py sdcpp_rest/native/system_packages.py sdcpp_rest/native/toolchain.py \
-    sdcpp_rest/native/vulkan_headers.py /src/sdcpp_rest/native/
+    sdcpp_rest/native/build_process.py sdcpp_rest/native/build_stamp.py sdcpp_rest/native/system_packages.py \
+    sdcpp_rest/native/toolchain.py sdcpp_rest/native/vulkan_headers.py /src/sdcpp_rest/native/
 RUN CMAKE_ARGS="${CMAKE_ARGS}" python -m sdcpp_rest.native.build \
     && mkdir /opt/library \
     && cp -a /opt/tools/lib/python3.12/site-packages/stable_diffusion_cpp* /opt/library/
@@ -72,8 +72,8 @@ RUN apt-get update \
 ARG CMAKE_ARGS
 WORKDIR /src
 COPY sdcpp_rest/native/build.py sdcpp_rest/native/build_failures.py sdcpp_rest/native/build_flags.py \
-    sdcpp_rest/native/build_stamp.py sdcpp_rest/native/system_packages.py sdcpp_rest/native/toolchain.py \
-    sdcpp_rest/native/vulkan_headers.py /src/sdcpp_rest/native/
+    sdcpp_rest/native/build_process.py sdcpp_rest/native/build_stamp.py sdcpp_rest/native/system_packages.py \
+    sdcpp_rest/native/toolchain.py sdcpp_rest/native/vulkan_headers.py /src/sdcpp_rest/native/
 RUN CMAKE_ARGS="-DSD_VULKAN=ON ${CMAKE_ARGS}" python -m sdcpp_rest.native.build \
     && mkdir /opt/library \
     && cp -a /opt/tools/lib/python3.12/site-packages/stable_diffusion_cpp* /opt/library/
@@ -90,8 +90,8 @@ ENV PATH=/opt/tools/bin:$PATH
 ARG CMAKE_ARGS
 WORKDIR /src
 COPY sdcpp_rest/native/build.py sdcpp_rest/native/build_failures.py sdcpp_rest/native/build_flags.py \
-    sdcpp_rest/native/build_stamp.py sdcpp_rest/native/system_packages.py sdcpp_rest/native/toolchain.py \
-    sdcpp_rest/native/vulkan_headers.py /src/sdcpp_rest/native/
+    sdcpp_rest/native/build_process.py sdcpp_rest/native/build_stamp.py sdcpp_rest/native/system_packages.py \
+    sdcpp_rest/native/toolchain.py sdcpp_rest/native/vulkan_headers.py /src/sdcpp_rest/native/
 RUN CMAKE_ARGS="-DSD_CUDA=ON ${CMAKE_ARGS}" python -m sdcpp_rest.native.build \
     && mkdir /opt/library /opt/cuda \
     && cp -a /opt/tools/lib/python3.12/site-packages/stable_diffusion_cpp* /opt/library/ \

@@ -7,24 +7,18 @@ Never loads the library. A wheel is kept per set of flags, because pip's own cac
 from __future__ import annotations
 
 import argparse
-import contextlib
 import hashlib
 import importlib
 import importlib.util
 import json
 import os
-import queue
-import re
 import shlex
 import shutil
-import signal
 import subprocess
 import sys
 import sysconfig
 import tarfile
 import tempfile
-import threading
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -35,13 +29,13 @@ from filelock import FileLock
 from sdcpp_rest.native import toolchain, vulkan_headers
 from sdcpp_rest.native.build_failures import explain_failure
 from sdcpp_rest.native.build_flags import BACKENDS, ChosenFlags, FlagsRefused, choose_flags, named_backends
+from sdcpp_rest.native.build_process import run_build
 from sdcpp_rest.native.build_stamp import STAMP_NAME, read_flags, read_stamp, stamped_backends
 from sdcpp_rest.native.build_stamp import installed_folder as _installed_folder
 
 PROJECT = "stable-diffusion-cpp-python"
 VERSION = "0.4.7"
 SDIST_SHA256 = "998d1957260dd5ae4e18a8acc0c14b0a8757aaa9f96515197b6d5bbf46df9282"
-HEARTBEAT_SECONDS = 5.0
 
 Log = Callable[[str], None]
 
@@ -215,8 +209,9 @@ def _compile(recipe: Recipe, tools: toolchain.Tools, shelf: Path, source: Path, 
     # The binding's CMake also copies its result into its source tree, from where the next wheel would take it along.
     shutil.rmtree(source / "stable_diffusion_cpp" / "lib", ignore_errors=True)
     kept = shelf / "build"
-    if afresh:
-        shutil.rmtree(kept, ignore_errors=True)
+    # Also what a build that was killed has left.
+    for folder in (*shelf.glob(".build-*"), *([kept] if afresh else [])):
+        shutil.rmtree(folder, ignore_errors=True)
     what = "going on with" if _prepare_to_resume(kept) else "compiling"
     log(f"native library: {what} {recipe.version} with {' '.join(recipe.flags)} (some minutes)")
     environment = {
@@ -232,7 +227,7 @@ def _compile(recipe: Recipe, tools: toolchain.Tools, shelf: Path, source: Path, 
             ["wheel", "--verbose", "--no-cache-dir", "--no-deps", *_isolation(), "--wheel-dir", scratch,
              f"--config-settings=build-dir={kept}", str(source)]
         )  # fmt: skip
-        status = _stream(command, environment, log_path, log)
+        status = run_build(command, environment, log_path, log)
         wheels = sorted(Path(scratch).glob("*.whl"))
         if status != 0 or not wheels:
             raise BuildError(explain_failure(log_path.read_text(errors="replace"), log_path))
@@ -251,64 +246,6 @@ def _prepare_to_resume(kept: Path) -> bool:
     (kept / "CMakeCache.txt").unlink(missing_ok=True)
     shutil.rmtree(kept / "CMakeFiles", ignore_errors=True)
     return (kept / ".ninja_log").is_file()
-
-
-_STEP = re.compile(r"\[(\d+)/(\d+)\]|\[ *(\d+)%\]")
-
-
-def _stream(command: Sequence[str], environment: dict[str, str], log_path: Path, log: Log) -> int:
-    """Run ``command`` into ``log_path``; tell ``log`` how far it is, every few seconds even when it is silent."""
-    lines: queue.Queue[str | None] = queue.Queue()
-    started = spoken = time.monotonic()
-    done = "preparing"
-    with (
-        log_path.open("w") as record,
-        subprocess.Popen(
-            command,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            start_new_session=True,
-        ) as process,
-    ):
-        output = process.stdout
-        assert output is not None
-
-        def read() -> None:
-            for line in output:
-                lines.put(line)
-            lines.put(None)
-
-        threading.Thread(target=read, daemon=True).start()
-        try:
-            while True:
-                try:
-                    line = lines.get(timeout=1.0)
-                except queue.Empty:
-                    line = ""
-                if line is None:
-                    break
-                record.write(line)
-                if found := _STEP.search(line):
-                    done = f"{found[1]}/{found[2]}" if found[1] else f"{found[3]} %"
-                if time.monotonic() - spoken >= HEARTBEAT_SECONDS:
-                    spoken = time.monotonic()
-                    log(f"native library: {done}, {spoken - started:.0f} s")
-        except BaseException:
-            _end_all_of(process)  # Ctrl-C must not leave the compiler running
-            raise
-    return process.returncode
-
-
-def _end_all_of(process: subprocess.Popen[str]) -> None:
-    """End pip, ninja and the compilers that it started."""
-    if os.name == "nt":
-        process.terminate()
-        return
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGTERM)
 
 
 def _pip_command(arguments: Sequence[str]) -> list[str]:

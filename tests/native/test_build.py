@@ -108,16 +108,6 @@ def test_installed_copy_keeps_the_source_in_the_users_cache(tmp_path: Path, monk
     assert build.source_home() == tmp_path / "cache/sdcpp-rest/vendor"
 
 
-def test_silent_compiler_is_reported_and_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(build, "HEARTBEAT_SECONDS", 0.0)
-    said: list[str] = []
-    command = ["/bin/sh", "-c", "echo '[3/53] c++ -c a.cpp'; echo '[ 40%] Building'; exit 7"]
-    assert build._stream(command, {}, tmp_path / "build.log", said.append) == 7
-    assert said[0].startswith("native library: 3/53, ")
-    assert said[-1].startswith("native library: 40 %, ")
-    assert "[3/53] c++ -c a.cpp" in (tmp_path / "build.log").read_text()
-
-
 def test_failing_build_is_one_sentence_and_exit_code_one(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -230,7 +220,7 @@ def compile_with(monkeypatch: pytest.MonkeyPatch, run: Callable[[Path, dict[str,
         log_path.write_text("fatal error: No space left on device")
         return run(Path(kept), environment, Path(command[command.index("--wheel-dir") + 1]))
 
-    monkeypatch.setattr(build, "_stream", stream)
+    monkeypatch.setattr(build, "run_build", stream)
 
 
 def test_build_that_failed_goes_on_where_it_stopped(shelf: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 # The first that is found in the log is what happened; the line of the log is told with it.
 _REASONS = (
-    (r"No space left on device|Disk quota exceeded", "the disk is full; some GB are needed for a GPU's backend"),
+    (r"No space left on device|Disk quota exceeded", "the disk is full"),
     (
         r"Killed signal terminated|(fatal|compiler) error: Killed|out of memory allocating|cannot allocate memory",
         "the compiler ran out of memory; CMAKE_BUILD_PARALLEL_LEVEL=1 makes it compile one file at a time",

@@ -133,6 +133,10 @@ def _look_for_vulkan(flags: Sequence[str], machine: Machine, found: _Findings) -
         return
     if machine.fetched_headers is not None:
         found.flags.append(f"-DVulkan_INCLUDE_DIR={machine.fetched_headers}")
+        if told := machine.environment.get("CPATH"):
+            # Compilers look there before they look into CMake's folders.
+            kept = [one for one in told.split(os.pathsep) if not (Path(one) / "vulkan").is_dir()]
+            found.environment["CPATH"] = os.pathsep.join(kept)
     elif not machine.may_fetch:
         needed = ".".join(map(str, NEEDED_HEADERS))
         if header is None:
@@ -202,7 +206,7 @@ def _find_header(name: str, machine: Machine, folders: Sequence[Path]) -> Path |
 
 
 def _has_library(name: str, machine: Machine, roots: Sequence[Path]) -> bool:
-    listed = _variables(machine, "LIBRARY_PATH", "CMAKE_LIBRARY_PATH")
+    listed = _variables(machine, "CMAKE_LIBRARY_PATH")
     folders = [Path(one) for text in listed for one in text.split(os.pathsep)]
     folders += [root / lib for root in roots for lib in ("lib", "lib64")]
     folders += [*_glob(machine.root, "usr/lib/*-linux-gnu*"), machine.root / "lib64"]

@@ -136,6 +136,15 @@ def test_headers_that_were_fetched_are_told_to_the_build_where_they_are_needed(v
     assert find_tools(VULKAN, fetched) == Tools()
 
 
+def test_old_headers_of_cpath_are_not_met_before_those_that_were_fetched(
+    vulkan_machine: Machine, tmp_path: Path
+) -> None:
+    put_headers(tmp_path / "old", "1.3.239")
+    fetched = dataclasses.replace(vulkan_machine, fetched_headers=Path("/fetched"))
+    found = find_tools(VULKAN, with_variables(fetched, CPATH=f"{tmp_path}/old:/other"))
+    assert found.environment == {"CPATH": "/other"}
+
+
 def test_headers_that_will_be_fetched_are_not_missed(vulkan_machine: Machine) -> None:
     assert find_tools(VULKAN, dataclasses.replace(vulkan_machine, may_fetch=True)) == Tools()
 

@@ -218,15 +218,16 @@ def _compile(recipe: Recipe, tools: toolchain.Tools, shelf: Path, source: Path, 
         **os.environ,
         **tools.environment,
         "CMAKE_ARGS": shlex.join([*recipe.flags, *tools.flags]),
+        # Read by scikit-build-core. Not an option of pip's: --config-settings is newer than the pip of Ubuntu 22.04.
+        "SKBUILD_BUILD_DIR": str(kept),
         # The library asks git for its commit, and would be told ours when it lies inside our checkout.
         "GIT_CEILING_DIRECTORIES": str(source.parent.resolve()),
     }
     log_path = shelf / "build.log"
     with tempfile.TemporaryDirectory(dir=shelf, prefix=".build-") as scratch:
         command = _pip_command(
-            ["wheel", "--verbose", "--no-cache-dir", "--no-deps", *_isolation(), "--wheel-dir", scratch,
-             f"--config-settings=build-dir={kept}", str(source)]
-        )  # fmt: skip
+            ["wheel", "--verbose", "--no-cache-dir", "--no-deps", *_isolation(), "--wheel-dir", scratch, str(source)]
+        )
         status = run_build(command, environment, log_path, log)
         wheels = sorted(Path(scratch).glob("*.whl"))
         if status != 0 or not wheels:

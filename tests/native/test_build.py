@@ -216,9 +216,8 @@ def compile_with(monkeypatch: pytest.MonkeyPatch, run: Callable[[Path, dict[str,
     """Have ``run`` stand for pip: (folder of the build, environment, folder of the wheel) to an exit code."""
 
     def stream(command: Sequence[str], environment: dict[str, str], log_path: Path, log: build.Log) -> int:
-        (kept,) = (one.partition("build-dir=")[2] for one in command if "build-dir=" in one)
         log_path.write_text("fatal error: No space left on device")
-        return run(Path(kept), environment, Path(command[command.index("--wheel-dir") + 1]))
+        return run(Path(environment["SKBUILD_BUILD_DIR"]), environment, Path(command[command.index("--wheel-dir") + 1]))
 
     monkeypatch.setattr(build, "run_build", stream)
 

@@ -26,6 +26,16 @@ struct Image {  // same layout as sd_image_t: upscale and canny take it by value
     uint8_t* pixels;
 };
 
+struct Registry {  // same layout as ggml_backend_reg, whose version 2 this is
+    int api_version;
+    const char* (*name)(Registry*);
+    size_t (*device_count)(Registry*);
+    void* (*device)(Registry*, size_t);
+    void* (*find)(Registry*, const char*);
+    void* context;
+};
+constexpr int REGISTRY_VERSION = 2;
+
 // Neither derives from std::exception: a catch clause inside the library must not swallow them.
 struct CancelThrown {};
 struct AssertionThrown {};
@@ -46,6 +56,10 @@ std::atomic<int64_t> cancelled_run{0};
 std::atomic<ProgressSink> progress_sink{nullptr};
 std::atomic<LogSink> log_sink{nullptr};
 char last_words_path[4096] = {0};
+std::atomic<int> chosen_threads{0};  // 0: as many as the library asks for
+std::atomic<int> used_threads{0};
+void* (*find_in_backend)(Registry*, const char*) = nullptr;
+std::atomic<void (*)(void*, int)> set_in_backend{nullptr};
 
 void remember(const char* text) {
     std::snprintf(call.text, sizeof call.text, "%s", text ? text : "");
@@ -110,6 +124,22 @@ bool raised_in_backend(const char* text) {
     std::abort();
 }
 
+// Before each graph the library tells the CPU backend how many threads compute it, by a function that it asks the backend
+// for by name. What is found under that name is this one instead.
+void set_threads(void* backend, int asked) {
+    const int chosen = chosen_threads.load();
+    const int used   = chosen > 0 ? chosen : asked;
+    used_threads.store(used);
+    set_in_backend.load()(backend, used);
+}
+
+void* find_function(Registry* registry, const char* name) {
+    void* found = find_in_backend(registry, name);
+    if (!found || std::strcmp(name, "ggml_backend_set_n_threads") != 0) return found;
+    set_in_backend.store(reinterpret_cast<void (*)(void*, int)>(found));
+    return reinterpret_cast<void*>(set_threads);
+}
+
 template <typename Body>
 int guarded(int64_t run, Body body) {
     const bool was_active = call.active;
@@ -143,7 +173,7 @@ int guarded(int64_t run, Body body) {
 
 // --- settings ---------------------------------------------------------------------------------------------------------
 
-GUARD_API int guard_version() { return 2; }
+GUARD_API int guard_version() { return 3; }
 GUARD_API const char* guard_text() { return call.text; }
 GUARD_API void guard_cancel(int64_t run) { cancelled_run.store(run); }
 GUARD_API void guard_set_progress_sink(ProgressSink sink) { progress_sink.store(sink); }
@@ -152,6 +182,24 @@ GUARD_API void guard_catch_terminate() { std::set_terminate(on_terminate); }
 GUARD_API void guard_set_last_words(const char* path) {
     std::snprintf(last_words_path, sizeof last_words_path, "%s", path ? path : "");
 }
+
+// --- threads of the CPU -------------------------------------------------------------------------------------------------
+
+// From now on the registry's backend computes with as many threads as `guard_choose_threads` says. Returns whether it can:
+// another version of the registry may have another layout.
+GUARD_API int guard_take_threads(void* backend_registry) {
+    Registry* registry = static_cast<Registry*>(backend_registry);
+    if (!registry || registry->api_version != REGISTRY_VERSION || !registry->find) return 0;
+    if (registry->find != find_function) {
+        find_in_backend = registry->find;
+        registry->find  = find_function;
+    }
+    return 1;
+}
+
+// From the next graph on, also in the middle of a run; 0: as many as the library asks for.
+GUARD_API void guard_choose_threads(int count) { chosen_threads.store(count); }
+GUARD_API int guard_used_threads() { return used_threads.load(); }
 
 // --- callbacks that the library is given --------------------------------------------------------------------------------
 

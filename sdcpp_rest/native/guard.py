@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-GUARD_VERSION = 2
+GUARD_VERSION = 3
 GUARD_VARIABLE = "SDCPP_REST_GUARD"
 
 OK, FAILED, CANCELLED, EXCEPTION, ASSERTION = range(5)
@@ -89,6 +89,12 @@ class Guard:
             ("guard_catch_terminate", None, []),
             # void guard_set_last_words(const char* path);
             ("guard_set_last_words", None, [text]),
+            # int guard_take_threads(void* backend_registry);
+            ("guard_take_threads", ctypes.c_int, [pointer]),
+            # void guard_choose_threads(int count);
+            ("guard_choose_threads", None, [ctypes.c_int]),
+            # int guard_used_threads();
+            ("guard_used_threads", ctypes.c_int, []),
             # int guard_check_pattern(const char* pattern);
             ("guard_check_pattern", ctypes.c_int, [text]),
             # int guard_new_context(load, const void* params, void** context);
@@ -136,6 +142,19 @@ class Guard:
     def set_last_words(self, path: str | os.PathLike[str] | None) -> None:
         """Where the text of a deadly assertion is written before the process dies; None for nowhere."""
         self._cdll.guard_set_last_words(os.fsencode(path) if path else None)
+
+    def take_threads(self, registry: int) -> bool:
+        """Decide from now on how many threads a CPU backend computes with; whether its registry can be taken over."""
+        return bool(self._cdll.guard_take_threads(registry))
+
+    def choose_threads(self, count: int) -> None:
+        """Compute with ``count`` threads from the next graph on, also of a running call; 0: as the model asks for."""
+        self._cdll.guard_choose_threads(count)
+
+    @property
+    def used_threads(self) -> int:
+        """How many threads the last graph was given on the CPU; 0 before the first one."""
+        return int(self._cdll.guard_used_threads())
 
     def pattern_error(self, pattern: bytes) -> str | None:
         """Why C++ cannot use ``pattern`` as a regular expression; None when it can."""

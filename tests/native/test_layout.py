@@ -138,3 +138,21 @@ def test_images_of_the_guard_have_the_layout_of_the_library(library: Library) ->
     assert [field[0] for field in library.raw.sd_image_t._fields_] == ["width", "height", "channel", "data"]
     assert library.raw.sd_image_t.data.offset == 16
     assert ctypes.sizeof(library.raw.sd_image_t) == 24
+
+
+def test_the_registry_of_the_guard_has_the_layout_of_ggml(header: Path) -> None:
+    ours = (Path(build.__file__).parent / "guard.cpp").read_text()
+    theirs = (header.parent.parent / "ggml/src/ggml-backend-impl.h").read_text()
+    version = re.search(r"#define GGML_BACKEND_API_VERSION (\d+)", theirs)
+    assert version
+    assert f"REGISTRY_VERSION = {version[1]};" in ours
+    interface = re.search(r"struct ggml_backend_reg_i \{(.*?)\};", theirs, re.DOTALL)
+    assert interface
+    functions = ["get_name", "get_device_count", "get_device", "get_proc_address"]
+    assert re.findall(r"\(\*(\w+)\)\(", interface[1]) == functions
+    fields = r"\s*int api_version;[^\n]*\s*struct ggml_backend_reg_i iface;\s*void \* context;"
+    assert re.search(rf"struct ggml_backend_reg \{{{fields}", theirs)
+    struct = re.search(r"struct Registry \{(.*?)\};", ours, re.DOTALL)
+    assert struct
+    named = ["api_version", "name", "device_count", "device", "find", "context"]
+    assert re.findall(r"\b(\w+)(?:;|\)\(Registry)", struct[1]) == named

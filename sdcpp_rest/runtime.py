@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import importlib.metadata
 import logging
+import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +19,7 @@ from filelock import FileLock, Timeout
 from sdcpp_rest.config import Config
 from sdcpp_rest.engine.launchers import InlineLauncher, Launcher, ProcessLauncher
 from sdcpp_rest.engine.places import EnginePlace
+from sdcpp_rest.engine.waiting import waiting_environment
 from sdcpp_rest.engine.worker import WorkerOptions
 from sdcpp_rest.errors import Conflict
 from sdcpp_rest.groups.core_groups import (
@@ -253,23 +255,25 @@ def inline_launcher(make_runner: Any) -> Launcher:
 
 
 def _process_launchers(config: Config) -> Launchers:
-    def launcher_of(place: EnginePlace, number: int) -> Launcher:
-        # The home engine's files have the names that they have where there is no other one.
-        suffix = "" if number == 1 else f"-{number}"
-        return ProcessLauncher(
-            WorkerOptions(
-                runner=config.engine.runner,
-                log_path=str(config.paths.log_dir / f"engine{suffix}.log"),
-                last_words_path=str(config.paths.data_dir / f"engine{suffix}.last_words"),
-                n_threads=place.n_threads,
-                nice=config.engine.nice,
-                log_max_bytes=config.engine.log_max_bytes,
-                memory_interval_seconds=config.engine.memory_interval_seconds,
-                environment=place.environment,
-            )
-        )
+    return lambda place, number: ProcessLauncher(engine_options(config, place, number))
 
-    return launcher_of
+
+def engine_options(config: Config, place: EnginePlace, number: int) -> WorkerOptions:
+    """How the engine process of ``place`` is started; ``number`` counts from 1 for the home engine."""
+    # The home engine's files have the names that they have where there is no other one.
+    suffix = "" if number == 1 else f"-{number}"
+    own = dict(place.environment)
+    return WorkerOptions(
+        runner=config.engine.runner,
+        log_path=str(config.paths.log_dir / f"engine{suffix}.log"),
+        last_words_path=str(config.paths.data_dir / f"engine{suffix}.last_words"),
+        n_threads=place.n_threads,
+        chooses_threads=place.chooses_threads,
+        nice=config.engine.nice,
+        log_max_bytes=config.engine.log_max_bytes,
+        memory_interval_seconds=config.engine.memory_interval_seconds,
+        environment=tuple({**waiting_environment({**os.environ, **own}), **own}.items()),
+    )
 
 
 def _lock_folder(data_dir: Path) -> FileLock:

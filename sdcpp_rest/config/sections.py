@@ -187,8 +187,11 @@ class PathsConfig(Section):
 class EngineConfig(Section):
     """The process that computes."""
 
-    n_threads: Integer = Field(
-        default=-1, ge=-1, le=1024, description="CPU threads; -1: as many as there are physical cores."
+    n_threads: Literal["auto"] | Annotated[Integer, Field(ge=-1, le=1024)] = Field(
+        default="auto",
+        description="CPU threads: a number; -1 for as many as there are physical cores; or auto for those of them that "
+        "are fastest now, found out by the steps of the pictures that are drawn (docs/cpu.md). Pictures do not depend "
+        "on the number.",
     )
     nice: Integer = Field(
         default=5,

@@ -195,6 +195,9 @@ class FakeRunner:
     def set_preview(self, settings: PreviewSettings) -> None:
         self._preview = settings
 
+    def threads(self) -> None:
+        """Nothing is computed."""
+
     def devices(self) -> tuple[Device, ...]:
         return (Device(name="CPU", description="nothing real", backend="FAKE"),)
 

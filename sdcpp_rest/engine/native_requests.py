@@ -11,11 +11,12 @@ from sdcpp_rest.core import prompts
 from sdcpp_rest.core.flash_attention import choose_flash_attention
 from sdcpp_rest.core.load_spec import LoadSpec
 from sdcpp_rest.core.params import ImageParams, SamplingParams, VideoParams
-from sdcpp_rest.engine.protocol import Device
+from sdcpp_rest.engine.protocol import Device, QuantizationType
 from sdcpp_rest.engine.raw_picture import RawPicture
 from sdcpp_rest.engine.runner import RunFailed
 from sdcpp_rest.native.devices import NativeDevice
 from sdcpp_rest.native.images import RawImage
+from sdcpp_rest.native.library import Library
 from sdcpp_rest.native.preprocessing import canny
 from sdcpp_rest.native.requests import (
     CacheSettings,
@@ -264,6 +265,19 @@ def device_of(device: NativeDevice) -> Device:
         free_bytes=device.free_bytes,
         total_bytes=device.total_bytes,
         is_gpu=device.is_gpu,
+    )
+
+
+def quantization_types_of(library: Library) -> tuple[QuantizationType, ...]:
+    """The weight types that the library can write, as they are told across the process wall."""
+    return tuple(
+        QuantizationType(
+            id=entry.id,
+            name=entry.name,
+            bits=int("".join(filter(str.isdigit, entry.id.partition("_")[0]))),
+            bits_per_weight=library.bits_per_weight(entry),
+        )
+        for entry in library.quantization_types()
     )
 
 

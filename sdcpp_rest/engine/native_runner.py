@@ -13,8 +13,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
-import psutil
-
 from sdcpp_rest.core.load_spec import LoadOptions, LoadSpec, UpscalerSpec
 from sdcpp_rest.core.params import ConvertParams, ImageParams, Params, SamplingParams, UpscaleParams, VideoParams
 from sdcpp_rest.engine.blank_pictures import BlankJudge, Judged, judge_enlarged
@@ -28,26 +26,29 @@ from sdcpp_rest.engine.native_requests import (
     device_of,
     image_request,
     picture_of,
+    quantization_types_of,
     read_image,
     video_request,
-)
+)  # fmt: skip
 from sdcpp_rest.engine.protocol import (
     Device,
     Loaded,
     PreviewSettings,
-    QuantizationType,
     Ready,
     RunJob,
+    ThreadsUsed,
     UpscalerReady,
 )
 from sdcpp_rest.engine.raw_picture import RawPicture
-from sdcpp_rest.engine.refused_memory import DeviceMemory, MemoryWatch, memory_note
+from sdcpp_rest.engine.refused_memory import MemoryWatch, memory_note, memory_of
 from sdcpp_rest.engine.runner import Report, RunCancelled, RunFailed, RunResult, find_model
+from sdcpp_rest.engine.thread_tuner import ThreadTuner, asked_threads
 from sdcpp_rest.engine.upscaling import enlarge, passes
 from sdcpp_rest.errors import OutOfMemory
 from sdcpp_rest.native import devices as native_devices
 from sdcpp_rest.native.context import Context
 from sdcpp_rest.native.conversion import convert
+from sdcpp_rest.native.cpu_threads import CpuThreads
 from sdcpp_rest.native.guard import NativeCancelled, NativeError
 from sdcpp_rest.native.images import RawImage
 from sdcpp_rest.native.library import Library, open_library
@@ -71,11 +72,13 @@ class NativeRunner:
     Args:
         last_words_path: where the text of an assertion that ends this process is left for the server.
         n_threads: CPU threads of models whose load spec leaves the number open; -1 for the number of physical cores.
+        chooses_threads: whether runs with such models may be computed with fewer, where that is faster.
     """
 
-    def __init__(self, last_words_path: str = "", n_threads: int = -1) -> None:
+    def __init__(self, last_words_path: str = "", n_threads: int = -1, *, chooses_threads: bool = False) -> None:
         self._last_words_path = last_words_path
         self._n_threads = n_threads
+        self._tuner = ThreadTuner(n_threads, chooses_threads=chooses_threads)
         self._library: Library | None = None
         self._loaded: dict[str, _Model] = {}
         self._upscaler: Upscaler | None = None
@@ -86,7 +89,7 @@ class NativeRunner:
         self._judge: BlankJudge | None = None
         self._run, self._native_seconds = 0, 0.0
         self._lock = threading.Lock()
-        self._memory = MemoryWatch(self._memory_now, memory_note(last_words_path))
+        self._memory = MemoryWatch(lambda: memory_of(self._device_list), memory_note(last_words_path))
 
     def ready(self) -> Ready:
         try:
@@ -99,6 +102,8 @@ class NativeRunner:
         library.set_progress(self._hear_progress)
         self._library = library
         found = native_devices.list_devices(library)
+        if not any(device.is_gpu for device in found):
+            self._tuner.begin(CpuThreads(library), library.physical_cores)
         return Ready(
             pid=os.getpid(),
             library_version=library.version,
@@ -110,15 +115,7 @@ class NativeRunner:
             devices=self.devices(),
             samplers=library.samplers(),
             schedulers=library.schedulers(),
-            quantization_types=tuple(
-                QuantizationType(
-                    id=entry.id,
-                    name=entry.name,
-                    bits=int("".join(filter(str.isdigit, entry.id.partition("_")[0]))),
-                    bits_per_weight=library.bits_per_weight(entry),
-                )
-                for entry in library.quantization_types()
-            ),
+            quantization_types=quantization_types_of(library),
         )
 
     def load(self, spec: LoadSpec, free: Iterable[str], report: Report) -> Loaded:
@@ -180,6 +177,7 @@ class NativeRunner:
         options = None if key is None else find_model(self._loaded, key).spec.options
         self._native_seconds = 0.0
         made = Judged([])
+        report = self._tuner.watch(params, key, asked_threads(params, options), report)
         try:
             with self._memory_watched(options, params):
                 if isinstance(params, ImageParams):
@@ -317,6 +315,9 @@ class NativeRunner:
         self._device_list = tuple(device_of(device) for device in found)
         return self._device_list
 
+    def threads(self) -> ThreadsUsed | None:
+        return self._tuner.describe()
+
     def _open(self) -> Library:
         assert self._library is not None, "ready() comes first"
         return self._library
@@ -347,11 +348,6 @@ class NativeRunner:
             watch.end()
         if sentence:
             raise RunFailed(sentence, code=OutOfMemory.code)
-
-    def _memory_now(self) -> list[DeviceMemory]:
-        free = psutil.virtual_memory().available
-        # A GPU's free bytes are those of the last report: this is asked in the middle of a call.
-        return [DeviceMemory(one.name, one.is_gpu, one.free_bytes if one.is_gpu else free) for one in self._device_list]
 
     def _has_gpu(self) -> bool:
         return any(device.is_gpu for device in self._device_list)

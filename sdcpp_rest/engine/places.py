@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from sdcpp_rest.engine.protocol import Ready
 
@@ -23,12 +24,14 @@ _VISIBLE: Mapping[str, str] = {
 @dataclass(frozen=True)
 class EnginePlace:
     """Where one engine works. ``environment``: variables of its process; ``wants_gpu``: an engine that finds none is
-    none for this place; ``n_threads`` counts where a load spec says -1."""
+    none for this place; ``n_threads`` counts where a load spec says -1, and is the most of those that it chooses among
+    if it ``chooses_threads``."""
 
     name: str
     environment: tuple[tuple[str, str], ...] = ()
     wants_gpu: bool = False
     n_threads: int = -1
+    chooses_threads: bool = False
 
     def find_fault(self, ready: Ready) -> str | None:
         """What is wrong with an engine here that says this of itself."""
@@ -54,20 +57,24 @@ def gpu_names(ready: Ready) -> tuple[str, ...]:
 
 
 def places_of(
-    names: Sequence[str], overrides: Mapping[str, Mapping[str, str]], *, cores: int, n_threads: int
+    names: Sequence[str], overrides: Mapping[str, Mapping[str, str]], *, cores: int, n_threads: int | Literal["auto"]
 ) -> tuple[EnginePlace, ...]:
-    """One place for each name, in order; the cores are shared out unless ``n_threads`` says how many each has.
+    """One place for each name, in order; the cores are shared out unless ``n_threads`` says how many each has. With
+    ``auto`` each chooses among those of its share.
 
     ``overrides``: variables by name of the place; ``*`` for all. A name that comes twice gets another number on the
     CPU, and a mark on a GPU that engines share.
     """
-    threads = n_threads if n_threads > 0 or len(names) < 2 else max(1, cores // len(names))
+    given = -1 if n_threads == "auto" else n_threads
+    threads = given if given > 0 or len(names) < 2 else max(1, cores // len(names))
+    chooses = n_threads == "auto"
     places: list[EnginePlace] = []
     for name in names:
         own = _distinct(name, [place.name for place in places])
         environment = {**_environment(name), **overrides.get("*", {}), **overrides.get(own, {})}
         is_gpu = not name.startswith("cpu:")
-        places.append(EnginePlace(own, tuple(sorted(environment.items())), wants_gpu=is_gpu, n_threads=threads))
+        variables = tuple(sorted(environment.items()))
+        places.append(EnginePlace(own, variables, wants_gpu=is_gpu, n_threads=threads, chooses_threads=chooses))
     return tuple(places)
 
 

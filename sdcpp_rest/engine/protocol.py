@@ -253,12 +253,22 @@ class Cancelled(Frozen):
     run: int
 
 
+class ThreadsUsed(Frozen):
+    """CPU threads that runs are computed with: ``chosen`` of ``most``, and ``why`` in a sentence."""
+
+    chosen: int
+    most: int
+    why: str
+
+
 class Memory(Frozen):
-    """A periodic report, sent also while the engine computes; bytes."""
+    """A periodic report, sent also while the engine computes; bytes. ``threads`` is ``None`` where nothing computes on
+    the CPU."""
 
     type: Literal["memory"] = "memory"
     rss_bytes: int
     devices: tuple[Device, ...] = ()
+    threads: ThreadsUsed | None = None
 
 
 class Stopped(Frozen):

@@ -12,7 +12,15 @@ from typing import Protocol, TypeVar
 
 from sdcpp_rest.core.job import Failure, Phase
 from sdcpp_rest.core.load_spec import LoadSpec, UpscalerSpec
-from sdcpp_rest.engine.protocol import Device, Loaded, PreviewSettings, Ready, RunJob, UpscalerReady
+from sdcpp_rest.engine.protocol import (
+    Device,
+    Loaded,
+    PreviewSettings,
+    Ready,
+    RunJob,
+    ThreadsUsed,
+    UpscalerReady,
+)
 from sdcpp_rest.engine.raw_picture import RawPicture
 
 Model = TypeVar("Model")
@@ -92,3 +100,6 @@ class Runner(Protocol):
 
     def devices(self) -> tuple[Device, ...]:
         """The devices with their free memory now."""
+
+    def threads(self) -> ThreadsUsed | None:
+        """The CPU threads that runs are computed with; ``None`` where nothing computes on the CPU."""

@@ -65,13 +65,15 @@ _PREVIEW_PAUSE_SECONDS = 0.1
 
 @dataclass(frozen=True)
 class WorkerOptions:
-    """How an engine process is started. Paths absolute; ``n_threads`` counts where a load spec says -1;
+    """How an engine process is started. Paths absolute; ``n_threads`` counts where a load spec says -1, and is only the
+    most that may compute if the engine ``chooses_threads``;
     ``environment`` are variables of its own, which show it the device that it has for itself."""
 
     runner: str = "native"
     log_path: str = ""
     last_words_path: str = ""
     n_threads: int = -1
+    chooses_threads: bool = False
     nice: int = 0
     log_max_bytes: int = 10 * 1024 * 1024
     memory_interval_seconds: float = 2.0
@@ -166,7 +168,8 @@ class Worker:
         process = psutil.Process()
         while not self._stopped.wait(self._memory_interval_seconds):
             self._rotate_log()
-            self._send(Memory(rss_bytes=process.memory_info().rss, devices=self._runner.devices()))
+            rss_bytes, threads = process.memory_info().rss, self._runner.threads()
+            self._send(Memory(rss_bytes=rss_bytes, devices=self._runner.devices(), threads=threads))
 
     # --- commands ---------------------------------------------------------------------------------------------------
 
@@ -295,7 +298,7 @@ def make_runner(options: WorkerOptions) -> Runner:
         return FakeRunner(last_words_path=options.last_words_path)
     from sdcpp_rest.engine.native_runner import NativeRunner
 
-    return NativeRunner(options.last_words_path, options.n_threads)
+    return NativeRunner(options.last_words_path, options.n_threads, chooses_threads=options.chooses_threads)
 
 
 def main(connection: Connection, options: WorkerOptions) -> None:

@@ -91,9 +91,7 @@ def build_engine(
     pool = EnginePool(jobs.queue, jobs.active, rules)
     builder = _LaneBuilder(config, launchers, jobs, models, pool, version, redact_paths)
     devices, has_engine = config.engines.devices, config.engines.devices != "none"
-    places = (
-        (EnginePlace("", n_threads=config.engine.n_threads),) if isinstance(devices, str) else builder.places(devices)
-    )
+    places = (builder.unnamed_place(),) if isinstance(devices, str) else builder.places(devices)
 
     def start_home() -> None:
         try:
@@ -162,6 +160,11 @@ class _LaneBuilder:
         for name in sorted(variables.keys() - {"*", *(place.name for place in places)}):
             log.warning("engines.environment has variables for %s, and there is no such engine", name)
         return places
+
+    def unnamed_place(self) -> EnginePlace:
+        """Where the engine works that finds its device by itself."""
+        asked = self._config.engine.n_threads
+        return EnginePlace("", n_threads=-1 if asked == "auto" else asked, chooses_threads=asked == "auto")
 
     def has_variables(self, place: EnginePlace) -> bool:
         """Whether the settings have variables for the engine of this place."""

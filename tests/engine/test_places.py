@@ -62,6 +62,12 @@ def test_cores_are_shared_out_unless_threads_are_given(count: int, n_threads: in
     assert {place.n_threads for place in places} == {each}
 
 
+@pytest.mark.parametrize(("count", "most"), [(1, -1), (2, 4), (16, 1)])
+def test_engines_that_choose_their_threads_choose_among_their_share(count: int, most: int) -> None:
+    places = places_of(("cpu:0",) * count, {}, cores=8, n_threads="auto")
+    assert {(place.n_threads, place.chooses_threads) for place in places} == {(most, True)}
+
+
 def test_an_engine_without_its_gpu_is_none() -> None:
     place = EnginePlace("cuda:1", wants_gpu=True)
     assert place.find_fault(ready_with("CUDA0")) is None

@@ -87,6 +87,7 @@ EVENTS: list[Frozen] = [
     protocol.Failed(run=1, code="c", message="m"),
     protocol.Cancelled(run=1),
     protocol.Memory(rss_bytes=2**40, devices=(DEVICE,)),
+    protocol.Memory(rss_bytes=1, threads=protocol.ThreadsUsed(chosen=1, most=2, why="w")),
     protocol.Stopped(),
 ]
 

@@ -85,7 +85,7 @@ def load_config(config_file: Path | None = None, overrides: Sequence[str] = (), 
         details = [
             detail for detail in error.errors(include_url=False) if detail["type"] != "default_factory_not_called"
         ]
-        problems = [_problem(detail, given, file, from_file) for detail in details]
+        problems = [_problem(detail, given, file, from_file) for detail in _merge_branches(details)]
         # "from None": pydantic's own text repeats the input, secrets included.
         raise ConfigError("\n".join(dict.fromkeys(problems))) from None
     except SettingsError:
@@ -190,6 +190,19 @@ def _unreadable_variable() -> str:
                 source = f" (environment variable {_variable(path)})"
                 return f'{path}: lists and tables are written as JSON, for example ["a", "b"]{source}'
     return f"An environment variable that starts with {ENV_PREFIX} cannot be read."
+
+
+def _merge_branches(details: Sequence[ErrorDetails]) -> list[ErrorDetails]:
+    """One error for a setting that takes a word or a number and got neither: pydantic has one for each."""
+    merged: list[ErrorDetails] = []
+    for detail in details:
+        loc = detail["loc"]
+        if len(loc) == 3 and str(loc[2]).startswith(("literal[", "function-", "constrained-")):
+            detail = {**detail, "loc": loc[:2]}
+            if merged and merged[-1]["loc"] == loc[:2]:
+                detail["msg"] = f"{merged.pop()['msg']} or {detail['msg'].removeprefix('Input should be ')}"
+        merged.append(detail)
+    return merged
 
 
 def _problem(detail: ErrorDetails, given: Mapping[str, Any], file: Path | None, from_file: Mapping[str, Any]) -> str:

@@ -388,3 +388,25 @@ def test_importing_config_loads_nothing_heavy() -> None:
         "platformdirs",
     ):
         assert f"'{heavy}'" not in out
+
+
+# --- a word or a number -----------------------------------------------------------------------------------------------
+
+
+@for_each_case(("text", "value"), [("auto", "auto"), ("-1", -1), ("8", 8)])
+def test_threads_are_a_number_or_auto(text: str, value: object) -> None:
+    assert load_config(None, [f"engine.n_threads={text}"]).engine.n_threads == value
+    assert load_config().engine.n_threads == "auto"
+
+
+@for_each_case(
+    ("text", "expected"),
+    [
+        ("many", "'many' is not allowed; it should be 'auto' or a valid integer, unable to parse string as an integer"),
+        ("-2", "-2 is not allowed; it should be 'auto' or greater than or equal to -1"),
+        ("1025", "1025 is not allowed; it should be 'auto' or less than or equal to 1024"),
+    ],
+)
+def test_what_is_neither_is_refused_in_one_sentence(text: str, expected: str) -> None:
+    assert complaint(None, [f"engine.n_threads={text}"]) == f"engine.n_threads: {expected} (command line)"
+    assert complaint(None, [f"engine.keep_models={text}"]).count("\n") == 0

@@ -60,7 +60,9 @@ def check_engines(engines: Sequence[Mapping[str, Any]]) -> list[Check]:
 
 def _check_one(engine: Mapping[str, Any]) -> Check:
     name, home = engine["name"] or "an engine without a name yet", " (home)" if engine["is_home"] else ""
-    facts = [engine["device"] or "no device told", engine["state"], engine["model_name"], engine["why"]]
+    threads = engine.get("threads")
+    computes = f"{threads['chosen']} of {threads['most']} threads ({threads['why']})" if threads else None
+    facts = [engine["device"] or "no device told", engine["state"], engine["model_name"], computes, engine["why"]]
     text = f"{name}{home}: {', '.join(fact for fact in facts if fact)}"
     if engine["is_available"]:
         return Check("engine", "ok", text)

@@ -122,6 +122,7 @@ class EnginesStatus:
                 for model in reversed(tuple(holding.held.values()))
             ],
             "upscaler_name": upscaler.model.name if upscaler else None,
+            "threads": report.threads.model_dump() if report and report.threads else None,
             "memory": {
                 "rss_bytes": report.rss_bytes if report else None,
                 "free_bytes": memory and memory[0],

@@ -81,12 +81,14 @@ ENGINE = {
 def test_every_engine_is_a_check(tmp_path: Path) -> None:
     gone = {**ENGINE, "name": None, "device": None, "state": "dead", "why": "its card is gone", "is_available": False}
     home = {**ENGINE, "name": "cuda:0", "state": "running", "model_name": "m.gguf", "why": None, "is_home": True}
-    made = make_doctor(tmp_path, engines=lambda: {"engines": (home, ENGINE, gone), "why": None})
+    cpu = {**ENGINE, "name": "cpu:0", "threads": {"chosen": 2, "most": 4, "why": "A step took 1 s with 2"}}
+    made = make_doctor(tmp_path, engines=lambda: {"engines": (home, ENGINE, cpu, gone), "why": None})
     told = [(check.status, check.text) for check in made.examine() if check.name == "engine"]
     assert told == [
         ("ok", "The engine runs"),
         ("ok", "cuda:0 (home): a card, running, m.gguf"),
         ("ok", "cuda:1: a card, idle, No job waits"),
+        ("ok", "cpu:0: a card, idle, 2 of 4 threads (A step took 1 s with 2), No job waits"),
         ("warn", "an engine without a name yet: no device told, dead, its card is gone"),
     ]
 

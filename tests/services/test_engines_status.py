@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from sdcpp_rest.engine.protocol import Device, Memory, Ready
+from sdcpp_rest.engine.protocol import Device, Memory, Ready, ThreadsUsed
 from tests.services.conftest import House
 
 CARD = Device(name="CUDA0", description="a card", backend="CUDA", free_bytes=9 << 30, total_bytes=8 << 30, is_gpu=True)
@@ -68,3 +68,13 @@ def test_free_memory_is_never_more_than_there_is(make_house: Callable[..., House
     (shown,) = status.engines.describe()["engines"]
     assert shown["memory"] == {"rss_bytes": 1000, "free_bytes": 8 << 30, "total_bytes": 8 << 30}
     assert (shown["device"], shown["why"]) == ("a card", "No job waits")
+
+
+def test_threads_are_told_with_why_and_not_where_a_gpu_computes(make_house: Callable[..., House]) -> None:
+    house = make_house("engines.devices=cpu,cuda:0")
+    put_engines(house, (CPU,), (CARD,))
+    told = {"chosen": 2, "most": 4, "why": "A step took 1 s with 2 and 2 s with 4"}
+    client = house.runtime.engine.pool.lanes[0].supervisor.client
+    assert client is not None
+    client.memory = Memory(rss_bytes=1000, devices=(CPU,), threads=ThreadsUsed(**told))
+    assert [shown["threads"] for shown in house.runtime.status.engines.describe()["engines"]] == [told, None]

@@ -28,6 +28,14 @@ class EngineMemory(Answer):
     total_bytes: int | None = Field(description="All of that memory.")
 
 
+class EngineThreads(Answer):
+    """CPU threads that jobs are computed with, a few seconds old."""
+
+    chosen: int = Field(ge=1, description="How many compute.")
+    most: int = Field(ge=1, description="How many may.")
+    why: str = Field(description="Why it is this number, in a sentence.")
+
+
 class EngineCounters(Answer):
     """Since the server started."""
 
@@ -56,6 +64,7 @@ class OneEngineShown(Answer):
     loading_model_name: str | None = Field(description="The model that it loads now.")
     models: list[KeptModelShown] = Field(description="All that it holds, the one used last first.")
     upscaler_name: str | None
+    threads: EngineThreads | None = Field(description="Null where a GPU computes, and until the engine has said.")
     memory: EngineMemory
     counters: EngineCounters
 

@@ -43,7 +43,7 @@ def bench(steps: int, runs: int, as_json: bool) -> None:
         measured = [{"n_threads": count, "seconds_per_picture": seconds} for count, seconds in medians.items()]
         echo_json({"steps": steps, "runs": runs, "measured": measured, "best_n_threads": best})
         return
-    click.echo(f"best here: engine.n_threads = {best}" + (" (the default)" if best == cores else ""))
+    click.echo(f"best here, now: engine.n_threads = {best} (auto, the default, finds out by itself, all the time)")
 
 
 def _native_seconds(n_threads: int, steps: int, runs: int) -> list[float]:

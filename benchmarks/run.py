@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parent.parent
 NAMES = (
     "job_overhead", "server_memory", "blocked_callers", "cancel", "thumbnails", "wall", "pipeline", "model_scan",
     "downloads", "a1111", "swarmui", "dialects", "mcp", "gallery", "kept_models", "engines", "previews",
-    "queue_pages",
+    "queue_pages", "threads",
 )  # fmt: skip
 # The first time they compile programs to compare with.
 COMPARED = ("peers", "converting")

@@ -217,6 +217,11 @@ class Listener:
         """When the job's last status arrived, and which it was."""
         return self._wait(lambda: self._ends.get(job_id), f"job {job_id} did not end")
 
+    def ended(self, job_id: str) -> tuple[float, str] | None:
+        """The same, if it has arrived."""
+        with self._arrived:
+            return self._ends.get(job_id)
+
     def wait_ends(self, count: int) -> None:
         """Until ``count`` jobs have ended since the listener began."""
         self._wait(lambda: len(self._ends) >= count or None, f"{count} jobs did not end")

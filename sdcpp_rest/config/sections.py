@@ -194,10 +194,10 @@ class EngineConfig(Section):
         "on the number.",
     )
     nice: Integer = Field(
-        default=5,
+        default=0,
         ge=0,
         le=19,
-        description="POSIX niceness of the engine process: above 0, HTTP stays quick while it computes.",
+        description="POSIX niceness of the engine process: above 0, other programs go before it (docs/cpu.md).",
     )
     start_timeout_seconds: Number = Field(
         default=60.0, gt=0, description="How long a new engine process may take to report."

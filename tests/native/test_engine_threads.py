@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import queue
 import re
-import time
 from pathlib import Path
 
 import pytest
@@ -11,7 +11,7 @@ import pytest
 from sdcpp_rest.core.load_spec import FileRef, LoadSpec
 from sdcpp_rest.core.params import ImageParams
 from sdcpp_rest.engine.client import EngineClient
-from sdcpp_rest.engine.launchers import ProcessLauncher
+from sdcpp_rest.engine.launchers import Launcher, ProcessLauncher
 from sdcpp_rest.engine.protocol import Memory, RunJob
 from sdcpp_rest.engine.waiting import waiting_environment
 from sdcpp_rest.engine.worker import WorkerOptions
@@ -21,12 +21,25 @@ pytestmark = [pytest.mark.native, pytest.mark.slow]
 PATIENCE_SECONDS = 120
 
 
+class Client(EngineClient):
+    """Keeps every report of memory."""
+
+    def __init__(self, launcher: Launcher) -> None:
+        self.reports: queue.SimpleQueue[Memory] = queue.SimpleQueue()
+        super().__init__(launcher)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        super().__setattr__(name, value)
+        if isinstance(value, Memory):
+            self.reports.put(value)
+
+
 class Engine:
     def __init__(self, folder: Path, demo: Path, **options: object) -> None:
         folder.mkdir()
         self.folder, self.log = folder, folder / "engine.log"
         started = WorkerOptions(log_path=str(self.log), memory_interval_seconds=0.05, **options)  # type: ignore[arg-type]
-        self.client = EngineClient(ProcessLauncher(started))
+        self.client = Client(ProcessLauncher(started))
         self.client.wait_ready(PATIENCE_SECONDS)
 
         def file(name: str) -> FileRef:
@@ -48,12 +61,11 @@ class Engine:
         return (self.folder / str(run.number) / name).read_bytes()
 
     def next_report(self) -> Memory:
-        """One that was sent after this call."""
-        before, deadline = self.client.memory, time.monotonic() + PATIENCE_SECONDS
-        while self.client.memory is before or self.client.memory is None:
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-        return self.client.memory
+        """The second one that arrives from now on: the first may have been made before."""
+        while not self.client.reports.empty():
+            self.client.reports.get()
+        self.client.reports.get(timeout=PATIENCE_SECONDS)
+        return self.client.reports.get(timeout=PATIENCE_SECONDS)
 
 
 def test_pictures_are_those_of_one_thread_and_the_choice_is_told(tmp_path: Path, demo_folder: Path) -> None:

@@ -11,7 +11,7 @@ message text.
     |- NoModelLoaded, NoUpscalerLoaded 400
     |- PayloadTooLarge 413  |- UnsupportedBody 415    |- QueueFull, TooManyAttempts 429
     |- GenerationFailed 500 -- LoadFailed, PictureIsBlank, OutOfMemory 507
-    |- NotSupported 501     |- EngineUnavailable 503 -- EngineDied -- EngineOutOfMemory
+    |- NotSupported 501     |- EngineUnavailable 503 -- EngineDied -- EngineOutOfMemory, DeviceFailed
     `- WaitTimeout 504
 """
 
@@ -166,6 +166,11 @@ class EngineDied(EngineUnavailable):
 class EngineOutOfMemory(EngineDied):
     """The worker process ended because memory was refused to it; ``message`` says how much, and what takes less. Jobs
     and loads that it takes along fail as `OutOfMemory`."""
+
+
+class DeviceFailed(EngineDied):
+    """What the worker process computes on is lost, or a compute backend failed; ``message`` names the device. The
+    process is replaced before the next job, which would be its end."""
 
 
 class WaitTimeout(SdcppRestError):

@@ -47,7 +47,7 @@ from sdcpp_rest.engine.protocol import (
     encode,
 )
 from sdcpp_rest.engine.runner import RunCancelled, RunFailed
-from sdcpp_rest.errors import EngineDied, EngineOutOfMemory, EngineUnavailable, OutOfMemory
+from sdcpp_rest.errors import DeviceFailed, EngineDied, EngineOutOfMemory, EngineUnavailable, OutOfMemory
 from sdcpp_rest.errors import LoadFailed as LoadFailedError
 
 log = logging.getLogger(__name__)
@@ -76,7 +76,8 @@ class EngineClient:
     Args:
         launcher: starts the process (or, in tests, a thread).
         on_run_event: called on the reader thread with what happens during runs.
-        on_death: called once, on the reader thread, before the waiting futures fail; not after a clean stop.
+        on_death: called once, on the reader thread, before the waiting futures fail; not after a clean stop. Also when
+            the process lives and nothing more can be computed in it (`is_broken`).
         numbers: where run numbers come from; shared by the lives of one engine, so that none is ever used twice.
     """
 
@@ -98,6 +99,8 @@ class EngineClient:
         self._ready: Future[Ready] = Future()
         self._stopping = False
         self._death: EngineDied | None = None
+        self.is_broken = False
+        """Whether it counts as dead although its process lives: that still writes what was drawn before. `stop` it."""
         self.memory: Memory | None = None
         self._engine = launcher.launch()
         self._reader = threading.Thread(target=self._read, name="engine-reader", daemon=True)
@@ -237,7 +240,8 @@ class EngineClient:
         elif isinstance(event, Finished):
             self._runs.pop(event.run).finished.set_result(event)
         elif isinstance(event, Failed):
-            self._fail(event.run, RunFailed(event.message, event.code))
+            error = self._break(event) if event.is_broken else RunFailed(event.message, event.code)
+            self._fail(event.run, error)
         elif isinstance(event, Cancelled):
             self._fail(event.run, RunCancelled())
         elif isinstance(event, Memory):
@@ -249,7 +253,9 @@ class EngineClient:
         elif isinstance(event, (Loaded, UpscalerReady, Unloaded)):
             self._answer().set_result(event)
         elif isinstance(event, LoadFailed):
-            if self._ready.done():
+            if event.is_broken:
+                self._answer().set_exception(self._break(event))
+            elif self._ready.done():
                 kind = OutOfMemory if event.code == OutOfMemory.code else LoadFailedError
                 self._answer().set_exception(kind(event.message))
             else:
@@ -269,11 +275,22 @@ class EngineClient:
             if not future.done():
                 future.set_exception(error)
 
+    def _break(self, event: Failed | LoadFailed) -> EngineDied:
+        """Note that nothing more can be computed in this process; returns what became of the call in which that was
+        found out."""
+        kind = EngineOutOfMemory if event.code == OutOfMemory.code else DeviceFailed
+        death = kind(event.message)
+        with self._lock:
+            self._death, self.is_broken = death, True
+        log.error("%s", death.message)
+        self._on_death(death)
+        return death
+
     def _handle_death(self) -> None:
         if not self._engine.wait_for_end(5):
             self._engine.kill()
             self._engine.wait_for_end(5)
-        clean = self._stopping
+        clean = self._stopping or self.is_broken
         refused = "" if clean else self._engine.refused_memory()
         ended = "The engine was stopped" if clean else f"The engine process ended: {self._engine.exit_description()}"
         death = EngineOutOfMemory(f"{refused} {ended}") if refused else EngineDied(ended)

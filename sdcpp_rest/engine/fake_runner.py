@@ -4,10 +4,11 @@ For tests, and for trying the server on a machine without the library (``engine.
 asked for in the prompt, so that they work across a process wall too: ``fake:fail`` (a clean failure), ``fake:die`` (the
 process ends as by an assertion), ``fake:segfault`` (it is killed by a signal), ``fake:hold`` (the first step lasts
 until the run is cancelled), ``fake:deaf`` (never ends, hears no cancel), ``fake:step=0.05`` (seconds per step),
+``fake:lost`` (the device is lost: a clean failure, and any further run ends the process),
 ``fake:blank`` (what is drawn is no picture), ``fake:hungry`` (there is no memory), ``fake:starve`` (it is killed for
 want of it); for upscaling and conversion they are asked for in the file's name (``fake~hold.gguf``). A model whose file
 name holds ``fake~load=0.5`` takes so many seconds to load, one with ``refuse`` fails to load, ``hungry`` has no memory
-to, ``die`` kills the process while loading, ``starve`` does so for want of memory.
+to, ``die`` kills the process while loading, ``starve`` does so for want of memory, ``lost`` loses the device.
 """
 
 from __future__ import annotations
@@ -61,6 +62,7 @@ class FakeRunner:
         self._upscaler: UpscalerSpec | None = None
         self._wake = threading.Condition()
         self._cancelled: set[int] = set()
+        self._is_lost = False
         self._preview = PreviewSettings()
 
     def ready(self) -> Ready:
@@ -84,6 +86,8 @@ class FakeRunner:
             self._die("ggml.c:1: GGML_ASSERT(fake load) failed")
         if "starve" in Path(spec.model.name).stem:
             self._starve()
+        if "lost" in spec.model.name:
+            raise RunFailed("asked to lose its device", code="load_failed", is_broken=True)
         if "hungry" in spec.model.name:
             raise RunFailed("asked to be hungry", code=OutOfMemory.code)
         if "refuse" in spec.model.name:
@@ -110,6 +114,8 @@ class FakeRunner:
 
     def run(self, command: RunJob, report: Report) -> RunResult:
         params, started = command.params, time.perf_counter()
+        if self._is_lost:
+            self._die("", signal_number=signal.SIGSEGV)
         if command.model_key is not None:
             find_model(self._loaded, command.model_key)
         if isinstance(params, UpscaleParams):
@@ -175,6 +181,9 @@ class FakeRunner:
         asked = dict(_DIRECTIVE.findall(words))
         if "fail" in asked:
             raise RunFailed("asked to fail")
+        if "lost" in asked:
+            self._is_lost = True
+            raise RunFailed("asked to lose its device", is_broken=True)
         if "starve" in asked:
             self._starve()
         if "hungry" in asked:

@@ -13,12 +13,13 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from sdcpp_rest.core.load_spec import LoadOptions, LoadSpec, UpscalerSpec
-from sdcpp_rest.core.params import ConvertParams, ImageParams, Params, SamplingParams, UpscaleParams, VideoParams
+from sdcpp_rest.core.load_spec import LoadSpec, UpscalerSpec
+from sdcpp_rest.core.params import ConvertParams, ImageParams, SamplingParams, UpscaleParams, VideoParams
 from sdcpp_rest.engine.blank_pictures import BlankJudge, Judged, judge_enlarged
 from sdcpp_rest.engine.conversion_input import whole_input
 from sdcpp_rest.engine.conversion_progress import watch_written, why_unwritten
 from sdcpp_rest.engine.held_memory import grown_by, used_memory
+from sdcpp_rest.engine.library_calls import LibraryCalls
 from sdcpp_rest.engine.native_phases import Follower
 from sdcpp_rest.engine.native_requests import (
     context_options,
@@ -40,11 +41,11 @@ from sdcpp_rest.engine.protocol import (
     UpscalerReady,
 )
 from sdcpp_rest.engine.raw_picture import RawPicture
-from sdcpp_rest.engine.refused_memory import MemoryWatch, memory_note, memory_of
+from sdcpp_rest.engine.refused_memory import memory_note
 from sdcpp_rest.engine.runner import Report, RunCancelled, RunFailed, RunResult, find_model
 from sdcpp_rest.engine.thread_tuner import ThreadTuner, asked_threads
 from sdcpp_rest.engine.upscaling import enlarge, passes
-from sdcpp_rest.errors import OutOfMemory
+from sdcpp_rest.errors import LoadFailed
 from sdcpp_rest.native import devices as native_devices
 from sdcpp_rest.native.context import Context
 from sdcpp_rest.native.conversion import convert
@@ -89,7 +90,7 @@ class NativeRunner:
         self._judge: BlankJudge | None = None
         self._run, self._native_seconds = 0, 0.0
         self._lock = threading.Lock()
-        self._memory = MemoryWatch(lambda: memory_of(self._device_list), memory_note(last_words_path))
+        self._calls = LibraryCalls(lambda: self._device_list, memory_note(last_words_path))
 
     def ready(self) -> Ready:
         try:
@@ -124,11 +125,9 @@ class NativeRunner:
         started = time.perf_counter()
         self._follower = Follower(report, loading=True)
         try:
-            with self._memory_watched(spec.options):
+            with self._calls.watch(spec.options, code=LoadFailed.code):
                 context = Context.load(context_options(spec, self._n_threads, self._has_gpu()), library)
                 self._loaded[spec.key] = _Model(spec, context)
-        except (NativeError, ValueError) as error:
-            raise RunFailed(str(error), code="load_failed") from error
         except RunFailed:
             self.unload([spec.key])
             raise
@@ -156,12 +155,10 @@ class NativeRunner:
         started = time.perf_counter()
         n_threads = spec.n_threads if spec.n_threads > 0 else self._n_threads
         try:
-            with self._memory_watched(None):
+            with self._calls.watch(None, code=LoadFailed.code):
                 self._upscaler = Upscaler.load(
                     spec.model.path, n_threads=n_threads, tile_size=spec.tile_size, library=self._open()
                 )
-        except (NativeError, ValueError) as error:
-            raise RunFailed(str(error), code="load_failed") from error
         except RunFailed:
             self.unload_upscaler()
             raise
@@ -179,7 +176,7 @@ class NativeRunner:
         made = Judged([])
         report = self._tuner.watch(params, key, asked_threads(params, options), report)
         try:
-            with self._memory_watched(options, params):
+            with self._calls.watch(options, params):
                 if isinstance(params, ImageParams):
                     made = self._draw(command, params, report)
                 elif isinstance(params, VideoParams):
@@ -192,8 +189,6 @@ class NativeRunner:
             if self._judge is None or self._judge.stopped_at is None:
                 raise RunCancelled from None
             made = self._judge.judge_stopped()
-        except (NativeError, ValueError) as error:
-            raise RunFailed(str(error)) from error
         finally:
             self._follower = self._judge = None
         return RunResult(made.pictures, self._native_seconds, made.warnings, made.failure)
@@ -331,24 +326,6 @@ class NativeRunner:
         finally:
             self._native_seconds += time.perf_counter() - started
 
-    @contextlib.contextmanager
-    def _memory_watched(self, options: LoadOptions | None, params: Params | None = None) -> Iterator[None]:
-        """Around calls of the library: where it was refused memory, that is why they failed; also those that went on
-        without what they did not get. Raises RunFailed."""
-        watch = self._memory
-        watch.begin(options, params)
-        try:
-            yield
-        except (NativeError, RunFailed) as error:
-            watch.hear(error.message)
-            if not watch.is_refused:
-                raise
-        finally:
-            sentence = watch.sentence() if watch.is_refused else ""
-            watch.end()
-        if sentence:
-            raise RunFailed(sentence, code=OutOfMemory.code)
-
     def _has_gpu(self) -> bool:
         return any(device.is_gpu for device in self._device_list)
 
@@ -373,7 +350,7 @@ class NativeRunner:
 
     def _hear_log(self, level: int, line: str) -> None:
         if level >= _WARNING:
-            self._memory.hear(line)
+            self._calls.hear(line)
         # Straight to the engine log: logging's own locks are not to be taken on the library's threads.
         os.write(2, f"[{level}] {line}\n".encode(errors="replace"))
         if (follower := self._follower) is not None:

@@ -178,9 +178,12 @@ class UpscalerReady(Frozen):
 
 
 class LoadFailed(Frozen):
+    """``is_broken``: the engine wants to be replaced, as in `Failed`."""
+
     type: Literal["load_failed"] = "load_failed"
     message: str
     code: str = "load_failed"
+    is_broken: bool = False
 
 
 class Unloaded(Frozen):
@@ -240,12 +243,14 @@ class Finished(Frozen):
 
 
 class Failed(Frozen):
-    """The run failed and the engine lives."""
+    """The run failed and the engine lives. ``is_broken``: only to write what it has drawn before; what it computes on
+    is lost, and nothing is to be sent to it but a shutdown."""
 
     type: Literal["failed"] = "failed"
     run: int
     code: str
     message: str
+    is_broken: bool = False
 
 
 class Cancelled(Frozen):

@@ -27,12 +27,14 @@ Model = TypeVar("Model")
 
 
 class RunFailed(Exception):
-    """A load or a run failed and the engine lives. ``code`` is the wire code of the failure."""
+    """A load or a run failed and the engine lives. ``code`` is the wire code of the failure; ``is_broken``: it lives,
+    but nothing more can be computed there, nor freed: its device is lost."""
 
-    def __init__(self, message: str, code: str = "generation_failed") -> None:
+    def __init__(self, message: str, code: str = "generation_failed", *, is_broken: bool = False) -> None:
         super().__init__(message)
         self.message = message
         self.code = code
+        self.is_broken = is_broken
 
 
 class RunCancelled(Exception):

@@ -20,6 +20,9 @@ from sdcpp_rest.errors import EngineDied, EngineUnavailable
 
 log = logging.getLogger(__name__)
 
+# What an engine whose device is lost has for the files that it still writes.
+_BROKEN_SECONDS = 10.0
+
 EngineState = Literal["starting", "idle", "loading", "running", "dead", "stopped", "none"]
 
 
@@ -88,6 +91,8 @@ class EngineSupervisor:
         """
         if self.client is not None and self.client.alive:
             return self.client
+        if self.client is not None and self.client.is_broken:
+            self.client.stop(_BROKEN_SECONDS)
         self.state = "dead" if self._launches else "starting"
         if not self._stopping.is_set():
             self._hurried.wait(max(0.0, self._not_before - time.monotonic()))

@@ -105,6 +105,7 @@ class Worker:
         self._to_encode: queue.SimpleQueue[RunJob | None] = queue.SimpleQueue()
         self._cancelled: set[int] = set()
         self._stopped = threading.Event()
+        self._is_broken = False
         self._preview = PreviewSettings()
 
     def serve(self) -> None:
@@ -126,8 +127,9 @@ class Worker:
         self._to_encode.put(None)
         encoder.join()
         self._stopped.set()
-        self._runner.unload()
-        self._runner.unload_upscaler()
+        if not self._is_broken:  # freeing something on a lost device ends or hangs the process
+            self._runner.unload()
+            self._runner.unload_upscaler()
         self._send(Stopped())
 
     # --- threads ----------------------------------------------------------------------------------------------------
@@ -181,7 +183,8 @@ class Worker:
                 else:
                     self._send(self._runner.load_upscaler(command.spec))
             except RunFailed as failure:
-                self._send(LoadFailed(message=failure.message, code=failure.code))
+                self._is_broken |= failure.is_broken
+                self._send(LoadFailed(message=failure.message, code=failure.code, is_broken=failure.is_broken))
             except Exception as error:
                 log.exception("%s was not loaded", command.spec.model.name)
                 self._send(LoadFailed(message=f"{type(error).__name__}: {error}"))
@@ -206,7 +209,8 @@ class Worker:
         except RunCancelled:
             self._send(Cancelled(run=run))
         except RunFailed as failure:
-            self._send(Failed(run=run, code=failure.code, message=failure.message))
+            self._is_broken |= failure.is_broken
+            self._send(Failed(run=run, code=failure.code, message=failure.message, is_broken=failure.is_broken))
         except OSError as error:
             message = f"The result could not be written to {command.spool}: {error.strerror or error}"
             self._send(Failed(run=run, code="output_failed", message=message))

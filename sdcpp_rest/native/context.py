@@ -88,7 +88,7 @@ class Context:
         Raises:
             ValueError: a value that is known to end the process; nothing was called.
             NativeCancelled: cancelled by number.
-            NativeError: the library failed, threw or asserted; the context is still good.
+            NativeError: the library failed, threw or asserted; the context is still good unless it `is_broken`.
         """
         library = self._library
         params = ImageCall(library, request)
@@ -125,7 +125,7 @@ class Context:
         Raises:
             ValueError: a value that is known to end the process; nothing was called.
             NativeCancelled: cancelled by number.
-            NativeError: the library failed, threw or asserted; the context is still good.
+            NativeError: the library failed, threw or asserted; the context is still good unless it `is_broken`.
         """
         library = self._library
         params = VideoCall(library, request)

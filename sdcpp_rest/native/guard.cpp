@@ -9,7 +9,10 @@
 #include <cstdlib>
 #include <cstring>
 #include <exception>
+#include <new>
 #include <regex>
+#include <stdexcept>
+#include <typeinfo>
 
 #if defined(_WIN32)
 #define GUARD_API extern "C" __declspec(dllexport)
@@ -19,7 +22,7 @@
 
 namespace {
 
-enum Status : int { OK = 0, FAILED = 1, CANCELLED = 2, EXCEPTION = 3, ASSERTION = 4 };
+enum Status : int { OK = 0, FAILED = 1, CANCELLED = 2, EXCEPTION = 3, ASSERTION = 4, BROKEN = 5 };
 
 struct Image {  // same layout as sd_image_t: upscale and canny take it by value
     uint32_t width, height, channel;
@@ -106,6 +109,16 @@ bool raised_in_backend(const char* text) {
     return false;
 }
 
+// What the library's own code throws while it reads a prompt or builds a graph leaves the context as it was. What comes
+// out of a backend does not: after a lost device the next call is a segmentation fault. Backends throw types of their
+// own (vk::DeviceLostError, sycl::exception), all of them behind a class of the standard library; so only what is known
+// to be harmless counts as that.
+bool leaves_context_good(const std::exception& error) {
+    if (std::strstr(error.what(), "vk::") || std::strstr(typeid(error).name(), "2vk")) return false;
+    return dynamic_cast<const std::logic_error*>(&error) || dynamic_cast<const std::bad_alloc*>(&error) ||
+           typeid(error) == typeid(std::runtime_error) || typeid(error) == typeid(std::regex_error);
+}
+
 [[noreturn]] void on_terminate() {
     if (std::current_exception()) {
         try {
@@ -158,10 +171,10 @@ int guarded(int64_t run, Body body) {
         clear_last_words();  // the process survived: these were not its last words
     } catch (const std::exception& error) {
         remember(error.what());
-        status = EXCEPTION;
+        status = leaves_context_good(error) ? EXCEPTION : BROKEN;
     } catch (...) {
         remember("an exception of an unknown type");
-        status = EXCEPTION;
+        status = BROKEN;
     }
     if (call.starved) clear_last_words();  // the process survived: these were not its last words
     call.active = was_active;

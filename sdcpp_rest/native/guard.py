@@ -16,15 +16,16 @@ from typing import Any
 GUARD_VERSION = 3
 GUARD_VARIABLE = "SDCPP_REST_GUARD"
 
-OK, FAILED, CANCELLED, EXCEPTION, ASSERTION = range(5)
-_KINDS = {FAILED: "failed", EXCEPTION: "exception", ASSERTION: "assertion"}
+OK, FAILED, CANCELLED, EXCEPTION, ASSERTION, BROKEN = range(6)
+_KINDS = {FAILED: "failed", EXCEPTION: "exception", ASSERTION: "assertion", BROKEN: "broken"}
 
 
 class NativeError(Exception):
-    """The library refused or failed, and the process and the context live on.
+    """The library refused or failed, and the process lives on; the context too, unless the error `is_broken`.
 
-    ``kind`` is ``failed`` (the library said no), ``exception`` (a C++ exception was caught) or ``assertion`` (a
-    GGML_ASSERT was caught); ``log_tail`` holds what the library logged during the call, oldest line first.
+    ``kind`` is ``failed`` (the library said no), ``exception`` (a C++ exception of the library's own code was caught),
+    ``assertion`` (a GGML_ASSERT was caught) or ``broken`` (an exception of a compute backend, such as a lost device);
+    ``log_tail`` holds what the library logged during the call, oldest line first.
     """
 
     def __init__(self, message: str, *, kind: str = "failed", log_tail: Sequence[str] = ()) -> None:
@@ -32,6 +33,11 @@ class NativeError(Exception):
         self.message = message
         self.kind = kind
         self.log_tail = tuple(log_tail)
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether nothing more may be computed in this process: the next call would end it."""
+        return self.kind == "broken"
 
 
 class NativeCancelled(Exception):
@@ -190,7 +196,7 @@ def _sentence(status: int, text: str, lines: Sequence[str]) -> str:
         return f"assertion failed in the native library: {where_and_what}"
     errors = [line for line in lines if line.startswith("[ERROR]")]
     said = "; ".join(_LOG_ORIGIN.sub("", line.split("] ", 1)[1]) for line in errors[-3:])
-    if status == EXCEPTION:
+    if status in (EXCEPTION, BROKEN):
         return f"C++ exception in the native library: {text}" + (f" ({said})" if said else "")
     if said:
         return said

@@ -17,7 +17,7 @@ from sdcpp_rest.engine.launchers import InlineLauncher, Launcher, ProcessLaunche
 from sdcpp_rest.engine.protocol import Preview, RunJob, Started, Step
 from sdcpp_rest.engine.runner import RunCancelled, RunFailed
 from sdcpp_rest.engine.worker import WorkerOptions
-from sdcpp_rest.errors import EngineDied, EngineUnavailable, LoadFailed
+from sdcpp_rest.errors import DeviceFailed, EngineDied, EngineUnavailable, LoadFailed
 from tests.engine.conftest import TIMEOUT, make_spec
 
 Jobs = Callable[..., Callable[[int], RunJob]]
@@ -71,6 +71,28 @@ def test_events_of_a_run_arrive_in_order(launcher: Launcher, spec: LoadSpec, job
     assert steps == [1, 2, 3]
     assert any(isinstance(event, Preview) for event in events)
     assert {event.run for event in events} == {run.number}
+
+
+def test_lost_device_is_a_death_of_a_process_that_lives(launcher: Launcher, spec: LoadSpec, job: Jobs) -> None:
+    deaths: list[EngineDied] = []
+    client = EngineClient(launcher, on_death=deaths.append)
+    client.wait_ready(TIMEOUT)
+    client.load(spec)
+    run = client.run(job("fake:lost"))
+    for future in (run.computed, run.finished):
+        with pytest.raises(DeviceFailed, match="asked to lose its device"):
+            future.result(TIMEOUT)
+    assert (client.alive, client.is_broken) == (False, True)
+    with pytest.raises(DeviceFailed):
+        client.run(job())
+    client.stop(TIMEOUT)
+    assert len(deaths) == 1, "its end was asked for"
+
+
+def test_device_lost_in_a_load_is_a_death_too(engine: EngineClient, tmp_path: Path) -> None:
+    with pytest.raises(DeviceFailed):
+        engine.load(make_spec(tmp_path, "lost.gguf"))
+    assert not engine.alive
 
 
 def test_cancel_stops_a_run_and_keeps_the_model(engine: EngineClient, spec: LoadSpec, job: Jobs) -> None:

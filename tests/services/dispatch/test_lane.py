@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -16,6 +17,7 @@ from PIL import Image
 from sdcpp_rest.core.events import JobProgress, JobStatusChanged, ModelLoaded, ModelLoading
 from sdcpp_rest.core.job import Job
 from sdcpp_rest.core.load_spec import LoadOptions
+from sdcpp_rest.engine import spool
 from sdcpp_rest.engine.fake_runner import FakeRunner
 from sdcpp_rest.engine.protocol import RunJob
 from sdcpp_rest.engine.runner import Report, RunCancelled, RunResult
@@ -414,6 +416,32 @@ def test_death_in_a_run_fails_the_job_and_the_queue_goes_on(any_house: House) ->
         assert "SIGABRT: ggml.c:1: GGML_ASSERT(fake) failed" in str(job.error)
         assert health()["engine"]["pid"] != pid
     assert any_house.visible() == [after]
+
+
+def test_lost_device_fails_its_job_and_the_next_one_gets_another_engine(any_house: House) -> None:
+    lost, after = any_house.submit("fake:lost"), any_house.submit()
+    job = any_house.finished(lost)
+    assert (job.status, job.error_code, job.error) == ("failed", "engine_crashed", "asked to lose its device")
+    assert any_house.finished(after).status == "completed", "the same engine would have died of it"
+    health = any_house.runtime.status.health()
+    assert (health["engine"]["restarts"], health["model_name"]) == (1, "demo_dit_q8_0.gguf")
+    assert any_house.visible() == [after]
+
+
+def test_pictures_drawn_before_the_device_was_lost_are_kept(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    gate, encode = Gate(), spool.encode_pixels
+
+    def encode_later(folder: Path) -> tuple[str, ...]:
+        gate()
+        return encode(folder)
+
+    monkeypatch.setattr(spool, "encode_pixels", encode_later)
+    drawn, lost = house.submit(), house.submit("fake:lost")
+    gate.wait()
+    assert house.finished(lost).status == "failed"
+    gate.open()
+    assert house.finished(drawn).status == "completed"
+    assert house.draw().status == "completed"
 
 
 @pytest.mark.slow

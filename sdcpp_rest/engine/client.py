@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import itertools
 import logging
+import math
 import threading
+import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError  # the builtin one only since Python 3.11
@@ -39,6 +41,7 @@ from sdcpp_rest.engine.protocol import (
     Started,
     Step,
     Stopped,
+    TellMemory,
     Unloaded,
     UnloadModel,
     UnloadUpscaler,
@@ -51,6 +54,11 @@ from sdcpp_rest.errors import DeviceFailed, EngineDied, EngineOutOfMemory, Engin
 from sdcpp_rest.errors import LoadFailed as LoadFailedError
 
 log = logging.getLogger(__name__)
+
+# An engine answers in milliseconds, while it computes too. What was told longer ago than so many times the age that is
+# allowed is waited for: somebody who looks every few seconds never waits, and nobody is told what was true yesterday.
+_MEMORY_PATIENCE_SECONDS = 0.25
+_LONG_UNSEEN = 3
 
 
 @dataclass(frozen=True)
@@ -79,6 +87,7 @@ class EngineClient:
         on_death: called once, on the reader thread, before the waiting futures fail; not after a clean stop. Also when
             the process lives and nothing more can be computed in it (`is_broken`).
         numbers: where run numbers come from; shared by the lives of one engine, so that none is ever used twice.
+        memory_age_seconds: how old what `memory` tells may be; it is asked for no more often.
     """
 
     def __init__(
@@ -87,6 +96,7 @@ class EngineClient:
         on_run_event: Callable[[RunEvent], None] = lambda event: None,
         on_death: Callable[[EngineDied], None] = lambda error: None,
         numbers: itertools.count[int] | None = None,
+        memory_age_seconds: float = 2.0,
     ) -> None:
         self._on_run_event = on_run_event
         self._on_death = on_death
@@ -101,7 +111,10 @@ class EngineClient:
         self._death: EngineDied | None = None
         self.is_broken = False
         """Whether it counts as dead although its process lives: that still writes what was drawn before. `stop` it."""
-        self.memory: Memory | None = None
+        self._memory_age_seconds = memory_age_seconds
+        self._memory: Memory | None = None
+        self._memory_at = self._memory_asked_at = -math.inf
+        self._memory_told = threading.Condition()
         self._engine = launcher.launch()
         self._reader = threading.Thread(target=self._read, name="engine-reader", daemon=True)
         self._reader.start()
@@ -113,6 +126,22 @@ class EngineClient:
     @property
     def alive(self) -> bool:
         return self._death is None and not self._stopping
+
+    @property
+    def memory(self) -> Memory | None:
+        """What it holds, and its devices' free memory, as it last said. Looking has it asked for what is newer; where
+        nobody has looked for a while this waits a moment for that, and goes without when it does not come."""
+        now, age = time.monotonic(), self._memory_age_seconds
+        with self._memory_told:
+            is_due = now - max(self._memory_at, self._memory_asked_at) >= age
+            if is_due:
+                self._memory_asked_at = now
+        if is_due and self._ready.done() and self.alive:
+            self._send(TellMemory())
+            if now - self._memory_at >= _LONG_UNSEEN * age:
+                with self._memory_told:
+                    self._memory_told.wait_for(lambda: self._memory_at >= now, _MEMORY_PATIENCE_SECONDS)
+        return self._memory
 
     def wait_ready(self, timeout_seconds: float) -> Ready:
         """The engine's first message.
@@ -245,7 +274,9 @@ class EngineClient:
         elif isinstance(event, Cancelled):
             self._fail(event.run, RunCancelled())
         elif isinstance(event, Memory):
-            self.memory = event
+            with self._memory_told:
+                self._memory, self._memory_at = event, time.monotonic()
+                self._memory_told.notify_all()
         elif isinstance(event, Ready):
             self._ready.set_result(event)
         elif isinstance(event, Loading):

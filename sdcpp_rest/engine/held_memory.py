@@ -18,8 +18,8 @@ def used_memory(devices: Sequence[Device]) -> int | None:
     gpus = [device for device in devices if device.is_gpu]
     if not gpus:
         return int(psutil.Process().memory_info().rss)
-    # Drivers were seen to tell less than nothing of free memory: more than there is of it.
-    if any(not 0 < device.total_bytes >= device.free_bytes for device in gpus):
+    # Drivers were seen to tell less than nothing of free memory: that reads as all of it, or more than there is.
+    if any(device.free_bytes >= device.total_bytes for device in gpus):
         return None
     return sum(device.total_bytes - device.free_bytes for device in gpus)
 

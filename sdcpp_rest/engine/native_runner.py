@@ -50,6 +50,7 @@ from sdcpp_rest.native import devices as native_devices
 from sdcpp_rest.native.context import Context
 from sdcpp_rest.native.conversion import convert
 from sdcpp_rest.native.cpu_threads import CpuThreads
+from sdcpp_rest.native.devices import NativeDevice
 from sdcpp_rest.native.guard import NativeCancelled, NativeError
 from sdcpp_rest.native.images import RawImage
 from sdcpp_rest.native.library import Library, open_library
@@ -113,7 +114,7 @@ class NativeRunner:
             backend=native_devices.main_backend(found),
             backends=native_devices.built_backends(library),
             features=library.features,
-            devices=self.devices(),
+            devices=self._note_devices(found),
             samplers=library.samplers(),
             schedulers=library.schedulers(),
             quantization_types=quantization_types_of(library),
@@ -307,6 +308,9 @@ class NativeRunner:
         # ggml's device list is made on first use; two threads must not both make it.
         with self._lock:
             found = native_devices.list_devices(library)
+        return self._note_devices(found)
+
+    def _note_devices(self, found: Iterable[NativeDevice]) -> tuple[Device, ...]:
         self._device_list = tuple(device_of(device) for device in found)
         return self._device_list
 

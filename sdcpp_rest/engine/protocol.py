@@ -15,7 +15,7 @@ from sdcpp_rest.core.job import Failure, JobKind, Phase
 from sdcpp_rest.core.load_spec import LoadSpec, UpscalerSpec
 from sdcpp_rest.core.params import Params
 
-PROTOCOL_VERSION = 4
+PROTOCOL_VERSION = 5
 
 
 # --- commands: server -> engine -------------------------------------------------------------------------------------
@@ -91,11 +91,19 @@ class SetPreview(Frozen):
     settings: PreviewSettings
 
 
+class TellMemory(Frozen):
+    """Somebody looks. Answered by Memory, also while the engine computes; some drivers take milliseconds for it."""
+
+    type: Literal["tell_memory"] = "tell_memory"
+
+
 class Shutdown(Frozen):
     type: Literal["shutdown"] = "shutdown"
 
 
-Command = LoadModel | UnloadModel | LoadUpscaler | UnloadUpscaler | RunJob | CancelJob | SetPreview | Shutdown
+Command = (
+    LoadModel | UnloadModel | LoadUpscaler | UnloadUpscaler | RunJob | CancelJob | SetPreview | TellMemory | Shutdown
+)  # fmt: skip
 
 
 # --- events: engine -> server ---------------------------------------------------------------------------------------
@@ -267,8 +275,7 @@ class ThreadsUsed(Frozen):
 
 
 class Memory(Frozen):
-    """A periodic report, sent also while the engine computes; bytes. ``threads`` is ``None`` where nothing computes on
-    the CPU."""
+    """The answer to `TellMemory`; bytes. ``threads`` is ``None`` where nothing computes on the CPU."""
 
     type: Literal["memory"] = "memory"
     rss_bytes: int

@@ -46,6 +46,7 @@ class EngineSupervisor:
         start_timeout_seconds: float = 60.0,
         backoff_initial_seconds: float = 0.2,
         backoff_max_seconds: float = 30.0,
+        memory_age_seconds: float = 2.0,
     ) -> None:
         self._launcher = launcher
         self._on_run_event = on_run_event
@@ -55,6 +56,7 @@ class EngineSupervisor:
         self._start_timeout_seconds = start_timeout_seconds
         self._backoff_initial_seconds = backoff_initial_seconds
         self._backoff_max_seconds = backoff_max_seconds
+        self._memory_age_seconds = memory_age_seconds
         self._numbers = itertools.count(1)
         self._failures = 0
         self._launches = 0
@@ -105,7 +107,9 @@ class EngineSupervisor:
         with self._lock:
             if self._stopping.is_set():
                 raise EngineUnavailable("The server is stopping")
-            client = EngineClient(self._launcher, self._on_run_event, self._handle_death, self._numbers)
+            client = EngineClient(
+                self._launcher, self._on_run_event, self._handle_death, self._numbers, self._memory_age_seconds
+            )
             self.client = client
         try:
             ready = client.wait_ready(self._start_timeout_seconds)

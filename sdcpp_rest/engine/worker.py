@@ -45,6 +45,7 @@ from sdcpp_rest.engine.protocol import (
     Started,
     Step,
     Stopped,
+    TellMemory,
     Unloaded,
     UnloadModel,
     UnloadUpscaler,
@@ -105,6 +106,7 @@ class Worker:
         self._to_encode: queue.SimpleQueue[RunJob | None] = queue.SimpleQueue()
         self._cancelled: set[int] = set()
         self._stopped = threading.Event()
+        self._memory_wanted = threading.Event()
         self._is_broken = False
         self._preview = PreviewSettings()
 
@@ -127,6 +129,7 @@ class Worker:
         self._to_encode.put(None)
         encoder.join()
         self._stopped.set()
+        self._memory_wanted.set()
         if not self._is_broken:  # freeing something on a lost device ends or hangs the process
             self._runner.unload()
             self._runner.unload_upscaler()
@@ -151,6 +154,8 @@ class Worker:
             elif isinstance(command, SetPreview):
                 self._preview = command.settings
                 self._runner.set_preview(command.settings)
+            elif isinstance(command, TellMemory):
+                self._memory_wanted.set()
             else:
                 self._commands.put(command)
 
@@ -167,11 +172,20 @@ class Worker:
             self._send(Finished(run=command.run, files=files, encode_seconds=seconds))
 
     def _report_memory(self) -> None:
+        """Tell it whenever somebody looks, and never else: a GPU's driver that is asked may hold up what it computes.
+        On a thread of its own, so that neither a cancel nor the run waits for it."""
         process = psutil.Process()
-        while not self._stopped.wait(self._memory_interval_seconds):
+        while True:
+            is_wanted = self._memory_wanted.wait(self._memory_interval_seconds)
+            if self._stopped.is_set():
+                return
             self._rotate_log()
+            if not is_wanted:
+                continue
+            self._memory_wanted.clear()
+            devices = () if self._is_broken else self._runner.devices()
             rss_bytes, threads = process.memory_info().rss, self._runner.threads()
-            self._send(Memory(rss_bytes=rss_bytes, devices=self._runner.devices(), threads=threads))
+            self._send(Memory(rss_bytes=rss_bytes, devices=devices, threads=threads))
 
     # --- commands ---------------------------------------------------------------------------------------------------
 

@@ -28,7 +28,8 @@ _GPU_TYPES = (1, 2)
 
 @dataclass(frozen=True)
 class NativeDevice:
-    """One device of ggml; memory in bytes, 0 where the device does not say."""
+    """One device of ggml; memory in bytes, 0 where the device does not say. Free is never more than there is: a device
+    that says so has told nothing."""
 
     name: str
     description: str
@@ -62,7 +63,8 @@ def list_devices(library: Library) -> tuple[NativeDevice, ...]:
                 name=ggml.ggml_backend_dev_name(device).decode("utf-8", "replace"),
                 description=ggml.ggml_backend_dev_description(device).decode("utf-8", "replace"),
                 backend=ggml.ggml_backend_reg_name(registry).decode("utf-8", "replace") if registry else "",
-                free_bytes=free.value,
+                # Vulkan's is an unsigned difference: a process above its budget has 16 EiB free.
+                free_bytes=min(free.value, total.value),
                 total_bytes=total.value,
                 is_gpu=ggml.ggml_backend_dev_type(device) in _GPU_TYPES,
             )

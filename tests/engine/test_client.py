@@ -14,7 +14,7 @@ from sdcpp_rest.engine import spool
 from sdcpp_rest.engine.client import EngineClient, RunEvent
 from sdcpp_rest.engine.fake_runner import FakeRunner
 from sdcpp_rest.engine.launchers import InlineLauncher, Launcher, ProcessLauncher, hang_up
-from sdcpp_rest.engine.protocol import Preview, RunJob, Started, Step
+from sdcpp_rest.engine.protocol import Device, Preview, RunJob, Started, Step
 from sdcpp_rest.engine.runner import RunCancelled, RunFailed
 from sdcpp_rest.engine.worker import WorkerOptions
 from sdcpp_rest.errors import DeviceFailed, EngineDied, EngineUnavailable, LoadFailed
@@ -287,3 +287,41 @@ def test_engine_survives_ctrl_c_while_its_interpreter_starts(process_launcher: L
     assert client.wait_ready(TIMEOUT).library_version == "fake"
     assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == before, "this process hears its signals"
     client.stop(5)
+
+
+class _Counting(FakeRunner):
+    """Counts how often it is asked for its devices."""
+
+    asked = 0
+
+    def devices(self) -> tuple[Device, ...]:
+        self.asked += 1
+        return super().devices()
+
+
+def test_devices_are_asked_for_memory_only_when_somebody_looks(spec: LoadSpec, job: Jobs) -> None:
+    runner = _Counting(inline=True)
+    client = EngineClient(InlineLauncher(lambda: runner), memory_age_seconds=1000)
+    client.wait_ready(TIMEOUT)
+    client.load(spec)
+    at_start = runner.asked
+    for _ in range(3):
+        client.run(job()).finished.result(TIMEOUT)
+    assert runner.asked == at_start
+    while client.memory is None:  # the first look waits for the answer, but not for ever
+        pass
+    assert client.memory.devices[0].name == "CPU"
+    for _ in range(100):
+        assert client.memory is not None
+    assert runner.asked == at_start + 1, "what was told is new enough"
+    client.stop(5)
+
+
+def test_memory_that_is_told_is_never_older_than_asked_for(launcher: Launcher) -> None:
+    client = EngineClient(launcher, memory_age_seconds=0)
+    client.wait_ready(TIMEOUT)
+    first = client.memory
+    while client.memory is first:  # each look asks for a newer one
+        pass
+    client.stop(5)
+    assert client.memory is not None, "the last words of one that has ended"

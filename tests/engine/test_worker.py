@@ -37,6 +37,7 @@ from sdcpp_rest.engine.protocol import (
     Started,
     Step,
     Stopped,
+    TellMemory,
     Unloaded,
     UnloadModel,
     decode_event,
@@ -286,10 +287,11 @@ def test_runner_that_cannot_begin_says_so(make_line: Callable[..., Line]) -> Non
     assert not line.thread.is_alive()
 
 
-def test_memory_is_reported_while_a_run_computes(make_line: Callable[..., Line], spec: LoadSpec, job: Jobs) -> None:
+def test_memory_is_told_while_a_run_computes(make_line: Callable[..., Line], spec: LoadSpec, job: Jobs) -> None:
     line = make_line(memory_interval_seconds=0.01)
     line.send(LoadModel(spec=spec), job("fake:hold")(1))
     line.until(Started)
+    line.send(TellMemory())
     memory = line.until(Memory)[-1]
     assert isinstance(memory, Memory)
     assert memory.rss_bytes > 0

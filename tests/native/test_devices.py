@@ -5,6 +5,8 @@ from __future__ import annotations
 import platform
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -128,3 +130,22 @@ def test_build_for_another_makers_gpu_is_to_be_built_again(tmp_path: Path) -> No
         "an AMD GPU is in this machine, but the native library was built for CPU and CUDA only: "
         "rebuild it with `sdcpp-rest native build --backend hip`"
     )
+
+
+def test_a_device_with_more_free_than_there_is_has_all_of_it_free() -> None:
+    """An unsigned difference below nothing, as ggml-vulkan tells it."""
+
+    class Ggml:
+        ggml_backend_dev_count = staticmethod(lambda: 1)
+        ggml_backend_dev_get = staticmethod(lambda index: index)
+        ggml_backend_dev_backend_reg = staticmethod(lambda device: None)
+        ggml_backend_dev_name = staticmethod(lambda device: b"Vulkan0")
+        ggml_backend_dev_description = staticmethod(lambda device: b"a card")
+        ggml_backend_dev_type = staticmethod(lambda device: 1)
+
+        @staticmethod
+        def ggml_backend_dev_memory(device: int, free: Any, total: Any) -> None:
+            free._obj.value, total._obj.value = 2**64 - 4096, 8 << 30
+
+    (device,) = list_devices(SimpleNamespace(cdll=Ggml()))  # type: ignore[arg-type]
+    assert (device.free_bytes, device.total_bytes) == (8 << 30, 8 << 30)

@@ -37,6 +37,7 @@ def doctor(
     """
     from sdcpp_rest.cli.engine_probe import probe_engine
     from sdcpp_rest.config import load_config
+    from sdcpp_rest.engine.places import refuse_choice, used_devices
     from sdcpp_rest.native.build_advice import advise
     from sdcpp_rest.runtime import open_library
     from sdcpp_rest.services.doctor import check_engines, check_library, check_models, count_extra
@@ -47,13 +48,18 @@ def doctor(
     extra = count_extra(library)
     ready = probe_engine()
     found = advise(ready.devices, ready.backends)
-    advice = [sentence for sentence in found if sentence]
+    used = used_devices(config.engine.device, config.engines.devices, ready)
+    advice = [sentence for sentence in (*found, refuse_choice(config.engine.device, ready)) if sentence]
     if as_json:
         not_listed = library.incomplete()
         shown = {**ready.model_dump(mode="json"), "advice": advice, "extra_folders": extra, "not_listed": not_listed}
-        echo_json({**shown, "engines": engines})
+        echo_json({**shown, "engines": engines, "used_devices": sorted(used)})
         return
-    for check in (*check_library(ready, found.gpu, found.rebuild), *check_engines(engines), *check_models(library)):
+    for check in (
+        *check_library(ready, found.gpu, found.rebuild, used),
+        *check_engines(engines),
+        *check_models(library),
+    ):
         click.echo(f"{check.name:<10}{check.text}")
     for sentence in advice:
         click.echo(f"advice    {sentence}")

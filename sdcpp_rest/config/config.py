@@ -100,6 +100,15 @@ class Config(BaseSettings):
             )
         return self
 
+    @model_validator(mode="after")
+    def _one_way_to_choose_devices(self) -> Config:
+        if self.engine.device != "auto" and self.engines.devices != "auto":
+            raise ValueError(
+                f"engine.device is {self.engine.device!r} and engines.devices is set too: engine.device is for one "
+                "engine, engines.devices for several; set one of them"
+            )
+        return self
+
     @staticmethod
     def example_toml() -> str:
         """``config.example.toml``: every setting with its description, commented out at its default."""

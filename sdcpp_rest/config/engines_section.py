@@ -8,10 +8,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from sdcpp_rest.config.device_names import check_name
 from sdcpp_rest.config.sections import Section
 
-_KINDS = ("cpu", "cuda", "vulkan", "hip", "rocm", "metal", "gpu")
-_NAME = re.compile(r"^(?P<kind>[a-z]+)(?::(?P<index>[0-9]{1,3}))?$")
 _VARIABLE = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
 _MOST_ENGINES = 64
 
@@ -21,15 +20,6 @@ def _from_text(value: Any) -> Any:
     if isinstance(value, str) and value not in ("auto", "none"):
         return tuple(part.strip() for part in value.strip("[]").replace('"', "").split(",") if part.strip())
     return value
-
-
-def check_name(name: str) -> str:
-    """A device's name in the one form that is used everywhere. Raises ValueError."""
-    match = _NAME.match(name.strip().lower())
-    if match is None or match["kind"] not in _KINDS:
-        raise ValueError(f"Input should be the name of a device: one of {', '.join(_KINDS)}, with its number (cuda:1)")
-    kind = "hip" if match["kind"] == "rocm" else match["kind"]
-    return f"{kind}:{int(match['index'] or 0)}"
 
 
 def check_engine(name: str) -> str:

@@ -21,6 +21,7 @@ from pydantic import (
     model_validator,
 )
 
+from sdcpp_rest.config.device_names import EngineDevice
 from sdcpp_rest.errors import SdcppRestError
 
 ENV_PREFIX = "SDCPP_REST__"
@@ -187,6 +188,7 @@ class PathsConfig(Section):
 class EngineConfig(Section):
     """The process that computes."""
 
+    device: EngineDevice = "auto"
     n_threads: Literal["auto"] | Annotated[Integer, Field(ge=-1, le=1024)] = Field(
         default="auto",
         description="CPU threads: a number; -1 for as many as there are physical cores; or auto for those of them that "
@@ -221,7 +223,7 @@ class EngineConfig(Section):
         ge=65_536,
         description="Size at which engine.log becomes engine.log.1 and a new one is begun.",
     )
-    memory_interval_seconds: Number = Field(default=2.0, gt=0, description="How often the engine reports its memory.")
+    memory_interval_seconds: Number = Field(default=2.0, gt=0, description="How old what is told of memory may be.")
     keep_models: Literal["auto"] | Annotated[Integer, Field(ge=1, le=64)] = Field(
         default=1,
         description="Models that one engine holds at a time: a number, or auto for as many as fit by the estimate of "

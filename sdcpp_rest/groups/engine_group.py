@@ -14,8 +14,8 @@ from sdcpp_rest.config import Config
 from sdcpp_rest.core.events import EngineChanged
 from sdcpp_rest.engine.client import RunEvent
 from sdcpp_rest.engine.launchers import Launcher
-from sdcpp_rest.engine.places import EnginePlace, gpu_names, places_of
-from sdcpp_rest.engine.protocol import gpu_backend
+from sdcpp_rest.engine.places import EnginePlace, find_device, gpu_kinds, gpu_names, places_of
+from sdcpp_rest.engine.protocol import Ready, gpu_backend
 from sdcpp_rest.engine.supervisor import EngineSupervisor
 from sdcpp_rest.errors import EngineDied
 from sdcpp_rest.groups.core_groups import JobServices, ModelServices, Redact, SettingsServices, tell_added
@@ -91,6 +91,8 @@ def build_engine(
     pool = EnginePool(jobs.queue, jobs.active, rules)
     builder = _LaneBuilder(config, launchers, jobs, models, pool, version, redact_paths)
     devices, has_engine = config.engines.devices, config.engines.devices != "none"
+    if builder.asked == "cpu:0":
+        devices = ("cpu:0",)
     places = (builder.unnamed_place(),) if isinstance(devices, str) else builder.places(devices)
 
     def start_home() -> None:
@@ -110,16 +112,18 @@ def build_engine(
 
 
 def _divide(pool: EnginePool, builder: _LaneBuilder) -> None:
-    """Where the home engine sees several GPUs, give it one of them, and each other one an engine of its own; where
-    there are variables for the engine that was found, start it again with them. On the home lane's thread. Raises
-    EngineUnavailable."""
+    """Where the home engine sees several GPUs, give it the one that engine.device asks for, or one of them, and each
+    other one an engine of its own; where there are variables for the engine that was found, start it again with them.
+    On the home lane's thread. Raises EngineUnavailable."""
     home = pool.home
     ready = home.supervisor.ready
     if ready is None or builder.is_divided:
         return
     builder.is_divided = True
-    places = builder.places(gpu_names(ready) or (home.name,))
-    if len(places) < 2 and not builder.has_variables(places[0]):
+    chosen = find_device(builder.asked, ready) if builder.asked else None
+    places = builder.places((chosen,) if chosen else gpu_names(ready) or (home.name,), ready)
+    sees_others = bool(chosen) and sum(device.is_gpu for device in ready.devices) > 1
+    if len(places) < 2 and not sees_others and not builder.has_variables(places[0]):
         return
     home.supervisor.move_to(builder.launchers(places[0], 1), places[0].name, places[0].find_fault)
     # Before the home engine is replaced, which may fail: the others do not need it.
@@ -152,11 +156,19 @@ class _LaneBuilder:
         self.is_divided = False
         """Whether the home engine was looked at, and what it has found has engines."""
 
-    def places(self, names: tuple[str, ...]) -> tuple[EnginePlace, ...]:
+    @property
+    def asked(self) -> str:
+        """The device that the one engine is to have; empty for any."""
+        asked = self._config.engine.device
+        return "" if asked == "auto" else asked
+
+    def places(self, names: tuple[str, ...], seen: Ready | None = None) -> tuple[EnginePlace, ...]:
+        """Places for these names; ``seen``: what an engine said that sees all devices."""
         cores = psutil.cpu_count(logical=False) or 1
         engine = self._config.engine
         variables = self._config.engines.environment
-        places = places_of(names, variables, cores=cores, n_threads=engine.n_threads)
+        kinds = gpu_kinds(seen) if seen is not None else ()
+        places = places_of(names, variables, cores=cores, n_threads=engine.n_threads, kinds=kinds)
         for name in sorted(variables.keys() - {"*", *(place.name for place in places)}):
             log.warning("engines.environment has variables for %s, and there is no such engine", name)
         return places
@@ -164,7 +176,8 @@ class _LaneBuilder:
     def unnamed_place(self) -> EnginePlace:
         """Where the engine works that finds its device by itself."""
         asked = self._config.engine.n_threads
-        return EnginePlace("", n_threads=-1 if asked == "auto" else asked, chooses_threads=asked == "auto")
+        threads = -1 if asked == "auto" else asked
+        return EnginePlace("", n_threads=threads, chooses_threads=asked == "auto", asked=self.asked)
 
     def has_variables(self, place: EnginePlace) -> bool:
         """Whether the settings have variables for the engine of this place."""
@@ -205,6 +218,7 @@ class _LaneBuilder:
             start_timeout_seconds=config.engine.start_timeout_seconds,
             backoff_initial_seconds=config.engine.backoff_initial_seconds,
             backoff_max_seconds=config.engine.backoff_max_seconds,
+            memory_age_seconds=config.engine.memory_interval_seconds,
         )
         residency = Residency(
             supervisor,

@@ -11,10 +11,11 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from sdcpp_rest.engine.places import name_of, used_devices
 from sdcpp_rest.engine.protocol import Ready
 from sdcpp_rest.services.models.model_library import ModelLibrary
 
@@ -37,20 +38,30 @@ class Check(NamedTuple):
     hint: str = ""
 
 
-def check_library(ready: Ready, gpu_advice: str | None, build_advice: str | None) -> list[Check]:
+def check_library(
+    ready: Ready, gpu_advice: str | None, build_advice: str | None, used: Collection[str] = ()
+) -> list[Check]:
     """What an engine says of the native library and its devices; ``gpu_advice`` and ``build_advice`` are what could be
-    better about them."""
+    better about them, ``used`` are the devices that engines work on."""
     commit = f", commit {ready.library_commit}" if ready.library_commit else ""
     version = f"stable-diffusion.cpp by stable-diffusion-cpp-python {ready.library_version}{commit}"
     checks = [
         Check("library", "warn" if build_advice else "ok", version, build_advice or ""),
-        Check("backend", "warn" if gpu_advice else "ok", ready.backend, gpu_advice or ""),
+        Check("backend", "warn" if gpu_advice else "ok", _describe_backend(ready), gpu_advice or ""),
         Check("features", "ok", " ".join(ready.features)),
     ]
     for device in ready.devices:
         memory = f"{device.free_bytes / 2**30:.1f} of {device.total_bytes / 2**30:.1f} GiB free"
-        checks.append(Check("device", "ok", f"{device.name}: {device.description} ({device.backend}), {memory}"))
+        mark = ", in use" if device.name in used else ""
+        checks.append(Check("device", "ok", f"{device.name}: {device.description} ({device.backend}), {memory}{mark}"))
     return checks
+
+
+def _describe_backend(ready: Ready) -> str:
+    """The backend that models run on, and those that the library was built for and that found nothing to run on."""
+    found = {device.backend for device in ready.devices}
+    idle = sorted(set(ready.backends) - found - {"CPU", "BLAS"})
+    return f"{ready.backend} (built for {' and '.join(idle)} too, which finds no device)" if idle else ready.backend
 
 
 def check_engines(engines: Sequence[Mapping[str, Any]]) -> list[Check]:
@@ -131,7 +142,8 @@ class Doctor:
         checks = [Check("engine", "ok", engines["why"]) if engines["why"] else self._check_engine(ready)]
         if ready is not None:
             advice = self._ask_advice(ready) if self._is_native else {}
-            checks += check_library(ready, advice.get("gpu"), advice.get("rebuild"))
+            used = used_devices("auto", (name_of(ready),), ready)
+            checks += check_library(ready, advice.get("gpu"), advice.get("rebuild"), used)
         checks += check_engines(engines["engines"])
         checks += check_models(self._library)
         checks += [_check_folder(name, folder) for name, folder in self._folders.items()]

@@ -102,12 +102,16 @@ class EnginesStatus:
         supervisor, holding = lane.supervisor, lane.holding
         client, ready, current, loading = supervisor.client, supervisor.ready, holding.current, holding.loading
         upscaler = holding.upscaler
-        device = main_device(lane)
+        devices = devices_of(lane)
+        device = _main_of(devices)
         memory = model_memory(lane)
         report = client.memory if client is not None and client.alive else None
         return {
             "name": lane.name or None,
             "device": (device.description or device.name) if device is not None else None,
+            "devices": [
+                {"name": one.name, "description": one.description, "is_used": one is device} for one in devices
+            ],
             "is_home": lane is self._pool.home,
             "is_available": is_available(lane),
             "state": supervisor.state,
@@ -158,7 +162,10 @@ def devices_of(lane: Lane) -> Sequence[Device]:
 
 def main_device(lane: Lane) -> Device | None:
     """The device that models of ``lane`` run on."""
-    devices = devices_of(lane)
+    return _main_of(devices_of(lane))
+
+
+def _main_of(devices: Sequence[Device]) -> Device | None:
     return next((device for device in devices if device.is_gpu), devices[0] if devices else None)
 
 

@@ -46,3 +46,12 @@ def test_server_that_wants_a_key_is_asked_with_it(run: Run, make_served: Callabl
     assert "engine  " not in run("doctor", *beside(served)).stdout
     for key in (("--api-key", "secret"), ("--set", "auth.api_keys=['anna:secret']")):
         assert "cpu:0 (home)" in run("doctor", *key, *beside(served)).stdout
+
+
+def test_the_device_in_use_is_marked_and_a_wrong_one_is_refused(run: Run, alone: tuple[str, ...]) -> None:
+    assert "CPU: a processor (CPU), 0.0 of 0.0 GiB free, in use" in run("doctor", *alone).stdout
+    told = run("doctor", "--set", "engine.device=cuda:1", *alone).stdout
+    assert "in use" not in told
+    assert "advice    engine.device: cuda:1 is not here; there are: cpu (the library was built for CPU)" in told
+    shown = json.loads(run("doctor", "--json", "--set", "engine.device=cpu", *alone).stdout)
+    assert shown["used_devices"] == ["CPU"]

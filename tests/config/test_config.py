@@ -410,3 +410,28 @@ def test_threads_are_a_number_or_auto(text: str, value: object) -> None:
 def test_what_is_neither_is_refused_in_one_sentence(text: str, expected: str) -> None:
     assert complaint(None, [f"engine.n_threads={text}"]) == f"engine.n_threads: {expected} (command line)"
     assert complaint(None, [f"engine.keep_models={text}"]).count("\n") == 0
+
+
+# --- the device of the one engine -------------------------------------------------------------------------------------
+
+
+@for_each_case(
+    ("given", "kept"),
+    [("auto", "auto"), ("CPU", "cpu:0"), ("cuda", "cuda:0"), ("rocm:1", "hip:1"), ("2", "2"), ("vulkan:1", "vulkan:1")],
+)
+def test_the_device_of_the_one_engine_has_one_form(given: str, kept: str) -> None:
+    assert load_config(overrides=[f"engine.device={given}"]).engine.device == kept
+
+
+@for_each_case("given", ["cuda:x", "nvidia", "-1", "1.5", "true", "cuda:0,cuda:1", "none", "1234"])
+def test_what_is_no_device_is_refused_in_words(given: str) -> None:
+    told = complaint(overrides=[f"engine.device={given}"])
+    assert told.startswith("engine.device")
+    assert "\n" not in told
+
+
+def test_devices_are_chosen_in_one_place(tmp_path: Path) -> None:
+    told = complaint(overrides=["engine.device=1", "engines.devices=cuda:0,cuda:1"])
+    assert "set one of them" in told
+    assert "set one of them" in complaint(write(tmp_path, '[engine]\ndevice = "cpu"\n[engines]\ndevices = "none"\n'))
+    assert load_config(write(tmp_path, "[engine]\ndevice = 1\n")).engine.device == "1"

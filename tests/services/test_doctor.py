@@ -141,3 +141,13 @@ def test_the_build_is_examined_in_a_process_of_its_own(tmp_path: Path) -> None:
     assert library.name == "library"
     loaded = "import sdcpp_rest.native.build_advice, sys; print([n for n in sys.modules if n.startswith('stable')])"
     assert subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_the_device_in_use_is_marked_and_an_idle_backend_is_told() -> None:
+    card = Device(name="CUDA0", description="a card", backend="CUDA", is_gpu=True)
+    ready = READY.model_copy(update={"devices": (card, CPU), "backend": "CUDA", "backends": ("CUDA", "CPU")})
+    texts = [check.text for check in check_library(ready, None, None, ["CUDA0"]) if check.name == "device"]
+    assert [text.endswith(", in use") for text in texts] == [True, False]
+    idle = check_library(ready.model_copy(update={"devices": (CPU,), "backend": "CPU"}), None, None, ["CPU"])
+    assert idle[1].text == "CPU (built for CUDA too, which finds no device)"
+    assert idle[-1].text.endswith(", in use")

@@ -422,6 +422,44 @@ def test_a_machine_with_two_gpus_gets_an_engine_for_each(make_house: Callable[..
         house.finished(job_id)
 
 
+@pytest.mark.parametrize(("device", "name", "restarts"), [("1", "cuda:1", 1), ("cuda:0", "cuda:0", 1)])
+def test_one_of_two_gpus_is_the_one_engine_when_asked_for(
+    make_house: Callable[..., House], device: str, name: str, restarts: int
+) -> None:
+    house = make_house(f"engine.device={device}", make_runner=TwoGpus).start()
+    assert house.draw().engine == name
+    assert house.runtime.engine.pool.names() == (name,)
+    home = house.runtime.engine.home
+    assert (home.supervisor.restarts, home.residency.loads) == (restarts, 1), "it has been chosen before any load"
+    shown = house.runtime.status.engines.describe()["engines"][0]
+    assert [(one["name"], one["is_used"]) for one in shown["devices"]] == [("CUDA0", True), ("CUDA1", False)]
+
+
+@pytest.mark.parametrize("device", ["cuda:1", "0", "gpu:3", "cpu:1"])
+def test_a_device_that_is_not_there_is_refused_and_never_replaced(
+    make_house: Callable[..., House], device: str
+) -> None:
+    house = make_house(f"engine.device={device}")
+    house.runtime.start()
+    home, status = house.runtime.engine.home, house.runtime.status
+    wait_until(lambda: home.trouble is not None and status.health()["last_error"] is not None)
+    told = f"engine.device: {device} is not here; there are: cpu (the library was built for CPU)"
+    assert status.health()["last_error"] == told
+    assert status.engines.describe()["engines"][0]["why"] == told
+    assert house.runtime.upkeep.doctor.examine()[0].text == told
+    job_id = house.submit()
+    assert house.runtime.jobs.queue.get(job_id).status == "pending"
+
+
+def test_an_engine_that_is_to_use_the_cpu_does(make_house: Callable[..., House]) -> None:
+    house = make_house("engine.device=cpu").start()
+    assert (house.draw().engine, house.runtime.engine.supervisor.restarts) == ("cpu:0", 0)
+    other = make_house("engine.device=cpu", folder="other", make_runner=TwoGpus)
+    other.runtime.start()
+    wait_until(lambda: other.runtime.engine.home.trouble is not None)
+    assert "cpu:0: the engine would compute on cuda:0" in str(other.runtime.engine.home.trouble)
+
+
 def test_the_engine_that_was_found_is_started_again_with_its_variables(tmp_path: Path) -> None:
     variables = EnginesConfig(environment={"cpu": {"SDCPP_REST_TEST": "1"}})
     house = House(config_below(tmp_path).model_copy(update={"engines": variables}), "inline")

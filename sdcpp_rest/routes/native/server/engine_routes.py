@@ -44,6 +44,14 @@ class EngineCounters(Answer):
     affinity_hits: int = Field(ge=0, description="Jobs whose model was there already.")
 
 
+class SeenDevice(Answer):
+    """A device that an engine sees."""
+
+    name: str = Field(description="As the library calls it, within what this engine is shown.", examples=["CUDA0"])
+    description: str
+    is_used: bool = Field(description="Whether the engine computes on it.")
+
+
 class OneEngineShown(Answer):
     """An engine: a process that computes, on a device of its own."""
 
@@ -52,6 +60,7 @@ class OneEngineShown(Answer):
         examples=["cuda:1"],
     )
     device: str | None = Field(description="The device for people; null before the engine has started.")
+    devices: list[SeenDevice] = Field(description="All that it sees, and which of them it computes on.")
     is_home: bool = Field(description="Whether the selected model is loaded here.")
     is_available: bool = Field(description="Whether it computes, or could.")
     state: EngineState

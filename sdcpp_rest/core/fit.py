@@ -37,10 +37,11 @@ _TILE_LATENTS, _LATENT_SIDE = 32, 8  # the library's default tile in latent pixe
 _TILE_PIXELS = (_TILE_LATENTS * _LATENT_SIDE) ** 2
 _ESRGAN_BYTES_PER_CHANNEL = 26  # and pixel of what comes out: im2col of a 3x3 convolution (9 x 2 bytes), in- and output
 _VIDEO_KERNEL = 3  # convolutions over time too: three times the columns
-# What backends keep beside the model. The first three have one source: memory pools for converted weights, and the
-# library for matrix products; with SDXL on an H200 200 MiB after 512 x 512 and 424 MiB after 1536 x 1536. Vulkan's
-# staging buffers took 23 to 114 MiB there.
+# What backends keep beside the model. The first three have one source: memory pools for converted weights and for what
+# convolutions read, and the library for matrix products; with SDXL on an H200 200 MiB after 512 x 512 and 424 MiB after
+# 1536 x 1536, which grows by 107 bytes a pixel. Vulkan's staging buffers took 23 to 114 MiB there.
 _KEPT_BYTES = {**dict.fromkeys(("CUDA", "ROCm", "MUSA"), 400 * MIB), "Vulkan": 128 * MIB}
+_POOLED_BYTES, _POOLED_BYTES_PER_PIXEL = 200 * MIB, 116
 # Vulkan's buffers are pieces of 1 GiB (a larger tensor gets one of its own), and what does not fit into the rest of one
 # leaves a gap. Of 1,106, 1,920 and 4,321 MiB it made 1,297, 2,112 and 5,725; a third more at most.
 _PIECE_BYTES = 1 << 30
@@ -262,10 +263,11 @@ def upscaler_buffer(channels: int, tile: tuple[int, int], factor: int) -> int:
     return _ESRGAN_BYTES_PER_CHANNEL * channels * tile[0] * tile[1] * factor * factor
 
 
-def backend_bytes(backend: str) -> int:
-    """Bytes that a device's ``backend`` keeps beside weights and buffers while it computes; 0 where that was not
-    measured."""
-    return _KEPT_BYTES.get(backend, 0)
+def backend_bytes(backend: str, pixels: int = 0) -> int:
+    """Bytes that a device's ``backend`` keeps beside weights and buffers while it draws a picture of so many
+    ``pixels``; 0 where that was not measured."""
+    kept = _KEPT_BYTES.get(backend, 0)
+    return kept if backend == "Vulkan" or not kept else max(kept, _POOLED_BYTES + _POOLED_BYTES_PER_PIXEL * pixels)
 
 
 def allocated_bytes(buffer: int, backend: str) -> int:

@@ -168,3 +168,35 @@ def test_parts_of_a_checkpoint_are_told_apart_by_their_names() -> None:
     assert [fit.part_of(name, "diffusion_model") for name in parts] == [
         "diffusion_model", "vae", "text_encoders", "text_encoders", "diffusion_model",
     ]  # fmt: skip
+
+
+# SDXL with an autoencoder of 32 channels, on an H200: weights on the card, side of the picture, the most memory that
+# was seen in use there; all in MiB. docs/performance.md has the tables.
+SEEN_ON_CUDA = [
+    (2912, 512, 3180),
+    (2912, 1024, 5094),
+    (2912, 1536, 7654),
+    (3816, 512, 4018),
+    (3816, 1024, 4406),
+    (3816, 1536, 8332),
+    # With offload_to_cpu one part at a time is there: the diffusion model with its buffer, or the autoencoder.
+    (66, 1536, 4748),
+]
+
+
+@for_each_case(("weights", "side", "seen"), SEEN_ON_CUDA)
+def test_no_estimate_is_below_what_was_seen_on_a_card(weights: int, side: int, seen: int) -> None:
+    decoding = fit.vae_buffer(Autoencoder(channels=32, is_scaled=True), Size(side, side)) / MIB
+    estimate = weights + decoding + fit.backend_bytes("CUDA", side * side) / MIB
+    assert seen <= estimate
+    if side == 1536:
+        assert estimate < 1.04 * seen, "the peak was caught there, and the estimate is not far above it"
+
+
+def test_what_a_backend_keeps_grows_with_the_picture_where_that_was_measured() -> None:
+    for backend in ("CUDA", "ROCm", "MUSA"):
+        kept = [fit.backend_bytes(backend, side * side) / MIB for side in (0, 512, 1024, 1536, 2048)]
+        assert kept[:3] == [400, 400, 400]
+        assert 424 < kept[3] < 470 < kept[4]
+    assert fit.backend_bytes("Vulkan", 2048 * 2048) == fit.backend_bytes("Vulkan") == 128 * MIB
+    assert fit.backend_bytes("CPU", 2048 * 2048) == fit.backend_bytes("", 512) == 0

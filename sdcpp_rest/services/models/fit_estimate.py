@@ -182,7 +182,7 @@ class FitEstimates:
                 free = int(system["available_bytes"]) + held
             total = int(device["total_bytes"]) if is_gpu else int(system["total_bytes"])
             here = replace(load, backend=device.get("backend", ""))
-            kept = fit.backend_bytes(here.backend)
+            kept = here.kept_bytes
             needed = on_device(here, is_gpu) + kept
             room = int(free * TIGHT_SHARE) - needed
             advice = _quicker(here, is_gpu, room) if room >= 0 else _smaller(here, is_gpu, free - kept)

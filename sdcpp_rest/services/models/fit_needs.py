@@ -90,6 +90,12 @@ class PlannedLoad:
     def model(self) -> Inspection:
         return self.files[""]
 
+    @property
+    def kept_bytes(self) -> int:
+        """What the backend keeps beside weights and buffers."""
+        size = self.besides.hires or self.size
+        return fit.backend_bytes(self.backend, max(size.width * size.height, self.size.width * self.size.height))
+
     def autoencoder(self) -> Autoencoder | None:
         """What decodes: the TAESD where there is one that is not for previews only, else the VAE that was named, else
         the model's own; ``None`` where pixels need none or it is not known which one."""

@@ -174,7 +174,7 @@ def _memories_of(plan: JobPlan, memory: Mapping[str, Any], held: Sequence[LoadSp
         needed, main = work + fit.backend_bytes(gpu.get("backend", "")) if gpu else 0, 0 if gpu else work
     else:
         load = _load_of(plan, plan.params, gpu.get("backend", "") if gpu else "")
-        needed = on_device(load, True) + fit.backend_bytes(load.backend) if gpu else 0
+        needed = on_device(load, True) + load.kept_bytes if gpu else 0
         main = beside_gpu(load) if gpu else on_device(load, False)
     if gpu is not None:
         free = int(gpu["free_bytes"]) + sum(map(resident_bytes, gives_way))

@@ -259,7 +259,7 @@ def test_what_a_cuda_backend_keeps_for_itself_is_counted(machine: Machine) -> No
     plain, processor = machine.of(ask=size).devices
     machine.memory = memory({**GPU, "backend": "CUDA", "free_bytes": 2 * GIB}, {**CPU, "backend": "CPU"})
     cuda, beside = machine.of(ask=size).devices
-    assert cuda.needed_bytes - plain.needed_bytes == 400 * MIB
+    assert cuda.needed_bytes - plain.needed_bytes == 664 * MIB, "its pools grow with the picture"
     assert beside == processor
     # Options save what they save on any card.
     saved = [{one.option: one.saves_bytes for one in device.advice} for device in (plain, cuda)]

@@ -139,9 +139,19 @@ class EngineClient:
         if is_due and self._ready.done() and self.alive:
             self._send(TellMemory())
             if now - self._memory_at >= _LONG_UNSEEN * age:
-                with self._memory_told:
-                    self._memory_told.wait_for(lambda: self._memory_at >= now, _MEMORY_PATIENCE_SECONDS)
+                self._wait_for_memory(now, _MEMORY_PATIENCE_SECONDS)
         return self._memory
+
+    def look_at_memory(self, timeout_seconds: float = 2.0) -> Memory | None:
+        """The same as it is now; ``None`` where no answer comes. Blocks."""
+        now = time.monotonic()
+        if self._ready.done() and self.alive:
+            self._send(TellMemory())
+        return self._memory if self._wait_for_memory(now, timeout_seconds) and self.alive else None
+
+    def _wait_for_memory(self, since: float, timeout_seconds: float) -> bool:
+        with self._memory_told:
+            return self._memory_told.wait_for(lambda: self._memory_at >= since or not self.alive, timeout_seconds)
 
     def wait_ready(self, timeout_seconds: float) -> Ready:
         """The engine's first message.

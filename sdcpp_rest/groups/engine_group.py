@@ -24,14 +24,15 @@ from sdcpp_rest.services.dispatch.engine_pool import AffinityRules, EnginePool
 from sdcpp_rest.services.dispatch.holding import Holding
 from sdcpp_rest.services.dispatch.job_finishing import JobFinishing
 from sdcpp_rest.services.dispatch.lane import Lane
+from sdcpp_rest.services.dispatch.leftovers import Leftovers
 from sdcpp_rest.services.dispatch.model_keeping import ModelKeeping
 from sdcpp_rest.services.dispatch.models_everywhere import ModelsEverywhere
 from sdcpp_rest.services.dispatch.read_ahead import ReadAhead
 from sdcpp_rest.services.dispatch.residency import Residency
 from sdcpp_rest.services.dispatch.strikes import Strikes
-from sdcpp_rest.services.engines_status import model_memory
+from sdcpp_rest.services.engines_status import free_bytes_now, model_memory
 from sdcpp_rest.services.models.load_checks import check_loadable
-from sdcpp_rest.services.models.model_fit import model_bytes
+from sdcpp_rest.services.models.model_fit import job_bytes, model_bytes
 from sdcpp_rest.services.settings.preview_settings import PreviewChoice
 
 log = logging.getLogger(__name__)
@@ -229,6 +230,7 @@ class _LaneBuilder:
                 lambda: model_memory(lane),
             ),
             self._strikes,
+            Leftovers(holding, lambda job: job_bytes(job, gpu_backend(supervisor.ready)), lambda: free_bytes_now(lane)),
             models.slot,
             models.upscalers,
             jobs.bus,

@@ -179,3 +179,13 @@ def model_memory(lane: Lane) -> tuple[int, int] | None:
         return device.free_bytes, device.total_bytes
     system = psutil.virtual_memory()
     return int(system.available), int(system.total)
+
+
+def free_bytes_now(lane: Lane) -> int | None:
+    """Free bytes of the memory that the models of ``lane`` lie in, as its engine says when it is asked; ``None`` where
+    it does not answer."""
+    client = lane.supervisor.client
+    if client is None or client.look_at_memory() is None:
+        return None
+    memory = model_memory(lane)
+    return None if memory is None else memory[0]

@@ -19,6 +19,7 @@ class HeldModel:
     ``stamps``: its files as they were when they were loaded; another file under the same name is another model.
     ``merged``: the LoRAs in its weights, which nothing takes out again without rounding.
     ``needed_bytes``: what it takes of the memory that models share, estimated, or measured where that is known.
+    ``has_leftovers``: a cancelled run has left weights of it on the GPU that belong into main memory.
     """
 
     spec: LoadSpec
@@ -26,6 +27,7 @@ class HeldModel:
     stamps: Stamps = field(default_factory=dict)
     merged: tuple[object, ...] = ()
     needed_bytes: int = 0
+    has_leftovers: bool = False
 
 
 class Holding:

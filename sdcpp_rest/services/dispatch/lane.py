@@ -313,7 +313,7 @@ class Lane:
         A conversion gets an engine of its own: a crash in the converter must not take the model along.
         """
         job, residency = active.job, self._residency
-        client = self._supervisor.launch_apart() if job.kind == "convert" else residency.engine()
+        client = self._supervisor.launch_apart() if job.kind == "convert" else residency.engine_for(job)
         upscaler, loras, started = upscaler_of(params_of(job.kind, job.params)), _loras_of(job), time.perf_counter()
         is_resident = residency.is_resident(job.load_spec, upscaler, loras)
         self._on_begin(active, is_resident)
@@ -334,7 +334,7 @@ class Lane:
         """Free what the job does not want to stay; an engine that dies of it does not take the job along."""
         job = active.job
         try:
-            self._residency.after_run(job.load_spec)
+            self._residency.after_run(job.load_spec, was_cancelled=active.stop_requested_at is not None)
             if is_blank and job.params.get("loras"):
                 self._residency.drop_merged_loras()
             if job.params.get("upscale") and job.params.get("upscale_auto_unload"):

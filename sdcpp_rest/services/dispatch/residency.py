@@ -21,6 +21,7 @@ from sdcpp_rest.core.events import (
     ModelLoading,
     ModelUnloaded,
 )
+from sdcpp_rest.core.job import Job
 from sdcpp_rest.core.load_spec import LoadSpec, UpscalerSpec
 from sdcpp_rest.core.params import LoraUse
 from sdcpp_rest.engine.client import EngineClient
@@ -29,6 +30,7 @@ from sdcpp_rest.engine.supervisor import EngineSupervisor
 from sdcpp_rest.errors import EngineDied, LoadFailed, OutOfMemory, SdcppRestError
 from sdcpp_rest.services.dispatch.engine_calls import EngineCall, ModelCall, RestartCall
 from sdcpp_rest.services.dispatch.holding import HeldModel, Holding
+from sdcpp_rest.services.dispatch.leftovers import Leftovers
 from sdcpp_rest.services.dispatch.model_keeping import ModelKeeping
 from sdcpp_rest.services.dispatch.model_slot import ModelSlot
 from sdcpp_rest.services.dispatch.strikes import Strikes
@@ -51,6 +53,7 @@ class Residency:
         holding: what the engine holds; written here.
         keeping: which models leave when another one comes.
         strikes: the models that have ended engines, of all engines together.
+        leftovers: what cancelled runs have left on the GPU.
         is_home: whether the selected model returns to this engine, and everybody hears of its loads.
         check_spec: refuses files that must not reach the library (they may have been replaced since they were chosen).
         redact_paths: takes out of messages what users must not know.
@@ -62,6 +65,7 @@ class Residency:
         holding: Holding,
         keeping: ModelKeeping,
         strikes: Strikes,
+        leftovers: Leftovers,
         models: ModelSlot,
         upscalers: UpscalerSlot,
         bus: EventBus,
@@ -74,6 +78,7 @@ class Residency:
         self._holding = holding
         self._keeping = keeping
         self._strikes = strikes
+        self._leftovers = leftovers
         self._models = models
         self._bus = bus
         self._is_home = is_home
@@ -99,6 +104,15 @@ class Residency:
         if client is not self._loaded_into:
             self._holding.clear()
         return client
+
+    def engine_for(self, job: Job) -> EngineClient:
+        """A living engine, without what cancelled runs have left there if ``job`` would not fit beside it. Raises
+        EngineUnavailable."""
+        self.engine()
+        if in_the_way := self._leftovers.find_in_the_way(job):
+            with contextlib.suppress(EngineDied):
+                self.unload(in_the_way)
+        return self.engine()
 
     def note_loaded_into(self, client: EngineClient) -> None:
         """Note that what is held is held by this engine."""
@@ -313,9 +327,11 @@ class Residency:
         model.merged = _merging(spec, loras) or model.merged
         return model.spec.key
 
-    def after_run(self, spec: LoadSpec | None) -> None:
+    def after_run(self, spec: LoadSpec | None, *, was_cancelled: bool = False) -> None:
         """Take out a model whose parameters are freed by its first run: the next job loads it anew."""
         current = self._holding.current
+        if spec is not None:
+            self._leftovers.note_run(was_cancelled=was_cancelled)
         if spec is not None and spec.options.free_params_immediately and current is not None:
             self._not_restored.add(current.spec.key)
             if self._models.selected is not None:

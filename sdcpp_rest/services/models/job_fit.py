@@ -171,18 +171,27 @@ def _memories_of(plan: JobPlan, memory: Mapping[str, Any], held: Sequence[LoadSp
     if isinstance(plan.params, UpscaleParams):
         job = _upscaling(plan.params.upscaler, plan.source_size)
         work = job.upscaler_bytes + job.upscaler_buffer
-        needed, main = work + fit.backend_bytes(gpu.get("backend", "")) if gpu else 0, 0 if gpu else work
+        main = 0 if gpu else work
     else:
         load = _load_of(plan, plan.params, gpu.get("backend", "") if gpu else "")
-        needed = on_device(load, True) + load.kept_bytes if gpu else 0
         main = beside_gpu(load) if gpu else on_device(load, False)
     if gpu is not None:
+        needed = bytes_on_gpu(plan, gpu.get("backend", ""))
         free = int(gpu["free_bytes"]) + sum(map(resident_bytes, gives_way))
         total = int(gpu["total_bytes"])
         found.append(MemoryFit(gpu["name"], True, needed, min(free, total), total))
     found.append(MemoryFit("main memory", False, main, available, int(system["total_bytes"])))
     found.sort(key=lambda one: (-_RANK[one.fits], one.free_bytes - one.needed_bytes))
     return tuple(found)
+
+
+def bytes_on_gpu(plan: JobPlan, backend: str) -> int:
+    """What ``plan`` takes of a GPU of that ``backend``. Raises NotAModel."""
+    if isinstance(plan.params, UpscaleParams):
+        job = _upscaling(plan.params.upscaler, plan.source_size)
+        return job.upscaler_bytes + job.upscaler_buffer + fit.backend_bytes(backend)
+    load = _load_of(plan, plan.params, backend)
+    return on_device(load, True) + load.kept_bytes
 
 
 def _load_of(plan: JobPlan, params: SamplingParams, backend: str) -> PlannedLoad:

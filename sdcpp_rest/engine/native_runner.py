@@ -1,7 +1,8 @@
 """Runs loads and jobs on the native library.
 
-The only module outside the command line that imports the native room. Turns load specs and picture parameters into the
-library's structures, the library's log and progress callbacks into phases and steps.
+With its neighbours `library_calls` and `native_requests` the only module outside the command line that imports the
+native room. Turns load specs and picture parameters into the library's structures, the library's log and progress
+callbacks into phases and steps.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ Knows no library: which devices there are is found out by an engine.
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
@@ -40,6 +40,23 @@ def _check_choice(value: str) -> str:
         ) from None
 
 
+def _from_switch(value: Any) -> Any:
+    """What the command line says is text. Raises ValueError."""
+    words = {"true": True, "false": False, "auto": "auto"}
+    read = words.get(value.strip().lower()) if isinstance(value, str) else value
+    if not isinstance(read, bool) and read != "auto":
+        raise ValueError("Input should be true, false or auto")
+    return read
+
+
+TextEncoders = Annotated[
+    bool | Literal["auto"],
+    BeforeValidator(_from_switch),
+    Field(
+        description="Where loads that say nothing keep text encoders when there is a GPU: true (in main memory), false "
+        "(on the GPU), or auto (on the GPU if everything fits there). A load's own keep_clip_on_cpu takes the same.",
+    ),
+]
 EngineDevice = Annotated[
     str,
     BeforeValidator(_from_number),

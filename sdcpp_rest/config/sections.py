@@ -21,7 +21,7 @@ from pydantic import (
     model_validator,
 )
 
-from sdcpp_rest.config.device_names import EngineDevice
+from sdcpp_rest.config.device_names import EngineDevice, TextEncoders
 from sdcpp_rest.errors import SdcppRestError
 
 ENV_PREFIX = "SDCPP_REST__"
@@ -257,6 +257,7 @@ class ModelsConfig(Section):
         default="",
         description="Model to select at the first start. Empty: the last one selected, else the bundled demo model.",
     )
+    keep_clip_on_cpu: TextEncoders = True
     include_demo: bool = Field(default=True, description="Show the bundled demo model beside your own models.")
     type_folders: Mapping[ModelType, FolderName] = Field(
         default_factory=lambda: dict(TYPE_FOLDERS),

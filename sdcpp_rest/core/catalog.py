@@ -148,7 +148,8 @@ class Sidecar(Frozen):
     @field_validator("load_options")
     @classmethod
     def _are_load_options(cls, given: dict[str, Any]) -> dict[str, Any]:
-        _check(LoadOptions, given)
+        # The one option that a sidecar may leave to the server.
+        _check(LoadOptions, {k: v for k, v in given.items() if (k, v) != ("keep_clip_on_cpu", "auto")})
         return given
 
     @field_validator("generation_defaults")

@@ -27,6 +27,7 @@ from sdcpp_rest.services.jobs.kept_calls import KeptCalls
 from sdcpp_rest.services.jobs.picture_history import PictureHistory
 from sdcpp_rest.services.jobs.picture_keeping import PictureKeeping
 from sdcpp_rest.services.jobs.recycle_bin import RecycleBin
+from sdcpp_rest.services.models.encoder_placing import EncoderPlacing
 from sdcpp_rest.services.models.fit_estimate import FitEstimates
 from sdcpp_rest.services.models.hashing import ModelHashes
 from sdcpp_rest.services.models.model_cards import ModelCards
@@ -168,6 +169,7 @@ def build_models(
     `ServerStatus.home_memory`; ``ready`` is what the home engine said of this machine, once there was one.
     """
     slot = ModelSlot(library, settings.store, calls, holding, jobs.queue.pending_bound_to, ready)
+    library.encoder_placing = EncoderPlacing(config.models.keep_clip_on_cpu, memory, lambda: holding.specs)
     hashes = ModelHashes(library, sums)
     return ModelServices(
         library=library,

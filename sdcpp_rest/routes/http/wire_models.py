@@ -21,6 +21,7 @@ from pydantic import (
     ConfigDict,
     Field,
     GetJsonSchemaHandler,
+    PlainValidator,
     Strict,
     ValidationError,
     WithJsonSchema,
@@ -97,9 +98,25 @@ def _read_flag(value: Any) -> Any:
     return _SWITCHES.get(value.strip().lower(), value) if isinstance(value, str) else value
 
 
+def _read_flag_or_auto(value: Any) -> Any:
+    """As `_read_flag`, or "auto" in any case. Raises ValueError."""
+    read = _read_flag(value)
+    if isinstance(read, str) and read.strip().lower() == "auto":
+        return "auto"
+    if not isinstance(read, bool):
+        raise ValueError("neither a switch nor auto")
+    return read
+
+
 Integer = Annotated[int, Strict(), BeforeValidator(_read_integer)]
 Number = Annotated[float, Strict(), AllowInfNan(False), BeforeValidator(_read_number)]
 Flag = Annotated[bool, Strict(), BeforeValidator(_read_flag)]
+FlagOrAuto = Annotated[
+    bool | Literal["auto"],
+    PlainValidator(_read_flag_or_auto),
+    WithJsonSchema({"anyOf": [{"type": "boolean"}, {"type": "string", "enum": ["auto"]}]}),
+]
+"""A switch that may be left to the server."""
 Text = Annotated[str, Strict()]
 PictureText = Annotated[
     str,
@@ -291,5 +308,7 @@ def _noun(annotation: Any) -> str:
         return "an array of " + _noun(get_args(annotation)[0]).partition(" ")[2] + "s"
     if get_origin(annotation) is Literal:
         return "one of " + ", ".join(repr(choice) for choice in get_args(annotation))
+    if annotation == bool | Literal["auto"]:
+        return "true, false or 'auto'"
     nouns = {int: "an integer", float: "a number", str: "a string", bool: "true or false"}
     return nouns.get(annotation, "an object")

@@ -24,6 +24,7 @@ from sdcpp_rest.services.models.fit_needs import (
     resident_bytes,
     wants_vae,
 )
+from sdcpp_rest.services.models.load_options import without_auto
 from sdcpp_rest.services.models.model_library import ModelLibrary
 
 Verdict = Literal["fits", "tight", "no"]
@@ -105,7 +106,7 @@ class FitEstimates:
         warnings: list[str] = []
         sidecar = self._library.sidecar(file.path) or Sidecar()
         files = {"": inspect_parts(file.parts or (file.path,)), **self._components(ask, sidecar, warnings)}
-        options = LoadOptions.model_validate(sidecar.load_options)
+        options = LoadOptions.model_validate(without_auto(sidecar.load_options))
         if ask.weight_type is not None:
             quantization.weight_type("weight_type", ask.weight_type)
             options = options.model_copy(update={"weight_type": ask.weight_type})

@@ -16,6 +16,8 @@ from sdcpp_rest.core.catalog import Sidecar
 from sdcpp_rest.core.load_spec import LoadOptions
 from sdcpp_rest.errors import InvalidRequest
 
+OPTION, AUTO = "keep_clip_on_cpu", "auto"
+"""The option that may be left to the server (`encoder_placing`)."""
 _LEFT_OPEN = frozenset({"qwen_image_zero_cond_t", "force_sdxl_vae_conv_scale", "diffusion_flash_attn", "max_vram"})
 _OTHERWISE = {
     "n_threads": " or -1 for all cores",
@@ -44,7 +46,7 @@ def load_options(
             hint = f"; did you mean '{near[0]}'?" if near else ""
             warnings.append(f"options.{name[:60]} is unknown and was ignored{hint}")
     try:
-        options = LoadOptions.model_validate(given, strict=True)
+        options = LoadOptions.model_validate(without_auto(given), strict=True)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False)[0]
         name = str(first["loc"][0])
@@ -56,6 +58,11 @@ def load_options(
             allowed=first["msg"],
         ) from None
     return _normalise(options, warnings)
+
+
+def without_auto(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options of a load, with what is left to the server at its usual value."""
+    return {name: value for name, value in options.items() if (name, value) != (OPTION, AUTO)}
 
 
 def _normalise(options: LoadOptions, warnings: list[str]) -> LoadOptions:

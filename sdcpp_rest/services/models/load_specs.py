@@ -23,8 +23,9 @@ from sdcpp_rest.core.variants import variant
 from sdcpp_rest.errors import InvalidRequest, ModelNotFound
 from sdcpp_rest.services.model_headers import inspection
 from sdcpp_rest.services.model_headers.inspection import Inspection
+from sdcpp_rest.services.models.encoder_placing import Placed
 from sdcpp_rest.services.models.load_checks import check_loadable, embedding_fault
-from sdcpp_rest.services.models.load_options import load_options
+from sdcpp_rest.services.models.load_options import AUTO, OPTION, load_options
 from sdcpp_rest.services.models.model_library import ModelLibrary, Sentences
 from sdcpp_rest.services.models.model_names import nearest_names
 
@@ -60,6 +61,9 @@ def build_spec(library: ModelLibrary, request: LoadRequest) -> tuple[LoadSpec, S
     if natural is not None and natural != kind:
         kind = natural
         warnings.append(f"{file.name} was loaded as a {_KIND_WORDS[kind]}: its tensors leave no other way.")
+    placing = library.encoder_placing
+    wanted = request.options.get(OPTION)
+    wanted = sidecar.load_options.get(OPTION, placing and placing.default) if wanted is None else wanted
     spec = LoadSpec(
         model=FileRef(name=file.name, path=file.path),
         kind=kind,
@@ -68,6 +72,10 @@ def build_spec(library: ModelLibrary, request: LoadRequest) -> tuple[LoadSpec, S
         options=options,
         embeddings=_embeddings(library, request, main.architecture, warnings),
     )
+    if placing is not None and wanted is not None and wanted is not options.keep_clip_on_cpu:
+        placed = placing.choose(spec) if wanted == AUTO else Placed(bool(wanted), "")
+        spec = spec.model_copy(update={"options": options.model_copy(update={OPTION: placed.keep_clip_on_cpu})})
+        warnings += [f"options.{OPTION}: {placed.why}."] if placed.why else []
     return spec, warnings + check_loadable(spec)
 
 

@@ -26,6 +26,7 @@ from sdcpp_rest.core.catalog import (
 )
 from sdcpp_rest.core.load_spec import LoadSpec
 from sdcpp_rest.errors import InvalidRequest, ModelNotFound
+from sdcpp_rest.services.models.encoder_placing import EncoderPlacing
 from sdcpp_rest.services.models.extra_folders import ExtraFolders
 from sdcpp_rest.services.models.model_folders import TypeFolder, is_outside, is_unchanged, model_type_named, scan
 from sdcpp_rest.services.models.model_names import FileIndex, check_name, nearest_names
@@ -73,6 +74,8 @@ class ModelLibrary:
         sums that have been computed: files are found by them too. ``follow_links``: also those that lead out of the
         folders, which whoever owns the machine has made. ``find_extra`` finds other programs' folders, now and whenever
         everything is looked at again."""
+        self.encoder_placing: EncoderPlacing | None = None
+        """What decides where text encoders are kept; ``None``: in main memory, unless a load says otherwise."""
         self._models_dir = Path(models_dir).resolve()
         folders: dict[ModelType, str] = {**TYPE_FOLDERS}
         for given, renamed in (type_folders or {}).items():

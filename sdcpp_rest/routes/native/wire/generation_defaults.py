@@ -154,5 +154,7 @@ def _words(name: str) -> Iterator[str]:
 def _type_of(schema: Mapping[str, Any]) -> str:
     if "enum" in schema:
         return "select"
+    if {"type": "boolean"} in schema.get("anyOf", ()):
+        return "boolean"  # which may be left to the server
     kind = str(schema.get("type", "object"))
     return "number" if kind == "integer" else kind

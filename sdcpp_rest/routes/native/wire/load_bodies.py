@@ -8,7 +8,7 @@ from pydantic import ConfigDict, Field
 
 from sdcpp_rest.core.load_spec import LoadOptions
 from sdcpp_rest.routes.http.mirrored_fields import mirror
-from sdcpp_rest.routes.http.wire_models import Flag, Integer, Number, Text, Wire, optional
+from sdcpp_rest.routes.http.wire_models import Flag, FlagOrAuto, Integer, Number, Text, Wire, optional
 from sdcpp_rest.services.models.load_specs import LoadRequest
 
 _EMPTY_IS_USUAL = frozenset({"rng_type", "lora_apply_mode"})
@@ -18,7 +18,9 @@ class LoadOptionsBody(Wire):
     """How to load. What is left out is the model's own choice (its sidecar file), else the default."""
 
     n_threads: Integer = mirror(LoadOptions, "n_threads", "CPU threads; -1: as many as physical cores.")
-    keep_clip_on_cpu: Flag = Field(True, description="Keep text encoders in main memory.")
+    keep_clip_on_cpu: FlagOrAuto = Field(
+        True, description="Keep text encoders in main memory; `auto`: unless everything fits on the GPU."
+    )
     keep_vae_on_cpu: Flag = Field(False, description="Keep the VAE in main memory.")
     keep_controlnet_on_cpu: Flag = Field(False, description="Keep the ControlNet in main memory.")
     flash_attn: Flag = Field(True, description="Flash attention. Default: on for GPUs, off on the CPU: slower there.")

@@ -305,3 +305,13 @@ def test_an_empty_choice_of_a_load_option_is_the_usual_one(client: FlaskClient) 
         client.get("/health").get_json()["load_options"].items()
         >= {"rng_type": "cuda", "lora_apply_mode": "auto"}.items()
     )
+
+
+def test_text_encoders_may_be_left_to_the_server(client: FlaskClient) -> None:
+    body = {"model_name": "demo_dit_q8_0.gguf", "options": {"keep_clip_on_cpu": "Auto"}}
+    answered = client.post("/models/load", json=body).get_json()
+    assert "options.keep_clip_on_cpu: auto is true: the model is loaded so." in answered["warnings"]
+    assert client.get("/health").get_json()["load_options"]["keep_clip_on_cpu"] is True
+    refused = client.post("/models/load", json={**body, "options": {"keep_clip_on_cpu": "yes"}})
+    assert refused.status_code == 400
+    assert refused.get_json()["error"].endswith("must be true, false or 'auto', got \"yes\"")

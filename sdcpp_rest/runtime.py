@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 
 from sdcpp_rest.config import Config
 from sdcpp_rest.engine.launchers import InlineLauncher, Launcher, ProcessLauncher
-from sdcpp_rest.engine.places import EnginePlace
+from sdcpp_rest.engine.places import EnginePlace, engine_file
 from sdcpp_rest.engine.waiting import waiting_environment
 from sdcpp_rest.engine.worker import WorkerOptions
 from sdcpp_rest.errors import Conflict
@@ -260,13 +260,11 @@ def _process_launchers(config: Config) -> Launchers:
 
 def engine_options(config: Config, place: EnginePlace, number: int) -> WorkerOptions:
     """How the engine process of ``place`` is started; ``number`` counts from 1 for the home engine."""
-    # The home engine's files have the names that they have where there is no other one.
-    suffix = "" if number == 1 else f"-{number}"
     own = dict(place.environment)
     return WorkerOptions(
         runner=config.engine.runner,
-        log_path=str(config.paths.log_dir / f"engine{suffix}.log"),
-        last_words_path=str(config.paths.data_dir / f"engine{suffix}.last_words"),
+        log_path=str(config.paths.log_dir / engine_file(number, "log")),
+        last_words_path=str(config.paths.data_dir / engine_file(number, "last_words")),
         n_threads=place.n_threads,
         chooses_threads=place.chooses_threads,
         nice=config.engine.nice,

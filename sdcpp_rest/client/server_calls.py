@@ -47,7 +47,7 @@ from sdcpp_rest.client.wire.settings import (
     ResetBody,
     ResetDone,
 )
-from sdcpp_rest.client.wire.upkeep import DoctorShown, EngineRestarting, LogQuery, LogShown
+from sdcpp_rest.client.wire.upkeep import DoctorShown, EngineLogQuery, EngineRestarting, LogQuery, LogShown
 
 
 class ServerCalls:
@@ -84,8 +84,8 @@ class ServerCalls:
         return Request(DoctorShown, "GET", "/system/doctor", is_long=True)
 
     @Call
-    def show_engine_log(self, **query: Unpack[LogQuery]) -> Request[LogShown]:
-        """Read the last lines of what the library and the engine say."""
+    def show_engine_log(self, **query: Unpack[EngineLogQuery]) -> Request[LogShown]:
+        """Read the last lines of what the library and an engine say: the home one, or the one that is named."""
         return Request(LogShown, "GET", "/logs/engine", query=query)
 
     @Call

@@ -53,6 +53,12 @@ class EnginePlace:
         return None
 
 
+def engine_file(number: int, ending: str) -> str:
+    """The name of a file of the engine of this number, which counts from 1: the first one's is the name that it has
+    where there is no other."""
+    return f"engine{'' if number == 1 else f'-{number}'}.{ending}"
+
+
 def name_of(ready: Ready) -> str:
     """What an engine is called that nobody has given a device: by the one it computes on."""
     gpu = next((device for device in ready.devices if device.is_gpu), None)

@@ -10,6 +10,7 @@ from typing import Any
 
 import psutil
 
+from sdcpp_rest.engine.places import engine_file
 from sdcpp_rest.engine.protocol import Device
 from sdcpp_rest.services.dispatch.engine_pool import EnginePool
 from sdcpp_rest.services.dispatch.lane import Lane
@@ -88,6 +89,11 @@ class EnginesStatus:
             "pid": client.pid if client is not None and client.alive else None,
             "restarts": supervisor.restarts,
         }
+
+    def log_name(self, lane: Lane | None) -> str:
+        """The file in the folder of logs that ``lane``'s engine writes, or the home one's."""
+        number = 1 if lane is None else self._pool.lanes.index(lane) + 1
+        return engine_file(number, "log")
 
     def _find_reason(self, lane: Lane, waits: bool) -> str | None:
         """Why ``lane`` computes nothing, in a sentence; ``None``: it does. ``waits``: whether any job does."""

@@ -27,10 +27,11 @@ _STOP_SECONDS = 1.0
 @dataclass(frozen=True)
 class Restarted:
     """What came of it. ``is_ready``: there are other engines now; otherwise there will be. ``requeued``: jobs that ran
-    and wait again."""
+    and wait again. ``failed``: a sentence for each engine of several that has not started again; each is tried on."""
 
     is_ready: bool
     requeued: tuple[str, ...]
+    failed: tuple[str, ...] = ()
 
 
 class EngineRestart:
@@ -47,7 +48,7 @@ class EngineRestart:
         ``timeout_seconds`` at most.
 
         Raises Conflict while a job runs there, unless ``force``: it is stopped then and waits again, and whatever does
-        not stop ends with its engine. Raises EngineUnavailable when the server stops, or an engine does not start.
+        not stop ends with its engine. Raises EngineUnavailable when the server stops, or no engine starts.
         """
         until = time.monotonic() + timeout_seconds
         lanes = self._pool.lanes if lane is None else (lane,)
@@ -68,10 +69,12 @@ class EngineRestart:
             if force and client is not None and not calls[one].answer.done():
                 client.stop(_STOP_SECONDS)
         wait(answers, max(0.0, until - time.monotonic()))
-        done = [answer for answer in answers if answer.done()]
-        for answer in done:
-            answer.result()
-        return Restarted(is_ready=len(done) == len(answers), requeued=requeued)
+        done = {one: call.answer for one, call in calls.items() if call.answer.done()}
+        errors = {one: error for one, answer in done.items() if (error := answer.exception()) is not None}
+        if len(errors) == len(lanes):
+            raise next(iter(errors.values()))
+        failed = tuple(f"{one.name or 'An engine'} has not started again: {error}" for one, error in errors.items())
+        return Restarted(len(done) == len(answers) and self._pool.home not in errors, requeued, failed)
 
     def _find_running(self, lane: Lane | None) -> Sequence[ActiveJob]:
         """The jobs that run on ``lane``'s engine, or on any."""

@@ -38,6 +38,12 @@ class LogQuery(Wire):
     tail: Integer = Field(200, ge=1, le=5_000, description="How many lines, the last of the log.")
 
 
+class EngineLogQuery(LogQuery):
+    engine: Text = Field(
+        "", max_length=40, description="Whose log, by its name in `GET /engines` (`cuda:1`). Empty: the home engine's."
+    )
+
+
 class LogShown(Answer):
     """The last lines of a log, without the server's folders and without anybody's keys."""
 
@@ -63,7 +69,7 @@ class EngineRestarting(Answer):
     )
     restarts: int = Field(ge=0, description="How often that engine was replaced.")
     requeued: list[str] = Field(description="Jobs that ran and wait again.")
-    warnings: list[str] = optional("What was ignored.")
+    warnings: list[str] = optional("What was ignored, and which engines have not started again.")
 
 
 @upkeep.get("/system/doctor")
@@ -78,17 +84,19 @@ def show_doctor() -> Response:
 
 
 @upkeep.get("/logs/engine")
-@documents({200: (LogShown, "text/plain")}, query=LogQuery)
+@documents({200: (LogShown, "text/plain")}, query=EngineLogQuery)
 def show_engine_log() -> Response:
-    """Read the last lines of what the library and the engine say. As plain text for who prefers that."""
-    return _log_shown("engine.log")
+    """Read the last lines of what the library and an engine say. As plain text for who prefers that."""
+    asked, running = read_query(EngineLogQuery), runtime()
+    lane = running.submission.engine_choice.find(asked.engine, "engine")
+    return _log_shown(running.status.engines.log_name(lane), asked)
 
 
 @upkeep.get("/logs/server")
 @documents({200: (LogShown, "text/plain")}, query=LogQuery)
 def show_server_log() -> Response:
     """Read the last lines of what the server says. As plain text for who prefers that."""
-    return _log_shown("server.log")
+    return _log_shown("server.log", read_query(LogQuery))
 
 
 @upkeep.post("/engine/restart")
@@ -112,11 +120,12 @@ def restart_engine() -> Response:
         "restarts": engine["restarts"],
         "requeued": list(done.requeued),
     }
-    return answer({**shown, "warnings": ignored} if ignored else shown, 200 if done.is_ready else 202)
+    warnings = [*ignored, *map(running.redact_paths, done.failed)]
+    return answer({**shown, "warnings": warnings} if warnings else shown, 200 if done.is_ready else 202)
 
 
-def _log_shown(name: str) -> Response:
-    tail = runtime().upkeep.logs.read_tail(name, read_query(LogQuery).tail)
+def _log_shown(name: str, query: LogQuery) -> Response:
+    tail = runtime().upkeep.logs.read_tail(name, query.tail)
     accepted = request.accept_mimetypes
     if accepted.quality("text/plain") <= accepted.quality("application/json"):
         return answer({"lines": list(tail.lines), "truncated": tail.truncated})

@@ -50,6 +50,40 @@ def test_a_log_that_is_not_there_has_no_lines(shared_client: FlaskClient) -> Non
     assert shared_client.get("/logs/engine").get_json() == {"lines": [], "truncated": False}
 
 
+def test_each_engine_has_a_log_of_its_own(make_house: Callable[..., House]) -> None:
+    house = make_house(engines={"devices": ("cpu", "cpu")}).start()
+    write_log(house, "engine.log", "home\n")
+    write_log(house, "engine-2.log", "other\n")
+    lines = {
+        query: house.client.get(f"/logs/engine{query}").get_json()["lines"]
+        for query in ("", "?engine=cpu:0", "?engine=cpu:1", "?engine=")
+    }
+    assert lines == {"": ["home"], "?engine=cpu:0": ["home"], "?engine=cpu:1": ["other"], "?engine=": ["home"]}
+    for name in ("cuda:3", "2", "../engine", "x" * 41):
+        answer = house.client.get("/logs/engine", query_string={"engine": name})
+        assert answer.status_code == 400
+        assert answer.get_json()["error"].startswith("engine must be ")
+    refused = house.client.get("/logs/engine?engine=cuda:3").get_json()
+    assert refused["error"] == "engine must be one of cpu:0, cpu:1, or empty, got 'cuda:3'"
+
+
+def test_an_engine_that_does_not_start_again_is_named_and_the_others_are_restarted(
+    make_house: Callable[..., House],
+) -> None:
+    house = make_house(engines={"devices": ("cpu", "cpu")}).start()
+    home, other = house.runtime.engine.pool.lanes
+    other.supervisor.move_to(other.supervisor._launcher, "cpu:1", lambda ready: "its device is gone")
+    answer = house.client.post("/engine/restart", json={"force": True})
+    shown = answer.get_json()
+    assert (answer.status_code, shown["status"], shown["restarts"]) == (200, "ready", 1)
+    assert shown["warnings"] == ["cpu:1 has not started again: its device is gone"]
+    assert home.supervisor.is_alive
+    refused = house.client.post("/engine/restart", json={"engine": "cpu:1"})
+    assert (refused.status_code, refused.get_json()["error"]) == (503, "its device is gone")
+    home.supervisor.move_to(home.supervisor._launcher, "cpu:0", lambda ready: "no engine at all")
+    assert house.client.post("/engine/restart", json={"force": True}).status_code == 503
+
+
 @for_each_case("tail", ["0", "-1", "5001", "x", "1.5", "9" * 30])
 def test_odd_numbers_of_lines_are_refused(shared_client: FlaskClient, tail: str) -> None:
     answer = shared_client.get(f"/logs/engine?tail={tail}")

@@ -18,12 +18,13 @@ _NEWEST_SHARE = 0.25
 
 
 class Bound(NamedTuple):
-    """What a job needs in the engine, and digests of it as it was when the job began."""
+    """What a job needs in the engine, and digests of it as it was when the job began on ``device``."""
 
     spec: LoadSpec | None
     upscaler: UpscalerSpec | None
     model_key: str
     upscaler_key: str
+    device: str = ""
 
 
 class Speed(NamedTuple):

@@ -29,17 +29,12 @@ def build_estimates(
 ) -> EstimateServices:
     """Build the averages over the database, filled by the engine's jobs and loads from now on, and what asks them."""
 
-    def device() -> str:
-        ready = engine.supervisor.ready
-        if ready is None:
-            return ""
-        return "|".join([ready.backend, *(one.description for one in ready.devices if one.is_gpu)])
-
-    speeds = Speeds(SpeedStore(database), device)
+    speeds = Speeds(SpeedStore(database), lambda: _device_of(engine.home))
     timing = JobTiming(speeds, jobs.outputs)
 
     def time_lane(lane: Lane) -> None:
-        lane.call_on_begin(timing.begin)
+        # An engine on the CPU must not spoil what is known of the GPU beside it.
+        lane.call_on_begin(lambda active, is_resident: timing.begin(active, is_resident, _device_of(lane)))
         lane.finishing.call_on_completed(timing.learn)
 
     engine.pool.call_on_lane(time_lane)
@@ -49,3 +44,11 @@ def build_estimates(
         speeds, fits, models.slot, jobs.queue, jobs.active, jobs.outputs, lambda: len(engine.pool.lanes)
     )
     return EstimateServices(speeds, estimates)
+
+
+def _device_of(lane: Lane) -> str:
+    """What computes there, in words; empty while its engine has not said."""
+    ready = lane.supervisor.ready
+    if ready is None:
+        return ""
+    return "|".join([ready.backend, *(one.description for one in ready.devices if one.is_gpu)])

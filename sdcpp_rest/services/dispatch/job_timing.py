@@ -30,13 +30,13 @@ class JobTiming:
         self._speeds = speeds
         self._outputs = outputs
 
-    def begin(self, active: ActiveJob, is_resident: bool) -> None:
-        """Give a job that begins what is known of its kind."""
+    def begin(self, active: ActiveJob, is_resident: bool, device: str | None = None) -> None:
+        """Give a job that begins on ``device`` what is known of its kind there."""
         try:
             job = active.job
             if job.kind == "convert":
                 return
-            bound = self._speeds.bind(job.load_spec, upscaler_of(params_of(job.kind, job.params)))
+            bound = self._speeds.bind(job.load_spec, upscaler_of(params_of(job.kind, job.params)), device)
             work = work_of_job(job, self._outputs)
             forecast = self._speeds.forecast(bound, work, is_resident=is_resident)
             active.bound, active.times.work, active.times.expected = bound, work, forecast.expected

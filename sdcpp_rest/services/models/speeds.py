@@ -46,7 +46,7 @@ class Speeds:
     """Averages the times of finished jobs, and foretells those of others. Thread-safe.
 
     Args:
-        device: what computes, in words that change when something else does.
+        device: what computes unless another device is named, in words that change when something else does.
     """
 
     def __init__(self, store: SpeedStore, device: Callable[[], str]) -> None:
@@ -56,20 +56,17 @@ class Speeds:
         self._known: dict[str, dict[SpeedKey, Speed]] | None = None
         self._unwritten: dict[SpeedKey, Speed] = {}
 
-    def bind(self, spec: LoadSpec | None, upscaler: UpscalerSpec | None) -> Bound:
-        """Digests of what decides how quick a job is: another file under the same name has another."""
+    def bind(self, spec: LoadSpec | None, upscaler: UpscalerSpec | None, device: str | None = None) -> Bound:
+        """Digests of what decides how quick a job is: another file under the same name has another, and so has another
+        ``device``."""
         model = upscaling = ""
+        where = self._device() if device is None else device
         if spec is not None:
             files = [spec.model, *(spec.components[role] for role in sorted(spec.components))]
-            model = self._digest([file.path for file in files], spec.options.model_dump_json(exclude=_NO_MATTER))
+            model = _digest(where, [file.path for file in files], spec.options.model_dump_json(exclude=_NO_MATTER))
         if upscaler is not None:
-            upscaling = self._digest([upscaler.model.path], f"{upscaler.tile_size}|{upscaler.n_threads}")
-        return Bound(spec, upscaler, model, upscaling)
-
-    def _digest(self, paths: list[str], options: str) -> str:
-        stamps = stamps_of(paths)
-        text = "\n".join([self._device(), options, *(f"{path}|{stamps.get(path)}" for path in paths)])
-        return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()[:32]
+            upscaling = _digest(where, [upscaler.model.path], f"{upscaler.tile_size}|{upscaler.n_threads}")
+        return Bound(spec, upscaler, model, upscaling, where)
 
     def forecast(self, bound: Bound, work: Work, *, is_resident: bool) -> Forecast:
         """What a job will take; ``is_resident``: nothing has to be loaded for it."""
@@ -101,7 +98,7 @@ class Speeds:
 
     def note_job(self, began: Bound, times: StepTimes, saving_seconds: float) -> None:
         """Learn from a job that ended well. Where a file of it was replaced meanwhile, nothing is learned."""
-        if self.bind(began.spec, began.upscaler) != began:
+        if self.bind(began.spec, began.upscaler, began.device) != began:
             return
         work, step, model = times.work, times.usual_step, began.model_key
         found = []
@@ -158,6 +155,12 @@ class _Measured(NamedTuple):
     way: str
     seconds: float
     amount: float
+
+
+def _digest(device: str, paths: list[str], options: str) -> str:
+    stamps = stamps_of(paths)
+    text = "\n".join([device, options, *(f"{path}|{stamps.get(path)}" for path in paths)])
+    return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()[:32]
 
 
 def _guess_step(known: Mapping[SpeedKey, Speed], work: Work, megapixels: float) -> Guess | None:

@@ -199,3 +199,12 @@ def test_upscaling_is_told_apart_by_the_upscalers_file(lab: Lab, tmp_path: Path)
     assert (found.expected.upscaling, found.jobs, found.is_exact) == (6.0, 1, True)
     finer = upscaler.model_copy(update={"tile_size": 64})
     assert lab.speeds.forecast(lab.speeds.bind(None, finer), work, is_resident=True).jobs == 0
+
+
+def test_engines_on_other_devices_learn_for_themselves(lab: Lab) -> None:
+    lab.draw(seconds=1.0)
+    slow = lab.speeds.bind(lab.spec, None, "another card")
+    assert lab.speeds.forecast(slow, ONE, is_resident=True).jobs == 0
+    lab.speeds.note_job(slow, times_of(ONE, 60.0), saving_seconds=0.5)
+    assert lab.speeds.forecast(slow, ONE, is_resident=True).expected.step == pytest.approx(60, rel=0.01)
+    assert lab.forecast().expected.step == pytest.approx(1, rel=0.01), "the home engine's is as it was"

@@ -114,6 +114,7 @@ class EngineSupervisor:
         try:
             ready = client.wait_ready(self._start_timeout_seconds)
             if (fault := self._find_fault(ready)) is not None:
+                log.error("the engine is not used: %s", fault)
                 raise EngineUnavailable(fault)
         except EngineUnavailable as error:
             # It died, or it answered that it cannot work (no library, no guard) and ends by itself, or it was killed

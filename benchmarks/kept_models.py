@@ -21,7 +21,7 @@ from sdcpp_rest.core.params import ImageParams
 from sdcpp_rest.engine.client import EngineClient, RunEvent
 from sdcpp_rest.engine.launchers import ProcessLauncher
 from sdcpp_rest.engine.protocol import RunJob, Step
-from sdcpp_rest.engine.worker import WorkerOptions
+from sdcpp_rest.engine.worker_options import WorkerOptions
 from sdcpp_rest.runtime import DEMO_ROOT
 
 _MIB = 2**20

@@ -17,10 +17,11 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from sdcpp_rest.config import Config
+from sdcpp_rest.engine.engine_process import EngineProcess
 from sdcpp_rest.engine.launchers import InlineLauncher, Launcher, ProcessLauncher
 from sdcpp_rest.engine.places import EnginePlace, engine_file
 from sdcpp_rest.engine.waiting import waiting_environment
-from sdcpp_rest.engine.worker import WorkerOptions
+from sdcpp_rest.engine.worker_options import WorkerOptions
 from sdcpp_rest.errors import Conflict
 from sdcpp_rest.groups.core_groups import (
     build_jobs,
@@ -65,13 +66,21 @@ class Runtime:
     Args:
         config: how the process was started.
         launcher: how engines are started; a process of its own unless a test wants a thread.
+        process: runs already, and becomes the first engine.
         is_server: false for the length of one command: no model is chosen by itself, and nothing is cleared away in
             the model folders, where a server may be writing.
 
     Raises Conflict when another server holds the data folder.
     """
 
-    def __init__(self, config: Config, *, launcher: Launcher | None = None, is_server: bool = True) -> None:
+    def __init__(
+        self,
+        config: Config,
+        *,
+        launcher: Launcher | None = None,
+        process: EngineProcess | None = None,
+        is_server: bool = True,
+    ) -> None:
         self.config = config
         self._is_server = is_server
         self.version = VERSION
@@ -111,7 +120,7 @@ class Runtime:
         )
         self.engine = build_engine(
             config,
-            _process_launchers(config) if launcher is None else lambda place, number: launcher,
+            _process_launchers(config, process) if launcher is None else lambda place, number: launcher,
             self.settings,
             self.jobs,
             self.models,
@@ -254,8 +263,12 @@ def inline_launcher(make_runner: Any) -> Launcher:
     return InlineLauncher(make_runner)
 
 
-def _process_launchers(config: Config) -> Launchers:
-    return lambda place, number: ProcessLauncher(engine_options(config, place, number))
+def _process_launchers(config: Config, process: EngineProcess | None) -> Launchers:
+    """``process``: the home engine's first."""
+    started = [process] if process is not None else []
+    return lambda place, number: ProcessLauncher(
+        engine_options(config, place, number), started.pop() if number == 1 and started else None
+    )
 
 
 def engine_options(config: Config, place: EnginePlace, number: int) -> WorkerOptions:

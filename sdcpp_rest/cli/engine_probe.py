@@ -19,7 +19,7 @@ def probe_engine(config: Config | None = None) -> Ready:
     Raises EngineUnavailable."""
     from sdcpp_rest.engine.client import EngineClient
     from sdcpp_rest.engine.launchers import ProcessLauncher
-    from sdcpp_rest.engine.worker import WorkerOptions
+    from sdcpp_rest.engine.worker_options import WorkerOptions
 
     runner = config.engine.runner if config is not None else "native"
     with tempfile.TemporaryDirectory(prefix="sdcpp-rest-") as folder:

@@ -36,27 +36,31 @@ def serve(config_file: Path | None, overrides: tuple[str, ...], verbose: bool, q
     has and what the native library was built for; the log follows there, and names the devices.
     """
     from sdcpp_rest.config import load_config
-    from sdcpp_rest.runtime import Runtime
-    from sdcpp_rest.web.log_file import log_to_file, log_to_stderr
-    from sdcpp_rest.web.serving import serve as serve_runtime
+    from sdcpp_rest.engine.engine_process import early_process
 
     if verbose and quiet:
         raise click.UsageError("--verbose and --quiet contradict each other.")
     config = load_config(config_file, overrides, **options)
-    log_to_stderr(logging.WARNING if quiet else logging.INFO)
-    if verbose:
-        logging.getLogger("sdcpp_rest").setLevel(logging.DEBUG)
-    runtime = Runtime(config)
-    # Only now is the data folder ours: another server's log is not written into.
-    log_to_file(config)
+    # The engine's interpreter starts while the modules of the server, a hundred times as many, are imported here.
+    with early_process(config.engines.devices != "none") as process:
+        from sdcpp_rest.runtime import Runtime
+        from sdcpp_rest.web.log_file import log_to_file, log_to_stderr
+        from sdcpp_rest.web.serving import serve as serve_runtime
 
-    def tell_start(url: str) -> None:
-        if not quiet:
-            click.echo(describe_start(runtime, url), err=True)
-        if config.engine.runner == "native":
-            start_telling(runtime.engine.supervisor)
+        log_to_stderr(logging.WARNING if quiet else logging.INFO)
+        if verbose:
+            logging.getLogger("sdcpp_rest").setLevel(logging.DEBUG)
+        runtime = Runtime(config, process=process)
+        # Only now is the data folder ours: another server's log is not written into.
+        log_to_file(config)
 
-    code = serve_runtime(runtime, tell_start)
+        def tell_start(url: str) -> None:
+            if not quiet:
+                click.echo(describe_start(runtime, url), err=True)
+            if config.engine.runner == "native":
+                start_telling(runtime.engine.supervisor)
+
+        code = serve_runtime(runtime, tell_start)
     # Everything is stopped and closed. Only a view that is stuck (a download nobody reads) may still hold its thread,
     # and the interpreter would wait for it for ever.
     logging.shutdown()

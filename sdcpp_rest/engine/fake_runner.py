@@ -59,6 +59,7 @@ class FakeRunner:
         self._inline = inline
         self._last_words_path = last_words_path
         self._loaded: dict[str, LoadSpec] = {}
+        self.rests = 0
         self._upscaler: UpscalerSpec | None = None
         self._wake = threading.Condition()
         self._cancelled: set[int] = set()
@@ -111,6 +112,9 @@ class FakeRunner:
 
     def unload_upscaler(self) -> None:
         self._upscaler = None
+
+    def rest(self) -> None:
+        self.rests += 1
 
     def run(self, command: RunJob, report: Report) -> RunResult:
         params, started = command.params, time.perf_counter()

@@ -6,23 +6,20 @@ through it.
 
 from __future__ import annotations
 
-import contextlib
-import multiprocessing
 import os
 import signal
-import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
-from multiprocessing import resource_tracker
-from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from sdcpp_rest.engine.fake_runner import SimulatedDeath
-from sdcpp_rest.engine.refused_memory import memory_note
-from sdcpp_rest.engine.runner import Runner
-from sdcpp_rest.engine.worker import TERMINAL_SIGNALS, Worker, WorkerOptions, main
+from sdcpp_rest.engine.engine_process import EngineProcess
+from sdcpp_rest.engine.pipe import Pipe, pipe_pair
+from sdcpp_rest.engine.worker_options import WorkerOptions
+
+if TYPE_CHECKING:
+    from sdcpp_rest.engine.runner import Runner
 
 _LOG_TAIL_BYTES = 8192
 _LOG_TAIL_LINES = 4
@@ -32,7 +29,7 @@ _LOG_LINE_CHARACTERS = 160
 class LaunchedEngine(Protocol):
     """A started engine, however it was started."""
 
-    connection: Connection
+    connection: Pipe
     pid: int
 
     @property
@@ -56,49 +53,51 @@ class Launcher(Protocol):
 
 
 class ProcessLauncher:
-    """Starts the engine as a child process of its own (spawned: a forked one hangs once the library was loaded)."""
+    """Starts the engine as a child process of its own (a new one: a fork hangs once the library was loaded).
 
-    def __init__(self, options: WorkerOptions) -> None:
+    Args:
+        options: what each engine is told when it begins.
+        process: one that runs already and has been told nothing. It becomes the first engine, and begins at once.
+    """
+
+    def __init__(self, options: WorkerOptions, process: EngineProcess | None = None) -> None:
         self._options = options
+        self._first = None if process is None else _LaunchedProcess(process, options)
 
     def launch(self) -> LaunchedEngine:
-        return _EngineProcess(self._options)
+        first, self._first = self._first, None
+        return first or _LaunchedProcess(None, self._options)
 
 
-class _EngineProcess:
-    def __init__(self, options: WorkerOptions) -> None:
-        context = multiprocessing.get_context("spawn")
-        self.connection, theirs = context.Pipe()
-        Path(options.log_path).parent.mkdir(parents=True, exist_ok=True)
+class _LaunchedProcess:
+    def __init__(self, process: EngineProcess | None, options: WorkerOptions) -> None:
         self._log = Path(options.log_path)
+        self._log.parent.mkdir(parents=True, exist_ok=True)
+        self._process = process = process or EngineProcess()
+        self.connection, self.pid = process.pipe, process.pid
         self._last_words = Path(f"{options.last_words_path}.{os.getpid()}.{id(self)}")
-        options = replace(options, last_words_path=str(self._last_words))
-        self._process = context.Process(target=main, args=(theirs, options), name="sdcpp-engine", daemon=True)
-        with _signals_held_back():
-            self._process.start()
-        # Ours must be the only copy of their end left in this process, or its death would never read as end-of-file.
-        theirs.close()
-        self.pid = self._process.pid or 0
+        process.configure(replace(options, last_words_path=str(self._last_words)))
 
     def kill(self) -> None:
         self._process.kill()
 
     def wait_for_end(self, timeout_seconds: float) -> bool:
-        self._process.join(timeout_seconds)
-        return self._process.exitcode is not None
+        return self._process.wait_for_end(timeout_seconds)
 
     @property
     def signal_name(self) -> str:
-        code = self._process.exitcode
+        code = self._process.exit_code
         return signal.Signals(-code).name if code is not None and code < 0 else ""
 
     def exit_description(self) -> str:
-        cause = f"signal {self.signal_name}" if self.signal_name else f"exit code {self._process.exitcode}"
+        cause = f"signal {self.signal_name}" if self.signal_name else f"exit code {self._process.exit_code}"
         words = _take(self._last_words)
         tail = self._log_tail()
         return ". ".join(part for part in (f"{cause}: {words}" if words else cause, tail) if part)
 
     def refused_memory(self) -> str:
+        from sdcpp_rest.engine.refused_memory import memory_note
+
         return _take(Path(memory_note(str(self._last_words))))
 
     def _log_tail(self) -> str:
@@ -122,23 +121,6 @@ def _take(path: Path) -> str:
     return words
 
 
-@contextlib.contextmanager
-def _signals_held_back() -> Iterator[None]:
-    """Start children that no signal of the terminal reaches: they inherit what this thread blocks, until they say
-    themselves what they ignore. An engine is a second away from saying so when Python starts, and Ctrl-C in that second
-    would end it, with a traceback."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    # It is started with the first child, and some versions of Python unblock the signals after that.
-    resource_tracker.ensure_running()
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, TERMINAL_SIGNALS)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
 class InlineLauncher:
     """Starts the engine as a thread of this process, for fast tests: same loop, same messages, no wall."""
 
@@ -153,12 +135,15 @@ class _EngineThread:
     def __init__(self, runner: Runner) -> None:
         self.pid = os.getpid()
         self.signal_name = ""
-        self.connection, self._theirs = multiprocessing.Pipe()
+        self.connection, self._theirs = pipe_pair()
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._serve, args=(runner,), name="engine-inline", daemon=True)
         self._thread.start()
 
     def _serve(self, runner: Runner) -> None:
+        from sdcpp_rest.engine.fake_runner import SimulatedDeath
+        from sdcpp_rest.engine.worker import Worker
+
         try:
             Worker(self._theirs, runner, memory_interval_seconds=3600).serve()
         except SimulatedDeath:
@@ -169,7 +154,7 @@ class _EngineThread:
     def kill(self) -> None:
         """A thread cannot be killed; hanging up is what the server would notice of a death."""
         self._done.set()
-        hang_up(self._theirs)
+        self._theirs.hang_up()
 
     def wait_for_end(self, timeout_seconds: float) -> bool:
         return self._done.wait(timeout_seconds)
@@ -179,12 +164,3 @@ class _EngineThread:
 
     def refused_memory(self) -> str:
         return ""
-
-
-def hang_up(connection: Connection) -> None:
-    """End a pipe for both sides at once.
-
-    Not close(): while another thread is blocked reading, a closed socket stays open.
-    """
-    with contextlib.suppress(OSError), socket.socket(fileno=os.dup(connection.fileno())) as pipe:
-        pipe.shutdown(socket.SHUT_RDWR)

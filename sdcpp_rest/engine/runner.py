@@ -90,6 +90,9 @@ class Runner(Protocol):
     def unload_upscaler(self) -> None:
         """Free the upscaler, if one is loaded."""
 
+    def rest(self) -> None:
+        """Give the system what is not needed while nothing is done. By any thread, also while something begins."""
+
     def run(self, command: RunJob, report: Report) -> RunResult:
         """Compute one job with the model that it names. Raises RunFailed, also when that is not loaded, or
         RunCancelled."""

@@ -11,20 +11,17 @@ import contextlib
 import logging
 import os
 import queue
-import signal
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from multiprocessing.connection import Connection
 from pathlib import Path
-
-import psutil
 
 from sdcpp_rest.core.frozen import Frozen
 from sdcpp_rest.core.job import Phase
 from sdcpp_rest.core.params import ConvertParams, VideoParams
 from sdcpp_rest.engine import spool
+from sdcpp_rest.engine.pipe import Pipe
+from sdcpp_rest.engine.process_memory import resident_bytes
 from sdcpp_rest.engine.protocol import (
     CancelJob,
     Cancelled,
@@ -54,31 +51,12 @@ from sdcpp_rest.engine.protocol import (
 )
 from sdcpp_rest.engine.raw_picture import RawPicture
 from sdcpp_rest.engine.runner import RunCancelled, RunFailed, Runner, RunResult
+from sdcpp_rest.engine.worker_options import WorkerOptions
 
 log = logging.getLogger(__name__)
 
-TERMINAL_SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
-"""What a terminal, or who stops the server, sends to every process of it: none of the engine's business."""
-
 # Previews cost a JPEG and a base64 each; more than ten a second tell nobody anything.
 _PREVIEW_PAUSE_SECONDS = 0.1
-
-
-@dataclass(frozen=True)
-class WorkerOptions:
-    """How an engine process is started. Paths absolute; ``n_threads`` counts where a load spec says -1, and is only the
-    most that may compute if the engine ``chooses_threads``;
-    ``environment`` are variables of its own, which show it the device that it has for itself."""
-
-    runner: str = "native"
-    log_path: str = ""
-    last_words_path: str = ""
-    n_threads: int = -1
-    chooses_threads: bool = False
-    nice: int = 0
-    log_max_bytes: int = 10 * 1024 * 1024
-    memory_interval_seconds: float = 2.0
-    environment: tuple[tuple[str, str], ...] = ()
 
 
 class Worker:
@@ -90,7 +68,7 @@ class Worker:
 
     def __init__(
         self,
-        connection: Connection,
+        connection: Pipe,
         runner: Runner,
         on_gone: Callable[[], None] = lambda: None,
         memory_interval_seconds: float = 2.0,
@@ -108,6 +86,7 @@ class Worker:
         self._stopped = threading.Event()
         self._memory_wanted = threading.Event()
         self._is_broken = False
+        self._turns = 0  # odd while a command is executed
         self._preview = PreviewSettings()
 
     def serve(self) -> None:
@@ -125,7 +104,9 @@ class Worker:
         while (command := self._commands.get()) is not None:
             if isinstance(command, Shutdown):
                 break
+            self._turns += 1
             self._execute(command)
+            self._turns += 1
         self._to_encode.put(None)
         encoder.join()
         self._stopped.set()
@@ -173,19 +154,27 @@ class Worker:
 
     def _report_memory(self) -> None:
         """Tell it whenever somebody looks, and never else: a GPU's driver that is asked may hold up what it computes.
-        On a thread of its own, so that neither a cancel nor the run waits for it."""
-        process = psutil.Process()
+        On a thread of its own, so that neither a cancel nor the run waits for it. An engine that rests gives memory
+        back."""
+        seen = rested = 0
+        looked_at = time.monotonic()
         while True:
             is_wanted = self._memory_wanted.wait(self._memory_interval_seconds)
             if self._stopped.is_set():
                 return
             self._rotate_log()
+            if time.monotonic() - looked_at >= self._memory_interval_seconds:
+                looked_at = time.monotonic()
+                # Not between two jobs: the next one takes the same memory again, and would have to have it cleared.
+                if self._turns == seen != rested and seen % 2 == 0:
+                    self._runner.rest()
+                    rested = seen
+                seen = self._turns
             if not is_wanted:
                 continue
             self._memory_wanted.clear()
             devices = () if self._is_broken else self._runner.devices()
-            rss_bytes, threads = process.memory_info().rss, self._runner.threads()
-            self._send(Memory(rss_bytes=rss_bytes, devices=devices, threads=threads))
+            self._send(Memory(rss_bytes=resident_bytes(), devices=devices, threads=self._runner.threads()))
 
     # --- commands ---------------------------------------------------------------------------------------------------
 
@@ -319,24 +308,15 @@ def make_runner(options: WorkerOptions) -> Runner:
     return NativeRunner(options.last_words_path, options.n_threads, chooses_threads=options.chooses_threads)
 
 
-def main(connection: Connection, options: WorkerOptions) -> None:
-    """Entry point of the engine process.
+def main(connection: Pipe, options: WorkerOptions) -> None:
+    """Serve ``connection`` until the server hangs up; never returns.
 
-    It lives in a session of its own and ignores SIGINT and SIGTERM: Ctrl-C reaches every process of a terminal, but
-    only the server decides when the engine ends. File descriptors 1 and 2 become the engine log before anything can
-    print.
+    File descriptors 1 and 2 become the engine log before anything can print.
     """
-    for number in TERMINAL_SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
-    if hasattr(signal, "pthread_sigmask"):
-        # Blocked by who started this process; what came in the meantime is ignored now.
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, TERMINAL_SIGNALS)
-    if hasattr(os, "setsid"):
-        with contextlib.suppress(OSError):
-            os.setsid()
     if options.nice and hasattr(os, "nice"):
         with contextlib.suppress(OSError):
             os.nice(options.nice)
+    # Before the library is opened: what it depends on reads its own variables then.
     os.environ.update(dict(options.environment))
     # ggml would fork a debugger for a backtrace on every assertion: seconds, on a machine that has one.
     os.environ["GGML_NO_BACKTRACE"] = "1"

@@ -13,7 +13,7 @@ from sdcpp_rest.engine.client import EngineClient
 from sdcpp_rest.engine.fake_runner import FakeRunner
 from sdcpp_rest.engine.launchers import InlineLauncher, Launcher, ProcessLauncher
 from sdcpp_rest.engine.protocol import RunJob
-from sdcpp_rest.engine.worker import WorkerOptions
+from sdcpp_rest.engine.worker_options import WorkerOptions
 
 TIMEOUT = 30
 

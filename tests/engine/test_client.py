@@ -13,10 +13,10 @@ from sdcpp_rest.core.load_spec import LoadSpec
 from sdcpp_rest.engine import spool
 from sdcpp_rest.engine.client import EngineClient, RunEvent
 from sdcpp_rest.engine.fake_runner import FakeRunner
-from sdcpp_rest.engine.launchers import InlineLauncher, Launcher, ProcessLauncher, hang_up
+from sdcpp_rest.engine.launchers import InlineLauncher, Launcher, ProcessLauncher
 from sdcpp_rest.engine.protocol import Device, Preview, RunJob, Started, Step
 from sdcpp_rest.engine.runner import RunCancelled, RunFailed
-from sdcpp_rest.engine.worker import WorkerOptions
+from sdcpp_rest.engine.worker_options import WorkerOptions
 from sdcpp_rest.errors import DeviceFailed, EngineDied, EngineUnavailable, LoadFailed
 from tests.engine.conftest import TIMEOUT, make_spec
 
@@ -256,7 +256,7 @@ def test_engine_ends_when_the_server_is_gone_even_in_the_middle_of_a_run(
     client.load(spec)
     client.run(job("fake:deaf"))
     engine_process = psutil.Process(client.pid)
-    hang_up(client._engine.connection)
+    client._engine.connection.hang_up()
     assert engine_process.wait(TIMEOUT) in (0, None)
 
 

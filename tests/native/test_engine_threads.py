@@ -14,7 +14,7 @@ from sdcpp_rest.engine.client import EngineClient
 from sdcpp_rest.engine.launchers import Launcher, ProcessLauncher
 from sdcpp_rest.engine.protocol import Memory, RunJob
 from sdcpp_rest.engine.waiting import waiting_environment
-from sdcpp_rest.engine.worker import WorkerOptions
+from sdcpp_rest.engine.worker_options import WorkerOptions
 
 pytestmark = [pytest.mark.native, pytest.mark.slow]
 

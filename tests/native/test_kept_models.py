@@ -18,7 +18,7 @@ from sdcpp_rest.engine.client import EngineClient, RunEvent, RunHandle
 from sdcpp_rest.engine.launchers import ProcessLauncher
 from sdcpp_rest.engine.protocol import Loaded, Preview, PreviewSettings, RunJob, Step
 from sdcpp_rest.engine.runner import RunCancelled, RunFailed
-from sdcpp_rest.engine.worker import WorkerOptions
+from sdcpp_rest.engine.worker_options import WorkerOptions
 from sdcpp_rest.errors import LoadFailed
 from tools.synthetic_models.families import FAMILIES, files_of, write_file
 

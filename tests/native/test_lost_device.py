@@ -17,7 +17,7 @@ from sdcpp_rest.engine.launchers import ProcessLauncher
 from sdcpp_rest.engine.protocol import RunJob
 from sdcpp_rest.engine.runner import RunFailed
 from sdcpp_rest.engine.supervisor import EngineSupervisor
-from sdcpp_rest.engine.worker import WorkerOptions
+from sdcpp_rest.engine.worker_options import WorkerOptions
 from sdcpp_rest.errors import DeviceFailed, EngineDied
 
 pytestmark = pytest.mark.native

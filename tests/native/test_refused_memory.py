@@ -18,7 +18,7 @@ from sdcpp_rest.engine.client import EngineClient
 from sdcpp_rest.engine.launchers import ProcessLauncher
 from sdcpp_rest.engine.protocol import RunJob
 from sdcpp_rest.engine.runner import RunFailed
-from sdcpp_rest.engine.worker import WorkerOptions
+from sdcpp_rest.engine.worker_options import WorkerOptions
 from sdcpp_rest.errors import EngineOutOfMemory, OutOfMemory
 from tools.synthetic_models.families import write_file
 

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import psutil
-
+from sdcpp_rest.engine.process_memory import resident_bytes
 from sdcpp_rest.engine.protocol import Device
 
 
@@ -17,7 +16,7 @@ def used_memory(devices: Sequence[Device]) -> int | None:
     process. ``None`` where a GPU does not tell."""
     gpus = [device for device in devices if device.is_gpu]
     if not gpus:
-        return int(psutil.Process().memory_info().rss)
+        return resident_bytes()
     # Drivers were seen to tell less than nothing of free memory: that reads as all of it, or more than there is.
     if any(device.free_bytes >= device.total_bytes for device in gpus):
         return None

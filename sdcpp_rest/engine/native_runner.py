@@ -69,8 +69,7 @@ class _Model:
 
 
 class NativeRunner:
-    """Runs loads and jobs on the native library: as many models as it is told to hold, one call at a time. The library
-    is opened by `ready`, not before.
+    """Runs loads and jobs on the native library, which `ready` opens: as many models as it is told, one call at a time.
 
     Args:
         last_words_path: where the text of an assertion that ends this process is left for the server.
@@ -170,6 +169,9 @@ class NativeRunner:
         upscaler, self._upscaler = self._upscaler, None
         if upscaler is not None:
             upscaler.close()
+
+    def rest(self) -> None:
+        self._open().return_memory()
 
     def run(self, command: RunJob, report: Report) -> RunResult:
         params, key = command.params, command.model_key

@@ -14,10 +14,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
-
 from sdcpp_rest.core.load_spec import LoadOptions
 from sdcpp_rest.core.params import ConvertParams, Params, UpscaleParams, VideoParams
+from sdcpp_rest.engine.process_memory import available_bytes
 from sdcpp_rest.engine.protocol import Device
 
 # How the library names the parts of a model.
@@ -71,7 +70,7 @@ class DeviceMemory:
 def memory_of(devices: Sequence[Device]) -> list[DeviceMemory]:
     """What is free where models lie: of main memory now, of a GPU's as of its last report, because this is asked in the
     middle of a call."""
-    free = psutil.virtual_memory().available
+    free = available_bytes()
     return [
         DeviceMemory(device.name, device.is_gpu, device.free_bytes if device.is_gpu else free) for device in devices
     ]

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 from sdcpp_rest.core.job import Failure
 from sdcpp_rest.engine.raw_picture import RawPicture
-from sdcpp_rest.engine.video_encoding import VIDEO_FORMATS, encode_video
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -53,6 +52,8 @@ def write_frames(folder: Path, frames: list[RawPicture], fps: int, video_format:
     The same promise as `write_pixels`. Raises OSError likewise, and ValueError for what can never be encoded: no
     frames, frames that are not RGB or not of one size, another format, ``fps`` below 1.
     """
+    from sdcpp_rest.engine.video_encoding import VIDEO_FORMATS
+
     if video_format not in VIDEO_FORMATS:
         raise ValueError(f"video_format: {video_format!r} is none of {', '.join(VIDEO_FORMATS)}")
     if fps < 1:
@@ -182,6 +183,8 @@ def _encode_frames(folder: Path, video: dict[str, Any]) -> tuple[str, ...]:
                 if not (folder / name).exists():
                     _write_png(folder / name, frames[k], caption)
         else:
+            from sdcpp_rest.engine.video_encoding import encode_video
+
             encode_video(folder / names[0], frames, video["fps"], video["format"], caption)
         raw.unlink()
     return tuple(names)

@@ -6,7 +6,6 @@ Knows ggml's device registry and where the operating system shows a GPU; knows n
 from __future__ import annotations
 
 import ctypes
-import ctypes.util
 import os
 import platform
 from collections.abc import Collection, Sequence
@@ -108,9 +107,16 @@ def unused_gpu(
     hidden = f"; {' and '.join(hiding)} may hide it" if hiding else ""
     # NVIDIA's driver for Vulkan starts through libEGL, which containers lack that were made to compute only.
     is_linux_nvidia = platform.system() == "Linux" and "NVIDIA" in gpu.name
-    lacks_egl = is_linux_nvidia and "Vulkan" in backends and ctypes.util.find_library("EGL") is None
+    lacks_egl = is_linux_nvidia and "Vulkan" in backends and not _has_egl()
     egl = " Its driver for Vulkan needs libEGL, which is missing: install libegl1." if lacks_egl else ""
     return (
         f"{gpu.name} is in this machine, and the native library, built for {able}, finds none that it can use: "
         f"is its driver installed and new enough, and may this user open it{hidden}?{egl}"
     )
+
+
+def _has_egl() -> bool:
+    # Imported here: an engine never asks, and would have all of subprocess for it.
+    import ctypes.util
+
+    return ctypes.util.find_library("EGL") is not None

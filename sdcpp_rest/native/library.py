@@ -9,8 +9,6 @@ from __future__ import annotations
 import atexit
 import ctypes
 import functools
-import importlib
-import importlib.metadata
 import itertools
 import logging
 import os
@@ -21,14 +19,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sdcpp_rest.native.binding import BINDING, import_binding
 from sdcpp_rest.native.driver_libraries import advise_driver
 from sdcpp_rest.native.guard import LOG_SINK, PROGRESS_SINK, Guard, guard_path
 from sdcpp_rest.native.images import RawImage, copy_image
 from sdcpp_rest.native.weight_types import WeightType, writable_types
 
 log = logging.getLogger(__name__)
-
-BINDING = "stable_diffusion_cpp_python"
 
 LOG_DEBUG, LOG_INFO, LOG_WARNING, LOG_ERROR = range(4)
 _LEVELS = ("DEBUG", "INFO", "WARN", "ERROR")
@@ -100,6 +97,8 @@ class Library:
     @functools.cached_property
     def binding_version(self) -> str:
         """Version of the Python package that brought the library, such as ``0.4.7``."""
+        import importlib.metadata
+
         return importlib.metadata.version(BINDING)
 
     @functools.cached_property
@@ -386,7 +385,7 @@ def open_library() -> Library:
     os.environ.setdefault("GGML_NO_BACKTRACE", "1")
     guard = Guard(guard_path())
     try:
-        raw = importlib.import_module("stable_diffusion_cpp.stable_diffusion_cpp")
+        raw = import_binding()
     except (ImportError, OSError, RuntimeError) as error:
         advice = advise_driver(str(error)) or "run `make setup`, or `sdcpp-rest native build`"
         raise LibraryMissing(f"the native library cannot be loaded ({error}): {advice}") from error

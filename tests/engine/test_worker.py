@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import multiprocessing
+import select
 import subprocess
 import sys
 import threading
@@ -16,7 +16,8 @@ from sdcpp_rest.core.load_spec import LoadSpec
 from sdcpp_rest.engine import raw_picture, spool
 from sdcpp_rest.engine.client import EngineClient
 from sdcpp_rest.engine.fake_runner import FakeRunner
-from sdcpp_rest.engine.launchers import InlineLauncher, hang_up
+from sdcpp_rest.engine.launchers import InlineLauncher
+from sdcpp_rest.engine.pipe import pipe_pair
 from sdcpp_rest.engine.protocol import (
     CancelJob,
     Cancelled,
@@ -44,7 +45,8 @@ from sdcpp_rest.engine.protocol import (
     encode,
 )
 from sdcpp_rest.engine.runner import Report, RunFailed, RunResult
-from sdcpp_rest.engine.worker import Worker, WorkerOptions, make_runner
+from sdcpp_rest.engine.worker import Worker, make_runner
+from sdcpp_rest.engine.worker_options import WorkerOptions
 from sdcpp_rest.errors import EngineDied
 from tests.engine.conftest import TIMEOUT, make_spec
 
@@ -55,7 +57,7 @@ class Line:
     """A worker on a thread, and our end of its pipe."""
 
     def __init__(self, runner: Any, memory_interval_seconds: float = 3600) -> None:
-        self.connection, theirs = multiprocessing.Pipe()
+        self.connection, theirs = pipe_pair()
         self.gone = threading.Event()
         self.worker = Worker(theirs, runner, self.gone.set, memory_interval_seconds)
         self.thread = threading.Thread(target=self.worker.serve, daemon=True)
@@ -66,7 +68,7 @@ class Line:
             self.connection.send_bytes(encode(message))
 
     def receive(self) -> EngineEvent:
-        assert self.connection.poll(TIMEOUT), "the worker says nothing"
+        assert select.select([self.connection], [], [], TIMEOUT)[0], "the worker says nothing"
         return decode_event(self.connection.recv_bytes())
 
     def until(self, *kinds: type) -> list[EngineEvent]:
@@ -77,7 +79,7 @@ class Line:
         return events
 
     def close(self) -> None:
-        hang_up(self.connection)
+        self.connection.hang_up()
         self.thread.join(TIMEOUT)
 
 
@@ -270,7 +272,7 @@ def test_shutdown_finishes_what_is_being_encoded(line: Line, job: Jobs) -> None:
 
 
 def test_end_of_the_pipe_ends_the_worker(line: Line) -> None:
-    hang_up(line.connection)
+    line.connection.hang_up()
     line.thread.join(TIMEOUT)
     assert not line.thread.is_alive()
     assert line.gone.wait(TIMEOUT)
@@ -358,3 +360,26 @@ def test_full_log_is_put_aside_and_a_new_one_begun(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", script, str(path)], check=True)
     assert (tmp_path / "engine.log.1").read_bytes() == b"a" * 100 + b"b" * 100
     assert path.read_bytes() == b"cd"
+
+
+def test_an_engine_at_rest_gives_memory_back_once(make_line: Callable[..., Line], spec: LoadSpec, job: Jobs) -> None:
+    runner = FakeRunner(inline=True)
+    line = make_line(runner, memory_interval_seconds=0.01)
+    line.until(Memory)
+    line.until(Memory)
+    assert runner.rests == 0, "nothing was done"
+    line.send(LoadModel(spec=spec))
+    line.until(Loaded)
+    for _ in range(4):
+        line.until(Memory)
+    assert runner.rests == 1
+    line.send(job("fake:hold")(1))
+    line.until(Started)
+    for _ in range(4):
+        line.until(Memory)
+    assert runner.rests == 1, "something is being done"
+    line.send(CancelJob(run=1))
+    line.until(Cancelled)
+    for _ in range(4):
+        line.until(Memory)
+    assert runner.rests == 2

@@ -88,7 +88,7 @@ def test_driver_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch, 
     def refuse(name: str) -> object:
         raise RuntimeError(f"Failed to load shared library 'libstable-diffusion.so': {error}")
 
-    monkeypatch.setattr("sdcpp_rest.native.library.importlib.import_module", refuse)
+    monkeypatch.setattr("importlib.import_module", refuse)
     with pytest.raises(LibraryMissing, match=f"needs {needed}; install that, or rebuild it for the CPU") as caught:
         open_library.__wrapped__()
     assert error in str(caught.value)
@@ -99,6 +99,6 @@ def test_library_that_is_not_there_is_to_be_built(monkeypatch: pytest.MonkeyPatc
     def refuse(name: str) -> object:
         raise ImportError("No module named 'stable_diffusion_cpp'")
 
-    monkeypatch.setattr("sdcpp_rest.native.library.importlib.import_module", refuse)
+    monkeypatch.setattr("importlib.import_module", refuse)
     with pytest.raises(LibraryMissing, match="run `make setup`, or `sdcpp-rest native build`"):
         open_library.__wrapped__()

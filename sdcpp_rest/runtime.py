@@ -170,7 +170,7 @@ class Runtime:
         self.jobs.queue.call_on_finish(self.metrics.count_job)
         self.jobs.queue.call_on_finish(self.downloads.lane.job_finished)
         self._stop_lock = threading.Lock()
-        self._stopped = False
+        self._started = self._stopped = False
 
     @property
     def default_model(self) -> str:
@@ -178,7 +178,12 @@ class Runtime:
         return self.config.models.default or (DEMO_MODEL if self.config.models.include_demo else "")
 
     def start(self) -> None:
-        """Begin to work; returns at once. Recovery, the engine's start and the model's load go on in the background."""
+        """Begin to work; returns at once. Recovery, the engine's start and the model's load go on in the background.
+        Idempotent."""
+        with self._stop_lock:
+            if self._started:
+                return
+            self._started = True
         # Chosen before anybody can ask: the first request after a start binds to it, while it is still being loaded.
         default = self.default_model if self._is_server else ""
         self.models.slot.restore(LoadRequest(model_name=default) if default else None)

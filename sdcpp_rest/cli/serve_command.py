@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -41,11 +43,11 @@ def serve(config_file: Path | None, overrides: tuple[str, ...], verbose: bool, q
     if verbose and quiet:
         raise click.UsageError("--verbose and --quiet contradict each other.")
     config = load_config(config_file, overrides, **options)
-    # The engine's interpreter starts while the modules of the server, a hundred times as many, are imported here.
+    # The engine's interpreter starts while this one imports the server.
     with early_process(config.engines.devices != "none") as process:
         from sdcpp_rest.runtime import Runtime
+        from sdcpp_rest.web.listening import explain_failed_start, listen
         from sdcpp_rest.web.log_file import log_to_file, log_to_stderr
-        from sdcpp_rest.web.serving import serve as serve_runtime
 
         log_to_stderr(logging.WARNING if quiet else logging.INFO)
         if verbose:
@@ -53,18 +55,35 @@ def serve(config_file: Path | None, overrides: tuple[str, ...], verbose: bool, q
         runtime = Runtime(config, process=process)
         # Only now is the data folder ours: another server's log is not written into.
         log_to_file(config)
+        sockets = listen(config.server)
+        signal.signal(signal.SIGTERM, _leave)
+        try:
+            # The engine loads its model while this process imports what answers requests.
+            try:
+                runtime.start()
+            except Exception as error:
+                raise explain_failed_start(error) from None
+            from sdcpp_rest.web.serving import serve as serve_runtime
 
-        def tell_start(url: str) -> None:
-            if not quiet:
-                click.echo(describe_start(runtime, url), err=True)
-            if config.engine.runner == "native":
-                start_telling(runtime.engine.supervisor)
+            def tell_start(url: str) -> None:
+                if not quiet:
+                    click.echo(describe_start(runtime, url), err=True)
+                if config.engine.runner == "native":
+                    start_telling(runtime.engine.supervisor)
 
-        code = serve_runtime(runtime, tell_start)
+            code = serve_runtime(runtime, tell_start, sockets)
+        finally:
+            # Done already, unless it ended before it served.
+            runtime.stop()
     # Everything is stopped and closed. Only a view that is stuck (a download nobody reads) may still hold its thread,
     # and the interpreter would wait for it for ever.
     logging.shutdown()
     os._exit(code)
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    """Until the server hears SIGTERM itself: what has begun is stopped in order, as after Ctrl-C."""
+    raise SystemExit(128 + number)
 
 
 def describe_start(runtime: Runtime, url: str) -> str:

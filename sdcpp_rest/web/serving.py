@@ -6,13 +6,12 @@ Knows uvicorn; knows nothing of what a request means.
 from __future__ import annotations
 
 import asyncio
-import errno
 import json
 import logging
 import os
 import socket
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from email.utils import formatdate
 from pathlib import Path
 from types import FrameType
@@ -23,19 +22,17 @@ from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.http11 import Request as HandshakeRequest
 
-from sdcpp_rest.config.web_names import origin_pattern
 from sdcpp_rest.core.job import utc_now
-from sdcpp_rest.errors import SdcppRestError
 from sdcpp_rest.routes.http.answers import json_text
 from sdcpp_rest.routes.http.dialect import ABORT
 from sdcpp_rest.runtime import Runtime
 from sdcpp_rest.web.asgi import WEBSOCKET_MAX_BYTES, Shell
 from sdcpp_rest.web.half_closed import PEER, BegunAnswer, Peer
+from sdcpp_rest.web.listening import BACKLOG, explain_failed_start, listen
 
 log = logging.getLogger(__name__)
 
 SERVER_FILE = "server.json"
-_BACKLOG = 2048
 # asyncio accepts this many connections in a row before it looks at any, and does so several times before the surplus
 # ones are closed again: that must fit into the reserve.
 _ACCEPTED_AT_ONCE = 32
@@ -175,7 +172,7 @@ class Server(uvicorn.Server):
         if self.started and sockets:
             for bound in sockets:
                 # uvicorn has set the kernel's queue to what asyncio may accept at once; people may still queue up.
-                bound.listen(_BACKLOG)
+                bound.listen(BACKLOG)
             self._server_file = self._tell_where(sockets)
             log.info("listening on %s", ", ".join(_url(bound) for bound in sockets))
             self.on_listening(_url(sockets[0]))
@@ -206,18 +203,19 @@ class Server(uvicorn.Server):
             self._server_file.unlink(missing_ok=True)
 
 
-def serve(runtime: Runtime, on_listening: Callable[[str], None] | None = None) -> int:
-    """Listen on the configured ports until told to stop; the process's exit code. Call it on the main thread.
-    ``on_listening`` is called once, with the server's URL.
+def serve(
+    runtime: Runtime,
+    on_listening: Callable[[str], None] | None = None,
+    sockets: list[socket.socket] | None = None,
+) -> int:
+    """Answer on the configured ports until told to stop; the process's exit code. Call it on the main thread.
+    ``on_listening`` is called once, with the server's URL. ``sockets``: those of `listen`, if there are any yet.
 
     Raises SystemExit with one sentence when a port is taken or the runtime cannot start.
     """
+    if sockets is None:
+        sockets = listen(runtime.config.server)
     _JsonHttp.max_connections = max(50, _raise_file_limit() - _RESERVED_FILES)
-    settings = runtime.config.server
-    sockets = bind(settings.host, (settings.port, settings.ws_port))
-    if settings.ipv6_loopback and settings.host.lower() in ("127.0.0.1", "localhost"):
-        sockets += bind_ipv6_loopback(sockets)
-    warn_of_open_origins(settings.cors_origins)
     shell = Shell(runtime)
     server = Server(shell, runtime)
     if on_listening is not None:
@@ -229,58 +227,12 @@ def serve(runtime: Runtime, on_listening: Callable[[str], None] | None = None) -
     except SystemExit:
         if shell.start_error is None:
             raise
-        if not isinstance(shell.start_error, SdcppRestError | OSError):
-            log.error("the server could not start", exc_info=shell.start_error)
-        raise SystemExit(f"sdcpp-rest: {shell.start_error}") from None
+        raise explain_failed_start(shell.start_error) from None
     finally:
         uvicorn_log.removeFilter(_without_start_noise)
         for bound in sockets:
             bound.close()
     return 0
-
-
-def bind(host: str, ports: Iterable[int]) -> list[socket.socket]:
-    """Listening sockets, in the order of ``ports``: the first for HTTP (0: a free one), the second (0: none) for
-    clients that expect WebSockets apart. Raises SystemExit with one sentence naming the port."""
-    sockets: list[socket.socket] = []
-    for number, port in enumerate(ports):
-        if number and not port:
-            continue
-        setting = "server.ws_port (--ws-port)" if number else "server.port (--port)"
-        try:
-            sockets.append(_listening(host, port))
-        except OSError as error:
-            for opened in sockets:
-                opened.close()
-            raise SystemExit(_bind_refusal(error, host, port, setting)) from None
-    return sockets
-
-
-def bind_ipv6_loopback(sockets: Iterable[socket.socket]) -> list[socket.socket]:
-    """The ports of ``sockets`` on ``::1`` as well: where a name means both, clients try that first. A port that is
-    taken there is a warning, and a machine without IPv6 is none."""
-    more: list[socket.socket] = []
-    for port in [bound.getsockname()[1] for bound in sockets if bound.family == socket.AF_INET]:
-        try:
-            more.append(_listening("::1", port))
-        except OSError as error:
-            if error.errno == errno.EADDRINUSE:
-                log.warning("port %d of ::1 belongs to another program, and so may http://localhost:%d", port, port)
-            else:
-                log.debug("not listening on ::1 port %d: %s", port, error)
-    return more
-
-
-def warn_of_open_origins(cors_origins: Iterable[str]) -> None:
-    """Say at the start what a careless ``server.cors_origins`` means."""
-    patterns = [origin_pattern(text) for text in cors_origins]
-    if any(pattern.is_any for pattern in patterns):
-        log.warning('server.cors_origins has "*": any web page that is visited on this machine may call the server')
-    elif any(pattern.is_null for pattern in patterns):
-        log.warning(
-            'server.cors_origins has "null": any web page that is visited on this machine can make itself such a page '
-            "and call the server"
-        )
 
 
 def _raise_file_limit() -> int:
@@ -295,40 +247,6 @@ def _raise_file_limit() -> int:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
         return wanted
     return soft
-
-
-def _listening(host: str, port: int) -> socket.socket:
-    family, _, _, _, address = min(
-        socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE),
-        # "localhost" may be both; IPv4 is what most clients try.
-        key=lambda found: found[0] != socket.AF_INET,
-    )
-    # The protocol is named, because asyncio turns Nagle's algorithm off only where it reads TCP: without that, every
-    # answer on a kept connection waits 40 ms for the client's delayed acknowledgement of its head.
-    bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    try:
-        if sys.platform == "win32":
-            bound.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
-        else:
-            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if address[0] == "::" else 1)
-        bound.bind(address)
-        # Listening now, not when the loop runs: with SO_REUSEADDR a second server would get through bind().
-        bound.listen(_BACKLOG)
-        bound.setblocking(False)
-    except OSError:
-        bound.close()
-        raise
-    return bound
-
-
-def _bind_refusal(error: OSError, host: str, port: int, setting: str) -> str:
-    if error.errno in (errno.EADDRINUSE, getattr(errno, "WSAEADDRINUSE", None)):
-        return f"sdcpp-rest: port {port} on {host} is in use by another program; choose another one with {setting}"
-    if error.errno in (errno.EACCES, getattr(errno, "WSAEACCES", None)):
-        return f"sdcpp-rest: this user may not listen on port {port} of {host}; choose a port above 1023 with {setting}"
-    return f"sdcpp-rest: cannot listen on {host} port {port}: {error.strerror or error}; see server.host and {setting}"
 
 
 def _write_server_file(runtime: Runtime, sockets: list[socket.socket]) -> Path:

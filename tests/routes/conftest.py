@@ -26,7 +26,8 @@ from sdcpp_rest.routes.http.dialect import Dialect
 from sdcpp_rest.runtime import inline_launcher
 from sdcpp_rest.web.app import DIALECTS
 from sdcpp_rest.web.asgi import Shell
-from sdcpp_rest.web.serving import Server, bind
+from sdcpp_rest.web.listening import bind
+from sdcpp_rest.web.serving import Server
 from tests.quick_runtime import quick_app, quick_runtime
 from tests.routes.documented_answers import check_answer
 

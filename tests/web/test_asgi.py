@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 import requests
 
-from sdcpp_rest.web.serving import bind, serve
+from sdcpp_rest.web.listening import bind
+from sdcpp_rest.web.serving import serve
 from tests.cases import for_each_case
 
 DEMO = "demo_dit_q8_0.gguf"

@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from sdcpp_rest.web.serving import bind, bind_ipv6_loopback, warn_of_open_origins
+from sdcpp_rest.web.listening import bind, bind_ipv6_loopback, warn_of_open_origins
 
 
 def has_ipv6() -> bool:

@@ -32,6 +32,11 @@ _encoding = threading.Lock()
 _PNG_COMPRESS_LEVEL = 4
 
 
+def import_encoders() -> None:
+    """Import what writes PNGs and JPEGs, so that the first picture need not wait for it."""
+    from PIL import JpegImagePlugin, PngImagePlugin  # noqa: F401
+
+
 def write_pixels(folder: Path, pictures: list[RawPicture], captions: tuple[str, ...]) -> None:
     """Put a run's pixels into the spool. The manifest is renamed into place last: with it, the pixels are whole.
 

@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 from sdcpp_rest.core.frozen import Frozen
 from sdcpp_rest.core.job import Phase
@@ -81,7 +82,8 @@ class Worker:
         self._rotate_log = rotate_log
         self._send_lock = threading.Lock()
         self._commands: queue.SimpleQueue[Command | None] = queue.SimpleQueue()
-        self._to_encode: queue.SimpleQueue[RunJob | None] = queue.SimpleQueue()
+        self._to_encode: queue.SimpleQueue[RunJob | Literal["prepare"] | None] = queue.SimpleQueue()
+        self._has_run = False
         self._cancelled: set[int] = set()
         self._stopped = threading.Event()
         self._memory_wanted = threading.Event()
@@ -142,6 +144,9 @@ class Worker:
 
     def _encode(self) -> None:
         while (command := self._to_encode.get()) is not None:
+            if command == "prepare":
+                spool.import_encoders()
+                continue
             started = time.perf_counter()
             try:
                 files = spool.encode_pixels(Path(command.spool))
@@ -206,6 +211,10 @@ class Worker:
             self._send(Cancelled(run=run))
             return
         self._send(Started(run=run))
+        if not self._has_run:
+            # While the library computes, the other thread imports what the pictures will need.
+            self._has_run = True
+            self._to_encode.put("prepare")
         try:
             result = self._runner.run(command, _Reporter(self, command))
             _keep(command, result)

@@ -383,3 +383,19 @@ def test_an_engine_at_rest_gives_memory_back_once(make_line: Callable[..., Line]
     for _ in range(4):
         line.until(Memory)
     assert runner.rests == 2
+
+
+def test_encoders_are_imported_while_the_first_run_computes(
+    make_line: Callable[..., Line], spec: LoadSpec, job: Jobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    imported = threading.Semaphore(0)
+    monkeypatch.setattr(spool, "import_encoders", imported.release)
+    line = make_line()
+    line.send(LoadModel(spec=spec))
+    line.until(Loaded)
+    assert not imported.acquire(blocking=False), "an engine that draws nothing needs none"
+    line.send(job("fake:hold")(1))
+    assert imported.acquire(timeout=TIMEOUT), "the run is still held"
+    line.send(CancelJob(run=1), job()(2))
+    line.until(Finished)
+    assert not imported.acquire(blocking=False)

@@ -23,8 +23,8 @@ _ENTRY = "import sys; sys.path[:] = sys.argv[1:]; from sdcpp_rest.engine.process
 
 
 class EngineProcess:
-    """One process from its start to its end. It does nothing until `configure`, and ends with the pipe: also when this
-    process ends, however that happens. Raises OSError when the system starts none."""
+    """Starts one process, which does nothing until `configure` and ends with the pipe: also when this process ends,
+    however that happens. Raises OSError when the system starts none."""
 
     def __init__(self) -> None:
         ours, theirs = socket.socketpair()

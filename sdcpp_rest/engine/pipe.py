@@ -15,7 +15,7 @@ _LENGTH = struct.Struct("!I")
 
 
 class Pipe:
-    """One end of a connection. One thread reads; whoever writes does so one at a time."""
+    """Sends and receives at one end. One thread reads; whoever writes does so one at a time."""
 
     def __init__(self, end: socket.socket) -> None:
         self._socket = end

@@ -14,4 +14,7 @@ class Frozen(BaseModel):
     NaN and infinity survive a round trip through JSON: for the library, infinity means "decide yourself".
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants", protected_namespaces=())
+    # Built by who uses it first: the two processes know many records, and use few of them before the first job.
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", ser_json_inf_nan="constants", protected_namespaces=(), defer_build=True
+    )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, TypeAdapter
+from pydantic import ConfigDict, Field, TypeAdapter
 
 from sdcpp_rest.core.frozen import Frozen
 from sdcpp_rest.core.job import Failure, JobKind, Phase
@@ -292,8 +292,8 @@ EngineEvent = (
     | Failed | Cancelled | Memory | Stopped
 )  # fmt: skip
 
-_COMMANDS: TypeAdapter[Any] = TypeAdapter(Annotated[Command, Field(discriminator="type")])
-_EVENTS: TypeAdapter[Any] = TypeAdapter(Annotated[EngineEvent, Field(discriminator="type")])
+_COMMANDS: TypeAdapter[Any] = TypeAdapter(Annotated[Command, Field(discriminator="type")], config=ConfigDict(defer_build=True))
+_EVENTS: TypeAdapter[Any] = TypeAdapter(Annotated[EngineEvent, Field(discriminator="type")], config=ConfigDict(defer_build=True))
 
 
 def encode(message: Frozen) -> bytes:

@@ -55,7 +55,8 @@ A picture service on one machine: jobs go into a queue, one engine computes them
 class Answer(BaseModel):
     """Base of the models that describe answers. Whether views keep to them is checked by the tests, not at run time."""
 
-    model_config = ConfigDict(extra="forbid", protected_namespaces=())
+    # Nothing is built before somebody asks for the document.
+    model_config = ConfigDict(extra="forbid", protected_namespaces=(), defer_build=True)
 
 
 class Error(Answer):

@@ -144,7 +144,8 @@ PictureText = Annotated[
 class Wire(BaseModel):
     """Base of the models that describe bodies. A field's default is documentation; what counts is what was sent."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True, protected_namespaces=())
+    # Built by the first body that is read with it, not at the start (pydantic lets one thread at a time do that).
+    model_config = ConfigDict(extra="ignore", frozen=True, protected_namespaces=(), defer_build=True)
 
     carried: ClassVar[frozenset[str]] = frozenset()
     """Names that are no fields and that nobody is warned of: what answers tell beside the fields."""

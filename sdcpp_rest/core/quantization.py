@@ -1,6 +1,7 @@
 """Lists the number formats of model weights: their names, their sizes, and which of them the library survives.
 
-Numbers and sizes are those of the ``gguf`` package; what is offered under which label, and what ends the library's
+Numbers and sizes are ggml's; a test compares them with the ``gguf`` package, which is not asked at run time because it
+brings numpy into every process. What is offered under which label, and what ends the library's
 process, is known here. It must not know files, tensors of a particular model, or the native library itself.
 """
 
@@ -10,8 +11,6 @@ import math
 import re
 from collections.abc import Sequence
 from typing import NamedTuple
-
-from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType
 
 from sdcpp_rest.core.bounds import MAX_RULES_LENGTH
 from sdcpp_rest.errors import InvalidRequest
@@ -55,55 +54,54 @@ class WeightType(NamedTuple):
         return None if row is None else row * math.prod(shape[1:])
 
 
-def _weight_type(native_name: str, label: str) -> WeightType:
-    kind = GGMLQuantizationType[native_name.upper()]
-    block_size, block_bytes = GGML_QUANT_SIZES[kind]
-    return WeightType(int(kind), native_name, label, block_size, block_bytes, is_quantized=block_size > 1)
+def _weight_type(number: int, native_name: str, block_size: int, block_bytes: int, label: str) -> WeightType:
+    return WeightType(number, native_name, label, block_size, block_bytes, is_quantized=block_size > 1)
 
 
-def _unwritable(native_name: str, readable: bool) -> WeightType:
-    return _weight_type(native_name, native_name.upper())._replace(readable=readable, writable=False, loadable=False)
+def _unwritable(number: int, native_name: str, block_size: int, block_bytes: int, readable: bool) -> WeightType:
+    entry = _weight_type(number, native_name, block_size, block_bytes, native_name.upper())
+    return entry._replace(readable=readable, writable=False, loadable=False)
 
 
 WEIGHT_TYPES: tuple[WeightType, ...] = (
-    _weight_type("f32", "F32 (32-bit float)"),
-    _weight_type("f16", "F16 (16-bit float)"),
-    _weight_type("bf16", "BF16 (Brain float 16)"),
-    _weight_type("q8_0", "Q8_0 (8-bit)"),
-    _weight_type("q5_1", "Q5_1 (5-bit)"),
-    _weight_type("q5_0", "Q5_0 (5-bit)"),
-    _weight_type("q4_1", "Q4_1 (4-bit)"),
-    _weight_type("q4_0", "Q4_0 (4-bit)"),
-    _weight_type("q6_K", "Q6_K (6-bit K-quant)"),
-    _weight_type("q5_K", "Q5_K (5-bit K-quant)"),
-    _weight_type("q4_K", "Q4_K (4-bit K-quant)"),
-    _weight_type("q3_K", "Q3_K (3-bit K-quant)"),
-    _weight_type("q2_K", "Q2_K (2-bit K-quant)"),
-    _weight_type("iq4_nl", "IQ4_NL (4-bit I-quant)"),
-    _weight_type("iq4_xs", "IQ4_XS (4-bit I-quant)"),
-    _weight_type("iq3_s", "IQ3_S (3-bit I-quant)"),
-    _weight_type("iq3_xxs", "IQ3_XXS (3-bit I-quant)"),
-    _weight_type("iq2_s", "IQ2_S (2-bit I-quant)"),
-    _weight_type("iq2_xs", "IQ2_XS (2-bit I-quant)"),
-    _weight_type("iq2_xxs", "IQ2_XXS (2-bit I-quant)"),
-    _weight_type("iq1_m", "IQ1_M (1-bit I-quant)"),
-    _weight_type("iq1_s", "IQ1_S (1-bit I-quant)"),
-    _weight_type("tq2_0", "TQ2_0 (2-bit ternary)"),
-    _weight_type("tq1_0", "TQ1_0 (1.7-bit ternary)"),
-    _weight_type("mxfp4", "MXFP4 (4-bit float)"),
-    _weight_type("nvfp4", "NVFP4 (4-bit float)"),
+    _weight_type(0, "f32", 1, 4, "F32 (32-bit float)"),
+    _weight_type(1, "f16", 1, 2, "F16 (16-bit float)"),
+    _weight_type(30, "bf16", 1, 2, "BF16 (Brain float 16)"),
+    _weight_type(8, "q8_0", 32, 34, "Q8_0 (8-bit)"),
+    _weight_type(7, "q5_1", 32, 24, "Q5_1 (5-bit)"),
+    _weight_type(6, "q5_0", 32, 22, "Q5_0 (5-bit)"),
+    _weight_type(3, "q4_1", 32, 20, "Q4_1 (4-bit)"),
+    _weight_type(2, "q4_0", 32, 18, "Q4_0 (4-bit)"),
+    _weight_type(14, "q6_K", 256, 210, "Q6_K (6-bit K-quant)"),
+    _weight_type(13, "q5_K", 256, 176, "Q5_K (5-bit K-quant)"),
+    _weight_type(12, "q4_K", 256, 144, "Q4_K (4-bit K-quant)"),
+    _weight_type(11, "q3_K", 256, 110, "Q3_K (3-bit K-quant)"),
+    _weight_type(10, "q2_K", 256, 84, "Q2_K (2-bit K-quant)"),
+    _weight_type(20, "iq4_nl", 32, 18, "IQ4_NL (4-bit I-quant)"),
+    _weight_type(23, "iq4_xs", 256, 136, "IQ4_XS (4-bit I-quant)"),
+    _weight_type(21, "iq3_s", 256, 110, "IQ3_S (3-bit I-quant)"),
+    _weight_type(18, "iq3_xxs", 256, 98, "IQ3_XXS (3-bit I-quant)"),
+    _weight_type(22, "iq2_s", 256, 82, "IQ2_S (2-bit I-quant)"),
+    _weight_type(17, "iq2_xs", 256, 74, "IQ2_XS (2-bit I-quant)"),
+    _weight_type(16, "iq2_xxs", 256, 66, "IQ2_XXS (2-bit I-quant)"),
+    _weight_type(29, "iq1_m", 256, 56, "IQ1_M (1-bit I-quant)"),
+    _weight_type(19, "iq1_s", 256, 50, "IQ1_S (1-bit I-quant)"),
+    _weight_type(35, "tq2_0", 256, 66, "TQ2_0 (2-bit ternary)"),
+    _weight_type(34, "tq1_0", 256, 54, "TQ1_0 (1.7-bit ternary)"),
+    _weight_type(39, "mxfp4", 32, 17, "MXFP4 (4-bit float)"),
+    _weight_type(40, "nvfp4", 64, 36, "NVFP4 (4-bit float)"),
     # Formats of intermediate results: nothing turns them back into numbers, so the library aborts when it meets them.
-    # The package counts the scale and the sum of q8_1 as four bytes each; they are two bytes each.
-    _unwritable("q8_1", readable=False)._replace(block_bytes=36),
-    _unwritable("q8_K", readable=False),
+    # The gguf package counts the scale and the sum of q8_1 as four bytes each; they are two bytes each.
+    _unwritable(9, "q8_1", 32, 36, readable=False),
+    _unwritable(15, "q8_K", 256, 292, readable=False),
     # Whole numbers and doubles: legal for the odd index tensor, an abort when asked for as a weight format.
-    _unwritable("i8", readable=True),
-    _unwritable("i16", readable=True),
-    _unwritable("i32", readable=True),
-    _unwritable("i64", readable=True),
-    _unwritable("f64", readable=True),
+    _unwritable(24, "i8", 1, 1, readable=True),
+    _unwritable(25, "i16", 1, 2, readable=True),
+    _unwritable(26, "i32", 1, 4, readable=True),
+    _unwritable(27, "i64", 1, 8, readable=True),
+    _unwritable(28, "f64", 1, 8, readable=True),
 )
-"""The package's formats but for Q1_0, which is newer than the library: its own numbers end at 40."""
+"""The formats of the gguf package but for Q1_0, which is newer than the library: its own numbers end at 40."""
 
 REMOVED_NAMES: dict[int, str] = {
     4: "Q4_2",

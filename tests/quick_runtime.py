@@ -26,10 +26,12 @@ from sqlalchemy import Dialect, Engine
 from sdcpp_rest.config import Config
 from sdcpp_rest.routes.http import dialect
 from sdcpp_rest.routes.http.answers import RUNTIME_KEY
+from sdcpp_rest.routes.http.late_dialect import LateDialect
+from sdcpp_rest.routes.http.openapi import WHOLE_KEY, WholeApp
 from sdcpp_rest.runtime import Runtime
 from sdcpp_rest.store import database
 from sdcpp_rest.store.database import Database
-from sdcpp_rest.web import asgi
+from sdcpp_rest.web import applications
 from sdcpp_rest.web.app import DIALECTS, CompactJson, create_app
 
 
@@ -84,29 +86,33 @@ def _dialect() -> Dialect:
     return engine.dialect
 
 
-def quick_app(runtime: Runtime | None, dialects: Sequence[dialect.Dialect] = DIALECTS) -> Flask:
+def quick_app(
+    runtime: Runtime | None,
+    dialects: Sequence[dialect.Dialect | LateDialect] = DIALECTS,
+    whole: WholeApp | None = None,
+) -> Flask:
     """An application like `create_app`'s. Nothing in one but its runtime depends on the runtime, and registering all
     routes is most of what it costs: those of the server are copies of one."""
-    if dialects is not DIALECTS:
-        return create_app(runtime, dialects)
-    original = _registered_app()
+    if not all(isinstance(one, LateDialect) for one in dialects):
+        return create_app(runtime, dialects, whole)
+    original = _registered_app(cast("tuple[LateDialect, ...]", tuple(dialects)))
     app = copy.copy(original)
     app.view_functions = dict(original.view_functions)
-    app.extensions = {**original.extensions, RUNTIME_KEY: runtime}
+    app.extensions = {**original.extensions, RUNTIME_KEY: runtime, WHOLE_KEY: whole or (lambda: app)}
     app.json = CompactJson(app)
     return app
 
 
 @cache
-def _registered_app() -> Flask:
-    return create_app(cast(Runtime, "any"))
+def _registered_app(dialects: tuple[LateDialect, ...]) -> Flask:
+    return create_app(cast(Runtime, "any"), dialects)
 
 
 @contextlib.contextmanager
 def routes_registered_once() -> Iterator[None]:
     """Shells that are made inside have a `quick_app`."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(asgi, "create_app", quick_app)
+        patch.setattr(applications, "create_app", quick_app)
         yield
 
 

@@ -123,7 +123,12 @@ def default_folder(in_checkout: str, installed: str) -> Path:
 
 class Section(BaseModel):
     model_config = ConfigDict(
-        frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True, protected_namespaces=(), defer_build=True
+        frozen=True,
+        extra="forbid",
+        allow_inf_nan=False,
+        validate_default=True,
+        protected_namespaces=(),
+        defer_build=True,
     )
 
 

@@ -6,9 +6,10 @@ prints there), never pixels (paths of spool files instead). Commands go down, ev
 
 from __future__ import annotations
 
+import functools
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, TypeAdapter
+from pydantic import Field, TypeAdapter
 
 from sdcpp_rest.core.frozen import Frozen
 from sdcpp_rest.core.job import Failure, JobKind, Phase
@@ -292,8 +293,15 @@ EngineEvent = (
     | Failed | Cancelled | Memory | Stopped
 )  # fmt: skip
 
-_COMMANDS: TypeAdapter[Any] = TypeAdapter(Annotated[Command, Field(discriminator="type")], config=ConfigDict(defer_build=True))
-_EVENTS: TypeAdapter[Any] = TypeAdapter(Annotated[EngineEvent, Field(discriminator="type")], config=ConfigDict(defer_build=True))
+
+@functools.cache
+def _commands() -> TypeAdapter[Any]:
+    return TypeAdapter(Annotated[Command, Field(discriminator="type")])
+
+
+@functools.cache
+def _events() -> TypeAdapter[Any]:
+    return TypeAdapter(Annotated[EngineEvent, Field(discriminator="type")])
 
 
 def encode(message: Frozen) -> bytes:
@@ -303,11 +311,11 @@ def encode(message: Frozen) -> bytes:
 
 def decode_command(raw: bytes) -> Command:
     """Raises pydantic.ValidationError for anything that is not one of the commands above."""
-    command: Command = _COMMANDS.validate_json(raw)
+    command: Command = _commands().validate_json(raw)
     return command
 
 
 def decode_event(raw: bytes) -> EngineEvent:
     """Raises pydantic.ValidationError for anything that is not one of the events above."""
-    event: EngineEvent = _EVENTS.validate_json(raw)
+    event: EngineEvent = _events().validate_json(raw)
     return event

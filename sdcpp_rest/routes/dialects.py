@@ -13,6 +13,7 @@ from flask import g, has_request_context
 from sdcpp_rest.errors import SdcppRestError
 from sdcpp_rest.routes.http.answers import json_text, render_native_error
 from sdcpp_rest.routes.http.dialect import NATIVE_ERROR, Dialect, ErrorShape, Headers, MakeApp, SocketHandler
+from sdcpp_rest.routes.http.late_dialect import LateDialect, load_dialects
 
 T = TypeVar("T")
 
@@ -20,8 +21,8 @@ T = TypeVar("T")
 class DialectTable:
     """Finds what belongs to a path. Raises ValueError when two dialects claim the same path for the same thing."""
 
-    def __init__(self, dialects: Iterable[Dialect]) -> None:
-        self.dialects = tuple(dialects)
+    def __init__(self, dialects: Iterable[Dialect | LateDialect]) -> None:
+        self.dialects = load_dialects(dialects)
         self._shapes = _join("errors", [dialect.error_shapes for dialect in self.dialects])
         self._owners = {path: dialect for dialect in self.dialects for path in dialect.error_shapes}
         self.sockets: dict[str, SocketHandler] = _join("sockets", [dialect.sockets for dialect in self.dialects])

@@ -17,37 +17,51 @@ from flask.json.provider import DefaultJSONProvider
 from werkzeug.exceptions import HTTPException
 
 from sdcpp_rest.errors import InvalidRequest, MethodNotAllowed, NotFound, PayloadTooLarge, SdcppRestError
-from sdcpp_rest.routes.a1111.dialect import A1111
-from sdcpp_rest.routes.comfyui.dialect import COMFYUI
 from sdcpp_rest.routes.dialects import DialectTable
 from sdcpp_rest.routes.http.answers import RUNTIME_KEY, internal_error, json_text, runtime, shorten
 from sdcpp_rest.routes.http.dialect import Dialect
-from sdcpp_rest.routes.mcp.dialect import MCP
-from sdcpp_rest.routes.native.dialect import native_dialect
-from sdcpp_rest.routes.native.server import websocket
-from sdcpp_rest.routes.ollama.dialect import OLLAMA
-from sdcpp_rest.routes.openai.dialect import OPENAI
-from sdcpp_rest.routes.root_pictures import ROOT_PICTURES
-from sdcpp_rest.routes.sdcn.dialect import SDCN
-from sdcpp_rest.routes.sdserver.dialect import SD_SERVER
-from sdcpp_rest.routes.swarmui.dialect import SWARMUI
+from sdcpp_rest.routes.http.late_dialect import LateDialect, late
+from sdcpp_rest.routes.http.openapi import WHOLE_KEY, WholeApp
+from sdcpp_rest.routes.native.dialect import NATIVE
 from sdcpp_rest.runtime import Runtime
-from sdcpp_rest.web.native_stream import serve_native_stream
-from sdcpp_rest.web.root_stream import serve_root_stream
 
-DIALECTS: tuple[Dialect, ...] = (
-    ROOT_PICTURES,
-    native_dialect(sockets={**dict.fromkeys(sorted(websocket.PATHS), serve_native_stream), "/ws": serve_root_stream}),
-    OPENAI,
-    SDCN,
-    A1111,
-    SWARMUI,
-    SD_SERVER,
-    OLLAMA,
-    MCP,
-    COMFYUI,
+DIALECTS: tuple[Dialect | LateDialect, ...] = (
+    late("sdcpp_rest.routes.root_pictures:ROOT_PICTURES", "/txt2img", "/img2img"),
+    late("sdcpp_rest.web.root_stream:STREAMS", "/", "/ws"),
+    *NATIVE,
+    late("sdcpp_rest.routes.openai.dialect:OPENAI", "/v1/", "/api/v1/", "/images/"),
+    late("sdcpp_rest.routes.sdcn.dialect:SDCN", "/api/sd/", "/api/user/", "/interrogate/"),
+    late("sdcpp_rest.routes.a1111.dialect:A1111", "/sdapi/v1/", "/internal/", "/config"),
+    late(
+        "sdcpp_rest.routes.swarmui.dialect:SWARMUI",
+        "/API/",
+        "/View/",
+        "/Output/",
+        "/ViewSpecial/",
+        "/imgs/",
+        caseless=True,
+    ),
+    late("sdcpp_rest.routes.sdserver.dialect:SD_SERVER", "/sdcpp/"),
+    late(
+        "sdcpp_rest.routes.ollama.dialect:OLLAMA",
+        *(f"/api/{name}/" for name in ("generate", "chat", "tags", "ps", "show", "version", "embed", "pull")),
+    ),
+    late("sdcpp_rest.routes.mcp.dialect:MCP", "/mcp/"),
+    late(
+        "sdcpp_rest.routes.comfyui.dialect:COMFYUI",
+        *(
+            f"{base}/{name}/"
+            for base in ("", "/api")
+            for name in (
+                *("prompt", "history", "interrupt", "free", "view", "upload", "object_info"),
+                *("system_stats", "embeddings"),
+            )
+        ),
+        *("/queue", "/api/queue/", "/api/models/", "/api/ws"),
+    ),
 )
-"""Every dialect of the server. A new one is its own folder and its name here."""
+"""Every dialect of the server, with the paths it answers at. A new one is its own folder and its name here. One that
+is here as a `Dialect` is there from the start, for every path."""
 
 TABLE_KEY = "sdcpp_rest_dialects"
 
@@ -75,17 +89,25 @@ class Route:
     line: int
 
 
-def create_app(runtime: Runtime | None, dialects: Sequence[Dialect] = DIALECTS) -> Flask:
-    """The application over ``runtime``, which need not be started yet (and need not exist to look at the routes)."""
+def create_app(
+    runtime: Runtime | None, dialects: Sequence[Dialect | LateDialect] = DIALECTS, whole: WholeApp | None = None
+) -> Flask:
+    """The application over ``runtime``, which need not be started yet (and need not exist to look at the routes).
+
+    Args:
+        dialects: what it speaks; imports them.
+        whole: what makes the one with all dialects of the server, where these are some of them.
+    """
     app = Flask("sdcpp_rest", root_path=str(_PARENT), static_folder=None, template_folder=None)
     app.extensions[RUNTIME_KEY] = runtime
-    app.extensions[TABLE_KEY] = DialectTable(dialects)
+    app.extensions[TABLE_KEY] = table = DialectTable(dialects)
+    app.extensions[WHOLE_KEY] = whole or (lambda: app)
     app.response_class = JsonResponse
     app.json = CompactJson(app)
     # A redirect to the same path with or without its slash would be an HTML answer, and make old clients' POST a GET.
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
-    for dialect in dialects:
+    for dialect in table.dialects:
         for blueprint in dialect.blueprints:
             app.register_blueprint(blueprint)
     if runtime is not None:

@@ -20,7 +20,6 @@ from urllib.parse import quote
 
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from werkzeug.exceptions import HTTPException
 
 from sdcpp_rest.core.events import ServerStatus
 from sdcpp_rest.errors import (
@@ -32,12 +31,14 @@ from sdcpp_rest.errors import (
 )
 from sdcpp_rest.routes.http.answers import internal_error, shorten
 from sdcpp_rest.routes.http.dialect import Dialect
+from sdcpp_rest.routes.http.late_dialect import LateDialect
 from sdcpp_rest.routes.http.open_views import is_open
 from sdcpp_rest.routes.http.pools import pool_of
 from sdcpp_rest.routes.http.safe_retries import REPLAYED, takes_key
 from sdcpp_rest.runtime import Runtime
 from sdcpp_rest.web.access import AccessRequest, check_key, check_source, origin_allowed
-from sdcpp_rest.web.app import DIALECTS, create_app, dialects_of
+from sdcpp_rest.web.app import DIALECTS
+from sdcpp_rest.web.applications import Application, Applications
 from sdcpp_rest.web.bodies import ClientLeft, StreamedBody, check_announced, read_body
 from sdcpp_rest.web.caller import CALLER, Caller, apply_caller, see_caller
 from sdcpp_rest.web.encodings import ACCEPTED, decompressor_for
@@ -53,6 +54,7 @@ log = logging.getLogger(__name__)
 
 WEBSOCKET_MAX_BYTES = 64 * 1024 * 1024
 
+_APPLICATION = "sdcpp_rest.application"
 _BODY = "sdcpp_rest.body"
 _KNOWN = "sdcpp_rest.known"
 _STREAMS = "sdcpp_rest.streams"
@@ -69,13 +71,10 @@ class Shell:
     that are being read as they come in.
     """
 
-    def __init__(self, runtime: Runtime, dialects: Sequence[Dialect] = DIALECTS) -> None:
+    def __init__(self, runtime: Runtime, dialects: Sequence[Dialect | LateDialect] = DIALECTS) -> None:
         self._runtime = runtime
         self._config = runtime.config
-        self._flask = create_app(runtime, dialects)
-        self._dialects = dialects_of(self._flask)
-        self.mounts = Mounts(runtime, self._dialects.mounts)
-        self._urls = self._flask.url_map.bind("localhost")
+        self._applications = Applications(runtime, dialects)
         server = self._config.server
         threads = {
             "short": server.short_threads,
@@ -106,7 +105,9 @@ class Shell:
         try:
             caller = see_caller(self._config, scope)
             seen = apply_caller(scope, caller)
-            seen["path"] = self._dialects.spell_path(seen["path"])
+            named = await self._applications.at(seen["path"])
+            seen["path"] = named.dialects.spell_path(seen["path"])
+            seen[_APPLICATION] = await self._applications.at(seen["path"])
             check_source(self._config, AccessRequest.of(seen, caller))
             if scope["type"] == "websocket":
                 await self._serve_socket(seen, receive, answer)
@@ -118,6 +119,11 @@ class Shell:
             if self._access_log is not None:
                 seconds = time.perf_counter() - began
                 self._access_log.note(_method(seen), seen["path"], answer.status, seconds, _address(seen))
+
+    @property
+    def mounts(self) -> Mounts:
+        """The applications that dialects mount."""
+        return self._applications.mounts
 
     @property
     def blocking_in_flight(self) -> int:
@@ -195,7 +201,8 @@ class Shell:
         if caller.is_bare_prefix and scope["method"] in ("GET", "HEAD") and _wants_html(scope):
             await redirect_to_slash(scope, send)
             return
-        view = self._view_for(scope)
+        application: Application = scope[_APPLICATION]
+        view = application.view_at(scope["path"], scope["method"])
         known = self._check_key(scope, is_open(view, self._runtime.page, scope["headers"]))
         if scope["path"] == "*":
             await answer_for_all(scope, send)
@@ -235,7 +242,8 @@ class Shell:
         await self._calls.serve(threads, scope, body, receive, send, may_stream=pool == "stream")
 
     def _check_key(self, scope: Scope, is_open_to_all: bool = False) -> bool:
-        asking = AccessRequest.of(scope, scope[CALLER], self._dialects.key_cookie_at(scope["path"]))
+        application: Application = scope[_APPLICATION]
+        asking = AccessRequest.of(scope, scope[CALLER], application.dialects.key_cookie_at(scope["path"]))
         return check_key(self._config, asking, self._runtime.logins.knows, is_open_to_all)
 
     async def _upload(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -256,13 +264,6 @@ class Shell:
             body.end()
             self.uploads_in_flight -= 1
 
-    def _view_for(self, scope: Scope) -> Callable[..., Any] | None:
-        try:
-            endpoint, _ = self._urls.match(scope["path"], method=scope["method"])
-        except HTTPException:
-            return None
-        return self._flask.view_functions.get(endpoint)
-
     def _wsgi(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         scope = environ["asgi.scope"]
         body = scope[_BODY]
@@ -271,14 +272,16 @@ class Shell:
         # The body knows its own end: one that comes in chunks has not announced it.
         environ["wsgi.input_terminated"] = True
         environ["wsgi.errors"] = sys.stderr
-        answer = self._flask.wsgi_app(environ, start_response)
+        application: Application = scope[_APPLICATION]
+        answer = application.flask.wsgi_app(environ, start_response)
         return answer if scope.get(_STREAMS) else _in_chunks(answer)
 
     # --- WebSockets -------------------------------------------------------------------------------------------------
 
     async def _serve_socket(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._check_key(scope)
-        handler = self._dialects.socket_at(scope["path"].removesuffix("/") or "/")
+        application: Application = scope[_APPLICATION]
+        handler = application.dialects.socket_at(scope["path"].removesuffix("/") or "/")
         if handler is None:
             raise NotFound(f"No WebSocket here: {shorten(scope['path'])}")
         await handler(self._runtime, scope, receive, send)
@@ -290,7 +293,8 @@ class Shell:
         if isinstance(error, NotAllowed | NotAuthenticated):
             setting = " (auth.api_keys)" if isinstance(error, NotAuthenticated) else ""
             self._refusals.note(_method(scope), scope["path"], _address(scope), error.message + setting)
-        status, named, body = self._dialects.render_error(scope["path"], error)
+        application = await self._applications.at(scope["path"])
+        status, named, body = application.dialects.render_error(scope["path"], error)
         headers = [(name.lower().encode(), value.encode("latin-1", "replace")) for name, value in named]
         if status == 401 and _wants_html(scope):
             # Makes a browser ask for user and key; not offered to programs, or pages' own calls would pop that up too.

@@ -5,20 +5,28 @@ Knows no dialect; who is let in, and how large a body may be, is settled before.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 
 from starlette.types import ASGIApp
 
 from sdcpp_rest.routes.dialects import find_below
-from sdcpp_rest.routes.http.dialect import MakeApp, StoppableApp
+from sdcpp_rest.routes.http.dialect import Dialect, StoppableApp
 from sdcpp_rest.runtime import Runtime
 
 
 class Mounts:
     """Holds the applications of one server."""
 
-    def __init__(self, runtime: Runtime, makers: Mapping[str, MakeApp]) -> None:
-        self._apps = {path: make(runtime) for path, make in makers.items()}
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._apps: dict[str, ASGIApp] = {}
+
+    def add(self, dialects: Iterable[Dialect]) -> None:
+        """Make what ``dialects`` mount, unless it is there."""
+        for dialect in dialects:
+            for path, make in dialect.mounts.items():
+                if path not in self._apps:
+                    self._apps[path] = make(self._runtime)
 
     def app_at(self, path: str) -> ASGIApp | None:
         """What answers at ``path``, where that is a dialect's application."""
@@ -26,6 +34,6 @@ class Mounts:
 
     async def stop(self) -> None:
         """End what they keep running, on the loop of their requests. Idempotent."""
-        for app in self._apps.values():
+        for app in tuple(self._apps.values()):
             if isinstance(app, StoppableApp):
                 await app.stop()

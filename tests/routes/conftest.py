@@ -23,6 +23,7 @@ from sdcpp_rest.core.load_spec import LoadSpec
 from sdcpp_rest.engine.fake_runner import FakeRunner
 from sdcpp_rest.engine.protocol import RunJob
 from sdcpp_rest.routes.http.dialect import Dialect
+from sdcpp_rest.routes.http.late_dialect import LateDialect
 from sdcpp_rest.runtime import inline_launcher
 from sdcpp_rest.web.app import DIALECTS
 from sdcpp_rest.web.asgi import Shell
@@ -119,7 +120,7 @@ def preview_before_second_step(house: House) -> Iterator[None]:
 class ServedHouse:
     """A house behind real sockets. ``url`` and ``ws_url`` are the two ports; ``port`` the first, any by default."""
 
-    def __init__(self, house: House, dialects: Sequence[Dialect] = DIALECTS, port: int = 0) -> None:
+    def __init__(self, house: House, dialects: Sequence[Dialect | LateDialect] = DIALECTS, port: int = 0) -> None:
         self.house = house
         self.runtime = house.runtime
         self.sockets = [*bind("127.0.0.1", (port,)), _free_socket()]

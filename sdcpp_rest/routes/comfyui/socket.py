@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import uuid
 from collections.abc import Iterable
-from urllib.parse import parse_qs
 
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -19,27 +18,17 @@ from sdcpp_rest.core.job import FINISHED, Job
 from sdcpp_rest.core.kept_call import KeptCall
 from sdcpp_rest.groups.core_groups import JobServices
 from sdcpp_rest.routes.comfyui import messages
+from sdcpp_rest.routes.comfyui.client_ids import find_client
 from sdcpp_rest.routes.comfyui.prompts import PromptWatch
 from sdcpp_rest.routes.http.answers import json_text
 from sdcpp_rest.routes.http.dialect import ABORT
 from sdcpp_rest.runtime import Runtime
 from sdcpp_rest.services.jobs.event_bus import Subscription
 
-CLIENT_ID = "clientId"
-"""In the query of a WebSocket: who listens."""
-
 _MAILBOX_EVENTS = 2000
 _TRY_AGAIN_LATER = 1013
 _CLOSE_SECONDS = 2.0
-_LONGEST_CLIENT = 200
 _GONE = (WebSocketDisconnect, RuntimeError, OSError)
-
-
-def find_client(scope: Scope) -> str:
-    """The client id in a socket's query; empty for none."""
-    query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
-    client: str = query.get(CLIENT_ID, [""])[0]
-    return client[:_LONGEST_CLIENT]
 
 
 async def serve_prompt_events(runtime: Runtime, scope: Scope, receive: Receive, send: Send) -> None:

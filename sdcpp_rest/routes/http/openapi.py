@@ -32,6 +32,12 @@ EVENT_STREAM = "text/event-stream"
 Content: TypeAlias = type[BaseModel] | str
 """A body: a model (JSON), or a media type."""
 
+WholeApp: TypeAlias = Callable[[], Flask]
+"""Makes the application with every dialect of the server."""
+
+WHOLE_KEY = "sdcpp_rest_whole"
+"""Key of an application's `WholeApp`: what answers a request may speak some dialects only."""
+
 _PACKAGE = Path(__file__).resolve().parents[2]
 _PAGE_FOLDERS = (_PACKAGE / "docs", _PACKAGE.parent / "docs")
 """Where the project's pages are in an installed copy, and in a checkout."""

@@ -1,100 +1,83 @@
-"""The native dialect, whole: what `web.app` registers. Errors of paths that no dialect has for itself are native too.
+"""The native dialect, in parts: which views answer at which paths. Each part is imported by its first request. Errors
+of paths that no dialect has for itself are native too.
 
-Its pictures are in `routes.root_pictures`, because another dialect shares their paths.
+Its pictures are in `routes.root_pictures`, because another dialect shares their paths; its WebSockets are the shell's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from sdcpp_rest.routes.http.dialect import NATIVE_ERROR, Dialect
+from sdcpp_rest.routes.http.late_dialect import LateDialect, find_object
 
-from sdcpp_rest.routes.http.dialect import NATIVE_ERROR, Dialect, SocketHandler
-from sdcpp_rest.routes.native.bootstrap import bootstrap
-from sdcpp_rest.routes.native.files.files import files
-from sdcpp_rest.routes.native.files.gallery_batch_routes import gallery_batch
-from sdcpp_rest.routes.native.files.gallery_routes import gallery
-from sdcpp_rest.routes.native.files.metadata_routes import metadata
-from sdcpp_rest.routes.native.files.thumbs_routes import thumbs
-from sdcpp_rest.routes.native.jobs.adetailer_routes import adetailer
-from sdcpp_rest.routes.native.jobs.again_routes import again
-from sdcpp_rest.routes.native.jobs.conversion_routes import conversion
-from sdcpp_rest.routes.native.jobs.estimate_routes import estimates
-from sdcpp_rest.routes.native.jobs.given_routes import given
-from sdcpp_rest.routes.native.jobs.group_routes import groups
-from sdcpp_rest.routes.native.jobs.previews import previews
-from sdcpp_rest.routes.native.jobs.queue import queue
-from sdcpp_rest.routes.native.jobs.queue_listing import queue_listing
-from sdcpp_rest.routes.native.jobs.recycle_bin_routes import recycle_bin
-from sdcpp_rest.routes.native.jobs.upscaling_routes import upscaling
-from sdcpp_rest.routes.native.jobs.video_routes import video
-from sdcpp_rest.routes.native.language.assistant_routes import assistant
-from sdcpp_rest.routes.native.language.ollama_routes import ollama
-from sdcpp_rest.routes.native.models.architectures_routes import architectures
-from sdcpp_rest.routes.native.models.card_routes import model_cards
-from sdcpp_rest.routes.native.models.controlnet_routes import controlnet
-from sdcpp_rest.routes.native.models.downloads_routes import downloads
-from sdcpp_rest.routes.native.models.model_changes_routes import model_changes
-from sdcpp_rest.routes.native.models.model_files_routes import model_files
-from sdcpp_rest.routes.native.models.models import models
-from sdcpp_rest.routes.native.server.docs import docs
-from sdcpp_rest.routes.native.server.engine_routes import engines
-from sdcpp_rest.routes.native.server.login_routes import login
-from sdcpp_rest.routes.native.server.options_routes import options
-from sdcpp_rest.routes.native.server.page_routes import page
-from sdcpp_rest.routes.native.server.session_routes import session
-from sdcpp_rest.routes.native.server.settings_routes import settings
-from sdcpp_rest.routes.native.server.system import system
-from sdcpp_rest.routes.native.server.upkeep_routes import upkeep
-from sdcpp_rest.routes.native.words.presets_routes import presets
-from sdcpp_rest.routes.native.words.prompt_routes import prompt_words
-from sdcpp_rest.routes.native.words.styles_routes import styles
-from sdcpp_rest.routes.native.words.wildcards_routes import wildcards
+# What lies below /prompt is ComfyUI's else.
+_NATIVE_ERRORS = dict.fromkeys(("/prompt/expand", "/prompt/tokens"), NATIVE_ERROR)
 
-_BLUEPRINTS = (
-    system,
-    login,
-    session,
-    bootstrap,
-    models,
-    model_files,
-    model_changes,
-    model_cards,
-    downloads,
-    architectures,
-    controlnet,
-    video,
-    upscaling,
-    conversion,
-    estimates,
-    adetailer,
-    again,
-    given,
-    groups,
-    queue_listing,
-    queue,
-    recycle_bin,
-    settings,
-    options,
-    prompt_words,
-    styles,
-    presets,
-    wildcards,
-    upkeep,
-    engines,
-    ollama,
-    assistant,
-    previews,
-    files,
-    gallery,
-    gallery_batch,
-    thumbs,
-    metadata,
-    docs,
-    page,
+
+def _part(paths: str, *blueprints: str) -> LateDialect:
+    """The views of ``blueprints`` (``module:name`` in this room), which answer at ``paths``."""
+
+    def load() -> Dialect:
+        views = tuple(find_object(f"sdcpp_rest.routes.native.{place}") for place in blueprints)
+        return Dialect("native", views, {path: NATIVE_ERROR for path in _NATIVE_ERRORS if part.covers(path)})
+
+    part = LateDialect(tuple(paths.split()), load)
+    return part
+
+
+NATIVE = (
+    _part("/ /favicon.ico /health /memory /metrics /options", "server.system:system"),
+    _part(
+        "/auth/ /login /session /ui/bootstrap",
+        "server.login_routes:login",
+        "server.session_routes:session",
+        "bootstrap:bootstrap",
+    ),
+    _part(
+        "/models/ /architectures/ /controlnet/",
+        "models.models:models",
+        "models.model_files_routes:model_files",
+        "models.model_changes_routes:model_changes",
+        "models.card_routes:model_cards",
+        "models.downloads_routes:downloads",
+        "models.architectures_routes:architectures",
+        "models.controlnet_routes:controlnet",
+    ),
+    _part(
+        "/txt2vid /upscale /upscaler/ /convert /estimate /adetailer/",
+        "jobs.video_routes:video",
+        "jobs.upscaling_routes:upscaling",
+        "jobs.conversion_routes:conversion",
+        "jobs.estimate_routes:estimates",
+        "jobs.adetailer_routes:adetailer",
+    ),
+    _part(
+        "/jobs/ /groups/ /queue/",
+        "jobs.again_routes:again",
+        "jobs.given_routes:given",
+        "jobs.group_routes:groups",
+        "jobs.queue_listing:queue_listing",
+        "jobs.queue:queue",
+        "jobs.recycle_bin_routes:recycle_bin",
+    ),
+    _part("/settings/ /options/", "server.settings_routes:settings", "server.options_routes:options"),
+    _part(
+        "/prompt/ /styles/ /ui/presets/ /wildcards/",
+        "words.prompt_routes:prompt_words",
+        "words.styles_routes:styles",
+        "words.presets_routes:presets",
+        "words.wildcards_routes:wildcards",
+    ),
+    _part("/engine/ /engines /logs/ /system/", "server.upkeep_routes:upkeep", "server.engine_routes:engines"),
+    _part("/ollama/ /assistant/", "language.ollama_routes:ollama", "language.assistant_routes:assistant"),
+    _part("/preview/", "jobs.previews:previews"),
+    _part(
+        "/output/ /gallery/ /thumb/ /metadata/",
+        "files.files:files",
+        "files.gallery_routes:gallery",
+        "files.gallery_batch_routes:gallery_batch",
+        "files.thumbs_routes:thumbs",
+        "files.metadata_routes:metadata",
+    ),
+    _part("/docs/ /openapi.json /ui/", "server.docs:docs", "server.page_routes:page"),
 )
-
-
-def native_dialect(sockets: Mapping[str, SocketHandler]) -> Dialect:
-    """The dialect with what serves its WebSockets, by path."""
-    # What lies below /prompt is ComfyUI's else.
-    ours = dict.fromkeys(("/prompt/expand", "/prompt/tokens"), NATIVE_ERROR)
-    return Dialect("native", blueprints=_BLUEPRINTS, error_shapes=ours, sockets=sockets)
+"""All of it. Blueprints are in the order in which the API's document lists them."""

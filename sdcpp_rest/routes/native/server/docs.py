@@ -15,7 +15,7 @@ from pydantic import Field
 from sdcpp_rest.errors import NotFound
 from sdcpp_rest.routes.http.answers import json_text, runtime
 from sdcpp_rest.routes.http.links import absolute_url, page_link, url_path
-from sdcpp_rest.routes.http.openapi import HTML, MARKDOWN, documents, page_files
+from sdcpp_rest.routes.http.openapi import HTML, MARKDOWN, WHOLE_KEY, documents, page_files
 from sdcpp_rest.routes.http.openapi import document as document_of
 from sdcpp_rest.routes.http.pools import transfer
 from sdcpp_rest.routes.http.wire_models import Wire
@@ -128,9 +128,10 @@ def page(name: str) -> Response:
 
 
 def _document_text() -> str:
-    # Made once per application, when somebody asks: it takes longer than anything else that is answered at once.
+    # Made once per application, when somebody asks: it takes longer than anything else that is answered at once, and
+    # imports every dialect.
     if _MADE not in current_app.extensions:
-        made = document_of(current_app, runtime().version, runtime().config.limits)
+        made = document_of(current_app.extensions[WHOLE_KEY](), runtime().version, runtime().config.limits)
         current_app.extensions[_MADE] = json_text(made)
     return str(current_app.extensions[_MADE])
 

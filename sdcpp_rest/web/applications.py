@@ -1,0 +1,82 @@
+"""Makes the Flask applications of one server: that of a path has the dialects that answer there, and is made when the
+path is first asked for.
+
+A server starts with none of the dialects imported: most speak one or two of them in their life, and each costs memory
+and time. Knows no dialect by name.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from flask import Flask
+from werkzeug.exceptions import HTTPException
+from werkzeug.routing import MapAdapter
+
+from sdcpp_rest.routes.dialects import DialectTable
+from sdcpp_rest.routes.http.dialect import Dialect
+from sdcpp_rest.routes.http.late_dialect import LateDialect
+from sdcpp_rest.runtime import Runtime
+from sdcpp_rest.web.app import create_app, dialects_of
+from sdcpp_rest.web.mounts import Mounts
+
+
+@dataclass(frozen=True)
+class Application:
+    """One application, and what is asked of it before a request reaches it. ``dialects`` is its own table."""
+
+    flask: Flask
+    dialects: DialectTable
+    urls: MapAdapter
+
+    def view_at(self, path: str, method: str) -> Callable[..., Any] | None:
+        """The view that answers there; ``None`` where there is none."""
+        try:
+            endpoint, _ = self.urls.match(path, method=method)
+        except HTTPException:
+            return None
+        return self.flask.view_functions.get(endpoint)
+
+
+class Applications:
+    """Finds the application of a path.
+
+    ``mounts``: the ASGI applications of the dialects that are imported.
+    """
+
+    def __init__(self, runtime: Runtime, dialects: Sequence[Dialect | LateDialect]) -> None:
+        self._runtime = runtime
+        self._dialects = tuple(dialects)
+        self._made: dict[tuple[int, ...], Application] = {}
+        self._lock = threading.Lock()
+        self.mounts = Mounts(runtime)
+        self.mounts.add(one for one in self._dialects if isinstance(one, Dialect))
+
+    async def at(self, path: str) -> Application:
+        """The application that answers at ``path``, and says in its words that there is nothing; its first request
+        waits until it is there."""
+        chosen = self._choose(path)
+        return self._made.get(chosen) or await asyncio.to_thread(self._make, chosen)
+
+    def _choose(self, path: str) -> tuple[int, ...]:
+        late = [(number, one) for number, one in enumerate(self._dialects) if isinstance(one, LateDialect)]
+        chosen = {number for number, one in late if one.covers(path)}
+        chosen = chosen or {number for number, one in late if one.covers_in_any_case(path)}
+        always = {number for number, one in enumerate(self._dialects) if isinstance(one, Dialect)}
+        return tuple(sorted(chosen | always))
+
+    def _make(self, chosen: tuple[int, ...]) -> Application:
+        with self._lock:
+            if chosen not in self._made:
+                flask = create_app(self._runtime, [self._dialects[number] for number in chosen], self._make_whole)
+                table = dialects_of(flask)
+                self.mounts.add(table.dialects)
+                self._made[chosen] = Application(flask, table, flask.url_map.bind("localhost"))
+            return self._made[chosen]
+
+    def _make_whole(self) -> Flask:
+        return create_app(None, self._dialects)

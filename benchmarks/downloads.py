@@ -22,8 +22,9 @@ from sdcpp_rest.config import Config
 from sdcpp_rest.core.catalog import ModelFile
 from sdcpp_rest.runtime import open_library
 from sdcpp_rest.services.address_check import check_host
-from sdcpp_rest.services.downloads.checked_connection import StopSwitch
-from sdcpp_rest.services.downloads.range_download import FileToFetch, RangeDownload, TransferLimits
+from sdcpp_rest.services.downloads.file_to_fetch import FileToFetch, TransferLimits
+from sdcpp_rest.services.downloads.range_download import RangeDownload
+from sdcpp_rest.services.downloads.stop_switch import StopSwitch
 from sdcpp_rest.services.models.hashing import ModelHashes
 from sdcpp_rest.store.database import Database
 from sdcpp_rest.store.hash_store import HashStore

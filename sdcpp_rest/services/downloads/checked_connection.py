@@ -12,7 +12,7 @@ import json
 import os
 import socket
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
@@ -33,56 +33,12 @@ from sdcpp_rest.services.downloads.source_errors import (
     SourceUnavailable,
     SourceWrong,
 )
+from sdcpp_rest.services.downloads.stop_switch import AddressRule, StopSwitch
 
 MAX_REDIRECTS = 10
 _MAX_JSON_BYTES = 16 << 20
 _READ_BYTES = 1 << 16
 _OTHER_ADDRESS_SECONDS = 4.0
-
-AddressRule = Callable[[str, int], list[str]]
-"""The addresses that a host and port may be called under. Raises what `check_host` raises."""
-
-
-class StopSwitch:
-    """Stops a transfer from another thread: open connections are cut, new ones are not made."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._sockets: list[socket.socket] = []
-        self._stopped = threading.Event()
-
-    @property
-    def is_set(self) -> bool:
-        return self._stopped.is_set()
-
-    def set(self) -> None:
-        self._stopped.set()
-        with self._lock:
-            for connection in self._sockets:
-                with contextlib.suppress(OSError):
-                    connection.shutdown(socket.SHUT_RDWR)
-
-    def wait(self, seconds: float) -> bool:
-        """Wait ``seconds`` for the switch; whether it was set within that time."""
-        return self._stopped.wait(seconds)
-
-    def check(self) -> None:
-        """Raises DownloadStopped."""
-        if self._stopped.is_set():
-            raise DownloadStopped
-
-    def watch(self, connection: socket.socket) -> None:
-        """Keep a second grip on the same connection: encryption takes the first one's away."""
-        with self._lock:
-            self._sockets.append(connection.dup())
-        self.check()
-
-    def forget(self) -> None:
-        """Let go of the connections, which are over."""
-        with self._lock:
-            for connection in self._sockets:
-                connection.close()
-            self._sockets.clear()
 
 
 class CheckedSession:

@@ -14,9 +14,9 @@ from sdcpp_rest.config import DownloadsConfig
 from sdcpp_rest.core.catalog import ModelType
 from sdcpp_rest.core.download_source import DownloadSource, check_address
 from sdcpp_rest.errors import InvalidRequest
-from sdcpp_rest.services.downloads.checked_connection import AddressRule, CheckedSession
 from sdcpp_rest.services.downloads.offered_file import OfferedFile, is_model_name
 from sdcpp_rest.services.downloads.source_errors import SourceForbidden, SourceNotFound, SourceWrong
+from sdcpp_rest.services.downloads.stop_switch import AddressRule
 
 _SETTING = "downloads.civitai_token"
 _TYPES: dict[str, ModelType] = {
@@ -133,6 +133,8 @@ class CivitaiSource:
         return model, (usable or versions)[0]
 
     def _ask(self, path: str, what: str) -> dict[str, Any]:
+        from sdcpp_rest.services.downloads.checked_connection import CheckedSession
+
         config = self._config
         url = f"{self._endpoint}/api/v1/{path}"
         with CheckedSession(

@@ -20,10 +20,9 @@ from sdcpp_rest.core.download_source import DownloadParams, HashParams
 from sdcpp_rest.core.events import TransferProgress
 from sdcpp_rest.core.job import Job, Phase, Timings, Transfer, utc_now
 from sdcpp_rest.errors import Conflict, EngineUnavailable, JobNotFound, ModelNotFound, SdcppRestError
-from sdcpp_rest.services.downloads.checked_connection import StopSwitch
 from sdcpp_rest.services.downloads.download_places import DownloadPlaces, read_params, wish_of
 from sdcpp_rest.services.downloads.download_submission import ADDRESS_FILE, Downloads, DownloadSources
-from sdcpp_rest.services.downloads.range_download import FileToFetch, RangeDownload, TransferLimits
+from sdcpp_rest.services.downloads.file_to_fetch import FileToFetch, TransferLimits
 from sdcpp_rest.services.downloads.source_errors import (
     ContentMismatch,
     DownloadStopped,
@@ -31,6 +30,7 @@ from sdcpp_rest.services.downloads.source_errors import (
     SourceUnavailable,
 )
 from sdcpp_rest.services.downloads.speed_meter import SpeedMeter
+from sdcpp_rest.services.downloads.stop_switch import StopSwitch
 from sdcpp_rest.services.jobs.active_jobs import ActiveJob
 from sdcpp_rest.services.jobs.event_bus import EventBus
 from sdcpp_rest.services.jobs.job_queue import JobQueue
@@ -264,6 +264,10 @@ class DownloadLane:
 
     def _download(self, active: ActiveJob, stop: StopSwitch) -> tuple[str, ...]:
         """Returns the warnings."""
+        # Here, as wherever something is asked of a source: its libraries are a tenth of the server's memory, and most
+        # servers never download.
+        from sdcpp_rest.services.downloads.range_download import RangeDownload
+
         job, params = active.job, DownloadParams.model_validate(active.job.params)
         wanted, rule, refused = self._resolve(job, params)
         part, note = self._places.prepare(params)

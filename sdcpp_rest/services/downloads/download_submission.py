@@ -29,11 +29,11 @@ from sdcpp_rest.core.frozen import Frozen
 from sdcpp_rest.core.job import Job
 from sdcpp_rest.errors import Conflict, InvalidRequest
 from sdcpp_rest.services.address_check import check_host
-from sdcpp_rest.services.downloads.checked_connection import AddressRule
 from sdcpp_rest.services.downloads.civitai_source import CivitaiSource
 from sdcpp_rest.services.downloads.download_places import DownloadPlaces, read_params
 from sdcpp_rest.services.downloads.huggingface_source import HuggingFaceSource
 from sdcpp_rest.services.downloads.offered_file import OfferedFile
+from sdcpp_rest.services.downloads.stop_switch import AddressRule
 from sdcpp_rest.services.downloads.url_source import UrlSource
 from sdcpp_rest.services.jobs.job_queue import JobQueue
 from sdcpp_rest.services.models.model_folders import model_type_named

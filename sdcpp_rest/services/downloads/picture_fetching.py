@@ -13,8 +13,9 @@ from sdcpp_rest.config import DownloadsConfig
 from sdcpp_rest.core.download_source import check_address
 from sdcpp_rest.errors import EngineUnavailable, InvalidRequest, SdcppRestError
 from sdcpp_rest.services.address_check import check_host
-from sdcpp_rest.services.downloads.checked_connection import CheckedSession, StopSwitch, refusal
+from sdcpp_rest.services.downloads.checked_connection import CheckedSession, refusal
 from sdcpp_rest.services.downloads.source_errors import DownloadStopped
+from sdcpp_rest.services.downloads.stop_switch import StopSwitch
 
 _DEADLINE_SECONDS = 60.0
 _READ_BYTES = 1 << 16

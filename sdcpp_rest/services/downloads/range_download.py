@@ -23,7 +23,8 @@ from urllib3.exceptions import ProtocolError
 
 from sdcpp_rest.core.job import Transfer
 from sdcpp_rest.services.address_check import HostUnknown
-from sdcpp_rest.services.downloads.checked_connection import AddressRule, CheckedSession, StopSwitch, refusal
+from sdcpp_rest.services.downloads.checked_connection import CheckedSession, refusal
+from sdcpp_rest.services.downloads.file_to_fetch import FileToFetch, TransferLimits
 from sdcpp_rest.services.downloads.first_bytes import LOOKED_AT_BYTES, fault_of_beginning, page_type
 from sdcpp_rest.services.downloads.hash_thread import HashThread
 from sdcpp_rest.services.downloads.source_errors import (
@@ -35,6 +36,7 @@ from sdcpp_rest.services.downloads.source_errors import (
     SourceWrong,
 )
 from sdcpp_rest.services.downloads.speed_meter import SpeedMeter
+from sdcpp_rest.services.downloads.stop_switch import AddressRule, StopSwitch
 from sdcpp_rest.services.models.model_upload import check_room, disk_error
 
 log = logging.getLogger(__name__)
@@ -50,33 +52,11 @@ _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)")
 
 
 @dataclass(frozen=True)
-class FileToFetch:
-    """What to fetch. ``token`` goes to the address's own host only. ``size_bytes`` and ``sha256`` are what the source
-    promises, where it does."""
-
-    url: str
-    token: str | None = None
-    size_bytes: int | None = None
-    sha256: str | None = None
-
-
-@dataclass(frozen=True)
 class FetchedFile:
     """The file is whole, and lies in the partial file."""
 
     size_bytes: int
     sha256: str
-
-
-@dataclass(frozen=True)
-class TransferLimits:
-    """How long to wait for what. ``retries``: attempts in a row that bring nothing."""
-
-    connect_seconds: float = 15.0
-    read_seconds: float = 30.0
-    retries: int = 8
-    pause_seconds: float = 1.0
-    max_bytes: int = 128 << 30
 
 
 class RangeDownload:

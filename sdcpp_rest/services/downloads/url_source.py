@@ -10,10 +10,10 @@ from urllib.parse import unquote, urlsplit
 
 from sdcpp_rest.config import DownloadsConfig
 from sdcpp_rest.core.download_source import DownloadSource, file_name_of
-from sdcpp_rest.services.downloads.checked_connection import AddressRule, CheckedSession, refusal
 from sdcpp_rest.services.downloads.first_bytes import page_type
 from sdcpp_rest.services.downloads.offered_file import OfferedFile, is_model_name
 from sdcpp_rest.services.downloads.source_errors import SourceWrong
+from sdcpp_rest.services.downloads.stop_switch import AddressRule
 
 _ENCODED_NAME = re.compile(r"filename\*\s*=\s*(?:utf-8|UTF-8)''([^;\s]+)")
 _PLAIN_NAME = re.compile(r'filename\s*=\s*(?:"([^"]*)"|([^;\s]+))', re.IGNORECASE)
@@ -32,6 +32,8 @@ class UrlSource:
     def offer(self, wanted: DownloadSource) -> OfferedFile:
         """What the server says about the file. Raises HostRefused, HostUnknown, SourceForbidden, SourceNotFound,
         SourceUnavailable, SourceWrong."""
+        from sdcpp_rest.services.downloads.checked_connection import CheckedSession, refusal
+
         config = self._config
         with CheckedSession(
             self._rule,

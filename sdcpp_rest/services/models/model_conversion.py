@@ -21,7 +21,6 @@ from sdcpp_rest.core.params import KEEP, ConvertParams
 from sdcpp_rest.core.quantization import WeightType
 from sdcpp_rest.engine.conversion_input import floats_of, is_direct, merged_path_of, restored_path_of
 from sdcpp_rest.engine.paired_weights import Restoration
-from sdcpp_rest.engine.weight_restoring import restored_bytes
 from sdcpp_rest.errors import InvalidRequest, JobNotFound, ModelNotFound
 from sdcpp_rest.services.jobs.job_queue import JobQueue
 from sdcpp_rest.services.model_headers.inspection import check_format, inspect_file
@@ -261,5 +260,8 @@ def _bytes_of(
     if params.vae is not None:
         expected += estimate_size(check_format(inspect_file(params.vae.path)).tensors.values(), kind)
     if restoration is not None:
+        # Here, because it brings numpy along.
+        from sdcpp_rest.engine.weight_restoring import restored_bytes
+
         return expected, 0 if is_direct(params) else restored_bytes(restoration, floats_of(params.output_type))
     return expected, file.size_bytes if file.parts else 0

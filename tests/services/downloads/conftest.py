@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from sdcpp_rest.services.address_check import check_host
-from sdcpp_rest.services.downloads.checked_connection import StopSwitch
-from sdcpp_rest.services.downloads.range_download import FileToFetch, RangeDownload, TransferLimits
+from sdcpp_rest.services.downloads.file_to_fetch import FileToFetch, TransferLimits
+from sdcpp_rest.services.downloads.range_download import RangeDownload
+from sdcpp_rest.services.downloads.stop_switch import StopSwitch
 from tests.model_files import safetensors_bytes
 from tests.servers.fault_server import FaultServer
 

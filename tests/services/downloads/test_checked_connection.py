@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from sdcpp_rest.services.downloads.checked_connection import CheckedSession, StopSwitch
+from sdcpp_rest.services.downloads.checked_connection import CheckedSession
 from sdcpp_rest.services.downloads.source_errors import DownloadStopped, SourceTimeout, SourceUnavailable, SourceWrong
+from sdcpp_rest.services.downloads.stop_switch import StopSwitch
 from tests.servers.fault_server import FaultServer
 from tests.services.downloads.conftest import LOOPBACK
 

@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from sdcpp_rest.core.job import Transfer
-from sdcpp_rest.services.downloads.checked_connection import StopSwitch
 from sdcpp_rest.services.downloads.range_download import FetchedFile, RangeDownload
 from sdcpp_rest.services.downloads.source_errors import (
     ContentMismatch,
@@ -25,6 +24,7 @@ from sdcpp_rest.services.downloads.source_errors import (
     SourceUnavailable,
     SourceWrong,
 )
+from sdcpp_rest.services.downloads.stop_switch import StopSwitch
 from sdcpp_rest.services.models.model_upload import DiskFull
 from tests.servers.fault_server import FaultServer
 from tests.services.downloads.conftest import MODEL, QUICK

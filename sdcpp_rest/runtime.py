@@ -12,7 +12,7 @@ import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
@@ -28,10 +28,10 @@ from sdcpp_rest.groups.core_groups import (
     build_models,
     build_settings,
 )
+from sdcpp_rest.groups.download_group import build_downloads
 from sdcpp_rest.groups.engine_group import Launchers, build_engine
 from sdcpp_rest.groups.estimate_groups import build_estimates
-from sdcpp_rest.groups.request_groups import build_downloads, build_language, build_submission
-from sdcpp_rest.groups.upkeep_groups import build_upkeep
+from sdcpp_rest.groups.late_group import LateGroup
 from sdcpp_rest.services.dispatch.engine_calls import EngineCalls
 from sdcpp_rest.services.dispatch.holding import Holding
 from sdcpp_rest.services.engines_status import EnginesStatus
@@ -45,13 +45,18 @@ from sdcpp_rest.services.models.model_library import KnownSums, ModelLibrary
 from sdcpp_rest.services.path_redaction import PathRedaction
 from sdcpp_rest.services.server_status import ServerStatus
 from sdcpp_rest.services.session_seal import SECRET_FILE, SessionSeal
-from sdcpp_rest.services.submission.picture_metadata import PictureMetadata
 from sdcpp_rest.services.waiting_reasons import WaitingReasons
 from sdcpp_rest.services.web_page import WebPage
 from sdcpp_rest.store.database import Database
 from sdcpp_rest.store.hash_store import HashStore
 from sdcpp_rest.store.job_store import JobStore
 from sdcpp_rest.store.key_store import KeyStore
+
+if TYPE_CHECKING:
+    from sdcpp_rest.groups.language_group import LanguageServices
+    from sdcpp_rest.groups.submission_group import SubmissionServices
+    from sdcpp_rest.groups.upkeep_groups import UpkeepServices
+    from sdcpp_rest.services.submission.picture_metadata import PictureMetadata
 
 log = logging.getLogger(__name__)
 
@@ -141,15 +146,9 @@ class Runtime:
             redact_paths=self.redact_paths,
         )
         self.waiting_reasons = WaitingReasons(self.status.engines, self.jobs.queue)
-        self.submission = build_submission(config, self.settings, self.jobs, self.models, self.engine, self.status)
-        self.metadata = PictureMetadata(config.limits, self.models.library, self.models.hashes)
         self.estimates = build_estimates(database, self.jobs, self.models, self.engine, self.status)
-        self.language = build_language(config, database, self.settings, self.jobs, self.models, self.status)
         self.downloads = build_downloads(
             config, self.jobs, self.models, redact_paths=self.redact_paths, is_server=is_server
-        )
-        self.upkeep = build_upkeep(
-            config, self.jobs, self.models, self.engine, self.language, self.status, redact_paths=self.redact_paths
         )
         self.metrics = Metrics(
             self.version,
@@ -170,7 +169,41 @@ class Runtime:
         self.jobs.queue.call_on_finish(self.metrics.count_job)
         self.jobs.queue.call_on_finish(self.downloads.lane.job_finished)
         self._stop_lock = threading.Lock()
-        self._started = self._stopped = False
+        self._started = self._stopping = self._stopped = False
+
+    @LateGroup
+    def submission(self) -> SubmissionServices:
+        """What makes jobs of requests."""
+        from sdcpp_rest.groups.submission_group import build_submission
+
+        return build_submission(self.config, self.settings, self.jobs, self.models, self.engine, self.status)
+
+    @LateGroup
+    def metadata(self) -> PictureMetadata:
+        """What reads the settings that are in pictures' files."""
+        from sdcpp_rest.services.submission.picture_metadata import PictureMetadata
+
+        return PictureMetadata(self.config.limits, self.models.library, self.models.hashes)
+
+    @LateGroup
+    def language(self) -> LanguageServices:
+        """Language models, and what describes pictures."""
+        from sdcpp_rest.groups.language_group import build_language
+
+        built = build_language(self.config, self._database, self.settings, self.jobs, self.models, self.status)
+        if self._stopping:
+            built.lines.close()
+        return built
+
+    @LateGroup
+    def upkeep(self) -> UpkeepServices:
+        """What keeps the server and its files in order."""
+        from sdcpp_rest.groups.upkeep_groups import build_upkeep
+
+        redact = self.redact_paths
+        return build_upkeep(
+            self.config, self.jobs, self.models, self.engine, lambda: self.language, self.status, redact_paths=redact
+        )
 
     @property
     def default_model(self) -> str:
@@ -194,13 +227,16 @@ class Runtime:
 
     def begin_stop(self) -> None:
         """Take no new jobs and release everybody who waits. Idempotent."""
+        self._stopping = True
         # Before the queue: what nobody waits for is cancelled, and not left for the next start.
         self.jobs.abandoned.close()
         self.jobs.queue.close()
         self.engine.pool.close_calls()
         self.models.hashes.close()
         self.models.uploads.close()
-        self.language.lines.close()
+        language = Runtime.language.find(self)
+        if language is not None:
+            language.lines.close()
 
     def stop(self) -> None:
         """Stop in order: no new work, what runs gets its time or goes back to pending, the engine ends, files close."""

@@ -8,11 +8,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from sdcpp_rest.config import Config
 from sdcpp_rest.groups.core_groups import JobServices, ModelServices
 from sdcpp_rest.groups.engine_group import EngineServices
-from sdcpp_rest.groups.request_groups import LanguageServices
 from sdcpp_rest.services.dispatch.engine_pool import EnginePool
 from sdcpp_rest.services.dispatch.engine_restart import EngineRestart
 from sdcpp_rest.services.doctor import Doctor
@@ -23,6 +23,9 @@ from sdcpp_rest.services.models.card_editing import CardEditing
 from sdcpp_rest.services.models.file_stamps import spec_paths
 from sdcpp_rest.services.models.model_changes import ModelChanges
 from sdcpp_rest.services.server_status import ServerStatus
+
+if TYPE_CHECKING:
+    from sdcpp_rest.groups.language_group import LanguageServices
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,7 @@ def build_upkeep(
     jobs: JobServices,
     models: ModelServices,
     engine: EngineServices,
-    language: LanguageServices,
+    language: Callable[[], LanguageServices],
     status: ServerStatus,
     *,
     redact_paths: Callable[[str], str],
@@ -68,7 +71,7 @@ def build_upkeep(
             is_native=config.engine.runner == "native",
             redact_paths=redact_paths,
         ),
-        logs=LogReading(config.paths.log_dir, lambda: _secrets(config, language), redact_paths),
+        logs=LogReading(config.paths.log_dir, lambda: _secrets(config, language()), redact_paths),
     )
 
 

@@ -60,7 +60,8 @@ class Applications:
         """The application that answers at ``path``, and says in its words that there is nothing; its first request
         waits until it is there."""
         chosen = self._choose(path)
-        return self._made.get(chosen) or await asyncio.to_thread(self._make, chosen)
+        made = self._made.get(chosen)
+        return made if made is not None else await asyncio.to_thread(self._make, chosen)
 
     def _choose(self, path: str) -> tuple[int, ...]:
         late = [(number, one) for number, one in enumerate(self._dialects) if isinstance(one, LateDialect)]

@@ -18,7 +18,7 @@ from sdcpp_rest.core.kept_call import CallPart, KeptCall
 from sdcpp_rest.core.load_spec import UpscalerSpec
 from sdcpp_rest.errors import Conflict, InvalidRequest, JobNotFound, ModelNotFound, NotSupported
 from sdcpp_rest.groups.core_groups import JobServices
-from sdcpp_rest.groups.request_groups import SubmissionServices
+from sdcpp_rest.groups.submission_group import SubmissionServices
 from sdcpp_rest.routes.comfyui.errors import GraphRefused
 from sdcpp_rest.routes.comfyui.graph import Evaluation, Node, find_outputs, read_graph
 from sdcpp_rest.routes.comfyui.node_types import NodeFault

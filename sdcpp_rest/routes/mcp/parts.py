@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from sdcpp_rest.config import Config
 from sdcpp_rest.groups.core_groups import JobServices, ModelServices
-from sdcpp_rest.groups.request_groups import SubmissionServices
+from sdcpp_rest.groups.submission_group import SubmissionServices
 from sdcpp_rest.services.downloads.picture_fetching import PictureFetching
 from sdcpp_rest.services.path_redaction import PathRedaction
 from sdcpp_rest.services.server_status import ServerStatus

@@ -17,7 +17,7 @@ from sdcpp_rest.core.params import ImageParams
 from sdcpp_rest.core.sampling_names import NODE_SAMPLERS, NODE_SCHEDULERS
 from sdcpp_rest.errors import InvalidRequest, NotFound
 from sdcpp_rest.groups.core_groups import JobServices, ModelServices
-from sdcpp_rest.groups.request_groups import SubmissionServices
+from sdcpp_rest.groups.submission_group import SubmissionServices
 from sdcpp_rest.routes.http.answers import runtime
 from sdcpp_rest.routes.swarmui.history_paths import read_path, spell_name, split_star
 from sdcpp_rest.routes.swarmui.model_classes import describe_classes, describe_compat_classes

@@ -15,7 +15,6 @@ from datetime import datetime
 
 from sdcpp_rest.core.job import utc_now
 from sdcpp_rest.errors import SdcppRestError
-from sdcpp_rest.services.pictures.gallery_facts import read_folder
 from sdcpp_rest.services.pictures.outputs import Outputs
 from sdcpp_rest.store.gallery_store import FolderContent, GalleryStore
 
@@ -119,6 +118,9 @@ class GalleryIndex:
                     log.exception("the scan of the output folder stumbled; it is tried again")
 
     def _read(self, folders: list[tuple[str, int]]) -> int:
+        # Here, because it brings Pillow and the readers of all metadata along.
+        from sdcpp_rest.services.pictures.gallery_facts import read_folder
+
         with self.lock:
             contents = []
             for folder, modified_ns in folders:

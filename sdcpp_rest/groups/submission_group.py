@@ -1,4 +1,4 @@
-"""Builds the services that requests go to: submission, language models, downloads.
+"""Builds the services that make jobs of requests.
 
 As `core_groups` builds those below them.
 """
@@ -8,18 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sdcpp_rest.config import Config
-from sdcpp_rest.groups.core_groups import JobServices, ModelServices, Redact, SettingsServices
+from sdcpp_rest.groups.core_groups import JobServices, ModelServices, SettingsServices
 from sdcpp_rest.groups.engine_group import EngineServices
-from sdcpp_rest.services.describing.interrogation import Interrogation
-from sdcpp_rest.services.downloads.download_lane import DownloadLane
-from sdcpp_rest.services.downloads.download_places import DownloadPlaces
-from sdcpp_rest.services.downloads.download_submission import Downloads, DownloadSources
 from sdcpp_rest.services.jobs.job_entry import JobEntry
-from sdcpp_rest.services.language.assistant import Assistant
-from sdcpp_rest.services.language.assistant_facts import ServerFacts
-from sdcpp_rest.services.language.llm_connection import OpenCalls
-from sdcpp_rest.services.language.llm_settings import LlmSettings
-from sdcpp_rest.services.language.prompt_enhancer import PromptEnhancer
 from sdcpp_rest.services.server_status import ServerStatus
 from sdcpp_rest.services.submission.chunk_checks import ChunkChecks
 from sdcpp_rest.services.submission.engine_choice import EngineChoice
@@ -35,8 +26,6 @@ from sdcpp_rest.services.submission.sampling_intake import SamplingIntake
 from sdcpp_rest.services.submission.token_counts import TokenCounts
 from sdcpp_rest.services.submission.upscale_submission import UpscaleSubmission
 from sdcpp_rest.services.submission.video_submission import VideoSubmission
-from sdcpp_rest.store.database import Database
-from sdcpp_rest.store.history_store import Conversation, EnhancementHistory
 
 
 @dataclass(frozen=True)
@@ -90,77 +79,3 @@ def build_submission(
         token_counts=counts,
         engine_choice=EngineChoice(engine.pool),
     )
-
-
-@dataclass(frozen=True)
-class LanguageServices:
-    """Language models, and what describes pictures. ``lines``: their connections, to be cut when the server stops."""
-
-    lines: OpenCalls
-    prompt_enhancer: PromptEnhancer
-    assistant: Assistant
-    interrogation: Interrogation
-
-
-def build_language(
-    config: Config,
-    database: Database,
-    settings: SettingsServices,
-    jobs: JobServices,
-    models: ModelServices,
-    status: ServerStatus,
-) -> LanguageServices:
-    """Build the prompt enhancer, the assistant and the interrogation, over one set of connections."""
-    lines = OpenCalls()
-    enhancer = PromptEnhancer(
-        LlmSettings(settings.store, "llm.ollama", config.ollama, config.llm),
-        EnhancementHistory(database),
-        lines,
-        max_characters=config.limits.prompt_characters,
-    )
-    assistant = Assistant(
-        LlmSettings(settings.store, "llm.assistant", config.assistant, config.llm),
-        Conversation(database),
-        lines,
-        ServerFacts(
-            status.health,
-            status.options,
-            models.library,
-            jobs.queue,
-            engines=lambda: status.engines.describe()["engines"],
-        ),
-        context_tokens=config.assistant.context_tokens,
-    )
-    interrogation = Interrogation(config.interrogate, config.paths.models_dir, enhancer.settings, lines)
-    return LanguageServices(lines, enhancer, assistant, interrogation)
-
-
-@dataclass(frozen=True)
-class DownloadServices:
-    """Model files from the internet: asking for them, and the lane of jobs that fetches them."""
-
-    submission: Downloads
-    lane: DownloadLane
-
-
-def build_downloads(
-    config: Config, jobs: JobServices, models: ModelServices, *, redact_paths: Redact, is_server: bool
-) -> DownloadServices:
-    """Build downloads as jobs, and the lane that runs them beside the engine."""
-    sources, places = DownloadSources(config.downloads), DownloadPlaces(models.uploads)
-    submission = Downloads(sources, jobs.queue, models.uploads, places, jobs.outputs)
-    lane = DownloadLane(
-        config.downloads,
-        sources,
-        submission,
-        places,
-        jobs.queue,
-        models.library,
-        models.uploads,
-        models.hashes,
-        jobs.outputs,
-        jobs.bus,
-        redact_paths=redact_paths,
-        is_server=is_server,
-    )
-    return DownloadServices(submission, lane)

@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from sdcpp_rest.routes.a1111 import settings
-from sdcpp_rest.services.describing.image_tagger import TagStyle
 from sdcpp_rest.services.describing.interrogation import Interrogation
+from sdcpp_rest.services.describing.tag_words import TagStyle
 
 DESCRIBERS = ("clip", "deepdanbooru")
 _THRESHOLD = "interrogate_deepbooru_score_threshold"

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 
 from sdcpp_rest.errors import GenerationFailed, LoadFailed, NotSupported
-from sdcpp_rest.services.describing.onnx_models import Floats, OnnxModel
+from sdcpp_rest.services.describing.onnx_models import OnnxModel
+
+if TYPE_CHECKING:
+    from sdcpp_rest.services.describing.onnx_models import Floats
 
 ENCODER, PHRASES = "image.onnx", "phrases.npz"
 

@@ -7,61 +7,27 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
 from sdcpp_rest.errors import GenerationFailed, LoadFailed, NotSupported
-from sdcpp_rest.services.describing.onnx_models import Floats, OnnxModel
+from sdcpp_rest.services.describing.onnx_models import OnnxModel
+from sdcpp_rest.services.describing.tag_words import Category, Tag
+
+if TYPE_CHECKING:
+    from sdcpp_rest.services.describing.onnx_models import Floats
 
 MODEL, WD_TAGS, DEEPDANBOORU_TAGS = "model.onnx", "selected_tags.csv", "tags.txt"
 MAX_LIST_BYTES = 16 * 1024 * 1024
-
-Category = Literal["general", "character", "rating"]
 
 # The numbers in selected_tags.csv. Whatever else there may be is judged like a general tag.
 _CATEGORIES: dict[str, Category] = {"4": "character", "9": "rating"}
 _SIDES = {WD_TAGS: 448, DEEPDANBOORU_TAGS: 512}
 _LARGEST_SIDE = 2048
-# Tags that are drawings: their underscores are part of them.
-_FACES = frozenset(
-    {
-        "0_0", "(o)_(o)", "+_+", "+_-", "._.", "<o>_<o>", "<|>_<|>", "=_=", ">_<", "3_3", "6_9", ">_o", "@_@", "^_^",
-        "o_o", "u_u", "x_x", "|_|", "||_||",
-    }
-)  # fmt: skip
-_SPECIAL = re.compile(r"([\\()])")
-
-
-@dataclass(frozen=True)
-class Tag:
-    """``score``: how sure the model is, 0 to 1."""
-
-    name: str
-    category: Category
-    score: float = 0.0
-
-
-@dataclass(frozen=True)
-class TagStyle:
-    """Which tags are told, and how.
-
-    ``leaves_out``: names, with underscores. ``escapes``: a backslash before ``\\``, ``(`` and ``)``, which mean weights
-    in prompts.
-    """
-
-    general_threshold: float = 0.35
-    character_threshold: float = 0.85
-    sorts_by_name: bool = False
-    uses_spaces: bool = True
-    escapes: bool = True
-    shows_scores: bool = False
-    leaves_out: frozenset[str] = frozenset()
 
 
 class ImageTagger:
@@ -117,26 +83,6 @@ def deepdanbooru_input(picture: Image.Image, size: tuple[int, int]) -> Floats:
     left, top = (width - fitting[0]) // 2, (height - fitting[1]) // 2
     around = ((top, height - fitting[1] - top), (left, width - fitting[0] - left), (0, 0))
     return np.ascontiguousarray(np.pad(values, around, mode="edge")[None])
-
-
-def write_tags(tags: Iterable[Tag], style: TagStyle) -> str:
-    """The tags that are sure enough, as a prompt has them: ``1girl, solo, smile``. Ratings are left out."""
-    limits: dict[Category, float] = {"general": style.general_threshold, "character": style.character_threshold}
-    told = [
-        tag
-        for tag in tags
-        if tag.category in limits and tag.score >= limits[tag.category] and tag.name not in style.leaves_out
-    ]
-    # The name decides between equals, so that the same picture has the same words.
-    told.sort(key=lambda tag: (0.0 if style.sorts_by_name else -tag.score, tag.name))
-    return ", ".join(_word(tag, style) for tag in told)
-
-
-def _word(tag: Tag, style: TagStyle) -> str:
-    word = tag.name.replace("_", " ") if style.uses_spaces and tag.name not in _FACES else tag.name
-    if style.escapes:
-        word = _SPECIAL.sub(r"\\\1", word)
-    return f"({word}:{tag.score:.3f})" if style.shows_scores else word
 
 
 def _read_tags(path: Path) -> Iterable[Tag]:

@@ -10,20 +10,24 @@ import threading
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PIL import Image
 
 from sdcpp_rest.config import InterrogateConfig
 from sdcpp_rest.core.chat import ChatMessage, ThoughtFilter
-from sdcpp_rest.services.describing.caption_ranking import CaptionRanking
-from sdcpp_rest.services.describing.image_tagger import ImageTagger, TagStyle, write_tags
 from sdcpp_rest.services.describing.onnx_models import CachedModel
+from sdcpp_rest.services.describing.tag_words import TagStyle, write_tags
 from sdcpp_rest.services.language.llm_client import ChatRequest, LlmClient
 from sdcpp_rest.services.language.llm_connection import OpenCalls
 from sdcpp_rest.services.language.llm_errors import LlmDisabled, LlmFailed
 from sdcpp_rest.services.language.llm_settings import LlmSettings
 from sdcpp_rest.services.language.prompt_enhancer import clean_answer
 from sdcpp_rest.services.pictures.input_images import decode_base64, open_picture, to_rgb
+
+if TYPE_CHECKING:
+    from sdcpp_rest.services.describing.caption_ranking import CaptionRanking
+    from sdcpp_rest.services.describing.image_tagger import ImageTagger
 
 INSTRUCTION = """\
 Describe this picture in one sentence of at most 60 words, as a caption from which it could be drawn: what is seen, the
@@ -50,8 +54,8 @@ class Interrogation:
         self._lines = lines
         folder = models_dir / "interrogate"
         tagger, clip = _folder(config.tagger_dir, folder / "tagger"), _folder(config.clip_dir, folder / "clip")
-        self._tagger = CachedModel(tagger, partial(ImageTagger, threads=config.threads))
-        self._ranking = CachedModel(clip, partial(CaptionRanking, threads=config.threads))
+        self._tagger = CachedModel(tagger, partial(_open_tagger, threads=config.threads))
+        self._ranking = CachedModel(clip, partial(_open_ranking, threads=config.threads))
         # The largest picture allowed takes some hundred megabytes while it is decoded.
         self._decoding = threading.BoundedSemaphore(2)
 
@@ -104,6 +108,19 @@ class Interrogation:
         if not caption:
             raise LlmFailed(f"The vision model {model!r} answered nothing")
         return caption
+
+
+def _open_tagger(folder: Path, threads: int) -> ImageTagger:
+    # Here, as below: it brings numpy along, which takes more memory than all dialects together.
+    from sdcpp_rest.services.describing.image_tagger import ImageTagger
+
+    return ImageTagger(folder, threads)
+
+
+def _open_ranking(folder: Path, threads: int) -> CaptionRanking:
+    from sdcpp_rest.services.describing.caption_ranking import CaptionRanking
+
+    return CaptionRanking(folder, threads)
 
 
 def _folder(chosen: str, default: Path) -> Path:

@@ -11,17 +11,19 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Generic, TypeVar
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from sdcpp_rest.errors import GenerationFailed, LoadFailed, NotSupported
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float32]
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-Floats = NDArray[np.float32]
 
 _SHOWN_CHARACTERS = 300
 _ERRORS_ONLY = 3

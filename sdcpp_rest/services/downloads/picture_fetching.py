@@ -13,7 +13,6 @@ from sdcpp_rest.config import DownloadsConfig
 from sdcpp_rest.core.download_source import check_address
 from sdcpp_rest.errors import EngineUnavailable, InvalidRequest, SdcppRestError
 from sdcpp_rest.services.address_check import check_host
-from sdcpp_rest.services.downloads.checked_connection import CheckedSession, refusal
 from sdcpp_rest.services.downloads.source_errors import DownloadStopped
 from sdcpp_rest.services.downloads.stop_switch import StopSwitch
 
@@ -57,6 +56,8 @@ class PictureFetching:
             stop.set()
 
     def _read(self, field: str, address: str, most_bytes: int, stop: StopSwitch) -> bytes:
+        from sdcpp_rest.services.downloads.checked_connection import CheckedSession, refusal
+
         config = self._config
         rule = partial(check_host, allowed=config.allow_private_hosts)
         timeouts = config.connect_timeout_seconds, config.read_timeout_seconds

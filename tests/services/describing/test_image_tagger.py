@@ -8,14 +8,8 @@ from PIL import Image
 
 from sdcpp_rest.errors import GenerationFailed, LoadFailed, NotSupported
 from sdcpp_rest.services.describing import image_tagger
-from sdcpp_rest.services.describing.image_tagger import (
-    ImageTagger,
-    Tag,
-    TagStyle,
-    deepdanbooru_input,
-    wd_input,
-    write_tags,
-)
+from sdcpp_rest.services.describing.image_tagger import ImageTagger, deepdanbooru_input, wd_input
+from sdcpp_rest.services.describing.tag_words import Tag, TagStyle, write_tags
 from tests.cases import for_each_case
 from tests.onnx_files import write_colour_model, write_wd_tagger
 

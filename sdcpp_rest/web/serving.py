@@ -19,12 +19,9 @@ from typing import Any, cast
 
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-from websockets.http11 import Request as HandshakeRequest
 
 from sdcpp_rest.core.job import utc_now
 from sdcpp_rest.routes.http.answers import json_text
-from sdcpp_rest.routes.http.dialect import ABORT
 from sdcpp_rest.runtime import Runtime
 from sdcpp_rest.web.asgi import WEBSOCKET_MAX_BYTES, Shell
 from sdcpp_rest.web.half_closed import PEER, BegunAnswer, Peer
@@ -112,20 +109,11 @@ class _JsonHttp(H11Protocol):
         self.transport.close()
 
 
-class _AbortableWebSocket(WebSocketsSansIOProtocol):
-    """Lets the application cut off a client that does not read: closing would wait for what is buffered, for ever. A
-    refused handshake is no fault."""
+def _make_websocket(*args: Any, **more: Any) -> Any:
+    """The protocol of one WebSocket, which few servers' first client speaks: its library is imported by that."""
+    from sdcpp_rest.web.websocket_protocol import AbortableWebSocket
 
-    def handle_connect(self, event: HandshakeRequest) -> None:
-        super().handle_connect(event)
-        if self.response.status_code == 101:
-            cast(dict[str, Any], self.scope["extensions"])[ABORT] = self.transport.abort
-
-    async def send(self, message: Any) -> None:
-        await super().send(message)
-        if message["type"] == "websocket.http.response.body" and not message.get("more_body"):
-            # The handshake has been answered, if with a refusal; without this word that is logged as a fault.
-            self.handshake_complete = True
+    return AbortableWebSocket(*args, **more)
 
 
 class Server(uvicorn.Server):
@@ -144,7 +132,7 @@ class Server(uvicorn.Server):
                 port=server.port,
                 loop="asyncio",
                 http=_JsonHttp,
-                ws=_AbortableWebSocket,
+                ws=cast(Any, _make_websocket),
                 ws_max_size=WEBSOCKET_MAX_BYTES,
                 # Previews are JPEGs: compressing them again costs time that the engine could use.
                 ws_per_message_deflate=False,

@@ -9,8 +9,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 NAMES = (
-    "job_overhead", "server_memory", "blocked_callers", "cancel", "thumbnails", "wall", "pipeline", "model_scan",
-    "downloads", "a1111", "swarmui", "dialects", "mcp", "gallery", "kept_models", "engines", "previews",
+    "job_overhead", "server_memory", "start_imports", "blocked_callers", "cancel", "thumbnails", "wall", "pipeline",
+    "model_scan", "downloads", "a1111", "swarmui", "dialects", "mcp", "gallery", "kept_models", "engines", "previews",
     "queue_pages", "threads",
 )  # fmt: skip
 # The first time they compile programs to compare with.

@@ -17,7 +17,6 @@ from sdcpp_rest.engine.protocol import Loaded
 from sdcpp_rest.services.jobs.active_jobs import ActiveJob
 from sdcpp_rest.services.model_headers import autoencoders
 from sdcpp_rest.services.models.speeds import Speeds
-from sdcpp_rest.services.pictures.input_images import stored_size
 from sdcpp_rest.services.pictures.outputs import Outputs
 
 log = logging.getLogger(__name__)
@@ -70,6 +69,9 @@ def work_of_job(job: Job, outputs: Outputs) -> Work:
     """What a job in the queue computes. Raises OSError for a picture that is gone."""
     params = params_of(job.kind, job.params)
     if isinstance(params, UpscaleParams):
+        # Here, because it brings Pillow along.
+        from sdcpp_rest.services.pictures.input_images import stored_size
+
         size = stored_size(outputs.inputs_of(job.id) / job.inputs["image"])
         return count_upscaling(params, size, factor_of(params.upscaler))
     return work_of(params, job.inputs, job.load_spec)

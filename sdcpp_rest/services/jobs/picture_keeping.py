@@ -6,9 +6,7 @@ Nothing is queued or computed. Knows jobs and outputs; must not know what the pa
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
-
-from PIL import Image
+from typing import TYPE_CHECKING, Any
 
 from sdcpp_rest.core.job import Job, JobKind, utc_now
 from sdcpp_rest.core.load_spec import LoadSpec
@@ -16,8 +14,10 @@ from sdcpp_rest.errors import SdcppRestError
 from sdcpp_rest.services.jobs import job_record
 from sdcpp_rest.services.jobs.job_reader import JobReader
 from sdcpp_rest.services.pictures.outputs import Outputs
-from sdcpp_rest.services.pictures.picture_formats import KEY, encode
 from sdcpp_rest.store.job_store import JobStore
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 _FILE = "image_0.png"
 
@@ -52,6 +52,9 @@ class PictureKeeping:
         version: str,
     ) -> Job:
         """A completed job with ``picture`` as its output, ``caption`` inside. Raises PictureNotStored."""
+        # Here, because it brings Pillow along.
+        from sdcpp_rest.services.pictures.picture_formats import KEY, encode
+
         job_id = self._queue.new_id()
         if (earlier := self._queue.find_earlier(job_id)) is not None:
             return earlier[0]

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from PIL import Image
 
+import sdcpp_rest.services.pictures.pillow_setup  # noqa: F401
 from sdcpp_rest.services.pictures.labelled_grids import Label, add_labels, make_grid
 
 MARGIN = 4

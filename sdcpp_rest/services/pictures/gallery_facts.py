@@ -17,6 +17,7 @@ from typing import Any
 
 from PIL import Image
 
+import sdcpp_rest.services.pictures.pillow_setup  # noqa: F401
 from sdcpp_rest.core.gallery import PictureFacts, PictureKind, fold_of
 from sdcpp_rest.services.pictures.metadata.found_settings import FoundSettings
 from sdcpp_rest.services.pictures.metadata.reading import read_file

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import importlib
-import importlib.util
 import io
 import math
 import shutil
@@ -21,28 +19,11 @@ from urllib.parse import unquote, unquote_to_bytes
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from sdcpp_rest.errors import InvalidRequest
-from sdcpp_rest.services.pictures.picture_formats import CAN_AVIF
+from sdcpp_rest.services.pictures.pillow_setup import READABLE_FORMATS
 
 # Decoded pixels of one input picture: 8192 x 8192. A "decompression bomb" is refused by its header, before decoding.
 MAX_PIXELS = 67_108_864
-_HEIF_PLUGIN = "pillow_heif"
 _ORIENTATION = 0x0112
-
-
-def _readable_formats() -> tuple[str, ...]:
-    """Pillow's names of what may come in: AVIF where its build has the codec, HEIC where its plugin is installed."""
-    formats = ["PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF"]
-    if CAN_AVIF:
-        formats.append("AVIF")
-    if importlib.util.find_spec(_HEIF_PLUGIN) is not None:
-        importlib.import_module(_HEIF_PLUGIN).register_heif_opener()
-        formats.append("HEIF")
-    return tuple(formats)
-
-
-_FORMATS = _readable_formats()
-# Ours is the limit that counts, and it is checked before any pixel is decoded. Pillow's own only warns, process-wide.
-Image.MAX_IMAGE_PIXELS = None
 # The largest picture allowed needs some hundred megabytes while it is converted: a few at a time are enough.
 _decoding = threading.BoundedSemaphore(2)
 # Reference pictures keep their proportions. The library ends its process on sides that its grid does not divide, and on
@@ -93,7 +74,7 @@ def turn_upright(field: str, picture: Image.Image) -> Image.Image:
 def load_picture(field: str, data: bytes) -> Image.Image:
     """The same as its file has it: not turned, with all texts of the file. Raises InvalidRequest."""
     try:
-        picture = Image.open(io.BytesIO(data), formats=_FORMATS)
+        picture = Image.open(io.BytesIO(data), formats=READABLE_FORMATS)
         if picture.width * picture.height > MAX_PIXELS:
             size = f"{picture.width}x{picture.height}"
             raise InvalidRequest(f"{field} is {size} pixels; at most {MAX_PIXELS} pixels are allowed", field=field)
@@ -103,7 +84,7 @@ def load_picture(field: str, data: bytes) -> Image.Image:
         raise
     except UnidentifiedImageError:
         raise InvalidRequest(
-            f"{field} is not a picture in one of the formats {', '.join(_FORMATS)}", field=field
+            f"{field} is not a picture in one of the formats {', '.join(READABLE_FORMATS)}", field=field
         ) from None
     except Exception as error:  # Pillow's decoders raise whatever they like on broken files
         raise InvalidRequest(f"{field} is damaged and cannot be decoded: {error}", field=field) from None
@@ -112,7 +93,7 @@ def load_picture(field: str, data: bytes) -> Image.Image:
 def measure_picture(field: str, data: bytes) -> tuple[int, int]:
     """Width and height of a picture as it is shown, by the head of its file. Raises InvalidRequest."""
     try:
-        with Image.open(io.BytesIO(data), formats=_FORMATS) as picture:
+        with Image.open(io.BytesIO(data), formats=READABLE_FORMATS) as picture:
             width, height = picture.size
             is_turned = picture.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
     except Exception as error:  # Pillow raises whatever it likes on broken files

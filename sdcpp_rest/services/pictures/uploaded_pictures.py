@@ -16,7 +16,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sdcpp_rest.errors import InvalidRequest, NotFound, SdcppRestError
-from sdcpp_rest.services.pictures.input_images import load_picture
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +55,9 @@ class UploadedPictures:
 
         Raises InvalidRequest for what is no picture or no name, UploadNotStored.
         """
+        # Here, because it brings Pillow along.
+        from sdcpp_rest.services.pictures.input_images import load_picture
+
         target = self._path("image", subfolder, name)
         load_picture("image", picture_file)
         if len(picture_file) > self._most_bytes:

@@ -12,6 +12,7 @@ from itertools import islice
 
 from PIL import Image
 
+import sdcpp_rest.services.pictures.pillow_setup  # noqa: F401
 from sdcpp_rest.core import png_text
 from sdcpp_rest.services.pictures.metadata.exif_texts import add_exif
 from sdcpp_rest.services.pictures.metadata.file_texts import COMMENT, MOST_TEXT_BYTES, XMP, FileTexts

@@ -18,6 +18,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.routing import MapAdapter
 
 from sdcpp_rest.routes.dialects import DialectTable
+from sdcpp_rest.routes.http.answers import InternalError, internal_error
 from sdcpp_rest.routes.http.dialect import Dialect
 from sdcpp_rest.routes.http.late_dialect import LateDialect
 from sdcpp_rest.runtime import Runtime
@@ -58,10 +59,20 @@ class Applications:
 
     async def at(self, path: str) -> Application:
         """The application that answers at ``path``, and says in its words that there is nothing; its first request
-        waits until it is there."""
+        waits until it is there. Raises InternalError when it cannot be imported."""
         chosen = self._choose(path)
         made = self._made.get(chosen)
-        return made if made is not None else await asyncio.to_thread(self._make, chosen)
+        try:
+            return made if made is not None else await asyncio.to_thread(self._make, chosen)
+        except Exception as error:  # half an installation, say: what else there is goes on
+            raise internal_error(error, f"the import of what answers at {path!r}") from None
+
+    async def dialects_at(self, path: str) -> DialectTable:
+        """The table that words errors at ``path``; an empty one, whose errors are native, where `at` fails."""
+        try:
+            return (await self.at(path)).dialects
+        except InternalError:
+            return DialectTable(())
 
     def _choose(self, path: str) -> tuple[int, ...]:
         late = [(number, one) for number, one in enumerate(self._dialects) if isinstance(one, LateDialect)]

@@ -293,8 +293,8 @@ class Shell:
         if isinstance(error, NotAllowed | NotAuthenticated):
             setting = " (auth.api_keys)" if isinstance(error, NotAuthenticated) else ""
             self._refusals.note(_method(scope), scope["path"], _address(scope), error.message + setting)
-        application = await self._applications.at(scope["path"])
-        status, named, body = application.dialects.render_error(scope["path"], error)
+        dialects = await self._applications.dialects_at(scope["path"])
+        status, named, body = dialects.render_error(scope["path"], error)
         headers = [(name.lower().encode(), value.encode("latin-1", "replace")) for name, value in named]
         if status == 401 and _wants_html(scope):
             # Makes a browser ask for user and key; not offered to programs, or pages' own calls would pop that up too.

@@ -124,6 +124,16 @@ def test_cancelled_job_does_not_come_back_after_a_stop(make_house: MakeHouse) ->
     assert make_house().runtime.jobs.queue.get(job_id).status == "cancelled"
 
 
+@pytest.mark.parametrize("is_built_before", [True, False])
+def test_no_language_model_is_called_once_the_server_stops(make_house: MakeHouse, is_built_before: bool) -> None:
+    """Also where nobody has asked for one before: the group is built by the first who does."""
+    runtime = make_house().runtime
+    if is_built_before:
+        assert not runtime.language.lines.is_closed
+    runtime.begin_stop()
+    assert runtime.language.lines.is_closed
+
+
 def test_stop_refuses_new_work_and_can_be_repeated(house: House) -> None:
     house.runtime.begin_stop()
     with pytest.raises(EngineUnavailable, match="stopping"):

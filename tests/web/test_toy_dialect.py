@@ -18,6 +18,7 @@ from sdcpp_rest.core.events import Event, JobAdded, JobCancelled
 from sdcpp_rest.errors import InvalidRequest, SdcppRestError
 from sdcpp_rest.routes.http.answers import answer, runtime
 from sdcpp_rest.routes.http.dialect import Dialect, ErrorShape
+from sdcpp_rest.routes.http.late_dialect import LateDialect
 from sdcpp_rest.routes.http.openapi import Answer, documents
 from sdcpp_rest.routes.http.pools import blocking
 from sdcpp_rest.runtime import Runtime
@@ -143,6 +144,45 @@ def test_views_of_a_dialect_answer_and_refuse_in_its_words(make_toy_server: Call
     native = served.get("/health")
     assert native.status_code == 200
     assert "X-Toy" not in native.headers
+
+
+def test_a_late_dialect_is_there_with_its_first_request(make_house: Callable[..., House]) -> None:
+    loads: list[str] = []
+
+    def load() -> Dialect:
+        loads.append("toy")
+        return make_toy()
+
+    served = ServedHouse(make_house(), (*DIALECTS, LateDialect(("/toy/",), load))).start()
+    try:
+        assert served.get("/health").status_code == 200
+        assert served.get("/toys").status_code == 404
+        assert loads == []
+        shown = served.get("/toy/ball")
+        assert (shown.status_code, shown.headers["X-Toy"]) == (200, "yes")
+        assert served.get("/toy/nothing").status_code == 414
+        assert served.get("/toy/clock").text == "tick"
+        with served.listen("/toy/socket") as socket:
+            socket.send("hello")
+            assert socket.recv(timeout=PATIENCE_SECONDS) == f"{served.runtime.version}: hello"
+        assert loads == ["toy"], "once, for all of its paths"
+        document = served.get("/openapi.json").json()
+        assert {"/toy/ball", "/health", "/sdapi/v1/txt2img"} <= document["paths"].keys()
+    finally:
+        served.stop()
+
+
+def test_a_late_dialect_whose_import_fails_is_a_fault_of_the_server_s_own(make_house: Callable[..., House]) -> None:
+    def load() -> Dialect:
+        raise ImportError("half an installation")
+
+    served = ServedHouse(make_house(), (*DIALECTS, LateDialect(("/toy/",), load))).start()
+    try:
+        refused = served.get("/toy/ball")
+        assert (refused.status_code, refused.json()["error"]) == (500, "Internal error")
+        assert served.get("/health").status_code == 200
+    finally:
+        served.stop()
 
 
 def test_a_round_of_a_dialect_is_taken_over_and_given_up_like_all_others(

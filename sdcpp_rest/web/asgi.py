@@ -38,7 +38,7 @@ from sdcpp_rest.routes.http.safe_retries import REPLAYED, takes_key
 from sdcpp_rest.runtime import Runtime
 from sdcpp_rest.web.access import AccessRequest, check_key, check_source, origin_allowed
 from sdcpp_rest.web.app import DIALECTS
-from sdcpp_rest.web.applications import Application, Applications
+from sdcpp_rest.web.applications import Applications
 from sdcpp_rest.web.bodies import ClientLeft, StreamedBody, check_announced, read_body
 from sdcpp_rest.web.caller import CALLER, Caller, apply_caller, see_caller
 from sdcpp_rest.web.encodings import ACCEPTED, decompressor_for
@@ -201,8 +201,7 @@ class Shell:
         if caller.is_bare_prefix and scope["method"] in ("GET", "HEAD") and _wants_html(scope):
             await redirect_to_slash(scope, send)
             return
-        application: Application = scope[_APPLICATION]
-        view = application.view_at(scope["path"], scope["method"])
+        view = scope[_APPLICATION].view_at(scope["path"], scope["method"])
         known = self._check_key(scope, is_open(view, self._runtime.page, scope["headers"]))
         if scope["path"] == "*":
             await answer_for_all(scope, send)
@@ -242,8 +241,8 @@ class Shell:
         await self._calls.serve(threads, scope, body, receive, send, may_stream=pool == "stream")
 
     def _check_key(self, scope: Scope, is_open_to_all: bool = False) -> bool:
-        application: Application = scope[_APPLICATION]
-        asking = AccessRequest.of(scope, scope[CALLER], application.dialects.key_cookie_at(scope["path"]))
+        cookie = scope[_APPLICATION].dialects.key_cookie_at(scope["path"])
+        asking = AccessRequest.of(scope, scope[CALLER], cookie)
         return check_key(self._config, asking, self._runtime.logins.knows, is_open_to_all)
 
     async def _upload(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -272,16 +271,14 @@ class Shell:
         # The body knows its own end: one that comes in chunks has not announced it.
         environ["wsgi.input_terminated"] = True
         environ["wsgi.errors"] = sys.stderr
-        application: Application = scope[_APPLICATION]
-        answer = application.flask.wsgi_app(environ, start_response)
+        answer = scope[_APPLICATION].flask.wsgi_app(environ, start_response)
         return answer if scope.get(_STREAMS) else _in_chunks(answer)
 
     # --- WebSockets -------------------------------------------------------------------------------------------------
 
     async def _serve_socket(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._check_key(scope)
-        application: Application = scope[_APPLICATION]
-        handler = application.dialects.socket_at(scope["path"].removesuffix("/") or "/")
+        handler = scope[_APPLICATION].dialects.socket_at(scope["path"].removesuffix("/") or "/")
         if handler is None:
             raise NotFound(f"No WebSocket here: {shorten(scope['path'])}")
         await handler(self._runtime, scope, receive, send)

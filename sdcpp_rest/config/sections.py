@@ -123,13 +123,9 @@ def default_folder(in_checkout: str, installed: str) -> Path:
 
 class Section(BaseModel):
     model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        allow_inf_nan=False,
-        validate_default=True,
-        protected_namespaces=(),
+        frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True, protected_namespaces=(),
         defer_build=True,
-    )
+    )  # fmt: skip
 
 
 class AuthConfig(Section):

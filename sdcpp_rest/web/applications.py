@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from flask import Flask
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import MapAdapter
 
@@ -28,11 +27,12 @@ from sdcpp_rest.web.mounts import Mounts
 
 @dataclass(frozen=True)
 class Application:
-    """One application, and what is asked of it before a request reaches it. ``dialects`` is its own table."""
+    """One application: how it is called, and what is asked of it before a request reaches it."""
 
-    flask: Flask
+    call: Callable[..., Iterable[bytes]]
     dialects: DialectTable
     urls: MapAdapter
+    views: Mapping[str, Callable[..., Any]]
 
     def view_at(self, path: str, method: str) -> Callable[..., Any] | None:
         """The view that answers there; ``None`` where there is none."""
@@ -40,7 +40,7 @@ class Application:
             endpoint, _ = self.urls.match(path, method=method)
         except HTTPException:
             return None
-        return self.flask.view_functions.get(endpoint)
+        return self.views.get(endpoint)
 
 
 class Applications:
@@ -84,11 +84,9 @@ class Applications:
     def _make(self, chosen: tuple[int, ...]) -> Application:
         with self._lock:
             if chosen not in self._made:
-                flask = create_app(self._runtime, [self._dialects[number] for number in chosen], self._make_whole)
-                table = dialects_of(flask)
+                parts = [self._dialects[number] for number in chosen]
+                app = create_app(self._runtime, parts, lambda: create_app(None, self._dialects))
+                table = dialects_of(app)
                 self.mounts.add(table.dialects)
-                self._made[chosen] = Application(flask, table, flask.url_map.bind("localhost"))
+                self._made[chosen] = Application(app.wsgi_app, table, app.url_map.bind("localhost"), app.view_functions)
             return self._made[chosen]
-
-    def _make_whole(self) -> Flask:
-        return create_app(None, self._dialects)

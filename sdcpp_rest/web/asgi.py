@@ -271,7 +271,7 @@ class Shell:
         # The body knows its own end: one that comes in chunks has not announced it.
         environ["wsgi.input_terminated"] = True
         environ["wsgi.errors"] = sys.stderr
-        answer = scope[_APPLICATION].flask.wsgi_app(environ, start_response)
+        answer = scope[_APPLICATION].call(environ, start_response)
         return answer if scope.get(_STREAMS) else _in_chunks(answer)
 
     # --- WebSockets -------------------------------------------------------------------------------------------------

@@ -4,11 +4,10 @@ import asyncio
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
-from typing import cast
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, cast
 
 import pytest
-from flask import Flask
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.routing import MapAdapter
 
@@ -61,8 +60,8 @@ def test_a_path_is_answered_by_its_own_application_as_by_one_of_all_dialects(app
         hooks = [table.dialect_of(path) for table in (own, TABLE)]
         assert getattr(hooks[0], "after_request", None) is getattr(hooks[1], "after_request", None), path
         for method in METHODS:
-            expected = _answer(WHOLE, whole, path, method)
-            assert _answer(application.flask, application.urls, path, method) == expected, (method, path)
+            expected = _answer(WHOLE.view_functions, whole, path, method)
+            assert _answer(application.views, application.urls, path, method) == expected, (method, path)
 
 
 async def _find_all(applications: Applications, paths: list[str]) -> list[tuple[str, str, Application]]:
@@ -74,7 +73,7 @@ async def _find_all(applications: Applications, paths: list[str]) -> list[tuple[
     return found
 
 
-def _answer(app: Flask, urls: MapAdapter, path: str, method: str) -> object:
+def _answer(views: Mapping[str, Callable[..., Any]], urls: MapAdapter, path: str, method: str) -> object:
     try:
         endpoint, values = urls.match(path, method=method)
     except MethodNotAllowed as refused:
@@ -83,7 +82,7 @@ def _answer(app: Flask, urls: MapAdapter, path: str, method: str) -> object:
         return refused.code
     # What Flask answers to OPTIONS by itself names all methods of the path.
     allowed = sorted(urls.allowed_methods(path)) if method == "OPTIONS" else []
-    return app.view_functions[endpoint], values, allowed
+    return views[endpoint], values, allowed
 
 
 def test_mounts_are_there_when_their_path_is_asked_for(applications: Applications) -> None:

@@ -18,7 +18,6 @@ from functools import partial
 from typing import Any
 from urllib.parse import quote
 
-from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sdcpp_rest.core.events import ServerStatus
@@ -34,9 +33,9 @@ from sdcpp_rest.routes.http.dialect import Dialect
 from sdcpp_rest.routes.http.late_dialect import LateDialect
 from sdcpp_rest.routes.http.open_views import is_open
 from sdcpp_rest.routes.http.pools import pool_of
-from sdcpp_rest.routes.http.safe_retries import REPLAYED, takes_key
+from sdcpp_rest.routes.http.safe_retries import takes_key
 from sdcpp_rest.runtime import Runtime
-from sdcpp_rest.web.access import AccessRequest, check_key, check_source, origin_allowed
+from sdcpp_rest.web.access import AccessRequest, check_key, check_source
 from sdcpp_rest.web.app import DIALECTS
 from sdcpp_rest.web.applications import Applications
 from sdcpp_rest.web.bodies import ClientLeft, StreamedBody, check_announced, read_body
@@ -91,7 +90,7 @@ class Shell:
         )
         self._keyed = KeyedCalls(runtime.kept_answers)
         self.uploads_in_flight = 0
-        self._http_app: ASGIApp = _Cors(self._http, runtime)
+        self._cross_origin: ASGIApp | None = None
         self._refusals = RefusalLog()
         self._access_log = AccessLog() if server.access_log else None
         self.start_error: BaseException | None = None
@@ -112,7 +111,7 @@ class Shell:
             if scope["type"] == "websocket":
                 await self._serve_socket(seen, receive, answer)
             else:
-                await self._http_app(seen, receive, answer)
+                await self._app_for(seen)(seen, receive, answer)
         except SdcppRestError as error:
             await self._send_error(seen, answer, error)
         finally:
@@ -170,6 +169,16 @@ class Shell:
                 log.exception("server_status could not be published")
 
     # --- HTTP -------------------------------------------------------------------------------------------------------
+
+    def _app_for(self, scope: Scope) -> ASGIApp:
+        if all(name != b"origin" for name, _ in scope["headers"]):
+            return self._http
+        if self._cross_origin is None:
+            # Here, because only pages on other addresses need it.
+            from sdcpp_rest.web.cross_origin import CrossOrigin
+
+            self._cross_origin = CrossOrigin(self._http, self._config)
+        return self._cross_origin
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = False
@@ -321,23 +330,6 @@ class _Answer:
                 headers.append((b"date", formatdate(usegmt=True).encode()))
             message = {**message, "headers": headers}
         await self._send(message)
-
-
-class _Cors(CORSMiddleware):
-    """Answers CORS requests for the origins that `access` has let through."""
-
-    def __init__(self, app: ASGIApp, runtime: Runtime) -> None:
-        super().__init__(
-            app,
-            allow_methods=("*",),
-            allow_headers=("*",),
-            allow_private_network=True,
-            expose_headers=("Content-Disposition", "ETag", REPLAYED, "Mcp-Session-Id", "Retry-After"),
-        )
-        self._config = runtime.config
-
-    def is_allowed_origin(self, origin: str) -> bool:
-        return origin_allowed(self._config, origin)
 
 
 def _headers_for(scope: Scope, body: bytes) -> list[tuple[bytes, bytes]]:

@@ -82,7 +82,7 @@ class Shell:
             "upload": _UPLOAD_THREADS,
             "drawing": _DRAWING_THREADS,
         }
-        self._pools = {name: WsgiPool(self._wsgi, count) for name, count in threads.items()}
+        self._pools = {name: WsgiPool(self._wsgi, count, _STREAMS) for name, count in threads.items()}
         self._calls = WaitingCalls(
             runtime.jobs.abandoned,
             limit=server.blocking_threads,

@@ -45,6 +45,12 @@ class LoopCalls:
         except CancelledError:
             raise RequestEnded from None
 
+    def check(self) -> None:
+        """Raises RequestEnded when the request is over."""
+        with self._lock:
+            if self._has_ended:
+                raise RequestEnded
+
     def end(self) -> None:
         """Let the thread go, now and whenever it calls again. Call it on the loop, when the request is over."""
         with self._lock:

@@ -15,16 +15,25 @@ from starlette.types import Receive, Scope, Send
 
 from sdcpp_rest.web.loop_calls import LoopCalls, RequestEnded
 
+_SHORT_ANSWER = 3
+"""Messages of an answer in one piece."""
+
 
 class WsgiPool:
-    """Answers ASGI calls with ``app``, a WSGI application, on ``threads`` threads of its own."""
+    """Answers ASGI calls with ``app``, a WSGI application, on ``threads`` threads of its own.
 
-    def __init__(self, app: Callable[..., Iterable[bytes]], threads: int) -> None:
+    ``stream_mark``: what is true in the scope of a request whose answer is a stream, each piece of which has to leave
+    at once.
+    """
+
+    def __init__(self, app: Callable[..., Iterable[bytes]], threads: int, stream_mark: str = "") -> None:
         self._wsgi = WSGIMiddleware(cast(Any, app), workers=threads)
+        self._stream_mark = stream_mark
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        responder = _Responder(self._wsgi, is_stream=bool(scope.get(self._stream_mark)))
         # Cast, because a2wsgi and starlette spell the same ASGI types differently.
-        await _Responder(self._wsgi)(cast(Any, scope), cast(Any, receive), cast(Any, send))
+        await responder(cast(Any, scope), cast(Any, receive), cast(Any, send))
 
     def close(self) -> None:
         """Take no more calls. Those that run are left to end."""
@@ -32,12 +41,19 @@ class WsgiPool:
 
 
 class _Responder(WSGIResponder):
-    """a2wsgi's way of answering one request; what the thread says when nobody listens any more ends its call."""
+    """a2wsgi's way of answering one request; what the thread says when nobody listens any more ends its call.
 
-    def __init__(self, wsgi: WSGIMiddleware) -> None:
+    Each message that the thread hands over is a way to the loop and back. A short answer is three of them (its head,
+    its body, its end), which wait here for the end of the thread's call, and so cost none. Those of a longer one go
+    together, but for a stream's, which go at once.
+    """
+
+    def __init__(self, wsgi: WSGIMiddleware, *, is_stream: bool) -> None:
         super().__init__(wsgi.app, wsgi.executor, wsgi.send_queue_size)
         self._calls = LoopCalls(asyncio.get_running_loop())
         self._sending: asyncio.Task[Any] | None = None
+        self._most_held = 0 if is_stream else _SHORT_ANSWER
+        self._held: list[Any] = []
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         try:
@@ -54,9 +70,21 @@ class _Responder(WSGIResponder):
         self._sending = asyncio.current_task()
         try:
             await super().sender(send)
+            # The thread's call is over, and this is what it has not handed over.
+            for message in self._held:
+                await send(message)
         finally:
             # Also where sending has failed: the thread would wait for room in a queue that nobody empties.
             self._calls.end()
 
     def send(self, message: Any) -> None:
-        self._calls.run(self.send_queue.put, message)
+        self._held.append(message)
+        if len(self._held) > self._most_held:
+            held, self._held = self._held, []
+            self._calls.run(self._queue, held)
+        else:
+            self._calls.check()
+
+    async def _queue(self, messages: list[Any]) -> None:
+        for message in messages:
+            await self.send_queue.put(message)

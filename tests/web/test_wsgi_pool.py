@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from sdcpp_rest.web.loop_calls import RequestEnded
+from sdcpp_rest.web.loop_calls import LoopCalls, RequestEnded
 from sdcpp_rest.web.wsgi_pool import WsgiPool
 
 SCOPE: dict[str, Any] = {
@@ -63,6 +63,84 @@ def test_an_answer_comes_whole() -> None:
     assert sent[0] == {"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]}
     assert b"".join(message["body"] for message in sent[1:]) == b"x" * 100
     assert sent[-1] == {"type": "http.response.body", "body": b""}
+
+
+@pytest.mark.parametrize("parts", [0, 1, 2, 3, 4, 9])
+def test_the_messages_of_an_answer_come_in_order_whatever_its_length(parts: int) -> None:
+    sent: list[Any] = []
+
+    async def main() -> None:
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        pool = WsgiPool(Application(parts), 1)
+        await pool(SCOPE, receive_nothing, send)
+        pool.close()
+
+    asyncio.run(main())
+    assert [message["type"] for message in sent] == ["http.response.start", *["http.response.body"] * (parts + 1)]
+    assert [message["body"] for message in sent[1:]] == [b"x"] * parts + [b""]
+
+
+def test_the_thread_of_a_short_answer_asks_nothing_of_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each time that it does, it waits for a turn of the loop, however little there is to say."""
+    asked: list[object] = []
+    monkeypatch.setattr(LoopCalls, "run", lambda self, *call: asked.append(call))
+
+    async def main() -> list[Any]:
+        sent: list[Any] = []
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        pool = WsgiPool(Application(parts=1), 1)
+        await pool(SCOPE, receive_nothing, send)
+        pool.close()
+        return sent
+
+    assert len(asyncio.run(main())) == 3
+    assert asked == []
+
+
+def test_the_head_of_a_stream_is_sent_before_its_first_piece_is_there() -> None:
+    """Who waits for a stream is told that it is one: then comments can be put in while the view is silent."""
+    head_is_there, told = threading.Event(), []
+
+    def application(environ: dict[str, Any], start_response: Any) -> Iterator[bytes]:
+        start_response("200 OK", [])
+        told.append(head_is_there.wait(20))
+        yield b"x"
+
+    async def main() -> None:
+        async def send(message: Any) -> None:
+            head_is_there.set()
+
+        pool = WsgiPool(application, 1, stream_mark="streams")
+        await pool({**SCOPE, "streams": True}, receive_nothing, send)
+        pool.close()
+
+    asyncio.run(main())
+    assert told == [True]
+
+
+def test_a_view_that_breaks_in_a_short_answer_has_said_nothing_yet() -> None:
+    """So that the client can be told that it broke."""
+
+    def application(environ: dict[str, Any], start_response: Any) -> Iterator[bytes]:
+        start_response("200 OK", [])
+        yield b"x"
+        raise OSError("the file is gone")
+
+    async def main() -> None:
+        async def send(message: Any) -> None:
+            raise AssertionError("nothing is to be sent")
+
+        pool = WsgiPool(application, 1)
+        with pytest.raises(OSError, match="the file is gone"):
+            await pool(SCOPE, receive_nothing, send)
+        pool.close()
+
+    asyncio.run(main())
 
 
 def test_a_request_that_is_cancelled_ends_the_view_though_nobody_takes_what_it_says() -> None:

@@ -324,6 +324,7 @@ def engine_options(config: Config, place: EnginePlace, number: int) -> WorkerOpt
         nice=config.engine.nice,
         log_max_bytes=config.engine.log_max_bytes,
         memory_interval_seconds=config.engine.memory_interval_seconds,
+        preview_share=config.engine.preview_share,
         environment=tuple({**waiting_environment({**os.environ, **own}), **own}.items()),
     )
 

@@ -225,6 +225,9 @@ class EngineConfig(Section):
         description="Size at which engine.log becomes engine.log.1 and a new one is begun.",
     )
     memory_interval_seconds: Number = Field(default=2.0, gt=0, description="How old what is told of memory may be.")
+    preview_share: Number = Field(
+        default=0.05, ge=0, le=1, description="Share of the sampling time that previews may take; 1: no limit."
+    )
     keep_models: Literal["auto"] | Annotated[Integer, Field(ge=1, le=64)] = Field(
         default=1,
         description="Models that one engine holds at a time: a number, or auto for as many as fit by the estimate of "

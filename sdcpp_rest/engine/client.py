@@ -46,6 +46,7 @@ from sdcpp_rest.engine.protocol import (
     UnloadModel,
     UnloadUpscaler,
     UpscalerReady,
+    WatchPreviews,
     decode_event,
     encode,
 )
@@ -115,6 +116,7 @@ class EngineClient:
         self._memory: Memory | None = None
         self._memory_at = self._memory_asked_at = -math.inf
         self._memory_told = threading.Condition()
+        self._is_watched = True
         self._engine = launcher.launch()
         self._reader = threading.Thread(target=self._read, name="engine-reader", daemon=True)
         self._reader.start()
@@ -211,6 +213,12 @@ class EngineClient:
 
     def set_preview(self, settings: PreviewSettings) -> None:
         self._send(SetPreview(settings=settings))
+
+    def watch_previews(self, is_watched: bool) -> None:
+        """Say whether somebody sees previews. Who begins to watch is shown the newest one of the run that goes on."""
+        if is_watched != self._is_watched:
+            self._is_watched = is_watched
+            self._send(WatchPreviews(is_watched=is_watched))
 
     def kill(self) -> None:
         """End the process at once; waiting futures fail with EngineDied."""

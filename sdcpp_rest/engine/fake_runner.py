@@ -211,6 +211,9 @@ class FakeRunner:
     def threads(self) -> None:
         """Nothing is computed."""
 
+    def watch_previews(self, is_watched: bool) -> None:
+        """Its previews cost nothing."""
+
     def devices(self) -> tuple[Device, ...]:
         return (Device(name="CPU", description="nothing real", backend="FAKE"),)
 

@@ -7,6 +7,7 @@ them.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 from sdcpp_rest.core.job import Phase
 from sdcpp_rest.engine.runner import Report
@@ -17,6 +18,7 @@ _HIRES_BEGINS = re.compile(r"hires fix: upscaling")
 _HIRES_ENDS = re.compile(r"hires fix completed")
 _VIDEO_BEGINS = re.compile(r"generate_video \d+x\d+x\d+")
 _FIRST_EXPERT_ENDS = re.compile(r"sampling\(high noise\) completed")
+_ROOM_IS_MADE = re.compile(r"compute buffer size: ")
 _VIDEO_ENDS = re.compile(r"generating latent video completed")
 
 
@@ -36,6 +38,7 @@ class Follower:
         self._loading = loading
         self._video_steps = video_steps
         self._phase: Phase = "loading" if loading else "conditioning"
+        self._decoding_begins: Callable[[], None] = lambda: None
         self.image = 0
         """The picture of the batch that is drawn."""
         self.steps_before = 0
@@ -43,7 +46,19 @@ class Follower:
         self._step = 0
         self._total = 0
 
+    @property
+    def steps(self) -> int:
+        """Steps of the sampling that goes on, 0 while none does."""
+        return self._total if self._phase in ("sampling", "hires") else 0
+
+    def call_on_decoding(self, callback: Callable[[], None]) -> None:
+        """Have ``callback`` called when the library makes room to compute something: also to decode a preview."""
+        self._decoding_begins = callback
+
     def hear_log(self, line: str) -> None:
+        if _ROOM_IS_MADE.search(line):
+            self._decoding_begins()
+            return
         if found := _PICTURE_BEGINS.search(line):
             self._enter("sampling", int(found.group(1)) - 1)
         elif _PICTURES_END.search(line) or _HIRES_ENDS.search(line) or _VIDEO_ENDS.search(line):

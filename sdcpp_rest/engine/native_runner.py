@@ -31,7 +31,8 @@ from sdcpp_rest.engine.native_requests import (
     quantization_types_of,
     read_image,
     video_request,
-)  # fmt: skip
+)
+from sdcpp_rest.engine.preview_plan import StepPreviews
 from sdcpp_rest.engine.protocol import (
     Device,
     Loaded,
@@ -75,9 +76,17 @@ class NativeRunner:
         last_words_path: where the text of an assertion that ends this process is left for the server.
         n_threads: CPU threads of models whose load spec leaves the number open; -1 for the number of physical cores.
         chooses_threads: whether runs with such models may be computed with fewer, where that is faster.
+        preview_share: what previews may take of the sampling time; 1: as much as they need.
     """
 
-    def __init__(self, last_words_path: str = "", n_threads: int = -1, *, chooses_threads: bool = False) -> None:
+    def __init__(
+        self,
+        last_words_path: str = "",
+        n_threads: int = -1,
+        *,
+        chooses_threads: bool = False,
+        preview_share: float = 1.0,
+    ) -> None:
         self._last_words_path = last_words_path
         self._n_threads = n_threads
         self._tuner = ThreadTuner(n_threads, chooses_threads=chooses_threads)
@@ -86,7 +95,7 @@ class NativeRunner:
         self._upscaler: Upscaler | None = None
         self._hear_tensors: Callable[[int, int], None] | None = None
         self._device_list: tuple[Device, ...] = ()
-        self._preview = PreviewSettings()
+        self._previews = StepPreviews(preview_share)
         self._follower: Follower | None = None
         self._judge: BlankJudge | None = None
         self._run, self._native_seconds = 0, 0.0
@@ -195,13 +204,14 @@ class NativeRunner:
             made = self._judge.judge_stopped()
         finally:
             self._follower = self._judge = None
+            self._previews.end_run()
         return RunResult(made.pictures, self._native_seconds, made.warnings, made.failure)
 
     def _draw(self, command: RunJob, params: ImageParams, report: Report) -> Judged:
         model = find_model(self._loaded, command.model_key)
         request = image_request(params, command.inputs)
         judge = self._begin(command, params, model.spec, (request.init_image, *request.ref_images))
-        self._follower = Follower(report)
+        self._follow(Follower(report))
         report.step(0, 0, 0, "conditioning")
         with self._clock():
             images = model.context.generate_image(request, command.run)
@@ -222,7 +232,7 @@ class NativeRunner:
         request = video_request(params, command.inputs)
         judge = self._begin(command, params, model.spec, (request.init_image, request.end_image))
         has_two_experts = "high_noise_diffusion_model" in model.spec.components
-        self._follower = Follower(report, video_steps=params.step_count(has_two_experts=has_two_experts))
+        self._follow(Follower(report, video_steps=params.step_count(has_two_experts=has_two_experts)))
         report.step(0, 0, 0, "conditioning")
         with self._clock():
             frames = model.context.generate_video(request, command.run)
@@ -304,7 +314,10 @@ class NativeRunner:
             self._library.cancel(run)
 
     def set_preview(self, settings: PreviewSettings) -> None:
-        self._preview = settings
+        self._previews.settings = settings
+
+    def watch_previews(self, is_watched: bool) -> None:
+        self._previews.is_watched = is_watched
 
     def devices(self) -> tuple[Device, ...]:
         library = self._open()
@@ -340,20 +353,19 @@ class NativeRunner:
         self, command: RunJob, params: SamplingParams, spec: LoadSpec, sources: tuple[RawImage | None, ...]
     ) -> BlankJudge:
         """Before something is drawn: previews are installed, and judged from here on."""
-        self._install_preview(spec)
+        mode = self._previews.begin_run(params, spec)
+        self._open().set_preview(None if mode == "none" else self._hear_preview, mode, wanted=self._wants_preview)
         self._run = command.run
         self._judge = BlankJudge(params, [picture_of(image) for image in sources if image is not None])
         return self._judge
 
-    def _install_preview(self, spec: LoadSpec) -> None:
-        settings = self._preview
-        mode = settings.mode if settings.enabled else "none"
-        if mode in ("tae", "vae") and "taesd" not in spec.components:
-            # Without a tiny autoencoder the library runs the whole VAE at every step: a preview must not cost more than
-            # the picture.
-            mode = "proj"
-        callback = None if mode == "none" else self._hear_preview
-        self._open().set_preview(callback, mode, settings.interval)
+    def _follow(self, follower: Follower) -> None:
+        follower.call_on_decoding(self._previews.begin_decoding)
+        self._follower = follower
+
+    def _wants_preview(self, step: int) -> bool:
+        follower = self._follower
+        return follower is not None and self._previews.begin_step(step, follower.steps)
 
     def _hear_log(self, level: int, line: str) -> None:
         if level >= _WARNING:
@@ -372,8 +384,10 @@ class NativeRunner:
 
     def _hear_preview(self, step: int, frames: object, is_noisy: bool) -> None:
         follower = self._follower
-        if follower is not None and isinstance(frames, list) and frames:
+        if follower is None or not isinstance(frames, list) or not frames:
+            return
+        with self._previews.looking():
             pictures, at = [picture_of(frame) for frame in frames], follower.steps_before + abs(step)
-            follower.report.preview(at, len(pictures), pictures[0], is_noisy)
             if self._judge is not None and self._judge.hear_preview(at, pictures, follower.image):
                 self.cancel(self._run)
+        self._previews.show(lambda: follower.report.preview(at, len(pictures), pictures[0], is_noisy))

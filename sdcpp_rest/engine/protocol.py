@@ -98,12 +98,20 @@ class TellMemory(Frozen):
     type: Literal["tell_memory"] = "tell_memory"
 
 
+class WatchPreviews(Frozen):
+    """Whether somebody sees previews: else none is made a file. Who begins to watch is shown the newest one at once."""
+
+    type: Literal["watch_previews"] = "watch_previews"
+    is_watched: bool
+
+
 class Shutdown(Frozen):
     type: Literal["shutdown"] = "shutdown"
 
 
 Command = (
-    LoadModel | UnloadModel | LoadUpscaler | UnloadUpscaler | RunJob | CancelJob | SetPreview | TellMemory | Shutdown
+    LoadModel | UnloadModel | LoadUpscaler | UnloadUpscaler | RunJob | CancelJob | SetPreview | WatchPreviews
+    | TellMemory | Shutdown
 )  # fmt: skip
 
 
@@ -216,7 +224,8 @@ class Step(Frozen):
 
 
 class Preview(Frozen):
-    """A preview lies at ``path`` (JPEG in the run's spool folder; each one replaces the last)."""
+    """A preview lies at ``path`` (JPEG in the run's spool folder; each one replaces the last). Empty: there is one, but
+    nobody watches; it becomes a file with `WatchPreviews`."""
 
     type: Literal["preview"] = "preview"
     run: int

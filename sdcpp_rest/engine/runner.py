@@ -1,7 +1,7 @@
 """Defines what a worker needs from whatever computes: loads, runs, cancels, reports of progress.
 
-A runner is used by one thread at a time, except ``cancel`` and ``set_preview``, which any thread may call at any
-moment. It never sees the pipe; it knows nothing of queues, HTTP or the database.
+A runner is used by one thread at a time, except ``cancel``, ``set_preview`` and ``watch_previews``, which any
+thread may call at any moment. It never sees the pipe; it knows nothing of queues, HTTP or the database.
 """
 
 from __future__ import annotations
@@ -68,7 +68,8 @@ class Report(Protocol):
 
     def step(self, step: int, total_steps: int, image: int, phase: Phase) -> None: ...
 
-    def preview(self, step: int, frame_count: int, picture: RawPicture, is_noisy: bool) -> None: ...
+    def preview(self, step: int, frame_count: int, picture: RawPicture, is_noisy: bool) -> bool | None:
+        """Show a preview; true when it was, false when nobody watches or the last one was a moment ago."""
 
 
 class Runner(Protocol):
@@ -102,6 +103,9 @@ class Runner(Protocol):
 
     def set_preview(self, settings: PreviewSettings) -> None:
         """Previews of this and later runs."""
+
+    def watch_previews(self, is_watched: bool) -> None:
+        """Whether somebody sees previews, from now on."""
 
     def devices(self) -> tuple[Device, ...]:
         """The devices with their free memory now."""

@@ -180,6 +180,12 @@ class EngineSupervisor:
         if not is_watched and settings.mode in ("tae", "vae"):
             settings = settings.model_copy(update={"mode": "proj"})
         client.set_preview(settings)
+        client.watch_previews(is_watched)
+
+    def watch_previews(self) -> None:
+        """Have the run that goes on, if any, show what it has: somebody has begun to watch."""
+        if self.client is not None and self.client.alive:
+            self.client.watch_previews(True)
 
     def begin_stop(self) -> None:
         """Let nobody wait for a new engine any more."""

@@ -47,6 +47,7 @@ from sdcpp_rest.engine.protocol import (
     Unloaded,
     UnloadModel,
     UnloadUpscaler,
+    WatchPreviews,
     decode_command,
     encode,
 )
@@ -90,6 +91,8 @@ class Worker:
         self._is_broken = False
         self._turns = 0  # odd while a command is executed
         self._preview = PreviewSettings()
+        self._is_watched = True
+        self._reporter: _Reporter | None = None
 
     def serve(self) -> None:
         """Run the main loop on the calling thread until Shutdown or the end of the pipe."""
@@ -139,6 +142,11 @@ class Worker:
                 self._runner.set_preview(command.settings)
             elif isinstance(command, TellMemory):
                 self._memory_wanted.set()
+            elif isinstance(command, WatchPreviews):
+                self._is_watched = command.is_watched
+                self._runner.watch_previews(command.is_watched)
+                if command.is_watched and (reporter := self._reporter) is not None:
+                    reporter.show_kept()
             else:
                 self._commands.put(command)
 
@@ -216,7 +224,9 @@ class Worker:
             self._has_run = True
             self._to_encode.put("prepare")
         try:
-            result = self._runner.run(command, _Reporter(self, command))
+            self._reporter = _Reporter(self, command)
+            result = self._runner.run(command, self._reporter)
+            self._reporter = None
             _keep(command, result)
         except RunCancelled:
             self._send(Cancelled(run=run))
@@ -272,6 +282,8 @@ class _Reporter:
         self._worker = worker
         self._command = command
         self._last_preview = 0.0
+        self._kept: tuple[int, int, RawPicture, bool] | None = None
+        self._lock = threading.Lock()
 
     def loading(self, progress: float | None) -> None:
         self._worker._send(Loading(progress=progress))
@@ -281,18 +293,41 @@ class _Reporter:
             run = self._command.run
             self._worker._send(Step(run=run, step=step, total_steps=total_steps, image=image, phase=phase))
 
-    def preview(self, step: int, frame_count: int, picture: RawPicture, is_noisy: bool) -> None:
+    def preview(self, step: int, frame_count: int, picture: RawPicture, is_noisy: bool) -> bool:
         command, now = self._command, time.monotonic()
-        settings = self._worker._preview
-        if command is None or not settings.enabled or now - self._last_preview < _PREVIEW_PAUSE_SECONDS:
-            return
-        self._last_preview = now
-        path = Path(command.spool) / spool.PREVIEW_NAME
+        if command is None or not self._worker._preview.enabled:
+            return False
+        with self._lock:
+            is_first, self._kept = self._kept is None, (step, frame_count, picture, is_noisy)
+            if not self._worker._is_watched:
+                if is_first:
+                    self._tell(command, self._kept, picture.width, picture.height, "")
+                return False
+            if now - self._last_preview < _PREVIEW_PAUSE_SECONDS:
+                return False
+            self._last_preview = now
+            return self._show(command, self._kept)
+
+    def show_kept(self) -> None:
+        """Show the newest preview that was made while nobody watched, if the run still goes on."""
+        with self._lock:
+            if self._command is not None and self._kept is not None and self._worker._reporter is self:
+                self._show(self._command, self._kept)
+
+    def _show(self, command: RunJob, kept: tuple[int, int, RawPicture, bool]) -> bool:
+        path, settings = Path(command.spool) / spool.PREVIEW_NAME, self._worker._preview
         try:
-            width, height = spool.write_preview(path, picture, settings.max_size, settings.quality)
+            width, height = spool.write_preview(path, kept[2], settings.max_size, settings.quality)
         except OSError:
             log.warning("no preview written to %s", path, exc_info=True)
-            return
+            return False
+        self._tell(command, kept, width, height, str(path))
+        return True
+
+    def _tell(
+        self, command: RunJob, kept: tuple[int, int, RawPicture, bool], width: int, height: int, path: str
+    ) -> None:
+        step, frame_count, _, is_noisy = kept
         self._worker._send(
             Preview(
                 run=command.run,
@@ -301,7 +336,7 @@ class _Reporter:
                 width=width,
                 height=height,
                 is_noisy=is_noisy,
-                path=str(path),
+                path=path,
             )
         )
 
@@ -314,7 +349,12 @@ def make_runner(options: WorkerOptions) -> Runner:
         return FakeRunner(last_words_path=options.last_words_path)
     from sdcpp_rest.engine.native_runner import NativeRunner
 
-    return NativeRunner(options.last_words_path, options.n_threads, chooses_threads=options.chooses_threads)
+    return NativeRunner(
+        options.last_words_path,
+        options.n_threads,
+        chooses_threads=options.chooses_threads,
+        preview_share=options.preview_share,
+    )
 
 
 def main(connection: Pipe, options: WorkerOptions) -> None:

@@ -20,6 +20,7 @@ class WorkerOptions:
     nice: int = 0
     log_max_bytes: int = 10 * 1024 * 1024
     memory_interval_seconds: float = 2.0
+    preview_share: float = 0.05
     environment: tuple[tuple[str, str], ...] = ()
 
     def to_json(self) -> bytes:

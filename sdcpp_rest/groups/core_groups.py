@@ -26,6 +26,7 @@ from sdcpp_rest.services.jobs.job_queue import JobQueue
 from sdcpp_rest.services.jobs.kept_calls import KeptCalls
 from sdcpp_rest.services.jobs.picture_history import PictureHistory
 from sdcpp_rest.services.jobs.picture_keeping import PictureKeeping
+from sdcpp_rest.services.jobs.preview_watch import PreviewWatch
 from sdcpp_rest.services.jobs.recycle_bin import RecycleBin
 from sdcpp_rest.services.models.encoder_placing import EncoderPlacing
 from sdcpp_rest.services.models.fit_estimate import FitEstimates
@@ -97,6 +98,7 @@ class JobServices:
     kept_calls: KeptCalls
     uploaded: UploadedPictures
     gallery: Gallery
+    previews: PreviewWatch
 
 
 def build_jobs(config: Config, database: Database, settings: SettingsServices) -> JobServices:
@@ -133,6 +135,7 @@ def build_jobs(config: Config, database: Database, settings: SettingsServices) -
             most_days=config.comfyui.uploads_days,
         ),
         Gallery(pictures, index, outputs, queue, recycle_bin, settings.user, bus),
+        PreviewWatch(bus),
     )
 
 

@@ -29,6 +29,7 @@ from sdcpp_rest.services.dispatch.model_keeping import ModelKeeping
 from sdcpp_rest.services.dispatch.models_everywhere import ModelsEverywhere
 from sdcpp_rest.services.dispatch.read_ahead import ReadAhead
 from sdcpp_rest.services.dispatch.residency import Residency
+from sdcpp_rest.services.dispatch.run_reports import RunReports
 from sdcpp_rest.services.dispatch.strikes import Strikes
 from sdcpp_rest.services.engines_status import free_bytes_now, model_memory
 from sdcpp_rest.services.models.load_checks import check_loadable
@@ -106,6 +107,7 @@ def build_engine(
     pool.add(builder.build(places[0], calls, holding, on_start=start_home, on_ready=divide, has_engine=has_engine))
     for place in places[1:]:
         pool.add(builder.build(place, EngineCalls(), Holding()))
+    jobs.previews.call_on_begin(pool.watch_previews)
     models.slot.reach_others(pool.others)
     models.upscalers.reach_others(pool.others)
     everywhere = ModelsEverywhere(pool, models.slot, models.library, redact_paths)
@@ -256,7 +258,7 @@ class _LaneBuilder:
             residency,
             finishing,
             jobs.outputs,
-            jobs.bus,
+            RunReports(jobs.bus, jobs.previews),
             version=self._version,
             claim=pool.claim,
             on_busy=pool.wake_waiting,

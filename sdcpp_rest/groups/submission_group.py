@@ -63,7 +63,7 @@ def build_submission(
     counts = TokenCounts(limits, slot, intake.ready)
     pictures = Submission(models.slot, intake, checks, entry, ChunkChecks(counts))
     upscales = UpscaleSubmission(config, jobs.queue, models.upscalers, jobs.outputs, entry)
-    rounds = PictureRounds(pictures, jobs.queue, jobs.active)
+    rounds = PictureRounds(pictures, jobs.queue, jobs.active, jobs.previews)
     choice = ModelChoice(models.library, models.slot, models.hashes)
     return SubmissionServices(
         entry=entry,

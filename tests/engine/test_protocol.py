@@ -63,6 +63,7 @@ COMMANDS: list[Frozen] = [
     protocol.CancelJob(run=2**40),
     protocol.SetPreview(settings=protocol.PreviewSettings(mode="none", interval=5)),
     protocol.TellMemory(),
+    protocol.WatchPreviews(is_watched=True),
     protocol.Shutdown(),
 ]
 DEVICE = protocol.Device(name="CPU", description="d", backend="b", free_bytes=2**40)

@@ -41,6 +41,7 @@ from sdcpp_rest.engine.protocol import (
     TellMemory,
     Unloaded,
     UnloadModel,
+    WatchPreviews,
     decode_event,
     encode,
 )
@@ -310,6 +311,35 @@ def test_previews_follow_their_settings(line: Line, job: Jobs, tmp_path: Path) -
     assert previews[0].path == str(tmp_path / "spool-1" / spool.PREVIEW_NAME)
     line.send(SetPreview(settings=PreviewSettings(enabled=False)), job(steps=3)(2))
     assert not any(isinstance(event, Preview) for event in line.until(Finished))
+
+
+def test_unwatched_previews_are_no_files_and_the_newest_is_shown_to_whoever_comes(
+    make_line: Callable[..., Line], spec: LoadSpec, job: Jobs, tmp_path: Path
+) -> None:
+    file, goes_on = tmp_path / "spool-1" / spool.PREVIEW_NAME, threading.Event()
+
+    def wait_at_second(command: RunJob, step: int) -> None:
+        assert step != 2 or goes_on.wait(TIMEOUT)
+
+    line = make_line(FakeRunner(wait_at_second, inline=True))
+    line.send(LoadModel(spec=spec), WatchPreviews(is_watched=False), job(steps=2)(1))
+    first = line.until(Preview)[-1]
+    assert isinstance(first, Preview)
+    assert (first.step, first.path, file.exists()) == (1, "", False)
+    line.send(WatchPreviews(is_watched=True))
+    shown = line.until(Preview)[-1]
+    assert isinstance(shown, Preview)
+    assert (shown.step, shown.path) == (1, str(file))
+    assert file.read_bytes().startswith(b"\xff\xd8")
+    goes_on.set()
+    line.until(Finished)
+
+
+def test_who_begins_to_watch_between_two_runs_is_shown_nothing_of_the_last_one(line: Line, job: Jobs) -> None:
+    line.send(WatchPreviews(is_watched=False), job(steps=1)(1))
+    line.until(Finished)
+    line.send(WatchPreviews(is_watched=True), job(steps=1)(2))
+    assert {event.run for event in line.until(Finished) if isinstance(event, Preview)} == {2}
 
 
 def test_previews_are_rare_when_steps_are_quick(line: Line, job: Jobs) -> None:

@@ -6,7 +6,6 @@ import base64
 import io
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from flask import Blueprint, Response
@@ -187,14 +186,7 @@ def _seconds_left(found: RoundProgress, progress: float) -> float:
 
 
 def _preview(found: RoundProgress) -> bytes | None:
-    path = found.active.preview_path if found.active is not None else None
-    if path is None:
-        return None
-    try:
-        return Path(path).read_bytes()
-    except OSError:
-        # The picture was finished meanwhile.
-        return None
+    return runtime().jobs.previews.read(found.active) if found.active is not None else None
 
 
 def _current_image(found: RoundProgress, options: Mapping[str, Any]) -> str | None:

@@ -133,6 +133,11 @@ class EnginePool:
         for lane in self.lanes:
             lane.supervisor.set_preview(settings)
 
+    def watch_previews(self) -> None:
+        """Have every engine show what it draws: somebody has begun to watch."""
+        for lane in self.lanes:
+            lane.supervisor.watch_previews()
+
     def wake_waiting(self) -> None:
         """Have those look once more that have nothing to do: what they left to a lane that was free is theirs, now that
         it is busy."""

@@ -28,7 +28,6 @@ from sdcpp_rest.services.dispatch.residency import Residency
 from sdcpp_rest.services.dispatch.run_reports import RunReports
 from sdcpp_rest.services.jobs import job_record
 from sdcpp_rest.services.jobs.active_jobs import ActiveJob, ActiveJobs
-from sdcpp_rest.services.jobs.event_bus import EventBus
 from sdcpp_rest.services.jobs.job_queue import JobQueue
 from sdcpp_rest.services.models import model_conversion
 from sdcpp_rest.services.pictures.outputs import Outputs
@@ -76,7 +75,7 @@ class Lane:
         residency: Residency,
         finishing: JobFinishing,
         outputs: Outputs,
-        bus: EventBus,
+        reports: RunReports,
         *,
         version: str,
         claim: Callable[[Lane], ActiveJob | None],
@@ -105,8 +104,7 @@ class Lane:
         self._read_ahead = read_ahead
         self._ready_seen: EngineClient | None = None
         self._outputs = outputs
-        self._bus = bus
-        self.reports = RunReports(bus)
+        self.reports = reports
         self._version = version
         self._cancel_timeout_seconds = cancel_timeout_seconds
         self._on_engine_trouble = on_engine_trouble
@@ -262,7 +260,7 @@ class Lane:
                 self._finishing.end_cancelled(active)
                 return
             self._supervisor.state = "running"
-            self._supervisor.prepare_previews(client, is_watched=self._bus.subscriber_count > 0)
+            self._supervisor.prepare_previews(client, is_watched=self.reports.are_watched)
             try:
                 run = client.run(lambda number: self._command(number, active))
             except EngineDied:

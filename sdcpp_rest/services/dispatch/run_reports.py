@@ -10,6 +10,7 @@ from sdcpp_rest.engine.client import RunEvent
 from sdcpp_rest.engine.protocol import Preview, Step
 from sdcpp_rest.services.jobs.active_jobs import ActiveJob
 from sdcpp_rest.services.jobs.event_bus import EventBus
+from sdcpp_rest.services.jobs.preview_watch import PreviewWatch
 
 # A progress event more often than this tells a person nothing; changes of phase and last steps are always sent.
 _PROGRESS_PAUSE_SECONDS = 0.05
@@ -18,10 +19,16 @@ _PROGRESS_PAUSE_SECONDS = 0.05
 class RunReports:
     """Publishes the reports of one engine. `take` is called by its reader thread, everything else by its lane."""
 
-    def __init__(self, bus: EventBus) -> None:
+    def __init__(self, bus: EventBus, watch: PreviewWatch) -> None:
         self._bus = bus
+        self._watch = watch
         self._by_run: dict[int, ActiveJob] = {}
         self._last_progress_at = 0.0
+
+    @property
+    def are_watched(self) -> bool:
+        """Whether anybody sees previews."""
+        return self._watch.is_watched
 
     def begin(self, number: int, active: ActiveJob) -> None:
         """Note that the run ``number`` is the job's."""
@@ -56,8 +63,8 @@ class RunReports:
         self.publish(active)
 
     def _take_preview(self, active: ActiveJob, event: Preview) -> None:
-        active.preview_path = event.path
-        if not self._bus.subscriber_count:
+        active.note_preview(event.path)
+        if not event.path or not self._bus.subscriber_count:
             return
         try:
             jpeg = Path(event.path).read_bytes()

@@ -27,7 +27,8 @@ class ActiveJob:
     ``requeue_requested`` is the stopping server's and gives way to it.
     ``engine_phase`` is what the engine does, also while people are shown "cancelling". A job that needs no engine is
     stopped through ``on_stop``; ``transfer`` is how far its file has come. ``times`` are those of its phases and steps,
-    with ``bound``, what it needs in the engine.
+    with ``bound``, what it needs in the engine. ``has_preview``: the engine has one, or `preview_path` is where the
+    newest lies: see `PreviewWatch`.
     """
 
     def __init__(self, job: Job) -> None:
@@ -35,6 +36,7 @@ class ActiveJob:
         self.job = job
         self.progress = Progress(total_steps=steps, total_images=images, phase="loading")
         self.preview_path: str | None = None
+        self.has_preview = False
         self.load_seconds = 0.0
         self.last_step_seconds = 0.0
         self.engine_phase: Phase = "loading"
@@ -60,6 +62,20 @@ class ActiveJob:
         """How quick it is, and what is left of it."""
         with self._changed:
             return self.times.pace(self.progress, time.monotonic())
+
+    def note_preview(self, path: str) -> None:
+        """Take the engine's word that there is a preview, at ``path``; empty: it is no file yet."""
+        with self._changed:
+            self.has_preview = True
+            self.preview_path = path or self.preview_path
+            self._changed.notify_all()
+
+    def wait_for_preview(self, timeout_seconds: float) -> str | None:
+        """Where the newest preview lies; waits for one that is to become a file."""
+        with self._changed:
+            if self.has_preview:
+                self._changed.wait_for(lambda: self.preview_path is not None, timeout_seconds)
+            return self.preview_path
 
     def request_cancel(self, because: SdcppRestError | None = None) -> bool:
         """Have the engine stop this job; false when its pixels are computed already and only its row is left to win.

@@ -112,6 +112,7 @@ class EventBus:
         self._subscriptions: list[Subscription] = []
         self._history = EventHistory()
         self._seq = 0
+        self._on_subscribe: Callable[[], None] = lambda: None
         self.epoch = secrets.token_hex(8)
 
     @property
@@ -123,12 +124,17 @@ class EventBus:
         """The number of the newest event; 0 before the first one."""
         return self._seq
 
+    def call_on_subscribe(self, callback: Callable[[], None]) -> None:
+        """Have ``callback`` called after each new subscription. For the start: not thread-safe."""
+        self._on_subscribe = callback
+
     def subscribe(self, maxsize: int = 1000, since: StreamPlace | None = None) -> Subscription:
         """Queue what is published from now on. ``since``: what was published behind that place is the subscription's
         ``beginning``; nothing comes between the two, and nothing comes twice."""
         with self._lock:
             subscription = Subscription(self, maxsize, self._begin(since))
             self._subscriptions.append(subscription)
+        self._on_subscribe()
         return subscription
 
     def publish(self, event: Event) -> None:

@@ -28,7 +28,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from pathlib import Path
 from typing import Any, Literal
 
 from sdcpp_rest.core.job import Job, JobKind, utc_now
@@ -37,6 +36,7 @@ from sdcpp_rest.errors import Conflict, EngineDied, EngineUnavailable, SdcppRest
 from sdcpp_rest.services.jobs.active_jobs import ActiveJob, ActiveJobs
 from sdcpp_rest.services.jobs.departure import current_departure
 from sdcpp_rest.services.jobs.job_queue import JobQueue
+from sdcpp_rest.services.jobs.preview_watch import PreviewWatch
 from sdcpp_rest.services.submission.picture_submission import Submission
 
 PictureKind = Literal["txt2img", "img2img"]
@@ -118,10 +118,11 @@ class PictureRounds:
     Thread-safe; one round has one caller.
     """
 
-    def __init__(self, submission: Submission, queue: JobQueue, active: ActiveJobs) -> None:
+    def __init__(self, submission: Submission, queue: JobQueue, active: ActiveJobs, previews: PreviewWatch) -> None:
         self._submission = submission
         self._queue = queue
         self._active = active
+        self._previews = previews
         self._lock = threading.Lock()
         self._open: list[Round] = []
         self._ended: deque[str] = deque(maxlen=_REMEMBERED)
@@ -370,10 +371,10 @@ class PictureRounds:
 
     def _keep_preview(self, found: RoundProgress) -> None:
         """Read before the cancel: the file goes with the job."""
-        if found.round is None or found.active is None or found.active.preview_path is None:
+        if found.round is None or found.active is None:
             return
-        with contextlib.suppress(OSError):
-            found.round.last_previews[found.active.job.id] = Path(found.active.preview_path).read_bytes()
+        if (jpeg := self._previews.read(found.active)) is not None:
+            found.round.last_previews[found.active.job.id] = jpeg
 
     def _cancel(self, job_id: str, because: SdcppRestError | None = None) -> None:
         active = self._active.get(job_id)

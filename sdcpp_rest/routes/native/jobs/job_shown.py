@@ -97,7 +97,7 @@ class JobShown(Answer):
 def live_job_object(job: Job, position: int | None) -> dict[str, Any]:
     """The job as it is now: with live progress, where it has any."""
     active = runtime().jobs.active.get(job.id) if job.status == "processing" else None
-    has_preview = active is not None and active.preview_path is not None
+    has_preview = active is not None and active.has_preview
     shown = job_object(job, runtime().jobs.queue.progress(job), position, has_preview=has_preview)
     if has_preview:
         shown["preview_url"] = url_path(shown["preview_url"])

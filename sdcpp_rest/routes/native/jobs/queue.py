@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, Literal
 
 from flask import Blueprint, Response
@@ -98,11 +97,9 @@ def show_preview(job_id: str) -> Response:
     if active is None:
         status = _find_job(job_id).status
         raise NotFound(f"There is no preview: the job is {status}", status=status)
-    try:
-        jpeg = Path(active.preview_path or "").read_bytes()
-    except OSError:
-        # Not made yet, or moved away with the rest of the spool: the job has just ended.
-        raise NotFound("There is no preview of this job at the moment", status=active.job.status) from None
+    jpeg = runtime().jobs.previews.read(active)
+    if jpeg is None:
+        raise NotFound("There is no preview of this job at the moment", status=active.job.status)
     response = Response(jpeg, mimetype="image/jpeg")
     response.headers["Cache-Control"] = "no-store"
     return response

@@ -11,6 +11,7 @@ from flask.testing import FlaskClient
 from PIL import Image
 
 from sdcpp_rest.core.events import JobPreview
+from sdcpp_rest.services.jobs.active_jobs import ActiveJob
 from tests.cases import for_each_case
 
 ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
@@ -232,6 +233,25 @@ def test_the_latest_preview_of_a_running_job_is_served(previewed: tuple[Any, str
     assert answer.headers["Cache-Control"] == "no-store"
     assert answer.data == event.jpeg
     assert Image.open(io.BytesIO(answer.data)).format == "JPEG"
+
+
+def test_who_only_polls_is_served_the_preview_of_a_job_that_nobody_watches(
+    house: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there_is_one, take = threading.Event(), ActiveJob.note_preview
+
+    def note(active: ActiveJob, path: str) -> None:
+        take(active, path)
+        there_is_one.set()
+
+    monkeypatch.setattr(ActiveJob, "note_preview", note)
+    house.gate = OneStep()
+    job = house.submit(steps=3)
+    assert there_is_one.wait(20)
+    assert not list(house.runtime.jobs.outputs.spool_of(job).glob("*.jpg")), "nobody has asked for it"
+    assert house.client.get(f"/queue/{job}").get_json()["preview_url"] == f"/jobs/{job}/preview"
+    answer = house.client.get(f"/jobs/{job}/preview")
+    assert (answer.status_code, answer.mimetype) == (200, "image/jpeg")
 
 
 def test_a_job_and_its_event_say_where_the_preview_is(previewed: tuple[Any, str, JobPreview]) -> None:

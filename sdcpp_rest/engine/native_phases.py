@@ -7,7 +7,6 @@ them.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 
 from sdcpp_rest.core.job import Phase
 from sdcpp_rest.engine.runner import Report
@@ -38,7 +37,6 @@ class Follower:
         self._loading = loading
         self._video_steps = video_steps
         self._phase: Phase = "loading" if loading else "conditioning"
-        self._decoding_begins: Callable[[], None] = lambda: None
         self.image = 0
         """The picture of the batch that is drawn."""
         self.steps_before = 0
@@ -51,14 +49,11 @@ class Follower:
         """Steps of the sampling that goes on, 0 while none does."""
         return self._total if self._phase in ("sampling", "hires") else 0
 
-    def call_on_decoding(self, callback: Callable[[], None]) -> None:
-        """Have ``callback`` called when the library makes room to compute something: also to decode a preview."""
-        self._decoding_begins = callback
-
-    def hear_log(self, line: str) -> None:
+    def hear_log(self, line: str) -> bool:
+        """Take a line of the log; whether it says that the library makes room to compute something, such as a decoded
+        preview."""
         if _ROOM_IS_MADE.search(line):
-            self._decoding_begins()
-            return
+            return True
         if found := _PICTURE_BEGINS.search(line):
             self._enter("sampling", int(found.group(1)) - 1)
         elif _PICTURES_END.search(line) or _HIRES_ENDS.search(line) or _VIDEO_ENDS.search(line):
@@ -70,6 +65,7 @@ class Follower:
         elif _FIRST_EXPERT_ENDS.search(line):
             self.steps_before += self._step
             self._step = self._total = 0
+        return False
 
     def hear_progress(self, step: int, steps: int) -> None:
         if self._loading:

@@ -204,14 +204,13 @@ class NativeRunner:
             made = self._judge.judge_stopped()
         finally:
             self._follower = self._judge = None
-            self._previews.end_run()
         return RunResult(made.pictures, self._native_seconds, made.warnings, made.failure)
 
     def _draw(self, command: RunJob, params: ImageParams, report: Report) -> Judged:
         model = find_model(self._loaded, command.model_key)
         request = image_request(params, command.inputs)
+        self._follower = Follower(report)
         judge = self._begin(command, params, model.spec, (request.init_image, *request.ref_images))
-        self._follow(Follower(report))
         report.step(0, 0, 0, "conditioning")
         with self._clock():
             images = model.context.generate_image(request, command.run)
@@ -230,9 +229,9 @@ class NativeRunner:
     def _film(self, command: RunJob, params: VideoParams, report: Report) -> Judged:
         model = find_model(self._loaded, command.model_key)
         request = video_request(params, command.inputs)
-        judge = self._begin(command, params, model.spec, (request.init_image, request.end_image))
         has_two_experts = "high_noise_diffusion_model" in model.spec.components
-        self._follow(Follower(report, video_steps=params.step_count(has_two_experts=has_two_experts)))
+        self._follower = Follower(report, video_steps=params.step_count(has_two_experts=has_two_experts))
+        judge = self._begin(command, params, model.spec, (request.init_image, request.end_image))
         report.step(0, 0, 0, "conditioning")
         with self._clock():
             frames = model.context.generate_video(request, command.run)
@@ -359,10 +358,6 @@ class NativeRunner:
         self._judge = BlankJudge(params, [picture_of(image) for image in sources if image is not None])
         return self._judge
 
-    def _follow(self, follower: Follower) -> None:
-        follower.call_on_decoding(self._previews.begin_decoding)
-        self._follower = follower
-
     def _wants_preview(self, step: int) -> bool:
         follower = self._follower
         return follower is not None and self._previews.begin_step(step, follower.steps)
@@ -372,8 +367,8 @@ class NativeRunner:
             self._calls.hear(line)
         # Straight to the engine log: logging's own locks are not to be taken on the library's threads.
         os.write(2, f"[{level}] {line}\n".encode(errors="replace"))
-        if (follower := self._follower) is not None:
-            follower.hear_log(line)
+        if (follower := self._follower) is not None and follower.hear_log(line):
+            self._previews.begin_decoding()
 
     def _hear_progress(self, step: int, steps: int, _seconds: float) -> None:
         if self._hear_tensors is not None:
@@ -383,8 +378,7 @@ class NativeRunner:
             follower.hear_progress(step, steps)
 
     def _hear_preview(self, step: int, frames: object, is_noisy: bool) -> None:
-        follower = self._follower
-        if follower is None or not isinstance(frames, list) or not frames:
+        if (follower := self._follower) is None or not isinstance(frames, list) or not frames:
             return
         with self._previews.looking():
             pictures, at = [picture_of(frame) for frame in frames], follower.steps_before + abs(step)

@@ -166,9 +166,6 @@ class StepPreviews:
         )
         return mode
 
-    def end_run(self) -> None:
-        self._plan = None
-
     def begin_step(self, step: int, steps: int) -> bool:
         """As `PreviewPlan.begin_step`."""
         plan = self._plan

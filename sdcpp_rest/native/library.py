@@ -34,7 +34,7 @@ LogCallback = Callable[[int, str], None]
 """(level, line): level 0 debug, 1 info, 2 warning, 3 error; called on whatever thread the library logs from."""
 ProgressCallback = Callable[[int, int, float], None]
 """(step, steps, seconds per step): sampling steps, VAE tiles and loaded tensors all count here."""
-StepChoice = Callable[[int], bool]
+StepChoice = Callable[[int], bool] | None
 PreviewCallback = Callable[[int, Sequence[RawImage], bool], None]
 """(step, frames, is_noisy): one frame for pictures, several for video."""
 
@@ -78,9 +78,8 @@ class Library:
         self._log: LogCallback | None = None
         self._progress: ProgressCallback | None = None
         self._preview: PreviewCallback | None = None
-        self._preview_wanted: StepChoice | None = None
-        self._preview_value = 0
-        self._preview_interval = 1
+        self._preview_wanted: StepChoice = None
+        self._preview_value, self._preview_interval = 0, 1
         # These C callbacks are made once and live as long as the process: the library keeps bare pointers to them, and
         # a collected callback object is a jump into freed memory at the next step.
         self._c_log = LOG_SINK(self._on_log)
@@ -160,21 +159,20 @@ class Library:
         self._progress = callback
 
     def set_preview(
-        self, callback: PreviewCallback | None, mode: str = "proj", interval: int = 1, wanted: StepChoice | None = None
+        self, callback: PreviewCallback | None, mode: str = "proj", interval: int = 1, wanted: StepChoice = None
     ) -> None:
-        """Hear previews every ``interval`` steps, or of those ``wanted`` (asked before each); ``mode`` is none, proj,
-        tae or vae. Takes effect at the next run."""
+        """Hear previews every ``interval`` steps, or of steps ``wanted``; ``mode`` none, proj, tae, vae."""
         value = self.preview_names.resolve(mode)
         if interval < 1:
             raise ValueError(f"preview interval must be at least 1 step, got {interval}")
-        is_off = value == self.preview_names.count or mode == "none"
-        self._preview, self._preview_value = (None, 0) if callback is None or is_off else (callback, value)
+        is_off = callback is None or value == self.preview_names.count or mode == "none"
+        self._preview, self._preview_value = (None, 0) if is_off else (callback, value)
         self._preview_interval, self._preview_wanted = interval, wanted
         self._switch_preview(wanted is None and interval == 1)
 
     def _switch_preview(self, is_wanted: bool) -> None:
-        # The library never looks at the interval, but it asks at every step whether denoised previews are wanted: that
-        # is where we skip the others. In mode tae each one is a run of the decoder.
+        # The library never looks at the interval, but asks at every step whether denoised previews are wanted: that is
+        # where we skip the others. In mode tae each one is a run of the decoder.
         self.raw.sd_set_preview_callback(
             ctypes.cast(self._c_preview, ctypes.c_void_p) if self._preview else None,
             self._preview_value,
@@ -228,10 +226,10 @@ class Library:
     def _on_preview(self, step: int, frame_count: int, frames: Any, is_noisy: bool, _user: int) -> None:
         try:
             if callback := self._preview:
-                copies = (copy_image(frames[index]) for index in range(frame_count))
-                callback(abs(step), [image for image in copies if image], is_noisy)  # negative: within a step
                 if self._preview_wanted:  # some samplers compute a step twice
                     self._switch_preview(False)
+                copies = (copy_image(frames[index]) for index in range(frame_count))
+                callback(abs(step), [image for image in copies if image], is_noisy)  # negative: within a step
         except Exception:
             log.exception("a preview callback failed")
 

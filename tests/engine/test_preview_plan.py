@@ -155,7 +155,6 @@ def run_once(previews: StepPreviews, clock: Clock, params: ImageParams, *, decod
                 pass
             previews.show(lambda: True)
     previews.begin_step(params.steps + 1, params.steps)
-    previews.end_run()
     return mode
 
 

@@ -31,7 +31,7 @@ class WaitingReasons:
         if all(troubles):
             return f"No engine is available: {troubles[0]}"
         if position > 1:
-            return _count_before(position)
+            return count_before(position)
         if any(trouble is None and not is_busy(lane) for lane, trouble in zip(lanes, troubles, strict=True)):
             return "It is about to begin"
         return "The engine works on another job" if len(lanes) == 1 else "All engines work on other jobs"
@@ -45,8 +45,9 @@ class WaitingReasons:
             return f"Engine {device}, which it asked for, is not available: {trouble}"
         if is_busy(lane):
             return f"Engine {device}, which it asked for, works on another job"
-        return _count_before(position) if position > 1 else "It is about to begin"
+        return count_before(position) if position > 1 else "It is about to begin"
 
 
-def _count_before(position: int) -> str:
+def count_before(position: int) -> str:
+    """How many jobs are before the one at ``position`` (from 1), in a sentence."""
     return "1 job is before it" if position == 2 else f"{position - 1} jobs are before it"

@@ -376,6 +376,9 @@ def _in_chunks(parts: Iterable[bytes]) -> Iterator[bytes]:
     try:
         gathered = bytearray()
         for part in parts:
+            if len(part) >= _CHUNK_BYTES and not gathered:
+                yield part
+                continue
             gathered += part
             if len(gathered) >= _CHUNK_BYTES:
                 yield bytes(gathered)
@@ -383,9 +386,7 @@ def _in_chunks(parts: Iterable[bytes]) -> Iterator[bytes]:
         if gathered:
             yield bytes(gathered)
     finally:
-        close = getattr(parts, "close", None)
-        if close is not None:
-            close()
+        getattr(parts, "close", lambda: None)()
 
 
 def _wants_html(scope: Scope) -> bool:

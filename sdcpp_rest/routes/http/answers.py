@@ -27,6 +27,9 @@ RUNTIME_KEY = "sdcpp_rest"
 
 SHOWN_CHARACTERS = 80
 
+# `json.dumps` would make one for each value.
+_ENCODER = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
+
 
 def runtime() -> Runtime:
     """The running server, from within a request."""
@@ -39,9 +42,9 @@ def runtime() -> Runtime:
 def json_text(value: Any) -> str:
     """Compact JSON, keys in the order given. NaN and infinity, which JSON does not have, become ``null``."""
     try:
-        return json.dumps(value, separators=(",", ":"), allow_nan=False)
+        return _ENCODER.encode(value)
     except ValueError:
-        return json.dumps(_finite(value), separators=(",", ":"), allow_nan=False)
+        return _ENCODER.encode(_finite(value))
 
 
 def answer(value: Any, status: int = 200) -> Response:

@@ -72,8 +72,16 @@ def given_pictures(job: Job) -> dict[str, str]:
     return {name: job.inputs[role] for name, role in roles.items() if role in job.inputs}
 
 
+_PLAIN = frozenset({str, int, float, bool, type(None)})
+
+
 def strip_paths(value: Any) -> Any:
     """Files by the names that ``GET /models`` shows: the record lies in a folder that is served."""
     if isinstance(value, dict):
-        return {name: strip_paths(inner) for name, inner in value.items() if name != "path"}
+        # Most of a job's eighty values are plain: a call for each would be most of what a listing takes.
+        return {
+            name: inner if type(inner) in _PLAIN else strip_paths(inner)
+            for name, inner in value.items()
+            if name != "path"
+        }
     return [strip_paths(inner) for inner in value] if isinstance(value, (list, tuple)) else value

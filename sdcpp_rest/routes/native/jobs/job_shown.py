@@ -10,14 +10,17 @@ from pydantic import Field
 from sdcpp_rest.core.events import iso_text, preview_url
 from sdcpp_rest.core.job import Job, JobKind, JobStatus, Phase, Progress, Timings
 from sdcpp_rest.core.job_filter import JobHead
+from sdcpp_rest.core.load_spec import LoadSpec
 from sdcpp_rest.routes.http.answers import json_text, runtime
 from sdcpp_rest.routes.http.links import url_path
 from sdcpp_rest.routes.http.openapi import Answer
 from sdcpp_rest.routes.http.wire_models import Wire, optional
 from sdcpp_rest.routes.native.jobs.job_params import shown_model, shown_params
+from sdcpp_rest.services.waiting_reasons import count_before
 
 _KEPT_TEXTS = 4096
 _KEPT_CHARACTERS = 4096
+_KEPT_MODELS = 64
 
 
 class _Text(NamedTuple):
@@ -29,6 +32,7 @@ class _Text(NamedTuple):
 
 
 _texts: dict[JobHead, _Text] = {}
+_models: dict[tuple[int, str | None], tuple[LoadSpec, dict[str, Any]]] = {}
 
 
 class JobPath(Wire):
@@ -117,6 +121,7 @@ def job_texts(heads: Sequence[JobHead]) -> list[tuple[JobHead, str]]:
     """
     waits = any(head.status == "pending" for head in heads)
     positions = runtime().jobs.queue.positions() if waits else {}
+    why = _Reasons()
     kept = {head: _texts.get(head) for head in heads}
     jobs = runtime().jobs.queue.get_many([head.id for head, one in kept.items() if one is None])
     texts: list[tuple[JobHead, str]] = []
@@ -131,14 +136,31 @@ def job_texts(heads: Sequence[JobHead]) -> list[tuple[JobHead, str]]:
             if (job.status, job.title) == (head.status, head.title) and job.status != "processing":
                 _keep(head, one)
         position = positions.get(head.id)
-        texts.append((head, one.text if position is None else _with_place(one, position)))
+        texts.append((head, one.text if position is None else why.add_to(one, position)))
     return texts
 
 
-def _with_place(one: _Text, position: int) -> str:
-    """The job's text with what changes whenever somebody else's job does."""
-    why = runtime().waiting_reasons.find(one.kind, one.device, position)
-    return f'{one.text[:-1]},"position":{position},"why":{json_text(why)}}}'
+class _Reasons:
+    """Adds to the texts of one listing what changes whenever somebody else's job does: the place, and why it waits."""
+
+    def __init__(self) -> None:
+        self._find = runtime().waiting_reasons.find
+        self._constant: dict[tuple[JobKind, str | None], str | None] = {}
+
+    def add_to(self, one: _Text, position: int) -> str:
+        """The text of a job that waits at ``position``."""
+        return f'{one.text[:-1]},"position":{position},"why":{self._reason(one.kind, one.device, position)}}}'
+
+    def _reason(self, kind: JobKind, device: str | None, position: int) -> str:
+        """Jobs of one kind that may run anywhere wait for the same reason, but for how many are before them."""
+        if position == 1:
+            return json_text(self._find(kind, device, 1))
+        asked = (kind, device)
+        if asked not in self._constant:
+            found = self._find(kind, device, 2)
+            self._constant[asked] = None if found == count_before(2) else json_text(found)
+        constant = self._constant[asked]
+        return f'"{count_before(position)}"' if constant is None else constant
 
 
 def _keep(head: JobHead, one: _Text) -> None:
@@ -201,7 +223,7 @@ def job_object(
     if job.group is not None:
         shown["group"] = job.group.model_dump(mode="json")
     if job.load_spec is not None:
-        shown["model_settings"] = shown_model(job.load_spec, _upscaler_name(job))
+        shown["model_settings"] = _shown_model(job.load_spec, _upscaler_name(job))
     return shown
 
 
@@ -209,6 +231,17 @@ def show_resolved_prompts(job: Job) -> dict[str, str]:
     """The prompts of a job whose tags were resolved; the parameters hold what was written beside them."""
     names = [name for name in ("prompt", "negative_prompt") if job.params.get(f"original_{name}") is not None]
     return {f"resolved_{name}": job.params[name] for name in names}
+
+
+def _shown_model(spec: LoadSpec, upscaler: str | None) -> dict[str, Any]:
+    """`shown_model`, once for the thousands of jobs that share one spec object; nobody changes what this gives."""
+    kept = _models.get((id(spec), upscaler))
+    if kept is None or kept[0] is not spec:
+        if len(_models) >= _KEPT_MODELS:
+            _models.clear()
+        # With its spec: as long as that is kept, no other one has its id.
+        kept = _models[id(spec), upscaler] = (spec, shown_model(spec, upscaler))
+    return kept[1]
 
 
 def _upscaler_name(job: Job) -> str | None:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import requests
 
+from sdcpp_rest.web.asgi import _in_chunks
 from sdcpp_rest.web.listening import bind
 from sdcpp_rest.web.serving import serve
 from tests.cases import for_each_case
@@ -369,3 +370,21 @@ def test_a_second_port_of_zero_is_no_second_port() -> None:
     sockets = bind("127.0.0.1", (0, 0))
     assert len(sockets) == 1
     sockets[0].close()
+
+
+@pytest.mark.parametrize(
+    ("parts", "pieces"),
+    [
+        ([b"a", b"b"], [2]),
+        ([b"x" * 600_000], [600_000]),
+        ([b"x" * 300_000, b"y" * 300_000], [300_000, 300_000]),
+        ([b"a", b"x" * 300_000, b"b"], [300_001, 1]),
+        ([], []),
+    ],
+)
+def test_an_answer_leaves_its_thread_in_few_pieces_and_a_large_part_as_it_is(
+    parts: list[bytes], pieces: list[int]
+) -> None:
+    given = list(_in_chunks(parts))
+    assert [len(piece) for piece in given] == pieces
+    assert b"".join(given) == b"".join(parts)

@@ -38,6 +38,28 @@ def test_waiting_job_says_why_alone_and_in_listings(house: Any) -> None:
     assert house.client.get(f"/queue/{third}").get_json()["why"] == "1 job is before it"
 
 
+def test_every_waiting_job_of_a_listing_says_the_same_as_alone(house: Any) -> None:
+    """Whatever its kind, its place and the engine that it asks for."""
+    house.gate.clear()
+    house.submit()
+    assert house.running.wait(20)
+    waiting = [house.submit(**fields) for fields in ({}, {"device": "cpu:0"}, {}, {"device": "cpu:0"}, {})]
+    listed = {job["job_id"]: job for job in house.client.get("/queue").get_json()["items"]}
+    for job in waiting:
+        alone = house.client.get(f"/queue/{job}").get_json()
+        assert (listed[job]["position"], listed[job]["why"]) == (alone["position"], alone["why"])
+    assert listed[waiting[4]]["why"] == "4 jobs are before it"
+    assert listed[waiting[3]]["why"] == "Engine cpu:0, which it asked for, works on another job"
+
+
+def test_a_listing_tells_the_bytes_that_each_job_has_alone(house: Any) -> None:
+    house.client.post("/queue/pause")
+    jobs = [house.submit(prompt=f"é {number}", loras=[]) for number in range(3)]
+    text = house.client.get("/queue").get_data(as_text=True)
+    for job in jobs:
+        assert house.client.get(f"/queue/{job}").get_data(as_text=True).partition(',"position"')[0] in text
+
+
 def test_job_tells_the_engine_that_took_it(house: Any) -> None:
     shown = house.finished(house.submit())
     assert (shown["device"], shown["engine"]) == (None, "cpu:0")

@@ -15,7 +15,8 @@ from PIL import Image
 from sdcpp_rest.core.load_spec import FileRef, LoadOptions, LoadSpec
 from sdcpp_rest.core.params import ImageParams, LoraUse
 from sdcpp_rest.engine.native_runner import NativeRunner
-from sdcpp_rest.engine.protocol import RunJob
+from sdcpp_rest.engine.preview_plan import StepPreviews
+from sdcpp_rest.engine.protocol import PreviewSettings, RunJob
 from sdcpp_rest.engine.raw_picture import RawPicture
 from sdcpp_rest.engine.runner import RunResult
 
@@ -35,8 +36,8 @@ class Listener:
         if step:
             self.steps.append(step)
 
-    def preview(self, step: int, frame_count: int, picture: RawPicture, is_noisy: bool) -> None:
-        pass
+    def preview(self, step: int, frame_count: int, picture: RawPicture, is_noisy: bool) -> bool | None:
+        return None
 
 
 @dataclasses.dataclass
@@ -49,7 +50,14 @@ class Drawing:
     folder: Path
     runs: int = 0
 
-    def draw(self, prompt: str = "a red circle", *, source: Image.Image | None = None, **changes: Any) -> Any:
+    def draw(
+        self,
+        prompt: str = "a red circle",
+        *,
+        source: Image.Image | None = None,
+        listener: Listener | None = None,
+        **changes: Any,
+    ) -> Any:
         """Returns the run's result, and the steps that it told."""
         self.runs += 1
         values = {"width": 64, "height": 64, "steps": 10, "cfg_scale": 2.5, "sampler": "euler", "seed": self.runs}
@@ -67,7 +75,7 @@ class Drawing:
             spool=str(self.folder / "spool"),
         )
         self.runner.ready()  # callbacks were taken away after the test before
-        listener = Listener()
+        listener = listener or Listener()
         return self.runner.run(command, listener), listener.steps
 
 
@@ -135,3 +143,52 @@ def test_a_plain_picture_is_a_picture(drawing: Drawing, prompt: str, cfg_scale: 
 def test_a_picture_from_a_plain_one_never_fails(drawing: Drawing, colour: str, strength: float) -> None:
     source = Image.new("RGB", (64, 64), colour)
     assert drawing.draw("a plain background", source=source, strength=strength)[0].failure is None
+
+
+class Watching(Listener):
+    """Is shown every preview; ``seen``: after which step, and how wide it was."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[tuple[int, int]] = []
+
+    def preview(self, step: int, frame_count: int, picture: RawPicture, is_noisy: bool) -> bool:
+        self.seen.append((step, picture.width))
+        return True
+
+
+def test_previews_that_cost_a_tiny_picture_too_much_are_decoded_once_and_projected_then(
+    drawing: Drawing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The demo model's decoder takes most of a step: of four steps a twentieth is not enough for it."""
+    previews = StepPreviews(0.05)
+    monkeypatch.setattr(drawing.runner, "_previews", previews)
+    drawing.runner.set_preview(PreviewSettings(mode="tae"))
+    shown = []
+    for _ in range(2):
+        listener = Watching()
+        drawing.draw(steps=4, listener=listener)
+        shown.append(listener.seen)
+    assert shown[0] == [(1, 64)]
+    assert {width for _, width in shown[1]} <= {16}
+    decoded, projected = previews._measured.values()
+    assert decoded.shown is not None
+    assert projected.look is not None
+    assert decoded.shown > projected.look, "the decoding itself is measured"
+
+
+def test_a_preview_can_be_left_out_at_any_step_and_the_picture_is_the_same(
+    drawing: Drawing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pictures = []
+    for steps in ((), (2,), (1, 3, 4)):
+        previews = StepPreviews(1.0)
+        monkeypatch.setattr(drawing.runner, "_previews", previews)
+        drawing.runner.set_preview(PreviewSettings(mode="tae"))
+        monkeypatch.setattr(previews, "begin_step", lambda step, of, steps=steps: step in steps)
+        monkeypatch.setattr(previews, "show", lambda report: report())
+        listener = Watching()
+        result, _ = drawing.draw(steps=4, listener=listener, seed=7)
+        assert [step for step, _ in listener.seen] == list(steps)
+        pictures.append(result.pictures[0].pixels)
+    assert pictures[0] == pictures[1] == pictures[2]

@@ -20,7 +20,7 @@ from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSett
 
 from sdcpp_rest.config.dialect_sections import A1111Config, ComfyUiConfig, InterruptConfig, OpenAiConfig, SwarmConfig
 from sdcpp_rest.config.download_section import DownloadsConfig
-from sdcpp_rest.config.engines_section import EnginesConfig
+from sdcpp_rest.config.engines_section import EngineConfig, EnginesConfig
 from sdcpp_rest.config.interrogate_section import InterrogateConfig
 from sdcpp_rest.config.llm_sections import AssistantConfig, LlmConfig, OllamaConfig
 from sdcpp_rest.config.sections import (
@@ -29,7 +29,6 @@ from sdcpp_rest.config.sections import (
     ENV_PREFIX,
     ApiConfig,
     AuthConfig,
-    EngineConfig,
     EventsConfig,
     HousekeepingConfig,
     LimitsConfig,

@@ -21,8 +21,8 @@ from sdcpp_rest.core.frozen import Frozen
 from sdcpp_rest.core.job import Phase
 from sdcpp_rest.core.params import ConvertParams, VideoParams
 from sdcpp_rest.engine import spool
+from sdcpp_rest.engine.memory_reports import MemoryReports
 from sdcpp_rest.engine.pipe import Pipe
-from sdcpp_rest.engine.process_memory import resident_bytes
 from sdcpp_rest.engine.protocol import (
     CancelJob,
     Cancelled,
@@ -34,7 +34,6 @@ from sdcpp_rest.engine.protocol import (
     Loading,
     LoadModel,
     LoadUpscaler,
-    Memory,
     Preview,
     PreviewSettings,
     RunJob,
@@ -79,17 +78,14 @@ class Worker:
         self._connection = connection
         self._runner = runner
         self._on_gone = on_gone
-        self._memory_interval_seconds = memory_interval_seconds
-        self._rotate_log = rotate_log
         self._send_lock = threading.Lock()
         self._commands: queue.SimpleQueue[Command | None] = queue.SimpleQueue()
         self._to_encode: queue.SimpleQueue[RunJob | Literal["prepare"] | None] = queue.SimpleQueue()
         self._has_run = False
         self._cancelled: set[int] = set()
         self._stopped = threading.Event()
-        self._memory_wanted = threading.Event()
         self._is_broken = False
-        self._turns = 0  # odd while a command is executed
+        self._memory = MemoryReports(runner, self._send, memory_interval_seconds, rotate_log)
         self._preview = PreviewSettings()
         self._is_watched = True
         self._reporter: _Reporter | None = None
@@ -105,17 +101,16 @@ class Worker:
         threading.Thread(target=self._control, name="engine-control", daemon=True).start()
         encoder = threading.Thread(target=self._encode, name="engine-encoder", daemon=True)
         encoder.start()
-        threading.Thread(target=self._report_memory, name="engine-memory", daemon=True).start()
+        threading.Thread(target=self._memory.run, name="engine-memory", daemon=True).start()
         while (command := self._commands.get()) is not None:
             if isinstance(command, Shutdown):
                 break
-            self._turns += 1
-            self._execute(command)
-            self._turns += 1
+            with self._memory.keep_busy():
+                self._execute(command)
         self._to_encode.put(None)
         encoder.join()
         self._stopped.set()
-        self._memory_wanted.set()
+        self._memory.stop()
         if not self._is_broken:  # freeing something on a lost device ends or hangs the process
             self._runner.unload()
             self._runner.unload_upscaler()
@@ -141,7 +136,7 @@ class Worker:
                 self._preview = command.settings
                 self._runner.set_preview(command.settings)
             elif isinstance(command, TellMemory):
-                self._memory_wanted.set()
+                self._memory.want()
             elif isinstance(command, WatchPreviews):
                 self._is_watched = command.is_watched
                 self._runner.watch_previews(command.is_watched)
@@ -165,30 +160,6 @@ class Worker:
             seconds = time.perf_counter() - started
             self._send(Finished(run=command.run, files=files, encode_seconds=seconds))
 
-    def _report_memory(self) -> None:
-        """Tell it whenever somebody looks, and never else: a GPU's driver that is asked may hold up what it computes.
-        On a thread of its own, so that neither a cancel nor the run waits for it. An engine that rests gives memory
-        back."""
-        seen = rested = 0
-        looked_at = time.monotonic()
-        while True:
-            is_wanted = self._memory_wanted.wait(self._memory_interval_seconds)
-            if self._stopped.is_set():
-                return
-            self._rotate_log()
-            if time.monotonic() - looked_at >= self._memory_interval_seconds:
-                looked_at = time.monotonic()
-                # Not between two jobs: the next one takes the same memory again, and would have to have it cleared.
-                if self._turns == seen != rested and seen % 2 == 0:
-                    self._runner.rest()
-                    rested = seen
-                seen = self._turns
-            if not is_wanted:
-                continue
-            self._memory_wanted.clear()
-            devices = () if self._is_broken else self._runner.devices()
-            self._send(Memory(rss_bytes=resident_bytes(), devices=devices, threads=self._runner.threads()))
-
     # --- commands ---------------------------------------------------------------------------------------------------
 
     def _execute(self, command: Command) -> None:
@@ -199,7 +170,7 @@ class Worker:
                 else:
                     self._send(self._runner.load_upscaler(command.spec))
             except RunFailed as failure:
-                self._is_broken |= failure.is_broken
+                self._note_broken(failure)
                 self._send(LoadFailed(message=failure.message, code=failure.code, is_broken=failure.is_broken))
             except Exception as error:
                 log.exception("%s was not loaded", command.spec.model.name)
@@ -212,6 +183,11 @@ class Worker:
             self._send(Unloaded())
         elif isinstance(command, RunJob):
             self._run(command)
+
+    def _note_broken(self, failure: RunFailed) -> None:
+        if failure.is_broken:
+            self._is_broken = True
+            self._memory.forget_devices()
 
     def _run(self, command: RunJob) -> None:
         run = command.run
@@ -231,7 +207,7 @@ class Worker:
         except RunCancelled:
             self._send(Cancelled(run=run))
         except RunFailed as failure:
-            self._is_broken |= failure.is_broken
+            self._note_broken(failure)
             self._send(Failed(run=run, code=failure.code, message=failure.message, is_broken=failure.is_broken))
         except OSError as error:
             message = f"The result could not be written to {command.spool}: {error.strerror or error}"

@@ -186,7 +186,7 @@ int guarded(int64_t run, Body body) {
 
 // --- settings ---------------------------------------------------------------------------------------------------------
 
-GUARD_API int guard_version() { return 3; }
+GUARD_API int guard_version() { return 4; }
 GUARD_API const char* guard_text() { return call.text; }
 GUARD_API void guard_cancel(int64_t run) { cancelled_run.store(run); }
 GUARD_API void guard_set_progress_sink(ProgressSink sink) { progress_sink.store(sink); }

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-GUARD_VERSION = 3
+GUARD_VERSION = 4
 GUARD_VARIABLE = "SDCPP_REST_GUARD"
 
 OK, FAILED, CANCELLED, EXCEPTION, ASSERTION, BROKEN = range(6)

@@ -26,6 +26,14 @@ class EngineMemory(TypedDict):
     total_bytes: int | None
 
 
+class EngineThreads(TypedDict):
+    """CPU threads that jobs are computed with, a few seconds old."""
+
+    chosen: int
+    most: int
+    why: str
+
+
 class EnginesShown(TypedDict):
     """Every engine, the home one first."""
 
@@ -46,6 +54,7 @@ class OneEngineShown(TypedDict):
 
     name: str | None
     device: str | None
+    devices: list[SeenDevice]
     is_home: bool
     is_available: bool
     state: Literal["starting", "idle", "loading", "running", "dead", "stopped", "none"]
@@ -58,5 +67,14 @@ class OneEngineShown(TypedDict):
     loading_model_name: str | None
     models: list[KeptModelShown]
     upscaler_name: str | None
+    threads: EngineThreads | None
     memory: EngineMemory
     counters: EngineCounters
+
+
+class SeenDevice(TypedDict):
+    """A device that an engine sees."""
+
+    name: str
+    description: str
+    is_used: bool

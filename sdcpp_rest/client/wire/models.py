@@ -127,7 +127,7 @@ class LoadOptionsBody(TypedDict, total=False):
     """How to load. What is left out is the model's own choice (its sidecar file), else the default."""
 
     n_threads: int
-    keep_clip_on_cpu: bool
+    keep_clip_on_cpu: bool | Literal["auto"]
     keep_vae_on_cpu: bool
     keep_controlnet_on_cpu: bool
     flash_attn: bool

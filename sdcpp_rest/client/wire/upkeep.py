@@ -56,3 +56,9 @@ class RestartBody(TypedDict, total=False):
 
     force: bool
     engine: str
+
+
+class EngineLogQuery(LogQuery, total=False):
+    """The query of `GET /logs/engine`."""
+
+    engine: str

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import select
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -375,44 +373,6 @@ def test_word_that_the_server_does_not_know_ends_that_engine(spec: LoadSpec, job
     client.load(spec)
     with pytest.raises(EngineDied):
         client.run(job()).computed.result(TIMEOUT)
-
-
-@pytest.mark.slow
-def test_full_log_is_put_aside_and_a_new_one_begun(tmp_path: Path) -> None:
-    """In a process of its own: the log is what its file descriptors 1 and 2 write to."""
-    path = tmp_path / "engine.log"
-    script = (
-        "import os, sys; from sdcpp_rest.engine.worker import _write_to, rotate_log;"
-        "path = sys.argv[1]; _write_to(path);"
-        "os.write(1, b'a' * 100); rotate_log(path, 200); os.write(2, b'b' * 100); rotate_log(path, 200);"
-        "os.write(1, b'c'); os.write(2, b'd')"
-    )
-    subprocess.run([sys.executable, "-c", script, str(path)], check=True)
-    assert (tmp_path / "engine.log.1").read_bytes() == b"a" * 100 + b"b" * 100
-    assert path.read_bytes() == b"cd"
-
-
-def test_an_engine_at_rest_gives_memory_back_once(make_line: Callable[..., Line], spec: LoadSpec, job: Jobs) -> None:
-    runner = FakeRunner(inline=True)
-    line = make_line(runner, memory_interval_seconds=0.01)
-    line.until(Memory)
-    line.until(Memory)
-    assert runner.rests == 0, "nothing was done"
-    line.send(LoadModel(spec=spec))
-    line.until(Loaded)
-    for _ in range(4):
-        line.until(Memory)
-    assert runner.rests == 1
-    line.send(job("fake:hold")(1))
-    line.until(Started)
-    for _ in range(4):
-        line.until(Memory)
-    assert runner.rests == 1, "something is being done"
-    line.send(CancelJob(run=1))
-    line.until(Cancelled)
-    for _ in range(4):
-        line.until(Memory)
-    assert runner.rests == 2
 
 
 def test_encoders_are_imported_while_the_first_run_computes(

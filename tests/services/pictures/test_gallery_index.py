@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from sdcpp_rest.core.gallery import GalleryFilter
-from sdcpp_rest.services.pictures import gallery_index
+from sdcpp_rest.services.pictures import gallery_facts, gallery_index
 from sdcpp_rest.services.pictures.gallery_index import GalleryIndex
 from sdcpp_rest.services.pictures.outputs import Outputs
 from sdcpp_rest.store.database import Database
@@ -166,7 +166,7 @@ def test_a_stop_ends_a_scan_in_the_middle(rig: Rig, monkeypatch: pytest.MonkeyPa
 def test_what_goes_into_the_bin_during_a_scan_stays_there(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     rig.publish("job")
     (kept,) = rig.store.page(GalleryFilter(), "desc", 1)
-    read_folder, binning = gallery_index.read_folder, []
+    read_folder, binning = gallery_facts.read_folder, []
 
     def read(root: Path, folder: str) -> Any:
         found = read_folder(root, folder)
@@ -176,7 +176,7 @@ def test_what_goes_into_the_bin_during_a_scan_stays_there(rig: Rig, monkeypatch:
             binning[0].join(0.2)
         return found
 
-    monkeypatch.setattr(gallery_index, "read_folder", read)
+    monkeypatch.setattr(gallery_facts, "read_folder", read)
     rig.index.scan()
     binning[0].join(20)
     assert (rig.paths(), rig.paths(is_deleted=True)) == ([], ["job/image_0.png"])

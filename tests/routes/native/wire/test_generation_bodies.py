@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, get_origin
+from typing import Any, Literal, get_origin
 
 import pytest
 from flask.testing import FlaskClient
@@ -19,11 +19,13 @@ def wrong_values(model: type, prefix: str = "") -> list[Any]:
         float: ["seven", False, [], {}],
         str: [5, True, 1.5, [], {}],
         bool: [1, 0, "yes", [], {}],
+        # A switch that may be left to the server.
+        bool | Literal["auto"]: [1, 0, "yes", [], {}],
         list: ["x", 5, True, {}, ["x", {}], [None]],
     }
     cases = []
     for name, field in model.model_fields.items():  # type: ignore[attr-defined]
-        kind = get_origin(field.annotation) or field.annotation
+        kind = field.annotation if field.annotation in wrong else get_origin(field.annotation) or field.annotation
         for value in wrong.get(kind, [5, True, "x", []]):
             cases.append(pytest.param(name, value, id=f"{prefix}{name}={str(value)[:12]}"))
     return cases

@@ -13,7 +13,7 @@ FETCH_HEADERS ?=
 BUILD_OPTIONS = $(if $(BACKEND),--backend '$(BACKEND)') $(if $(FETCH_HEADERS),--fetch-headers)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo webui webui-types test test-fast test-training lint docs bench lock clean toolchain
+.PHONY: help setup run demo webui webui-types test test-fast test-training test-vulkan lint docs bench lock clean toolchain
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,24 +35,40 @@ webui-types: setup ## Make the page's types of the API anew
 	$(BIN)/python -m tools.webui types
 
 test: lint ## Check the code and run all tests
-	$(BIN)/pytest -q -n 2 --dist worksteal -m "not native and not e2e and not training"
-	$(BIN)/pytest -q -n 2 --dist loadfile -m "(native or e2e) and not training"
+	$(BIN)/pytest -q -n 2 --dist worksteal -m "not native and not e2e and not training and not vulkan"
+	$(BIN)/pytest -q -n 2 --dist loadfile -m "(native or e2e) and not training and not vulkan"
 	$(BIN)/python -m tools.webui test
 
 test-fast: setup ## Run the tests that need neither the native library, nor a server process, nor patience
-	$(IN_MEMORY) $(BIN)/pytest -q -n 2 --dist worksteal -m "not native and not e2e and not slow and not training" \
+	$(IN_MEMORY) $(BIN)/pytest -q -n 2 --dist worksteal -m "not native and not e2e and not slow and not training and not vulkan" \
 		-o tmp_path_retention_policy=failed $(NOT_COLLECTED)
 
 test-training: setup ## Train every part of the demo model for some seconds (installs PyTorch first)
 	$(PIP) install -q -r tools/demo_model/requirements.txt
 	$(BIN)/pytest -q -m training tests/tools
 
+# An environment of its own inside the usual one, which has the native library for Vulkan and all else from the other.
+VULKAN   := $(VENV)/vulkan
+LLVMPIPE ?= $(firstword $(wildcard /usr/share/vulkan/icd.d/lvp_icd*.json))
+
+test-vulkan: $(STAMPS)/package $(VULKAN)/bin/python ## Try Vulkan on a device made of software (first time: compiles for half an hour)
+	@[ -n "$(LLVMPIPE)" ] && command -v glslc > /dev/null || { echo "error: Mesa's llvmpipe for Vulkan and glslc are needed \
+	(for example: apt-get install mesa-vulkan-drivers libvulkan-dev glslc)" >&2; exit 1; }
+	@CMAKE_ARGS="-DSD_VULKAN=ON $(CMAKE_ARGS)" $(VULKAN)/bin/python -m sdcpp_rest.native.build --if-needed
+	VK_DRIVER_FILES=$(LLVMPIPE) VK_ICD_FILENAMES=$(LLVMPIPE) GGML_VK_VISIBLE_DEVICES=0 \
+	  $(VULKAN)/bin/python -m pytest -q -n 0 -m vulkan tests/vulkan
+
+$(VULKAN)/bin/python: | $(BIN)/python
+	@$(BIN)/python -m venv --without-pip $(VULKAN)
+	@echo "import site; site.addsitedir('$$($(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")')" \
+	  > "$$($@ -c "import sysconfig; print(sysconfig.get_path('purelib'))")/usual.pth"
+
 # Thousands of small files, in memory where there is plenty of it.
 IN_MEMORY = $(shell df -Pm /dev/shm 2>/dev/null | awk 'NR == 2 && $$4 > 4096 {print "TMPDIR=/dev/shm"}')
 # What the marks leave out need not be imported either. (Some tests of tests/native need no library.)
 NOT_COLLECTED := --ignore=tests/e2e --ignore=tests/house/test_schemathesis.py
 # Compiled modules are kept, whatever the environment says: the tests start hundreds of interpreters.
-test test-fast test-training: export PYTHONDONTWRITEBYTECODE :=
+test test-fast test-training test-vulkan: export PYTHONDONTWRITEBYTECODE :=
 
 lint: setup ## Check style, types and who imports whom
 	$(BIN)/ruff check .

@@ -106,6 +106,16 @@ def test_workflow_runs_the_same_script_on_every_supported_python() -> None:
     assert project()["project"]["requires-python"] == f">={PYTHONS[0]}"
 
 
+def test_workflow_tries_vulkan_with_the_packages_that_the_makefile_asks_for() -> None:
+    job = workflow("ci.yml")["jobs"]["vulkan"]
+    commands = [step["run"] for step in job["steps"] if "run" in step]
+    assert commands[-1] == "make test-vulkan"
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    asked = re.search(r"^test-vulkan:.*?apt-get install ([a-z -]+)\)", makefile, re.MULTILINE | re.DOTALL)
+    assert asked is not None
+    assert {*asked[1].split()} <= {*commands[0].split()}
+
+
 def test_ci_script_uses_the_python_that_the_workflow_put_on_the_path() -> None:
     script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     assert re.findall(r"/\S*python3?\b", script) == []

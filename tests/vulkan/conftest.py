@@ -19,7 +19,7 @@ from tests.e2e.conftest import ServerProcess
 SHIM = Path(__file__).with_name("device_faults.c")
 # Shaders are compiled for llvmpipe when they are used first, which takes a minute of a busy machine.
 PATIENCE_SECONDS = 600.0
-PICTURE = {"prompt": "a red circle on a blue background", "width": 64, "height": 64, "steps": 4, "seed": 3}
+PICTURE = {"prompt": "a red circle on a blue background", "width": 32, "height": 32, "steps": 2, "seed": 3}
 
 
 class VulkanServer(ServerProcess):
@@ -41,35 +41,6 @@ class VulkanServer(ServerProcess):
         assert job["status"] == "completed", job
         with Image.open(io.BytesIO(self.picture(job["job_id"]))) as picture:
             return np.asarray(picture.convert("RGB")).astype(float)
-
-
-def psnr(one: np.ndarray, other: np.ndarray) -> float:
-    """How alike two pictures are, in dB; infinite where they are the same."""
-    error = float(np.mean((one - other) ** 2))
-    return float("inf") if error == 0 else 10 * float(np.log10(255**2 / error))
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _vulkan_is_here() -> None:
-    """These tests pass on no other device: without it they are not to look as if they had been tried."""
-    assert os.environ.get("GGML_VK_VISIBLE_DEVICES"), "start these tests with `make test-vulkan`"
-
-
-@pytest.fixture(scope="module")
-def make_vulkan_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., VulkanServer]]:
-    """``make_vulkan_server("key=value", ...)`` starts one; all are stopped at the end of the module."""
-    servers: list[VulkanServer] = []
-
-    def make(*settings: str) -> VulkanServer:
-        server = VulkanServer(tmp_path_factory.mktemp("vulkan"), *settings)
-        servers.append(server)
-        server.start()
-        server.wait_loaded()
-        return server
-
-    yield make
-    for server in servers:
-        server.stop()
 
 
 @dataclass(frozen=True)
@@ -96,14 +67,41 @@ class Faults:
         fresh.replace(self.path)
 
 
-@pytest.fixture(scope="module")
+def psnr(one: np.ndarray, other: np.ndarray) -> float:
+    """How alike two pictures are, in dB; infinite where they are the same."""
+    error = float(np.mean((one - other) ** 2))
+    return float("inf") if error == 0 else 10 * float(np.log10(255**2 / error))
+
+
+@pytest.fixture(scope="session", autouse=True)
 def faults(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Faults]:
+    """The device of these tests, with no fault until one is asked for."""
+    # They pass on no other device: without it they are not to look as if they had been tried.
+    assert os.environ.get("GGML_VK_VISIBLE_DEVICES"), "start these tests with `make test-vulkan`"
     folder = tmp_path_factory.mktemp("faults")
     built, includes = folder / "device_faults.so", os.environ.get("VULKAN_HEADERS")
     where = [f"-I{includes}"] if includes else []
     compiler = ["cc", "-std=gnu11", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC"]
     subprocess.run([*compiler, *where, "-o", built, SHIM, "-ldl"], check=True)
     with pytest.MonkeyPatch.context() as patch:
+        # Only processes that begin from here on see the shim: servers, and their engines.
         patch.setenv("LD_PRELOAD", str(built))
         patch.setenv("DEVICE_FAULTS", str(folder / "fault"))
         yield Faults(folder / "fault")
+
+
+@pytest.fixture(scope="module")
+def make_vulkan_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., VulkanServer]]:
+    """``make_vulkan_server("key=value", ...)`` starts one; all are stopped at the end of the module."""
+    servers: list[VulkanServer] = []
+
+    def make(*settings: str) -> VulkanServer:
+        server = VulkanServer(tmp_path_factory.mktemp("vulkan"), *settings)
+        servers.append(server)
+        server.start()
+        server.wait_loaded()
+        return server
+
+    yield make
+    for server in servers:
+        server.stop()

@@ -1,7 +1,10 @@
 // LD_PRELOAD before Vulkan's loader: a device with the fault that stands in the file which DEVICE_FAULTS names.
 //   refuse FROM TO    allocations of so many bytes (both included) find no memory, for as long as the file says so
-//   lose              the device is lost to the process that submits next, for good. It takes the word with it (the file
-//                     is removed), so that a process that begins later has a device again.
+//   lose              the device is lost to the process that submits next, for good. It takes the word with it (the
+//                     file is removed), so that a process that begins later has a device again.
+// Two more things are done, fault or not. Who waits for the device sleeps instead of spinning: it needs the cores itself.
+// And each descriptor of a set names a buffer. The library writes those that a shader uses; the others may name buffers
+// that are gone, which is allowed, but Mesa 22.3 touches all of them, and spoils the heap with that.
 // BUDGET="SIZE USED" (bytes) is what VK_EXT_memory_budget says of the first heap, whether or not the device has that
 // extension. TELL_MEMORY prints every allocation.
 #define _GNU_SOURCE
@@ -19,6 +22,11 @@ static PFN_vkQueueSubmit queue_submit;
 static PFN_vkEnumerateDeviceExtensionProperties list_extensions;
 static PFN_vkGetPhysicalDeviceMemoryProperties2 get_memory_properties;
 static PFN_vkGetDeviceProcAddr get_device_function;
+static PFN_vkUpdateDescriptorSets update_descriptors;
+static PFN_vkGetFenceStatus get_fence_status;
+static PFN_vkWaitForFences wait_for_fences;
+
+enum { SET_SIZE = 12 };  // MAX_PARAMETER_COUNT of ggml-vulkan
 
 typedef unsigned long long bytes;
 
@@ -50,8 +58,32 @@ static VkResult submit(VkQueue queue, uint32_t count, const VkSubmitInfo* submis
     return is_lost ? VK_ERROR_DEVICE_LOST : queue_submit(queue, count, submissions, fence);
 }
 
+static VkResult wait_for_fence(VkDevice device, VkFence fence) {
+    const VkResult result = wait_for_fences ? wait_for_fences(device, 1, &fence, VK_TRUE, 1000000000) : VK_TIMEOUT;
+    return result == VK_TIMEOUT ? get_fence_status(device, fence) : result;
+}
+
+static void update_whole_sets(VkDevice device, uint32_t count, const VkWriteDescriptorSet* writes, uint32_t copies,
+                              const VkCopyDescriptorSet* copied) {
+    for (uint32_t index = 0; index < count; index++) {
+        VkWriteDescriptorSet write = writes[index];
+        VkDescriptorBufferInfo buffers[SET_SIZE];
+        const int is_whole = write.dstBinding || write.descriptorCount >= SET_SIZE;
+        if (write.descriptorType == VK_DESCRIPTOR_TYPE_STORAGE_BUFFER && !is_whole) {
+            for (uint32_t slot = 0; slot < SET_SIZE; slot++) {
+                buffers[slot] = write.pBufferInfo[slot < write.descriptorCount ? slot : 0];
+            }
+            write.descriptorCount = SET_SIZE;
+            write.pBufferInfo = buffers;
+        }
+        update_descriptors(device, 1, &write, 0, NULL);
+    }
+    if (copies) update_descriptors(device, 0, NULL, copies, copied);
+}
+
 // Adds VK_EXT_memory_budget to what the device has.
-static VkResult list_with_budget(VkPhysicalDevice device, const char* layer, uint32_t* count, VkExtensionProperties* found) {
+static VkResult list_with_budget(VkPhysicalDevice device, const char* layer, uint32_t* count,
+                                 VkExtensionProperties* found) {
     const uint32_t room = *count;
     VkResult result = list_extensions(device, layer, count, found);
     if (!getenv("BUDGET") || layer || result < 0) return result;
@@ -89,8 +121,11 @@ static PFN_vkVoidFunction replace(const char* name, PFN_vkVoidFunction function)
         {"vkQueueSubmit", (PFN_vkVoidFunction)submit, &queue_submit},
         {"vkEnumerateDeviceExtensionProperties", (PFN_vkVoidFunction)list_with_budget, &list_extensions},
         {"vkGetPhysicalDeviceMemoryProperties2", (PFN_vkVoidFunction)get_memory_with_budget, &get_memory_properties},
+        {"vkUpdateDescriptorSets", (PFN_vkVoidFunction)update_whole_sets, &update_descriptors},
+        {"vkGetFenceStatus", (PFN_vkVoidFunction)wait_for_fence, &get_fence_status},
         {"vkGetDeviceProcAddr", (PFN_vkVoidFunction)find_for_device, &get_device_function},
     };
+    if (!strcmp(name, "vkWaitForFences")) memcpy(&wait_for_fences, &function, sizeof function);
     for (size_t index = 0; function && index < sizeof all / sizeof *all; index++) {
         if (!strcmp(name, all[index].name)) {
             memcpy(all[index].kept, &function, sizeof function);

@@ -2,7 +2,7 @@
 //   refuse FROM TO    allocations of so many bytes (both included) find no memory, for as long as the file says so
 //   lose              the device is lost to the process that submits next, for good. It takes the word with it (the
 //                     file is removed), so that a process that begins later has a device again.
-// Two more things are done, fault or not. Who waits for the device sleeps instead of spinning: it needs the cores itself.
+// Two more things are done, fault or not. Who waits for the device sleeps instead of spinning: it needs the cores.
 // And each descriptor of a set names a buffer. The library writes those that a shader uses; the others may name buffers
 // that are gone, which is allowed, but Mesa 22.3 touches all of them, and spoils the heap with that.
 // BUDGET="SIZE USED" (bytes) is what VK_EXT_memory_budget says of the first heap, whether or not the device has that

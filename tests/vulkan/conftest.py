@@ -29,7 +29,7 @@ class VulkanServer(ServerProcess):
     patience_seconds = PATIENCE_SECONDS
 
     def __init__(self, folder: Path, *settings: str) -> None:
-        super().__init__(folder, "engine.niceness=0", *settings)
+        super().__init__(folder, "engine.nice=0", *settings)
 
     def until(self, look: Callable[[], Any], reached: Callable[[Any], bool]) -> Any:
         """As ever, but asked more seldom: the device computes on the cores that would answer."""

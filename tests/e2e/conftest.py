@@ -24,6 +24,8 @@ class ServerProcess:
     """One ``sdcpp-rest serve`` on free ports, with folders of its own below ``folder``."""
 
     patience_seconds = TIMEOUT
+    pause_seconds = 0.02
+    """Between two looks at what a test waits for."""
 
     def __init__(self, folder: Path, *settings: str, prefix: tuple[str, ...] = (), more: tuple[str, ...] = ()) -> None:
         self.folder = folder
@@ -103,7 +105,7 @@ class ServerProcess:
         deadline = time.monotonic() + self.patience_seconds
         while not reached(seen := look()):
             assert time.monotonic() < deadline, (seen, self.log.read_text()[-4000:])
-            time.sleep(0.02)
+            time.sleep(self.pause_seconds)
         return seen
 
     def picture(self, job_id: str, index: int = 0) -> bytes:

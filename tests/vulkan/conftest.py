@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import os
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,17 +26,10 @@ class VulkanServer(ServerProcess):
     """A server with the demo model, and what these tests ask of it."""
 
     patience_seconds = PATIENCE_SECONDS
+    pause_seconds = 0.25  # the device computes on the cores that would answer
 
     def __init__(self, folder: Path, *settings: str) -> None:
         super().__init__(folder, "engine.nice=0", *settings)
-
-    def until(self, look: Callable[[], Any], reached: Callable[[Any], bool]) -> Any:
-        """As ever, but asked more seldom: the device computes on the cores that would answer."""
-        deadline = time.monotonic() + self.patience_seconds
-        while not reached(seen := look()):
-            assert time.monotonic() < deadline, (seen, self.log.read_text()[-4000:])
-            time.sleep(0.25)
-        return seen
 
     def load(self, **options: Any) -> Any:
         return self.post(

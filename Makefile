@@ -54,7 +54,7 @@ LLVMPIPE ?= $(firstword $(wildcard /usr/share/vulkan/icd.d/lvp_icd*.json))
 test-vulkan: $(STAMPS)/package $(VULKAN)/bin/python ## Try Vulkan on a device made of software (first time: compiles for half an hour)
 	@[ -n "$(LLVMPIPE)" ] && command -v glslc > /dev/null || { echo "error: Mesa's llvmpipe for Vulkan and glslc are needed \
 	(for example: apt-get install mesa-vulkan-drivers libvulkan-dev glslc)" >&2; exit 1; }
-	@CMAKE_ARGS="-DSD_VULKAN=ON $(CMAKE_ARGS)" $(VULKAN)/bin/python -m sdcpp_rest.native.build --if-needed
+	@$(VULKAN)/bin/python -m sdcpp_rest.native.build --if-needed --backend vulkan $(if $(FETCH_HEADERS),--fetch-headers)
 	VK_DRIVER_FILES=$(LLVMPIPE) VK_ICD_FILENAMES=$(LLVMPIPE) GGML_VK_VISIBLE_DEVICES=0 \
 	  $(VULKAN)/bin/python -m pytest -q -n 0 -m vulkan tests/vulkan
 

@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sdcpp_rest.native.build import source_home
+from sdcpp_rest.native.vulkan_headers import fetched_folder
 from tests.e2e.conftest import ServerProcess
 
 SHIM = Path(__file__).with_name("device_faults.c")
@@ -83,7 +85,8 @@ def faults(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Faults]:
     # They pass on no other device: without it they are not to look as if they had been tried.
     assert os.environ.get("GGML_VK_VISIBLE_DEVICES"), "start these tests with `make test-vulkan`"
     folder = tmp_path_factory.mktemp("faults")
-    built, includes = folder / "device_faults.so", os.environ.get("VULKAN_HEADERS")
+    # The system's headers, or those that the library was built with because they are too old.
+    built, includes = folder / "device_faults.so", fetched_folder(source_home())
     where = [f"-I{includes}"] if includes else []
     compiler = ["cc", "-std=gnu11", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC"]
     subprocess.run([*compiler, *where, "-o", built, SHIM, "-ldl"], check=True)

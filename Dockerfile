@@ -3,8 +3,8 @@
 #
 #   docker build --target cuda --tag sdcpp-rest:cuda .
 #
-# The library is compiled once per target, and again only when requirements.lock, native/build.py with its helpers, or CMAKE_ARGS change;
-# the server itself is installed once for all of them.
+# The library is compiled once per target, and again only when requirements.lock, CMAKE_ARGS, or one of the files of
+# sdcpp_rest/native change that are copied for it; the server itself is installed once for all of them.
 
 # Flags of the native library's build besides the target's own. Without GGML_NATIVE=OFF the image would need the very
 # CPU that built it; with it, x86-64 CPUs need AVX2 (2013 and later).
@@ -58,8 +58,9 @@ FROM tools AS library-cpu
 ARG CMAKE_ARGS
 WORKDIR /src
 COPY sdcpp_rest/native/build.py sdcpp_rest/native/build_failures.py sdcpp_rest/native/build_flags.py \
-    sdcpp_rest/native/build_process.py sdcpp_rest/native/build_stamp.py sdcpp_rest/native/system_packages.py \
-    sdcpp_rest/native/toolchain.py sdcpp_rest/native/vulkan_headers.py /src/sdcpp_rest/native/
+    sdcpp_rest/native/build_process.py sdcpp_rest/native/build_stamp.py sdcpp_rest/native/prebuilt.py \
+    sdcpp_rest/native/system_packages.py sdcpp_rest/native/toolchain.py sdcpp_rest/native/vulkan_headers.py \
+    /src/sdcpp_rest/native/
 RUN CMAKE_ARGS="${CMAKE_ARGS}" python -m sdcpp_rest.native.build \
     && mkdir /opt/library \
     && cp -a /opt/tools/lib/python3.12/site-packages/stable_diffusion_cpp* /opt/library/
@@ -72,8 +73,9 @@ RUN apt-get update \
 ARG CMAKE_ARGS
 WORKDIR /src
 COPY sdcpp_rest/native/build.py sdcpp_rest/native/build_failures.py sdcpp_rest/native/build_flags.py \
-    sdcpp_rest/native/build_process.py sdcpp_rest/native/build_stamp.py sdcpp_rest/native/system_packages.py \
-    sdcpp_rest/native/toolchain.py sdcpp_rest/native/vulkan_headers.py /src/sdcpp_rest/native/
+    sdcpp_rest/native/build_process.py sdcpp_rest/native/build_stamp.py sdcpp_rest/native/prebuilt.py \
+    sdcpp_rest/native/system_packages.py sdcpp_rest/native/toolchain.py sdcpp_rest/native/vulkan_headers.py \
+    /src/sdcpp_rest/native/
 RUN CMAKE_ARGS="-DSD_VULKAN=ON ${CMAKE_ARGS}" python -m sdcpp_rest.native.build \
     && mkdir /opt/library \
     && cp -a /opt/tools/lib/python3.12/site-packages/stable_diffusion_cpp* /opt/library/
@@ -90,8 +92,9 @@ ENV PATH=/opt/tools/bin:$PATH
 ARG CMAKE_ARGS
 WORKDIR /src
 COPY sdcpp_rest/native/build.py sdcpp_rest/native/build_failures.py sdcpp_rest/native/build_flags.py \
-    sdcpp_rest/native/build_process.py sdcpp_rest/native/build_stamp.py sdcpp_rest/native/system_packages.py \
-    sdcpp_rest/native/toolchain.py sdcpp_rest/native/vulkan_headers.py /src/sdcpp_rest/native/
+    sdcpp_rest/native/build_process.py sdcpp_rest/native/build_stamp.py sdcpp_rest/native/prebuilt.py \
+    sdcpp_rest/native/system_packages.py sdcpp_rest/native/toolchain.py sdcpp_rest/native/vulkan_headers.py \
+    /src/sdcpp_rest/native/
 RUN CMAKE_ARGS="-DSD_CUDA=ON ${CMAKE_ARGS}" python -m sdcpp_rest.native.build \
     && mkdir /opt/library /opt/cuda \
     && cp -a /opt/tools/lib/python3.12/site-packages/stable_diffusion_cpp* /opt/library/ \

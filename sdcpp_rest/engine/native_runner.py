@@ -120,6 +120,7 @@ class NativeRunner:
             library_version=library.version,
             library_commit=library.commit,
             library_path=str(library.path),
+            modules=native_devices.loaded_modules(library),
             backend=native_devices.main_backend(found),
             backends=native_devices.built_backends(library),
             features=library.features,

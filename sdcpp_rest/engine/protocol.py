@@ -143,6 +143,7 @@ class Ready(Frozen):
 
     ``backend`` is the one that models run on, ``backends`` are those that the library was built with.
     ``library_path`` names its own file, which holds the vocabularies of text encoders; empty where there is no library.
+    ``modules`` are the files that were chosen beside it when it started; none where all is in that file.
     """
 
     type: Literal["ready"] = "ready"
@@ -151,6 +152,7 @@ class Ready(Frozen):
     library_version: str
     library_commit: str = ""
     library_path: str = ""
+    modules: tuple[str, ...] = ()
     backend: str = "CPU"
     backends: tuple[str, ...] = ("CPU",)
     features: tuple[str, ...] = ()

@@ -26,15 +26,14 @@ from pathlib import Path
 import platformdirs
 from filelock import FileLock
 
-from sdcpp_rest.native import toolchain, vulkan_headers
+from sdcpp_rest.native import prebuilt, toolchain, vulkan_headers
 from sdcpp_rest.native.build_failures import explain_failure
-from sdcpp_rest.native.build_flags import BACKENDS, ChosenFlags, FlagsRefused, choose_flags, named_backends
+from sdcpp_rest.native.build_flags import BACKENDS, ChosenFlags, FlagsRefused, choose_flags, ggml_name, named_backends
 from sdcpp_rest.native.build_process import run_build
-from sdcpp_rest.native.build_stamp import STAMP_NAME, read_flags, read_stamp, stamped_backends
-from sdcpp_rest.native.build_stamp import installed_folder as _installed_folder
+from sdcpp_rest.native.build_stamp import STAMP_NAME, read_flags, read_stamp
 
 PROJECT = "stable-diffusion-cpp-python"
-VERSION = "0.4.7"
+VERSION = prebuilt.ENGINE_VERSION
 SDIST_SHA256 = "998d1957260dd5ae4e18a8acc0c14b0a8757aaa9f96515197b6d5bbf46df9282"
 
 Log = Callable[[str], None]
@@ -93,6 +92,8 @@ def reason_to_build(backend: str | None = None) -> str | None:
     """
     chosen = _chosen_flags(backend)
     folder = _installed_folder()
+    if (choice := prebuilt.choose_library(folder)).kind == "prebuilt" and choice.file is not None:
+        return _reason_to_replace(choice.file.parent, backend)
     if folder is None:
         return "the native library is not installed"
     stamp = read_stamp(folder)
@@ -111,9 +112,24 @@ def reason_to_build(backend: str | None = None) -> str | None:
     return None
 
 
+def _reason_to_replace(folder: Path, backend: str | None) -> str | None:
+    """Why something should be compiled where the prebuilt engine in ``folder`` is used; None where that is right."""
+    try:
+        stamp = prebuilt.read_stamp(folder)
+    except prebuilt.PrebuiltError as error:
+        return str(error)
+    if unfit := prebuilt.find_misfit(stamp) or prebuilt.find_damage(folder, stamp):
+        return unfit
+    if os.environ.get("CMAKE_ARGS"):
+        return f"the prebuilt engine of {prebuilt.PROJECT} was compiled without your CMAKE_ARGS"
+    if backend is not None and ggml_name(backend) not in stamp.backends:
+        return f"the prebuilt engine of {prebuilt.PROJECT} was compiled for {' and '.join(stamp.backends)} alone"
+    return None
+
+
 def flagged_backends() -> tuple[str, ...]:
-    """The GPU backends that the flags of the installed library asked for; none where its stamp cannot be read."""
-    return stamped_backends(_installed_folder())
+    """The GPU backends that the library in use was built for, by its stamp; none where that cannot be read."""
+    return prebuilt.stamped_backends(prebuilt.choose_library(_installed_folder())) or ()
 
 
 def build(force: bool = False, log: Log = print, *, backend: str | None = None, fetch_headers: bool = False) -> None:
@@ -130,7 +146,14 @@ def build(force: bool = False, log: Log = print, *, backend: str | None = None, 
     if reason is not None:
         log(reason)
     chosen, recipe = _chosen_flags(backend), current_recipe(backend)
-    shelf = Path(sys.prefix) / "share" / "sdcpp-rest" / "wheels" / recipe.key
+    wheel = make_wheel(recipe, log, force=force, fetch_headers=fetch_headers)
+    install_wheel(recipe, wheel, chosen.set_aside)
+    log(f"native library {recipe.version} is ready ({' '.join(recipe.flags)})")
+
+
+def make_wheel(recipe: Recipe, log: Log = print, *, force: bool = False, fetch_headers: bool = False) -> Path:
+    """The wheel that ``recipe`` describes, kept from before or compiled now, as for ``build()``. Raises BuildError."""
+    shelf = _shelves() / recipe.key
     try:
         shelf.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -140,15 +163,30 @@ def build(force: bool = False, log: Log = print, *, backend: str | None = None, 
             wheel = None if force else next(iter(sorted(shelf.glob("*.whl"))), None)
             if wheel is None:
                 tools = _find_tools(recipe, fetch_headers, log)
-                wheel = _compile(recipe, tools, shelf, fetch_source(log), log, afresh=force)
-            else:
-                log(f"native library: using the wheel built before ({recipe.key})")
-            _pip(["install", "--no-deps", "--no-index", "--force-reinstall", str(wheel)], "installing the built wheel")
-            importlib.invalidate_caches()
-            _write_stamp(recipe, chosen.set_aside)
+                return _compile(recipe, tools, shelf, fetch_source(log), log, afresh=force)
+            log(f"native library: using the wheel built before ({recipe.key})")
+            return wheel
     except OSError as error:
         raise BuildError(f"the native library cannot be built: {error}; what is compiled is kept in {shelf}") from error
-    log(f"native library {recipe.version} is ready ({' '.join(recipe.flags)})")
+
+
+def install_wheel(recipe: Recipe, wheel: Path, set_aside: Sequence[str] = ()) -> None:
+    """Install what ``make_wheel()`` made, as the library that is used from now on. ``set_aside``: flags that are kept
+    for builds for other backends. Raises BuildError."""
+    try:
+        with FileLock(_shelves() / "build.lock"):
+            run_pip(
+                ["install", "--no-deps", "--no-index", "--force-reinstall", str(wheel)], "installing the built wheel"
+            )
+            importlib.invalidate_caches()
+            _write_stamp(recipe, set_aside)
+            prebuilt.write_wish("compiled")
+    except OSError as error:
+        raise BuildError(f"the native library cannot be installed: {error}; its wheel is kept: {wheel}") from error
+
+
+def _shelves() -> Path:
+    return Path(sys.prefix) / "share" / "sdcpp-rest" / "wheels"
 
 
 def fetch_source(log: Log = print) -> Path:
@@ -167,8 +205,8 @@ def fetch_source(log: Log = print) -> Path:
         log(f"native library: fetching the source of {PROJECT} {VERSION}")
         wanted = Path(scratch) / "wanted.txt"
         wanted.write_text(f"{PROJECT}=={VERSION} --hash=sha256:{SDIST_SHA256}\n")
-        _pip(
-            ["download", "--no-deps", "--no-binary", PROJECT, "--require-hashes", *_isolation(),
+        run_pip(
+            ["download", "--no-deps", "--no-binary", PROJECT, "--require-hashes", *isolation(),
              "--dest", scratch, "--requirement", str(wanted)],
             f"downloading {PROJECT} {VERSION}",
         )  # fmt: skip
@@ -226,7 +264,7 @@ def _compile(recipe: Recipe, tools: toolchain.Tools, shelf: Path, source: Path, 
     log_path = shelf / "build.log"
     with tempfile.TemporaryDirectory(dir=shelf, prefix=".build-") as scratch:
         command = _pip_command(
-            ["wheel", "--verbose", "--no-cache-dir", "--no-deps", *_isolation(), "--wheel-dir", scratch, str(source)]
+            ["wheel", "--verbose", "--no-cache-dir", "--no-deps", *isolation(), "--wheel-dir", scratch, str(source)]
         )
         status = run_build(command, environment, log_path, log)
         wheels = sorted(Path(scratch).glob("*.whl"))
@@ -255,7 +293,8 @@ def _pip_command(arguments: Sequence[str]) -> list[str]:
     return [sys.executable, "-m", "pip", "--disable-pip-version-check", *arguments]
 
 
-def _pip(arguments: Sequence[str], what: str) -> None:
+def run_pip(arguments: Sequence[str], what: str) -> None:
+    """Run pip silently; ``what`` says what for. Raises BuildError with its last lines."""
     result = subprocess.run(
         _pip_command(arguments), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
     )
@@ -263,7 +302,7 @@ def _pip(arguments: Sequence[str], what: str) -> None:
         raise BuildError(f"{what} failed:\n" + "\n".join(result.stdout.splitlines()[-15:]))
 
 
-def _isolation() -> list[str]:
+def isolation() -> list[str]:
     """Build with the installed tools where there are any (as after ``make setup``): no download, and pinned."""
     return ["--no-build-isolation"] if importlib.util.find_spec("scikit_build_core") else []
 
@@ -273,6 +312,10 @@ def _compiler() -> str:
         return toolchain.describe_compiler(toolchain.this_machine())
     except toolchain.ToolsMissing as error:
         raise BuildError(str(error)) from None
+
+
+def _installed_folder() -> Path | None:
+    return prebuilt.binding_folder()
 
 
 def _library_digest(folder: Path) -> str:

@@ -87,6 +87,12 @@ def ggml_backends(flags: Sequence[str]) -> tuple[str, ...]:
     return tuple(name for option, name in _GGML_NAMES.items() if settings.get(option, "OFF").upper() in _ON)
 
 
+def ggml_name(backend: str) -> str:
+    """What ggml calls a backend of the command line."""
+    option = _OPTIONS.get(backend)
+    return _GGML_NAMES[option] if option else "CPU"
+
+
 def named_backends(flags: Sequence[str]) -> tuple[str, ...]:
     """The GPU backends that ``flags`` ask for, as the command line calls them; those that it cannot name are left
     out."""

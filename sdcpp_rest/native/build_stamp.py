@@ -15,9 +15,10 @@ from sdcpp_rest.native.build_flags import ggml_backends
 STAMP_NAME = "sdcpp-rest-build.json"
 
 
-def installed_folder() -> Path | None:
-    """``lib`` inside the installed binding. The binding itself is not imported: that would load the library."""
-    spec = importlib.util.find_spec("stable_diffusion_cpp")
+def installed_folder(package: str = "stable_diffusion_cpp") -> Path | None:
+    """``lib`` inside the installed binding, or inside another package; None where there is none. Nothing is imported:
+    that would load the library."""
+    spec = importlib.util.find_spec(package)
     if spec is None or spec.origin is None:
         return None
     folder = Path(spec.origin).parent / "lib"

@@ -23,6 +23,7 @@ from sdcpp_rest.native.binding import BINDING, import_binding
 from sdcpp_rest.native.driver_libraries import advise_driver
 from sdcpp_rest.native.guard import LOG_SINK, PROGRESS_SINK, Guard, guard_path
 from sdcpp_rest.native.images import RawImage, copy_image
+from sdcpp_rest.native.prebuilt import PrebuiltError, preloaded
 from sdcpp_rest.native.weight_types import WeightType, writable_types
 
 log = logging.getLogger(__name__)
@@ -382,18 +383,17 @@ def encode_path(path: str, what: str) -> bytes:
 
 @functools.cache
 def open_library() -> Library:
-    """Load the library and the guard, once per process.
-
-    Raises:
-        LibraryMissing: the binding is not installed, or its shared library does not load.
-        GuardMissing: the guard has not been built.
-    """
+    """Load the library and the guard, once per process. Raises LibraryMissing where the binding is not installed or its
+    shared library does not load, and GuardMissing where the guard has not been built."""
     # Must be set before the library is loaded: else ggml starts a debugger for a backtrace when it aborts (seconds).
     os.environ.setdefault("GGML_NO_BACKTRACE", "1")
     guard = Guard(guard_path())
     try:
-        raw = import_binding()
+        with preloaded():
+            raw = import_binding()
+    except PrebuiltError as error:
+        raise LibraryMissing(str(error)) from error
     except (ImportError, OSError, RuntimeError) as error:
-        advice = advise_driver(str(error)) or "run `make setup`, or `sdcpp-rest native build`"
+        advice = advise_driver(str(error)) or "run `make setup`, or `sdcpp-rest native build` or `native install`"
         raise LibraryMissing(f"the native library cannot be loaded ({error}): {advice}") from error
     return Library(raw, guard)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sdcpp_rest.native import build, toolchain, vulkan_headers
+from sdcpp_rest.native import build, prebuilt, toolchain, vulkan_headers
 from sdcpp_rest.native.system_packages import Distribution
 from sdcpp_rest.native.toolchain import Tools
 from tests.cases import for_each_case
@@ -21,6 +21,7 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv("CMAKE_ARGS", raising=False)
     monkeypatch.setattr(build, "_compiler", lambda: "c++ 12.2.0")
     monkeypatch.setattr(build, "_installed_folder", lambda: tmp_path)
+    monkeypatch.setattr(prebuilt, "package_folder", lambda: None)
     (tmp_path / "libstable-diffusion.so").write_bytes(b"machine code")
     build._write_stamp(build.current_recipe())
     return tmp_path
@@ -61,6 +62,7 @@ def test_library_without_a_readable_stamp_is_a_reason_to_build(installed: Path, 
 
 def test_missing_library_is_a_reason_to_build(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(build, "_installed_folder", lambda: None)
+    monkeypatch.setattr(prebuilt, "package_folder", lambda: None)
     assert build.reason_to_build() == "the native library is not installed"
 
 
@@ -207,7 +209,7 @@ def shelf(installed: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> P
     monkeypatch.setattr(sys, "prefix", str(tmp_path / "venv"))
     monkeypatch.setattr(build, "source_home", lambda: tmp_path / "home")
     monkeypatch.setattr(build, "fetch_source", lambda log: tmp_path / "home/source")
-    monkeypatch.setattr(build, "_pip", lambda arguments, what: None)
+    monkeypatch.setattr(build, "run_pip", lambda arguments, what: None)
     monkeypatch.setattr(toolchain, "find_tools", lambda flags, machine: Tools(("-DX=1",), {"CUDACXX": "/nvcc"}))
     return tmp_path / "venv/share/sdcpp-rest/wheels" / build.current_recipe("vulkan").key
 

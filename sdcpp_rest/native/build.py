@@ -85,6 +85,11 @@ def _chosen_flags(backend: str | None) -> ChosenFlags:
         raise BuildError(str(error)) from None
 
 
+def set_aside_flags(backend: str | None = None) -> tuple[str, ...]:
+    """A person's own flags of no use to such a build, kept for one for another backend. Raises BuildError."""
+    return _chosen_flags(backend).set_aside
+
+
 def reason_to_build(backend: str | None = None) -> str | None:
     """Why the installed library should be built (again); None when it is what ``current_recipe(backend)`` asks for.
 
@@ -145,9 +150,9 @@ def build(force: bool = False, log: Log = print, *, backend: str | None = None, 
         return
     if reason is not None:
         log(reason)
-    chosen, recipe = _chosen_flags(backend), current_recipe(backend)
+    recipe, set_aside = current_recipe(backend), set_aside_flags(backend)
     wheel = make_wheel(recipe, log, force=force, fetch_headers=fetch_headers)
-    install_wheel(recipe, wheel, chosen.set_aside)
+    install_wheel(recipe, wheel, set_aside)
     log(f"native library {recipe.version} is ready ({' '.join(recipe.flags)})")
 
 

@@ -32,7 +32,7 @@ def bench(steps: int, runs: int, as_json: bool) -> None:
     counts = sorted({1, cores, *(2**k for k in range(1, cores.bit_length()) if 2**k < cores)})
     medians: dict[int, float] = {}
     for count in counts:
-        medians[count] = statistics.median(_native_seconds(count, steps, runs))
+        medians[count] = statistics.median(measure_pictures(count, steps, runs))
         if not as_json:
             click.echo(
                 f"{count:3} threads   {medians[count]:7.3f} s per picture   {steps / medians[count]:6.1f} steps/s   "
@@ -46,7 +46,7 @@ def bench(steps: int, runs: int, as_json: bool) -> None:
     click.echo(f"best here, now: engine.n_threads = {best} (auto, the default, finds out by itself, all the time)")
 
 
-def _native_seconds(n_threads: int, steps: int, runs: int) -> list[float]:
+def measure_pictures(n_threads: int, steps: int, runs: int) -> list[float]:
     """Seconds inside the library for ``runs`` pictures of the demo model, after one that does not count."""
     from sdcpp_rest.config import load_config
     from sdcpp_rest.runtime import DEMO_MODEL, Runtime

@@ -39,6 +39,7 @@ def doctor(
     from sdcpp_rest.config import load_config
     from sdcpp_rest.engine.places import refuse_choice, used_devices
     from sdcpp_rest.native.build_advice import advise
+    from sdcpp_rest.native.prebuilt import binding_folder, choose_library
     from sdcpp_rest.runtime import open_library
     from sdcpp_rest.services.doctor import check_engines, check_library, check_models, count_extra
 
@@ -47,14 +48,19 @@ def doctor(
     engines = _ask_engines(config, url, api_key)
     extra = count_extra(library)
     ready = probe_engine()
+    choice = choose_library(binding_folder())
     found = advise(ready.devices, ready.backends)
     used = used_devices(config.engine.device, config.engines.devices, ready)
     advice = [sentence for sentence in (*found, refuse_choice(config.engine.device, ready)) if sentence]
     if as_json:
         not_listed = library.incomplete()
         shown = {**ready.model_dump(mode="json"), "advice": advice, "extra_folders": extra, "not_listed": not_listed}
-        echo_json({**shown, "engines": engines, "used_devices": sorted(used)})
+        told = {"kind": choice.kind, "why": choice.why}
+        echo_json({**shown, "engines": engines, "used_devices": sorted(used), "library": told})
         return
+    click.echo(f"file      {ready.library_path} ({choice.kind}: {choice.why})")
+    if ready.modules:
+        click.echo(f"modules   {' '.join(ready.modules)}")
     for check in (
         *check_library(ready, found.gpu, found.rebuild, used),
         *check_engines(engines),

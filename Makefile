@@ -13,7 +13,7 @@ FETCH_HEADERS ?=
 BUILD_OPTIONS = $(if $(BACKEND),--backend '$(BACKEND)') $(if $(FETCH_HEADERS),--fetch-headers)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo webui webui-types test test-fast test-training test-vulkan lint docs bench lock clean toolchain
+.PHONY: help setup run demo wheels webui webui-types test test-fast test-training test-vulkan lint docs bench lock clean toolchain
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +27,10 @@ run: setup ## Serve http://127.0.0.1:8080 with the bundled demo model; the web p
 
 demo: setup ## Draw one picture into demo.png
 	$(BIN)/sdcpp-rest generate "a red circle on a blue background" -o demo.png
+
+wheels: setup ## Make wheels in dist/wheels that install without a compiler (about ten minutes)
+	@$(BIN)/python -m tools.webui build --if-possible
+	$(BIN)/python -m tools.wheel_folder dist/wheels
 
 webui: setup ## Build the web page (needs Node 20.19 or newer, or fetches one)
 	@$(BIN)/python -m tools.webui build

@@ -18,6 +18,7 @@ import yaml
 
 from sdcpp_rest import cli
 from sdcpp_rest.config import Config
+from sdcpp_rest.native import prebuilt
 from tests.cases import for_each_case
 
 if sys.version_info >= (3, 11):
@@ -148,14 +149,30 @@ def test_release_publishes_what_was_tested_and_only_from_the_environment_that_py
     assert publish["permissions"] == {"id-token": "write"}
     assert publish["environment"]["name"] == "pypi"
     assert {*publish["needs"]} == jobs.keys() - {"publish", "version"}
-    assert all(jobs[title]["needs"] == "version" for title in ("tests", "sdist", "wheels"))
+    assert all(
+        jobs[title]["needs"] == "version" for title in ("tests", "sdist", "wheels", "engine-linux", "engine-macos")
+    )
     # Every artifact that is made has a name that the publishing job's pattern takes, and each has its own.
     uploads = [step["with"]["name"] for job in jobs.values() for step in job.get("steps", [])
                if step.get("uses", "").startswith("actions/upload-artifact@")]  # fmt: skip
-    assert len(uploads) == 2
+    assert len(uploads) == 4
     assert all(upload.startswith("dist-") for upload in uploads)
     assert "dist-${{ matrix.runner }}" in uploads
     assert f"dist-{jobs['wheels']['strategy']['matrix']['runner'][0]}" in json.dumps(jobs["install"])
+
+
+def test_prebuilt_engine_is_of_the_version_that_is_pinned_and_serves_every_python() -> None:
+    package = tomllib.loads((ROOT / "native_package" / "pyproject.toml").read_text(encoding="utf-8"))
+    pinned = f"stable-diffusion-cpp-python=={prebuilt.ENGINE_VERSION}"
+    assert package["project"]["version"] == prebuilt.ENGINE_VERSION
+    assert package["project"]["name"] == prebuilt.PROJECT
+    assert package["project"]["requires-python"] == project()["project"]["requires-python"]
+    assert package["tool"]["scikit-build"]["wheel"]["py-api"] == "py3"
+    assert (ROOT / "native_package" / prebuilt.PACKAGE / "__init__.py").is_file()
+    assert prebuilt.STAMP in (ROOT / "native_package" / "write_stamp.cmake.in").read_text(encoding="utf-8")
+    assert pinned in project()["project"]["dependencies"]
+    for page in (".github/workflows/release.yml", "README.md"):
+        assert f"wheel.cmake=false {pinned}" in (ROOT / page).read_text(encoding="utf-8"), page
 
 
 def test_wheel_is_one_per_platform_and_for_every_python() -> None:

@@ -146,7 +146,9 @@ def build(force: bool = False, log: Log = print, *, backend: str | None = None, 
     """
     reason = reason_to_build(backend)
     if reason is None and not force:
-        log(f"native library {VERSION} is up to date")
+        is_ready = prebuilt.choose_library(_installed_folder()).kind == "prebuilt"
+        ready = f": {prebuilt.PROJECT} is used, and --force compiles what takes its place" if is_ready else ""
+        log(f"native library {VERSION} is up to date{ready}")
         return
     if reason is not None:
         log(reason)

@@ -48,7 +48,7 @@ def install(source: str | None = None, sha256: str | None = None, log: Log = pri
 
 
 def _fetch(source: str | None, folder: Path, log: Log) -> Path:
-    wanted, where = f"{PROJECT}=={ENGINE_VERSION}", "the package index"
+    wanted, where = f"{PROJECT}=={ENGINE_VERSION}.*", "the package index"  # .*: also a later build of it
     options: list[str] = []
     if source is not None:
         where = source

@@ -113,6 +113,16 @@ def test_nothing_is_built_where_the_prebuilt_engine_is_used(package: Path, monke
     )
 
 
+def test_build_that_is_not_needed_names_the_prebuilt_engine(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(build, "_installed_folder", lambda: None)
+    monkeypatch.delenv("CMAKE_ARGS", raising=False)
+    said: list[str] = []
+    build.build(log=said.append)
+    assert said == [
+        "native library 0.4.7 is up to date: sdcpp-rest-native is used, and --force compiles what takes its place"
+    ]
+
+
 def test_damaged_prebuilt_engine_is_a_reason_to_build(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(build, "_installed_folder", lambda: None)
     (package / "libggml.so").write_bytes(b"of another program")

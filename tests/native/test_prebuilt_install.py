@@ -58,9 +58,9 @@ def test_wheel_is_installed_and_becomes_the_library_of_choice(pip: Pip, tmp_path
 @for_each_case(
     ("source", "asked"),
     [
-        (None, ["sdcpp-rest-native==0.4.7"]),
-        (".", ["--no-index", "--find-links", "{here}", "sdcpp-rest-native==0.4.7"]),
-        ("https://x.org/wheels", ["--no-index", "--find-links", "https://x.org/wheels", "sdcpp-rest-native==0.4.7"]),
+        (None, ["sdcpp-rest-native==0.4.7.*"]),
+        (".", ["--no-index", "--find-links", "{here}", "sdcpp-rest-native==0.4.7.*"]),
+        ("https://x.org/wheels", ["--no-index", "--find-links", "https://x.org/wheels", "sdcpp-rest-native==0.4.7.*"]),
         ("https://example.org/a.whl", ["https://example.org/a.whl"]),
     ],
 )  # fmt: skip

@@ -1,7 +1,7 @@
-// Answers what stable-diffusion.cpp asks of the processor where ggml's CPU code is a module that is chosen at run time.
+// Answers what stable-diffusion.cpp wants of the processor where ggml's CPU code is a module that is chosen at run time.
 //
-// Upstream finds everything else in ggml's registry; these questions alone are linked as functions of the CPU module,
-// which would have to be loaded, for all to see, before the library. Here they ask the module that was chosen.
+// Upstream finds everything else in ggml's registry; these functions alone are linked as those of the CPU module, which
+// would have to be loaded, for all to see, before the library. Here they ask the module that was chosen.
 // Hidden: each CPU module has functions of the same names, and must go on calling its own.
 
 #include <cstring>
@@ -32,6 +32,10 @@ static int has(const char* feature) {
         }
     }
     return 0;
+}
+
+OURS ggml_backend_t ggml_backend_cpu_init(void) {
+    return ggml_backend_init_by_type(GGML_BACKEND_DEVICE_TYPE_CPU, nullptr);
 }
 
 OURS int ggml_cpu_has_sse3(void) { return has("SSE3"); }

@@ -41,7 +41,7 @@ def tune(
     """Find the build of the native library that draws fastest on this machine's processor, and install it.
 
     Compiles the library several times, some minutes each; what was compiled once is kept. Nothing is changed before the
-    end, and only for what is at least 3 % faster than what is installed.
+    end, and only for what is faster than what is installed in every round, and by 3 %.
     """
     from sdcpp_rest.native import tuning
     from sdcpp_rest.native.build import BuildError
@@ -100,4 +100,4 @@ def _tell_result(trials: Sequence[Trial], best: Trial | None, as_json: bool) -> 
         told = f"{one.best:8.3f} s per picture   {one.best / first:.2f}" if one.seconds else f"failed: {one.failure}"
         click.echo(f"{one.candidate.name:<14}{told}" + ("   (installed now)" if one is best else ""))
     if best is None:
-        click.echo("what was installed stays: nothing is at least 3 % faster")
+        click.echo("what was installed stays: nothing is faster in every round, and by 3 %")

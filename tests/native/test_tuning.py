@@ -148,7 +148,8 @@ def test_candidate_that_fails_stops_no_other(tmp_path: Path) -> None:
     [
         ([trial(INSTALLED, 1.0), trial(NATIVE, 0.9), trial(PORTABLE, 0.95)], "native"),
         ([trial(INSTALLED, 1.0), trial(NATIVE, 0.98)], None),  # so much runs of one build differ
-        ([trial(INSTALLED, 1.0), trial(NATIVE, 3.0, 0.5)], "native"),  # somebody else was busy once
+        ([trial(INSTALLED, 1.0, 3.0), trial(NATIVE, 0.9, 2.0)], "native"),  # somebody else was busy in round 2
+        ([trial(INSTALLED, 1.0, 1.0), trial(NATIVE, 3.0, 0.5)], None),  # or all the time
         ([trial(INSTALLED, failure="it does not draw"), trial(NATIVE, 9.0)], "native"),
         ([trial(NATIVE, 2.0), trial(PORTABLE, failure="no compiler")], "native"),
         ([trial(NATIVE, failure="no compiler")], None),

@@ -23,7 +23,7 @@ from sdcpp_rest.native.binding import BINDING, import_binding
 from sdcpp_rest.native.driver_libraries import advise_driver
 from sdcpp_rest.native.guard import LOG_SINK, PROGRESS_SINK, Guard, guard_path
 from sdcpp_rest.native.images import RawImage, copy_image
-from sdcpp_rest.native.prebuilt import PrebuiltError, preloaded
+from sdcpp_rest.native.prebuilt import PrebuiltError, preload_engine
 from sdcpp_rest.native.weight_types import WeightType, writable_types
 
 log = logging.getLogger(__name__)
@@ -389,7 +389,7 @@ def open_library() -> Library:
     os.environ.setdefault("GGML_NO_BACKTRACE", "1")
     guard = Guard(guard_path())
     try:
-        with preloaded():
+        with preload_engine():
             raw = import_binding()
     except PrebuiltError as error:
         raise LibraryMissing(str(error)) from error

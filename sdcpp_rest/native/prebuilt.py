@@ -1,7 +1,7 @@
 """Finds the engine that comes compiled, in the package sdcpp-rest-native, and loads its modules; decides which of two
 libraries is used where both are installed.
 
-Reads its stamp and files; loads ggml only in ``preloaded()``. Imported when an engine starts: nothing slow here.
+Reads its stamp and files; loads ggml only in ``preload_engine()``. Imported when an engine starts: nothing slow here.
 """
 
 from __future__ import annotations
@@ -191,7 +191,7 @@ def write_wish(wish: Wish) -> None:
 
 
 @contextlib.contextmanager
-def preloaded() -> Iterator[None]:
+def preload_engine() -> Iterator[None]:
     """Make the binding, which is imported inside, load the prebuilt engine where that is the library of choice.
 
     Loads ggml with the CPU module that suits this processor best, and those of GPUs whose drivers are here, then names

@@ -13,7 +13,7 @@ import pytest
 from sdcpp_rest.native import build, prebuilt
 from sdcpp_rest.native.build_stamp import STAMP_NAME
 from sdcpp_rest.native.library import LibraryMissing, open_library
-from sdcpp_rest.native.prebuilt import Choice, PrebuiltError, choose_library, preloaded
+from sdcpp_rest.native.prebuilt import Choice, PrebuiltError, choose_library, preload_engine
 from tests.cases import for_each_case
 from tests.native.prebuilt_folders import make_folder
 
@@ -167,7 +167,7 @@ def test_modules_are_loaded_and_the_library_is_named_while_the_binding_is_import
 ) -> None:
     ggml = _Ggml()
     monkeypatch.setattr(ctypes, "CDLL", lambda _path: ggml)
-    with preloaded():
+    with preload_engine():
         assert os.environ[prebuilt.VARIABLE] == str(package / "libstable-diffusion.so")
     assert prebuilt.VARIABLE not in os.environ
     assert ggml.folders == [os.fsencode(package)]
@@ -184,7 +184,7 @@ def test_prebuilt_engine_that_the_variable_names_gets_its_modules_too(
     monkeypatch.setattr(ctypes, "CDLL", lambda _path: ggml)
     monkeypatch.setattr(prebuilt, "package_folder", lambda: None)
     monkeypatch.setenv(prebuilt.VARIABLE, named)
-    with preloaded():
+    with preload_engine():
         pass
     assert ggml.folders == [os.fsencode(package)]
     assert os.environ[prebuilt.VARIABLE] == named
@@ -195,7 +195,7 @@ def test_compiled_library_is_left_to_the_binding(
 ) -> None:
     monkeypatch.setattr(prebuilt, "binding_folder", lambda: compiled)
     monkeypatch.setattr(ctypes, "CDLL", lambda _path: pytest.fail("loaded something"))
-    with preloaded():
+    with preload_engine():
         assert prebuilt.VARIABLE not in os.environ
 
 
@@ -217,7 +217,7 @@ def test_engine_that_does_not_fit_is_refused_in_one_sentence(
     monkeypatch.setattr(sys, "prefix", str(tmp_path))
     monkeypatch.setattr(prebuilt, "package_folder", lambda: folder)
     monkeypatch.setattr(prebuilt, "binding_folder", lambda: None)
-    with pytest.raises(PrebuiltError) as refused, preloaded():
+    with pytest.raises(PrebuiltError) as refused, preload_engine():
         pytest.fail("went on")
     assert sentence in str(refused.value)
     assert "\n" not in str(refused.value)
@@ -236,5 +236,8 @@ def test_files_that_are_no_libraries_are_refused_as_the_engine_starts(package: P
 
 def test_processor_without_a_module_is_told(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ctypes, "CDLL", lambda _path: _Ggml(has_cpu=False))
-    with pytest.raises(PrebuiltError, match="no CPU module of sdcpp-rest-native suits this processor"), preloaded():
+    with (
+        pytest.raises(PrebuiltError, match="no CPU module of sdcpp-rest-native suits this processor"),
+        preload_engine(),
+    ):
         pytest.fail("went on")

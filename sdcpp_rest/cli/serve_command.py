@@ -115,6 +115,6 @@ def describe_start(runtime: Runtime, url: str) -> str:
         "models": str(runtime.config.paths.models_dir.absolute()),
         "model": model,
     }
-    if runtime.config.engine.runner == "native":
+    if runtime.config.engine.runner == "native" and runtime.config.engines.devices != "none":
         lines["backend"] = describe_backend()
     return "\n".join([f"sdcpp-rest {runtime.version} serves", *(f"  {name:7} {text}" for name, text in lines.items())])

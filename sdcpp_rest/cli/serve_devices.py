@@ -18,15 +18,19 @@ log = logging.getLogger(__name__)
 
 
 def describe_backend() -> str:
-    """What the installed native library was built for, as far as its flags say."""
-    from sdcpp_rest.native.build_stamp import installed_folder, read_flags, stamped_backends
+    """What the native library that engines load was built for, as far as the stamp beside it says."""
+    from sdcpp_rest.native.prebuilt import binding_folder, choose_library, stamped_backends
 
-    folder = installed_folder()
-    if folder is None:
+    choice = choose_library(binding_folder())
+    if choice.kind == "none":
         return "none: the native library is not installed"
-    if backends := stamped_backends(folder):
-        return f"{' and '.join(backends)}, by the build's flags; the log names the device"
-    return "CPU" if read_flags(folder) is not None else "not known yet; the log names it"
+    backends = stamped_backends(choice)
+    if not backends:
+        return "CPU" if backends is not None else "not known yet; the log names it"
+    named = " and ".join(backends)
+    if choice.kind == "prebuilt":
+        return f"{named} where its driver is here, else CPU, by the prebuilt engine; the log names the device"
+    return f"{named}, by the build's flags; the log names the device"
 
 
 def tell_devices(supervisor: EngineSupervisor, root: Path = Path("/")) -> None:
@@ -59,7 +63,8 @@ def advise_idle_gpu(ready: Ready, root: Path = Path("/")) -> str | None:
     if any(device.is_gpu for device in ready.devices) or find_gpu(root) is None:
         return None
     # Only now: most machines without a GPU in use have none, and need nothing of this imported.
-    from sdcpp_rest.native.build_stamp import installed_folder, stamped_backends
     from sdcpp_rest.native.devices import unused_gpu
+    from sdcpp_rest.native.prebuilt import binding_folder, choose_library, stamped_backends
 
-    return unused_gpu(ready.devices, {*ready.backends, *stamped_backends(installed_folder())}, root=root)
+    built = stamped_backends(choose_library(binding_folder())) or ()
+    return unused_gpu(ready.devices, {*ready.backends, *built}, root=root)

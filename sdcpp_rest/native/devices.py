@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from sdcpp_rest.native import prebuilt
+from sdcpp_rest.native import prebuilt_loading
 from sdcpp_rest.native.library import Library
 from sdcpp_rest.native.machine_gpu import find_gpu
 
@@ -89,7 +89,7 @@ def built_backends(library: Library) -> tuple[str, ...]:
 
 def loaded_modules(library: Library) -> tuple[str, ...]:
     """The files of ggml that were chosen for this machine when the library was opened; none where all is in its own."""
-    return prebuilt.loaded_modules(library.cdll, library.path, built_backends(library))
+    return prebuilt_loading.loaded_modules(library.cdll, library.path, built_backends(library))
 
 
 def unused_gpu(

@@ -23,7 +23,8 @@ from sdcpp_rest.native.binding import BINDING, import_binding
 from sdcpp_rest.native.driver_libraries import advise_driver
 from sdcpp_rest.native.guard import LOG_SINK, PROGRESS_SINK, Guard, guard_path
 from sdcpp_rest.native.images import RawImage, copy_image
-from sdcpp_rest.native.prebuilt import PrebuiltError, preload_engine
+from sdcpp_rest.native.prebuilt import PrebuiltError
+from sdcpp_rest.native.prebuilt_loading import preload_engine
 from sdcpp_rest.native.weight_types import WeightType, writable_types
 
 log = logging.getLogger(__name__)

@@ -1,19 +1,16 @@
 """Finds the engine that comes compiled, in the package sdcpp-rest-native, and loads its modules; decides which of two
 libraries is used where both are installed.
 
-Reads its stamp and files; loads ggml only in ``preload_engine()``. Imported when an engine starts: nothing slow here.
+Reads stamps and files; loads nothing. Imported when an engine starts and by the server: nothing slow here.
 """
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import hashlib
 import json
 import os
 import platform
 import sys
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -30,9 +27,8 @@ ENGINE_VERSION = "0.4.7"
 Wish = Literal["compiled", "prebuilt"]
 Kind = Literal["given", "compiled", "prebuilt", "stock", "none"]
 
-_COMPILE = "`sdcpp-rest native build` compiles an engine here"
 _MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
-_SUFFIX = {"darwin": ".dylib"}.get(sys.platform, ".so")
+SUFFIX = {"darwin": ".dylib"}.get(sys.platform, ".so")
 
 
 class PrebuiltError(RuntimeError):
@@ -122,7 +118,7 @@ def binding_folder() -> Path | None:
 
 def library_file(folder: Path) -> Path:
     """The file of stable-diffusion.cpp itself in a folder of libraries."""
-    return next(iter(folder.glob("libstable-diffusion.*")), folder / f"libstable-diffusion{_SUFFIX}")
+    return next(iter(folder.glob("libstable-diffusion.*")), folder / f"libstable-diffusion{SUFFIX}")
 
 
 # --- which library ----------------------------------------------------------------------------------------------------
@@ -185,80 +181,3 @@ def write_wish(wish: Wish) -> None:
     scratch = path.with_name(f"{path.name}.new")
     scratch.write_text(f"{wish}\n")
     scratch.replace(path)
-
-
-# --- loading ----------------------------------------------------------------------------------------------------------
-
-
-@contextlib.contextmanager
-def preload_engine() -> Iterator[None]:
-    """Make the binding, which is imported inside, load the prebuilt engine where that is the library of choice.
-
-    Loads ggml with the CPU module that suits this processor best, and those of GPUs whose drivers are here, then names
-    the library to the binding. Raises PrebuiltError.
-    """
-    choice = choose_library(binding_folder())
-    if choice.file is None or not (choice.kind == "prebuilt" or (choice.file.parent / STAMP).is_file()):
-        yield
-        return
-    folder = choice.file.parent
-    stamp = read_stamp(folder)
-    missing = next((f"{name} of {PROJECT} is missing" for name in stamp.files if not (folder / name).is_file()), None)
-    if unfit := find_misfit(stamp) or missing:
-        raise PrebuiltError(f"{unfit}: run `sdcpp-rest native install`, or `sdcpp-rest native build`")
-    try:
-        ggml = ctypes.CDLL(str(folder / f"libggml{_SUFFIX}"))
-    except OSError as error:
-        raise PrebuiltError(f"{PROJECT} does not run on this system ({error}): {_COMPILE}") from error
-    # GGML_BACKEND_API void ggml_backend_load_all_from_path(const char* dir_path);
-    ggml.ggml_backend_load_all_from_path.argtypes = [ctypes.c_char_p]
-    ggml.ggml_backend_load_all_from_path.restype = None
-    ggml.ggml_backend_load_all_from_path(os.fsencode(folder))
-    if not loaded_cpu_module(ggml):
-        raise PrebuiltError(f"no CPU module of {PROJECT} suits this processor: {_COMPILE}")
-    before = os.environ.get(VARIABLE)
-    os.environ[VARIABLE] = str(choice.file)
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[VARIABLE]
-
-
-class _Place(ctypes.Structure):
-    """Dl_info of dladdr."""
-
-    _fields_ = [
-        ("file", ctypes.c_char_p),
-        ("base", ctypes.c_void_p),
-        ("symbol", ctypes.c_char_p),
-        ("address", ctypes.c_void_p),
-    ]
-
-
-def loaded_cpu_module(ggml: ctypes.CDLL) -> str:
-    """The file name of the CPU module that ggml chose, such as ``libggml-cpu-zen4.so``; empty while there is none, and
-    where the CPU's code is not in a module."""
-    # GGML_API ggml_backend_reg_t ggml_backend_reg_by_name(const char* name);
-    by_name = ggml.ggml_backend_reg_by_name
-    by_name.restype, by_name.argtypes = ctypes.c_void_p, [ctypes.c_char_p]
-    # GGML_API void* ggml_backend_reg_get_proc_address(ggml_backend_reg_t reg, const char* name);
-    address_of = ggml.ggml_backend_reg_get_proc_address
-    address_of.restype, address_of.argtypes = ctypes.c_void_p, [ctypes.c_void_p, ctypes.c_char_p]
-    registered = by_name(b"CPU")
-    address = address_of(registered, b"ggml_backend_set_n_threads") if registered else None
-    # Of glibc and macOS: int dladdr(const void* address, Dl_info* info);
-    look_up = getattr(ctypes.CDLL(None), "dladdr", None) if os.name != "nt" else None
-    place = _Place()
-    if not address or look_up is None or not look_up(ctypes.c_void_p(address), ctypes.byref(place)):
-        return ""
-    name = Path(os.fsdecode(place.file)).name
-    return name if name.startswith("libggml-cpu") else ""
-
-
-def loaded_modules(ggml: ctypes.CDLL, file: Path, backends: Iterable[str]) -> tuple[str, ...]:
-    """The files of ggml's modules that were loaded beside the library's ``file`` for ``backends``; none where all of
-    ggml is in that file."""
-    cpu = loaded_cpu_module(ggml)
-    names = (f"libggml-{backend.lower()}.so" for backend in backends if backend != "CPU")
-    return (cpu, *(name for name in names if (file.parent / name).is_file())) if cpu else ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,8 +13,9 @@ import pytest
 
 from sdcpp_rest.cli.serve_devices import advise_idle_gpu, describe_backend, describe_devices, tell_devices
 from sdcpp_rest.engine.protocol import Device, Ready
-from sdcpp_rest.native import build_stamp
+from sdcpp_rest.native import build_stamp, prebuilt
 from tests.cases import for_each_case
+from tests.native.prebuilt_folders import make_folder
 
 CPU = Device(name="CPU", description="a processor", backend="CPU", free_bytes=1, total_bytes=2, is_gpu=False)
 GPU = Device(name="CUDA0", description="NVIDIA H200", backend="CUDA", free_bytes=1, total_bytes=2, is_gpu=True)
@@ -23,8 +25,11 @@ ON_GPU = Ready(pid=1, library_version="1", backend="CUDA", backends=("CUDA", "CP
 
 @pytest.fixture
 def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of a library that somebody else has built."""
-    monkeypatch.setattr(build_stamp, "installed_folder", lambda: tmp_path)
+    """The folder of a library that somebody else has built; sdcpp-rest-native is not installed."""
+    monkeypatch.delenv(prebuilt.VARIABLE, raising=False)
+    monkeypatch.setattr(prebuilt, "binding_folder", lambda: tmp_path)
+    monkeypatch.setattr(prebuilt, "package_folder", lambda: None)
+    (tmp_path / "libstable-diffusion.so").touch()
     return tmp_path
 
 
@@ -53,8 +58,24 @@ def test_backend_is_told_by_the_flags_of_the_build(installed: Path, flags: str, 
     assert describe_backend() == said
 
 
-def test_library_that_is_missing_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(build_stamp, "installed_folder", lambda: None)
+def test_backends_of_the_prebuilt_engine_are_told_and_not_those_of_a_library_that_is_not_used(
+    installed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (installed / build_stamp.STAMP_NAME).write_text('{"flags": ["-DSD_CUDA=ON"]}')
+    package = make_folder(installed / "package")
+    monkeypatch.setattr(sys, "prefix", str(installed / "environment"))
+    monkeypatch.setattr(prebuilt, "package_folder", lambda: package)
+    assert describe_backend() == "CUDA, by the build's flags; the log names the device"
+    prebuilt.write_wish("prebuilt")
+    assert describe_backend() == (
+        "Vulkan where its driver is here, else CPU, by the prebuilt engine; the log names the device"
+    )
+    (package / prebuilt.STAMP).write_text("{}")
+    assert describe_backend() == "not known yet; the log names it"
+
+
+def test_library_that_is_missing_is_told(installed: Path) -> None:
+    (installed / "libstable-diffusion.so").unlink()
     assert describe_backend() == "none: the native library is not installed"
 
 

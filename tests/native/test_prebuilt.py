@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
-from sdcpp_rest.native import build, prebuilt
+from sdcpp_rest.native import build, prebuilt, prebuilt_loading
 from sdcpp_rest.native.build_stamp import STAMP_NAME
 from sdcpp_rest.native.library import LibraryMissing, open_library
-from sdcpp_rest.native.prebuilt import Choice, PrebuiltError, choose_library, preload_engine
+from sdcpp_rest.native.prebuilt import Choice, PrebuiltError, choose_library
+from sdcpp_rest.native.prebuilt_loading import preload_engine
 from tests.cases import for_each_case
 from tests.native.prebuilt_folders import make_folder
 
@@ -172,7 +173,7 @@ def test_modules_are_loaded_and_the_library_is_named_while_the_binding_is_import
     assert prebuilt.VARIABLE not in os.environ
     assert ggml.folders == [os.fsencode(package)]
     (package / "libggml-vulkan.so").touch()
-    modules = prebuilt.loaded_modules(ggml, package / "x", ["Vulkan", "BLAS", "CPU"])  # type: ignore[arg-type]
+    modules = prebuilt_loading.loaded_modules(ggml, package / "x", ["Vulkan", "BLAS", "CPU"])  # type: ignore[arg-type]
     assert modules == ("libggml-cpu-x64.so", "libggml-vulkan.so")
 
 

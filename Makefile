@@ -103,11 +103,12 @@ clean: ## Remove what setup and builds made (not models, outputs or the database
 
 # --- set-up in three steps, each remembered by a stamp ------------------------------------------------------------------
 
-# Looks for compilers before anything is downloaded for minutes. Once the library is there, its build looks itself.
+# Looks for compilers before anything is downloaded for minutes. Once a library is there, compiled or prebuilt, its build looks itself.
 toolchain:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
 	  { echo "error: Python 3.10 or newer is needed (make PYTHON=/path/to/python3.x)" >&2; exit 1; }
 	@ls $(VENV)/lib*/python3*/site-packages/stable_diffusion_cpp/lib/sdcpp-rest-build.json > /dev/null 2>&1 || \
+	  ls $(VENV)/lib*/python3*/site-packages/sdcpp_rest_native/lib/sdcpp-rest-native.json > /dev/null 2>&1 || \
 	  $(PYTHON) -m sdcpp_rest.native.toolchain $(BUILD_OPTIONS)
 
 $(BIN)/python: | toolchain

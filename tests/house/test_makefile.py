@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.cases import for_each_case
+
 ROOT = Path(__file__).parents[2]
 
 pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="there is no make")
@@ -67,11 +69,17 @@ def test_backend_goes_to_the_look_and_to_the_build(checkout: Path) -> None:
     assert calls[-1] == "-m sdcpp_rest.native.build --if-needed --backend cuda --fetch-headers"
 
 
-def test_library_that_is_there_is_left_to_its_build(checkout: Path) -> None:
+@for_each_case(
+    "stamp", ["stable_diffusion_cpp/lib/sdcpp-rest-build.json", "sdcpp_rest_native/lib/sdcpp-rest-native.json"]
+)
+def test_library_that_is_there_is_left_to_its_build(checkout: Path, stamp: str) -> None:
+    shutil.rmtree(checkout / ".venv", ignore_errors=True)
     run_make(checkout, "setup")
-    lib = checkout / ".venv/lib/python3.12/site-packages/stable_diffusion_cpp/lib"
-    lib.mkdir(parents=True)
-    (lib / "sdcpp-rest-build.json").touch()
+    path = checkout / ".venv/lib/python3.12/site-packages" / stamp
+    path.parent.mkdir(parents=True)
+    path.touch()
+    (checkout / "wanting").touch()
     code, calls, _ = run_make(checkout, "setup")
+    (checkout / "wanting").unlink()
     assert code == 0
     assert calls == ["-m sdcpp_rest.native.build --if-needed"]

@@ -74,7 +74,8 @@ def loaded_cpu_module(ggml: ctypes.CDLL) -> str:
     address_of = ggml.ggml_backend_reg_get_proc_address
     address_of.restype, address_of.argtypes = ctypes.c_void_p, [ctypes.c_void_p, ctypes.c_char_p]
     registered = by_name(b"CPU")
-    address = address_of(registered, b"ggml_backend_set_n_threads") if registered else None
+    # A function of the module's own: for the one that sets the threads the guard stands in.
+    address = address_of(registered, b"ggml_backend_get_features") if registered else None
     # Of glibc and macOS: int dladdr(const void* address, Dl_info* info);
     look_up = getattr(ctypes.CDLL(None), "dladdr", None) if os.name != "nt" else None
     place = _Place()

@@ -145,10 +145,10 @@ class _Ggml:
         self.folders: list[bytes] = []
         self.ggml_backend_load_all_from_path = _Function(self.folders.append)
         self.ggml_backend_reg_by_name = _Function(lambda _name: 1 if has_cpu else None)
-        self.ggml_backend_reg_get_proc_address = _Function(lambda *_: 1)
+        self.ggml_backend_reg_get_proc_address = _Function(lambda _, name: 2 if b"threads" in name else 1)
 
-    def dladdr(self, _address: Any, place: Any) -> int:
-        place._obj.file = b"/lib/libggml-cpu-x64.so"
+    def dladdr(self, address: Any, place: Any) -> int:
+        place._obj.file = b"/lib/libggml-cpu-x64.so" if address.value == 1 else b"/sdcpp_rest/native/libsdcpp_guard.so"
         return 1
 
 

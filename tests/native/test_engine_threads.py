@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import queue
 import re
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import pytest
 from sdcpp_rest.core.load_spec import FileRef, LoadSpec
 from sdcpp_rest.core.params import ImageParams
 from sdcpp_rest.engine.client import EngineClient
-from sdcpp_rest.engine.launchers import Launcher, ProcessLauncher
+from sdcpp_rest.engine.launchers import ProcessLauncher
 from sdcpp_rest.engine.protocol import Memory, RunJob
 from sdcpp_rest.engine.waiting import waiting_environment
 from sdcpp_rest.engine.worker_options import WorkerOptions
@@ -21,25 +20,12 @@ pytestmark = [pytest.mark.native, pytest.mark.slow]
 PATIENCE_SECONDS = 120
 
 
-class Client(EngineClient):
-    """Keeps every report of memory."""
-
-    def __init__(self, launcher: Launcher) -> None:
-        self.reports: queue.SimpleQueue[Memory] = queue.SimpleQueue()
-        super().__init__(launcher)
-
-    def __setattr__(self, name: str, value: object) -> None:
-        super().__setattr__(name, value)
-        if isinstance(value, Memory):
-            self.reports.put(value)
-
-
 class Engine:
     def __init__(self, folder: Path, demo: Path, **options: object) -> None:
         folder.mkdir()
         self.folder, self.log = folder, folder / "engine.log"
         started = WorkerOptions(log_path=str(self.log), memory_interval_seconds=0.05, **options)  # type: ignore[arg-type]
-        self.client = Client(ProcessLauncher(started))
+        self.client = EngineClient(ProcessLauncher(started))
         self.client.wait_ready(PATIENCE_SECONDS)
 
         def file(name: str) -> FileRef:
@@ -60,18 +46,16 @@ class Engine:
         (name,) = run.finished.result(PATIENCE_SECONDS).files
         return (self.folder / str(run.number) / name).read_bytes()
 
-    def next_report(self) -> Memory:
-        """The second one that arrives from now on: the first may have been made before."""
-        while not self.client.reports.empty():
-            self.client.reports.get()
-        self.client.reports.get(timeout=PATIENCE_SECONDS)
-        return self.client.reports.get(timeout=PATIENCE_SECONDS)
+    def report(self) -> Memory:
+        found = self.client.look_at_memory(PATIENCE_SECONDS)
+        assert found is not None
+        return found
 
 
 def test_pictures_are_those_of_one_thread_and_the_choice_is_told(tmp_path: Path, demo_folder: Path) -> None:
     alone = Engine(tmp_path / "alone", demo_folder, n_threads=1)
     expected = alone.draw()
-    threads = alone.next_report().threads
+    threads = alone.report().threads
     assert threads is not None
     assert (threads.chosen, threads.most, threads.why) == (1, 1, "The setting engine.n_threads says so")
     alone.client.stop(10)
@@ -81,7 +65,7 @@ def test_pictures_are_those_of_one_thread_and_the_choice_is_told(tmp_path: Path,
         tmp_path / "choosing", demo_folder, n_threads=3, chooses_threads=True, environment=tuple(environment.items())
     )
     assert [engine.draw() for _ in range(2)] == [expected] * 2
-    threads = engine.next_report().threads
+    threads = engine.report().threads
     assert threads is not None
     assert threads.most == 3
     assert threads.chosen in (1, 3)

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import io
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import requests
@@ -51,7 +52,18 @@ def test_openais_client_draws_what_it_was_asked_for(ai: OpenAI) -> None:
         assert f"Seed: {42 + k}," in opened(file).info["parameters"]
 
 
-def test_openais_client_streams_previews_and_the_picture(ai: OpenAI) -> None:
+def test_openais_client_streams_previews_and_the_picture(tmp_path: Path) -> None:
+    # Whatever previews cost: a picture of the demo model has hardly time for one.
+    server = ServerProcess(tmp_path, "engine.preview_share=1").start()
+    try:
+        server.wait_loaded()
+        with OpenAI(base_url=f"{server.url}/v1", api_key="none", max_retries=0, timeout=TIMEOUT) as client:
+            check_stream_of_previews(client)
+    finally:
+        server.stop()
+
+
+def check_stream_of_previews(ai: OpenAI) -> None:
     stream = ai.images.generate(
         model="gpt-image-1", prompt=PROMPT, stream=True, partial_images=2, extra_body={"seed": 42, "steps": 60}
     )

@@ -38,7 +38,8 @@ class Engine:
         self.folder = folder
         folder.mkdir()
         self.events: queue.SimpleQueue[RunEvent] = queue.SimpleQueue()
-        options = WorkerOptions(log_path=str(folder / "engine.log"), n_threads=1)
+        # Previews whatever they cost: two steps have no time for one.
+        options = WorkerOptions(log_path=str(folder / "engine.log"), n_threads=1, preview_share=1.0)
         self.client = EngineClient(ProcessLauncher(options), self.events.put)
         self.client.wait_ready(PATIENCE_SECONDS)
 

@@ -102,7 +102,10 @@ class MadeWishes(SharedWishes):
     )
     stream: Flag = Field(False, description="Answer with server-sent events, picture by picture.")
     partial_images: Integer = Field(
-        0, ge=0, le=3, description="With `stream`: how many previews of each picture come before it, if it takes long."
+        0,
+        ge=0,
+        le=3,
+        description="With `stream`: how many previews of each picture come before it, if it takes long enough (engine.preview_share).",
     )
 
 

@@ -105,7 +105,8 @@ class MadeWishes(SharedWishes):
         0,
         ge=0,
         le=3,
-        description="With `stream`: how many previews of each picture come before it, if it takes long enough (engine.preview_share).",
+        description="With `stream`: how many previews of each picture come before it, if it takes long enough "
+        "(engine.preview_share).",
     )
 
 

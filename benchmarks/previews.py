@@ -27,7 +27,7 @@ def measure(options: Options) -> list[Figure]:
         for mode in ("proj", "tae"):
             with Server(options.engine, 1, f"preview.mode={mode}") as server:
                 server.wait_loaded()
-                for side, full in ((64, 12), (256, 4)):
+                for side, full in ((64, 8), (128, 2)):
                     figures += _compare(server, draw, mode, side, options.samples(full, 1))
                 figures.append(server.complaints())
     return figures

@@ -54,13 +54,17 @@ RUN echo stable-diffusion-cpp-python > /tmp/apart.txt \
 
 # --- library: stable-diffusion.cpp, once per backend --------------------------------------------------------------------
 
-FROM tools AS library-cpu
-ARG CMAKE_ARGS
-WORKDIR /src
+# What builds it, and all that this imports: a change of anything else compiles nothing again.
+FROM scratch AS build-code
 COPY sdcpp_rest/native/build.py sdcpp_rest/native/build_failures.py sdcpp_rest/native/build_flags.py \
     sdcpp_rest/native/build_process.py sdcpp_rest/native/build_stamp.py sdcpp_rest/native/prebuilt.py \
     sdcpp_rest/native/system_packages.py sdcpp_rest/native/toolchain.py sdcpp_rest/native/vulkan_headers.py \
     /src/sdcpp_rest/native/
+
+FROM tools AS library-cpu
+ARG CMAKE_ARGS
+WORKDIR /src
+COPY --from=build-code /src /src
 RUN CMAKE_ARGS="${CMAKE_ARGS}" python -m sdcpp_rest.native.build \
     && mkdir /opt/library \
     && cp -a /opt/tools/lib/python3.12/site-packages/stable_diffusion_cpp* /opt/library/
@@ -72,10 +76,7 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/*
 ARG CMAKE_ARGS
 WORKDIR /src
-COPY sdcpp_rest/native/build.py sdcpp_rest/native/build_failures.py sdcpp_rest/native/build_flags.py \
-    sdcpp_rest/native/build_process.py sdcpp_rest/native/build_stamp.py sdcpp_rest/native/prebuilt.py \
-    sdcpp_rest/native/system_packages.py sdcpp_rest/native/toolchain.py sdcpp_rest/native/vulkan_headers.py \
-    /src/sdcpp_rest/native/
+COPY --from=build-code /src /src
 RUN CMAKE_ARGS="-DSD_VULKAN=ON ${CMAKE_ARGS}" python -m sdcpp_rest.native.build \
     && mkdir /opt/library \
     && cp -a /opt/tools/lib/python3.12/site-packages/stable_diffusion_cpp* /opt/library/
@@ -91,10 +92,7 @@ COPY --from=tools /opt/tools /opt/tools
 ENV PATH=/opt/tools/bin:$PATH
 ARG CMAKE_ARGS
 WORKDIR /src
-COPY sdcpp_rest/native/build.py sdcpp_rest/native/build_failures.py sdcpp_rest/native/build_flags.py \
-    sdcpp_rest/native/build_process.py sdcpp_rest/native/build_stamp.py sdcpp_rest/native/prebuilt.py \
-    sdcpp_rest/native/system_packages.py sdcpp_rest/native/toolchain.py sdcpp_rest/native/vulkan_headers.py \
-    /src/sdcpp_rest/native/
+COPY --from=build-code /src /src
 RUN CMAKE_ARGS="-DSD_CUDA=ON ${CMAKE_ARGS}" python -m sdcpp_rest.native.build \
     && mkdir /opt/library /opt/cuda \
     && cp -a /opt/tools/lib/python3.12/site-packages/stable_diffusion_cpp* /opt/library/ \

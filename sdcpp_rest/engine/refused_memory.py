@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from sdcpp_rest.core.byte_sizes import format_size
 from sdcpp_rest.core.load_spec import LoadOptions
 from sdcpp_rest.core.params import ConvertParams, Params, UpscaleParams, VideoParams
 from sdcpp_rest.engine.process_memory import available_bytes
@@ -127,11 +128,11 @@ class MemoryWatch:
         """What was refused, and the ways out, the best first."""
         what = _PARTS.get(self._part, self._part)
         who = f"the {what}" if what else "the library"
-        asked = f": {who} asked for {_gib(self._size)}" if self._size else f" for {who}"
+        asked = f": {who} asked for {format_size(self._size)}" if self._size else f" for {who}"
         seen = f"Not enough memory{asked}"
         device = self._device()
         if device is not None and device.free_bytes:
-            seen += f" on {device.name}, where {_gib(device.free_bytes)} was free"
+            seen += f" on {device.name}, where {format_size(device.free_bytes)} was free"
         return f"{seen}. What takes less: {'; '.join(self._ways_out(device))}."
 
     def _take(self, text: str) -> bool:
@@ -179,7 +180,3 @@ class MemoryWatch:
         if self._note_path:
             with contextlib.suppress(OSError):
                 Path(self._note_path).unlink(missing_ok=True)
-
-
-def _gib(size: int) -> str:
-    return f"{size / (1 << 30):.1f} GiB" if size >= (1 << 30) else f"{size / _MIB:.1f} MiB"

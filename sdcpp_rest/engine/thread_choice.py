@@ -111,10 +111,6 @@ class ThreadChoice:
         if len(self._known) > _KINDS:
             self._known.popitem(last=False)
 
-    def _numbers_near(self) -> list[int]:
-        """Half and twice the chosen number."""
-        return [count for count in (self.chosen // 2, min(2 * self.chosen, self.most)) if count not in (0, self.chosen)]
-
     def _begin_trials(self, numbers: list[int]) -> None:
         self._to_try = numbers
         self._tried.clear()

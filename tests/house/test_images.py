@@ -113,7 +113,8 @@ def test_image_remembers_the_flags_that_its_library_was_built_with(target: str) 
 @pytest.mark.parametrize("target", TARGETS)
 def test_image_of_the_library_has_every_module_that_its_build_imports(target: str) -> None:
     """The build runs there before the package is installed, out of a folder with these modules alone."""
-    copied = set(re.findall(r"sdcpp_rest/native/(\w+)\.py", " ".join(stages()[f"library-{target}"]["COPY"])))
+    assert "--from=build-code /src /src" in stages()[f"library-{target}"]["COPY"]
+    copied = set(re.findall(r"sdcpp_rest/native/(\w+)\.py", " ".join(stages()["build-code"]["COPY"])))
     waiting, needed = ["build"], set[str]()
     while waiting:
         name = waiting.pop()

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
+from sdcpp_rest.core.byte_sizes import format_size
 from sdcpp_rest.core.family_sizes import usual_side
 from sdcpp_rest.core.fit import Size
 from sdcpp_rest.core.load_spec import LoadSpec
@@ -68,7 +69,7 @@ class EncoderPlacing:
         return Placed(
             keep,
             f"auto is {_word(keep)}: with the text encoders on {gpu['name']} a picture of {side}x{side} takes "
-            f"{_gib(needed)} of the {_gib(free)} that are free there",
+            f"{format_size(needed)} of the {format_size(free)} that are free there",
         )
 
 
@@ -78,7 +79,3 @@ def _with(spec: LoadSpec, keep: bool) -> LoadSpec:
 
 def _word(value: bool) -> str:
     return "true" if value else "false"
-
-
-def _gib(size: int) -> str:
-    return f"{size / (1 << 30):.1f} GiB"

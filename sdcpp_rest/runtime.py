@@ -36,6 +36,7 @@ from sdcpp_rest.services.dispatch.engine_calls import EngineCalls
 from sdcpp_rest.services.dispatch.holding import Holding
 from sdcpp_rest.services.engines_status import EnginesStatus
 from sdcpp_rest.services.housekeeping import Housekeeping
+from sdcpp_rest.services.jobs.job_reader import FILE_KINDS
 from sdcpp_rest.services.jobs.kept_answers import KeptAnswers
 from sdcpp_rest.services.login_sessions import LoginSessions
 from sdcpp_rest.services.metrics import Metrics
@@ -165,7 +166,7 @@ class Runtime:
             upscalers=self.models.upscalers,
             also=(self.jobs.gallery.purge_expired, self.kept_answers.drop_old),
         )
-        self.jobs.queue.wake_on_submit(self.downloads.lane.wake)
+        self.jobs.queue.wake_on_submit(self.downloads.lane.wake, FILE_KINDS)
         self.jobs.queue.call_on_finish(self.metrics.count_job)
         self.jobs.queue.call_on_finish(self.downloads.lane.job_finished)
         self._stop_lock = threading.Lock()

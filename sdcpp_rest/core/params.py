@@ -270,5 +270,5 @@ PARAMS_OF: Mapping[JobKind, type[Params]] = {
 
 def params_of(kind: JobKind, stored: Mapping[str, Any]) -> Params:
     """The parameters in a job's row. Raises pydantic.ValidationError, KeyError for a kind without any."""
-    params: Params = TypeAdapter(PARAMS_OF[kind]).validate_python(stored)
-    return params
+    # Not by a TypeAdapter: it would build the schema anew with every call, as the class builds its own when it is used.
+    return PARAMS_OF[kind].model_validate(stored)

@@ -34,6 +34,7 @@ from sdcpp_rest.services.downloads.stop_switch import StopSwitch
 from sdcpp_rest.services.jobs.active_jobs import ActiveJob
 from sdcpp_rest.services.jobs.event_bus import EventBus
 from sdcpp_rest.services.jobs.job_queue import JobQueue
+from sdcpp_rest.services.jobs.job_reader import FILE_KINDS
 from sdcpp_rest.services.models.hashing import ModelHashes
 from sdcpp_rest.services.models.model_library import ModelLibrary
 from sdcpp_rest.services.models.model_upload import ModelUploads
@@ -116,7 +117,7 @@ class DownloadLane:
                 thread.start()
 
     def wake(self) -> None:
-        """Look for work again: a job came, one ended, the queue goes on."""
+        """Look for work again: a job of ours came, one ended, the queue goes on."""
         with self._changed:
             self._calls += 1
             self._changed.notify_all()
@@ -127,7 +128,8 @@ class DownloadLane:
         params = read_params(job) if job.kind == "model_download" and job.status == "cancelled" else None
         if params is not None:
             self._places.discard(params)
-        self.wake()
+        if job.kind in FILE_KINDS:
+            self.wake()
 
     def stop(self, timeout_seconds: float = 10.0) -> None:
         """Take nothing more; what runs is put back. Idempotent."""

@@ -66,14 +66,14 @@ class JobQueue(JobOrder):
         self._waiters = JobWaiters()
         self._closing = threading.Event()
         self._paused = settings.get(_PAUSED) is True
-        self._wake: list[Callable[[], None]] = []
+        self._wake: list[tuple[Callable[[], None], Collection[JobKind]]] = []
         self._when_finished: list[Callable[[Job], None]] = []
 
     # --- who wants to know ------------------------------------------------------------------------------------------
 
-    def wake_on_submit(self, wake: Callable[[], None]) -> None:
-        """Have ``wake`` called, on any thread, when there may be a new job to take. For the start: not thread-safe."""
-        self._wake.append(wake)
+    def wake_on_submit(self, wake: Callable[[], None], kinds: Collection[JobKind] = ENGINE_KINDS) -> None:
+        """Have ``wake`` called, on any thread, when there may be a job of these kinds to take. Not thread-safe."""
+        self._wake.append((wake, kinds))
 
     def call_on_finish(self, callback: Callable[[Job], None]) -> None:
         """Have ``callback`` called with every job that ends, on the thread that ended it. Not thread-safe either."""
@@ -81,7 +81,7 @@ class JobQueue(JobOrder):
 
     def wake_workers(self) -> None:
         """Tell whoever takes jobs that there may be one."""
-        for wake in self._wake:
+        for wake, _ in self._wake:
             wake()
 
     # --- for everybody ----------------------------------------------------------------------------------------------
@@ -131,7 +131,10 @@ class JobQueue(JobOrder):
         with self._active.claim_lock:
             position = self._store.insert(job, self._max_pending)
             self._bus.publish(JobAdded(job_id=job.id, type=job.kind, position=position))
-        self.wake_workers()
+        # No others: each thread that wakes for nothing holds up those that work.
+        for wake, kinds in self._wake:
+            if kind in kinds:
+                wake()
         return job, position
 
     def retitle(self, job_id: str, title: str | None) -> Job:

@@ -12,7 +12,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, TypeAlias
 
-from sqlalchemy import and_, bindparam, case, delete, func, insert, or_, select, union_all, update
+from sqlalchemy import and_, bindparam, delete, func, insert, or_, select, union_all, update
 from sqlalchemy.engine import Row
 from sqlalchemy.exc import IntegrityError
 
@@ -34,6 +34,7 @@ from sdcpp_rest.store.job_rows import (
     stamp,
     storable,
 )
+from sdcpp_rest.store.job_transitions import TO_FRONT, transition_statement
 
 # The class below has a method called ``list``.
 Jobs: TypeAlias = list[Job]
@@ -65,23 +66,6 @@ _POSITION = (
     )
 )
 _POSITIONS = select(jobs.c.id).where(jobs.c.status == "pending").order_by(jobs.c.priority.desc(), jobs.c.seq)
-_highest = select(func.coalesce(func.max(_ahead.c.priority), 0)).where(_ahead.c.status == "pending").scalar_subquery()
-_TO_FRONT = (
-    update(jobs)
-    .where(jobs.c.id == bindparam("job_id"), jobs.c.status == "pending")
-    .values(priority=_highest + 1, front=1)
-    .returning(*JOB_COLUMNS)
-)
-# What ran goes first again: also before those that were moved to the front while it ran, and before older ones that
-# another engine left waiting.
-_older = (
-    select(func.count())
-    .select_from(
-        select(_ahead.c.seq).where(_ahead.c.status == "pending", _ahead.c.seq < jobs.c.seq).limit(1).subquery()
-    )
-    .scalar_subquery()
-)
-_PRIORITY_OF_A_RETURN = case((or_(_highest > 0, _older > 0), _highest + 1), else_=jobs.c.priority)
 _INTERRUPTED = select(*JOB_COLUMNS).where(jobs.c.status == "processing").order_by(jobs.c.seq)
 _DELETE = delete(jobs).where(
     jobs.c.id == bindparam("job_id"), jobs.c.status.in_(bindparam("allowed_from", expanding=True))
@@ -198,7 +182,6 @@ class JobStore:
         values: dict[str, Any] = {"status": to}
         if to == "pending":
             values |= {"started_at": None, "completed_at": None, "error": None, "error_code": None, "engine": None}
-            values |= {"priority": _PRIORITY_OF_A_RETURN, "front": 1}
         if outputs is not None:
             values["outputs"] = json.dumps(list(outputs))
         if warnings is not None:
@@ -213,16 +196,12 @@ class JobStore:
             values["started_at"] = stamp(started_at)
         if to in FINISHED:
             values["completed_at"] = stamp(completed_at or utc_now())
-        if refund_attempt:
-            values["attempts"] = func.max(jobs.c.attempts - 1, 0)
-        statement = (
-            update(jobs)
-            .where(jobs.c.id == storable(job_id), jobs.c.status.in_(sorted(allowed_from)))
-            .values(values)
-            .returning(*JOB_COLUMNS)
+        statement = transition_statement(
+            tuple(values), tuple(sorted(allowed_from)), returns=to == "pending", refunds=refund_attempt
         )
+        bound = {f"new_{name}": value for name, value in values.items()}
         with self._db.write() as connection:
-            row = connection.execute(statement).one_or_none()
+            row = connection.execute(statement, {"job_id": storable(job_id), **bound}).one_or_none()
         return None if row is None else job_of(row)
 
     def list(
@@ -334,7 +313,7 @@ class JobStore:
     def to_front(self, job_id: str) -> Job | None:
         """Make a pending job the next one; None if it is not pending (any more)."""
         with self._db.write() as connection:
-            row = connection.execute(_TO_FRONT, {"job_id": storable(job_id)}).one_or_none()
+            row = connection.execute(TO_FRONT, {"job_id": storable(job_id)}).one_or_none()
         return None if row is None else job_of(row)
 
     def move(self, job_id: str, before: str | None) -> Job | None:

@@ -24,6 +24,7 @@ _MANIFEST_NAME = "pixels.json"
 _FRAMES_NAME = "frames.raw"
 # The manifest's name when everything is encoded. Until the folder is published this alone says that the run is whole.
 ENCODED_NAME = ".encoded.json"
+_RESULTS = (_MANIFEST_NAME, ENCODED_NAME, "image_", "frame_", "video.", _FRAMES_NAME)
 # Beside the pixels of a run that failed and left something to look at.
 FAILURE_NAME = ".failure.json"
 # An engine that is a thread "dies" without its encoder: that and the server must not encode the same folder at once.
@@ -152,12 +153,15 @@ class _StoredFrames:
 
 def _begin(folder: Path) -> None:
     """Make room for a run's pixels: what an earlier attempt left would be taken for this one's."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in (_MANIFEST_NAME, ENCODED_NAME):
+    try:
+        folder.mkdir(parents=True)
+        return
+    except FileExistsError:
+        pass
+    stale = [name for name in os.listdir(folder) if name.startswith(_RESULTS)]
+    # The manifests first: without one, nothing here is taken for a result.
+    for name in sorted(stale, key=lambda name: name not in (_MANIFEST_NAME, ENCODED_NAME)):
         (folder / name).unlink(missing_ok=True)
-    for pattern in ("image_*", "frame_*", "video.*", _FRAMES_NAME):
-        for stale in folder.glob(pattern):
-            stale.unlink(missing_ok=True)
 
 
 def _write_manifest(folder: Path, entries: Any) -> None:

@@ -116,9 +116,9 @@ def build_jobs(config: Config, database: Database, settings: SettingsServices) -
     )
     recycle_bin = RecycleBin(store, BinStore(database), outputs, settings.user)
     abandoned = AbandonedCalls[Any](config.queue.abandoned_grace_seconds, finishes=config.queue.finish_abandoned)
-    history = PictureHistory(PictureNames(database), queue, outputs, recycle_bin)
     pictures = GalleryStore(database)
     index = GalleryIndex(pictures, outputs)
+    history = PictureHistory(PictureNames(database), queue, outputs, recycle_bin, index.settle)
     return JobServices(
         bus,
         active,

@@ -29,6 +29,7 @@ _ENDED = text(
 _JOBS = text(
     "SELECT number, job_id, part FROM kept_call_jobs WHERE number BETWEEN :first AND :last ORDER BY number, place"
 )
+_ANY = text("SELECT 1 FROM kept_calls LIMIT 1")
 _ADD = text("INSERT OR IGNORE INTO kept_calls (id, client, texts, sent) VALUES (:id, :client, :texts, :sent)")
 _ADD_JOB = text("INSERT INTO kept_call_jobs (job_id, number, place, part) VALUES (:job_id, :number, :place, :part)")
 _TRIM = text("DELETE FROM kept_calls WHERE number <= :number - :most")
@@ -61,6 +62,10 @@ class CallStore:
                 connection.execute(_ADD_JOB, {"job_id": part.job_id, "number": number, "place": place, "part": about})
             connection.execute(_TRIM, {"number": number, "most": most})
         return number
+
+    def is_empty(self) -> bool:
+        with self._db.read() as connection:
+            return connection.execute(_ANY).first() is None
 
     def find(self, call_id: str) -> KeptCall | None:
         with self._db.read() as connection:

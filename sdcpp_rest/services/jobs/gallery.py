@@ -80,39 +80,45 @@ class Gallery:
         self._now = now
         self._lock = threading.Lock()
 
+    @property
+    def _pictures(self) -> GalleryStore:
+        """The store, with all that was published by now."""
+        self.index.settle()
+        return self._store
+
     # --- looking -----------------------------------------------------------------------------------------------------
 
     def page(
         self, wanted: GalleryFilter, order: GalleryOrder, limit: int, after: Seat | None = None, offset: int = 0
     ) -> list[GalleryPicture]:
         """Pictures that pass, after the one at ``after``, or ``offset`` of them left out."""
-        return self._store.page(wanted, order, limit, after, offset)
+        return self._pictures.page(wanted, order, limit, after, offset)
 
     def count(self, wanted: GalleryFilter) -> int:
         """How many pass."""
-        return self._store.count(wanted)
+        return self._pictures.count(wanted)
 
     def folded_page(
         self, wanted: GalleryFilter, order: GalleryOrder, limit: int, after: Seat | None = None, offset: int = 0
     ) -> list[PictureRow]:
         """As `page`, with one row for those that belong together."""
-        return self._store.folded_page(wanted, order, limit, after, offset)
+        return self._pictures.folded_page(wanted, order, limit, after, offset)
 
     def count_folded(self, wanted: GalleryFilter) -> tuple[int, int]:
         """How many rows `folded_page` has in all, and how many pictures those are."""
-        return self._store.count_folded(wanted)
+        return self._pictures.count_folded(wanted)
 
     def get(self, picture_id: int) -> GalleryPicture:
         """Raises NotFound."""
-        return self._store.get(picture_id)
+        return self._pictures.get(picture_id)
 
     def select(self, wanted: GalleryFilter) -> list[int]:
         """The ids of those that pass, newest first, `MOST_PICTURES` and one more at most."""
-        return self._store.ids(wanted, MOST_PICTURES + 1)
+        return self._pictures.ids(wanted, MOST_PICTURES + 1)
 
     def files_of(self, ids: Sequence[int]) -> Iterator[tuple[GalleryPicture, Path | None]]:
         """Pictures and their files, in the order of the ids; no file for one that is deleted or has vanished."""
-        for picture in self._store.get_many(ids):
+        for picture in self._pictures.get_many(ids):
             try:
                 yield picture, self._outputs.path_of(picture.facts.path) if picture.place == "shown" else None
             except SdcppRestError:
@@ -121,38 +127,38 @@ class Gallery:
     def days(self, wanted: GalleryFilter, zone_minutes: int, *, is_folded: bool = False) -> list[tuple[int, int]]:
         """Days since 1970 with pictures that pass, in a zone so far east of UTC, and how many; newest first.
         ``is_folded``: the rows of `folded_page`."""
-        return self._store.days(wanted, zone_minutes, is_folded=is_folded)
+        return self._pictures.days(wanted, zone_minutes, is_folded=is_folded)
 
     def facets(self, wanted: GalleryFilter, limit: int) -> dict[str, list[Facet]]:
         """By ``models``, ``loras``, ``architectures`` and ``kinds``: which values those that pass have."""
-        return self._store.facets(wanted, limit)
+        return self._pictures.facets(wanted, limit)
 
     # --- marks -------------------------------------------------------------------------------------------------------
 
     def mark(self, ids: Sequence[int], marks: Marks) -> list[int]:
         """Note something of pictures; returns of which ones. Raises Conflict for one board too many."""
-        changed = self._store.mark(ids, marks, self._now(), MOST_BOARDS)
+        changed = self._pictures.mark(ids, marks, self._now(), MOST_BOARDS)
         self._tell("marked", changed)
         return changed
 
     def boards(self) -> list[Board]:
         """All boards, by name."""
-        return self._store.boards()
+        return self._pictures.boards()
 
     def put_board(self, name: str) -> bool:
         """Make a board; False where it is there. Raises Conflict for one too many."""
-        is_new = self._store.put_board(name, self._now(), MOST_BOARDS)
+        is_new = self._pictures.put_board(name, self._now(), MOST_BOARDS)
         self._tell("boards")
         return is_new
 
     def rename_board(self, name: str, to: str) -> None:
         """Give a board another name. Raises NotFound, Conflict."""
-        self._store.rename_board(name, to)
+        self._pictures.rename_board(name, to)
         self._tell("boards")
 
     def drop_board(self, name: str) -> None:
         """Forget a board; its pictures stay. Raises NotFound."""
-        self._store.drop_board(name)
+        self._pictures.drop_board(name)
         self._tell("boards")
 
     # --- the bin -----------------------------------------------------------------------------------------------------
@@ -164,7 +170,7 @@ class Gallery:
         """
         done: list[int] = []
         with self._lock:
-            chosen = [picture for picture in self._store.get_many(ids) if picture.place == "shown"]
+            chosen = [picture for picture in self._pictures.get_many(ids) if picture.place == "shown"]
             refused = dict.fromkeys(
                 set(ids) - {picture.id for picture in chosen}, "It is not there, or deleted already"
             )
@@ -185,7 +191,7 @@ class Gallery:
         """Bring deleted pictures back to where they were. Returns as `delete`."""
         done: list[int] = []
         with self._lock:
-            chosen = [picture for picture in self._store.get_many(ids) if picture.place != "shown"]
+            chosen = [picture for picture in self._pictures.get_many(ids) if picture.place != "shown"]
             refused = dict.fromkeys(set(ids) - {picture.id for picture in chosen}, "It is not in the recycle bin")
             # The jobs first: what went by itself comes back into a job's folder.
             for picture in sorted(chosen, key=lambda one: one.place != "job_bin"):
@@ -205,7 +211,7 @@ class Gallery:
     def _purge(self, deleted_before: datetime | None = None) -> int:
         done: list[int] = []
         with self._lock:
-            for picture in self._store.in_bin(deleted_before):
+            for picture in self._pictures.in_bin(deleted_before):
                 self._attempt(self._purge_one, picture, done, {})
         self._tell("purged", done)
         return len(done)
@@ -221,7 +227,7 @@ class Gallery:
         return {
             job_id: pictures
             for job_id, pictures in by_job.items()
-            if job_id in known and all(one.id in ids for one in self._store.of_job(job_id) if one.place == "shown")
+            if job_id in known and all(one.id in ids for one in self._pictures.of_job(job_id) if one.place == "shown")
         }
 
     def _attempt(
@@ -252,9 +258,9 @@ class Gallery:
             try:
                 self._picture_bin.put(path, picture.id)
             except OutputNotFound:
-                self._store.drop(picture, path)
+                self._pictures.drop(picture, path)
                 raise
-            self._store.move(picture.id, "bin", path_in_bin(picture.id, path), self._now())
+            self._pictures.move(picture.id, "bin", path_in_bin(picture.id, path), self._now())
 
     def _restore_one(self, picture: GalleryPicture) -> None:
         if picture.place == "job_bin":
@@ -262,17 +268,17 @@ class Gallery:
                 self._job_bin.restore(str(picture.facts.job_id))
             except JobNotFound:
                 # With a picture of the same job, a moment ago.
-                if self._store.get(picture.id).place != "shown":
+                if self._pictures.get(picture.id).place != "shown":
                     raise
             return
         path = original_path(picture.id, picture.facts.path)
         with self.index.lock:
             self._picture_bin.restore(path, picture.id)
-            self._store.move(picture.id, "shown", path)
+            self._pictures.move(picture.id, "shown", path)
 
     def _purge_one(self, picture: GalleryPicture) -> None:
         self._picture_bin.purge(picture.id)
-        self._store.drop(picture, original_path(picture.id, picture.facts.path))
+        self._pictures.drop(picture, original_path(picture.id, picture.facts.path))
 
     def _tell(self, change: Change, ids: Sequence[int] = ()) -> None:
         if not ids and change != "boards":

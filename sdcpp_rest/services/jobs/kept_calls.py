@@ -29,9 +29,12 @@ class KeptCalls:
         self._most = most
         self._lock = threading.Lock()
         self._by_job: OrderedDict[str, KeptCall | None] = OrderedDict()
+        # Every job is asked for when it ends, and most servers never keep a call.
+        self._are_any = not store.is_empty()
 
     def keep(self, call: KeptCall) -> KeptCall | None:
         """Keep a call; returns it with its number, ``None`` where its id is taken."""
+        self._are_any = True
         number = self._store.add(call, self._most)
         if number is None:
             return None
@@ -49,6 +52,8 @@ class KeptCalls:
         with self._lock:
             if job_id in self._by_job:
                 return self._by_job[job_id]
+        if not self._are_any:
+            return None
         found = self._store.find_by_job(job_id)
         self._remember(job_id, found)
         return found

@@ -36,10 +36,21 @@ class PictureHistory:
     """Names, finds, lists, stars and deletes finished pictures.
 
     Thread-safe.
+
+    Args:
+        settle_gallery: has the index of pictures know all that was published: a star is noted there as well.
     """
 
-    def __init__(self, names: PictureNames, jobs: JobReader, outputs: Outputs, bin: RecycleBin) -> None:
+    def __init__(
+        self,
+        names: PictureNames,
+        jobs: JobReader,
+        outputs: Outputs,
+        bin: RecycleBin,
+        settle_gallery: Callable[[], None] = lambda: None,
+    ) -> None:
         self._names = names
+        self._settle_gallery = settle_gallery
         self._jobs = jobs
         self._outputs = outputs
         self._bin = bin
@@ -89,6 +100,7 @@ class PictureHistory:
         named = self._names.find(path)
         if named is None:
             raise NotFound("There is no picture of that name")
+        self._settle_gallery()
         self._names.mark(path, is_present=True, is_starred=not named.is_starred)
         return not named.is_starred
 

@@ -1,7 +1,8 @@
 """Keeps the index of pictures equal to what lies in the output folder.
 
-Jobs' folders are indexed when they are published; a scan at the start and now and then finds what was put there, or
-taken away, by hand. A folder whose own time has not changed is not opened. Never raises to those who publish.
+Jobs' folders are indexed soon after they are published, and before anybody looks (`GalleryIndex.settle`): a job does
+not wait for it. A scan at the start and now and then finds what was put there, or taken away, by hand. A folder whose
+own time has not changed is not opened. Never raises to those who publish.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ _FOLDERS_AT_ONCE = 100
 _DEEPEST = 16
 # A folder's time has the grain of the disk's clock: what came in the same tick would not be seen.
 _SETTLED_SECONDS = 2.0
+# What is published one after the other is written down at once.
+_PAUSE_SECONDS = 0.25
 _UNSETTLED = 0
 
 
@@ -47,6 +50,8 @@ class GalleryIndex:
         """Held while a folder is read and written down: nothing in it may be moved meanwhile, nor noted as moved."""
         self._scanning = threading.Lock()
         self._stopping = threading.Event()
+        self._published: dict[str, object] = {}
+        self._noted = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="gallery", daemon=True)
         outputs.watch(self)
 
@@ -57,8 +62,15 @@ class GalleryIndex:
     def stop(self) -> None:
         """Stop the thread, in the middle of a scan if need be. Idempotent."""
         self._stopping.set()
+        self._noted.set()
         if self._thread.is_alive():
             self._thread.join()
+        self.settle()
+
+    def settle(self) -> None:
+        """Index what was published and is not in the index yet. Never raises."""
+        if self._published:
+            self._safely(lambda: None)
 
     def scan(self, *, anew: bool = False) -> int:
         """Look through the output folder; returns how many pictures were read. ``anew``: forget the index first.
@@ -84,8 +96,10 @@ class GalleryIndex:
     # --- as a watcher ------------------------------------------------------------------------------------------------
 
     def note_published(self, job_id: str) -> None:
-        """Index a job's folder."""
-        self._safely(lambda: self._read([(job_id, self._time_of(job_id))]))
+        """Have a job's folder indexed."""
+        # Each note is another object: one that comes while the folder is read has it read once more.
+        self._published[job_id] = object()
+        self._noted.set()
 
     def note_binned(self, job_id: str) -> None:
         """Hide the pictures of a job that is in the recycle bin."""
@@ -106,9 +120,15 @@ class GalleryIndex:
     # --- inside ------------------------------------------------------------------------------------------------------
 
     def _loop(self) -> None:
-        wait_seconds = _FIRST_SCAN_AFTER_SECONDS
-        while not self._stopping.wait(wait_seconds):
-            wait_seconds = _SCAN_EVERY_SECONDS
+        scan_at = time.monotonic() + _FIRST_SCAN_AFTER_SECONDS
+        while not self._stopping.is_set():
+            if self._noted.wait(max(0.0, scan_at - time.monotonic())):
+                self._noted.clear()
+                self._stopping.wait(_PAUSE_SECONDS)
+                self.settle()
+            if time.monotonic() < scan_at:
+                continue
+            scan_at = time.monotonic() + _SCAN_EVERY_SECONDS
             started = time.perf_counter()
             try:
                 if found := self.scan():
@@ -167,11 +187,27 @@ class GalleryIndex:
             return _UNSETTLED
         return modified_ns if time.time() - modified_ns / 1e9 > _SETTLED_SECONDS else _UNSETTLED
 
+    def _read_published(self) -> None:
+        """Index what was published. Under the lock: whoever finds nothing left to read has it in the index."""
+        noted = dict(self._published)
+        if not noted:
+            return
+        try:
+            self._read([(job_id, self._time_of(job_id)) for job_id in noted])
+        finally:
+            # Also what could not be read: the next scan tries it.
+            for job_id, note in noted.items():
+                if self._published.get(job_id) is note:
+                    del self._published[job_id]
+
     def _safely(self, note: Callable[[], object]) -> None:
-        """What cannot be noted now is found by the next scan."""
+        """Note something, after all that was published before. What cannot be noted now is found by the next scan."""
         try:
             with self.lock:
-                note()
+                try:
+                    self._read_published()
+                finally:
+                    note()
         except SdcppRestError as error:
             log.warning("the gallery could not be changed: %s", error.message)
         except Exception:

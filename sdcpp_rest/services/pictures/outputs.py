@@ -48,7 +48,12 @@ class Entry:
 
 
 class OutputWatcher(Protocol):
-    """Hears what becomes of outputs, on the thread that did it, after it. None of these may raise."""
+    """Hears what becomes of outputs, on the thread that did it, after it. None of these may raise.
+
+    ``settle``: called before what was published goes out of sight; who has not looked at it yet does so now.
+    """
+
+    def settle(self) -> None: ...
 
     def note_published(self, job_id: str) -> None: ...
 
@@ -177,6 +182,8 @@ class Outputs:
         if not os.path.lexists(source):
             return False
         self._bin_root.mkdir(exist_ok=True)
+        for watcher in self._watchers:
+            watcher.settle()
         self._drop(target)
         moved = _move(source, target)
         for watcher in self._watchers:

@@ -42,6 +42,7 @@ class Rig:
             os.utime(folder, (1000, 1000))
 
     def paths(self, **wanted: Any) -> list[str]:
+        self.index.settle()
         return sorted(one.facts.path for one in self.store.page(GalleryFilter(**wanted), "desc", 100))
 
 
@@ -53,9 +54,50 @@ def rig(tmp_path: Path) -> Iterator[Rig]:
     rig.db.close()
 
 
-def test_what_is_published_is_there_at_once(rig: Rig) -> None:
+def test_what_is_published_is_there_for_whoever_looks(rig: Rig) -> None:
     rig.publish("job", 2)
     assert rig.paths() == rig.paths(words=("boat",)) == ["job/image_0.png", "job/image_1.png"]
+
+
+def test_what_is_published_is_indexed_without_anybody_looking(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gallery_index, "_FIRST_SCAN_AFTER_SECONDS", 1000)
+    monkeypatch.setattr(gallery_index, "_PAUSE_SECONDS", 0)
+    put_folders, done = rig.store.put_folders, threading.Event()
+
+    def put(contents: Any) -> int:
+        total = put_folders(contents)
+        done.set()
+        return total
+
+    monkeypatch.setattr(rig.store, "put_folders", put)
+    rig.index.start()
+    rig.publish("job")
+    assert done.wait(20)
+    assert [one.facts.path for one in rig.store.page(GalleryFilter(), "desc", 9)] == ["job/image_0.png"]
+
+
+def test_what_is_published_before_a_stop_is_indexed(rig: Rig) -> None:
+    rig.publish("job")
+    rig.index.stop()
+    assert [one.facts.path for one in rig.store.page(GalleryFilter(), "desc", 9)] == ["job/image_0.png"]
+
+
+def test_what_is_published_while_its_folder_is_read_is_read_once_more(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig.publish("job")
+    read_folder = gallery_facts.read_folder
+
+    def read(root: Path, folder: str) -> Any:
+        monkeypatch.setattr(gallery_facts, "read_folder", read_folder)
+        found = read_folder(root, folder)
+        rig.outputs.retitle("job", "another")
+        return found
+
+    monkeypatch.setattr(gallery_facts, "read_folder", read)
+    rig.index.settle()
+    rig.index.settle()
+    assert [one.facts.title for one in rig.store.page(GalleryFilter(), "desc", 9)] == ["another"]
 
 
 def test_an_index_is_made_anew_from_the_disk_alone(rig: Rig) -> None:
@@ -165,6 +207,7 @@ def test_a_stop_ends_a_scan_in_the_middle(rig: Rig, monkeypatch: pytest.MonkeyPa
 
 def test_what_goes_into_the_bin_during_a_scan_stays_there(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     rig.publish("job")
+    rig.index.settle()
     (kept,) = rig.store.page(GalleryFilter(), "desc", 1)
     read_folder, binning = gallery_facts.read_folder, []
 

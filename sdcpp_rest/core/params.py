@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, SerializerFunctionWrapHandler, TypeAdapter, model_serializer
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from sdcpp_rest.core.bounds import MAX_RULES_LENGTH, Bounds, Length
 from sdcpp_rest.core.frozen import Frozen

@@ -173,6 +173,13 @@ class DeviceFailed(EngineDied):
     process is replaced before the next job, which would be its end."""
 
 
+class EngineLost(EngineDied):
+    """The engine cannot be reached any more, with the machine it worked on: nothing that its job did. The job is tried
+    again elsewhere."""
+
+    code = "engine_lost"
+
+
 class WaitTimeout(SdcppRestError):
     code = "wait_timeout"
     status = 504

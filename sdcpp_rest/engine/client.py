@@ -51,7 +51,7 @@ from sdcpp_rest.engine.protocol import (
     encode,
 )
 from sdcpp_rest.engine.runner import RunCancelled, RunFailed
-from sdcpp_rest.errors import DeviceFailed, EngineDied, EngineOutOfMemory, EngineUnavailable, OutOfMemory
+from sdcpp_rest.errors import DeviceFailed, EngineDied, EngineLost, EngineOutOfMemory, EngineUnavailable, OutOfMemory
 from sdcpp_rest.errors import LoadFailed as LoadFailedError
 
 log = logging.getLogger(__name__)
@@ -341,8 +341,10 @@ class EngineClient:
             self._engine.wait_for_end(5)
         clean = self._stopping or self.is_broken
         refused = "" if clean else self._engine.refused_memory()
-        ended = "The engine was stopped" if clean else f"The engine process ended: {self._engine.exit_description()}"
-        death = EngineOutOfMemory(f"{refused} {ended}") if refused else EngineDied(ended)
+        is_lost = not clean and self._engine.is_lost
+        how = "engine is lost" if is_lost else "engine process ended"
+        ended = "The engine was stopped" if clean else f"The {how}: {self._engine.exit_description()}"
+        death = EngineOutOfMemory(f"{refused} {ended}") if refused else (EngineLost if is_lost else EngineDied)(ended)
         if self._engine.signal_name:
             death.detail["signal"] = self._engine.signal_name
         # From here on nobody can begin to wait: what waits now is told below, what comes later is told at once.

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from sdcpp_rest.engine.engine_process import EngineProcess
-from sdcpp_rest.engine.pipe import Pipe, pipe_pair
+from sdcpp_rest.engine.pipe import pipe_pair
 from sdcpp_rest.engine.worker_options import WorkerOptions
 
 if TYPE_CHECKING:
@@ -26,11 +26,28 @@ _LOG_TAIL_LINES = 4
 _LOG_LINE_CHARACTERS = 160
 
 
+class Connection(Protocol):
+    """Carries messages to a started engine and back."""
+
+    def send_bytes(self, message: bytes) -> None:
+        """Raises OSError or ValueError when the engine is gone."""
+
+    def recv_bytes(self) -> bytes:
+        """Wait for the next one. Raises EOFError or OSError when there will be none."""
+
+
 class LaunchedEngine(Protocol):
     """A started engine, however it was started."""
 
-    connection: Pipe
-    pid: int
+    @property
+    def connection(self) -> Connection: ...
+
+    @property
+    def pid(self) -> int: ...
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether it is gone for what has become of its machine, once it is gone, and not by itself."""
 
     @property
     def signal_name(self) -> str:
@@ -70,6 +87,8 @@ class ProcessLauncher:
 
 
 class _LaunchedProcess:
+    is_lost = False
+
     def __init__(self, process: EngineProcess | None, options: WorkerOptions) -> None:
         self._log = Path(options.log_path)
         self._log.parent.mkdir(parents=True, exist_ok=True)
@@ -132,6 +151,8 @@ class InlineLauncher:
 
 
 class _EngineThread:
+    is_lost = False
+
     def __init__(self, runner: Runner) -> None:
         self.pid = os.getpid()
         self.signal_name = ""

@@ -1,4 +1,5 @@
-"""One engine for the tests of this room: the same tests run over a thread and over a real process."""
+"""One engine for the tests of this room: the same tests run over a thread, over a real process, and over what carries
+the messages and files of an engine on another machine."""
 
 from __future__ import annotations
 
@@ -13,15 +14,21 @@ from sdcpp_rest.engine.client import EngineClient
 from sdcpp_rest.engine.fake_runner import FakeRunner
 from sdcpp_rest.engine.launchers import InlineLauncher, Launcher, ProcessLauncher
 from sdcpp_rest.engine.protocol import RunJob
+from sdcpp_rest.engine.remote.model_places import ModelPlaces
+from sdcpp_rest.engine.remote.remote_engine import RemoteLauncher
 from sdcpp_rest.engine.worker_options import WorkerOptions
+from tests.engine.remote.thread_link import ThreadLink
 
 TIMEOUT = 30
 
 
-@pytest.fixture(params=["inline", pytest.param("process", marks=pytest.mark.slow)])
+@pytest.fixture(params=["inline", "remote", pytest.param("process", marks=pytest.mark.slow)])
 def launcher(request: pytest.FixtureRequest, tmp_path: Path) -> Launcher:
     if request.param == "inline":
         return InlineLauncher(lambda: FakeRunner(inline=True))
+    if request.param == "remote":
+        places, inside = ModelPlaces({"models": tmp_path}), InlineLauncher(lambda: FakeRunner(inline=True))
+        return RemoteLauncher(lambda: ThreadLink(inside, places, tmp_path / "there"), places)
     return ProcessLauncher(
         WorkerOptions(runner="fake", log_path=str(tmp_path / "engine.log"), last_words_path=str(tmp_path / "words"))
     )
@@ -41,6 +48,7 @@ def spec(tmp_path: Path) -> LoadSpec:
 
 
 def make_spec(folder: Path, name: str) -> LoadSpec:
+    (folder / name).touch()
     return LoadSpec(model=FileRef(name=name, path=str(folder / name)), kind="diffusion")
 
 

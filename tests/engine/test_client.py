@@ -166,7 +166,7 @@ def test_unwritable_spool_fails_the_job_and_not_the_engine(
     engine.load(spec)
     (tmp_path / "spool-1").write_text("a file where the folder should be")
     with pytest.raises(RunFailed, match="could not be written") as caught:
-        engine.run(job()).computed.result(TIMEOUT)
+        engine.run(job()).finished.result(TIMEOUT)
     assert caught.value.code == "output_failed"
     assert engine.run(job()).computed.result(TIMEOUT).images == 1
 

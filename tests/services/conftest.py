@@ -21,6 +21,7 @@ from sdcpp_rest.core.events import Event, JobAdded, JobCancelled, JobPreview, Jo
 from sdcpp_rest.core.job import Job
 from sdcpp_rest.core.load_spec import FileRef, LoadSpec
 from sdcpp_rest.engine.fake_runner import FakeRunner
+from sdcpp_rest.engine.launchers import Launcher
 from sdcpp_rest.engine.protocol import RunJob
 from sdcpp_rest.runtime import DEMO_MODEL, DEMO_ROOT, inline_launcher
 from sdcpp_rest.services.dispatch import lane
@@ -53,12 +54,17 @@ class House:
     """A runtime with a fake engine. ``at_step`` and ``at_load`` are called by an inline engine, on its own thread."""
 
     def __init__(self, config: Config, engine: EngineKind, make_runner: Callable[..., FakeRunner] = FakeRunner) -> None:
+        self.engine = engine
         self.config = config
         self.at_step: Callable[[RunJob, int], None] = lambda command, step: None
         self.at_load: Callable[[LoadSpec], None] = lambda spec: None
         self._make_runner = make_runner
-        self.runtime = quick_runtime(config, launcher=inline_launcher(self._runner) if engine == "inline" else None)
+        self.runtime = quick_runtime(config, launcher=self.make_launcher())
         self.mailbox = self.runtime.jobs.bus.subscribe(maxsize=1_000_000)
+
+    def make_launcher(self) -> Launcher | None:
+        """What starts the engine; ``None``: a process."""
+        return inline_launcher(self._runner) if self.engine == "inline" else None
 
     def _runner(self) -> FakeRunner:
         return self._make_runner(

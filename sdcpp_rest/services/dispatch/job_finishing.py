@@ -21,7 +21,7 @@ from sdcpp_rest.engine import spool
 from sdcpp_rest.engine.client import RunHandle
 from sdcpp_rest.engine.protocol import Computed, Finished, Ready
 from sdcpp_rest.engine.runner import RunFailed
-from sdcpp_rest.errors import EngineDied, EngineUnavailable, SdcppRestError
+from sdcpp_rest.errors import EngineDied, EngineLost, EngineUnavailable, SdcppRestError
 from sdcpp_rest.services.jobs import job_record
 from sdcpp_rest.services.jobs.active_jobs import ActiveJob
 from sdcpp_rest.services.jobs.job_queue import JobQueue
@@ -89,6 +89,8 @@ class JobFinishing:
             timings = timings.model_copy(update={"encode_seconds": round(finished.encode_seconds, 6)})
             warnings = job.warnings + computed.warnings
             outputs = self._publish(job, finished.files, timings, warnings, failure)
+        except EngineLost as error:
+            self.end_lost(active, error)
         except (RunFailed, SdcppRestError) as error:
             self.end_badly(active, error.code, error.message, timings)
         except (OSError, ValueError) as error:
@@ -163,6 +165,15 @@ class JobFinishing:
     def put_back(self, active: ActiveJob) -> None:
         """Make the job pending again; it keeps its turn."""
         self._queue.requeue(active, self._timings(active, 0.0))
+
+    def end_lost(self, active: ActiveJob, error: EngineLost) -> None:
+        """Make a job pending again whose engine is gone with its machine. It fails where that has happened to it more
+        often than an interrupted job is tried again: it may be the reason."""
+        if active.cancel_requested or not self._queue.may_requeue(active.job):
+            self.end_badly(active, error.code, error.message)
+            return
+        self._discard(active.job)
+        self._queue.requeue(active, self._timings(active, 0.0), is_counted=not self.is_stopping)
 
     def _add_texts(self, job: Job, files: Iterable[str]) -> None:
         """Put a dialect's texts into the pictures in the spool. Raises OSError."""

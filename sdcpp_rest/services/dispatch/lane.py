@@ -18,7 +18,7 @@ from sdcpp_rest.engine.client import EngineClient, RunHandle
 from sdcpp_rest.engine.protocol import Computed, RunJob
 from sdcpp_rest.engine.runner import RunCancelled, RunFailed
 from sdcpp_rest.engine.supervisor import EngineSupervisor
-from sdcpp_rest.errors import EngineDied, EngineOutOfMemory, EngineUnavailable, OutOfMemory, SdcppRestError
+from sdcpp_rest.errors import EngineDied, EngineLost, EngineOutOfMemory, EngineUnavailable, OutOfMemory, SdcppRestError
 from sdcpp_rest.services.dispatch.engine_calls import EngineCalls
 from sdcpp_rest.services.dispatch.holding import Holding
 from sdcpp_rest.services.dispatch.job_finishing import JobFinishing
@@ -185,7 +185,7 @@ class Lane:
                     pause = 1.0
                     continue
             except EngineUnavailable as error:
-                # Not running and not to be had: jobs stay pending, and the next try comes after the back-off.
+                # Not to be had: jobs stay pending, and the next try comes after the back-off.
                 self.trouble = error.message
                 self._on_engine_trouble(error.message)
                 self._wake.wait(1.0)
@@ -254,11 +254,11 @@ class Lane:
         try:
             client = self._prepare(active)
             if client is None:
-                return
+                return None
             apart = client if job.kind == "convert" else None
             if active.stop_requested_at is not None:
                 self._finishing.end_cancelled(active)
-                return
+                return None
             self._supervisor.state = "running"
             self._supervisor.prepare_previews(client, is_watched=self.reports.are_watched)
             try:
@@ -266,7 +266,7 @@ class Lane:
             except EngineDied:
                 # It died before it was told of the job, which therefore is not to blame and keeps its turn.
                 self._finishing.put_back(active)
-                return
+                return None
             active.attach(client, run)
             with self._read_ahead.while_computing() if self._read_ahead else contextlib.nullcontext():
                 computed = self._compute(active, client, run)
@@ -276,15 +276,17 @@ class Lane:
                 # Nothing is wrong with the job: it waits for an engine.
                 self._finishing.put_back(active)
                 raise
+            if isinstance(error, EngineLost):
+                return self._finishing.end_lost(active, error)
             if isinstance(error, EngineOutOfMemory) and self._makes_room(active):
                 self._finishing.put_back(active)
-                return
+                return None
             code = OutOfMemory.code if isinstance(error, EngineOutOfMemory) else error.code
             self._finishing.end_badly(active, code, error.message)
         except (RunFailed, SdcppRestError) as error:
             if error.code == OutOfMemory.code and self._makes_room(active):
                 self._finishing.put_back(active)
-                return
+                return None
             self._finishing.end_badly(active, error.code, error.message)
         except Exception as error:
             log.exception("job %s failed", job.id)
@@ -292,13 +294,13 @@ class Lane:
         else:
             if computed is None:
                 self._finishing.end_cancelled(active)
-                return
+                return None
             # Told before it is marked: from then on a cancel wins the row at once, and nothing may follow its event.
             active.advance(0, 0, 0, "encoding")
             self.reports.publish(active)
             if not active.mark_computed():
                 self._finishing.end_cancelled(active)
-                return
+                return None
             self._supervisor.reset_backoff()
             self._finishing.begin(active, run, computed)
         finally:

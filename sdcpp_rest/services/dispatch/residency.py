@@ -27,7 +27,7 @@ from sdcpp_rest.core.params import LoraUse
 from sdcpp_rest.engine.client import EngineClient
 from sdcpp_rest.engine.protocol import Loaded, gpu_backend
 from sdcpp_rest.engine.supervisor import EngineSupervisor
-from sdcpp_rest.errors import EngineDied, LoadFailed, OutOfMemory, SdcppRestError
+from sdcpp_rest.errors import EngineDied, EngineLost, LoadFailed, OutOfMemory, SdcppRestError
 from sdcpp_rest.services.dispatch.engine_calls import EngineCall, ModelCall, RestartCall
 from sdcpp_rest.services.dispatch.holding import HeldModel, Holding
 from sdcpp_rest.services.dispatch.leftovers import Leftovers
@@ -388,7 +388,7 @@ class Residency:
 
     def count_death(self, key: str, error: SdcppRestError) -> None:
         """Count an engine that a load has ended, unless the server ends it."""
-        if isinstance(error, EngineDied) and not self.is_stopping:
+        if isinstance(error, EngineDied) and not isinstance(error, EngineLost) and not self.is_stopping:
             self._strikes.count(key, is_crash=error.detail.get("signal") != "SIGKILL")
 
 

@@ -25,6 +25,7 @@ from sdcpp_rest.services.jobs.event_bus import EventBus
 from sdcpp_rest.services.jobs.job_order import JobOrder
 from sdcpp_rest.services.jobs.job_reader import ENGINE_KINDS, FILE_KINDS
 from sdcpp_rest.services.jobs.job_waiters import JobWaiters
+from sdcpp_rest.services.jobs.queue_listeners import QueueListeners
 from sdcpp_rest.services.pictures.outputs import Outputs
 from sdcpp_rest.store.database import DatabaseUnusable
 from sdcpp_rest.store.job_claiming import FIRST, ClaimTerms
@@ -37,7 +38,7 @@ _RETRY_PAUSE_SECONDS = 0.2
 _PAUSED = "queue.paused"
 
 
-class JobQueue(JobOrder):
+class JobQueue(JobOrder, QueueListeners):
     """Submits, lists, cancels and completes jobs, and lets callers wait for their end.
 
     Thread-safe.
@@ -58,7 +59,8 @@ class JobQueue(JobOrder):
         max_pending: int,
         max_requeues: int,
     ) -> None:
-        super().__init__(store, active, bus)
+        JobOrder.__init__(self, store, active, bus)
+        QueueListeners.__init__(self)
         self._settings = settings
         self._outputs = outputs
         self._max_pending = max_pending
@@ -66,23 +68,6 @@ class JobQueue(JobOrder):
         self._waiters = JobWaiters()
         self._closing = threading.Event()
         self._paused = settings.get(_PAUSED) is True
-        self._wake: list[tuple[Callable[[], None], Collection[JobKind]]] = []
-        self._when_finished: list[Callable[[Job], None]] = []
-
-    # --- who wants to know ------------------------------------------------------------------------------------------
-
-    def wake_on_submit(self, wake: Callable[[], None], kinds: Collection[JobKind] = ENGINE_KINDS) -> None:
-        """Have ``wake`` called, on any thread, when there may be a job of these kinds to take. Not thread-safe."""
-        self._wake.append((wake, kinds))
-
-    def call_on_finish(self, callback: Callable[[Job], None]) -> None:
-        """Have ``callback`` called with every job that ends, on the thread that ended it. Not thread-safe either."""
-        self._when_finished.append(callback)
-
-    def wake_workers(self) -> None:
-        """Tell whoever takes jobs that there may be one."""
-        for wake, _ in self._wake:
-            wake()
 
     # --- for everybody ----------------------------------------------------------------------------------------------
 
@@ -131,10 +116,7 @@ class JobQueue(JobOrder):
         with self._active.claim_lock:
             position = self._store.insert(job, self._max_pending)
             self._bus.publish(JobAdded(job_id=job.id, type=job.kind, position=position))
-        # No others: each thread that wakes for nothing holds up those that work.
-        for wake, kinds in self._wake:
-            if kind in kinds:
-                wake()
+        self.wake_workers(kind)
         return job, position
 
     def retitle(self, job_id: str, title: str | None) -> Job:
@@ -293,12 +275,16 @@ class JobQueue(JobOrder):
         job = self._settle(active.job.id, "cancelled", {"processing"}, timings=timings, **reason)
         self._end(active, job)
 
-    def requeue(self, active: ActiveJob, timings: Timings) -> None:
+    def may_requeue(self, job: Job) -> bool:
+        """Whether a job that was interrupted, by no fault that is known, is tried once more."""
+        return job.attempts <= self._max_requeues or job.kind in FILE_KINDS
+
+    def requeue(self, active: ActiveJob, timings: Timings, *, is_counted: bool = False) -> None:
         """Make a job pending again that could not end (the server stops, there is no engine); this attempt does not
-        count. Only if somebody has cancelled it meanwhile, it is cancelled, with ``timings``."""
+        count, unless ``is_counted``. Only if somebody has cancelled it meanwhile, it is cancelled, with ``timings``."""
         with self._active.claim_lock:
             if not active.cancel_requested:
-                job = self._settle(active.job.id, "pending", {"processing"}, refund_attempt=True)
+                job = self._settle(active.job.id, "pending", {"processing"}, refund_attempt=not is_counted)
                 self._active.remove(active.job.id)
                 if job is not None:
                     self._announce(job)
@@ -318,7 +304,7 @@ class JobQueue(JobOrder):
                 settled = fail(job.id, outputs=outputs, error=failure.message, error_code=failure.code)
             elif outputs is not None:
                 settled = self._store.transition(job.id, "completed", {"processing"}, outputs=outputs)
-            elif job.attempts <= self._max_requeues or job.kind in FILE_KINDS:
+            elif self.may_requeue(job):
                 # A download goes on where it was; it cannot be what took the server down, as a picture can.
                 settled = self._store.transition(job.id, "pending", {"processing"})
             else:
@@ -392,8 +378,7 @@ class JobQueue(JobOrder):
         self._resolve(job)
 
     def _resolve(self, job: Job) -> None:
-        for callback in self._when_finished:
-            callback(job)
+        self.tell_finished(job)
         self._waiters.resolve(job)
 
 

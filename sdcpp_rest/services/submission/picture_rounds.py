@@ -32,7 +32,7 @@ from typing import Any, Literal
 
 from sdcpp_rest.core.job import Job, JobKind, utc_now
 from sdcpp_rest.core.load_spec import LoadSpec
-from sdcpp_rest.errors import Conflict, EngineDied, EngineUnavailable, SdcppRestError, error_of_job
+from sdcpp_rest.errors import Conflict, EngineDied, EngineLost, EngineUnavailable, SdcppRestError, error_of_job
 from sdcpp_rest.services.jobs.active_jobs import ActiveJob, ActiveJobs
 from sdcpp_rest.services.jobs.departure import current_departure
 from sdcpp_rest.services.jobs.job_queue import JobQueue
@@ -237,7 +237,7 @@ class PictureRounds:
         opened.ended.add(job.id)
         if job.status == "failed":
             message, facts = job.error or "The picture could not be drawn", {"job_id": job.id, "reason": job.error_code}
-            if job.error_code == EngineDied.code:
+            if job.error_code in (EngineDied.code, EngineLost.code):
                 raise EngineDied(message, **facts)
             raise error_of_job(job.error_code, message, **facts)
         return RoundResult(index, job, opened.last_previews.get(job.id))

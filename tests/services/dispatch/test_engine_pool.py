@@ -21,6 +21,7 @@ from sdcpp_rest.engine.protocol import Device, Ready, RunJob
 from sdcpp_rest.engine.runner import RunFailed
 from sdcpp_rest.errors import Conflict, EngineDied, EngineUnavailable, LoadFailed
 from sdcpp_rest.services.dispatch.engine_calls import ModelCall
+from sdcpp_rest.services.jobs.job_reader import ENGINE_KINDS
 from sdcpp_rest.store.job_claiming import ClaimTerms
 from tests.services.conftest import PATIENCE_SECONDS, Gate, House, config_below, of_job, shown, spec_named
 
@@ -83,7 +84,7 @@ def test_what_is_left_to_a_free_engine_is_anybodys_once_that_is_busy(make_house:
     pool, queue = house.runtime.engine.pool, house.runtime.jobs.queue
     home, other = pool.lanes
     # Only the other one hears of the jobs at first.
-    queue._wake = [other.wake]
+    queue._workers = ((other.wake, ENGINE_KINDS),)
     asked = threading.Semaphore(0)
     claim = other._claim
 

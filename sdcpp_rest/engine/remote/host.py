@@ -1,0 +1,173 @@
+"""Owns one engine process for a server on another machine: passes its commands on, and its events and files back.
+
+Runs beside the engine. Knows the protocol as far as it names files; decides nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from sdcpp_rest.engine.launchers import Launcher
+from sdcpp_rest.engine.protocol import (
+    Failed,
+    Finished,
+    LoadFailed,
+    Preview,
+    decode_event,
+    encode,
+)
+from sdcpp_rest.engine.remote.model_places import ModelPlaces, PlaceError
+from sdcpp_rest.engine.remote.shipping import Carrier, EngineEnd, LinkLost, Parcel, Shipment, pack, unpack
+
+log = logging.getLogger(__name__)
+
+_END_SECONDS = 10.0
+_RUN_ENDS = ("finished", "failed", "cancelled")
+
+
+class EngineHost:
+    """Owns one engine, from its launch to its end.
+
+    Args:
+        launcher: starts the engine's process here.
+        places: where the models of this machine lie.
+        folder: for the files of jobs, while they are here. Emptied.
+    """
+
+    def __init__(self, launcher: Launcher, places: ModelPlaces, carrier: Carrier, folder: Path) -> None:
+        self._places = places
+        self._carrier = carrier
+        self._folder = folder
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        self._own: list[Shipment] = []
+        self._own_lock = threading.Lock()
+        self._spools: dict[int, Path] = {}
+        # The engine names a model by the digest of its spec, which has other paths here.
+        self._keys: dict[str, str] = {}
+        self._key = ""
+        self._engine = launcher.launch()
+
+    @property
+    def pid(self) -> int:
+        """The engine's process, on this machine."""
+        return self._engine.pid
+
+    def take(self, shipment: Shipment) -> None:
+        """Pass a command on."""
+        command: dict[str, Any] = json.loads(shipment.message)
+        kind = command["type"]
+        try:
+            if kind == "run_job":
+                self._prepare(command, shipment.files)
+            if kind in ("load_model", "load_upscaler", "run_job"):
+                command = self._places.receive(command)
+        except (PlaceError, LinkLost, OSError) as error:
+            self._refuse(command, f"{error}")
+            return
+        for name in ("free", "keys"):
+            if isinstance(command.get(name), list):
+                command[name] = [self._keys.get(key, key) for key in command[name]]
+        if kind == "run_job":
+            command["model_key"] = self._keys.get(command["model_key"], command["model_key"])
+        if kind == "load_model":
+            self._key = shipment.key
+        self.take_urgent(json.dumps(command).encode())
+
+    def take_urgent(self, message: bytes) -> None:
+        """Pass a command on as it is, before what waits."""
+        try:
+            self._engine.connection.send_bytes(message)
+        except (OSError, ValueError):
+            log.debug("the engine is gone")  # `events` tells
+
+    def events(self) -> Iterator[Shipment]:
+        """What the engine says, with the files that it speaks of; the last one is its end."""
+        while True:
+            try:
+                raw = self._engine.connection.recv_bytes()
+            except (EOFError, OSError):
+                break
+            yield self._ship(raw)
+        if not self._engine.wait_for_end(_END_SECONDS):
+            self._engine.kill()
+            self._engine.wait_for_end(_END_SECONDS)
+        refused = self._engine.refused_memory()
+        yield Shipment(end=EngineEnd(self._engine.exit_description(), self._engine.signal_name, refused))
+
+    def kill(self) -> None:
+        self._engine.kill()
+
+    # --- inside -----------------------------------------------------------------------------------------------------
+
+    def _prepare(self, command: dict[str, Any], files: dict[str, Parcel] | Any) -> None:
+        """Put a job's input pictures here, and name its folder."""
+        run = int(command["run"])
+        spool = self._folder / str(run)
+        spool.mkdir(parents=True)
+        self._spools[run] = spool
+        for role in command["inputs"]:
+            path = self._folder / f"{run}.inputs" / f"{role}.png"
+            unpack(files[role], path, self._carrier)
+            command["inputs"][role] = str(path)
+        command["spool"] = str(spool)
+
+    def _refuse(self, command: dict[str, Any], message: str) -> None:
+        """Answer a command that cannot be passed on, as the engine would. The engine itself is asked to say it, so
+        that its answers stay in order."""
+        if command["type"] == "run_job":
+            answer = encode(Failed(run=command["run"], code="load_failed", message=message))
+        else:
+            answer = encode(LoadFailed(message=message))
+        with self._own_lock:
+            self._own.append(Shipment(answer))
+        # Its answer to this comes at once, and brings ours along.
+        self.take_urgent(b'{"type": "tell_memory"}')
+
+    def _ship(self, raw: bytes) -> Shipment:
+        event = json.loads(raw)
+        with self._own_lock:
+            if self._own and event["type"] == "memory":
+                return self._own.pop(0)
+        kind = event["type"]
+        if kind == "loaded":
+            self._keys[self._key] = event["key"]
+            event["key"] = self._key
+            return Shipment(json.dumps(event).encode())
+        if kind == "preview" and event["path"]:
+            return self._ship_files(raw, Path(event["path"]).parent, (Path(event["path"]).name,))
+        if kind == "finished":
+            return self._ship_finished(raw)
+        if kind in _RUN_ENDS:
+            self._forget(int(event["run"]))
+        return Shipment(raw)
+
+    def _ship_finished(self, raw: bytes) -> Shipment:
+        event = decode_event(raw)
+        assert isinstance(event, Finished)
+        try:
+            return self._ship_files(raw, self._spools[event.run], event.files)
+        finally:
+            self._forget(event.run)
+
+    def _ship_files(self, raw: bytes, folder: Path, names: tuple[str, ...]) -> Shipment:
+        try:
+            return Shipment(raw, {name: pack(folder / name, self._carrier) for name in names})
+        except OSError as error:
+            event = decode_event(raw)
+            if isinstance(event, Preview):
+                return Shipment(encode(event.model_copy(update={"path": ""})))
+            assert isinstance(event, Finished)
+            message = f"The result could not be read on the engine's machine: {error.strerror or error}"
+            return Shipment(encode(Failed(run=event.run, code="output_failed", message=message)))
+
+    def _forget(self, run: int) -> None:
+        self._spools.pop(run, None)
+        for name in (str(run), f"{run}.inputs"):
+            shutil.rmtree(self._folder / name, ignore_errors=True)

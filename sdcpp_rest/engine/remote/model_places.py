@@ -1,0 +1,82 @@
+"""Names model files so that another machine finds its own copy, and tells whether that is the same file.
+
+A path in a message of the protocol becomes a place: the root folder's word, the way below it, and the file's size. The
+other machine has a root folder of the same word. Knows files, and paths in messages; must not know an engine.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+_MARK = "sdcpp-rest-file:"
+
+
+class PlaceError(Exception):
+    """A model file that this machine lacks, or has with other content; a sentence for people."""
+
+
+class ModelPlaces:
+    """Turns paths below this machine's root folders into places, and places into paths.
+
+    Args:
+        roots: the folders by their words, which are the same on all machines.
+        sum_of: the SHA-256 of a file, where it is known already; ``None`` where it is not.
+    """
+
+    def __init__(self, roots: Mapping[str, Path], sum_of: Callable[[str], str | None] = lambda path: None) -> None:
+        self._roots = {word: Path(os.path.abspath(folder)) for word, folder in roots.items()}
+        self._sum_of = sum_of
+
+    def send(self, message: Any) -> Any:
+        """``message`` with a place for each model file in it. Raises PlaceError for one outside of the roots."""
+        return _replace(message, self.place_of)
+
+    def receive(self, message: Any) -> Any:
+        """``message`` with a path for each place in it. Raises PlaceError for a file that is not here, or another."""
+        return _replace(message, self.path_at)
+
+    def place_of(self, path: str) -> str:
+        """The place of a file."""
+        for word, root in self._roots.items():
+            if root in Path(path).parents:
+                below = Path(path).relative_to(root).as_posix()
+                try:
+                    size = os.path.getsize(path)
+                except OSError:
+                    size = None
+                return _MARK + json.dumps({"root": word, "name": below, "size": size, "sha256": self._sum_of(path)})
+        raise PlaceError(f"{Path(path).name} lies in none of the folders that other machines have too")
+
+    def path_at(self, place: str) -> str:
+        """The path of the file at ``place`` here. A path stays as it is."""
+        if not place.startswith(_MARK):
+            return place
+        fields = json.loads(place[len(_MARK) :])
+        root, name = self._roots.get(fields["root"]), PurePosixPath(fields["name"])
+        if root is None or name.is_absolute() or ".." in name.parts:
+            raise PlaceError(f"{name}: this machine has no folder called {fields['root']}")
+        path = root / name
+        try:
+            size = os.path.getsize(path)
+        except OSError:
+            raise PlaceError(f"{name} is not on this machine ({fields['root']})") from None
+        known = self._sum_of(str(path))
+        if fields["size"] not in (None, size):
+            other = f"{name} on this machine is another file than the server's"
+            raise PlaceError(f"{other}: {size} bytes, not {fields['size']}")
+        if None not in (known, fields["sha256"]) and known != fields["sha256"]:
+            raise PlaceError(f"{name} on this machine is another file than the server's: its SHA-256 is {known}")
+        return str(path)
+
+
+def _replace(message: Any, change: Callable[[str], str]) -> Any:
+    if isinstance(message, dict):
+        return {
+            name: change(inner) if name == "path" and isinstance(inner, str) and inner else _replace(inner, change)
+            for name, inner in message.items()
+        }
+    return [_replace(inner, change) for inner in message] if isinstance(message, list) else message

@@ -1,0 +1,143 @@
+"""Makes an engine on another machine look like one that was started here: its files come and go with its messages.
+
+Knows the protocol as far as it names files. How messages travel is the link's business.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from sdcpp_rest.core.load_spec import LoadSpec
+from sdcpp_rest.engine.protocol import Failed, encode
+from sdcpp_rest.engine.remote.model_places import ModelPlaces, PlaceError
+from sdcpp_rest.engine.remote.shipping import EngineEnd, HostLink, LinkLost, Shipment, pack, unpack
+
+log = logging.getLogger(__name__)
+
+
+class RemoteLauncher:
+    """Starts engines on one other machine. ``open_link`` starts one there."""
+
+    def __init__(self, open_link: Callable[[], HostLink], places: ModelPlaces) -> None:
+        self._open_link = open_link
+        self._places = places
+
+    def launch(self) -> RemoteEngine:
+        return RemoteEngine(self._open_link, self._places)
+
+
+class RemoteEngine:
+    """Runs one engine on another machine, from its start to its end; it is its own connection."""
+
+    def __init__(self, open_link: Callable[[], HostLink], places: ModelPlaces) -> None:
+        self.is_lost = False
+        self._places = places
+        self._end: EngineEnd | None = None
+        self._spools: dict[int, Path] = {}
+        self._ended = threading.Event()
+        self._was_killed = False
+        try:
+            self._link: HostLink | None = open_link()
+        except LinkLost as error:
+            self._link = None
+            self._lose(error)
+
+    @property
+    def connection(self) -> RemoteEngine:
+        return self
+
+    @property
+    def pid(self) -> int:
+        return 0 if self._link is None else self._link.pid
+
+    # --- as a connection --------------------------------------------------------------------------------------------
+
+    def send_bytes(self, message: bytes) -> None:
+        """Raises OSError when the engine is gone."""
+        link = self._link
+        if link is None:
+            raise OSError("the engine is gone")
+        command: dict[str, Any] = json.loads(message)
+        kind = command["type"]
+        if kind in ("cancel_job", "tell_memory", "watch_previews", "shutdown"):
+            link.send_urgent(message)
+            return
+        files, key = {}, ""
+        if kind == "load_model":
+            key = LoadSpec.model_validate(command["spec"]).key
+        if kind == "run_job":
+            self._spools[command["run"]] = Path(command["spool"])
+            files = {role: pack(Path(path), link.carrier) for role, path in command["inputs"].items()}
+        try:
+            command = self._places.send(command)
+        except PlaceError as error:
+            # Left as it is: the machine has no such path, and says so.
+            log.warning("%s", error)
+        link.send(Shipment(json.dumps(command).encode(), files, key))
+
+    def recv_bytes(self) -> bytes:
+        """Raises EOFError when there will be nothing more."""
+        if self._link is None:
+            raise EOFError
+        try:
+            shipment = self._link.receive()
+            if shipment.end is not None:
+                self._end = shipment.end
+                self._ended.set()
+                raise EOFError
+            return self._take_files(self._link, shipment)
+        except LinkLost as error:
+            self._lose(error)
+            raise EOFError from None
+
+    def _take_files(self, link: HostLink, shipment: Shipment) -> bytes:
+        event: dict[str, Any] = json.loads(shipment.message)
+        run = event.get("run")
+        if event["type"] in ("finished", "failed", "cancelled"):
+            spool = self._spools.pop(int(event["run"]), None)
+        else:
+            spool = self._spools.get(run) if run is not None else None
+        if not shipment.files or spool is None:
+            return shipment.message
+        try:
+            for name, parcel in shipment.files.items():
+                unpack(parcel, spool / name, link.carrier)
+        except OSError as error:
+            if event["type"] == "preview":
+                return json.dumps({**event, "path": ""}).encode()
+            message = f"The result could not be written: {error.strerror or error}"
+            return encode(Failed(run=event["run"], code="output_failed", message=message))
+        if event["type"] == "preview":
+            (name,) = shipment.files
+            return json.dumps({**event, "path": str(spool / name)}).encode()
+        return shipment.message
+
+    def _lose(self, error: LinkLost) -> None:
+        self.is_lost = not self._was_killed
+        self._end = EngineEnd("it was ended from here" if self._was_killed else str(error))
+        self._ended.set()
+
+    # --- as a launched engine ---------------------------------------------------------------------------------------
+
+    def kill(self) -> None:
+        self._was_killed = True
+        if self._link is not None:
+            self._link.kill()
+
+    def wait_for_end(self, timeout_seconds: float) -> bool:
+        return self._ended.wait(timeout_seconds)
+
+    @property
+    def signal_name(self) -> str:
+        return self._end.signal_name if self._end else ""
+
+    def exit_description(self) -> str:
+        return self._end.description if self._end else "it does not answer"
+
+    def refused_memory(self) -> str:
+        return self._end.refused_memory if self._end else ""

@@ -1,0 +1,94 @@
+"""Defines what travels between a server and an engine on another machine: messages of the protocol, and files.
+
+Knows no way to travel: that is a `HostLink` and a `Carrier`, of which each kind of cluster has its own.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+PIECE_BYTES = 64 * 1024 * 1024
+"""How much of a file is in memory at a time, on either machine."""
+
+Parcel = tuple[Any, ...]
+"""A file's content in pieces, each as the carrier has it."""
+
+
+@dataclass(frozen=True)
+class Shipment:
+    """One message, with the files that it speaks of, by name. ``key``: of a load, what the server calls the model.
+    ``end``: how the engine ended, with the last one, which has no message."""
+
+    message: bytes = b""
+    files: Mapping[str, Parcel] = field(default_factory=dict)
+    key: str = ""
+    end: EngineEnd | None = None
+
+
+@dataclass(frozen=True)
+class EngineEnd:
+    """How an engine ended, as its own machine tells: see `LaunchedEngine`."""
+
+    description: str
+    signal_name: str = ""
+    refused_memory: str = ""
+
+
+class LinkLost(Exception):
+    """The engine's machine cannot be reached any more; why, for people."""
+
+
+class Carrier(Protocol):
+    """Carries pieces of files."""
+
+    def put(self, piece: bytes) -> Any: ...
+
+    def get(self, piece: Any) -> bytes:
+        """Raises LinkLost."""
+
+
+class HostLink(Protocol):
+    """The way to one engine on another machine, from its start to its end."""
+
+    pid: int
+    carrier: Carrier
+
+    def send(self, shipment: Shipment) -> None:
+        """In order. Raises OSError when the engine is gone."""
+
+    def send_urgent(self, message: bytes) -> None:
+        """Before what waits. Raises OSError when the engine is gone."""
+
+    def receive(self) -> Shipment:
+        """Wait for the next one. Raises LinkLost."""
+
+    def kill(self) -> None: ...
+
+
+def pack(path: Path, carrier: Carrier) -> Parcel:
+    """A file's content. Raises OSError."""
+    return tuple(carrier.put(piece) for piece in _pieces(path))
+
+
+def unpack(parcel: Parcel, path: Path, carrier: Carrier) -> None:
+    """Write a parcel to ``path``, which is there as a whole or not at all. Raises OSError, LinkLost."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(path.name + ".part")
+    try:
+        with temporary.open("wb") as file:
+            for piece in parcel:
+                file.write(carrier.get(piece))
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _pieces(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while piece := file.read(PIECE_BYTES):
+            yield piece

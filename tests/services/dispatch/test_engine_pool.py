@@ -323,6 +323,8 @@ def test_engines_that_end_at_any_moment_lose_no_job(make_house: Callable[..., Ho
         if client is not None and client.alive:
             client.kill()
             kills += 1
+            # A model that happened to be loaded at two such moments would be out, and all of its jobs would fail.
+            lane.residency._strikes.forgive_all()
     jobs = [house.finished(job_id) for job_id in ids]
     assert {job.status for job in jobs} <= {"completed", "failed"}
     assert {job.error_code for job in jobs if job.status == "failed"} <= {"engine_crashed", "load_failed"}

@@ -11,7 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from sdcpp_rest.engine.pipe import Pipe
 from sdcpp_rest.engine.process_entry import TERMINAL_SIGNALS
@@ -19,18 +19,24 @@ from sdcpp_rest.engine.worker_options import WorkerOptions
 
 _PATIENCE_SECONDS = 5.0
 # The arguments are our own paths of modules: the current folder, where Python would look first, may be anybody's.
-_ENTRY = "import sys; sys.path[:] = sys.argv[1:]; from sdcpp_rest.engine.process_entry import main; main()"
+_ENTRY = "import sys; sys.path[:] = sys.argv[1:]; from {} import main; main()"
+ENGINE = "sdcpp_rest.engine.process_entry"
 
 
 class EngineProcess:
     """Starts one process, which does nothing until `configure` and ends with the pipe: also when this process ends,
-    however that happens. Raises OSError when the system starts none."""
+    however that happens. Raises OSError when the system starts none.
 
-    def __init__(self) -> None:
+    Args:
+        entry: the module whose ``main`` it runs.
+        environment: its variables; ``None``: this process's.
+    """
+
+    def __init__(self, entry: str = ENGINE, environment: Mapping[str, str] | None = None) -> None:
         ours, theirs = socket.socketpair()
         try:
             with theirs, _signals_held_back():
-                self._process = _start(theirs)
+                self._process = _start(theirs, entry, environment)
         except BaseException:
             ours.close()
             raise
@@ -82,15 +88,15 @@ def early_process(is_wanted: bool = True) -> Iterator[EngineProcess | None]:
             process.discard()
 
 
-def _start(theirs: socket.socket) -> subprocess.Popen[bytes]:
+def _start(theirs: socket.socket, entry: str, environment: Mapping[str, str] | None) -> subprocess.Popen[bytes]:
     # A session of its own: Ctrl-C reaches every process of a terminal, but only the server decides when it ends.
-    command = [sys.executable, "-c", _ENTRY, *sys.path]
+    command = [sys.executable, "-c", _ENTRY.format(entry), *sys.path]
     if sys.platform == "win32":
-        process = subprocess.Popen(command, stdin=subprocess.PIPE)
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, env=environment)
         with process.stdin:
             process.stdin.write(theirs.share(process.pid))
         return process
-    return subprocess.Popen(command, stdin=theirs.fileno(), start_new_session=True)
+    return subprocess.Popen(command, stdin=theirs.fileno(), start_new_session=True, env=environment)
 
 
 @contextlib.contextmanager

@@ -19,10 +19,10 @@ TERMINAL_SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM",
 
 def main() -> None:
     """Entry point of the engine's process; never returns."""
-    _leave_terminal()
+    leave_terminal()
     # Nobody looks for plug-ins of pydantic's here, and looking reads the metadata of every package that is installed.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
-    pipe = _take_pipe()
+    pipe = take_pipe()
 
     from sdcpp_rest.engine import worker
     from sdcpp_rest.engine.worker_options import WorkerOptions
@@ -35,7 +35,8 @@ def main() -> None:
     worker.main(pipe, options)
 
 
-def _leave_terminal() -> None:
+def leave_terminal() -> None:
+    """Ignore what a terminal sends to all of its processes."""
     for number in TERMINAL_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     if hasattr(signal, "pthread_sigmask"):
@@ -43,7 +44,8 @@ def _leave_terminal() -> None:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, TERMINAL_SIGNALS)
 
 
-def _take_pipe() -> Pipe:
+def take_pipe() -> Pipe:
+    """This process's end of the pipe to the server."""
     if sys.platform == "win32":
         return Pipe(socket.fromshare(sys.stdin.buffer.read()))
     end = socket.socket(fileno=os.dup(0))

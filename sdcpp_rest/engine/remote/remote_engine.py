@@ -19,6 +19,8 @@ from sdcpp_rest.engine.remote.shipping import EngineEnd, HostLink, LinkLost, Shi
 
 log = logging.getLogger(__name__)
 
+_URGENT = ("cancel_job", "tell_memory", "watch_previews", "shutdown")
+
 
 class RemoteLauncher:
     """Starts engines on one other machine. ``open_link`` starts one there."""
@@ -64,7 +66,7 @@ class RemoteEngine:
             raise OSError("the engine is gone")
         command: dict[str, Any] = json.loads(message)
         kind = command["type"]
-        if kind in ("cancel_job", "tell_memory", "watch_previews", "shutdown"):
+        if kind in _URGENT:
             link.send_urgent(message)
             return
         files, key = {}, ""
@@ -79,6 +81,10 @@ class RemoteEngine:
             # Left as it is: the machine has no such path, and says so.
             log.warning("%s", error)
         link.send(Shipment(json.dumps(command).encode(), files, key))
+
+    def is_urgent(self, message: bytes) -> bool:
+        """Whether a message goes before those that wait for their files."""
+        return json.loads(message)["type"] in _URGENT
 
     def recv_bytes(self) -> bytes:
         """Raises EOFError when there will be nothing more."""

@@ -1,0 +1,48 @@
+"""Defines what a cluster of machines is to the server: nodes that have engines, and the way to each engine.
+
+A kind of cluster is one class with these methods, in a module of its own; it works in the gateway's process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from sdcpp_rest.engine.remote.shipping import HostLink
+from sdcpp_rest.engine.worker_options import WorkerOptions
+
+CLUSTERS = {"ray": "sdcpp_rest.engine.remote.ray_cluster:RayCluster"}
+"""The kinds there are, and where their classes lie: they import what most servers never need."""
+
+
+@dataclass(frozen=True)
+class ClusterNode:
+    """A machine that has joined. ``engines``: how many it has room for; ``gpus``: how many of them have one of its
+    GPUs. ``fault``: why it is not used, in a sentence; empty if it is."""
+
+    id: str
+    name: str
+    address: str
+    engines: int
+    gpus: int = 0
+    versions: dict[str, str] = field(default_factory=dict)
+    is_draining: bool = False
+    fault: str = ""
+
+
+class Cluster(Protocol):
+    """The machines, as one of them sees them."""
+
+    def connect(self) -> None:
+        """Raises LinkLost where there is no cluster at the address, or it does not let us in."""
+
+    def nodes(self) -> Sequence[ClusterNode]:
+        """Who is there now. Raises LinkLost."""
+
+    def open(self, node_id: str, slot: int, options: WorkerOptions) -> HostLink:
+        """Start the engine number ``slot`` (from 0) of a node; one that is left there from before is ended. Blocks.
+        Raises LinkLost."""
+
+    def close(self) -> None:
+        """Leave, and end all engines that were started. Idempotent."""

@@ -1,0 +1,177 @@
+"""Runs the gateway's process: the one that knows the cluster, so that whatever becomes of the cluster's own software
+ends this process and not the server.
+
+The first message says which cluster and where. Then engines are opened by number; their messages pass, their files are
+read and written here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import logging
+import os
+import queue
+import threading
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, cast
+
+from sdcpp_rest.engine.pipe import Pipe
+from sdcpp_rest.engine.process_entry import leave_terminal, take_pipe
+from sdcpp_rest.engine.remote import gateway_messages
+from sdcpp_rest.engine.remote.cluster import CLUSTERS, Cluster, ClusterNode
+from sdcpp_rest.engine.remote.model_places import ModelPlaces
+from sdcpp_rest.engine.remote.remote_engine import RemoteEngine
+from sdcpp_rest.engine.remote.shipping import LinkLost
+from sdcpp_rest.engine.worker_options import WorkerOptions
+
+log = logging.getLogger(__name__)
+
+_LOOK_SECONDS = 1.0
+
+
+def main() -> None:
+    """Entry point of the gateway's process; never returns."""
+    leave_terminal()
+    pipe = take_pipe()
+    try:
+        header, _ = gateway_messages.receive(pipe)
+    except (EOFError, OSError):
+        os._exit(0)
+    logging.basicConfig(
+        filename=header["log"] or None, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    GatewayWorker(pipe, open_cluster(header), places_of(header["roots"])).serve()
+    # Whatever threads the cluster's software has are not waited for.
+    os._exit(0)
+
+
+def open_cluster(header: dict[str, Any]) -> Cluster:
+    """The cluster that the first message names."""
+    module, _, name = CLUSTERS[header["kind"]].partition(":")
+    return cast("Cluster", getattr(importlib.import_module(module), name)(header["address"]))
+
+
+def places_of(roots: dict[str, str]) -> ModelPlaces:
+    """The server's folders of models, by their words."""
+    return ModelPlaces({word: Path(folder) for word, folder in roots.items()})
+
+
+class GatewayWorker:
+    """Serves one server: opens engines for it on the machines of a cluster, and tells it which those are."""
+
+    def __init__(self, pipe: Pipe, cluster: Cluster, places: ModelPlaces, look_seconds: float = _LOOK_SECONDS) -> None:
+        self._pipe = pipe
+        self._cluster = cluster
+        self._places = places
+        self._look_seconds = look_seconds
+        self._send_lock = threading.Lock()
+        self._links: dict[int, _OpenEngine] = {}
+        self._stopped = threading.Event()
+
+    def serve(self) -> None:
+        """Serve until the server hangs up."""
+        try:
+            self._cluster.connect()
+        except LinkLost as error:
+            self.tell({"op": "lost", "message": str(error)})
+            return
+        threading.Thread(target=self._watch_nodes, name="nodes", daemon=True).start()
+        with contextlib.suppress(EOFError, OSError):
+            while True:
+                header, body = gateway_messages.receive(self._pipe)
+                self._take(header, body)
+        self._stopped.set()
+        self._cluster.close()
+
+    def tell(self, header: dict[str, Any], body: bytes = b"") -> None:
+        """Tell the server. One that is gone is noticed by who reads."""
+        with self._send_lock, contextlib.suppress(OSError):
+            gateway_messages.send(self._pipe, header, body)
+
+    def forget(self, number: int) -> None:
+        self._links.pop(number, None)
+
+    def _take(self, header: dict[str, Any], body: bytes) -> None:
+        operation, number = header["op"], header["link"]
+        if operation == "open":
+            options = WorkerOptions.from_json(body)
+
+            def start() -> RemoteEngine:
+                return RemoteEngine(lambda: self._cluster.open(header["node"], header["slot"], options), self._places)
+
+            self._links[number] = _OpenEngine(self, number, start)
+            return
+        link = self._links.get(number)
+        if link is not None:
+            link.kill() if operation == "kill" else link.send(body)
+
+    def _watch_nodes(self) -> None:
+        told: list[ClusterNode] | None = None
+        while not self._stopped.is_set():
+            try:
+                nodes = sorted(self._cluster.nodes(), key=lambda node: node.id)
+            except LinkLost as error:
+                self.tell({"op": "lost", "message": str(error)})
+                # The server starts another gateway, which tries to reach the cluster from the beginning.
+                os._exit(1)
+            if nodes != told:
+                self.tell({"op": "nodes", "nodes": [asdict(node) for node in nodes]})
+                told = nodes
+            time.sleep(self._look_seconds)
+
+
+class _OpenEngine:
+    """Runs one engine for the server: its commands go out on a thread of its own, and none waits for another's files."""
+
+    def __init__(self, worker: GatewayWorker, number: int, start: Any) -> None:
+        self._worker = worker
+        self._number = number
+        self._start = start
+        self._commands: queue.Queue[bytes | None] = queue.Queue()
+        self._engine: RemoteEngine | None = None
+        self._is_unwanted = False
+        self._lock = threading.Lock()
+        threading.Thread(target=self._run, name=f"engine-{number}", daemon=True).start()
+
+    def send(self, message: bytes) -> None:
+        engine = self._engine
+        if engine is not None and engine.is_urgent(message):
+            with contextlib.suppress(OSError):
+                engine.send_bytes(message)
+        else:
+            self._commands.put(message)
+
+    def kill(self) -> None:
+        with self._lock:
+            self._is_unwanted = True
+            engine = self._engine
+        if engine is not None:
+            engine.kill()
+
+    def _run(self) -> None:
+        engine = self._start()
+        with self._lock:
+            self._engine = engine
+            is_unwanted = self._is_unwanted
+        if is_unwanted:
+            engine.kill()
+        threading.Thread(target=self._pass_commands, args=(engine,), name="commands", daemon=True).start()
+        with contextlib.suppress(EOFError):
+            while True:
+                self._worker.tell({"op": "event", "link": self._number, "pid": engine.pid}, engine.recv_bytes())
+        self._commands.put(None)
+        self._worker.forget(self._number)
+        ending = {
+            "description": engine.exit_description(),
+            "signal_name": engine.signal_name,
+            "refused_memory": engine.refused_memory(),
+        }
+        self._worker.tell({"op": "end", "link": self._number, "is_lost": engine.is_lost, **ending})
+
+    def _pass_commands(self, engine: RemoteEngine) -> None:
+        while (message := self._commands.get()) is not None:
+            with contextlib.suppress(OSError):
+                engine.send_bytes(message)

@@ -1,0 +1,220 @@
+"""Runs engines on the nodes of a Ray cluster: one actor for each engine, which owns the engine's process there.
+
+The only module that knows Ray, and it is imported in the gateway's process and in the actors alone. Ray gives the
+membership, the placement, the lives of actors, the streams and the store of objects.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import ray
+import ray.exceptions
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from sdcpp_rest.engine.launchers import ProcessLauncher
+from sdcpp_rest.engine.remote.cluster import ClusterNode
+from sdcpp_rest.engine.remote.host import EngineHost
+from sdcpp_rest.engine.remote.model_places import ModelPlaces
+from sdcpp_rest.engine.remote.node_settings import NodeSettings, our_version
+from sdcpp_rest.engine.remote.shipping import LinkLost, Shipment
+from sdcpp_rest.engine.worker_options import WorkerOptions
+
+log = logging.getLogger(__name__)
+
+NAMESPACE = "sdcpp-rest"
+ENGINE_RESOURCE = "sdcpp_engine"
+"""What a node that has joined offers, one for each engine."""
+VERSION_LABEL = "sdcpp-rest-version"
+_START_SECONDS = 120.0
+_SMALL_BYTES = 100 * 1024
+# What Ray sets for its own workers, and what would make an engine compute with one thread.
+_RAYS_OWN = ("OMP_NUM_THREADS",)
+_Error = (ray.exceptions.RayError, ConnectionError, TimeoutError)
+
+
+class RayCarrier:
+    """Carries pieces of files in Ray's store of objects; small ones in the message itself."""
+
+    def put(self, piece: bytes) -> Any:
+        """Raises OSError when the store is full."""
+        if len(piece) <= _SMALL_BYTES:
+            return piece
+        try:
+            return ray.put(piece)
+        except ray.exceptions.ObjectStoreFullError as error:
+            raise OSError(errno.ENOSPC, "the cluster's store of objects is full") from error
+
+    def get(self, piece: Any) -> bytes:
+        """Raises LinkLost."""
+        if isinstance(piece, bytes):
+            return piece
+        try:
+            found: bytes = ray.get(piece)
+        except _Error as error:
+            raise LinkLost(_sentence(error)) from error
+        return found
+
+
+@ray.remote(
+    num_cpus=0, max_restarts=0, max_task_retries=0, concurrency_groups={"commands": 1, "urgent": 1, "events": 1}
+)
+class EngineHostActor:
+    """Owns one engine on its node. Ray ends it with the process that has made it."""
+
+    def __init__(self, options: bytes, slot: int) -> None:
+        for name in _RAYS_OWN:
+            os.environ.pop(name, None)
+        settings = NodeSettings.of_environment(os.environ)
+        folder = Path(settings.data_dir) / f"engine-{slot}"
+        folder.mkdir(parents=True, exist_ok=True)
+        launcher = ProcessLauncher(
+            replace(
+                WorkerOptions.from_json(options),
+                log_path=str(folder / "engine.log"),
+                last_words_path=str(folder / "last_words"),
+            )
+        )
+        places = ModelPlaces({word: Path(root) for word, root in settings.roots.items()})
+        self._host = EngineHost(launcher, places, RayCarrier(), folder / "jobs")
+
+    @ray.method(concurrency_group="commands")
+    def pid(self) -> int:
+        return self._host.pid
+
+    @ray.method(concurrency_group="commands")
+    def take(self, shipment: Shipment) -> None:
+        self._host.take(shipment)
+
+    @ray.method(concurrency_group="urgent")
+    def take_urgent(self, message: bytes) -> None:
+        self._host.take_urgent(message)
+
+    @ray.method(concurrency_group="events", num_returns="streaming")
+    def events(self) -> Iterator[Shipment]:
+        yield from self._host.events()
+
+
+class RayLink:
+    """The way to one actor."""
+
+    def __init__(self, actor: Any) -> None:
+        self.carrier = RayCarrier()
+        self._actor = actor
+        try:
+            self.pid: int = ray.get(actor.pid.remote(), timeout=_START_SECONDS)
+            self._events = actor.events.remote()
+        except _Error as error:
+            ray.kill(actor)
+            raise LinkLost(_sentence(error)) from error
+
+    def send(self, shipment: Shipment) -> None:
+        self._actor.take.remote(shipment)
+
+    def send_urgent(self, message: bytes) -> None:
+        self._actor.take_urgent.remote(message)
+
+    def receive(self) -> Shipment:
+        """Raises LinkLost."""
+        try:
+            shipment: Shipment = ray.get(next(self._events))
+        except StopIteration:
+            raise LinkLost("what holds the engine on its node has ended") from None
+        except _Error as error:
+            raise LinkLost(_sentence(error)) from error
+        return shipment
+
+    def kill(self) -> None:
+        ray.kill(self._actor)
+
+
+class RayCluster:
+    """Starts engines on the nodes of one cluster.
+
+    Args:
+        address: ``HOST:PORT`` of its head, or ``auto`` for the one that this machine is part of.
+    """
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+
+    def connect(self) -> None:
+        """Raises LinkLost."""
+        host = self._address.partition(":")[0]
+        # Ray takes the machine's own address for 127.0.0.1, and looks for a node of that.
+        where = {"_node_ip_address": host} if host.startswith("127.") else {}
+        try:
+            ray.init(
+                address=self._address,
+                namespace=NAMESPACE,
+                log_to_driver=False,
+                configure_logging=False,
+                logging_level=logging.WARNING,
+                **where,
+            )
+        except (*_Error, RuntimeError, ValueError, OSError) as error:
+            raise LinkLost(_sentence(error)) from error
+
+    def nodes(self) -> Sequence[ClusterNode]:
+        """Raises LinkLost."""
+        try:
+            return [node for one in ray.nodes() if one["Alive"] and (node := _node_of(one)).engines]
+        except _Error as error:
+            raise LinkLost(_sentence(error)) from error
+
+    def open(self, node_id: str, slot: int, options: WorkerOptions) -> RayLink:
+        """Raises LinkLost."""
+        name = f"engine-{node_id}-{slot}"
+        try:
+            _end_earlier(name)
+            gpus = next((node.gpus for node in self.nodes() if node.id == node_id), 0)
+            actor = EngineHostActor.options(
+                name=name,
+                resources={ENGINE_RESOURCE: 1},
+                num_gpus=1 if slot < gpus else 0,
+                scheduling_strategy=NodeAffinitySchedulingStrategy(node_id, soft=False),
+            ).remote(options.to_json(), slot)
+        except (*_Error, ValueError) as error:
+            raise LinkLost(_sentence(error)) from error
+        return RayLink(actor)
+
+    def close(self) -> None:
+        ray.shutdown()
+
+
+def _end_earlier(name: str) -> None:
+    """End the engine of that name that an earlier gateway has left behind."""
+    try:
+        ray.kill(ray.get_actor(name, namespace=NAMESPACE))
+    except ValueError:
+        return
+
+
+def _node_of(told: dict[str, Any]) -> ClusterNode:
+    resources, labels = told["Resources"], told.get("Labels") or {}
+    ours, theirs = our_version(), labels.get(VERSION_LABEL, "")
+    fault = "" if ours == theirs else f"it has sdcpp-rest {theirs or 'of an unknown version'}, this server has {ours}"
+    return ClusterNode(
+        id=told["NodeID"],
+        name=labels.get("sdcpp-rest-name") or told["NodeName"],
+        address=told["NodeManagerAddress"],
+        engines=int(resources.get(ENGINE_RESOURCE, 0)),
+        gpus=int(resources.get("GPU", 0)),
+        versions={"sdcpp-rest": theirs, "ray": ray.__version__, "python": sys.version.split()[0]},
+        fault=fault,
+    )
+
+
+def _sentence(error: BaseException) -> str:
+    """The first line of what Ray says, which is long."""
+    text = " ".join(str(error).split("\n\t")[0].split()) or type(error).__name__
+    return text[:400]
+
+

@@ -54,6 +54,7 @@ from sdcpp_rest.store.job_store import JobStore
 from sdcpp_rest.store.key_store import KeyStore
 
 if TYPE_CHECKING:
+    from sdcpp_rest.groups.cluster_group import ClusterServices
     from sdcpp_rest.groups.language_group import LanguageServices
     from sdcpp_rest.groups.submission_group import SubmissionServices
     from sdcpp_rest.groups.upkeep_groups import UpkeepServices
@@ -136,6 +137,7 @@ class Runtime:
             redact_paths=self.redact_paths,
             on_start=self._recover,
         )
+        self.cluster = self._build_cluster() if config.cluster.address else None
         self.status = ServerStatus(
             EnginesStatus(self.engine.pool, self.jobs.queue, redact_paths=self.redact_paths),
             self.models.slot,
@@ -171,6 +173,12 @@ class Runtime:
         self.jobs.queue.call_on_finish(self.downloads.lane.job_finished)
         self._stop_lock = threading.Lock()
         self._started = self._stopping = self._stopped = False
+
+    def _build_cluster(self) -> ClusterServices:
+        from sdcpp_rest.groups.cluster_group import build_cluster
+
+        roots = {"models": self.config.paths.models_dir, "demo": DEMO_ROOT}
+        return build_cluster(self.config, self.engine, roots)
 
     @LateGroup
     def submission(self) -> SubmissionServices:
@@ -249,8 +257,12 @@ class Runtime:
             self.housekeeping.stop()
             self.jobs.gallery.index.stop()
             self.downloads.lane.stop()
+            if self.cluster is not None:
+                self.cluster.lanes.close()
             self.engine.pool.stop(self.config.engine.stop_timeout_seconds)
             self.engine.pool.stop_engines()
+            if self.cluster is not None:
+                self.cluster.stop()
             self._database.close()
             self._folder_lock.release()
 
@@ -264,6 +276,8 @@ class Runtime:
         finally:
             # Not before: what it claims would look interrupted to the recovery.
             self.downloads.lane.start()
+            if self.cluster is not None:
+                self.cluster.start()
 
 
 def open_library(config: Config, known_sums: Callable[[], KnownSums] | None = None) -> ModelLibrary:

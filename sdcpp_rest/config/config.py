@@ -18,6 +18,7 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
+from sdcpp_rest.config.cluster_section import ClusterConfig
 from sdcpp_rest.config.dialect_sections import A1111Config, ComfyUiConfig, InterruptConfig, OpenAiConfig, SwarmConfig
 from sdcpp_rest.config.download_section import DownloadsConfig
 from sdcpp_rest.config.engines_section import EngineConfig, EnginesConfig
@@ -59,6 +60,7 @@ class Config(BaseSettings):
     paths: PathsConfig = Field(default_factory=PathsConfig)
     engine: EngineConfig = Field(default_factory=EngineConfig)
     engines: EnginesConfig = Field(default_factory=EnginesConfig)
+    cluster: ClusterConfig = Field(default_factory=ClusterConfig)
     models: ModelsConfig = Field(default_factory=ModelsConfig)
     limits: LimitsConfig = Field(default_factory=LimitsConfig)
     preview: PreviewConfig = Field(default_factory=PreviewConfig)

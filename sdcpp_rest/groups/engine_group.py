@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import psutil
 
 from sdcpp_rest.config import Config
 from sdcpp_rest.core.events import EngineChanged
+from sdcpp_rest.core.job import JobKind
 from sdcpp_rest.engine.client import RunEvent
 from sdcpp_rest.engine.launchers import Launcher
 from sdcpp_rest.engine.places import EnginePlace, find_device, gpu_kinds, gpu_names, places_of
@@ -32,6 +33,7 @@ from sdcpp_rest.services.dispatch.residency import Residency
 from sdcpp_rest.services.dispatch.run_reports import RunReports
 from sdcpp_rest.services.dispatch.strikes import Strikes
 from sdcpp_rest.services.engines_status import free_bytes_now, model_memory
+from sdcpp_rest.services.jobs.job_reader import ENGINE_KINDS
 from sdcpp_rest.services.models.load_checks import check_loadable
 from sdcpp_rest.services.models.model_fit import job_bytes, model_bytes
 from sdcpp_rest.services.settings.preview_settings import PreviewChoice
@@ -51,6 +53,8 @@ class EngineServices:
     pool: EnginePool
     everywhere: ModelsEverywhere
     previews: PreviewChoice
+    build_remote: Callable[[str, Launcher], Lane]
+    """Builds the lane of an engine on another machine, of its name and what starts it."""
 
     @property
     def home(self) -> Lane:
@@ -111,7 +115,8 @@ def build_engine(
     models.slot.reach_others(pool.others)
     models.upscalers.reach_others(pool.others)
     everywhere = ModelsEverywhere(pool, models.slot, models.library, redact_paths)
-    return EngineServices(pool, everywhere, PreviewChoice(settings.store, pool, config.preview))
+    previews = PreviewChoice(settings.store, pool, config.preview)
+    return EngineServices(pool, everywhere, previews, builder.build_remote)
 
 
 def _divide(pool: EnginePool, builder: _LaneBuilder) -> None:
@@ -195,9 +200,13 @@ class _LaneBuilder:
         on_start: Callable[[], None] = lambda: None,
         on_ready: Callable[[], None] = lambda: None,
         has_engine: bool = True,
+        launcher: Launcher | None = None,
+        kinds: Collection[JobKind] = ENGINE_KINDS,
     ) -> Lane:
+        """``launcher``: of an engine on another machine."""
         config, jobs, models, pool = self._config, self._jobs, self._models, self._pool
         is_home = not pool.lanes
+        reads_ahead = config.engine.read_ahead and launcher is None
 
         # The supervisor and its lane know each other: events begin only when the lane has started it.
         def take_run_event(event: RunEvent) -> None:
@@ -213,11 +222,11 @@ class _LaneBuilder:
                 models.slot.last_error = message
 
         supervisor = EngineSupervisor(
-            self.launchers(place, len(pool.lanes) + 1),
+            launcher or self.launchers(place, len(pool.lanes) + 1),
             name=place.name,
             on_run_event=take_run_event,
             on_death=note_death,
-            find_fault=place.find_fault,
+            find_fault=place.find_fault if launcher is None else lambda ready: None,
             start_timeout_seconds=config.engine.start_timeout_seconds,
             backoff_initial_seconds=config.engine.backoff_initial_seconds,
             backoff_max_seconds=config.engine.backoff_max_seconds,
@@ -266,10 +275,16 @@ class _LaneBuilder:
             on_engine_trouble=note_trouble,
             on_start=on_start,
             on_ready=on_ready,
-            read_ahead=ReadAhead(lambda: pool.find_next_load(lane)) if config.engine.read_ahead else None,
+            read_ahead=ReadAhead(lambda: pool.find_next_load(lane)) if reads_ahead else None,
             has_engine=has_engine,
+            kinds=kinds,
         )
         return lane
+
+    def build_remote(self, name: str, launcher: Launcher) -> Lane:
+        """The lane of an engine on another machine. It converts no models: their files belong here."""
+        kinds = ENGINE_KINDS - {"convert"}
+        return self.build(EnginePlace(name), EngineCalls(), Holding(), launcher=launcher, kinds=kinds)
 
     def _note_converted(self, path: Path) -> None:
         library = self._models.library

@@ -26,7 +26,7 @@ class ClusterNode:
     address: str
     engines: int
     gpus: int = 0
-    versions: dict[str, str] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict, hash=False)
     is_draining: bool = False
     fault: str = ""
 

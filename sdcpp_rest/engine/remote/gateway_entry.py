@@ -124,7 +124,7 @@ class GatewayWorker:
 
 
 class _OpenEngine:
-    """Runs one engine for the server: its commands go out on a thread of its own, and none waits for another's files."""
+    """Runs one engine for the server: its commands go out on a thread of its own, and wait for no other's files."""
 
     def __init__(self, worker: GatewayWorker, number: int, start: Any) -> None:
         self._worker = worker

@@ -63,9 +63,6 @@ class RayCarrier:
         return found
 
 
-@ray.remote(
-    num_cpus=0, max_restarts=0, max_task_retries=0, concurrency_groups={"commands": 1, "urgent": 1, "events": 1}
-)
 class EngineHostActor:
     """Owns one engine on its node. Ray ends it with the process that has made it."""
 
@@ -100,6 +97,11 @@ class EngineHostActor:
     @ray.method(concurrency_group="events", num_returns="streaming")
     def events(self) -> Iterator[Shipment]:
         yield from self._host.events()
+
+
+_Actor: Any = ray.remote(
+    num_cpus=0, max_restarts=0, max_task_retries=0, concurrency_groups={"commands": 1, "urgent": 1, "events": 1}
+)(EngineHostActor)
 
 
 class RayLink:
@@ -175,7 +177,7 @@ class RayCluster:
         try:
             _end_earlier(name)
             gpus = next((node.gpus for node in self.nodes() if node.id == node_id), 0)
-            actor = EngineHostActor.options(
+            actor = _Actor.options(
                 name=name,
                 resources={ENGINE_RESOURCE: 1},
                 num_gpus=1 if slot < gpus else 0,
@@ -216,5 +218,3 @@ def _sentence(error: BaseException) -> str:
     """The first line of what Ray says, which is long."""
     text = " ".join(str(error).split("\n\t")[0].split()) or type(error).__name__
     return text[:400]
-
-

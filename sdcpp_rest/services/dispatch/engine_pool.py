@@ -80,6 +80,14 @@ class EnginePool:
             if is_running:
                 lane.start()
 
+    def remove(self, lane: Lane) -> None:
+        """Take out a lane that is not the home one; who asks stops it. What was left to it is anybody's."""
+        with self._lock:
+            self.lanes = tuple(one for one in self.lanes if one is not lane)
+        self._queue.forget_worker(lane.wake)
+        lane.calls.close()
+        self.wake_waiting()
+
     def call_on_lane(self, callback: Callable[[Lane], object]) -> None:
         """Have ``callback`` called with every lane, also with those to come. For the start: not thread-safe."""
         self._on_lane.append(callback)
@@ -162,7 +170,7 @@ class EnginePool:
         """Take the job that ``lane`` is to run next off the queue."""
         with self._lock:
             was_waiting = lane.is_waiting
-            active = self._queue.claim(ENGINE_KINDS, self._terms(lane))
+            active = self._queue.claim(lane.kinds, self._terms(lane))
             lane.is_waiting = active is None
         if was_waiting and active is not None:
             self.wake_waiting()

@@ -9,11 +9,11 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
-from sdcpp_rest.core.job import Job
-from sdcpp_rest.core.params import ConvertParams, LoraUse, params_of
+from sdcpp_rest.core.job import JobKind
+from sdcpp_rest.core.params import params_of
 from sdcpp_rest.engine.client import EngineClient, RunHandle
 from sdcpp_rest.engine.protocol import Computed, RunJob
 from sdcpp_rest.engine.runner import RunCancelled, RunFailed
@@ -25,11 +25,11 @@ from sdcpp_rest.services.dispatch.job_finishing import JobFinishing
 from sdcpp_rest.services.dispatch.job_timing import upscaler_of
 from sdcpp_rest.services.dispatch.read_ahead import ReadAhead
 from sdcpp_rest.services.dispatch.residency import Residency
+from sdcpp_rest.services.dispatch.run_commands import loras_of, make_command
 from sdcpp_rest.services.dispatch.run_reports import RunReports
-from sdcpp_rest.services.jobs import job_record
 from sdcpp_rest.services.jobs.active_jobs import ActiveJob, ActiveJobs
 from sdcpp_rest.services.jobs.job_queue import JobQueue
-from sdcpp_rest.services.models import model_conversion
+from sdcpp_rest.services.jobs.job_reader import ENGINE_KINDS
 from sdcpp_rest.services.pictures.outputs import Outputs
 
 log = logging.getLogger(__name__)
@@ -63,6 +63,7 @@ class Lane:
         on_ready: called on the lane's thread when an engine has started, before anything is loaded at the first one.
         read_ahead: reads the next model's file while a job is computed.
         has_engine: false on a server that computes nothing itself: calls are refused, jobs wait.
+        kinds: the jobs that it takes.
     """
 
     def __init__(
@@ -86,6 +87,7 @@ class Lane:
         on_ready: Callable[[], None] = lambda: None,
         read_ahead: ReadAhead | None = None,
         has_engine: bool = True,
+        kinds: Collection[JobKind] = ENGINE_KINDS,
     ) -> None:
         self.supervisor = self._supervisor = supervisor
         self.calls = self._calls = calls
@@ -93,6 +95,7 @@ class Lane:
         self.residency = self._residency = residency
         self.finishing = self._finishing = finishing
         self.has_engine = has_engine
+        self.kinds = kinds
         self.is_waiting = False
         """Whether it has found nothing to do, and would take a job at once."""
         self.job_id: str | None = None
@@ -314,7 +317,7 @@ class Lane:
         """
         job, residency = active.job, self._residency
         client = self._supervisor.launch_apart() if job.kind == "convert" else residency.engine_for(job)
-        upscaler, loras, started = upscaler_of(params_of(job.kind, job.params)), _loras_of(job), time.perf_counter()
+        upscaler, loras, started = upscaler_of(params_of(job.kind, job.params)), loras_of(job), time.perf_counter()
         is_resident = residency.is_resident(job.load_spec, upscaler, loras)
         self._on_begin(active, is_resident)
         if is_resident:
@@ -349,22 +352,10 @@ class Lane:
 
     def _command(self, number: int, active: ActiveJob) -> RunJob:
         job = active.job
-        params = params_of(job.kind, job.params)
-        captions = job_record.captions(job, params, self._version)
-        if isinstance(params, ConvertParams):
-            params = model_conversion.partial(params, job.id)
         # Known before it is sent: the engine's first event may arrive before the call that sent it has returned.
         self.reports.begin(number, active)
-        return RunJob(
-            run=number,
-            job_id=job.id,
-            kind=job.kind,
-            params=params,
-            model_key=self._residency.before_run(job.load_spec, _loras_of(job)),
-            inputs={role: str(self._outputs.inputs_of(job.id) / name) for role, name in job.inputs.items()},
-            spool=str(self._outputs.spool_of(job.id)),
-            captions=captions,
-        )
+        model_key = self._residency.before_run(job.load_spec, loras_of(job))
+        return make_command(number, job, model_key, self._outputs, self._version)
 
     def _compute(self, active: ActiveJob, client: EngineClient, run: RunHandle) -> Computed | None:
         """Wait for the pixels; ``None`` when the run was cancelled (or killed, for not hearing it).
@@ -394,7 +385,3 @@ class Lane:
         if active.engine_phase == "sampling":
             return max(self._cancel_timeout_seconds, 3 * active.last_step_seconds)
         return self._cancel_timeout_seconds * _UNSTEPPED_PATIENCE_FACTOR
-
-
-def _loras_of(job: Job) -> tuple[LoraUse, ...]:
-    return tuple(LoraUse.model_validate(lora) for lora in job.params.get("loras") or ())

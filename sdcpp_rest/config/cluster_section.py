@@ -1,0 +1,38 @@
+"""Defines the settings of a cluster: where engines on other machines are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field, field_validator
+
+from sdcpp_rest.config.sections import Integer, Section
+
+_MOST_ENGINES = 64
+
+
+class ClusterConfig(Section):
+    """Engines on other machines, which have joined a Ray cluster (``sdcpp-rest cluster``); the queue stays here."""
+
+    address: str = Field(
+        default="",
+        description="Where the cluster's head is: HOST:PORT, or auto for the cluster that this machine is part of. "
+        "Empty: no cluster, and nothing of it is imported.",
+        examples=["192.168.1.10:6379"],
+    )
+    token_file: Path | None = Field(
+        default=None,
+        description="The file with the cluster's token, as `sdcpp-rest cluster start-head` has made it. Unset: "
+        "cluster.token in the data folder. A cluster without one is only used on loopback addresses.",
+    )
+    max_engines: Integer = Field(
+        default=_MOST_ENGINES, ge=1, le=_MOST_ENGINES, description="How many engines of the cluster this server uses."
+    )
+
+    @field_validator("address")
+    @classmethod
+    def _check_address(cls, address: str) -> str:
+        host, colon, port = address.rpartition(":")
+        if address in ("", "auto") or (host and colon and port.isdigit() and 0 < int(port) < 65536):
+            return address
+        raise ValueError(f"{address!r} is neither auto nor HOST:PORT")

@@ -1,0 +1,94 @@
+"""Builds what reaches the engines of a cluster, where the settings name one. Knows no Flask and no sockets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from sdcpp_rest.config import Config
+from sdcpp_rest.engine.launchers import LaunchedEngine, Launcher
+from sdcpp_rest.engine.remote.gateway import Gateway
+from sdcpp_rest.engine.waiting import waiting_environment
+from sdcpp_rest.engine.worker_options import WorkerOptions
+from sdcpp_rest.groups.engine_group import EngineServices
+from sdcpp_rest.services.dispatch.cluster_lanes import ClusterLanes, Seat
+from sdcpp_rest.services.dispatch.lane import Lane
+
+TOKEN_FILE = "cluster.token"
+_LOG_FILE = "cluster.log"
+
+
+@dataclass(frozen=True)
+class ClusterServices:
+    """The way to the cluster, and the lanes of its engines."""
+
+    gateway: Gateway
+    lanes: ClusterLanes
+
+    def start(self) -> None:
+        self.gateway.start()
+
+    def stop(self) -> None:
+        """Take in no more nodes, and end the engines on them. Idempotent."""
+        self.lanes.close()
+        self.gateway.stop()
+
+
+@dataclass(frozen=True)
+class _SeatLauncher:
+    gateway: Gateway
+    seat: Seat
+    options: WorkerOptions
+
+    def launch(self) -> LaunchedEngine:
+        return self.gateway.launch(self.seat.node.id, self.seat.slot, self.options)
+
+
+def build_cluster(config: Config, engine: EngineServices, roots: Mapping[str, Path]) -> ClusterServices:
+    """Build the gateway and the lanes of the cluster that the settings name; ``roots``: this server's folders of
+    models, by the words that they have on all machines."""
+
+    def build_lane(seat: Seat) -> Lane:
+        launcher: Launcher = _SeatLauncher(gateway, seat, worker_options(config))
+        return engine.build_remote(seat.name, launcher)
+
+    lanes = ClusterLanes(engine.pool, build_lane, config.cluster.max_engines)
+    gateway = Gateway(
+        "ray",
+        config.cluster.address,
+        roots,
+        lanes.take,
+        environment=cluster_environment(token_file(config)),
+        log_path=str(config.paths.log_dir / _LOG_FILE),
+    )
+    return ClusterServices(gateway, lanes)
+
+
+def worker_options(config: Config) -> WorkerOptions:
+    """How an engine on another machine works. Where its files lie there, its machine knows."""
+    asked = config.engine.n_threads
+    return WorkerOptions(
+        runner=config.engine.runner,
+        n_threads=-1 if asked == "auto" else asked,
+        chooses_threads=asked == "auto",
+        nice=config.engine.nice,
+        log_max_bytes=config.engine.log_max_bytes,
+        memory_interval_seconds=config.engine.memory_interval_seconds,
+        preview_share=config.engine.preview_share,
+        environment=tuple(waiting_environment({}).items()),
+    )
+
+
+def token_file(config: Config) -> Path:
+    """Where the cluster's token is, if it has one."""
+    return config.cluster.token_file or config.paths.data_dir / TOKEN_FILE
+
+
+def cluster_environment(token: Path) -> dict[str, str]:
+    """The variables of every process that speaks to a cluster: who it is by the file ``token``, if that is there, and
+    no report to Ray's makers."""
+    variables = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DISABLE_IMPORT_WARNING": "1"}
+    if token.is_file():
+        variables |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token)}
+    return variables

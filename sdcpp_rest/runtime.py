@@ -139,7 +139,12 @@ class Runtime:
         )
         self.cluster = self._build_cluster() if config.cluster.address else None
         self.status = ServerStatus(
-            EnginesStatus(self.engine.pool, self.jobs.queue, redact_paths=self.redact_paths),
+            EnginesStatus(
+                self.engine.pool,
+                self.jobs.queue,
+                redact_paths=self.redact_paths,
+                describe_cluster=None if self.cluster is None else self.cluster.describe,
+            ),
             self.models.slot,
             self.models.upscalers,
             self.jobs.queue,

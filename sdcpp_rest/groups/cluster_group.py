@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from sdcpp_rest.config import Config
 from sdcpp_rest.engine.launchers import LaunchedEngine, Launcher
 from sdcpp_rest.engine.remote.gateway import Gateway
+from sdcpp_rest.engine.remote.model_places import ModelPlaces
 from sdcpp_rest.engine.waiting import waiting_environment
 from sdcpp_rest.engine.worker_options import WorkerOptions
 from sdcpp_rest.groups.engine_group import EngineServices
@@ -23,11 +25,34 @@ _LOG_FILE = "cluster.log"
 class ClusterServices:
     """The way to the cluster, and the lanes of its engines."""
 
+    address: str
     gateway: Gateway
     lanes: ClusterLanes
 
     def start(self) -> None:
         self.gateway.start()
+
+    def describe(self) -> dict[str, Any]:
+        """How the cluster stands, as ``GET /engines`` tells it."""
+        trouble = self.gateway.trouble
+        return {
+            "address": self.address,
+            "is_connected": trouble is None,
+            "trouble": trouble,
+            "nodes": [
+                {
+                    "name": node.name,
+                    "address": node.address,
+                    "engines": node.engines,
+                    "gpus": node.gpus,
+                    "models": len(node.files),
+                    "versions": node.versions,
+                    "is_draining": node.is_draining,
+                    "fault": node.fault or None,
+                }
+                for node in self.gateway.nodes
+            ],
+        }
 
     def stop(self) -> None:
         """Take in no more nodes, and end the engines on them. Idempotent."""
@@ -53,7 +78,8 @@ def build_cluster(config: Config, engine: EngineServices, roots: Mapping[str, Pa
         launcher: Launcher = _SeatLauncher(gateway, seat, worker_options(config))
         return engine.build_remote(seat.name, launcher)
 
-    lanes = ClusterLanes(engine.pool, build_lane, config.cluster.max_engines)
+    places = ModelPlaces(roots)
+    lanes = ClusterLanes(engine.pool, build_lane, config.cluster.max_engines, places.name_of)
     gateway = Gateway(
         "ray",
         config.cluster.address,
@@ -62,7 +88,7 @@ def build_cluster(config: Config, engine: EngineServices, roots: Mapping[str, Pa
         environment=cluster_environment(token_file(config)),
         log_path=str(config.paths.log_dir / _LOG_FILE),
     )
-    return ClusterServices(gateway, lanes)
+    return ClusterServices(config.cluster.address, gateway, lanes)
 
 
 def worker_options(config: Config) -> WorkerOptions:

@@ -30,10 +30,19 @@ class EnginesStatus:
 
     Args:
         redact_paths: takes out of messages what users must not know.
+        describe_cluster: how the cluster stands; ``None`` where there is none.
     """
 
-    def __init__(self, pool: EnginePool, queue: JobQueue, *, redact_paths: Callable[[str], str]) -> None:
+    def __init__(
+        self,
+        pool: EnginePool,
+        queue: JobQueue,
+        *,
+        redact_paths: Callable[[str], str],
+        describe_cluster: Callable[[], dict[str, Any]] | None = None,
+    ) -> None:
         self._pool = pool
+        self._describe_cluster = describe_cluster
         self._queue = queue
         self._redact_paths = redact_paths
 
@@ -50,7 +59,15 @@ class EnginesStatus:
         """The body of ``GET /engines``."""
         lanes = self.lanes
         waits = bool(self._queue.counts()["pending"])
-        return {"engines": [self._describe(lane, waits) for lane in lanes], "why": None if lanes else NO_ENGINE}
+        return {
+            "engines": [self._describe(lane, waits) for lane in lanes],
+            "why": None if lanes else NO_ENGINE,
+            "cluster": self.describe_cluster(),
+        }
+
+    def describe_cluster(self) -> dict[str, Any] | None:
+        """The cluster's part of ``GET /engines``; ``None`` where there is none."""
+        return None if self._describe_cluster is None else self._describe_cluster()
 
     def counts(self) -> dict[str, int]:
         """How many engines there are, and how many of them could compute now."""

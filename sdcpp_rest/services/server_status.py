@@ -57,13 +57,14 @@ class ServerStatus:
     def health(self) -> dict[str, Any]:
         """The body of ``GET /health``."""
         models, resident, loading = self._models, self._models.resident, self._models.loading
+        cluster = self.engines.describe_cluster()
         supervisor = self.engines.home.supervisor
         client, ready = supervisor.client, supervisor.ready
         architecture = models.loaded.architecture if models.loaded else None
         upscaler = self._upscalers.resident
         step = loading_step(models.loading_progress) if loading else None
         return {
-            "status": "ok",
+            "status": "ok" if cluster is None or cluster["is_connected"] else "degraded",
             "model_loaded": resident is not None,
             "model_loading": loading is not None,
             "loading_model_name": loading.model.name if loading else None,

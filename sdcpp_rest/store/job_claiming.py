@@ -25,7 +25,8 @@ class ClaimTerms:
     ``held``: keys of load specs that need no load here; ``elsewhere``: those that an engine holds which is free now,
     and which are left to it. With ``prefers_held`` the first job of ``held`` goes before older ones, unless
     ``patient_until`` is given and the oldest job was submitted before that. ``full_owners`` have as many engines as
-    they may have while others wait. A job that goes ``front`` always does.
+    they may have while others wait. A job that goes ``front`` always does. ``lacking`` are keys that cannot be loaded
+    here.
     """
 
     engine: str | None = None
@@ -34,6 +35,7 @@ class ClaimTerms:
     prefers_held: bool = False
     patient_until: datetime | None = None
     full_owners: tuple[str | None, ...] = ()
+    lacking: tuple[str, ...] = ()
 
 
 FIRST = ClaimTerms()
@@ -61,6 +63,8 @@ def _prepare(kinds: Collection[JobKind], terms: ClaimTerms, *, takes: bool) -> t
     elsewhere = tuple(key for key in terms.elsewhere if key not in terms.held)
     if elsewhere:
         values["elsewhere"] = list(elsewhere)
+    if terms.lacking:
+        values["lacking"] = list(terms.lacking)
     owners = [storable(owner) for owner in terms.full_owners if owner is not None]
     if owners:
         values["owners"] = owners
@@ -73,19 +77,28 @@ def _prepare(kinds: Collection[JobKind], terms: ClaimTerms, *, takes: bool) -> t
         None in terms.full_owners,
         terms.patient_until is not None,
         takes,
+        bool(terms.lacking),
     )
     return statement, values
 
 
 @lru_cache(maxsize=64)
 def _statement(
-    held: int | None, has_elsewhere: bool, has_owners: bool, without_nobody: bool, is_bounded: bool, takes: bool
+    held: int | None,
+    has_elsewhere: bool,
+    has_owners: bool,
+    without_nobody: bool,
+    is_bounded: bool,
+    takes: bool,
+    has_lacking: bool,
 ) -> TextClause:
     """The statement for so many keys; ``held`` of ``None``: nothing is preferred.
 
     Text, because SQLite has to be told the indexes: it would rather read all that wait than the first of each.
     """
     anybody = "status = 'pending' AND kind IN :kinds AND (device IS NULL OR device = :engine)"
+    if has_lacking:
+        anybody += " AND (load_spec_key IS NULL OR load_spec_key NOT IN :lacking)"
     if has_elsewhere:
         # What asks for this very engine is not left to another one.
         anybody += " AND (device IS NOT NULL OR load_spec_key IS NULL OR load_spec_key NOT IN :elsewhere)"
@@ -103,7 +116,7 @@ def _statement(
         candidates.append(_find_first(anybody))
     # COALESCE wants two; none of the following is looked for when one before it is found.
     chosen = ", ".join([*candidates, "NULL"])
-    lists = {"kinds": True, "elsewhere": has_elsewhere, "owners": has_owners}
+    lists = {"kinds": True, "elsewhere": has_elsewhere, "owners": has_owners, "lacking": has_lacking}
     columns, found = ", ".join(column.name for column in JOB_COLUMNS), f"seq = COALESCE({chosen})"
     statement = (
         "UPDATE jobs "

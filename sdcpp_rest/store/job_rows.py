@@ -164,6 +164,11 @@ def _timings_of(stored: str) -> Timings:
     return Timings.model_validate_json(stored)
 
 
+def spec_of(stored: str | None) -> LoadSpec | None:
+    """The load spec of a row; ``None`` where there is none, or it cannot be read any more."""
+    return _spec_of(stored)[0]
+
+
 @lru_cache(maxsize=64)
 def _spec_of(stored: str | None) -> tuple[LoadSpec | None, str | None]:
     """Thousands of jobs share a few specs, and a spec is immutable: one object for all of them.

@@ -18,6 +18,7 @@ from sqlalchemy.exc import IntegrityError
 
 from sdcpp_rest.core.job import ACTIVE, FINISHED, Job, JobKind, JobStatus, Timings, utc_now
 from sdcpp_rest.core.job_filter import ALL_STATUSES, EVERY_JOB, JobFilter, JobHead, Order, SortKey
+from sdcpp_rest.core.load_spec import LoadSpec
 from sdcpp_rest.errors import Conflict, JobNotFound, QueueFull
 from sdcpp_rest.store import job_listing
 from sdcpp_rest.store.database import Database
@@ -31,6 +32,7 @@ from sdcpp_rest.store.job_rows import (
     jobs,
     row_of,
     search_text_of,
+    spec_of,
     stamp,
     storable,
 )
@@ -39,6 +41,7 @@ from sdcpp_rest.store.job_transitions import TO_FRONT, transition_statement
 # The class below has a method called ``list``.
 Jobs: TypeAlias = list[Job]
 Heads: TypeAlias = list[JobHead]
+Specs: TypeAlias = list[LoadSpec]
 Rows: TypeAlias = list[Row[Any]]
 
 _IDS_PER_QUERY = 500
@@ -52,6 +55,11 @@ _GIVEN_UP = union_all(
     select(binned.c.id).where(binned.c.id == bindparam("job_id")),
 )
 _PENDING = select(func.count()).where(jobs.c.status == "pending")
+_PENDING_SPECS = (
+    select(func.min(jobs.c.load_spec))
+    .where(jobs.c.status == "pending", jobs.c.load_spec_key.is_not(None))
+    .group_by(jobs.c.load_spec_key)
+)
 _INSERT = insert(jobs)
 _POSITION = (
     select(func.count())
@@ -250,6 +258,11 @@ class JobStore:
         """As `find`, without reading what is wide."""
         rows = self._find(HEAD_COLUMNS, wanted, limit, offset, sort, order, active_first)
         return [JobHead._make(row) for row in rows]
+
+    def pending_specs(self) -> Specs:
+        """What jobs that wait are bound to, each once."""
+        with self._db.read() as connection:
+            return [spec for row in connection.execute(_PENDING_SPECS) if (spec := spec_of(row[0])) is not None]
 
     def get_many(self, job_ids: Sequence[str]) -> dict[str, Job]:
         """Jobs by id; those that are not there are left out."""

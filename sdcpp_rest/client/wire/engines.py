@@ -10,6 +10,28 @@ from typing import Literal
 from typing_extensions import TypedDict
 
 
+class ClusterNodeShown(TypedDict):
+    """A machine of the cluster that has engines."""
+
+    name: str
+    address: str
+    engines: int
+    gpus: int
+    models: int
+    versions: dict[str, str]
+    is_draining: bool
+    fault: str | None
+
+
+class ClusterShown(TypedDict):
+    """Machines beside this one that draw for it."""
+
+    address: str
+    is_connected: bool
+    trouble: str | None
+    nodes: list[ClusterNodeShown]
+
+
 class EngineCounters(TypedDict):
     """Since the server started."""
 
@@ -39,6 +61,7 @@ class EnginesShown(TypedDict):
 
     engines: list[OneEngineShown]
     why: str | None
+    cluster: ClusterShown | None
 
 
 class KeptModelShown(TypedDict):

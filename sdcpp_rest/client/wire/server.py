@@ -144,7 +144,7 @@ class Health(TypedDict):
 class HealthWithoutKey(TypedDict):
     """What a caller without a key learns, where keys are configured."""
 
-    status: Literal["ok"]
+    status: Literal["ok", "degraded"]
 
 
 class Index(TypedDict):

@@ -19,7 +19,8 @@ CLUSTERS = {"ray": "sdcpp_rest.engine.remote.ray_cluster:RayCluster"}
 @dataclass(frozen=True)
 class ClusterNode:
     """A machine that has joined. ``engines``: how many it has room for; ``gpus``: how many of them have one of its
-    GPUs. ``fault``: why it is not used, in a sentence; empty if it is."""
+    GPUs. ``files``: the model files that it has, by the names that they have on all machines, with their sizes.
+    ``fault``: why it is not used, in a sentence; empty if it is."""
 
     id: str
     name: str
@@ -27,6 +28,7 @@ class ClusterNode:
     engines: int
     gpus: int = 0
     versions: dict[str, str] = field(default_factory=dict, hash=False)
+    files: dict[str, int] = field(default_factory=dict, hash=False, repr=False)
     is_draining: bool = False
     fault: str = ""
 

@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 _MARK = "sdcpp-rest-file:"
+_ENDINGS = frozenset({".gguf", ".safetensors", ".ckpt", ".pt", ".pth", ".bin", ".sft"})
 
 
 class PlaceError(Exception):
@@ -31,6 +32,25 @@ class ModelPlaces:
         self._roots = {word: Path(os.path.abspath(folder)) for word, folder in roots.items()}
         self._sum_of = sum_of
 
+    def list_files(self) -> dict[str, int]:
+        """The model files of this machine, as `name_of` calls them, with their sizes."""
+        found = {}
+        for word, root in self._roots.items():
+            for folder, _, names in os.walk(root):
+                for path in (Path(folder) / name for name in names if Path(name).suffix.lower() in _ENDINGS):
+                    try:
+                        found[f"{word}/{path.relative_to(root).as_posix()}"] = path.stat().st_size
+                    except OSError:
+                        continue  # removed meanwhile, or a link to nowhere
+        return found
+
+    def name_of(self, path: str) -> str | None:
+        """A file's name on all machines: the root's word, and the way below it. ``None`` for one outside of them."""
+        for word, root in self._roots.items():
+            if root in Path(path).parents:
+                return f"{word}/{Path(path).relative_to(root).as_posix()}"
+        return None
+
     def send(self, message: Any) -> Any:
         """``message`` with a place for each model file in it. Raises PlaceError for one outside of the roots."""
         return _replace(message, self.place_of)
@@ -40,16 +60,16 @@ class ModelPlaces:
         return _replace(message, self.path_at)
 
     def place_of(self, path: str) -> str:
-        """The place of a file."""
-        for word, root in self._roots.items():
-            if root in Path(path).parents:
-                below = Path(path).relative_to(root).as_posix()
-                try:
-                    size = os.path.getsize(path)
-                except OSError:
-                    size = None
-                return _MARK + json.dumps({"root": word, "name": below, "size": size, "sha256": self._sum_of(path)})
-        raise PlaceError(f"{Path(path).name} lies in none of the folders that other machines have too")
+        """The place of a file. Raises PlaceError for one outside of the roots."""
+        name = self.name_of(path)
+        if name is None:
+            raise PlaceError(f"{Path(path).name} lies in none of the folders that other machines have too")
+        word, _, below = name.partition("/")
+        try:
+            size = os.path.getsize(path)
+        except OSError:
+            size = None
+        return _MARK + json.dumps({"root": word, "name": below, "size": size, "sha256": self._sum_of(path)})
 
     def path_at(self, place: str) -> str:
         """The path of the file at ``place`` here. A path stays as it is."""

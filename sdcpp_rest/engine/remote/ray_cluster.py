@@ -10,6 +10,7 @@ import errno
 import logging
 import os
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -34,6 +35,7 @@ ENGINE_RESOURCE = "sdcpp_engine"
 """What a node that has joined offers, one for each engine."""
 VERSION_LABEL = "sdcpp-rest-version"
 _START_SECONDS = 120.0
+_FILES_SECONDS = 30.0
 _SMALL_BYTES = 100 * 1024
 # What Ray sets for its own workers, and what would make an engine compute with one thread.
 _RAYS_OWN = ("OMP_NUM_THREADS",)
@@ -137,6 +139,15 @@ class RayLink:
         ray.kill(self._actor)
 
 
+def _list_here() -> dict[str, int]:
+    """The model files of the node on which this runs."""
+    settings = NodeSettings.of_environment(os.environ)
+    return ModelPlaces({word: Path(root) for word, root in settings.roots.items()}).list_files()
+
+
+_list_files: Any = ray.remote(num_cpus=0, max_retries=0)(_list_here)
+
+
 class RayCluster:
     """Starts engines on the nodes of one cluster.
 
@@ -146,6 +157,9 @@ class RayCluster:
 
     def __init__(self, address: str) -> None:
         self._address = address
+        self._files: dict[str, dict[str, int]] = {}
+        self._asked: dict[str, Any] = {}
+        self._look_at = 0.0
 
     def connect(self) -> None:
         """Raises LinkLost."""
@@ -167,9 +181,33 @@ class RayCluster:
     def nodes(self) -> Sequence[ClusterNode]:
         """Raises LinkLost."""
         try:
-            return [node for one in ray.nodes() if one["Alive"] and (node := _node_of(one)).engines]
+            there = [node for one in ray.nodes() if one["Alive"] and (node := _node_of(one)).engines]
         except _Error as error:
             raise LinkLost(_sentence(error)) from error
+        self._ask_for_files([node for node in there if not node.fault])
+        # One that has not said yet which models it has could be given no job.
+        told = [node for node in there if node.fault or node.id in self._files]
+        return [replace(node, files=self._files.get(node.id, {})) for node in told]
+
+    def _ask_for_files(self, nodes: Sequence[ClusterNode]) -> None:
+        """Have every node list its model files now and then; takes in what has been listed."""
+        if is_due := time.monotonic() >= self._look_at:
+            self._look_at = time.monotonic() + _FILES_SECONDS
+        there = {node.id for node in nodes}
+        for gone in (self._files.keys() | self._asked.keys()) - there:
+            self._files.pop(gone, None)
+            self._asked.pop(gone, None)
+        for node_id in there:
+            if node_id not in self._asked and (is_due or node_id not in self._files):
+                here = NodeAffinitySchedulingStrategy(node_id, soft=False)
+                self._asked[node_id] = _list_files.options(scheduling_strategy=here).remote()
+        waiting = list(self._asked.values())
+        answered = ray.wait(waiting, num_returns=len(waiting), timeout=0)[0] if waiting else ()
+        for node_id in [one for one, asked in self._asked.items() if asked in answered]:
+            try:
+                self._files[node_id] = ray.get(self._asked.pop(node_id))
+            except _Error as error:
+                log.warning("node %s does not list its models: %s", node_id, _sentence(error))
 
     def open(self, node_id: str, slot: int, options: WorkerOptions) -> RayLink:
         """Raises LinkLost."""

@@ -6,14 +6,17 @@ is.
 
 from __future__ import annotations
 
+import functools
 import logging
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from sdcpp_rest.core.load_spec import LoadSpec
 from sdcpp_rest.engine.remote.cluster import ClusterNode
 from sdcpp_rest.services.dispatch.engine_pool import EnginePool
 from sdcpp_rest.services.dispatch.lane import Lane
+from sdcpp_rest.services.models.file_stamps import spec_paths, stamps_of
 
 log = logging.getLogger(__name__)
 
@@ -45,11 +48,19 @@ class ClusterLanes:
 
     Args:
         build: builds the lane of a seat.
+        name_file: the name of a model file on all machines, by its path here; ``None`` for one that is only here.
         most: engines that are used.
     """
 
-    def __init__(self, pool: EnginePool, build: Callable[[Seat], Lane], most: int) -> None:
+    def __init__(
+        self,
+        pool: EnginePool,
+        build: Callable[[Seat], Lane],
+        most: int,
+        name_file: Callable[[str], str | None],
+    ) -> None:
         self._pool = pool
+        self._name_file = name_file
         self._build = build
         self._most = most
         self._lock = threading.Lock()
@@ -65,6 +76,7 @@ class ClusterLanes:
             for node in set(nodes) - set(self.nodes):
                 level = logging.WARNING if node.fault else logging.INFO
                 log.log(level, "node %s %s", node.name, f"is not used: {node.fault}" if node.fault else "is there")
+            changed = {node.id for node in nodes if node not in self.nodes}
             self.nodes = tuple(nodes)
             used = [node for node in nodes if not node.fault and not node.is_draining]
             wanted = {seat.key: seat for node in used for seat in (Seat(node, slot) for slot in range(node.engines))}
@@ -74,8 +86,22 @@ class ClusterLanes:
             for key, seat in list(wanted.items()):
                 if key not in self._lanes and len(self._lanes) < self._most:
                     self._lanes[key] = lane = self._build(seat)
+                    lane.lacks = functools.partial(self._lacks, seat.node.id)
                     self._pool.add(lane, is_running=True)
                     log.info("engine %s has joined", seat.name)
+            for key, lane in self._lanes.items():
+                if key[0] in changed:
+                    # It may have a model now that a job waits for.
+                    lane.wake()
+
+    def _lacks(self, node_id: str, spec: LoadSpec) -> bool:
+        """Whether a node lacks a file of ``spec``, or has another one under its name."""
+        files = next((node.files for node in self.nodes if node.id == node_id), {})
+        for path in spec_paths(spec):
+            name, stamps = self._name_file(path), stamps_of([path])
+            if name is None or name not in files or (path in stamps and files[name] != stamps[path].size_bytes):
+                return True
+        return False
 
     def close(self) -> None:
         """Take in nothing more; the pool stops the lanes. Idempotent."""

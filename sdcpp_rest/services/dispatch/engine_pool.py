@@ -183,9 +183,10 @@ class EnginePool:
         return None if spec is None or spec.key in lane.holding.list_served() else spec
 
     def _terms(self, lane: Lane) -> ClaimTerms:
-        rules = self._rules
+        rules, lacks = self._rules, lane.lacks
+        lacking = () if lacks is None else tuple(spec.key for spec in self._queue.pending_specs() if lacks(spec))
         if not self.has_affinity:
-            return ClaimTerms(engine=lane.name, full_owners=self._full_owners())
+            return ClaimTerms(engine=lane.name, full_owners=self._full_owners(), lacking=lacking)
         has_stayed = self._clock() - lane.residency.loaded_at >= rules.stay_seconds
         return ClaimTerms(
             engine=lane.name,
@@ -199,6 +200,7 @@ class EnginePool:
             prefers_held=True,
             patient_until=utc_now() - timedelta(seconds=rules.patience_seconds) if has_stayed else None,
             full_owners=self._full_owners(),
+            lacking=lacking,
         )
 
     def _full_owners(self) -> tuple[str | None, ...]:

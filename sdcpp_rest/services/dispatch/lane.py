@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from sdcpp_rest.core.job import JobKind
+from sdcpp_rest.core.load_spec import LoadSpec
 from sdcpp_rest.core.params import params_of
 from sdcpp_rest.engine.client import EngineClient, RunHandle
 from sdcpp_rest.engine.protocol import Computed, RunJob
@@ -96,6 +97,8 @@ class Lane:
         self.finishing = self._finishing = finishing
         self.has_engine = has_engine
         self.kinds = kinds
+        self.lacks: Callable[[LoadSpec], bool] | None = None
+        """Whether its engine's machine lacks a model; ``None``: it has what the server has."""
         self.is_waiting = False
         """Whether it has found nothing to do, and would take a job at once."""
         self.job_id: str | None = None

@@ -110,6 +110,10 @@ class JobReader:
         """The job that an engine would take now, also while the queue is paused."""
         return self._store.peek_next(ENGINE_KINDS, terms)
 
+    def pending_specs(self) -> Sequence[LoadSpec]:
+        """The models that jobs wait for, each once."""
+        return self._store.pending_specs()
+
     def progress(self, job: Job) -> Progress:
         """Where ``job`` stands: live while it is active, complete or untouched otherwise."""
         active = self._active.get(job.id)

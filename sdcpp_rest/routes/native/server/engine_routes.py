@@ -78,11 +78,34 @@ class OneEngineShown(Answer):
     counters: EngineCounters
 
 
+class ClusterNodeShown(Answer):
+    """A machine of the cluster that has engines."""
+
+    name: str
+    address: str
+    engines: int = Field(ge=0, description="How many it has room for.")
+    gpus: int = Field(ge=0, description="How many of them have a GPU.")
+    models: int = Field(ge=0, description="How many model files it has.")
+    versions: dict[str, str]
+    is_draining: bool = Field(description="Whether it finishes what it does and takes nothing more.")
+    fault: str | None = Field(description="Why it is not used, in a sentence.")
+
+
+class ClusterShown(Answer):
+    """Machines beside this one that draw for it."""
+
+    address: str
+    is_connected: bool
+    trouble: str | None = Field(description="Why it cannot be reached, in a sentence; null while it can.")
+    nodes: list[ClusterNodeShown]
+
+
 class EnginesShown(Answer):
     """Every engine, the home one first."""
 
     engines: list[OneEngineShown]
     why: str | None = Field(description="Why there is none, where there is none.")
+    cluster: ClusterShown | None = Field(description="Null without `cluster.address`.")
 
 
 @engines.get("/engines")

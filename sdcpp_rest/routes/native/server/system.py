@@ -67,7 +67,7 @@ class Index(Answer):
 class HealthWithoutKey(Answer):
     """What a caller without a key learns, where keys are configured."""
 
-    status: Literal["ok"]
+    status: Literal["ok", "degraded"] = Field(description="degraded: the cluster of `cluster.address` is out of reach.")
 
 
 class LoadedComponents(Answer):

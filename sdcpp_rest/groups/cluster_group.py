@@ -9,6 +9,7 @@ from typing import Any
 
 from sdcpp_rest.config import Config
 from sdcpp_rest.engine.launchers import LaunchedEngine, Launcher
+from sdcpp_rest.engine.remote.cluster import RAY
 from sdcpp_rest.engine.remote.gateway import Gateway
 from sdcpp_rest.engine.remote.model_places import ModelPlaces
 from sdcpp_rest.engine.waiting import waiting_environment
@@ -81,7 +82,7 @@ def build_cluster(config: Config, engine: EngineServices, roots: Mapping[str, Pa
     places = ModelPlaces(roots)
     lanes = ClusterLanes(engine.pool, build_lane, config.cluster.max_engines, places.name_of)
     gateway = Gateway(
-        "ray",
+        RAY,
         config.cluster.address,
         roots,
         lanes.take,

@@ -12,8 +12,8 @@ from typing import Protocol
 from sdcpp_rest.engine.remote.shipping import HostLink
 from sdcpp_rest.engine.worker_options import WorkerOptions
 
-CLUSTERS = {"ray": "sdcpp_rest.engine.remote.ray_cluster:RayCluster"}
-"""The kinds there are, and where their classes lie: they import what most servers never need."""
+RAY = "sdcpp_rest.engine.remote.ray_cluster:RayCluster"
+"""Where the class of the one kind lies that there is: it imports what most servers never need."""
 
 
 @dataclass(frozen=True)

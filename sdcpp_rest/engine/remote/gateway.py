@@ -33,7 +33,7 @@ class Gateway:
     """Keeps one gateway process running while it is wanted. Thread-safe.
 
     Args:
-        kind: one of `CLUSTERS`.
+        kind: the module and the class of the `Cluster`, as ``module:Class``.
         address: where the cluster is, in its own words.
         roots: the server's folders of models, by the words that they have on all machines.
         on_nodes: called with the nodes whenever they have changed; none while the cluster cannot be reached.

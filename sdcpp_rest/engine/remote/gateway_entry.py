@@ -21,7 +21,7 @@ from typing import Any, cast
 from sdcpp_rest.engine.pipe import Pipe
 from sdcpp_rest.engine.process_entry import leave_terminal, take_pipe
 from sdcpp_rest.engine.remote import gateway_messages
-from sdcpp_rest.engine.remote.cluster import CLUSTERS, Cluster, ClusterNode
+from sdcpp_rest.engine.remote.cluster import Cluster, ClusterNode
 from sdcpp_rest.engine.remote.model_places import ModelPlaces
 from sdcpp_rest.engine.remote.remote_engine import RemoteEngine
 from sdcpp_rest.engine.remote.shipping import LinkLost
@@ -50,7 +50,7 @@ def main() -> None:
 
 def open_cluster(header: dict[str, Any]) -> Cluster:
     """The cluster that the first message names."""
-    module, _, name = CLUSTERS[header["kind"]].partition(":")
+    module, _, name = header["kind"].partition(":")
     return cast("Cluster", getattr(importlib.import_module(module), name)(header["address"]))
 
 

@@ -107,7 +107,7 @@ _Actor: Any = ray.remote(
 
 
 class RayLink:
-    """The way to one actor."""
+    """Reaches one actor."""
 
     def __init__(self, actor: Any) -> None:
         self.carrier = RayCarrier()

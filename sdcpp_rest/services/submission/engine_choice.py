@@ -25,7 +25,8 @@ class EngineChoice:
         if not name.strip():
             return None
         known = self._pool.names()
-        asked = _in_one_form(name)
+        # What is on another machine is called by that machine's name.
+        asked = name.strip() if name.strip() in known else _in_one_form(name)
         if asked is None or (known and asked not in known):
             allowed = f"one of {', '.join(known)}" if known else "the name of a device, such as cuda:1"
             raise out_of_range(field, name[:_LONGEST], f"{allowed}, or empty")

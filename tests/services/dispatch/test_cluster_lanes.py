@@ -1,0 +1,174 @@
+"""Lanes come and go with the nodes of a cluster, and each is given what its node can do."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sdcpp_rest.core.events import JobStatusChanged
+from sdcpp_rest.core.load_spec import FileRef, LoadSpec
+from sdcpp_rest.engine.remote.cluster import ClusterNode
+from sdcpp_rest.errors import InvalidRequest
+from sdcpp_rest.groups import cluster_group
+from sdcpp_rest.services.submission.engine_choice import EngineChoice
+from tests.engine.remote import fake_cluster
+from tests.engine.remote.fake_cluster import add_model
+from tests.services.conftest import PATIENCE_SECONDS, House, config_below
+
+pytestmark = pytest.mark.slow
+
+
+class ClusterHouse(House):
+    """A server that computes nothing itself, and a cluster of no nodes yet."""
+
+    def __init__(self, folder: Path, cluster: Path, *settings: str) -> None:
+        self.cluster = cluster
+        super().__init__(
+            config_below(folder, "engines.devices=none", "cluster.address=auto", "queue.max_requeues=3", *settings),
+            "process",
+        )
+        services = self.runtime.cluster
+        assert services is not None
+        self.services = services
+        self._changed = threading.Condition()
+        take = services.gateway._on_nodes
+
+        def take_and_tell(nodes: tuple[ClusterNode, ...]) -> None:
+            take(nodes)
+            with self._changed:
+                self._changed.notify_all()
+
+        services.gateway._on_nodes = take_and_tell
+
+    def wait_for(self, holds: Callable[[], bool]) -> bool:
+        """Wait until it comes true; it is looked at whenever the gateway tells of nodes."""
+        with self._changed:
+            return self._changed.wait_for(holds, PATIENCE_SECONDS)
+
+    def join(self, name: str, *models: str, **more: Any) -> None:
+        fake_cluster.join(self.cluster, name, models=tuple(models), **more)
+
+    def spec(self, name: str) -> LoadSpec:
+        """A model that this server has."""
+        path = self.config.paths.models_dir / name
+        path.write_bytes(b"model")
+        return LoadSpec(model=FileRef(name=name, path=str(path)), kind="diffusion")
+
+    def begun(self, job_id: str) -> str:
+        """Wait until a job runs; the engine's name."""
+        self.until(JobStatusChanged, job_id=job_id, status="processing")
+        return self.runtime.jobs.queue.get(job_id).engine or ""
+
+
+@pytest.fixture
+def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., ClusterHouse]]:
+    cluster = tmp_path / "cluster"
+    cluster.mkdir()
+    monkeypatch.setenv(fake_cluster.FOLDER_VARIABLE, str(cluster))
+    monkeypatch.setattr(cluster_group, "RAY", "tests.engine.remote.fake_cluster:FakeCluster")
+    houses: list[ClusterHouse] = []
+
+    def build(*settings: str) -> ClusterHouse:
+        houses.append(ClusterHouse(tmp_path / "house", cluster, *settings))
+        houses[-1].config.paths.models_dir.mkdir(exist_ok=True)
+        houses[-1].runtime.start()
+        return houses[-1]
+
+    yield build
+    for house in houses:
+        house.stop()
+
+
+def test_a_job_waits_for_a_node_and_is_drawn_there(make: Callable[..., ClusterHouse]) -> None:
+    house = make()
+    job_id = house.submit()
+    house.join("one")
+    job = house.finished(job_id)
+    assert (job.status, job.engine) == ("completed", "one:0")
+    shown = house.runtime.status.engines.describe()
+    assert [engine["name"] for engine in shown["engines"]] == ["one:0"]
+    (node,) = shown["cluster"]["nodes"]
+    assert (node["name"], node["engines"], node["fault"]) == ("one", 1, None)
+    assert shown["cluster"]["is_connected"]
+
+
+def test_an_engine_is_only_given_models_that_its_node_has(make: Callable[..., ClusterHouse]) -> None:
+    house = make()
+    house.join("one", "common.gguf")
+    assert house.draw(spec=house.spec("common.gguf")).engine == "one:0"
+    rare = house.submit(spec=house.spec("rare.gguf"))
+    common = house.draw(spec=house.spec("common.gguf"))
+    assert (common.status, common.engine) == ("completed", "one:0"), "what cannot be done here holds up nobody"
+    assert house.runtime.jobs.queue.get(rare).status == "pending"
+    house.join("two", "common.gguf", "rare.gguf")
+    assert house.finished(rare).engine == "two:0"
+
+
+def test_a_job_begins_when_its_model_is_copied_to_the_node(make: Callable[..., ClusterHouse]) -> None:
+    house = make()
+    house.join("one")
+    house.draw()
+    job_id = house.submit(spec=house.spec("late.gguf"))
+    house.draw()
+    assert house.runtime.jobs.queue.get(job_id).status == "pending"
+    add_model(house.cluster, "one", "late.gguf")
+    assert house.finished(job_id).status == "completed"
+
+
+def test_a_node_that_leaves_takes_its_lane_along_and_the_next_one_goes_on(make: Callable[..., ClusterHouse]) -> None:
+    house = make()
+    house.join("one")
+    house.draw()
+    (house.cluster / "one.node").unlink()
+    house.join("two")
+    pool = house.runtime.engine.pool
+    assert house.wait_for(lambda: pool.names() == ("two:0",))
+    assert house.draw().engine == "two:0"
+    assert EngineChoice(pool).check(" two:0 ") == "two:0"
+    with pytest.raises(InvalidRequest, match="one:0"):
+        EngineChoice(pool).check("one:0")
+
+
+def test_a_node_with_a_fault_is_shown_and_not_used(make: Callable[..., ClusterHouse]) -> None:
+    house = make()
+    house.join("odd", fault="it has another version")
+    house.join("well")
+    assert house.draw().engine == "well:0"
+    nodes = house.services.describe()["nodes"]
+    assert {node["name"]: node["fault"] for node in nodes} == {"odd": "it has another version", "well": None}
+    assert house.runtime.engine.pool.names() == ("well:0",)
+
+
+def test_no_more_engines_are_used_than_allowed(make: Callable[..., ClusterHouse]) -> None:
+    house = make("cluster.max_engines=1")
+    house.join("one")
+    house.draw()
+    house.join("two")
+    held = house.submit("fake:hold")
+    house.begun(held)
+    assert len(house.runtime.engine.pool.names()) == 1
+    house.runtime.jobs.queue.cancel(held)
+    house.finished(held)
+
+
+def test_a_cluster_out_of_reach_is_told_and_the_queue_accepts(make: Callable[..., ClusterHouse]) -> None:
+    house = make()
+    house.join("one")
+    house.draw()
+    assert house.runtime.status.health()["status"] == "ok"
+    (house.cluster / "closed").touch()
+    (house.cluster / "gone").touch()
+    job_id = house.submit("fake:hold", seed=1)
+    gone = house.services.gateway
+    assert house.wait_for(lambda: gone.trouble == "the cluster is closed")
+    assert house.runtime.status.health()["status"] == "degraded"
+    house.runtime.jobs.queue.cancel(job_id)
+    house.finished(job_id)
+    later = house.submit()
+    (house.cluster / "closed").unlink()
+    assert house.finished(later).status == "completed"
+    assert house.runtime.status.health()["status"] == "ok"

@@ -12,6 +12,7 @@ import click
 
 from sdcpp_rest.cli.api_commands import openapi, routes
 from sdcpp_rest.cli.bench_command import bench
+from sdcpp_rest.cli.cluster_command import cluster
 from sdcpp_rest.cli.config_command import config
 from sdcpp_rest.cli.convert_command import convert
 from sdcpp_rest.cli.doctor_command import doctor
@@ -55,6 +56,7 @@ for _command in (
     native,
     bench,
     mcp,
+    cluster,
     config,
     routes,
     openapi,

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 @click.option(
     "--allow-public-without-auth", is_flag=True, default=None, help="Serve a public address without API keys."
 )
+@click.option(
+    "--cluster", metavar="ADDRESS", help="Draw on the nodes of a Ray cluster, too: its head's HOST:PORT, or auto."
+)
 @click.option("-v", "--verbose", is_flag=True, help="Log every detail.")
 @click.option("-q", "--quiet", is_flag=True, help="Log warnings and errors only; say nothing at the start.")
 @config_options

@@ -49,6 +49,7 @@ _CLI_OPTIONS: Mapping[str, str] = {
     "default_model": "models.default",
     "n_threads": "engine.n_threads",
     "runner": "engine.runner",
+    "cluster": "cluster.address",
 }
 
 

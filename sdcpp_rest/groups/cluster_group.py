@@ -115,7 +115,12 @@ def token_file(config: Config) -> Path:
 def cluster_environment(token: Path) -> dict[str, str]:
     """The variables of every process that speaks to a cluster: who it is by the file ``token``, if that is there, and
     no report to Ray's makers."""
-    variables = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DISABLE_IMPORT_WARNING": "1"}
+    variables = {
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_DISABLE_IMPORT_WARNING": "1",
+        # Python 3.11.2 and 3.11.9 work together; without this Ray refuses them.
+        "RAY_DEFAULT_PYTHON_VERSION_MATCH_LEVEL": "minor",
+    }
     if token.is_file():
         variables |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token)}
     return variables

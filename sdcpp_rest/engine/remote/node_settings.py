@@ -8,6 +8,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 SETTINGS_VARIABLE = "SDCPP_REST_CLUSTER_NODE"
+ENGINE_RESOURCE = "sdcpp_engine"
+"""What a node that has joined offers, one for each engine."""
+VERSION_LABEL = "sdcpp-rest-version"
+NAME_LABEL = "sdcpp-rest-name"
 
 
 def our_version() -> str:

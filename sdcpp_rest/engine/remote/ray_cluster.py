@@ -178,6 +178,10 @@ class RayCluster:
                 logging_level=logging.WARNING,
                 **where,
             )
+        except ConnectionError as error:
+            # It does not say which: a head of another token answers nobody.
+            why = "no head answers there, or its token is another one than that of cluster.token_file"
+            raise LinkLost(f"{_sentence(error)}: {why}") from error
         except (*_Error, RuntimeError, ValueError, OSError) as error:
             raise LinkLost(_sentence(error)) from error
 

@@ -139,7 +139,7 @@ $(STAMPS)/modules: FORCE | $(BIN)/python
 	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
 FORCE:
 
-$(STAMPS)/package: pyproject.toml CMakeLists.txt sdcpp_rest/native/guard.cpp $(STAMPS)/modules $(STAMPS)/requirements
+$(STAMPS)/package: pyproject.toml CMakeLists.txt sdcpp_rest/native/guard.cpp sdcpp_rest/native/imported_calls.h $(STAMPS)/modules $(STAMPS)/requirements
 	@echo "== sdcpp-rest itself, with its native guard"
 	@$(PIP) install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@

@@ -3,16 +3,21 @@
 // Knows nothing of the library: its functions arrive as pointers, so this file includes none of its headers and links
 // against none of its code. Knows nothing of Python either, beyond two C callbacks ("sinks") it forwards to.
 
+#include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
 #include <exception>
 #include <new>
 #include <regex>
 #include <stdexcept>
 #include <typeinfo>
+
+#include "imported_calls.h"
 
 #if defined(_WIN32)
 #define GUARD_API extern "C" __declspec(dllexport)
@@ -43,10 +48,15 @@ constexpr int REGISTRY_VERSION = 2;
 struct CancelThrown {};
 struct AssertionThrown {};
 
+using Clock = std::chrono::steady_clock;
+constexpr std::chrono::milliseconds LIBRARY_PAUSE{200};  // between two looks at its loader threads
+
 struct Call {
     bool active   = false;
     bool loading  = false;  // the library's loader threads are running
     bool starved  = false;  // weights got no memory, and the library goes on
+    Clock::time_point loading_since;  // of the file that is read now
+    Clock::time_point progress_told;
     int64_t run   = 0;      // 0: this call cannot be cancelled
     char text[4096] = {0};
 };
@@ -63,6 +73,7 @@ std::atomic<int> chosen_threads{0};  // 0: as many as the library asks for
 std::atomic<int> used_threads{0};
 void* (*find_in_backend)(Registry*, const char*) = nullptr;
 std::atomic<void (*)(void*, int)> set_in_backend{nullptr};
+std::atomic<int64_t> short_sleeps{0};
 
 void remember(const char* text) {
     std::snprintf(call.text, sizeof call.text, "%s", text ? text : "");
@@ -155,12 +166,22 @@ void* find_function(Registry* registry, const char* name) {
     return reinterpret_cast<void*>(set_threads);
 }
 
+// Of a load nobody is told more often than the library itself would tell it.
+bool is_news(int step, int steps) {
+    if (!call.active || !call.loading) return true;
+    const auto now = Clock::now();
+    if (step < steps && now - call.progress_told < LIBRARY_PAUSE) return false;
+    call.progress_told = now;
+    return true;
+}
+
 template <typename Body>
 int guarded(int64_t run, Body body) {
     const bool was_active = call.active;
     call.active  = true;
     call.loading = false;
     call.starved = false;
+    call.progress_told = {};
     call.run     = run;
     call.text[0] = 0;
     int status   = OK;
@@ -188,7 +209,7 @@ int guarded(int64_t run, Body body) {
 
 // --- settings ---------------------------------------------------------------------------------------------------------
 
-GUARD_API int guard_version() { return 4; }
+GUARD_API int guard_version() { return 5; }
 GUARD_API const char* guard_text() { return call.text; }
 GUARD_API void guard_cancel(int64_t run) { cancelled_run.store(run); }
 GUARD_API void guard_set_progress_sink(ProgressSink sink) { progress_sink.store(sink); }
@@ -216,20 +237,62 @@ GUARD_API int guard_take_threads(void* backend_registry) {
 GUARD_API void guard_choose_threads(int count) { chosen_threads.store(count); }
 GUARD_API int guard_used_threads() { return used_threads.load(); }
 
+// --- waiting for a model's files ----------------------------------------------------------------------------------------
+
+#if defined(CAN_REPLACE_CALLS)
+namespace {
+
+// While its loader threads read a file, the library sleeps 200 ms at a time, and looks only then whether they are done: a
+// small file takes as long as that, a LoRA of a picture too. It sleeps by this function instead, a small part of what the
+// file has taken until now, so that it looks often at first and seldom later.
+int sleep_while_loading(const timespec* wanted, timespec* left) {
+    if (!call.active || !call.loading) return nanosleep(wanted, left);
+    const std::chrono::nanoseconds least = std::chrono::milliseconds(1), part = (Clock::now() - call.loading_since) / 16;
+    const std::chrono::nanoseconds whole = std::chrono::seconds(wanted->tv_sec) + std::chrono::nanoseconds(wanted->tv_nsec);
+    const std::chrono::nanoseconds pause = std::min(whole, std::max(part, least));
+    if (pause < whole) ++short_sleeps;
+    timespec shorter;
+    shorter.tv_sec  = static_cast<time_t>(pause.count() / 1000000000);
+    shorter.tv_nsec = static_cast<long>(pause.count() % 1000000000);
+    return nanosleep(&shorter, left);
+}
+
+}  // namespace
+#endif
+
+// From now on the library that has `function` sleeps no longer than it has to while it reads a model. Returns whether it
+// can: where libraries are not ELF, and in one that waits in another way, all stays as it is.
+GUARD_API int guard_shorten_sleeps(const void* function) {
+#if defined(CAN_REPLACE_CALLS)
+    return replace_calls(function, "nanosleep", reinterpret_cast<void*>(sleep_while_loading));
+#else
+    (void)function;
+    return 0;
+#endif
+}
+
+// How often one was shortened, since the process began.
+GUARD_API int64_t guard_short_sleeps() { return short_sleeps.load(); }
+
 // --- callbacks that the library is given --------------------------------------------------------------------------------
 
 // Throws when the run of this very thread is cancelled. Numbers are compared, not a flag: a cancel that arrives when its
 // run is over must not hit the next one. Never while loader threads run: the vector that holds them would be destroyed
 // with joinable threads in it, which is std::terminate (a LoRA is loaded in the middle of generate_image).
 GUARD_API void guard_progress(int step, int steps, float seconds, void* user) {
-    if (ProgressSink sink = progress_sink.load()) sink(step, steps, seconds, user);
+    if (is_news(step, steps)) {
+        if (ProgressSink sink = progress_sink.load()) sink(step, steps, seconds, user);
+    }
     if (call.active && !call.loading && call.run != 0 && cancelled_run.load() == call.run) throw CancelThrown{};
 }
 
 // Also learns here whether loader threads run; nothing else in the library's API says so.
 GUARD_API void guard_log(int level, const char* text, void* user) {
     if (call.active && text) {
-        if (std::strstr(text, " - loading tensors from ")) call.loading = true;
+        if (std::strstr(text, " - loading tensors from ")) {
+            call.loading       = true;
+            call.loading_since = Clock::now();
+        }
         if (std::strstr(text, " - loading tensors completed")) call.loading = false;
         if (std::strstr(text, "alloc params backend buffer failed")) expect_death_without_memory(text);
     }

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-GUARD_VERSION = 4
+GUARD_VERSION = 5
 GUARD_VARIABLE = "SDCPP_REST_GUARD"
 
 OK, FAILED, CANCELLED, EXCEPTION, ASSERTION, BROKEN = range(6)
@@ -101,6 +101,10 @@ class Guard:
             ("guard_choose_threads", None, [ctypes.c_int]),
             # int guard_used_threads();
             ("guard_used_threads", ctypes.c_int, []),
+            # int guard_shorten_sleeps(const void* function);
+            ("guard_shorten_sleeps", ctypes.c_int, [pointer]),
+            # int64_t guard_short_sleeps();
+            ("guard_short_sleeps", int64, []),
             # int guard_check_pattern(const char* pattern);
             ("guard_check_pattern", ctypes.c_int, [text]),
             # int guard_new_context(load, const void* params, void** context);
@@ -161,6 +165,15 @@ class Guard:
     def used_threads(self) -> int:
         """How many threads the last graph was given on the CPU; 0 before the first one."""
         return int(self._cdll.guard_used_threads())
+
+    def shorten_sleeps(self, function: Any) -> bool:
+        """Have the library that has ``function`` wait no longer than it must for its loader threads; whether it does."""
+        return bool(self._cdll.guard_shorten_sleeps(ctypes.cast(function, ctypes.c_void_p)))
+
+    @property
+    def short_sleeps(self) -> int:
+        """How often such a wait was shortened."""
+        return int(self._cdll.guard_short_sleeps())
 
     def pattern_error(self, pattern: bytes) -> str | None:
         """Why C++ cannot use ``pattern`` as a regular expression; None when it can."""

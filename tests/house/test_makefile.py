@@ -21,7 +21,8 @@ def checkout(tmp_path: Path) -> Path:
     """A folder with the Makefile, and with a Python that notes its arguments, makes environments of itself, and finds
     the toolchain wanting where a file says so."""
     shutil.copy(ROOT / "Makefile", tmp_path)
-    for name in ("requirements.lock", "pyproject.toml", "CMakeLists.txt", "sdcpp_rest/native/guard.cpp"):
+    native = ("sdcpp_rest/native/guard.cpp", "sdcpp_rest/native/imported_calls.h")
+    for name in ("requirements.lock", "pyproject.toml", "CMakeLists.txt", *native):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     python = tmp_path / "python"

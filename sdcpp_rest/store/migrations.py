@@ -257,7 +257,8 @@ def migrate(write: Callable[[], AbstractContextManager[Connection]], migrations:
     """Take the steps that the file has not taken yet; returns how many that were.
 
     ``write`` opens a write transaction. The version is read inside of each one: whatever happened since the last
-    look is taken into account.
+    look is taken into account. A new file takes all steps in one, and is waited for once; an old one keeps each step
+    that worked.
     """
     taken = 0
     while True:
@@ -265,6 +266,8 @@ def migrate(write: Callable[[], AbstractContextManager[Connection]], migrations:
             version: int = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
             if version >= len(migrations):
                 return taken
-            migrations[version](connection)
-            connection.exec_driver_sql(f"PRAGMA user_version = {version + 1}")
-            taken += 1
+            last = len(migrations) if version == 0 else version + 1
+            for step in migrations[version:last]:
+                step(connection)
+            connection.exec_driver_sql(f"PRAGMA user_version = {last}")
+            taken += last - version

@@ -273,6 +273,28 @@ def test_a_step_and_its_number_are_one_transaction(tmp_path: Path) -> None:
     assert version_of(path) == 2
 
 
+def test_a_new_file_gets_all_its_tables_in_one_transaction(tmp_path: Path) -> None:
+    path = tmp_path / "rest.db"
+    transactions = 0
+    db = Database(path, migrations=[])
+
+    @contextlib.contextmanager
+    def count_writes() -> Iterator[Connection]:
+        nonlocal transactions
+        transactions += 1
+        with db.write() as connection:
+            yield connection
+
+    with pytest.raises(ZeroDivisionError):
+        migrate(count_writes, [*MIGRATIONS, fail_halfway])
+    assert version_of(path) == 0, "a failure leaves it as new as it was"
+    transactions = 0
+    assert migrate(count_writes, MIGRATIONS) == len(MIGRATIONS)
+    assert transactions == 2, "all steps, and the look that finds none left"
+    db.close()
+    assert version_of(path) == len(MIGRATIONS)
+
+
 def test_the_names_of_the_steps_are_numbered_without_gaps() -> None:
     assert [step.__name__[:5] for step in MIGRATIONS] == [f"m{number:03}_" for number in range(1, len(MIGRATIONS) + 1)]
 

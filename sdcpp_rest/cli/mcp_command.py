@@ -7,7 +7,6 @@ standard output; `mcp_proxy` carries it.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import signal
@@ -50,6 +49,9 @@ def mcp(
 
     Clients that take an address need no command: it is http://127.0.0.1:8080/mcp.
     """
+    # Here, because every command imports this module.
+    import asyncio
+
     from sdcpp_rest.config import load_config
 
     folders = {"data_dir": data_dir, "models_dir": models_dir, "output_dir": output_dir}
@@ -73,6 +75,8 @@ def mcp(
 
 
 async def _forward(url: str, own: _OwnServer | None, key: str) -> None:
+    import asyncio
+
     from sdcpp_rest.cli.mcp_proxy import McpProxy
 
     async def find() -> str:
@@ -87,6 +91,8 @@ async def _forward(url: str, own: _OwnServer | None, key: str) -> None:
 
 async def _read_lines() -> AsyncIterator[bytes]:
     """Lines of standard input until it ends, or until somebody asks this process to end."""
+    import asyncio
+
     loop, waiting = asyncio.get_running_loop(), asyncio.Queue[bytes](maxsize=0)
     with contextlib.suppress(NotImplementedError):  # Windows
         for number in (signal.SIGTERM, signal.SIGINT):

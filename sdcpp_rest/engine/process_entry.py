@@ -27,6 +27,7 @@ def main() -> None:
     from sdcpp_rest.engine import worker
     from sdcpp_rest.engine.worker_options import WorkerOptions
 
+    worker.prepare()
     try:
         options = WorkerOptions.from_json(pipe.recv_bytes())
     except (EOFError, OSError):

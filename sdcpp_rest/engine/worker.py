@@ -8,6 +8,7 @@ The same loop serves a process of its own (`main`) and a thread of the tests (`c
 from __future__ import annotations
 
 import contextlib
+import importlib
 import logging
 import os
 import queue
@@ -315,6 +316,15 @@ class _Reporter:
                 path=path,
             )
         )
+
+
+def prepare() -> None:
+    """Do what every engine of the native library needs, while nobody has said yet what engine it is to be. Opens no
+    library: that depends on what is said."""
+    # Whatever is wrong shows again when it is needed, where it can be told of.
+    with contextlib.suppress(Exception):
+        decode_command(encode(Shutdown()))
+        importlib.import_module("sdcpp_rest.engine.native_runner")
 
 
 def make_runner(options: WorkerOptions) -> Runner:

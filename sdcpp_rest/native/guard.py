@@ -167,7 +167,7 @@ class Guard:
         return int(self._cdll.guard_used_threads())
 
     def shorten_sleeps(self, function: Any) -> bool:
-        """Have the library that has ``function`` wait no longer than it must for its loader threads; whether it does."""
+        """Have the library of ``function`` wait for its loader threads no longer than it must; whether it does."""
         return bool(self._cdll.guard_shorten_sleeps(ctypes.cast(function, ctypes.c_void_p)))
 
     @property

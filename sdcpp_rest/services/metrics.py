@@ -6,10 +6,11 @@ knows nothing of HTTP but the four words with which a request is reported to it.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sdcpp_rest.core.job import Job
+from sdcpp_rest.core.job import Job, Timings
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
@@ -26,6 +27,9 @@ _STAGES = {
     "encode": "Seconds that encoding the files of finished jobs took",
 }
 
+_MOST_EARLY = 200
+"""Requests and jobs that are remembered until somebody asks: after so many it is a server that somebody looks after."""
+
 _ENGINE_COUNTERS = {
     "busy_seconds": "Seconds that an engine was busy with jobs",
     "loads": "Models that an engine has loaded",
@@ -36,7 +40,8 @@ _ENGINE_COUNTERS = {
 class Metrics:
     """Counts requests and jobs for Prometheus.
 
-    Thread-safe.
+    Thread-safe. Prometheus' library is imported when somebody first asks, or when there is much to remember: most
+    servers are asked by nobody, and all of them start.
 
     Args:
         status: the data of a ``server_status`` event: health, queue counts and memory, at the moment of asking.
@@ -51,7 +56,60 @@ class Metrics:
         subscribers: Callable[[], int],
         engines: Callable[[], Sequence[Mapping[str, Any]]] = tuple,
     ) -> None:
-        # Imported here: command-line tools that import this room have no use for it, and it costs 50 ms.
+        self._version = version
+        self._live = _LiveCollector(status, subscribers, engines)
+        self._lock = threading.Lock()
+        self._early: list[_Request | _Job] = []
+        self._counters: _Counters | None = None
+
+    def count_request(self, endpoint: str, method: str, status: int, seconds: float) -> None:
+        """Count an answered request. ``endpoint`` is a URL rule, never a URL: clients must not be able to fill the
+        memory with names."""
+        self._count(_Request(endpoint, method if method in _METHODS else "other", status, seconds))
+
+    def count_job(self, job: Job) -> None:
+        """Count a job that has come to its end. The seconds of cancelled and failed ones would blur those of the
+        others."""
+        self._count(_Job(job.kind, job.status, job.timings))
+
+    def text(self) -> bytes:
+        """Everything, in the Prometheus text format (`CONTENT_TYPE`)."""
+        return self._begin().text()
+
+    def _count(self, counted: _Request | _Job) -> None:
+        with self._lock:
+            if self._counters is None and len(self._early) < _MOST_EARLY:
+                self._early.append(counted)
+                return
+        self._begin().count(counted)
+
+    def _begin(self) -> _Counters:
+        """The counters, with everything in them that came before there were any."""
+        with self._lock:
+            if self._counters is None:
+                counters = _Counters(self._version, self._live)
+                for counted in self._early:
+                    counters.count(counted)
+                self._early.clear()
+                self._counters = counters
+            return self._counters
+
+
+class _Request(NamedTuple):
+    endpoint: str
+    method: str
+    status: int
+    seconds: float
+
+
+class _Job(NamedTuple):
+    kind: str
+    status: str
+    timings: Timings
+
+
+class _Counters:
+    def __init__(self, version: str, live: _LiveCollector) -> None:
         import prometheus_client as prometheus
 
         self._exposition = prometheus.generate_latest
@@ -76,18 +134,16 @@ class Metrics:
             registry=registry,
         )
         prometheus.Info("sdcpp_rest_build", "What runs here", registry=registry).info({"version": version})
-        self._registry.register(_LiveCollector(status, subscribers, engines))
+        registry.register(live)
 
-    def count_request(self, endpoint: str, method: str, status: int, seconds: float) -> None:
-        """Count an answered request. ``endpoint`` is a URL rule, never a URL: clients must not be able to fill the
-        memory with names."""
-        method = method if method in _METHODS else "other"
-        self._requests.labels(endpoint, method, str(status)).inc()
-        self._request_seconds.labels(endpoint, method).observe(seconds)
+    def count(self, counted: _Request | _Job) -> None:
+        if isinstance(counted, _Job):
+            self._count_job(counted)
+            return
+        self._requests.labels(counted.endpoint, counted.method, str(counted.status)).inc()
+        self._request_seconds.labels(counted.endpoint, counted.method).observe(counted.seconds)
 
-    def count_job(self, job: Job) -> None:
-        """Count a job that has come to its end. The seconds of cancelled and failed ones would blur those of the
-        others."""
+    def _count_job(self, job: _Job) -> None:
         self._finished.labels(job.kind, job.status).inc()
         if job.status != "completed":
             return
@@ -95,7 +151,6 @@ class Metrics:
             histogram.labels(job.kind).observe(getattr(job.timings, f"{stage}_seconds"))
 
     def text(self) -> bytes:
-        """Everything, in the Prometheus text format (`CONTENT_TYPE`)."""
         return self._exposition(self._registry)
 
 

@@ -16,6 +16,7 @@ NOT_AT_THE_START = {
     "numpy": "14 MiB and its threads, for tagging pictures and restoring weights",
     "gguf": "brings numpy; the engine's business",
     "PIL": "the first picture",
+    "prometheus_client": "the first look at /metrics",
     "requests": "downloads alone",
     "urllib3": "downloads alone",
     "charset_normalizer": "comes with requests",

@@ -10,6 +10,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from sdcpp_rest.core.job import Job, Timings
+from sdcpp_rest.services import metrics as metrics_module
 from sdcpp_rest.services.metrics import Metrics
 
 STATUS: dict[str, Any] = {
@@ -122,3 +123,25 @@ def test_two_servers_in_one_process_count_apart(metrics: Metrics) -> None:
 def test_what_never_serves_never_loads_the_prometheus_client() -> None:
     script = "import sys, sdcpp_rest.web.app; sys.exit('prometheus_client' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], timeout=60, check=False).returncode == 0
+
+
+def test_what_came_before_anybody_asked_is_counted(metrics: Metrics) -> None:
+    for _ in range(metrics_module._MOST_EARLY + 3):
+        metrics.count_request("/health", "GET", 200, 0.002)
+    metrics.count_request("/health", "BREW", 405, 0.002)
+    found = samples(metrics)
+    assert found["sdcpp_rest_http_requests_total endpoint=/health method=GET status=200"] == (
+        metrics_module._MOST_EARLY + 3
+    )
+    assert found["sdcpp_rest_http_requests_total endpoint=/health method=other status=405"] == 1
+    metrics.count_request("/health", "GET", 200, 0.002)
+    again = samples(metrics)
+    assert again["sdcpp_rest_http_requests_total endpoint=/health method=GET status=200"] == (
+        metrics_module._MOST_EARLY + 4
+    )
+
+
+def test_a_server_that_nobody_asks_remembers_no_more_than_a_few(metrics: Metrics) -> None:
+    for _ in range(3 * metrics_module._MOST_EARLY):
+        metrics.count_request("/health", "GET", 200, 0.002)
+    assert not metrics._early

@@ -342,12 +342,8 @@ class Library:
         return function
 
     def _names(self, what: str, count: int, name: str, value: str) -> _Names:
-        return _Names(
-            what,
-            int(count),
-            self._function(name, ctypes.c_char_p, ctypes.c_int),
-            self._function(value, ctypes.c_int, ctypes.c_char_p),
-        )
+        text, integer = ctypes.c_char_p, ctypes.c_int
+        return _Names(what, int(count), self._function(name, text, integer), self._function(value, integer, text))
 
     def return_memory(self) -> None:
         """Give the system what was freed and the allocator keeps for later: a freed model's tables of words are 80 MB

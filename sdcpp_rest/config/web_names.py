@@ -23,6 +23,8 @@ LOGIN_COOKIE = "sdcpp_auth"
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _ORIGIN = re.compile(r"([a-z][a-z0-9+.-]*)://([^/?#@\\\s]*)/?")
+_NEVER_IN_HOSTS = frozenset("/\\@?#\"'<>,; \t")
+_LONGEST_ADDRESS = 64
 _LONGEST_PREFIX = 200
 # What may stand in a path without being taken for something else in a header, a page or another URL.
 _PREFIX = re.compile(r"(/[\w.~!$&'()*+,;=:@ -]+)+")
@@ -39,23 +41,27 @@ def split_host(host: str) -> tuple[str | None, int | None]:
     elif name.count(":") == 1:
         name, _, port = name.partition(":")
     name = name.rstrip(".")
-    if (
-        not name
-        or any(character in name for character in "/\\@?#\"'<>,; \t")
-        or (port and not (port.isascii() and port.isdigit()))
-    ):
+    if not name or not _NEVER_IN_HOSTS.isdisjoint(name) or (port and not (port.isascii() and port.isdigit())):
         return None, None
     return name, int(port) if port and len(port) <= 5 else None
 
 
 def address_of(name: str) -> Address | None:
     """The IP address that ``name`` spells; an IPv4 address in IPv6's clothes is the IPv4 address."""
+    # Every request asks some times over for the same few; a client's long nonsense is not to be kept.
+    return _kept_address_of(name) if len(name) <= _LONGEST_ADDRESS else _read_address(name)
+
+
+def _read_address(name: str) -> Address | None:
     try:
         address = ipaddress.ip_address(name)
     except ValueError:
         return None
     mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
     return mapped or address
+
+
+_kept_address_of = lru_cache(maxsize=1024)(_read_address)
 
 
 @dataclass(frozen=True)

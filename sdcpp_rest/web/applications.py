@@ -19,7 +19,7 @@ from werkzeug.routing import MapAdapter
 from sdcpp_rest.routes.dialects import DialectTable
 from sdcpp_rest.routes.http.answers import InternalError, internal_error
 from sdcpp_rest.routes.http.dialect import Dialect
-from sdcpp_rest.routes.http.late_dialect import LateDialect
+from sdcpp_rest.routes.http.late_dialect import LateDialect, PathIndex
 from sdcpp_rest.runtime import Runtime
 from sdcpp_rest.web.app import create_app, dialects_of
 from sdcpp_rest.web.mounts import Mounts
@@ -52,6 +52,12 @@ class Applications:
     def __init__(self, runtime: Runtime, dialects: Sequence[Dialect | LateDialect]) -> None:
         self._runtime = runtime
         self._dialects = tuple(dialects)
+        late = [(number, one) for number, one in enumerate(self._dialects) if isinstance(one, LateDialect)]
+        self._always = {number for number, one in enumerate(self._dialects) if isinstance(one, Dialect)}
+        self._late = PathIndex((number, one.paths) for number, one in late)
+        self._late_in_any_case = PathIndex(
+            (number, [path.casefold() for path in one.paths]) for number, one in late if one.caseless
+        )
         self._made: dict[tuple[int, ...], Application] = {}
         self._lock = threading.Lock()
         self.mounts = Mounts(runtime)
@@ -75,11 +81,8 @@ class Applications:
             return DialectTable(())
 
     def _choose(self, path: str) -> tuple[int, ...]:
-        late = [(number, one) for number, one in enumerate(self._dialects) if isinstance(one, LateDialect)]
-        chosen = {number for number, one in late if one.covers(path)}
-        chosen = chosen or {number for number, one in late if one.covers_in_any_case(path)}
-        always = {number for number, one in enumerate(self._dialects) if isinstance(one, Dialect)}
-        return tuple(sorted(chosen | always))
+        chosen = self._late.at(path) or self._late_in_any_case.at(path.casefold())
+        return tuple(sorted(chosen | self._always))
 
     def _make(self, chosen: tuple[int, ...]) -> Application:
         with self._lock:

@@ -104,9 +104,11 @@ class Shell:
         try:
             caller = see_caller(self._config, scope)
             seen = apply_caller(scope, caller)
-            named = await self._applications.at(seen["path"])
-            seen["path"] = named.dialects.spell_path(seen["path"])
-            seen[_APPLICATION] = await self._applications.at(seen["path"])
+            application = await self._applications.at(seen["path"])
+            spelled = application.dialects.spell_path(seen["path"])
+            if spelled != seen["path"]:
+                seen["path"], application = spelled, await self._applications.at(spelled)
+            seen[_APPLICATION] = application
             check_source(self._config, AccessRequest.of(seen, caller))
             if scope["type"] == "websocket":
                 await self._serve_socket(seen, receive, answer)

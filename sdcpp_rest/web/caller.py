@@ -172,7 +172,7 @@ def _ask_proxies(config: Config, headers: Mapping[str, Sequence[str]], peer: str
         address = address_of(text)
         return address is not None and any(address.version == one.version and address in one for one in trusted)
 
-    if not is_trusted(peer):
+    if not any(values for name, values in headers.items() if name != "host") or not is_trusted(peer):
         return _Told(peer)
     lists = {name: _split_list(values) for name, values in headers.items() if name != "host"}
     # A proxy that does not know Forwarded hands on what a client invented: where both are, the other ones count.

@@ -13,7 +13,7 @@ from werkzeug.routing import MapAdapter
 
 from sdcpp_rest.routes.dialects import DialectTable
 from sdcpp_rest.routes.http.dialect import Dialect
-from sdcpp_rest.routes.http.late_dialect import LateDialect
+from sdcpp_rest.routes.http.late_dialect import LateDialect, PathIndex
 from sdcpp_rest.runtime import Runtime
 from sdcpp_rest.web.app import DIALECTS, create_app, dialects_of
 from sdcpp_rest.web.applications import Application, Applications
@@ -114,6 +114,17 @@ def test_no_path_of_the_table_is_without_a_use() -> None:
         for place in one.paths:
             alone = LateDialect((place,), one.load)
             assert any(alone.covers(path) for path in paths), place
+
+
+def test_a_place_is_a_path_alone_or_with_all_below_it() -> None:
+    index = PathIndex([(1, ["/"]), (2, ["/a", "/a/b/"]), (3, ["/a/"]), (4, ["/abc/def/ghi/"])])
+    for path, found in {
+        "": {1}, "/": {1}, "//": {1}, "/a": {2, 3}, "/a/": {2, 3}, "/a//": {2, 3}, "/a/x": {3}, "/a/b": {2, 3},
+        "/a/b/c/d": {2, 3}, "/ab": set(), "/abc/def/ghi": {4}, "/abc/def/ghi/j": {4}, "/abc/def": set(),
+        "a/b/": set(), "*": set(), "/A": set(), "/a" + "/" * 60_000: {2, 3}, "//a/b/c": set(),
+    }.items():  # fmt: skip
+        assert index.at(path) == found, path
+    assert PathIndex([]).at("/a/b") == set()
 
 
 @pytest.mark.slow

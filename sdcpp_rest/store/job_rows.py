@@ -116,31 +116,46 @@ def job_of(row: Row[Any]) -> Job:
     ) = tuple[Any, ...](row[: len(_FIELDS)])  # fmt: skip
     spec, complaint = _spec_of(load_spec)
     said = _sentences(warnings)
-    return Job.model_construct(
-        id=job_id,
-        kind=kind,
-        status=status,
-        created_at=datetime.fromisoformat(created_at),
-        started_at=started_at and datetime.fromisoformat(started_at),
-        completed_at=completed_at and datetime.fromisoformat(completed_at),
-        attempts=attempts,
-        origin=origin,
-        owner=owner,
-        title=title,
-        error=error,
-        error_code=error_code,
-        outputs=_sentences(outputs),
-        warnings=said if complaint is None else (*said, complaint),
-        timings=_timings_of(timings),
-        inputs={} if inputs == "{}" else json.loads(inputs),
-        params=json.loads(params),
-        load_spec=spec,
-        caption=caption,
-        note=note,
-        group=None if grouping is None else JobGroup.model_validate_json(grouping),
-        engine=engine,
-        device=device,
-    )
+    values = {
+        "id": job_id,
+        "kind": kind,
+        "status": status,
+        "created_at": datetime.fromisoformat(created_at),
+        "started_at": started_at and datetime.fromisoformat(started_at),
+        "completed_at": completed_at and datetime.fromisoformat(completed_at),
+        "params": json.loads(params),
+        "inputs": {} if inputs == "{}" else json.loads(inputs),
+        "load_spec": spec,
+        "outputs": _sentences(outputs),
+        "warnings": said if complaint is None else (*said, complaint),
+        "timings": _timings_of(timings),
+        "error": error,
+        "error_code": error_code,
+        "title": title,
+        "origin": origin,
+        "owner": owner,
+        "attempts": attempts,
+        "caption": caption,
+        "note": note,
+        "group": None if grouping is None else JobGroup.model_validate_json(grouping),
+        "device": device,
+        "engine": engine,
+    }
+    return _construct(values)
+
+
+def _construct(values: dict[str, Any]) -> Job:
+    """`Job.model_construct` of every field, which looks at each of them for an alias and a default."""
+    job = Job.__new__(Job)
+    for name, value in (
+        ("__dict__", values),
+        ("__pydantic_fields_set__", set(values)),
+        ("__pydantic_extra__", None),
+        ("__pydantic_private__", None),
+    ):
+        # A job is frozen.
+        object.__setattr__(job, name, value)
+    return job
 
 
 def stamp(moment: datetime) -> str:

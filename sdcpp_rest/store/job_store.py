@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from itertools import repeat
 from typing import Any, TypeAlias
 
 from sqlalchemy import and_, bindparam, delete, func, insert, or_, select, union_all, update
@@ -257,7 +258,8 @@ class JobStore:
     ) -> Heads:
         """As `find`, without reading what is wide."""
         rows = self._find(HEAD_COLUMNS, wanted, limit, offset, sort, order, active_first)
-        return [JobHead._make(row) for row in rows]
+        # As `JobHead._make`, without a call for each of thousands.
+        return list(map(tuple.__new__, repeat(JobHead), rows))
 
     def pending_specs(self) -> Specs:
         """What jobs that wait are bound to, each once."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import shutil
 import threading
 import uuid
@@ -11,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
+from pydantic import ValidationError
 
 from sdcpp_rest.core.job import Job, JobKind, JobStatus, Timings
 from sdcpp_rest.core.job_filter import JobFilter
@@ -63,6 +66,21 @@ def in_threads(count: int, work: Callable[[int], T]) -> list[T]:
 
 
 # --- rows and jobs ----------------------------------------------------------------------------------------------------
+
+
+def test_a_job_that_is_read_is_one_that_pydantic_made(store: JobStore) -> None:
+    """It is built past pydantic's own way, which takes several times as long."""
+    job = store.get(submit(store, title="t").id)
+    made = Job.model_construct(**{name: getattr(job, name) for name in Job.model_fields})
+    assert job == made
+    assert repr(job) == repr(made)
+    assert job.model_fields_set == made.model_fields_set
+    assert job.model_dump_json() == made.model_dump_json()
+    assert copy.deepcopy(job) == pickle.loads(pickle.dumps(job)) == made
+    assert job.model_copy(update={"title": "u"}).title == "u"
+    assert (job.model_extra, job.__pydantic_private__) == (None, None)
+    with pytest.raises(ValidationError, match="frozen"):
+        job.title = "v"  # type: ignore[misc]
 
 
 def test_a_job_comes_back_as_it_was_submitted(store: JobStore) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from pydantic import Field
@@ -19,19 +19,22 @@ from sdcpp_rest.routes.native.jobs.job_params import shown_model, shown_params
 from sdcpp_rest.services.waiting_reasons import count_before
 
 _KEPT_TEXTS = 4096
-_KEPT_CHARACTERS = 4096
+_KEPT_BYTES = 4096
 _KEPT_MODELS = 64
+_READ_AT_ONCE = 100
+"""Jobs that are in memory as a whole: each takes some ten times its text."""
 
 
 class _Text(NamedTuple):
-    """A job as JSON, and by what it is told why it waits."""
+    """A job as JSON but for its last brace, as of its head, and by what it is told why it waits."""
 
-    text: str
+    head: JobHead
+    text: bytes
     kind: JobKind
     device: str | None
 
 
-_texts: dict[JobHead, _Text] = {}
+_texts: dict[str, _Text] = {}
 _models: dict[tuple[int, str | None], tuple[LoadSpec, dict[str, Any]]] = {}
 
 
@@ -113,61 +116,85 @@ def live_job_object(job: Job, position: int | None) -> dict[str, Any]:
     return shown
 
 
-def job_texts(heads: Sequence[JobHead]) -> list[tuple[JobHead, str]]:
+class Listed(NamedTuple):
+    """A job of a listing. ``text`` and ``end`` make its JSON: joined with all others' at once, megabytes are copied
+    once."""
+
+    head: JobHead
+    text: bytes
+    end: bytes
+
+
+def list_texts(heads: Sequence[JobHead], *, has_all_waiting: bool = False) -> list[Listed]:
     """Jobs as JSON texts, for listings: those are asked for again and again, and most of their jobs have not changed.
 
     Only jobs whose text is not at hand are read in full; those that were deleted meanwhile are left out. A running job
-    changes all the time, its text is not kept.
+    changes all the time, its text is not kept. ``has_all_waiting``: every job that waits is among them, in the order in
+    which they will run, so that nobody else need be asked for their places.
     """
-    waits = any(head.status == "pending" for head in heads)
-    positions = runtime().jobs.queue.positions() if waits else {}
+    positions = _positions(heads, has_all_waiting)
     why = _Reasons()
-    kept = {head: _texts.get(head) for head in heads}
-    jobs = runtime().jobs.queue.get_many([head.id for head, one in kept.items() if one is None])
-    texts: list[tuple[JobHead, str]] = []
-    for head in heads:
-        one = kept[head]
-        if one is None:
-            job = jobs.get(head.id)
-            if job is None:
-                continue
-            one = _Text(json_text(live_job_object(job, None)), job.kind, job.device)
+    listed: list[Listed] = []
+    for start in range(0, len(heads), _READ_AT_ONCE):
+        for one in _texts_of(heads[start : start + _READ_AT_ONCE]):
+            position = positions.get(one.head.id)
+            end = b"}" if position is None else why.tell(one.kind, one.device, position)
+            listed.append(Listed(one.head, one.text, end))
+    return listed
+
+
+def _texts_of(heads: Sequence[JobHead]) -> Iterator[_Text]:
+    """The texts of these jobs, without those that were deleted meanwhile."""
+    kept = [_texts.get(head.id) for head in heads]
+    missing = [head.id for head, one in zip(heads, kept, strict=True) if one is None or one.head != head]
+    jobs = runtime().jobs.queue.get_many(missing) if missing else {}
+    for head, one in zip(heads, kept, strict=True):
+        if one is not None and one.head == head:
+            yield one
+        elif (job := jobs.get(head.id)) is not None:
+            text = _Text(head, json_text(live_job_object(job, None))[:-1].encode(), job.kind, job.device)
             # Read a moment after its head: by then it may be another job's text than the head says.
             if (job.status, job.title) == (head.status, head.title) and job.status != "processing":
-                _keep(head, one)
-        position = positions.get(head.id)
-        texts.append((head, one.text if position is None else why.add_to(one, position)))
-    return texts
+                _keep(text)
+            yield text
+
+
+def _positions(heads: Sequence[JobHead], has_all_waiting: bool) -> dict[str, int]:
+    waiting = [head.id for head in heads if head.status == "pending"]
+    if has_all_waiting:
+        return {job_id: place for place, job_id in enumerate(waiting, 1)}
+    return runtime().jobs.queue.positions() if waiting else {}
 
 
 class _Reasons:
-    """Adds to the texts of one listing what changes whenever somebody else's job does: the place, and why it waits."""
+    """Ends the texts of one listing with what changes whenever somebody else's job does: the place, and why it
+    waits."""
 
     def __init__(self) -> None:
         self._find = runtime().waiting_reasons.find
-        self._constant: dict[tuple[JobKind, str | None], str | None] = {}
+        self._constant: dict[tuple[JobKind, str | None], bytes | None] = {}
 
-    def add_to(self, one: _Text, position: int) -> str:
-        """The text of a job that waits at ``position``."""
-        return f'{one.text[:-1]},"position":{position},"why":{self._reason(one.kind, one.device, position)}}}'
+    def tell(self, kind: JobKind, device: str | None, position: int) -> bytes:
+        """The end of the text of a job that waits at ``position``."""
+        return b',"position":%d,"why":%b}' % (position, self._reason(kind, device, position))
 
-    def _reason(self, kind: JobKind, device: str | None, position: int) -> str:
+    def _reason(self, kind: JobKind, device: str | None, position: int) -> bytes:
         """Jobs of one kind that may run anywhere wait for the same reason, but for how many are before them."""
         if position == 1:
-            return json_text(self._find(kind, device, 1))
+            return json_text(self._find(kind, device, 1)).encode()
         asked = (kind, device)
         if asked not in self._constant:
             found = self._find(kind, device, 2)
-            self._constant[asked] = None if found == count_before(2) else json_text(found)
+            self._constant[asked] = None if found == count_before(2) else json_text(found).encode()
         constant = self._constant[asked]
-        return f'"{count_before(position)}"' if constant is None else constant
+        return b'"%b"' % count_before(position).encode() if constant is None else constant
 
 
-def _keep(head: JobHead, one: _Text) -> None:
-    if len(one.text) <= _KEPT_CHARACTERS:
+def _keep(one: _Text) -> None:
+    if len(one.text) <= _KEPT_BYTES:
         if len(_texts) >= _KEPT_TEXTS:
             _texts.clear()
-        _texts[head] = one
+        _texts[one.head.id] = one
 
 
 def job_object(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime, timedelta, timezone
 from typing import Any, Literal
 
@@ -10,13 +10,13 @@ from flask import Blueprint, Response
 from pydantic import Field
 
 from sdcpp_rest.core.job import FINISHED, JobKind, JobStatus, utc_now
-from sdcpp_rest.core.job_filter import ALL_STATUSES, JobFilter, JobHead, SortKey
+from sdcpp_rest.core.job_filter import ALL_STATUSES, EVERY_JOB, JobFilter, SortKey
 from sdcpp_rest.errors import InvalidRequest
 from sdcpp_rest.routes.http.answers import json_text, runtime
 from sdcpp_rest.routes.http.moments import MOMENT, read_moment
 from sdcpp_rest.routes.http.openapi import Answer, documents
 from sdcpp_rest.routes.http.wire_models import Integer, Text, Wire, optional, read_query
-from sdcpp_rest.routes.native.jobs.job_shown import JobShown, job_texts
+from sdcpp_rest.routes.native.jobs.job_shown import JobShown, Listed, list_texts
 
 queue_listing = Blueprint("queue_listing", __name__)
 
@@ -110,11 +110,11 @@ def list_jobs() -> Response:
     head["paused"] = queue.is_paused
     if sent:
         head |= _pages(wanted, limit, offset, one_list)
-    shown = job_texts(heads)
+    listed = list_texts(heads, has_all_waiting=_has_all_waiting(wanted, offset, one_list))
     if "group_by" not in sent:
-        return _answer(head, f'"items":[{",".join(text for _, text in shown)}]')
+        return _answer([*_open(head), b'"items":[', *_items(listed), b"]}"])
     head["group_by"] = query.group_by
-    return _answer(head, f'"groups":[{_groups(wanted, shown)}],"items":[]')
+    return _answer([*_open(head), b'"groups":[', *_groups(wanted, listed), b'],"items":[]}'])
 
 
 def _filter(query: QueueQuery) -> JobFilter:
@@ -155,15 +155,20 @@ def _pages(wanted: JobFilter, limit: int, offset: int, one_list: bool) -> dict[s
     }
 
 
-def _groups(wanted: JobFilter, shown: Sequence[tuple[JobHead, str]]) -> str:
+def _has_all_waiting(wanted: JobFilter, offset: int, one_list: bool) -> bool:
+    """Whether all jobs that wait are listed, in the order in which they will run."""
+    is_narrowed = wanted.model_copy(update={"status": ALL_STATUSES}) != EVERY_JOB
+    return "pending" in wanted.status and not is_narrowed and offset == 0 and not one_list
+
+
+def _groups(wanted: JobFilter, listed: Sequence[Listed]) -> Iterator[bytes]:
     """The days in the order in which the jobs come, each with its jobs."""
-    days: dict[str, list[str]] = {}
-    for head, text in shown:
-        days.setdefault(head.created_at[:_DATE_CHARACTERS], []).append(text)
+    days: dict[str, list[Listed]] = {}
+    for one in listed:
+        days.setdefault(one.head.created_at[:_DATE_CHARACTERS], []).append(one)
     counts = runtime().jobs.queue.days(wanted, list(days))
     today = utc_now().date()
-    groups = []
-    for name, items in days.items():
+    for number, (name, items) in enumerate(days.items()):
         day = date.fromisoformat(name)
         start = datetime(day.year, day.month, day.day, tzinfo=timezone.utc)
         told = {
@@ -172,8 +177,8 @@ def _groups(wanted: JobFilter, shown: Sequence[tuple[JobHead, str]]) -> str:
             "timestamp": int(start.timestamp()),
             "count": counts.get(name, 0),
         }
-        groups.append(f'{json_text(told)[:-1]},"items":[{",".join(items)}]}}')
-    return ",".join(groups)
+        yield b"," if number else b""
+        yield from (*_open(told), b'"items":[', *_items(items), b"]}")
 
 
 def _label(day: date, today: date) -> str:
@@ -182,5 +187,18 @@ def _label(day: date, today: date) -> str:
     return "Yesterday" if day == today - timedelta(days=1) else f"{day:%b} {day.day}, {day.year}"
 
 
-def _answer(head: dict[str, Any], rest: str) -> Response:
-    return Response(f"{json_text(head)[:-1]},{rest}}}", mimetype="application/json")
+def _open(head: dict[str, Any]) -> tuple[bytes, bytes]:
+    """``head`` as JSON, for more fields to follow."""
+    return json_text(head)[:-1].encode(), b","
+
+
+def _items(listed: Sequence[Listed]) -> list[bytes]:
+    """The jobs as the items of an array."""
+    parts: list[bytes] = []
+    for _, text, end in listed:
+        parts += (text, end, b",")
+    return parts[:-1]
+
+
+def _answer(parts: Iterable[bytes]) -> Response:
+    return Response(b"".join(parts), mimetype="application/json")

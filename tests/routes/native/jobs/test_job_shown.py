@@ -60,6 +60,19 @@ def test_a_listing_tells_the_bytes_that_each_job_has_alone(house: Any) -> None:
         assert house.client.get(f"/queue/{job}").get_data(as_text=True).partition(',"position"')[0] in text
 
 
+def test_a_long_listing_is_read_in_lots(house: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(job_shown, "_texts", {})
+    monkeypatch.setattr(job_shown, "_READ_AT_ONCE", 2)
+    house.client.post("/queue/pause")
+    waiting = [house.submit() for _ in range(5)]
+    lots: list[int] = []
+    get_many = house.runtime.jobs.queue.get_many
+    monkeypatch.setattr(house.runtime.jobs.queue, "get_many", lambda ids: lots.append(len(ids)) or get_many(ids))
+    items = house.client.get("/queue").get_json()["items"]
+    assert [(job["job_id"], job["position"]) for job in items] == [*zip(waiting, range(1, 6), strict=True)]
+    assert lots == [2, 2, 1]
+
+
 def test_job_tells_the_engine_that_took_it(house: Any) -> None:
     shown = house.finished(house.submit())
     assert (shown["device"], shown["engine"]) == (None, "cpu:0")
@@ -80,4 +93,4 @@ def test_texts_at_hand_are_bounded_in_number_and_size(house: Any, monkeypatch: p
         assert [job["position"] for job in items] == [1, 2, 3, 4, 5, 6]
         assert len(items[5]["params"]["prompt"]) == 5000
         assert len(job_shown._texts) <= 2
-        assert long not in {head.id for head in job_shown._texts}
+        assert long not in job_shown._texts

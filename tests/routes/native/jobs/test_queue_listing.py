@@ -201,6 +201,38 @@ def test_a_listing_tells_every_place_and_asks_for_them_once(house: Any, monkeypa
         assert {job["job_id"]: job["position"] for job in items} == places
 
 
+def test_a_listing_of_some_waiting_jobs_tells_their_places_among_all(house: Any) -> None:
+    """Whatever leaves others out, or has its own order."""
+    house.client.post("/queue/pause")
+    first, second, third = (house.submit(title=title) for title in ("xylo", "zebra", "yak"))
+    house.client.post(f"/queue/{third}/front")
+    places = {third: 1, first: 2, second: 3}
+    for query, found in (
+        ("", [third, first, second]),
+        ("?status=pending", [third, first, second]),
+        ("?status=pending,failed&limit=1", [third, first, second]),
+        ("?search=zebra", [second]),
+        ("?titles=zebra,yak", [third, second]),
+        ("?type=txt2img", [third, first, second]),
+        ("?page=1&limit=2", [third, second]),
+        ("?sort=title", [second, third, first]),
+        ("?status=completed", []),
+        ("?offset=1", []),
+    ):
+        items = house.client.get(f"/queue{query}").get_json()["items"]
+        assert [(job["job_id"], job["position"]) for job in items] == [(job, places[job]) for job in found], query
+    (day,) = house.client.get("/queue?group_by=date").get_json()["groups"]
+    assert {job["job_id"]: job["position"] for job in day["items"]} == places
+
+
+def test_whole_listings_ask_nobody_for_places(house: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    house.client.post("/queue/pause")
+    waiting = [house.submit() for _ in range(3)]
+    monkeypatch.setattr(house.runtime.jobs.queue, "positions", None)
+    items = house.client.get("/queue").get_json()["items"]
+    assert [(job["job_id"], job["position"]) for job in items] == [*zip(waiting, (1, 2, 3), strict=True)]
+
+
 def test_a_second_listing_reads_only_what_has_changed(busy: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     house, running, pending = busy
     first = queue_of(house)

@@ -124,17 +124,21 @@ def check_bounds(params: BaseModel, limits: LimitsConfig, prefix: str = "") -> N
 
     Raises InvalidRequest naming ``prefix`` and the field, the value and what is allowed.
     """
-    for name in marks_of(type(params)):
-        check_value(type(params), name, getattr(params, name), limits, prefix)
+    for name, marks in marks_of(type(params)).items():
+        value = getattr(params, name)
+        if value is not None and (marks.bounds is not None or marks.each is not None):
+            _check_marked(marks, name, value, limits, prefix)
 
 
 def check_value(
     params: type[BaseModel], name: str, value: Any, limits: LimitsConfig | None = None, prefix: str = ""
 ) -> None:
     """Refuse a ``value`` that is out of the bounds of a field of ``params``; see `check_bounds`."""
-    marks = marks_of(params)[name]
-    if value is None:
-        return
+    if value is not None:
+        _check_marked(marks_of(params)[name], name, value, limits, prefix)
+
+
+def _check_marked(marks: Marks, name: str, value: Any, limits: LimitsConfig | None, prefix: str) -> None:
     if marks.bounds is not None and not marks.bounds.allow(value, limits):
         raise out_of_range(prefix + name, value, marks.bounds.describe(limits))
     if marks.each is not None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from sdcpp_rest.store import settings_store
 from sdcpp_rest.store.database import Database
 from sdcpp_rest.store.settings_store import SettingsStore
 
@@ -70,3 +73,46 @@ def test_puts_of_many_threads_all_arrive(settings: SettingsStore) -> None:
     for thread in threads:
         thread.join(30)
     assert len(settings.all()) == 80
+
+
+def test_a_value_is_read_once_until_it_changes(settings: SettingsStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings.put("key", [1])
+    settings.get("key").append(2)
+    assert settings.get("missing", 5) == 5
+    monkeypatch.setattr(settings._db, "read", None)
+    assert (settings.get("key"), settings.get("missing", 6)) == ([1], 6)
+    settings.put("other", 1)
+    assert settings.get("key") == [1]
+    monkeypatch.undo()
+    settings.put("key", [3])
+    settings.put("missing", None)
+    assert (settings.get("key"), settings.get("missing", 6)) == ([3], None)
+    settings.delete("key")
+    assert settings.get("key", "default") == "default"
+
+
+def test_what_was_read_before_a_put_is_not_kept_after_it(
+    settings: SettingsStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.put("key", "old")
+    read = settings._db.read
+
+    @contextlib.contextmanager
+    def read_and_put() -> Iterator[Any]:
+        with read() as connection:
+            yield connection
+        monkeypatch.undo()
+        settings.put("key", "new")
+
+    monkeypatch.setattr(settings._db, "read", read_and_put)
+    assert settings.get("key") == "old"
+    assert settings.get("key") == "new"
+
+
+def test_only_so_many_keys_are_kept(settings: SettingsStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settings_store, "_MOST_KEPT", 2)
+    for key in "abcd":
+        settings.put(key, key)
+    for _ in range(2):
+        assert [settings.get(key) for key in "abcd"] == [*"abcd"]
+    assert len(settings._kept) == 2

@@ -13,7 +13,7 @@ from typing import Any, cast
 from pydantic import TypeAdapter, ValidationError
 
 from sdcpp_rest.config import LimitsConfig
-from sdcpp_rest.core.bounds import marks_of
+from sdcpp_rest.core.bounds import Marks, marks_of
 from sdcpp_rest.core.load_spec import LoadSpec
 from sdcpp_rest.core.params import SamplingParams
 from sdcpp_rest.engine.protocol import Ready
@@ -33,6 +33,7 @@ class JobDefaults:
         self._limits = limits
         self._library = library
         self._settings = settings
+        self._cut_defaults: dict[type[SamplingParams], dict[str, Any]] = {}
 
     def of(self, kind: type[SamplingParams], mode: Mode, spec: LoadSpec, ready: Ready | None) -> dict[str, Any]:
         """Defaults for fields of ``kind``; a seed of -1 is to be drawn. Names that the engine does not know are left
@@ -56,11 +57,21 @@ class JobDefaults:
         return self._cut(kind, chosen)
 
     def _cut(self, kind: type[SamplingParams], chosen: dict[str, Any]) -> dict[str, Any]:
-        for name, marks in marks_of(kind).items():
-            wanted, bounds = chosen.get(name, kind.model_fields[name].default), marks.bounds
-            if wanted is not None and bounds is not None and not bounds.allow(wanted, self._limits):
-                chosen[name] = type(wanted)(min(max(wanted, bounds.low), bounds.highest(self._limits)))
-        return chosen
+        marks = marks_of(kind)
+        for name in chosen.keys() & marks.keys():
+            chosen[name] = self._cut_value(marks[name], chosen[name])
+        if kind not in self._cut_defaults:
+            fields = kind.model_fields
+            cut = {name: self._cut_value(one, fields[name].default) for name, one in marks.items()}
+            # Of each kind the same for every job, as the limits are: mostly none.
+            self._cut_defaults[kind] = {name: value for name, value in cut.items() if value is not fields[name].default}
+        return {**chosen, **{name: value for name, value in self._cut_defaults[kind].items() if name not in chosen}}
+
+    def _cut_value(self, marks: Marks, wanted: Any) -> Any:
+        bounds = marks.bounds
+        if wanted is None or bounds is None or bounds.allow(wanted, self._limits):
+            return wanted
+        return type(wanted)(min(max(wanted, bounds.low), bounds.highest(self._limits)))
 
 
 def _readable(kind: type[SamplingParams], values: Mapping[str, Any]) -> dict[str, Any]:

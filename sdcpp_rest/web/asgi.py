@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from email.utils import formatdate
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 from urllib.parse import quote
 
@@ -252,6 +252,8 @@ class Shell:
         await self._calls.serve(threads, scope, body, receive, send, may_stream=pool == "stream")
 
     def _check_key(self, scope: Scope, is_open_to_all: bool = False) -> bool:
+        if not self._config.auth.is_on:
+            return True
         cookie = scope[_APPLICATION].dialects.key_cookie_at(scope["path"])
         asking = AccessRequest.of(scope, scope[CALLER], cookie)
         return check_key(self._config, asking, self._runtime.logins.knows, is_open_to_all)
@@ -329,9 +331,14 @@ class _Answer:
             self.status = message["status"]
             headers = list(message.get("headers", ()))
             if not any(name.lower() == b"date" for name, _ in headers):
-                headers.append((b"date", formatdate(usegmt=True).encode()))
+                headers.append((b"date", _date_at(int(time.time()))))
             message = {**message, "headers": headers}
         await self._send(message)
+
+
+@lru_cache(maxsize=1)
+def _date_at(second: int) -> bytes:
+    return formatdate(second, usegmt=True).encode()
 
 
 def _headers_for(scope: Scope, body: bytes) -> list[tuple[bytes, bytes]]:

@@ -27,10 +27,11 @@ async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
     """The whole request body, decompressed, and text in UTF-8. Raises PayloadTooLarge (announced or counted),
     UnsupportedBody, InvalidRequest, ClientLeft."""
     check_announced(scope, limit, "limits.body_bytes")
+    patience = SILENCE_SECONDS if _has_body(scope) else None
     decompressor = decompressor_for(scope["headers"])
     parts, size = [], 0
     while True:
-        part, is_last = await _next_part(receive)
+        part, is_last = await _next_part(receive, patience)
         for piece in decompressor.feed(part) if decompressor is not None else (part,):
             size += len(piece)
             if size > limit:
@@ -44,6 +45,12 @@ async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
             if decompressor is not None:
                 decompressor.finish()
             return to_utf8(scope["headers"], b"".join(parts))
+
+
+def _has_body(scope: Scope) -> bool:
+    """Whether the request says that it has a body: HTTP knows no other way to have one (RFC 9112, 6.3). Without one its
+    end is there with its head, and nobody need be watched."""
+    return any(name in (b"content-length", b"transfer-encoding") for name, _ in scope["headers"])
 
 
 def check_announced(scope: Scope, limit: int, setting: str) -> None:
@@ -126,9 +133,9 @@ class StreamedBody(io.RawIOBase):
             self._decompressor.finish()
 
 
-async def _next_part(receive: Receive) -> tuple[bytes, bool]:
+async def _next_part(receive: Receive, patience_seconds: float | None = SILENCE_SECONDS) -> tuple[bytes, bool]:
     try:
-        message = await asyncio.wait_for(receive(), SILENCE_SECONDS)
+        message = await asyncio.wait_for(receive(), patience_seconds)
     except asyncio.TimeoutError:
         raise InvalidRequest(f"The request body did not go on for {SILENCE_SECONDS:g} s") from None
     if message["type"] == "http.disconnect":

@@ -6,11 +6,12 @@ The translation between ASGI and WSGI is a2wsgi's. Knows no view and no route.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from collections.abc import Callable, Iterable
 from typing import Any, cast
 
 from a2wsgi import WSGIMiddleware
-from a2wsgi.wsgi import WSGIResponder
+from a2wsgi.wsgi import Body, WSGIResponder, build_environ
 from starlette.types import Receive, Scope, Send
 
 from sdcpp_rest.web.loop_calls import LoopCalls, RequestEnded
@@ -56,8 +57,20 @@ class _Responder(WSGIResponder):
         self._held: list[Any] = []
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """As a2wsgi's own, but that nobody waits for what the thread hands over before it does."""
+        self._send = send
+        context = contextvars.copy_context()
+        environ = build_environ(scope, Body(self.loop, receive))
         try:
-            await super().__call__(scope, receive, send)
+            await self.loop.run_in_executor(self.executor, lambda: context.run(self.wsgi, environ, self.start_response))
+            if self._sending is not None:
+                await self.send_queue.put(None)
+                await self._sending
+            # The thread's call is over, and this is what it has not handed over.
+            for message in self._held:
+                await send(message)
+            if self.exc_info is not None:
+                raise self.exc_info[0].with_traceback(self.exc_info[1], self.exc_info[2])
         except RequestEnded:
             # The thread was let go, because what it said could not be sent.
             if self._sending is not None:
@@ -65,14 +78,12 @@ class _Responder(WSGIResponder):
             raise
         finally:
             self._calls.end()
+            if self._sending is not None:
+                self._sending.cancel()
 
     async def sender(self, send: Any) -> None:
-        self._sending = asyncio.current_task()
         try:
             await super().sender(send)
-            # The thread's call is over, and this is what it has not handed over.
-            for message in self._held:
-                await send(message)
         finally:
             # Also where sending has failed: the thread would wait for room in a queue that nobody empties.
             self._calls.end()
@@ -86,5 +97,7 @@ class _Responder(WSGIResponder):
             self._calls.check()
 
     async def _queue(self, messages: list[Any]) -> None:
+        if self._sending is None:
+            self._sending = self.loop.create_task(self.sender(self._send))
         for message in messages:
             await self.send_queue.put(message)

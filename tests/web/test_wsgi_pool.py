@@ -102,6 +102,24 @@ def test_the_thread_of_a_short_answer_asks_nothing_of_the_loop(monkeypatch: pyte
     assert asked == []
 
 
+@pytest.mark.parametrize(("parts", "tasks"), [(1, 1), (9, 2)])
+def test_a_short_answer_is_sent_by_the_task_of_its_request(parts: int, tasks: int) -> None:
+    """Another one would have to be made, and waited for."""
+    seen: set[int] = set()
+
+    async def main() -> None:
+        async def send(message: Any) -> None:
+            seen.add(id(asyncio.current_task()))
+
+        pool = WsgiPool(Application(parts), 1)
+        await pool(SCOPE, receive_nothing, send)
+        pool.close()
+        seen.add(id(asyncio.current_task()))
+
+    asyncio.run(main())
+    assert len(seen) == tasks
+
+
 def test_the_head_of_a_stream_is_sent_before_its_first_piece_is_there() -> None:
     """Who waits for a stream is told that it is one: then comments can be put in while the view is silent."""
     head_is_there, told = threading.Event(), []

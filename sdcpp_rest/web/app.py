@@ -57,8 +57,9 @@ DIALECTS: tuple[Dialect | LateDialect, ...] = (
                 *("system_stats", "embeddings"),
             )
         ),
-        *("/queue", "/api/queue/", "/api/models/", "/api/ws"),
+        *("/api/queue/", "/api/models/", "/api/ws"),
     ),
+    late("sdcpp_rest.routes.comfyui.root_queue:ROOT_QUEUE", "/queue"),
 )
 """Every dialect of the server, with the paths it answers at. A new one is its own folder and its name here. One that
 is here as a `Dialect` is there from the start, for every path."""

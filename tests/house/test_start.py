@@ -30,6 +30,7 @@ NOT_AT_THE_START = {
     "websockets": "the first WebSocket",
     "starlette.requests": "the first page on another address",
     "anyio": "comes with the same",
+    "pickletools": "the first torch file",
     "ctypes": "the engine's, never the server's",
     "ray": "the gateway's, in a process of its own, and only with cluster.address",
     "sdcpp_rest.engine.remote": "a server with cluster.address",

@@ -106,6 +106,12 @@ def test_a_dialect_that_is_there_from_the_start_is_in_every_application() -> Non
         assert toy in asyncio.run(applications.at(path)).dialects.dialects
 
 
+def test_a_look_at_the_queue_brings_no_more_of_comfyui_than_its_own_view_there(applications: Applications) -> None:
+    """That dialect is ten times as large as the native listing, and answers at the same address."""
+    names = {one.name for one in asyncio.run(applications.at("/queue")).dialects.dialects}
+    assert names == {"native", "comfyui's queue at the root"}
+
+
 def test_no_path_of_the_table_is_without_a_use() -> None:
     """A path that a dialect no longer has would import it for nothing."""
     paths = _paths()

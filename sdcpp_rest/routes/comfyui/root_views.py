@@ -8,7 +8,6 @@ from __future__ import annotations
 from flask import Blueprint, Response
 
 from sdcpp_rest.routes.comfyui import views
-from sdcpp_rest.routes.comfyui.errors import COMFY_ERROR, ComfyError
 from sdcpp_rest.routes.comfyui.views import NOTHING, REFUSALS
 from sdcpp_rest.routes.comfyui.wire import (
     ComfyClassPath,
@@ -21,22 +20,17 @@ from sdcpp_rest.routes.comfyui.wire import (
     ComfyObject,
     ComfyPromptBody,
     ComfyPromptPath,
-    ComfyQueueBody,
     ComfyQueued,
     ComfyStatus,
     ComfyStored,
     ComfyUpload,
     ComfyViewQuery,
 )
-from sdcpp_rest.routes.http.dialect import speak
-from sdcpp_rest.routes.http.openapi import ANY_FILE, Error, documents
+from sdcpp_rest.routes.http.openapi import ANY_FILE, documents
 from sdcpp_rest.routes.http.pools import blocking, transfer
 from sdcpp_rest.routes.http.safe_retries import submitting
 
 comfyui_root = Blueprint("comfyui_root", __name__)
-
-_EITHER = (ComfyError, Error)
-"""Where the path is the native API's as well, which words what goes wrong before a view is called."""
 
 
 @comfyui_root.post("/prompt")
@@ -53,14 +47,6 @@ def comfy_root_submit() -> Response:
 def comfy_root_status() -> Response:
     """Tell how many jobs wait or run: `/api/prompt` at the root."""
     return views.comfy_status()
-
-
-@comfyui_root.post("/queue")
-@documents({200: NOTHING}, body=ComfyQueueBody, refusals=_EITHER)
-def comfy_root_change_queue() -> Response:
-    """Take prompts that wait off the queue: `/api/queue` at the root. Reading it there is the native API's."""
-    speak(COMFY_ERROR)
-    return views.comfy_change_queue()
 
 
 @comfyui_root.get("/history")

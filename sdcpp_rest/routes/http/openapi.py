@@ -90,6 +90,7 @@ class Operation:
     path: type[BaseModel] | None
     form: type[BaseModel] | None = None
     refusals: tuple[type[BaseModel], ...] = (Error,)
+    tag: str = ""
 
 
 def documents(
@@ -101,6 +102,7 @@ def documents(
     path: type[BaseModel] | None = None,
     form: type[BaseModel] | None = None,
     refusals: tuple[type[BaseModel], ...] = (Error,),
+    tag: str = "",
 ) -> Callable[[View], View]:
     """Declare what a view reads and answers with; goes below the route decorator.
 
@@ -112,6 +114,7 @@ def documents(
         form: the model of a form with a file, which may also come bare, as application/octet-stream; with a ``body``,
             as that instead.
         refusals: the shapes of its errors, in a dialect that has others.
+        tag: the blueprint among whose views it is listed, where that is not its own.
     """
     operation = Operation(
         {status: found if isinstance(found, tuple) else (found,) for status, found in answers.items()},
@@ -121,6 +124,7 @@ def documents(
         path,
         form,
         refusals,
+        tag,
     )
 
     def mark(view: View) -> View:
@@ -153,7 +157,7 @@ def document(app: Flask, version: str, limits: object = None) -> dict[str, Any]:
     paths: dict[str, dict[str, Any]] = {}
     tags: dict[str, str] = {}
     for rule, method, view, operation in sorted(found, key=lambda one: (one[0].rule, one[1])):
-        tag = rule.endpoint.rpartition(".")[0]
+        tag = operation.tag or rule.endpoint.rpartition(".")[0]
         tags.setdefault(tag, _summary(sys.modules[view.__module__])[0])
         shown = _operation(view, operation, refs)
         paths.setdefault(url_of(rule), {})[method.lower()] = {"tags": [tag], "operationId": view.__name__, **shown}

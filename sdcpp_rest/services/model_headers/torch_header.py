@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import math
-import pickletools
 import struct
 import zipfile
 from collections.abc import Callable, Iterator
@@ -197,6 +196,9 @@ class _Walk:
         raise _Fault("is truncated: the file ends inside its header")
 
     def _operations(self) -> Iterator[tuple[str, Any, int | None]]:
+        # Here, because it is a megabyte that few folders of models need.
+        import pickletools
+
         for opcode, argument, position in pickletools.genops(self._source):
             yield opcode.name, argument, position
 

@@ -18,7 +18,6 @@ from sdcpp_rest.routes.http.openapi import Answer, documents
 from sdcpp_rest.routes.http.pools import drawing
 from sdcpp_rest.routes.http.request_bodies import read_body
 from sdcpp_rest.routes.http.wire_models import Integer, Wire, optional, validate
-from sdcpp_rest.services.pictures.contact_sheets import draw_sheet
 
 groups = Blueprint("groups", __name__)
 
@@ -114,6 +113,9 @@ def draw_group_sheet(group_id: str) -> Response:
     shape = [len(axis.values) for axis in group.axes] + [1, 1]
     _check_sheet(body, shape)
     finished = {_place(job): job for job in jobs if job.status == "completed"}
+    # Here, because it brings fonts, which few servers need.
+    from sdcpp_rest.services.pictures.contact_sheets import draw_sheet
+
     places = [(column, row, body.layer) for row in range(shape[1]) for column in range(shape[0])]
     labels = [[f"{axis.field}: {_show(value)}" for value in axis.values] for axis in group.axes] + [[""]]
     pictures = [_picture_of(finished.get(place)) for place in places]

@@ -13,8 +13,7 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from email.utils import formatdate
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
@@ -40,6 +39,7 @@ from sdcpp_rest.web.app import DIALECTS
 from sdcpp_rest.web.applications import Applications
 from sdcpp_rest.web.bodies import ClientLeft, StreamedBody, check_announced, read_body
 from sdcpp_rest.web.caller import CALLER, Caller, apply_caller, see_caller
+from sdcpp_rest.web.dated_answer import DatedAnswer
 from sdcpp_rest.web.encodings import ACCEPTED, decompressor_for
 from sdcpp_rest.web.keyed_calls import KeyedCalls, call_name
 from sdcpp_rest.web.mounts import Mounts
@@ -100,7 +100,7 @@ class Shell:
             await self._lifespan(receive, send)
             return
         began = time.perf_counter()
-        answer, seen = _Answer(send), scope
+        answer, seen = DatedAnswer(send), scope
         try:
             caller = see_caller(self._config, scope)
             seen = apply_caller(scope, caller)
@@ -315,30 +315,6 @@ class Shell:
         kind = "websocket.http.response" if scope["type"] == "websocket" else "http.response"
         await send({"type": f"{kind}.start", "status": status, "headers": headers})
         await send({"type": f"{kind}.body", "body": b"" if scope.get("method") == "HEAD" else body})
-
-
-class _Answer:
-    """Sends an answer with exactly one Date. ``status``: 0 until it has begun; 101 of a WebSocket that is accepted."""
-
-    def __init__(self, send: Send) -> None:
-        self._send = send
-        self.status = 0
-
-    async def __call__(self, message: Message) -> None:
-        if message["type"] == "websocket.accept":
-            self.status = 101
-        elif message["type"].endswith("response.start"):
-            self.status = message["status"]
-            headers = list(message.get("headers", ()))
-            if not any(name.lower() == b"date" for name, _ in headers):
-                headers.append((b"date", _date_at(int(time.time()))))
-            message = {**message, "headers": headers}
-        await self._send(message)
-
-
-@lru_cache(maxsize=1)
-def _date_at(second: int) -> bytes:
-    return formatdate(second, usegmt=True).encode()
 
 
 def _headers_for(scope: Scope, body: bytes) -> list[tuple[bytes, bytes]]:

@@ -22,9 +22,10 @@ import sqlalchemy
 import uvicorn.server
 from flask import Flask
 from sqlalchemy import Dialect, Engine
+from werkzeug.routing import Rule
 
 from sdcpp_rest.config import Config
-from sdcpp_rest.routes.http import dialect
+from sdcpp_rest.routes.http import dialect, openapi
 from sdcpp_rest.routes.http.answers import RUNTIME_KEY
 from sdcpp_rest.routes.http.late_dialect import LateDialect
 from sdcpp_rest.routes.http.openapi import WHOLE_KEY, WholeApp
@@ -39,10 +40,15 @@ def quick_runtime(config: Config, **more: Any) -> Runtime:
     """A `Runtime` on a database that is already migrated (unless the folder has one) and never waits for the disk."""
     path = config.paths.data_dir / "sdcpp_rest.db"
     if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(_migrated_database())
+        lay_migrated_database(path)
     with _quick_databases():
         return Runtime(config, **more)
+
+
+def lay_migrated_database(path: Path) -> None:
+    """Put an empty database with all tables at ``path``: making them takes longer than most tests."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(_migrated_database())
 
 
 @cache
@@ -110,9 +116,30 @@ def _registered_app(dialects: tuple[LateDialect, ...]) -> Flask:
 
 @contextlib.contextmanager
 def routes_registered_once() -> Iterator[None]:
-    """Shells that are made inside have a `quick_app`."""
+    """Shells that are made inside have a `quick_app`; whatever application is made, werkzeug compiles what builds the
+    addresses of a path once, and pydantic makes one schema of the same models."""
+    compile_builder, make_schemas = Rule._compile_builder, openapi.models_json_schema
+    builders: dict[object, Any] = {}
+    schemas: dict[object, Any] = {}
+
+    def compile_once(self: Rule, append_unknown: bool = True) -> Any:
+        if self.defaults:
+            return compile_builder(self, append_unknown)
+        key = (append_unknown, self.rule, tuple(self._trace))
+        if key not in builders:
+            builders[key] = compile_builder(self, append_unknown)
+        return builders[key]
+
+    def make_once(models: Sequence[Any], *, ref_template: str) -> Any:
+        key = (tuple(models), ref_template)
+        if key not in schemas:
+            schemas[key] = make_schemas(models, ref_template=ref_template)
+        return copy.deepcopy(schemas[key][0]), copy.deepcopy(schemas[key][1])
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(applications, "create_app", quick_app)
+        patch.setattr(Rule, "_compile_builder", compile_once)
+        patch.setattr(openapi, "models_json_schema", make_once)
         yield
 
 

@@ -6,6 +6,7 @@ Knows no command line and does not look for the file: `loading` does.
 from __future__ import annotations
 
 import json
+import os
 import textwrap
 from collections.abc import Mapping
 from contextvars import ContextVar
@@ -88,8 +89,13 @@ class Config(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        from_file = InitSettingsSource(settings_cls, init_kwargs=dict(file_values.get() or {}))
-        return init_settings, env_settings, from_file
+        sources = [init_settings]
+        # It looks through the whole environment once for each section.
+        if any(name.upper().startswith(ENV_PREFIX) for name in os.environ):
+            sources.append(env_settings)
+        if values := file_values.get():
+            sources.append(InitSettingsSource(settings_cls, init_kwargs=dict(values)))
+        return tuple(sources)
 
     @model_validator(mode="after")
     def _public_needs_keys(self) -> Config:

@@ -81,7 +81,9 @@ def weight_bytes(
     compiled = [(re.compile(pattern), entry) for pattern, entry in rules]
     sums: dict[Part, int] = {}
     for name, shape in tensors.items():
-        wanted = next((entry for pattern, entry in compiled if pattern.search(name)), asked)
+        wanted = asked
+        if compiled:
+            wanted = next((entry for pattern, entry in compiled if pattern.search(name)), asked)
         part = part_of(name, default)
         held = held_type(name, shape, types.get(name, "f16"), wanted)
         sums[part] = sums.get(part, 0) + math.prod(shape) // held.block_size * held.block_bytes

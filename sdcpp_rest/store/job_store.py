@@ -286,14 +286,15 @@ class JobStore:
         order: Order,
         active_first: bool,
     ) -> Rows:
-        statuses, narrowed = wanted.status, job_listing.conditions(wanted)
+        statuses = wanted.status
         with self._db.read() as connection:
             rows: list[Row[Any]] = []
             if active_first:
                 if offset == 0 and statuses & ACTIVE:
-                    rows += connection.execute(job_listing.active(columns, statuses & ACTIVE, narrowed)).all()
+                    rows += connection.execute(job_listing.active(columns, statuses & ACTIVE, wanted)).all()
                 statuses &= FINISHED
             if statuses and limit > 0:
+                narrowed = job_listing.conditions(wanted)
                 page = job_listing.page(columns, statuses, narrowed, order, limit, offset, sort)
                 rows += connection.execute(page).all()
         return rows

@@ -9,10 +9,12 @@ import pytest
 
 from sdcpp_rest.store.database import Database
 from sdcpp_rest.store.job_store import JobStore
+from tests.quick_runtime import lay_migrated_database
 
 
 @pytest.fixture
 def db(tmp_path: Path) -> Iterator[Database]:
+    lay_migrated_database(tmp_path / "rest.db")
     db = Database(tmp_path / "rest.db")
     yield db
     db.close()

@@ -18,7 +18,7 @@ from sdcpp_rest.config import DownloadsConfig
 from sdcpp_rest.core.catalog import ModelFile
 from sdcpp_rest.core.download_source import DownloadParams, HashParams
 from sdcpp_rest.core.events import TransferProgress
-from sdcpp_rest.core.job import Job, Phase, Timings, Transfer, utc_now
+from sdcpp_rest.core.job import Job, JobKind, Phase, Timings, Transfer, utc_now
 from sdcpp_rest.errors import Conflict, EngineUnavailable, JobNotFound, ModelNotFound, SdcppRestError
 from sdcpp_rest.services.downloads.download_places import DownloadPlaces, read_params, wish_of
 from sdcpp_rest.services.downloads.download_submission import ADDRESS_FILE, Downloads, DownloadSources
@@ -107,12 +107,15 @@ class DownloadLane:
 
     def start(self) -> None:
         """Begin to work. The queue must have recovered: what is claimed here would look interrupted to it."""
+        downloads = self._active("model_download")
         if self._is_server:
-            active = [params for job in self._active_downloads() if (params := read_params(job)) is not None]
+            active = [params for job in downloads if (params := read_params(job)) is not None]
             self._places.sweep(self._library.folders().values(), active)
         with self._changed:
             if self._stopping:
                 return
+            # What comes from now on wakes the threads; only what has waited for this start does not.
+            self._calls += bool(downloads or self._active("model_hash"))
             for thread in self._threads:
                 thread.start()
 
@@ -147,7 +150,7 @@ class DownloadLane:
     # --- the threads ------------------------------------------------------------------------------------------------
 
     def _loop(self, turn: Callable[[], bool]) -> None:
-        seen = -1
+        seen = 0
         while True:
             with self._changed:
                 while self._calls == seen and not self._stopping:
@@ -209,8 +212,8 @@ class DownloadLane:
         except JobNotFound:
             return None
 
-    def _active_downloads(self) -> list[Job]:
-        return self._queue.list(limit=0, kind="model_download")
+    def _active(self, kind: JobKind) -> list[Job]:
+        return self._queue.list(limit=0, kind=kind)
 
     # --- one job ----------------------------------------------------------------------------------------------------
 

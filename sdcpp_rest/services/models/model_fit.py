@@ -34,10 +34,10 @@ def model_bytes(spec: LoadSpec, gpu_backend: str | None) -> tuple[int, int]:
         load = load_of(spec, Size(0, 0))
         side = usual_side(load.model.architecture)
         load = replace(load, size=Size(side, side), backend=gpu_backend or "")
-        if is_gpu and spec.options.offload_to_cpu:
-            weights = 0
-        else:
-            weights = sum(share_of_gpu(load)[0].values()) if is_gpu else needs_of(load, is_gpu=False).weight_bytes
+        if not is_gpu:
+            needs = needs_of(load, is_gpu=False)
+            return needs.weight_bytes, needs.peak_bytes
+        weights = 0 if spec.options.offload_to_cpu else sum(share_of_gpu(load)[0].values())
         return weights, on_device(load, is_gpu)
     except (SdcppRestError, OSError, ValueError):
         return 0, 0

@@ -238,7 +238,7 @@ class PreviewConfig(Section):
     mode: Literal["none", "proj", "tae", "vae"] = Field(
         default="tae", description="How: proj (coarse), tae (proj if there is no TAESD model), vae (slow) or none."
     )
-    interval: Integer = Field(default=1, ge=1, le=1000, description="A preview every so many steps.")
+    interval: Integer = Field(default=1, ge=1, le=1000, description="A preview at most every so many steps.")
     max_size: Integer = Field(default=256, ge=16, le=4096, description="Longer side of a preview, in pixels.")
     quality: Integer = Field(default=75, ge=1, le=100, description="JPEG quality.")
 

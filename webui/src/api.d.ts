@@ -5959,7 +5959,7 @@ export interface components {
              * @enum {string}
              */
             mode?: "none" | "proj" | "tae" | "vae";
-            /** @description A preview every so many steps. */
+            /** @description A preview at most every so many steps. */
             interval?: number;
             /** @description Longer side of a preview, in pixels. */
             max_size?: number;
@@ -5982,7 +5982,7 @@ export interface components {
              * @enum {string}
              */
             mode: "none" | "proj" | "tae" | "vae";
-            /** @description A preview every so many steps. */
+            /** @description A preview at most every so many steps. */
             interval: number;
             /** @description Longer side of a preview, in pixels. */
             max_size: number;

@@ -25,7 +25,7 @@ class PreviewBody(Wire):
 
     enabled: Flag = optional("Make previews.")
     mode: Mode = optional(_MODE)
-    interval: Integer = optional("A preview every so many steps.", ge=1, le=100)
+    interval: Integer = optional("A preview at most every so many steps.", ge=1, le=100)
     max_size: Integer = optional("Longer side of a preview, in pixels.", ge=64, le=1024)
     quality: Integer = optional("JPEG quality.", ge=1, le=100)
 
@@ -35,7 +35,7 @@ class PreviewShown(Answer):
 
     enabled: bool
     mode: Mode = Field(description=_MODE)
-    interval: int = Field(ge=1, description="A preview every so many steps.")
+    interval: int = Field(ge=1, description="A preview at most every so many steps.")
     max_size: int = Field(ge=1, description="Longer side of a preview, in pixels.")
     quality: int = Field(ge=1, le=100, description="JPEG quality.")
 

@@ -47,3 +47,10 @@ export function askWith(filters: Filters): { status: Status[]; type?: Job['type'
 export function isFiltered(filters: Filters): boolean {
   return Object.keys(writeFilters(filters)).length > 0
 }
+
+/** Why no ended job is listed: none passes the filters, none has ended yet, or none was ever sent. `active`: how many
+ * run or wait. */
+export function whyEmpty(filters: Filters, active: number): 'noMatch' | 'noneEnded' | 'empty' {
+  if (isFiltered(filters)) return 'noMatch'
+  return active > 0 ? 'noneEnded' : 'empty'
+}

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { countDays, groupByDay } from './days'
-import { askWith, isFiltered, readFilters, writeFilters } from './filters'
+import { askWith, isFiltered, readFilters, whyEmpty, writeFilters } from './filters'
 import { moveBy, moveTo, placeAt } from './order'
 
 describe('days', () => {
@@ -62,4 +62,12 @@ describe('filters', () => {
       search: 'cat m',
     })
   })
+})
+
+it('an empty list says that no job was sent only where none runs or waits either', () => {
+  const none = readFilters({})
+  expect(whyEmpty(none, 0)).toBe('empty')
+  expect(whyEmpty(none, 1)).toBe('noneEnded')
+  expect(whyEmpty(readFilters({ q: 'cat' }), 0)).toBe('noMatch')
+  expect(whyEmpty(readFilters({ q: 'cat' }), 2)).toBe('noMatch')
 })

@@ -24,6 +24,7 @@ export default {
   jobsTab: 'Aufträge',
   views: 'Was aufgelistet wird',
   empty: 'Noch kein Auftrag wurde gesendet.',
+  noneEnded: 'Noch ist kein Auftrag zu Ende.',
   toGenerate: 'Etwas zeichnen',
   noMatch: 'Kein fertiger Auftrag passt.',
   clearFilters: 'Alle zeigen',

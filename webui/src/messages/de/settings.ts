@@ -33,7 +33,7 @@ const settings: Messages['settings'] = {
     vae: 'genau und langsam',
     none: 'keine',
   },
-  previewInterval: 'Eine Vorschau alle so viele Schritte',
+  previewInterval: 'Höchstens alle so viele Schritte eine Vorschau',
   previewSize: 'Größe der Vorschau, in Pixeln',
   unloadMain: 'Modell bei Untätigkeit freigeben',
   unloadMainAfter: 'Freigeben nach so vielen Minuten',

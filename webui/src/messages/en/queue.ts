@@ -24,6 +24,7 @@ export default {
   jobsTab: 'Jobs',
   views: 'What is listed',
   empty: 'No job has been sent yet.',
+  noneEnded: 'No job has ended yet.',
   toGenerate: 'Draw something',
   noMatch: 'No finished job matches.',
   clearFilters: 'Show all',

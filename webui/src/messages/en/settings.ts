@@ -27,7 +27,7 @@ export default {
   previewEnabled: 'Show previews while drawing',
   previewMode: 'How previews are made',
   previewModes: { proj: 'fast and coarse', tae: 'better, with a small decoder', vae: 'exact and slow', none: 'none' },
-  previewInterval: 'A preview every so many steps',
+  previewInterval: 'A preview at most every so many steps',
   previewSize: 'Size of previews, in pixels',
   unloadMain: 'Free the model when idle',
   unloadMainAfter: 'Free it after so many minutes',

@@ -83,13 +83,6 @@ class Models {
     }
     return told !== undefined
   }
-
-  /** Loads an upscaler, which upscaling after drawing needs. */
-  async loadUpscaler(name: string): Promise<void> {
-    await attempt(() =>
-      ask((signal) => api.POST('/upscaler/load', { body: { model_name: name }, signal }), { timeoutMs: 0 }),
-    )
-  }
 }
 
 export const models = new Models()

@@ -2,6 +2,7 @@
 import { api, ask, type Schemas } from '../../lib/api/client'
 import { errorOfThrown, type ApiError } from '../../lib/api/errors'
 import { t } from '../../lib/i18n'
+import { loadUpscaler } from '../../lib/pictures/upscalers'
 import { linkTo, router } from '../../state/router.svelte'
 import { server } from '../../state/server.svelte'
 import { notices } from '../../state/notices.svelte'
@@ -68,10 +69,7 @@ class Loads {
   }
 
   loadUpscaler(model_name: string): Promise<boolean> {
-    return this.change(
-      () => ask((signal) => api.POST('/upscaler/load', { body: { model_name }, signal }), { timeoutMs: 0 }),
-      t.models.loadedNow(model_name),
-    )
+    return this.change(() => loadUpscaler(model_name), t.models.loadedNow(model_name))
   }
 
   unloadUpscaler(): Promise<boolean> {

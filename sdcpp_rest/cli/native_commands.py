@@ -43,12 +43,13 @@ def native_build(backend: str | None, fetch_headers: bool, force: bool, as_json:
     try:
         reason = build.reason_to_build(backend)
         build.build(force=force, log=log, backend=backend, fetch_headers=fetch_headers)
-        recipe = build.current_recipe(backend) if as_json else None
+        # Not the recipe: that names a compiler, which a machine that had nothing to build need not have.
+        flags = build.chosen_flags(backend)
     except build.BuildError as error:
         raise click.ClickException(str(error)) from None
-    if recipe is not None:
+    if as_json:
         built = force or reason is not None
-        echo_json({"version": recipe.version, "flags": list(recipe.flags), "built": built, "reason": reason})
+        echo_json({"version": build.VERSION, "flags": list(flags), "built": built, "reason": reason})
 
 
 @native.command("install")

@@ -85,6 +85,11 @@ def _chosen_flags(backend: str | None) -> ChosenFlags:
         raise BuildError(str(error)) from None
 
 
+def chosen_flags(backend: str | None = None) -> tuple[str, ...]:
+    """The flags of `current_recipe`, which are known without a compiler too. Raises BuildError."""
+    return _chosen_flags(backend).flags
+
+
 def set_aside_flags(backend: str | None = None) -> tuple[str, ...]:
     """A person's own flags of no use to such a build, kept for one for another backend. Raises BuildError."""
     return _chosen_flags(backend).set_aside

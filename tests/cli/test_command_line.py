@@ -12,8 +12,10 @@ from click.testing import CliRunner
 
 import sdcpp_rest
 from sdcpp_rest.cli import main
+from sdcpp_rest.native import prebuilt
 from tests.cases import for_each_case
 from tests.cli.conftest import Run
+from tests.native.prebuilt_folders import make_folder
 
 QUICK = """
 import sys
@@ -63,6 +65,40 @@ def test_a_build_is_told_as_json(
     assert (told["built"], told["reason"], told["version"]) == (is_built, reason, build.current_recipe().version)
     assert result.stderr == "a line of the compiler\n"
     assert run("native", "build").stdout == "a line of the compiler\n"
+
+
+@pytest.fixture
+def no_compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The engine that comes compiled is in use, and nothing else could be."""
+    from sdcpp_rest.native import build
+
+    def find_none(*_: object) -> str:
+        raise build.BuildError("there is no C++ compiler")
+
+    package = make_folder(tmp_path / "package")
+    for name in ("CMAKE_ARGS", prebuilt.VARIABLE):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(sys, "prefix", str(tmp_path / "environment"))
+    monkeypatch.setattr(prebuilt, "package_folder", lambda: package)
+    monkeypatch.setattr(prebuilt, "binding_folder", lambda: None)
+    monkeypatch.setattr(build, "_compiler", find_none)
+
+
+def test_a_prebuilt_engine_needs_no_build_and_no_compiler_to_say_so(run: Run, no_compiler: None) -> None:
+    result = run("native", "build", "--json")
+    assert result.exit_code == 0, result.output
+    told = json.loads(result.stdout)
+    assert (told["built"], told["reason"], told["version"]) == (False, None, prebuilt.ENGINE_VERSION)
+    assert "is up to date: sdcpp-rest-native is used" in result.stderr
+
+
+@for_each_case("asked", [("--backend", "cuda"), ("--force",)])
+def test_a_build_that_is_asked_for_names_the_missing_compiler(
+    run: Run, no_compiler: None, asked: tuple[str, ...]
+) -> None:
+    result = run("native", "build", "--json", *asked)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.endswith("Error: there is no C++ compiler\n")
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 import sdcpp_rest.errors
 from sdcpp_rest.engine import worker
+from tests.examples import choose_profile
 from tests.no_interpreters import no_interpreters
 from tests.quick_runtime import routes_registered_once, servers_that_stop_at_once
 from tests.servers.civitai_server import CivitaiServer
@@ -24,11 +26,24 @@ PACKAGE = Path(sdcpp_rest.errors.__file__).resolve().parent
 gc.disable()
 
 
+_PATCHES = contextlib.ExitStack()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Before anything is collected: some modules make an application when they are imported."""
+    choose_profile(config)
+    for patches in (routes_registered_once(), servers_that_stop_at_once()):
+        _PATCHES.enter_context(patches)
+
+
+def pytest_unconfigure() -> None:
+    _PATCHES.close()
+
+
 def pytest_collection_finish() -> None:
     """Spare the garbage collector what stays until the end: every module and every collected test would be looked
     through at each full collection. After that it runs more seldom than by default: a house that is done with is
     thousands of objects."""
-    gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 10, 10)
     gc.enable()
@@ -51,12 +66,6 @@ def pytest_report_to_serializable(report: object) -> Generator[None, object, obj
     if isinstance(data, dict) and isinstance(report, pytest.TestReport) and report.passed:
         data |= {"keywords": {}, "sections": []}
     return data
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _quick_servers() -> Iterator[None]:
-    with routes_registered_once(), servers_that_stop_at_once():
-        yield
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,7 @@ from sdcpp_rest.errors import Conflict, NotFound
 from sdcpp_rest.store.database import Database
 from sdcpp_rest.store.gallery_store import FolderContent, GalleryStore
 from tests.cases import for_each_case
+from tests.examples import examples
 
 NOW = datetime(2026, 11, 27, 12, tzinfo=timezone.utc)
 NOON_MS = int(NOW.timestamp() * 1000)
@@ -98,7 +99,7 @@ def test_a_filter_lets_those_pass_that_it_names(tmp_path: Any, wanted: dict[str,
     db.close()
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=examples(60))
 @example('"')
 @example("NEAR(")
 @example("a*")

@@ -10,6 +10,7 @@ from sdcpp_rest.core.prompt_language.budget import MAX_WRITTEN
 from sdcpp_rest.core.prompt_language.section_tags import SECTIONS
 from sdcpp_rest.errors import InvalidRequest
 from tests.core.prompt_language.small_world import LORAS, PRESETS, WILDCARDS, expand_here
+from tests.examples import examples
 
 
 def test_prompt_without_tags_stays_letter_by_letter() -> None:
@@ -86,7 +87,7 @@ def test_any_prompt_is_expanded_or_refused_by_name(
             assert match.group() not in prompt + negative or any("stays as it is" in one for one in expanded.warnings)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(st.recursive(st.sampled_from(["cat", "big dog", "1-3"]), _tag, max_leaves=15), st.integers(0, 2**63))
 def test_words_after_a_prompt_do_not_change_it(prompt: str, seed: int) -> None:
     """The negative prompt is read second: nothing in it reaches back, its presets and trigger words aside."""

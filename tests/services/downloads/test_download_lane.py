@@ -118,6 +118,16 @@ def test_a_check_whose_download_is_unknown_fails(ready: House) -> None:
     assert (ended_job.status, ended_job.error_code) == ("failed", "download_failed")
 
 
+def test_the_end_of_a_picture_has_nobody_look_for_files(ready: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    lane = ready.runtime.downloads.lane
+    woken: list[str] = []
+    monkeypatch.setattr(lane, "wake", lambda: woken.append("wake"))
+    lane.job_finished(ready.draw())
+    assert woken == []
+    lane.job_finished(Job(id=str(uuid.uuid4()), kind="model_hash", params={}, status="completed"))
+    assert woken == ["wake"]
+
+
 def test_a_check_of_its_own_reads_the_file(ready: House) -> None:
     folder = ready.config.paths.models_dir / "loras"
     folder.mkdir(parents=True)
@@ -203,6 +213,15 @@ def test_a_stopped_lane_puts_its_job_back_and_the_next_house_ends_it(
     second = make_house(*SETTINGS).start()
     assert {job.status for job in ended(second, told)} == {"completed"}
     assert second.runtime.jobs.queue.get(told.job.id).attempts == 1, "a stop of the server is not the job's fault"
+
+
+def test_a_check_that_waited_for_the_start_is_made(make_house: MakeHouse) -> None:
+    """No job comes after it, which would have the lane look."""
+    first = make_house(*SETTINGS)
+    params = HashParams(model_type="lora", model_name="x.safetensors", sha256=None)
+    job, _ = first.runtime.jobs.queue.submit("model_hash", params.model_dump())
+    first.stop()
+    assert make_house(*SETTINGS).start().finished(job.id).error_code == "model_not_found"
 
 
 def test_a_waiting_download_that_is_cancelled_takes_its_bytes_along(make_house: MakeHouse, server: FaultServer) -> None:

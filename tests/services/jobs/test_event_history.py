@@ -22,6 +22,7 @@ from sdcpp_rest.core.events import (
 from sdcpp_rest.services.jobs import event_history
 from sdcpp_rest.services.jobs.event_bus import EventBus, Subscription
 from sdcpp_rest.services.jobs.event_history import EventHistory, Published, StreamPlace
+from tests.examples import examples
 
 AT = datetime(2026, 1, 1, tzinfo=timezone.utc)
 
@@ -161,7 +162,7 @@ EVENTS = st.builds(
 STEPS = st.lists(st.one_of(EVENTS, st.just("cut"), st.just("read")), max_size=60)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(STEPS)
 def test_whatever_is_cut_each_event_that_must_arrive_comes_once_and_in_order(steps: list[Event | str]) -> None:
     bus, listener = EventBus(), _Listener()

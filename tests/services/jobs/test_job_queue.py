@@ -39,6 +39,20 @@ def test_a_submission_is_told_its_place(house: House) -> None:
     assert places == [1, 2, 3]
 
 
+def test_who_takes_other_kinds_is_not_woken_by_a_submission(house: House) -> None:
+    queue = house.runtime.jobs.queue
+    woken: list[str] = []
+    queue.wake_on_submit(lambda: woken.append("files"), {"model_hash"})
+    queue.wake_on_submit(lambda: woken.append("pictures"), {"txt2img"})
+    house.running()
+    assert woken == ["pictures"]
+    queue.submit("model_hash", {})
+    assert woken == ["pictures", "files"]
+    queue.pause()
+    queue.resume()
+    assert woken == ["pictures", "files", "files", "pictures"]
+
+
 def test_cancelled_job_makes_room_in_the_queue(house: House) -> None:
     house.running()
     queue = house.runtime.jobs.queue

@@ -22,6 +22,7 @@ from sdcpp_rest.services.model_headers.inspection import NotAModel, inspect_file
 from sdcpp_rest.services.models.load_checks import check_loadable
 from tests import model_files
 from tests.cases import for_each_case
+from tests.examples import examples
 from tests.model_files import gguf_bytes, gguf_text, raw_safetensors, reversed_shapes, safetensors_bytes, write
 from tests.torch_files import legacy_bytes, torch_bytes
 
@@ -237,7 +238,7 @@ GOOD_START = {
 
 
 @pytest.mark.parametrize("extension", sorted(GOOD_START))
-@settings(max_examples=300, deadline=2_000)
+@settings(max_examples=examples(300), deadline=2_000)
 @given(start=st.binary(max_size=64), keep=st.integers(0, 24))
 @example(start=b"\xff" * 64, keep=8)
 def test_hostile_headers_are_refused_and_nothing_else_happens(extension: str, start: bytes, keep: int) -> None:

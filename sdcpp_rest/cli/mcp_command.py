@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _LOOK_SECONDS = 0.1
 _START_SECONDS = 60.0
 _STOP_SECONDS = 30.0
-_LAST_LOOK_SECONDS = 3.0
+_LAST_LOOK_SECONDS, _LAST_LOOK_SHARE = 3.0, 3.0
 
 
 @click.command()
@@ -131,16 +131,22 @@ class _OwnServer:
         self._process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=sys.stderr.fileno(), start_new_session=True
         )
-        until = time.monotonic() + _START_SECONDS
-        while time.monotonic() < until:
+        began = time.monotonic()
+        until, ended = began + _START_SECONDS, False
+        while True:
+            # Before the look: this process may have been suspended, or got no time, while the server came up.
+            is_late = time.monotonic() >= until
             url = running_server(self._config)
             if url is not None:
                 return url
-            if self._process.poll() is not None:
-                # Perhaps another command was quicker, and has the folder: its server comes up.
-                until = min(until, time.monotonic() + _LAST_LOOK_SECONDS)
+            if is_late:
+                raise click.ClickException("no server runs, and none could be started; see above for the reason")
+            if not ended and self._process.poll() is not None:
+                # Perhaps another command was quicker, and has the folder: its server comes up, on a busy machine as
+                # slowly as this one found that out.
+                ended, now = True, time.monotonic()
+                until = min(until, now + max(_LAST_LOOK_SECONDS, _LAST_LOOK_SHARE * (now - began)))
             time.sleep(_LOOK_SECONDS)
-        raise click.ClickException("no server runs, and none could be started; see above for the reason")
 
     def stop(self) -> None:
         """End the server that was started here, if any. Idempotent."""

@@ -16,8 +16,8 @@ URL = "http://127.0.0.1:8080"
 
 
 class Machine:
-    """A clock that moves when somebody sleeps, a server that answers from ``ready_at`` on, and a process of our own that
-    ends at ``ended_at``."""
+    """A clock that moves when somebody sleeps, a server that answers from ``ready_at`` on, and a process of our own
+    that ends at ``ended_at``."""
 
     def __init__(self, ready_at: float, ended_at: float = 1e9) -> None:
         self.now, self.ready_at, self.ended_at = 0.0, ready_at, ended_at

@@ -54,8 +54,9 @@ def run_build(command: Sequence[str], environment: dict[str, str], log_path: Pat
         assert output is not None
 
         def read() -> None:
-            for line in output:
-                lines.put(line)
+            with contextlib.suppress(ValueError):  # closed, by a build that is broken off, before its end was read
+                for line in output:
+                    lines.put(line)
             lines.put(None)
 
         threading.Thread(target=read, daemon=True).start()

@@ -299,7 +299,7 @@ def _tell_server(answer: Mapping[str, Any]) -> None:
         for node in told.get("nodes") or ():
             click.echo(f"node      {_describe_node(node)}")
     for engine in answer["engines"]:
-        click.echo(f"engine    {engine['engine']}: {engine['state']}")
+        click.echo(f"engine    {engine['name'] or engine['device'] or 'the only one'}: {engine['state']}")
     if not answer["engines"]:
         click.echo(f"engine    none: {answer.get('why')}")
 

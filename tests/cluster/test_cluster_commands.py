@@ -105,7 +105,7 @@ def test_stop_ends_a_head_that_has_lost_its_raylet(make_cluster: Callable[..., R
 def test_server_draws_on_nodes_that_have_joined(cluster: RayCluster, make_server: Callable[..., ServerProcess]) -> None:
     server = make_server(cluster)
     engines = server.until(lambda: server.get("/engines")["engines"], lambda found: len(found) == 2)
-    assert {engine["engine"] for engine in engines} == {"node1:0", "node2:0"}
+    assert {engine["name"] for engine in engines} == {"node1:0", "node2:0"}
     job = server.wait(server.submit("a red circle", width=64, height=64, steps=1))
     assert job["status"] == "completed", job
     box = Box(server.folder)

@@ -75,7 +75,7 @@ def start_head(
     from sdcpp_rest.config import load_config
     from sdcpp_rest.groups.cluster_group import token_file
 
-    _need_ray()
+    _check_ray(ray_options)
     check_host(host)
     config = load_config(config_file, overrides, **folders)
     node = _node_of(config, name)
@@ -130,7 +130,7 @@ def join(
     from sdcpp_rest.config import load_config
     from sdcpp_rest.groups.cluster_group import token_file as own_token_file
 
-    _need_ray()
+    _check_ray(ray_options)
     head, port = split_address(address)
     check_host(host)
     config = load_config(config_file, overrides, **folders)
@@ -213,11 +213,14 @@ def status(
         _tell_server(answer)
 
 
-def _need_ray() -> None:
+def _check_ray(options: tuple[str, ...]) -> None:
+    """Raises ClickException where Ray is not installed, or is to stay in the foreground."""
     from sdcpp_rest.cli.ray_start import HINT, is_installed
 
     if not is_installed():
         raise click.ClickException(HINT)
+    if "--block" in options:
+        raise click.ClickException("--block is not possible: Ray's processes go on in the background")
 
 
 def _node_of(config: Config, name: str | None) -> dict[str, Any]:

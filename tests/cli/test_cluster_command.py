@@ -182,6 +182,7 @@ def test_node_of_a_loopback_head_needs_no_token_and_takes_its_address(box: Run, 
     [
         (("start-head", "--host", "127.0.0.1"), "use 127.0.0.10"),
         (("start-head", "--name", "my desk"), "--name my desk: letters, digits"),
+        (("start-head", "--", "--block"), "--block is not possible"),
         (("join", "localhost:6379"), "use 127.0.0.10"),
         (("join", "127.0.0.10:6379", "--host", "127.0.0.1"), "use 127.0.0.10"),
         (("join", "192.168.1.10"), "192.168.1.10 is not HOST:PORT"),

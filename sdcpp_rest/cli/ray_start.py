@@ -168,22 +168,22 @@ def run_ray(arguments: Sequence[str], environment: Mapping[str, str]) -> str:
             env=dict(environment), stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
         )  # fmt: skip
 
-        def printed() -> str:
+        def read_printed() -> str:
             return _COLOURS.sub("", os.pread(output.fileno(), 1 << 20, 0).decode(errors="replace"))
 
         deadline = time.monotonic() + _START_SECONDS
         while process.poll() is None:
             # It would try a wrong token for 20 seconds.
-            if _REFUSED_TOKEN in printed() or time.monotonic() > deadline:
+            if _REFUSED_TOKEN in read_printed() or time.monotonic() > deadline:
                 with suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
-                raise ClusterRefused(explain_failure(printed()))
+                raise ClusterRefused(explain_failure(read_printed()))
             with suppress(subprocess.TimeoutExpired):
                 process.wait(_LOOK_SECONDS)
         if process.returncode:
-            raise ClusterRefused(explain_failure(printed()))
-        return printed()
+            raise ClusterRefused(explain_failure(read_printed()))
+        return read_printed()
 
 
 def explain_failure(printed: str) -> str:

@@ -24,6 +24,7 @@ class ClusterConfig(Section):
         default=None,
         description="The file with the cluster's token, as `sdcpp-rest cluster start-head` has made it. Unset: "
         "cluster.token in the data folder. A cluster without one is only used on loopback addresses.",
+        examples=["/home/me/sdcpp-rest/cluster.token"],
     )
     max_engines: Integer = Field(
         default=_MOST_ENGINES, ge=1, le=_MOST_ENGINES, description="How many engines of the cluster this server uses."

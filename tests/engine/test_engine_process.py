@@ -39,7 +39,7 @@ def test_nothing_is_started_where_nothing_is_wanted() -> None:
 
 
 def test_a_process_that_the_system_does_not_start_is_left_to_the_launcher(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(theirs: object) -> object:
+    def refuse(*_: object) -> object:
         raise BlockingIOError("no more processes")
 
     monkeypatch.setattr(engine_process, "_start", refuse)

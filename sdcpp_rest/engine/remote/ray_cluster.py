@@ -110,7 +110,7 @@ _Actor: Any = ray.remote(
 
 
 class RayLink:
-    """Reaches one actor."""
+    """Carries messages to one actor and back."""
 
     def __init__(self, actor: Any) -> None:
         self.carrier = RayCarrier()

@@ -38,6 +38,12 @@ _ANSWER_SECONDS = 5.0
 _START_SECONDS = 120.0
 _LOOK_SECONDS = 0.1
 _REFUSED_TOKEN = "InvalidAuthToken"
+# How soon the head counts a node as lost that does not answer: five looks, one a second, where Ray waits for half a minute.
+_HEALTH_CHECKS = {
+    "RAY_health_check_period_ms": "1000",
+    "RAY_health_check_timeout_ms": "1000",
+    "RAY_health_check_failure_threshold": "5",
+}
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 _OURS = ("127.0.0.1", "localhost", "::1")
 
@@ -85,7 +91,7 @@ class RayStart:
         """``variables`` and what makes Ray's processes ours."""
         from sdcpp_rest.groups.cluster_group import cluster_environment
 
-        kept = dict(variables)
+        kept = {**_HEALTH_CHECKS, **variables}
         if self.token_file is not None:
             # Ray prefers this one to any file.
             kept.pop("RAY_AUTH_TOKEN", None)

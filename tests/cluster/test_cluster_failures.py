@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 from collections import Counter
@@ -11,7 +12,7 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.cluster.conftest import Box, RayCluster
+from tests.cluster.conftest import PATIENCE_SECONDS, Box, RayCluster
 from tests.e2e.conftest import ServerProcess
 
 pytestmark = pytest.mark.cluster
@@ -53,6 +54,20 @@ def end_machine(box: Box) -> None:
     """Everything at once, as when the power goes."""
     for process in box.processes():
         process.kill()
+
+
+def freeze(box: Box) -> list[psutil.Process]:
+    """Stop a machine in the middle of whatever it does."""
+    found = box.processes()
+    for process in found:
+        process.suspend()
+    return found
+
+
+def thaw(processes: list[psutil.Process]) -> None:
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.resume()
 
 
 def assert_drawn_once(server: ServerProcess, job_ids: list[str]) -> None:
@@ -112,6 +127,27 @@ def test_a_machine_without_power_costs_no_job(make_cluster: MakeCluster, make_se
     assert job["engine"] != engine["name"]
     (left,) = wait_engines(server, 1)
     assert left["name"] == job["engine"]
+
+
+def test_a_frozen_machine_is_waited_for_and_then_lost_for_good(
+    make_cluster: MakeCluster, make_server: MakeServer
+) -> None:
+    cluster = make_cluster(nodes=2)
+    server = make_server(cluster)
+    wait_engines(server, 2)
+    job_id, engine = begin(server, steps=60)
+    frozen = freeze(node_of(cluster, engine))
+    try:
+        assert_drawn_once(server, [job_id])
+        job = server.job(job_id)
+        assert job["engine"] != engine["name"]
+        picture = server.picture(job_id)
+    finally:
+        thaw(frozen)
+    # It has heard of its end when nothing of it is left; until then it may still have sent something.
+    psutil.wait_procs([one for one in frozen if one.is_running()], PATIENCE_SECONDS)
+    assert_drawn_once(server, [job_id])
+    assert server.picture(job_id) == picture
 
 
 def test_a_server_that_is_killed_goes_on_where_it_was(cluster: RayCluster, make_server: MakeServer) -> None:

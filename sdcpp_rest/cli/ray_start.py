@@ -38,7 +38,7 @@ _ANSWER_SECONDS = 5.0
 _START_SECONDS = 120.0
 _LOOK_SECONDS = 0.1
 _REFUSED_TOKEN = "InvalidAuthToken"
-# How soon the head counts a node as lost that does not answer: five looks, one a second, where Ray waits for half a minute.
+# A node that does not answer five looks, one a second, is lost; Ray itself waits for half a minute.
 _HEALTH_CHECKS = {
     "RAY_health_check_period_ms": "1000",
     "RAY_health_check_timeout_ms": "1000",

@@ -45,9 +45,9 @@ def test_every_command_explains_itself(run: Run, name: str) -> None:
 
 
 def test_commands_speak_json_where_they_answer_with_more_than_a_document() -> None:
-    """``config``, ``mcp`` and ``openapi`` print JSON anyway; ``serve`` does not end."""
+    """``config``, ``mcp`` and ``openapi`` print JSON anyway; ``serve`` does not end; two are groups."""
     speaking = {name for name, command in main.commands.items() if "as_json" in {one.name for one in command.params}}
-    assert main.commands.keys() - speaking == {"config", "mcp", "openapi", "serve", "native"}
+    assert main.commands.keys() - speaking == {"cluster", "config", "mcp", "openapi", "serve", "native"}
 
 
 @pytest.mark.parametrize(

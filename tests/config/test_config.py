@@ -435,3 +435,9 @@ def test_devices_are_chosen_in_one_place(tmp_path: Path) -> None:
     assert "set one of them" in told
     assert "set one of them" in complaint(write(tmp_path, '[engine]\ndevice = "cpu"\n[engines]\ndevices = "none"\n'))
     assert load_config(write(tmp_path, "[engine]\ndevice = 1\n")).engine.device == "1"
+
+
+def test_the_option_for_a_cluster_is_its_address() -> None:
+    assert load_config(None, ["cluster.address=auto"], cluster="127.0.0.10:6379").cluster.address == "127.0.0.10:6379"
+    with pytest.raises(ConfigError, match="neither auto nor HOST:PORT"):
+        load_config(cluster="127.0.0.10")

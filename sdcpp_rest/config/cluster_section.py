@@ -26,6 +26,10 @@ class ClusterConfig(Section):
         "cluster.token in the data folder. A cluster without one is only used on loopback addresses.",
         examples=["/home/me/sdcpp-rest/cluster.token"],
     )
+    pull_models: bool = Field(
+        default=False,
+        description="Whether a machine that lacks a model which a job needs is given it by the server, and keeps it.",
+    )
     max_engines: Integer = Field(
         default=_MOST_ENGINES, ge=1, le=_MOST_ENGINES, description="How many engines of the cluster this server uses."
     )

@@ -80,12 +80,19 @@ def build_cluster(config: Config, engine: EngineServices, roots: Mapping[str, Pa
         return engine.build_remote(seat.name, launcher)
 
     places = ModelPlaces(roots)
-    lanes = ClusterLanes(engine.pool, build_lane, config.cluster.max_engines, places.name_of)
+    lanes = ClusterLanes(
+        engine.pool,
+        build_lane,
+        config.cluster.max_engines,
+        places.name_of,
+        sends_models=config.cluster.pull_models,
+    )
     gateway = Gateway(
         RAY,
         config.cluster.address,
         roots,
         lanes.take,
+        sends_models=config.cluster.pull_models,
         environment=cluster_environment(token_file(config)),
         log_path=str(config.paths.log_dir / _LOG_FILE),
     )

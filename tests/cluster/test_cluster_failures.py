@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 from collections import Counter
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from typing import Any
 import psutil
 import pytest
 
+from sdcpp_rest.runtime import DEMO_MODEL, DEMO_ROOT
 from tests.cluster.conftest import PATIENCE_SECONDS, Box, RayCluster
 from tests.e2e.conftest import ServerProcess
 
@@ -211,6 +213,24 @@ def test_a_wrong_token_is_told(cluster: RayCluster, make_server: MakeServer) -> 
     assert not shown["is_connected"]
     assert "cluster.token_file" in shown["trouble"]
     assert server.get("/health")["status"] == "degraded"
+
+
+def test_a_node_is_given_the_model_that_it_lacks(make_cluster: MakeCluster, make_server: MakeServer) -> None:
+    cluster = make_cluster(nodes=1)
+    server = make_server(cluster, "cluster.pull_models=true")
+    folder = "models/diffusion_models"
+    (server.folder / folder).mkdir(parents=True, exist_ok=True)
+    for suffix in (".gguf", ".json"):  # what goes with it is the demo's, which every machine has
+        demo = (DEMO_ROOT / "diffusion_models" / DEMO_MODEL).with_suffix(suffix)
+        shutil.copy(demo, server.folder / folder / f"mine{suffix}")
+    server.stop()
+    server.settings = (*server.settings, "models.default=mine.gguf")
+    server.start()
+    wait_engines(server, 1)
+    job = server.wait(server.submit("a boat", steps=2, width=64, height=64))
+    assert (job["status"], job["engine"]) == ("completed", "node1:0")
+    there = cluster.nodes[0].folder / folder / "mine.gguf"
+    assert there.read_bytes() == (server.folder / folder / "mine.gguf").read_bytes()
 
 
 @pytest.mark.native

@@ -36,6 +36,7 @@ class Gateway:
         kind: the module and the class of the `Cluster`, as ``module:Class``.
         address: where the cluster is, in its own words.
         roots: the server's folders of models, by the words that they have on all machines.
+        sends_models: whether nodes are given the model files that they lack.
         on_nodes: called with the nodes whenever they have changed; none while the cluster cannot be reached.
     """
 
@@ -46,6 +47,7 @@ class Gateway:
         roots: Mapping[str, Path],
         on_nodes: Callable[[tuple[ClusterNode, ...]], None],
         *,
+        sends_models: bool = False,
         environment: Mapping[str, str] | None = None,
         log_path: str = "",
         backoff_initial_seconds: float = 0.5,
@@ -53,7 +55,7 @@ class Gateway:
     ) -> None:
         self._first = {
             "kind": kind, "address": address, "roots": {word: str(path) for word, path in roots.items()},
-            "log": log_path,
+            "log": log_path, "sends_models": sends_models,
         }  # fmt: skip
         self._environment = {**os.environ, **(environment or {})}
         self._on_nodes = on_nodes

@@ -43,7 +43,8 @@ def main() -> None:
     logging.basicConfig(
         filename=header["log"] or None, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
-    GatewayWorker(pipe, open_cluster(header), places_of(header["roots"])).serve()
+    worker = GatewayWorker(pipe, open_cluster(header), places_of(header["roots"]), sends_models=header["sends_models"])
+    worker.serve()
     # Whatever threads the cluster's software has are not waited for.
     os._exit(0)
 
@@ -62,7 +63,16 @@ def places_of(roots: dict[str, str]) -> ModelPlaces:
 class GatewayWorker:
     """Serves one server: opens engines for it on the machines of a cluster, and tells it which those are."""
 
-    def __init__(self, pipe: Pipe, cluster: Cluster, places: ModelPlaces, look_seconds: float = _LOOK_SECONDS) -> None:
+    def __init__(
+        self,
+        pipe: Pipe,
+        cluster: Cluster,
+        places: ModelPlaces,
+        *,
+        sends_models: bool = False,
+        look_seconds: float = _LOOK_SECONDS,
+    ) -> None:
+        self._sends_models = sends_models
         self._pipe = pipe
         self._cluster = cluster
         self._places = places
@@ -100,7 +110,11 @@ class GatewayWorker:
             options = WorkerOptions.from_json(body)
 
             def start() -> RemoteEngine:
-                return RemoteEngine(lambda: self._cluster.open(header["node"], header["slot"], options), self._places)
+                return RemoteEngine(
+                    lambda: self._cluster.open(header["node"], header["slot"], options),
+                    self._places,
+                    sends_models=self._sends_models,
+                )
 
             self._links[number] = _OpenEngine(self, number, start)
             return

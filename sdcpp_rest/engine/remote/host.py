@@ -9,7 +9,7 @@ import json
 import logging
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,8 @@ from sdcpp_rest.engine.protocol import (
     decode_event,
     encode,
 )
-from sdcpp_rest.engine.remote.model_places import ModelPlaces, PlaceError
+from sdcpp_rest.engine.remote.model_pieces import ModelPieces
+from sdcpp_rest.engine.remote.model_places import ModelPlaces, PlaceError, places_in
 from sdcpp_rest.engine.remote.shipping import Carrier, EngineEnd, LinkLost, Parcel, Shipment, pack, unpack
 
 log = logging.getLogger(__name__)
@@ -52,6 +53,9 @@ class EngineHost:
         # The engine names a model by the digest of its spec, which has other paths here.
         self._keys: dict[str, str] = {}
         self._key = ""
+        self._pieces = ModelPieces(places, folder.parent.name)
+        # Why a model file that was on its way did not come, by its place.
+        self._not_kept: dict[str, str] = {}
         self._engine = launcher.launch()
 
     @property
@@ -69,7 +73,8 @@ class EngineHost:
             if kind in ("load_model", "load_upscaler", "run_job"):
                 command = self._places.receive(command)
         except (PlaceError, LinkLost, OSError) as error:
-            self._refuse(command, f"{error}")
+            whys = [why for place in places_in(command) if (why := self._not_kept.get(place))]
+            self._refuse(command, ". ".join([f"{error}", *whys]))
             return
         for name in ("free", "keys"):
             if isinstance(command.get(name), list):
@@ -79,6 +84,19 @@ class EngineHost:
         if kind == "load_model":
             self._key = shipment.key
         self.take_urgent(json.dumps(command).encode())
+
+    def find_missing(self, places: Sequence[str]) -> list[tuple[str, int]]:
+        """Which of these model files are not here, with how many bytes of each have come before."""
+        return self._pieces.find_missing(places)
+
+    def add_piece(self, place: str, offset: int, piece: Any) -> str:
+        """Take in the next piece of a model file. Returns why it could not be kept; empty if it was."""
+        try:
+            why = self._pieces.add(place, offset, self._carrier.get(piece))
+        except LinkLost as error:
+            why = str(error)
+        self._not_kept[place] = why
+        return why
 
     def take_urgent(self, message: bytes) -> None:
         """Pass a command on as it is, before what waits."""

@@ -71,15 +71,21 @@ class ModelPlaces:
             size = None
         return _MARK + json.dumps({"root": word, "name": below, "size": size, "sha256": self._sum_of(path)})
 
-    def path_at(self, place: str) -> str:
-        """The path of the file at ``place`` here. A path stays as it is."""
-        if not place.startswith(_MARK):
-            return place
+    def target_of(self, place: str) -> tuple[Path, int | None]:
+        """Where the file at ``place`` belongs here, whether it is there or not, and its size. Raises PlaceError."""
         fields = json.loads(place[len(_MARK) :])
         root, name = self._roots.get(fields["root"]), PurePosixPath(fields["name"])
         if root is None or name.is_absolute() or ".." in name.parts:
             raise PlaceError(f"{name}: this machine has no folder called {fields['root']}")
-        path = root / name
+        return root / name, fields["size"]
+
+    def path_at(self, place: str) -> str:
+        """The path of the file at ``place`` here. A path stays as it is. Raises PlaceError."""
+        if not place.startswith(_MARK):
+            return place
+        fields = json.loads(place[len(_MARK) :])
+        path, _ = self.target_of(place)
+        name = fields["name"]
         try:
             size = os.path.getsize(path)
         except OSError:
@@ -91,6 +97,19 @@ class ModelPlaces:
         if None not in (known, fields["sha256"]) and known != fields["sha256"]:
             raise PlaceError(f"{name} on this machine is another file than the server's: its SHA-256 is {known}")
         return str(path)
+
+
+def places_in(message: Any) -> list[str]:
+    """The places that a message names, each once."""
+    found: dict[str, None] = {}
+
+    def note(value: str) -> str:
+        if value.startswith(_MARK):
+            found[value] = None
+        return value
+
+    _replace(message, note)
+    return list(found)
 
 
 def _replace(message: Any, change: Callable[[str], str]) -> Any:

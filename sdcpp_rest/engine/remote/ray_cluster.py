@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import ray
 import ray.exceptions
@@ -95,6 +95,14 @@ class EngineHostActor:
     def take(self, shipment: Shipment) -> None:
         self._host.take(shipment)
 
+    @ray.method(concurrency_group="commands")
+    def find_missing(self, places: list[str]) -> list[tuple[str, int]]:
+        return self._host.find_missing(places)
+
+    @ray.method(concurrency_group="commands")
+    def add_piece(self, place: str, offset: int, piece: list[Any]) -> str:
+        return self._host.add_piece(place, offset, piece[0])
+
     @ray.method(concurrency_group="urgent")
     def take_urgent(self, message: bytes) -> None:
         self._host.take_urgent(message)
@@ -138,8 +146,25 @@ class RayLink:
             raise LinkLost(_sentence(error)) from error
         return shipment
 
+    def find_missing(self, places: Sequence[str]) -> Sequence[tuple[str, int]]:
+        """Raises LinkLost."""
+        return cast("Sequence[tuple[str, int]]", _get(self._actor.find_missing.remote(list(places))))
+
+    def add_piece(self, place: str, offset: int, piece: Any) -> str:
+        """Raises LinkLost."""
+        # In a list it stays a reference, which the actor takes from the store by itself.
+        return str(_get(self._actor.add_piece.remote(place, offset, [piece])))
+
     def kill(self) -> None:
         ray.kill(self._actor)
+
+
+def _get(reference: Any) -> Any:
+    """What an actor answers. Raises LinkLost."""
+    try:
+        return ray.get(reference)
+    except _Error as error:
+        raise LinkLost(_sentence(error)) from error
 
 
 def _list_here() -> dict[str, int]:

@@ -14,8 +14,8 @@ from typing import Any
 
 from sdcpp_rest.core.load_spec import LoadSpec
 from sdcpp_rest.engine.protocol import Failed, encode
-from sdcpp_rest.engine.remote.model_places import ModelPlaces, PlaceError
-from sdcpp_rest.engine.remote.shipping import EngineEnd, HostLink, LinkLost, Shipment, pack, unpack
+from sdcpp_rest.engine.remote.model_places import ModelPlaces, PlaceError, places_in
+from sdcpp_rest.engine.remote.shipping import PIECE_BYTES, EngineEnd, HostLink, LinkLost, Shipment, pack, unpack
 
 log = logging.getLogger(__name__)
 
@@ -25,18 +25,24 @@ _URGENT = ("cancel_job", "tell_memory", "watch_previews", "shutdown")
 class RemoteLauncher:
     """Starts engines on one other machine. ``open_link`` starts one there."""
 
-    def __init__(self, open_link: Callable[[], HostLink], places: ModelPlaces) -> None:
+    def __init__(self, open_link: Callable[[], HostLink], places: ModelPlaces, *, sends_models: bool = False) -> None:
         self._open_link = open_link
         self._places = places
+        self._sends_models = sends_models
 
     def launch(self) -> RemoteEngine:
-        return RemoteEngine(self._open_link, self._places)
+        return RemoteEngine(self._open_link, self._places, sends_models=self._sends_models)
 
 
 class RemoteEngine:
-    """Runs one engine on another machine, from its start to its end; it is its own connection."""
+    """Runs one engine on another machine, from its start to its end; it is its own connection.
 
-    def __init__(self, open_link: Callable[[], HostLink], places: ModelPlaces) -> None:
+    Args:
+        sends_models: whether the machine is given the model files that it lacks.
+    """
+
+    def __init__(self, open_link: Callable[[], HostLink], places: ModelPlaces, *, sends_models: bool = False) -> None:
+        self._sends_models = sends_models
         self.is_lost = False
         self._places = places
         self._end: EngineEnd | None = None
@@ -80,7 +86,29 @@ class RemoteEngine:
         except PlaceError as error:
             # Left as it is: the machine has no such path, and says so.
             log.warning("%s", error)
+        if self._sends_models:
+            self._send_models(link, command)
         link.send(Shipment(json.dumps(command).encode(), files, key))
+
+    def _send_models(self, link: HostLink, command: dict[str, Any]) -> None:
+        """Give the machine the model files of a command that it lacks. What does not come there is told by the machine
+        when it is given the command."""
+        places = places_in(command)
+        try:
+            for place, offset in link.find_missing(places) if places else ():
+                path = Path(self._places.path_at(place))
+                log.info("%s is sent to the machine of an engine, from byte %d on", path.name, offset)
+                with path.open("rb") as file:
+                    file.seek(offset)
+                    while piece := file.read(PIECE_BYTES):
+                        if why := link.add_piece(place, offset, link.carrier.put(piece)):
+                            log.warning("%s", why)
+                            break
+                        offset += len(piece)
+        except (OSError, PlaceError) as error:
+            log.warning("a model is not sent: %s", error)
+        except LinkLost as error:
+            raise OSError(str(error)) from error
 
     def is_urgent(self, message: bytes) -> bool:
         """Whether a message goes before those that wait for their files."""

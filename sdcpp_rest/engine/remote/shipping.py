@@ -6,7 +6,7 @@ Knows no way to travel: that is a `HostLink` and a `Carrier`, of which each kind
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -65,6 +65,14 @@ class HostLink(Protocol):
 
     def receive(self) -> Shipment:
         """Wait for the next one. Raises LinkLost."""
+
+    def find_missing(self, places: Sequence[str]) -> Sequence[tuple[str, int]]:
+        """Which of these model files the engine's machine lacks, with how many bytes of each have come before. Raises
+        LinkLost."""
+
+    def add_piece(self, place: str, offset: int, piece: Any) -> str:
+        """Give the machine the next piece of a model file, as the carrier has it; wait until it is there. Returns why
+        it could not be kept, empty if it was. Raises LinkLost."""
 
     def kill(self) -> None: ...
 

@@ -48,6 +48,7 @@ class ClusterLanes:
 
     Args:
         build: builds the lane of a seat.
+        sends_models: whether a node is given the model files that it lacks.
         name_file: the name of a model file on all machines, by its path here; ``None`` for one that is only here.
         most: engines that are used.
     """
@@ -58,7 +59,10 @@ class ClusterLanes:
         build: Callable[[Seat], Lane],
         most: int,
         name_file: Callable[[str], str | None],
+        *,
+        sends_models: bool = False,
     ) -> None:
+        self._sends_models = sends_models
         self._pool = pool
         self._name_file = name_file
         self._build = build
@@ -99,7 +103,10 @@ class ClusterLanes:
         files = next((node.files for node in self.nodes if node.id == node_id), {})
         for path in spec_paths(spec):
             name, stamps = self._name_file(path), stamps_of([path])
-            if name is None or name not in files or (path in stamps and files[name] != stamps[path].size_bytes):
+            is_missing = name is not None and name not in files
+            if is_missing and self._sends_models and path in stamps:
+                continue
+            if name is None or is_missing or (path in stamps and files[name] != stamps[path].size_bytes):
                 return True
         return False
 

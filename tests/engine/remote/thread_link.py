@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,14 @@ class ThreadLink:
         if isinstance(arrived, LinkLost):
             raise arrived
         return arrived
+
+    def find_missing(self, places: Sequence[str]) -> Sequence[tuple[str, int]]:
+        return self.host.find_missing(places)
+
+    def add_piece(self, place: str, offset: int, piece: Any) -> str:
+        if self._is_cut:
+            raise LinkLost("machine two does not answer")
+        return self.host.add_piece(place, offset, piece)
 
     def kill(self) -> None:
         self.host.kill()

@@ -119,6 +119,22 @@ def test_a_job_begins_when_its_model_is_copied_to_the_node(make: Callable[..., C
     assert house.finished(job_id).status == "completed"
 
 
+def test_a_node_is_given_the_model_that_it_lacks(make: Callable[..., ClusterHouse]) -> None:
+    house = make("cluster.pull_models=true")
+    house.join("one")
+    job = house.draw(spec=house.spec("new.gguf"))
+    assert (job.status, job.engine) == ("completed", "one:0")
+    assert (house.cluster / "one.models" / "new.gguf").read_bytes() == b"model"
+    add_model(house.cluster, "one", "other.gguf")
+    (house.cluster / "one.models" / "other.gguf").write_bytes(b"another one")
+    assert house.services.gateway.nodes
+    lane = house.runtime.engine.pool.find("one:0")
+    assert lane is not None
+    house.wait_for(lambda: "models/other.gguf" in house.services.gateway.nodes[0].files)
+    assert lane.lacks is not None
+    assert lane.lacks(house.spec("other.gguf")), "what is there under its name is not overwritten"
+
+
 def test_a_node_that_leaves_takes_its_lane_along_and_the_next_one_goes_on(make: Callable[..., ClusterHouse]) -> None:
     house = make()
     house.join("one")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sdcpp_rest.config import Config
+from sdcpp_rest.config import Config, ConfigError
 from sdcpp_rest.engine.launchers import LaunchedEngine, Launcher
 from sdcpp_rest.engine.remote.cluster import RAY
 from sdcpp_rest.engine.remote.gateway import Gateway
@@ -73,7 +73,13 @@ class _SeatLauncher:
 
 def build_cluster(config: Config, engine: EngineServices, roots: Mapping[str, Path]) -> ClusterServices:
     """Build the gateway and the lanes of the cluster that the settings name; ``roots``: this server's folders of
-    models, by the words that they have on all machines."""
+    models, by the words that they have on all machines. Raises ConfigError."""
+    token = token_file(config)
+    if not token.is_file() and not config.cluster.address.startswith("127."):
+        raise ConfigError(
+            f"cluster.token_file: {token} is not there, and without a token a cluster is only used at a loopback "
+            f"address, which cluster.address ({config.cluster.address}) is not"
+        )
 
     def build_lane(seat: Seat) -> Lane:
         launcher: Launcher = _SeatLauncher(gateway, seat, worker_options(config))
@@ -93,7 +99,7 @@ def build_cluster(config: Config, engine: EngineServices, roots: Mapping[str, Pa
         roots,
         lanes.take,
         sends_models=config.cluster.pull_models,
-        environment=cluster_environment(token_file(config)),
+        environment=cluster_environment(token),
         log_path=str(config.paths.log_dir / _LOG_FILE),
     )
     return ClusterServices(config.cluster.address, gateway, lanes)

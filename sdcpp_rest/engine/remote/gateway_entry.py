@@ -166,7 +166,15 @@ class _OpenEngine:
             engine.kill()
 
     def _run(self) -> None:
-        engine = self._start()
+        try:
+            engine = self._start()
+        except Exception as error:  # whatever the cluster's software raises: somebody waits for this engine
+            log.exception("engine %d was not started", self._number)
+            self._worker.forget(self._number)
+            why = f"it was not started: {type(error).__name__}: {error}"
+            end = {"description": why, "signal_name": "", "refused_memory": ""}
+            self._worker.tell({"op": "end", "link": self._number, "is_lost": True, **end})
+            return
         with self._lock:
             self._engine = engine
             is_unwanted = self._is_unwanted

@@ -9,11 +9,13 @@ from typing import Any
 
 import pytest
 
+from sdcpp_rest.config import ConfigError
 from sdcpp_rest.core.events import JobStatusChanged
 from sdcpp_rest.core.load_spec import FileRef, LoadSpec
 from sdcpp_rest.engine.remote.cluster import ClusterNode
 from sdcpp_rest.errors import InvalidRequest
 from sdcpp_rest.groups import cluster_group
+from sdcpp_rest.runtime import Runtime
 from sdcpp_rest.services.submission.engine_choice import EngineChoice
 from tests.engine.remote import fake_cluster
 from tests.engine.remote.fake_cluster import add_model
@@ -68,6 +70,9 @@ class ClusterHouse(House):
 def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., ClusterHouse]]:
     cluster = tmp_path / "cluster"
     cluster.mkdir()
+    # A server is let in by a token; the fake one asks for none.
+    (tmp_path / "house" / "data").mkdir(parents=True)
+    (tmp_path / "house" / "data" / "cluster.token").touch()
     monkeypatch.setenv(fake_cluster.FOLDER_VARIABLE, str(cluster))
     monkeypatch.setattr(cluster_group, "RAY", "tests.engine.remote.fake_cluster:FakeCluster")
     houses: list[ClusterHouse] = []
@@ -81,6 +86,14 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[.
     yield build
     for house in houses:
         house.stop()
+
+
+def test_without_a_token_only_a_loopback_address_is_used(tmp_path: Path) -> None:
+    for address in ("auto", "192.168.1.10:6379"):
+        with pytest.raises(ConfigError, match=r"cluster.token is not there.*loopback"):
+            Runtime(config_below(tmp_path / address, f"cluster.address={address}"))
+    runtime = Runtime(config_below(tmp_path / "ours", "cluster.address=127.0.0.10:6379"))
+    runtime.stop()
 
 
 def test_a_job_waits_for_a_node_and_is_drawn_there(make: Callable[..., ClusterHouse]) -> None:

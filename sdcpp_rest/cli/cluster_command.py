@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -20,6 +21,7 @@ from sdcpp_rest.cli.command_options import config_options, echo_json, json_optio
 if TYPE_CHECKING:
     from sdcpp_rest.cli.cluster_membership import Membership
     from sdcpp_rest.cli.ray_start import RayStart
+    from sdcpp_rest.cli.running_server import RunningServer
     from sdcpp_rest.config import Config
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -213,6 +215,49 @@ def status(
         _tell_server(answer)
 
 
+@cluster.command()
+@click.argument("node", metavar="NODE")
+@server_options
+@config_options
+def drain(
+    node: str,
+    url: str | None,
+    api_key: str | None,
+    config_file: Path | None,
+    overrides: tuple[str, ...],
+    **folders: Path | None,
+) -> None:
+    """Have the running server give NODE no more jobs; those that it has are finished.
+
+    Stays so, also when the server is started again, until `resume`.
+    """
+    from sdcpp_rest.config import load_config
+
+    with _server(load_config(config_file, overrides, **folders), url, api_key) as server:
+        told = server.client.drain_node(node)
+    click.echo(f"node      {_describe_node(told)}")
+
+
+@cluster.command()
+@click.argument("node", metavar="NODE")
+@server_options
+@config_options
+def resume(
+    node: str,
+    url: str | None,
+    api_key: str | None,
+    config_file: Path | None,
+    overrides: tuple[str, ...],
+    **folders: Path | None,
+) -> None:
+    """Have the running server use NODE again, which was drained."""
+    from sdcpp_rest.config import load_config
+
+    with _server(load_config(config_file, overrides, **folders), url, api_key) as server:
+        told = server.client.resume_node(node)
+    click.echo(f"node      {_describe_node(told)}")
+
+
 def _check_ray(options: tuple[str, ...]) -> None:
     """Raises ClickException where Ray is not installed, or is to stay in the foreground."""
     from sdcpp_rest.cli.ray_start import HINT, is_installed
@@ -276,16 +321,34 @@ def _start(config: Config, start: RayStart) -> str:
 
 def _ask_server(config: Config, url: str | None, key: str | None) -> Mapping[str, Any] | None:
     """The answer of ``GET /engines``; none where no server of ours runs. Raises ClickException."""
-    from sdcpp_rest.cli.running_server import RunningServer, running_server
+    from sdcpp_rest.cli.running_server import running_server
 
     found = url or running_server(config)
     if found is None:
         return None
+    with _open_server(config, url, found, key) as server:
+        return server.client.show_engines()
+
+
+def _server(config: Config, url: str | None, key: str | None) -> AbstractContextManager[RunningServer]:
+    """The running server, for one question. Raises ClickException where none runs."""
+    from sdcpp_rest.cli.running_server import running_server
+
+    found = url or running_server(config)
+    if found is None:
+        raise click.ClickException("No server runs with this data folder; --url asks another server")
+    return _open_server(config, url, found, key)
+
+
+@contextlib.contextmanager
+def _open_server(config: Config, url: str | None, found: str, key: str | None) -> Iterator[RunningServer]:
+    from sdcpp_rest.cli.running_server import RunningServer
+
     keys = config.auth.api_keys
     # Only for our own server: a secret of the configuration is not shown to any other.
     own_key = keys[0].get_secret_value() if keys and url is None else None
     with contextlib.closing(RunningServer(found, key or own_key)) as server, server.plain_refusals():
-        return server.client.show_engines()
+        yield server
 
 
 def _tell_membership(membership: Membership, is_running: bool) -> None:

@@ -10,7 +10,7 @@ from typing_extensions import Unpack
 
 from sdcpp_rest.client.calls import Call
 from sdcpp_rest.client.steps import Doing, Request, Saving
-from sdcpp_rest.client.wire.engines import EnginesShown
+from sdcpp_rest.client.wire.engines import ClusterNodeShown, EnginesShown
 from sdcpp_rest.client.wire.server import (
     Bootstrap,
     GenerationOptions,
@@ -104,6 +104,16 @@ class ServerCalls:
     def show_engines(self) -> Request[EnginesShown]:
         """Show the engines: where each works, what it holds, what it has done, and why it does nothing."""
         return Request(EnginesShown, "GET", "/engines")
+
+    @Call
+    def drain_node(self, name: str) -> Request[ClusterNodeShown]:
+        """Drain a node of the cluster: its engines finish what they run, take nothing more, and leave."""
+        return Request(ClusterNodeShown, "POST", "/engines/nodes/{name}/drain", {"name": name})
+
+    @Call
+    def resume_node(self, name: str) -> Request[ClusterNodeShown]:
+        """Use a drained node of the cluster again."""
+        return Request(ClusterNodeShown, "POST", "/engines/nodes/{name}/resume", {"name": name})
 
     @Call
     def show_memory(self) -> Request[Memory]:

@@ -9,17 +9,20 @@ from typing import Any
 
 from sdcpp_rest.config import Config, ConfigError
 from sdcpp_rest.engine.launchers import LaunchedEngine, Launcher
-from sdcpp_rest.engine.remote.cluster import RAY
+from sdcpp_rest.engine.remote.cluster import RAY, ClusterNode
 from sdcpp_rest.engine.remote.gateway import Gateway
 from sdcpp_rest.engine.remote.model_places import ModelPlaces
 from sdcpp_rest.engine.waiting import waiting_environment
 from sdcpp_rest.engine.worker_options import WorkerOptions
+from sdcpp_rest.errors import NotFound
+from sdcpp_rest.groups.core_groups import SettingsServices
 from sdcpp_rest.groups.engine_group import EngineServices
 from sdcpp_rest.services.dispatch.cluster_lanes import ClusterLanes, Seat
 from sdcpp_rest.services.dispatch.lane import Lane
 
 TOKEN_FILE = "cluster.token"
 _LOG_FILE = "cluster.log"
+_LONGEST_NAME = 100
 
 
 @dataclass(frozen=True)
@@ -40,19 +43,29 @@ class ClusterServices:
             "address": self.address,
             "is_connected": trouble is None,
             "trouble": trouble,
-            "nodes": [
-                {
-                    "name": node.name,
-                    "address": node.address,
-                    "engines": node.engines,
-                    "gpus": node.gpus,
-                    "models": len(node.files),
-                    "versions": node.versions,
-                    "is_draining": node.is_draining,
-                    "fault": node.fault or None,
-                }
-                for node in self.gateway.nodes
-            ],
+            "nodes": [self._describe(node) for node in self.lanes.nodes],
+        }
+
+    def set_drained(self, name: str, is_drained: bool) -> dict[str, Any]:
+        """Drain the node of this name, or use it again; what is told of it then. Raises NotFound."""
+        found = next((node for node in self.lanes.nodes if node.name == name), None)
+        if found is None:
+            names = sorted({node.name for node in self.lanes.nodes})
+            there = f"there are: {', '.join(names)}" if names else "it has none now"
+            raise NotFound(f"The cluster has no node {name[:_LONGEST_NAME]!r}; {there}", allowed=names)
+        self.lanes.set_drained(name, is_drained)
+        return self._describe(found)
+
+    def _describe(self, node: ClusterNode) -> dict[str, Any]:
+        return {
+            "name": node.name,
+            "address": node.address,
+            "engines": node.engines,
+            "gpus": node.gpus,
+            "models": len(node.files),
+            "versions": node.versions,
+            "is_draining": self.lanes.is_draining(node),
+            "fault": node.fault or None,
         }
 
     def stop(self) -> None:
@@ -71,7 +84,9 @@ class _SeatLauncher:
         return self.gateway.launch(self.seat.node.id, self.seat.slot, self.options)
 
 
-def build_cluster(config: Config, engine: EngineServices, roots: Mapping[str, Path]) -> ClusterServices:
+def build_cluster(
+    config: Config, settings: SettingsServices, engine: EngineServices, roots: Mapping[str, Path]
+) -> ClusterServices:
     """Build the gateway and the lanes of the cluster that the settings name; ``roots``: this server's folders of
     models, by the words that they have on all machines. Raises ConfigError."""
     token = token_file(config)
@@ -91,6 +106,7 @@ def build_cluster(config: Config, engine: EngineServices, roots: Mapping[str, Pa
         build_lane,
         config.cluster.max_engines,
         places.name_of,
+        settings.store,
         sends_models=config.cluster.pull_models,
     )
     gateway = Gateway(

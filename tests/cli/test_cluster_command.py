@@ -300,3 +300,32 @@ def test_status_shows_the_nodes_that_the_server_tells_of(
         "node      box3 (10.0.0.2), 2 engines, 2 GPUs: leaves, and finishes what it has begun",
         "engine    none: none",
     ]
+
+
+@pytest.mark.parametrize(("command", "ending"), [("drain", ": leaves, and finishes what it has begun"), ("resume", "")])
+def test_node_is_drained_and_resumed_at_the_server(
+    run: Run, machine: Machine, served: ServedHouse, monkeypatch: pytest.MonkeyPatch, command: str, ending: str
+) -> None:
+    from sdcpp_rest.client import Client
+
+    def told(client: Client, name: str) -> Mapping[str, Any]:
+        return {
+            "name": name, "address": "10.0.0.2", "engines": 1, "gpus": 0, "versions": {}, "fault": None,
+            "is_draining": command == "drain",
+        }  # fmt: skip
+
+    monkeypatch.setattr(Client, f"{command}_node", told)
+    result = run("cluster", command, "box1", *beside(served))
+    assert result.stdout == f"node      box1 (10.0.0.2), 1 engine{ending}\n"
+
+
+def test_drain_tells_what_the_server_refuses(run: Run, machine: Machine, served: ServedHouse) -> None:
+    result = run("cluster", "drain", "box1", *beside(served))
+    assert result.exit_code == 1
+    assert "This server is part of no cluster" in result.stderr
+
+
+def test_drain_without_a_server_says_so(box: Run) -> None:
+    result = box("drain", "box1")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "No server runs with this data folder" in result.stderr

@@ -17,13 +17,13 @@ from sdcpp_rest.engine.remote.cluster import ClusterNode
 from sdcpp_rest.services.dispatch.engine_pool import EnginePool
 from sdcpp_rest.services.dispatch.lane import Lane
 from sdcpp_rest.services.models.file_stamps import spec_paths, stamps_of
+from sdcpp_rest.store.settings_store import SettingsStore
 
 log = logging.getLogger(__name__)
 
-# A node that is gone answers nobody: its lane's thread ends as soon as it hears of it.
-_GONE_SECONDS = 5.0
-# A node that is drained finishes what it has begun, however long that takes.
-_DRAINED_SECONDS = 24 * 3600.0
+# A lane whose node is gone, or that has come to rest: its thread ends as soon as it hears of it.
+_END_SECONDS = 5.0
+_DRAINED = "cluster.drained_nodes"
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,9 @@ class ClusterLanes:
     Args:
         build: builds the lane of a seat.
         sends_models: whether a node is given the model files that it lacks.
-        name_file: the name of a model file on all machines, by its path here; ``None`` for one that is only here.
         most: engines that are used.
+        name_file: the name of a model file on all machines, by its path here; ``None`` for one that is only here.
+        settings: where the names of drained nodes are remembered: a server that comes back gives them no jobs either.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class ClusterLanes:
         build: Callable[[Seat], Lane],
         most: int,
         name_file: Callable[[str], str | None],
+        settings: SettingsStore,
         *,
         sends_models: bool = False,
     ) -> None:
@@ -67,8 +69,11 @@ class ClusterLanes:
         self._name_file = name_file
         self._build = build
         self._most = most
+        self._settings = settings
+        self._drained = frozenset[str](settings.get(_DRAINED, ()))
         self._lock = threading.Lock()
         self._lanes: dict[tuple[str, int], Lane] = {}
+        self._leaving: set[tuple[str, int]] = set()
         self._is_closed = False
         self.nodes: tuple[ClusterNode, ...] = ()
 
@@ -82,21 +87,51 @@ class ClusterLanes:
                 log.log(level, "node %s %s", node.name, f"is not used: {node.fault}" if node.fault else "is there")
             changed = {node.id for node in nodes if node not in self.nodes}
             self.nodes = tuple(nodes)
-            used = [node for node in nodes if not node.fault and not node.is_draining]
-            wanted = {seat.key: seat for node in used for seat in (Seat(node, slot) for slot in range(node.engines))}
-            there = {node.id for node in nodes}
-            for key in [key for key in self._lanes if key not in wanted]:
-                self._remove(key, _DRAINED_SECONDS if key[0] in there else _GONE_SECONDS)
-            for key, seat in list(wanted.items()):
-                if key not in self._lanes and len(self._lanes) < self._most:
-                    self._lanes[key] = lane = self._build(seat)
-                    lane.lacks = functools.partial(self._lacks, seat.node.id)
-                    self._pool.add(lane, is_running=True)
-                    log.info("engine %s has joined", seat.name)
+            self._settle()
             for key, lane in self._lanes.items():
                 if key[0] in changed:
                     # It may have a model now that a job waits for.
                     lane.wake()
+
+    def set_drained(self, name: str, is_drained: bool) -> None:
+        """Drain every node of this name, or use it again; remembered beyond the server's end. A drained node's engines
+        finish what they run, however long, and leave then."""
+        with self._lock:
+            drained = self._drained | {name} if is_drained else self._drained - {name}
+            self._settings.put(_DRAINED, sorted(drained))
+            self._drained = drained
+            if not self._is_closed:
+                self._settle()
+        log.info("node %s is %s", name, "drained" if is_drained else "used again")
+
+    def is_draining(self, node: ClusterNode) -> bool:
+        """Whether a node finishes what it runs and takes nothing more: the cluster says so, or somebody wants it."""
+        return node.is_draining or node.name in self._drained
+
+    def close(self) -> None:
+        """Take in nothing more; the pool stops the lanes. Idempotent."""
+        with self._lock:
+            self._is_closed = True
+
+    def _settle(self) -> None:
+        """Have the lanes that there should be, now that nodes or what is wanted of them may have changed."""
+        used = [node for node in self.nodes if not node.fault and not self.is_draining(node)]
+        wanted = {seat.key: seat for node in used for seat in (Seat(node, slot) for slot in range(node.engines))}
+        there = {node.id for node in self.nodes}
+        for key, lane in list(self._lanes.items()):
+            if key[0] not in there:
+                self._remove(key, is_there=False)
+            elif lane.is_held != (key not in wanted):
+                # One that is wanted again before it has left goes on: another one there would end its job.
+                lane.is_held = key not in wanted
+                lane.wake()
+        for key, seat in wanted.items():
+            if key not in self._lanes and key not in self._leaving and len(self._lanes) < self._most:
+                self._lanes[key] = lane = self._build(seat)
+                lane.lacks = functools.partial(self._lacks, seat.node.id)
+                lane.on_rest = functools.partial(self._let_go, key, lane)
+                self._pool.add(lane, is_running=True)
+                log.info("engine %s has joined", seat.name)
 
     def _lacks(self, node_id: str, spec: LoadSpec) -> bool:
         """Whether a node lacks a file of ``spec``, or has another one under its name."""
@@ -110,18 +145,27 @@ class ClusterLanes:
                 return True
         return False
 
-    def close(self) -> None:
-        """Take in nothing more; the pool stops the lanes. Idempotent."""
+    def _let_go(self, key: tuple[str, int], lane: Lane) -> None:
+        """Take out a lane that is held and runs nothing any more. On its thread."""
         with self._lock:
-            self._is_closed = True
+            if not self._is_closed and lane.is_held and self._lanes.get(key) is lane:
+                self._leaving.add(key)
+                self._remove(key, is_there=True)
 
-    def _remove(self, key: tuple[str, int], timeout_seconds: float) -> None:
+    def _remove(self, key: tuple[str, int], *, is_there: bool) -> None:
         lane = self._lanes.pop(key)
         self._pool.remove(lane)
         log.info("engine %s has left", lane.name)
-        threading.Thread(target=_stop, args=(lane, timeout_seconds), name="lane-end", daemon=True).start()
+        threading.Thread(target=self._end, args=(key, lane, is_there), name="lane-end", daemon=True).start()
 
-
-def _stop(lane: Lane, timeout_seconds: float) -> None:
-    lane.stop(timeout_seconds)
-    lane.supervisor.stop()
+    def _end(self, key: tuple[str, int], lane: Lane, is_there: bool) -> None:
+        if is_there:
+            # Its engine still writes the last pictures.
+            lane.finishing.shutdown()
+        lane.stop(_END_SECONDS)
+        lane.supervisor.stop()
+        if is_there:
+            with self._lock:
+                self._leaving.discard(key)
+                if not self._is_closed:
+                    self._settle()

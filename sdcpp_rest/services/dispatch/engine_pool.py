@@ -167,10 +167,10 @@ class EnginePool:
         return affinity == "on" or (affinity == "auto" and len(self.lanes) > 1)
 
     def claim(self, lane: Lane) -> ActiveJob | None:
-        """Take the job that ``lane`` is to run next off the queue."""
+        """Take the job that ``lane`` is to run next off the queue; none for one that is held."""
         with self._lock:
             was_waiting = lane.is_waiting
-            active = self._queue.claim(lane.kinds, self._terms(lane))
+            active = None if lane.is_held else self._queue.claim(lane.kinds, self._terms(lane))
             lane.is_waiting = active is None
         if was_waiting and active is not None:
             self.wake_waiting()

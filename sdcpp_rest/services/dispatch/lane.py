@@ -99,6 +99,10 @@ class Lane:
         self.kinds = kinds
         self.lacks: Callable[[LoadSpec], bool] | None = None
         """Whether its engine's machine lacks a model; ``None``: it has what the server has."""
+        self.is_held = False
+        """Whether it is to take nothing more; whoever sets it wakes it."""
+        self.on_rest: Callable[[], None] = lambda: None
+        """Called on its thread when it is held and runs nothing."""
         self.is_waiting = False
         """Whether it has found nothing to do, and would take a job at once."""
         self.job_id: str | None = None
@@ -208,6 +212,10 @@ class Lane:
         """Do one thing, the most important one first; false when there is nothing to do."""
         if not self.has_engine:
             return self._refuse_call()
+        if self.is_held:
+            self._stop_waiting()
+            self.on_rest()
+            return False
         call = self._calls.next()
         if call is not None or not self._supervisor.is_alive:
             self._stop_waiting()

@@ -13,9 +13,10 @@ from sdcpp_rest.config import ConfigError
 from sdcpp_rest.core.events import JobStatusChanged
 from sdcpp_rest.core.load_spec import FileRef, LoadSpec
 from sdcpp_rest.engine.remote.cluster import ClusterNode
-from sdcpp_rest.errors import InvalidRequest
+from sdcpp_rest.errors import InvalidRequest, NotFound
 from sdcpp_rest.groups import cluster_group
 from sdcpp_rest.runtime import Runtime
+from sdcpp_rest.services.dispatch.lane import Lane
 from sdcpp_rest.services.submission.engine_choice import EngineChoice
 from tests.engine.remote import fake_cluster
 from tests.engine.remote.fake_cluster import add_model
@@ -45,11 +46,24 @@ class ClusterHouse(House):
                 self._changed.notify_all()
 
         services.gateway._on_nodes = take_and_tell
+        pool = self.runtime.engine.pool
+        remove = pool.remove
+
+        def remove_and_tell(lane: Lane) -> None:
+            remove(lane)
+            with self._changed:
+                self._changed.notify_all()
+
+        pool.remove = remove_and_tell  # type: ignore[method-assign]
 
     def wait_for(self, holds: Callable[[], bool]) -> bool:
-        """Wait until it comes true; it is looked at whenever the gateway tells of nodes."""
+        """Wait until it comes true; it is looked at whenever the gateway tells of nodes, and when an engine leaves."""
         with self._changed:
             return self._changed.wait_for(holds, PATIENCE_SECONDS)
+
+    def left(self, name: str) -> bool:
+        """Wait until the engine of this name has left the pool."""
+        return self.wait_for(lambda: name not in self.runtime.engine.pool.names())
 
     def join(self, name: str, *models: str, **more: Any) -> None:
         fake_cluster.join(self.cluster, name, models=tuple(models), **more)
@@ -182,6 +196,88 @@ def test_no_more_engines_are_used_than_allowed(make: Callable[..., ClusterHouse]
     assert len(house.runtime.engine.pool.names()) == 1
     house.runtime.jobs.queue.cancel(held)
     house.finished(held)
+
+
+def test_a_drained_node_ends_its_job_and_takes_no_other(make: Callable[..., ClusterHouse]) -> None:
+    house = make()
+    house.join("one")
+    held = house.submit("fake:hold")
+    assert house.begun(held) == "one:0"
+    shown = house.services.set_drained("one", True)
+    assert (shown["name"], shown["is_draining"]) == ("one", True)
+    house.join("two")
+    other = house.draw()
+    assert (other.engine, other.status) == ("two:0", "completed")
+    pool = house.runtime.engine.pool
+    assert pool.names() == ("one:0", "two:0"), "what it runs goes on"
+    assert house.runtime.jobs.queue.get(held).status == "processing"
+    house.runtime.jobs.queue.cancel(held)
+    assert house.finished(held).status == "cancelled"
+    assert house.left("one:0")
+    assert house.draw().engine == "two:0"
+
+
+def test_a_job_of_a_drained_node_is_written_whole(make: Callable[..., ClusterHouse]) -> None:
+    house = make()
+    house.join("one")
+    house.draw()
+    job_id = house.submit("fake:step=0.02")
+    house.begun(job_id)
+    house.services.set_drained("one", True)
+    job = house.finished(job_id)
+    assert (job.status, job.engine) == ("completed", "one:0")
+    assert house.left("one:0")
+
+
+def test_a_resumed_node_takes_jobs_again(make: Callable[..., ClusterHouse]) -> None:
+    house = make()
+    house.join("one")
+    house.draw()
+    house.services.set_drained("one", True)
+    assert house.left("one:0")
+    job_id = house.submit()
+    assert not house.services.set_drained("one", False)["is_draining"]
+    job = house.finished(job_id)
+    assert (job.status, job.engine) == ("completed", "one:0")
+
+
+def test_a_node_that_is_resumed_before_its_job_has_ended_keeps_it(make: Callable[..., ClusterHouse]) -> None:
+    house = make()
+    house.join("one")
+    held = house.submit("fake:hold")
+    house.begun(held)
+    lane = house.runtime.engine.pool.find("one:0")
+    house.services.set_drained("one", True)
+    house.services.set_drained("one", False)
+    assert house.runtime.engine.pool.find("one:0") is lane
+    house.runtime.jobs.queue.cancel(held)
+    assert house.finished(held).status == "cancelled"
+    assert house.draw().engine == "one:0"
+    assert house.runtime.engine.pool.find("one:0") is lane, "the same engine goes on"
+
+
+def test_a_drained_node_stays_so_when_the_server_comes_back(make: Callable[..., ClusterHouse]) -> None:
+    house = make()
+    house.join("one")
+    house.join("two")
+    house.draw()
+    house.services.set_drained("one", True)
+    house.stop()
+    again = make()
+    jobs = [again.submit(seed=seed) for seed in range(3)]
+    assert {again.finished(job).engine for job in jobs} == {"two:0"}
+    nodes = again.services.describe()["nodes"]
+    assert {node["name"]: node["is_draining"] for node in nodes} == {"one": True, "two": False}
+
+
+def test_a_node_that_is_not_there_is_refused_with_those_that_are(make: Callable[..., ClusterHouse]) -> None:
+    house = make()
+    with pytest.raises(NotFound, match="it has none now"):
+        house.services.set_drained("one", True)
+    house.join("two")
+    house.draw()
+    with pytest.raises(NotFound, match="no node 'one'; there are: two"):
+        house.services.set_drained("one", True)
 
 
 def test_a_cluster_out_of_reach_is_told_and_the_queue_accepts(make: Callable[..., ClusterHouse]) -> None:

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from flask import Blueprint, Response
 from pydantic import Field
 
+from sdcpp_rest.errors import InvalidRequest
 from sdcpp_rest.routes.http.answers import answer, runtime
 from sdcpp_rest.routes.http.openapi import Answer, documents
+from sdcpp_rest.routes.http.wire_models import Wire
 from sdcpp_rest.routes.native.wire.engine_wire import EngineState
 
+if TYPE_CHECKING:
+    from sdcpp_rest.groups.cluster_group import ClusterServices
+
 engines = Blueprint("engines", __name__)
+
+
+class NodePath(Wire):
+    name: str = Field(description="As `cluster.nodes` of `GET /engines` tells it.", examples=["box1"])
 
 
 class KeptModelShown(Answer):
@@ -114,3 +125,26 @@ def show_engines() -> Response:
     """Show the engines: where each works, what it holds, what it has done, and why it does nothing. Never waits for
     one."""
     return answer(runtime().status.engines.describe())
+
+
+@engines.post("/engines/nodes/<name>/drain")
+@documents({200: ClusterNodeShown}, errors=(400, 404), path=NodePath)
+def drain_node(name: str) -> Response:
+    """Drain a node of the cluster, by its name: its engines finish what they run, however long, take nothing more, and
+    leave. It stays drained, also when it or the server is started again, until it is resumed."""
+    return answer(_cluster().set_drained(name, True))
+
+
+@engines.post("/engines/nodes/<name>/resume")
+@documents({200: ClusterNodeShown}, errors=(400, 404), path=NodePath)
+def resume_node(name: str) -> Response:
+    """Use a drained node of the cluster again, by its name; one that still finishes something goes on."""
+    return answer(_cluster().set_drained(name, False))
+
+
+def _cluster() -> ClusterServices:
+    """Raises InvalidRequest."""
+    cluster = runtime().cluster
+    if cluster is None:
+        raise InvalidRequest("This server is part of no cluster (cluster.address is empty)")
+    return cluster

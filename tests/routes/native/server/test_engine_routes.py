@@ -5,6 +5,8 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
+from sdcpp_rest.engine.remote.cluster import ClusterNode
+
 TWO = {"devices": ("cpu", "cpu")}
 
 
@@ -111,3 +113,42 @@ def test_memory_names_every_model_and_its_engine(two_engines: Any) -> None:
 def test_single_engine_is_called_by_its_device(client: FlaskClient) -> None:
     (engine,) = client.get("/engines").get_json()["engines"]
     assert (engine["name"], engine["is_home"]) == ("cpu:0", True)
+
+
+@pytest.fixture
+def with_nodes(make_house: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A house with a cluster that is never reached, and two nodes of it."""
+    house = make_house(engines={"devices": "none"}, cluster={"address": "10.0.0.1:6379"})
+    nodes = (ClusterNode("1", "box1", "10.0.0.2", 1, files={"a": 1}), ClusterNode("2", "box2", "10.0.0.3", 2, gpus=2))
+    house.runtime.cluster.lanes.nodes = nodes
+    monkeypatch.setattr(house.runtime.cluster.lanes, "_most", 0)
+    return house
+
+
+def test_node_is_drained_and_resumed(with_nodes: Any) -> None:
+    client = with_nodes.client
+    answer = client.post("/engines/nodes/box2/drain")
+    assert (answer.status_code, answer.get_json()["name"], answer.get_json()["is_draining"]) == (200, "box2", True)
+    shown = client.get("/engines").get_json()["cluster"]["nodes"]
+    assert shown[1] == answer.get_json()
+    assert [node["is_draining"] for node in shown] == [False, True]
+    assert client.post("/engines/nodes/box2/drain").status_code == 200, "once more is no mistake"
+    resumed = client.post("/engines/nodes/box2/resume").get_json()
+    assert resumed == {**answer.get_json(), "is_draining": False}
+    assert client.get("/engines").get_json()["cluster"]["nodes"][1] == resumed
+
+
+@pytest.mark.parametrize("action", ["drain", "resume"])
+def test_node_that_is_not_there_is_refused_with_the_names_there_are(with_nodes: Any, action: str) -> None:
+    answer = with_nodes.client.post(f"/engines/nodes/box3/{action}")
+    assert answer.status_code == 404
+    told = answer.get_json()
+    assert told["error"] == "The cluster has no node 'box3'; there are: box1, box2"
+    assert told["allowed"] == ["box1", "box2"]
+
+
+@pytest.mark.parametrize("action", ["drain", "resume"])
+def test_server_without_a_cluster_has_no_nodes(client: FlaskClient, action: str) -> None:
+    answer = client.post(f"/engines/nodes/box1/{action}")
+    assert answer.status_code == 400
+    assert answer.get_json()["error"] == "This server is part of no cluster (cluster.address is empty)"

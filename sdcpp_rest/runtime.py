@@ -153,7 +153,8 @@ class Runtime:
             asks_for_key=config.auth.is_on,
             redact_paths=self.redact_paths,
         )
-        self.waiting_reasons = WaitingReasons(self.status.engines, self.jobs.queue)
+        has_cluster = self.cluster is not None
+        self.waiting_reasons = WaitingReasons(self.status.engines, self.jobs.queue, has_cluster=has_cluster)
         self.estimates = build_estimates(database, self.jobs, self.models, self.engine, self.status)
         self.downloads = build_downloads(
             config, self.jobs, self.models, redact_paths=self.redact_paths, is_server=is_server
@@ -190,7 +191,8 @@ class Runtime:
         """What makes jobs of requests."""
         from sdcpp_rest.groups.submission_group import build_submission
 
-        return build_submission(self.config, self.settings, self.jobs, self.models, self.engine, self.status)
+        reasons = self.waiting_reasons if self.cluster is not None else None
+        return build_submission(self.config, self.settings, self.jobs, self.models, self.engine, self.status, reasons)
 
     @LateGroup
     def metadata(self) -> PictureMetadata:

@@ -26,6 +26,7 @@ from sdcpp_rest.services.submission.sampling_intake import SamplingIntake
 from sdcpp_rest.services.submission.token_counts import TokenCounts
 from sdcpp_rest.services.submission.upscale_submission import UpscaleSubmission
 from sdcpp_rest.services.submission.video_submission import VideoSubmission
+from sdcpp_rest.services.waiting_reasons import WaitingReasons
 
 
 @dataclass(frozen=True)
@@ -53,10 +54,12 @@ def build_submission(
     models: ModelServices,
     engine: EngineServices,
     status: ServerStatus,
+    reasons: WaitingReasons | None = None,
 ) -> SubmissionServices:
-    """Build one submission per kind of job, and what dialects find models and rounds by."""
+    """Build one submission per kind of job, and what dialects find models and rounds by. ``reasons``: on a server whose
+    engines may lack a model."""
     limits, library, slot = config.limits, models.library, models.slot
-    entry = JobEntry(jobs.queue, jobs.outputs)
+    entry = JobEntry(jobs.queue, jobs.outputs, None if reasons is None else reasons.find_lack)
     defaults = JobDefaults(limits, models.library, settings.user)
     intake = SamplingIntake(limits, models.library, defaults, lambda: engine.supervisor.ready)
     checks = PictureChecks(limits, models.library, models.upscalers, status.all_memory_bytes, intake.ready)

@@ -16,7 +16,7 @@ from sdcpp_rest.core.load_spec import LoadSpec
 from sdcpp_rest.engine.remote.cluster import ClusterNode
 from sdcpp_rest.services.dispatch.engine_pool import EnginePool
 from sdcpp_rest.services.dispatch.lane import Lane
-from sdcpp_rest.services.models.file_stamps import spec_paths, stamps_of
+from sdcpp_rest.services.models.file_stamps import spec_files, stamps_of
 from sdcpp_rest.store.settings_store import SettingsStore
 
 log = logging.getLogger(__name__)
@@ -133,17 +133,19 @@ class ClusterLanes:
                 self._pool.add(lane, is_running=True)
                 log.info("engine %s has joined", seat.name)
 
-    def _lacks(self, node_id: str, spec: LoadSpec) -> bool:
-        """Whether a node lacks a file of ``spec``, or has another one under its name."""
+    def _lacks(self, node_id: str, spec: LoadSpec) -> str | None:
+        """The name of the first file of ``spec`` that a node lacks, or has another one in its place; ``None``: it has
+        all of them."""
         files = next((node.files for node in self.nodes if node.id == node_id), {})
-        for path in spec_paths(spec):
+        for file in spec_files(spec):
+            path = file.path
             name, stamps = self._name_file(path), stamps_of([path])
             is_missing = name is not None and name not in files
             if is_missing and self._sends_models and path in stamps:
                 continue
             if name is None or is_missing or (path in stamps and files[name] != stamps[path].size_bytes):
-                return True
-        return False
+                return file.name
+        return None
 
     def _let_go(self, key: tuple[str, int], lane: Lane) -> None:
         """Take out a lane that is held and runs nothing any more. On its thread."""

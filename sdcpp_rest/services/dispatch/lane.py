@@ -97,8 +97,8 @@ class Lane:
         self.finishing = self._finishing = finishing
         self.has_engine = has_engine
         self.kinds = kinds
-        self.lacks: Callable[[LoadSpec], bool] | None = None
-        """Whether its engine's machine lacks a model; ``None``: it has what the server has."""
+        self.lacks: Callable[[LoadSpec], str | None] | None = None
+        """The first file of a model that its engine's machine lacks, by name; none: it has what the server has."""
         self.is_held = False
         """Whether it is to take nothing more; whoever sets it wakes it."""
         self.on_rest: Callable[[], None] = lambda: None

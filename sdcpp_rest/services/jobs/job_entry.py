@@ -38,12 +38,21 @@ class JobDetails(TypedDict, total=False):
     device: str | None
 
 
-class JobEntry:
-    """Stores the input pictures of a new job and puts the job into the queue."""
+FindLack = Callable[[JobKind, str | None, LoadSpec | None], str | None]
 
-    def __init__(self, queue: JobQueue, outputs: Outputs) -> None:
+
+class JobEntry:
+    """Stores the input pictures of a new job and puts the job into the queue.
+
+    Args:
+        find_lack: what no engine has for a job of this kind, with this engine's name and model, in a sentence; a
+            warning. ``None``: engines lack nothing.
+    """
+
+    def __init__(self, queue: JobQueue, outputs: Outputs, find_lack: FindLack | None = None) -> None:
         self._queue = queue
         self._outputs = outputs
+        self._find_lack = find_lack
 
     def enter(
         self,
@@ -94,6 +103,8 @@ class JobEntry:
                 inputs = save(self._outputs.inputs_of(job_id))
             except OSError as error:
                 raise InputsNotStored(f"The input pictures could not be stored: {error.strerror or error}") from error
+            if self._find_lack is not None and (lack := self._find_lack(kind, more.get("device"), spec)):
+                more["warnings"] = (*more.get("warnings", ()), f"{lack}.")
             return self._queue.submit(
                 kind, params.model_dump(mode="json"), job_id=job_id, load_spec=spec, inputs=inputs, **more
             )

@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from sdcpp_rest.core.load_spec import LoadSpec
+from sdcpp_rest.core.load_spec import FileRef, LoadSpec
 
 
 class FileStamp(NamedTuple):
@@ -36,10 +36,14 @@ def stamps_of(paths: Iterable[str]) -> Stamps:
     return found
 
 
+def spec_files(spec: LoadSpec) -> list[FileRef]:
+    """All files that a load of ``spec`` reads."""
+    return [spec.model, *spec.components.values(), *spec.embeddings]
+
+
 def spec_paths(spec: LoadSpec) -> list[str]:
     """The paths of all files that a load of ``spec`` reads."""
-    files = [spec.model, *spec.components.values(), *spec.embeddings]
-    return [file.path for file in files]
+    return [file.path for file in spec_files(spec)]
 
 
 def are_replaced(before: Stamps) -> bool:

@@ -12,6 +12,7 @@ import pytest
 from sdcpp_rest.config import ConfigError
 from sdcpp_rest.core.events import JobStatusChanged
 from sdcpp_rest.core.load_spec import FileRef, LoadSpec
+from sdcpp_rest.core.params import ImageParams
 from sdcpp_rest.engine.remote.cluster import ClusterNode
 from sdcpp_rest.errors import InvalidRequest, NotFound
 from sdcpp_rest.groups import cluster_group
@@ -20,8 +21,10 @@ from sdcpp_rest.services.dispatch.lane import Lane
 from sdcpp_rest.services.submission.engine_choice import EngineChoice
 from tests.engine.remote import fake_cluster
 from tests.engine.remote.fake_cluster import add_model
+from tests.quick_runtime import quick_app
 from tests.services.conftest import PATIENCE_SECONDS, House, config_below
 
+PLACE = "a machine of the cluster, at the same place below its folder of models"
 pytestmark = pytest.mark.slow
 
 
@@ -133,6 +136,66 @@ def test_an_engine_is_only_given_models_that_its_node_has(make: Callable[..., Cl
     assert house.runtime.jobs.queue.get(rare).status == "pending"
     house.join("two", "common.gguf", "rare.gguf")
     assert house.finished(rare).engine == "two:0"
+
+
+def test_a_job_that_no_engine_has_the_model_of_says_so(make: Callable[..., ClusterHouse]) -> None:
+    house = make()
+    reasons, spec = house.runtime.waiting_reasons, house.spec("rare.gguf")
+    assert reasons.find_lack("txt2img", None, spec) is None, "there is no engine that lacks anything"
+    house.join("one", "common.gguf")
+    house.draw(spec=house.spec("common.gguf"))
+    assert reasons.find("txt2img", None, 3, spec) == f"No engine has rare.gguf: copy it to {PLACE}"
+    assert reasons.find("txt2img", None, 3, house.spec("common.gguf")) == "2 jobs are before it"
+    assert reasons.find("upscale", None, 3) == "2 jobs are before it"
+    assert reasons.find("txt2img", "one:0", 1, spec) == (
+        "Engine one:0, which it asked for, lacks rare.gguf: copy it to its machine, "
+        "at the same place below its folder of models"
+    )
+    house.runtime.jobs.queue.pause()
+    assert reasons.find("txt2img", None, 1, spec) == "The queue is paused"
+    house.runtime.jobs.queue.resume()
+    house.join("two", "rare.gguf")
+    assert house.draw(spec=spec).engine == "two:0"
+    assert reasons.find_lack("txt2img", None, spec) is None
+    apart = LoadSpec(model=spec.model, kind="diffusion", components={"vae": house.spec("common.gguf").model})
+    assert reasons.find("txt2img", None, 1, apart) == f"No engine has all files of rare.gguf: copy them to {PLACE}"
+
+
+def test_who_submits_a_job_that_no_engine_has_the_model_of_is_warned(make: Callable[..., ClusterHouse]) -> None:
+    house = make()
+    house.join("one", "common.gguf")
+    house.draw(spec=house.spec("common.gguf"))
+    entry, params = house.runtime.submission.entry, ImageParams(prompt="a", width=16, height=8)
+    job, _ = entry.enter(
+        "txt2img", params, images={}, size=(16, 8), spec=house.spec("rare.gguf"), warnings=("It is late.",)
+    )
+    assert job.warnings == ("It is late.", f"No engine has rare.gguf: copy it to {PLACE}.")
+    well, _ = entry.enter("txt2img", params, images={}, size=(16, 8), spec=house.spec("common.gguf"))
+    assert well.warnings == ()
+    client = quick_app(house.runtime).test_client()
+    assert client.get(f"/queue/{job.id}").get_json()["why"] == f"No engine has rare.gguf: copy it to {PLACE}"
+    house.finished(well.id)
+
+
+def test_a_listing_tells_which_models_no_engine_has(make: Callable[..., ClusterHouse]) -> None:
+    house = make()
+    house.join("one", "common.gguf")
+    held = house.submit("fake:hold", spec=house.spec("common.gguf"))
+    house.begun(held)
+    names = ["common.gguf", "rare.gguf", "other.gguf", "rare.gguf", "common.gguf"]
+    jobs = [house.submit(spec=house.spec(name)) for name in names]
+    listed = quick_app(house.runtime).test_client().get("/queue?status=pending").get_json()["items"]
+    why = {job["job_id"]: job["why"] for job in listed}
+    assert [why[job] for job in jobs] == [
+        "The engine works on another job",
+        f"No engine has rare.gguf: copy it to {PLACE}",
+        f"No engine has other.gguf: copy it to {PLACE}",
+        f"No engine has rare.gguf: copy it to {PLACE}",
+        "4 jobs are before it",
+    ]
+    for job in (*jobs, held):
+        house.runtime.jobs.queue.cancel(job)
+    house.finished(held)
 
 
 def test_a_job_begins_when_its_model_is_copied_to_the_node(make: Callable[..., ClusterHouse]) -> None:

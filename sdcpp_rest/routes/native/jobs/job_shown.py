@@ -32,6 +32,7 @@ class _Text(NamedTuple):
     text: bytes
     kind: JobKind
     device: str | None
+    spec: LoadSpec | None
 
 
 _texts: dict[str, _Text] = {}
@@ -109,7 +110,7 @@ def live_job_object(job: Job, position: int | None) -> dict[str, Any]:
     if has_preview:
         shown["preview_url"] = url_path(shown["preview_url"])
     if position is not None:
-        shown["why"] = runtime().waiting_reasons.find(job.kind, job.device, position)
+        shown["why"] = runtime().waiting_reasons.find(job.kind, job.device, position, job.load_spec)
     if active is not None:
         told = active.pace._asdict() if active.transfer is None else active.transfer.model_dump()
         shown["progress"] |= {name: value for name, value in told.items() if value is not None}
@@ -138,7 +139,7 @@ def list_texts(heads: Sequence[JobHead], *, has_all_waiting: bool = False) -> li
     for start in range(0, len(heads), _READ_AT_ONCE):
         for one in _texts_of(heads[start : start + _READ_AT_ONCE]):
             position = positions.get(one.head.id)
-            end = b"}" if position is None else why.tell(one.kind, one.device, position)
+            end = b"}" if position is None else why.tell(one, position)
             listed.append(Listed(one.head, one.text, end))
     return listed
 
@@ -152,7 +153,8 @@ def _texts_of(heads: Sequence[JobHead]) -> Iterator[_Text]:
         if one is not None and one.head == head:
             yield one
         elif (job := jobs.get(head.id)) is not None:
-            text = _Text(head, json_text(live_job_object(job, None))[:-1].encode(), job.kind, job.device)
+            shown = json_text(live_job_object(job, None))[:-1].encode()
+            text = _Text(head, shown, job.kind, job.device, job.load_spec)
             # Read a moment after its head: by then it may be another job's text than the head says.
             if (job.status, job.title) == (head.status, head.title) and job.status != "processing":
                 _keep(text)
@@ -171,22 +173,26 @@ class _Reasons:
     waits."""
 
     def __init__(self) -> None:
-        self._find = runtime().waiting_reasons.find
-        self._constant: dict[tuple[JobKind, str | None], bytes | None] = {}
+        reasons = runtime().waiting_reasons
+        self._find, self._is_by_model = reasons.find, reasons.has_cluster
+        self._constant: dict[tuple[JobKind, str | None, int], tuple[LoadSpec | None, bytes | None]] = {}
 
-    def tell(self, kind: JobKind, device: str | None, position: int) -> bytes:
+    def tell(self, one: _Text, position: int) -> bytes:
         """The end of the text of a job that waits at ``position``."""
-        return b',"position":%d,"why":%b}' % (position, self._reason(kind, device, position))
+        return b',"position":%d,"why":%b}' % (position, self._reason(one, position))
 
-    def _reason(self, kind: JobKind, device: str | None, position: int) -> bytes:
-        """Jobs of one kind that may run anywhere wait for the same reason, but for how many are before them."""
+    def _reason(self, one: _Text, position: int) -> bytes:
+        """Jobs of one kind (and of one model, where engines lack some) that may run anywhere wait for the same reason,
+        but for how many are before them."""
+        kind, device, spec = one.kind, one.device, one.spec if self._is_by_model else None
         if position == 1:
-            return json_text(self._find(kind, device, 1)).encode()
-        asked = (kind, device)
+            return json_text(self._find(kind, device, 1, spec)).encode()
+        asked = (kind, device, id(spec))
         if asked not in self._constant:
-            found = self._find(kind, device, 2)
-            self._constant[asked] = None if found == count_before(2) else json_text(found).encode()
-        constant = self._constant[asked]
+            found = self._find(kind, device, 2, spec)
+            # With its spec: as long as that is kept, no other one has its id.
+            self._constant[asked] = (spec, None if found == count_before(2) else json_text(found).encode())
+        constant = self._constant[asked][1]
         return b'"%b"' % count_before(position).encode() if constant is None else constant
 
 

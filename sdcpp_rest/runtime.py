@@ -184,7 +184,7 @@ class Runtime:
         from sdcpp_rest.groups.cluster_group import build_cluster
 
         roots = {"models": self.config.paths.models_dir, "demo": DEMO_ROOT}
-        return build_cluster(self.config, self.settings, self.engine, roots)
+        return build_cluster(self.config, self.settings, self.jobs, self.engine, roots)
 
     @LateGroup
     def submission(self) -> SubmissionServices:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sdcpp_rest.config import Config, ConfigError
+from sdcpp_rest.core.job import Job
 from sdcpp_rest.engine.launchers import LaunchedEngine, Launcher
 from sdcpp_rest.engine.remote.cluster import RAY, ClusterNode
 from sdcpp_rest.engine.remote.gateway import Gateway
@@ -15,7 +16,7 @@ from sdcpp_rest.engine.remote.model_places import ModelPlaces
 from sdcpp_rest.engine.waiting import waiting_environment
 from sdcpp_rest.engine.worker_options import WorkerOptions
 from sdcpp_rest.errors import NotFound
-from sdcpp_rest.groups.core_groups import SettingsServices
+from sdcpp_rest.groups.core_groups import JobServices, SettingsServices
 from sdcpp_rest.groups.engine_group import EngineServices
 from sdcpp_rest.services.dispatch.cluster_lanes import ClusterLanes, Seat
 from sdcpp_rest.services.dispatch.lane import Lane
@@ -65,7 +66,7 @@ class ClusterServices:
             "models": len(node.files),
             "versions": node.versions,
             "is_draining": self.lanes.is_draining(node),
-            "fault": node.fault or None,
+            "fault": self.lanes.find_fault(node) or None,
         }
 
     def stop(self) -> None:
@@ -85,7 +86,11 @@ class _SeatLauncher:
 
 
 def build_cluster(
-    config: Config, settings: SettingsServices, engine: EngineServices, roots: Mapping[str, Path]
+    config: Config,
+    settings: SettingsServices,
+    jobs: JobServices,
+    engine: EngineServices,
+    roots: Mapping[str, Path],
 ) -> ClusterServices:
     """Build the gateway and the lanes of the cluster that the settings name; ``roots``: this server's folders of
     models, by the words that they have on all machines. Raises ConfigError."""
@@ -98,7 +103,17 @@ def build_cluster(
 
     def build_lane(seat: Seat) -> Lane:
         launcher: Launcher = _SeatLauncher(gateway, seat, worker_options(config))
-        return engine.build_remote(seat.name, launcher)
+
+        def note_end() -> None:
+            # Where the way to the cluster has broken off, no node is to blame.
+            if gateway.trouble is None:
+                lanes.note_end(seat.node.name)
+
+        return engine.build_remote(seat.name, launcher, note_end)
+
+    def note_finished(job: Job) -> None:
+        if job.status == "completed" and job.engine:
+            lanes.note_completed(job.engine)
 
     places = ModelPlaces(roots)
     lanes = ClusterLanes(
@@ -118,6 +133,7 @@ def build_cluster(
         environment=cluster_environment(token),
         log_path=str(config.paths.log_dir / _LOG_FILE),
     )
+    jobs.queue.call_on_finish(note_finished)
     return ClusterServices(config.cluster.address, gateway, lanes)
 
 

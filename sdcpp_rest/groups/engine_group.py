@@ -18,7 +18,7 @@ from sdcpp_rest.engine.launchers import Launcher
 from sdcpp_rest.engine.places import EnginePlace, find_device, gpu_kinds, gpu_names, places_of
 from sdcpp_rest.engine.protocol import Ready, gpu_backend
 from sdcpp_rest.engine.supervisor import EngineSupervisor
-from sdcpp_rest.errors import EngineDied
+from sdcpp_rest.errors import EngineDied, EngineLost
 from sdcpp_rest.groups.core_groups import JobServices, ModelServices, Redact, SettingsServices, tell_added
 from sdcpp_rest.services.dispatch.engine_calls import EngineCalls
 from sdcpp_rest.services.dispatch.engine_pool import AffinityRules, EnginePool
@@ -53,8 +53,9 @@ class EngineServices:
     pool: EnginePool
     everywhere: ModelsEverywhere
     previews: PreviewChoice
-    build_remote: Callable[[str, Launcher], Lane]
-    """Builds the lane of an engine on another machine, of its name and what starts it."""
+    build_remote: Callable[[str, Launcher, Callable[[], None]], Lane]
+    """Builds the lane of an engine on another machine, of its name, what starts it, and who is to hear when it was lost
+    or could not start."""
 
     @property
     def home(self) -> Lane:
@@ -202,8 +203,9 @@ class _LaneBuilder:
         has_engine: bool = True,
         launcher: Launcher | None = None,
         kinds: Collection[JobKind] = ENGINE_KINDS,
+        on_end: Callable[[], None] = lambda: None,
     ) -> Lane:
-        """``launcher``: of an engine on another machine."""
+        """``launcher``: of an engine on another machine; ``on_end``: called when that was lost or could not start."""
         config, jobs, models, pool = self._config, self._jobs, self._models, self._pool
         is_home = not pool.lanes
         reads_ahead = config.engine.read_ahead and launcher is None
@@ -212,14 +214,26 @@ class _LaneBuilder:
         def take_run_event(event: RunEvent) -> None:
             lane.reports.take(event)
 
+        ended = -1
+
+        def note_end() -> None:
+            # One that is lost while it starts is told of twice.
+            nonlocal ended
+            if ended != supervisor.restarts:
+                ended = supervisor.restarts
+                on_end()
+
         def note_death(error: EngineDied) -> None:
             lane.engine_died(error)
+            if isinstance(error, EngineLost):
+                note_end()
             if not is_home:
                 jobs.bus.publish(EngineChanged(engine=lane.name))
 
         def note_trouble(message: str) -> None:
             if is_home:
                 models.slot.last_error = message
+            note_end()
 
         supervisor = EngineSupervisor(
             launcher or self.launchers(place, len(pool.lanes) + 1),
@@ -281,10 +295,10 @@ class _LaneBuilder:
         )
         return lane
 
-    def build_remote(self, name: str, launcher: Launcher) -> Lane:
+    def build_remote(self, name: str, launcher: Launcher, on_end: Callable[[], None]) -> Lane:
         """The lane of an engine on another machine. It converts no models: their files belong here."""
         kinds = ENGINE_KINDS - {"convert"}
-        return self.build(EnginePlace(name), EngineCalls(), Holding(), launcher=launcher, kinds=kinds)
+        return self.build(EnginePlace(name), EngineCalls(), Holding(), launcher=launcher, kinds=kinds, on_end=on_end)
 
     def _note_converted(self, path: Path) -> None:
         library = self._models.library

@@ -25,8 +25,8 @@ class ClaimTerms:
     ``held``: keys of load specs that need no load here; ``elsewhere``: those that an engine holds which is free now,
     and which are left to it. With ``prefers_held`` the first job of ``held`` goes before older ones, unless
     ``patient_until`` is given and the oldest job was submitted before that. ``full_owners`` have as many engines as
-    they may have while others wait. A job that goes ``front`` always does. ``lacking`` are keys that cannot be loaded
-    here.
+    they may have while others wait. A job that goes ``front`` always does. ``able`` are the keys that can be loaded
+    here, ``None``: all. What can not is not named: a job that comes meanwhile may be bound to any other.
     """
 
     engine: str | None = None
@@ -35,7 +35,7 @@ class ClaimTerms:
     prefers_held: bool = False
     patient_until: datetime | None = None
     full_owners: tuple[str | None, ...] = ()
-    lacking: tuple[str, ...] = ()
+    able: tuple[str, ...] | None = None
 
 
 FIRST = ClaimTerms()
@@ -63,8 +63,8 @@ def _prepare(kinds: Collection[JobKind], terms: ClaimTerms, *, takes: bool) -> t
     elsewhere = tuple(key for key in terms.elsewhere if key not in terms.held)
     if elsewhere:
         values["elsewhere"] = list(elsewhere)
-    if terms.lacking:
-        values["lacking"] = list(terms.lacking)
+    if terms.able is not None:
+        values["able"] = list(terms.able)
     owners = [storable(owner) for owner in terms.full_owners if owner is not None]
     if owners:
         values["owners"] = owners
@@ -77,7 +77,7 @@ def _prepare(kinds: Collection[JobKind], terms: ClaimTerms, *, takes: bool) -> t
         None in terms.full_owners,
         terms.patient_until is not None,
         takes,
-        bool(terms.lacking),
+        terms.able is not None,
     )
     return statement, values
 
@@ -90,15 +90,15 @@ def _statement(
     without_nobody: bool,
     is_bounded: bool,
     takes: bool,
-    has_lacking: bool,
+    is_choosy: bool,
 ) -> TextClause:
     """The statement for so many keys; ``held`` of ``None``: nothing is preferred.
 
     Text, because SQLite has to be told the indexes: it would rather read all that wait than the first of each.
     """
     anybody = "status = 'pending' AND kind IN :kinds AND (device IS NULL OR device = :engine)"
-    if has_lacking:
-        anybody += " AND (load_spec_key IS NULL OR load_spec_key NOT IN :lacking)"
+    if is_choosy:
+        anybody += " AND (load_spec_key IS NULL OR load_spec_key IN :able)"
     if has_elsewhere:
         # What asks for this very engine is not left to another one.
         anybody += " AND (device IS NOT NULL OR load_spec_key IS NULL OR load_spec_key NOT IN :elsewhere)"
@@ -116,7 +116,7 @@ def _statement(
         candidates.append(_find_first(anybody))
     # COALESCE wants two; none of the following is looked for when one before it is found.
     chosen = ", ".join([*candidates, "NULL"])
-    lists = {"kinds": True, "elsewhere": has_elsewhere, "owners": has_owners, "lacking": has_lacking}
+    lists = {"kinds": True, "elsewhere": has_elsewhere, "owners": has_owners, "able": is_choosy}
     columns, found = ", ".join(column.name for column in JOB_COLUMNS), f"seq = COALESCE({chosen})"
     statement = (
         "UPDATE jobs "

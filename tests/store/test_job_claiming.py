@@ -55,6 +55,7 @@ def choose(waiting: Sequence[Waiting], terms: ClaimTerms) -> Waiting | None:
         if job.kind in KINDS
         and job.device in (None, terms.engine)
         and (job.device is not None or job.key not in elsewhere)
+        and (terms.able is None or job.key is None or job.key in terms.able)
     ]
     anybody.sort(key=lambda job: (-job.priority, job.place))
     others = [job for job in anybody if job.owner not in terms.full_owners]
@@ -122,6 +123,7 @@ TERMS = st.builds(
     prefers_held=st.booleans(),
     patient_until=st.sampled_from([None, *(NOW - timedelta(seconds=wait) for wait in (0, 30, 200))]),
     full_owners=st.lists(st.sampled_from([None, "anna", "bert"]), max_size=3, unique=True).map(tuple),
+    able=st.none() | KEYS,
 )
 
 

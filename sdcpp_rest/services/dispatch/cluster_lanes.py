@@ -16,6 +16,7 @@ from sdcpp_rest.core.load_spec import LoadSpec
 from sdcpp_rest.engine.remote.cluster import ClusterNode
 from sdcpp_rest.services.dispatch.engine_pool import EnginePool
 from sdcpp_rest.services.dispatch.lane import Lane
+from sdcpp_rest.services.dispatch.quarantine import Quarantine
 from sdcpp_rest.services.models.file_stamps import spec_files, stamps_of
 from sdcpp_rest.store.settings_store import SettingsStore
 
@@ -71,6 +72,8 @@ class ClusterLanes:
         self._most = most
         self._settings = settings
         self._drained = frozenset[str](settings.get(_DRAINED, ()))
+        self.quarantine = Quarantine()
+        self._timers: set[threading.Timer] = set()
         self._lock = threading.Lock()
         self._lanes: dict[tuple[str, int], Lane] = {}
         self._leaving: set[tuple[str, int]] = set()
@@ -108,14 +111,45 @@ class ClusterLanes:
         """Whether a node finishes what it runs and takes nothing more: the cluster says so, or somebody wants it."""
         return node.is_draining or node.name in self._drained
 
+    def find_fault(self, node: ClusterNode) -> str:
+        """Why a node is not used, in a sentence; empty: it is."""
+        return node.fault or self.quarantine.find_fault(node.name)
+
+    def note_end(self, name: str) -> None:
+        """Take in that an engine of the node of this name was lost, or could not start; on any thread."""
+        seconds = self.quarantine.note_end(name)
+        if seconds is None:
+            return
+        log.warning("node %s is %s", name, self.quarantine.find_fault(name))
+        with self._lock:
+            if not self._is_closed:
+                timer = threading.Timer(seconds, self.look_again)
+                timer.daemon = True
+                self._timers = {one for one in self._timers if one.is_alive()} | {timer}
+                timer.start()
+        self.look_again()
+
+    def note_completed(self, engine: str) -> None:
+        """Take in that the engine of this name, here or on a node, has completed a job; on any thread."""
+        if self.quarantine.note_completed(engine.rpartition(":")[0]):
+            self.look_again()
+
+    def look_again(self) -> None:
+        """Take in that a quarantine has begun or ended."""
+        with self._lock:
+            if not self._is_closed:
+                self._settle()
+
     def close(self) -> None:
         """Take in nothing more; the pool stops the lanes. Idempotent."""
         with self._lock:
             self._is_closed = True
+            for timer in self._timers:
+                timer.cancel()
 
     def _settle(self) -> None:
         """Have the lanes that there should be, now that nodes or what is wanted of them may have changed."""
-        used = [node for node in self.nodes if not node.fault and not self.is_draining(node)]
+        used = [node for node in self.nodes if not self.find_fault(node) and not self.is_draining(node)]
         wanted = {seat.key: seat for node in used for seat in (Seat(node, slot) for slot in range(node.engines))}
         there = {node.id for node in self.nodes}
         for key, lane in list(self._lanes.items()):

@@ -184,9 +184,9 @@ class EnginePool:
 
     def _terms(self, lane: Lane) -> ClaimTerms:
         rules, lacks = self._rules, lane.lacks
-        lacking = () if lacks is None else tuple(spec.key for spec in self._queue.pending_specs() if lacks(spec))
+        able = None if lacks is None else tuple(spec.key for spec in self._queue.pending_specs() if not lacks(spec))
         if not self.has_affinity:
-            return ClaimTerms(engine=lane.name, full_owners=self._full_owners(), lacking=lacking)
+            return ClaimTerms(engine=lane.name, full_owners=self._full_owners(), able=able)
         has_stayed = self._clock() - lane.residency.loaded_at >= rules.stay_seconds
         return ClaimTerms(
             engine=lane.name,
@@ -200,7 +200,7 @@ class EnginePool:
             prefers_held=True,
             patient_until=utc_now() - timedelta(seconds=rules.patience_seconds) if has_stayed else None,
             full_owners=self._full_owners(),
-            lacking=lacking,
+            able=able,
         )
 
     def _full_owners(self) -> tuple[str | None, ...]:

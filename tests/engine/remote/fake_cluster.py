@@ -38,7 +38,7 @@ def add_model(folder: Path, name: str, model: str) -> None:
 class FakeCluster:
     """``address`` is the folder, or ``auto`` for the one that the environment names. Beside a node's file lies the
     folder of its models; a file called ``gone`` ends the process, as a cluster's own software may; with one called
-    ``closed`` nobody is let in."""
+    ``closed`` nobody is let in. ``NAME.broken``: no engine starts on that node."""
 
     def __init__(self, address: str) -> None:
         self._folder = Path(os.environ[FOLDER_VARIABLE] if address == "auto" else address)
@@ -60,6 +60,8 @@ class FakeCluster:
     def open(self, node_id: str, slot: int, options: WorkerOptions) -> ThreadLink:
         if not (self._folder / f"{node_id}.node").exists():
             raise LinkLost(f"there is no {node_id}")
+        if (self._folder / f"{node_id}.broken").exists():
+            raise LinkLost(f"{node_id} does not answer")
         folder = self._folder / f"{node_id}.jobs"
         folder.mkdir(exist_ok=True)
         options = replace(options, log_path=str(folder / "engine.log"), last_words_path=str(folder / "last_words"))

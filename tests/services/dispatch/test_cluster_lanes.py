@@ -2,107 +2,24 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from sdcpp_rest.config import ConfigError
-from sdcpp_rest.core.events import JobStatusChanged
-from sdcpp_rest.core.load_spec import FileRef, LoadSpec
+from sdcpp_rest.core.load_spec import LoadSpec
 from sdcpp_rest.core.params import ImageParams
-from sdcpp_rest.engine.remote.cluster import ClusterNode
 from sdcpp_rest.errors import InvalidRequest, NotFound
-from sdcpp_rest.groups import cluster_group
 from sdcpp_rest.runtime import Runtime
-from sdcpp_rest.services.dispatch.lane import Lane
 from sdcpp_rest.services.submission.engine_choice import EngineChoice
-from tests.engine.remote import fake_cluster
 from tests.engine.remote.fake_cluster import add_model
 from tests.quick_runtime import quick_app
-from tests.services.conftest import PATIENCE_SECONDS, House, config_below
+from tests.services.conftest import config_below
+from tests.services.dispatch.cluster_house import ClusterHouse
 
 PLACE = "a machine of the cluster, at the same place below its folder of models"
 pytestmark = pytest.mark.slow
-
-
-class ClusterHouse(House):
-    """A server that computes nothing itself, and a cluster of no nodes yet."""
-
-    def __init__(self, folder: Path, cluster: Path, *settings: str) -> None:
-        self.cluster = cluster
-        super().__init__(
-            config_below(folder, "engines.devices=none", "cluster.address=auto", "queue.max_requeues=3", *settings),
-            "process",
-        )
-        services = self.runtime.cluster
-        assert services is not None
-        self.services = services
-        self._changed = threading.Condition()
-        take = services.gateway._on_nodes
-
-        def take_and_tell(nodes: tuple[ClusterNode, ...]) -> None:
-            take(nodes)
-            with self._changed:
-                self._changed.notify_all()
-
-        services.gateway._on_nodes = take_and_tell
-        pool = self.runtime.engine.pool
-        remove = pool.remove
-
-        def remove_and_tell(lane: Lane) -> None:
-            remove(lane)
-            with self._changed:
-                self._changed.notify_all()
-
-        pool.remove = remove_and_tell  # type: ignore[method-assign]
-
-    def wait_for(self, holds: Callable[[], bool]) -> bool:
-        """Wait until it comes true; it is looked at whenever the gateway tells of nodes, and when an engine leaves."""
-        with self._changed:
-            return self._changed.wait_for(holds, PATIENCE_SECONDS)
-
-    def left(self, name: str) -> bool:
-        """Wait until the engine of this name has left the pool."""
-        return self.wait_for(lambda: name not in self.runtime.engine.pool.names())
-
-    def join(self, name: str, *models: str, **more: Any) -> None:
-        fake_cluster.join(self.cluster, name, models=tuple(models), **more)
-
-    def spec(self, name: str) -> LoadSpec:
-        """A model that this server has."""
-        path = self.config.paths.models_dir / name
-        path.write_bytes(b"model")
-        return LoadSpec(model=FileRef(name=name, path=str(path)), kind="diffusion")
-
-    def begun(self, job_id: str) -> str:
-        """Wait until a job runs; the engine's name."""
-        self.until(JobStatusChanged, job_id=job_id, status="processing")
-        return self.runtime.jobs.queue.get(job_id).engine or ""
-
-
-@pytest.fixture
-def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., ClusterHouse]]:
-    cluster = tmp_path / "cluster"
-    cluster.mkdir()
-    # A server is let in by a token; the fake one asks for none.
-    (tmp_path / "house" / "data").mkdir(parents=True)
-    (tmp_path / "house" / "data" / "cluster.token").touch()
-    monkeypatch.setenv(fake_cluster.FOLDER_VARIABLE, str(cluster))
-    monkeypatch.setattr(cluster_group, "RAY", "tests.engine.remote.fake_cluster:FakeCluster")
-    houses: list[ClusterHouse] = []
-
-    def build(*settings: str) -> ClusterHouse:
-        houses.append(ClusterHouse(tmp_path / "house", cluster, *settings))
-        houses[-1].config.paths.models_dir.mkdir(exist_ok=True)
-        houses[-1].runtime.start()
-        return houses[-1]
-
-    yield build
-    for house in houses:
-        house.stop()
 
 
 def test_without_a_token_only_a_loopback_address_is_used(tmp_path: Path) -> None:
@@ -113,8 +30,23 @@ def test_without_a_token_only_a_loopback_address_is_used(tmp_path: Path) -> None
     runtime.stop()
 
 
-def test_a_job_waits_for_a_node_and_is_drawn_there(make: Callable[..., ClusterHouse]) -> None:
-    house = make()
+def test_a_node_is_given_the_model_that_it_lacks(make_cluster: Callable[..., ClusterHouse]) -> None:
+    house = make_cluster("cluster.pull_models=true")
+    house.join("one")
+    job = house.draw(spec=house.spec("new.gguf"))
+    assert (job.status, job.engine) == ("completed", "one:0")
+    assert (house.cluster / "one.models" / "new.gguf").read_bytes() == b"model"
+    add_model(house.cluster, "one", "other.gguf")
+    (house.cluster / "one.models" / "other.gguf").write_bytes(b"another one")
+    lane = house.runtime.engine.pool.find("one:0")
+    assert lane is not None
+    house.wait_for(lambda: "models/other.gguf" in house.services.gateway.nodes[0].files)
+    assert lane.lacks is not None
+    assert lane.lacks(house.spec("other.gguf")), "what is there under its name is not overwritten"
+
+
+def test_a_job_waits_for_a_node_and_is_drawn_there(make_cluster: Callable[..., ClusterHouse]) -> None:
+    house = make_cluster()
     job_id = house.submit()
     house.join("one")
     job = house.finished(job_id)
@@ -126,8 +58,8 @@ def test_a_job_waits_for_a_node_and_is_drawn_there(make: Callable[..., ClusterHo
     assert shown["cluster"]["is_connected"]
 
 
-def test_an_engine_is_only_given_models_that_its_node_has(make: Callable[..., ClusterHouse]) -> None:
-    house = make()
+def test_an_engine_is_only_given_models_that_its_node_has(make_cluster: Callable[..., ClusterHouse]) -> None:
+    house = make_cluster()
     house.join("one", "common.gguf")
     assert house.draw(spec=house.spec("common.gguf")).engine == "one:0"
     rare = house.submit(spec=house.spec("rare.gguf"))
@@ -138,8 +70,8 @@ def test_an_engine_is_only_given_models_that_its_node_has(make: Callable[..., Cl
     assert house.finished(rare).engine == "two:0"
 
 
-def test_a_job_that_no_engine_has_the_model_of_says_so(make: Callable[..., ClusterHouse]) -> None:
-    house = make()
+def test_a_job_that_no_engine_has_the_model_of_says_so(make_cluster: Callable[..., ClusterHouse]) -> None:
+    house = make_cluster()
     reasons, spec = house.runtime.waiting_reasons, house.spec("rare.gguf")
     assert reasons.find_lack("txt2img", None, spec) is None, "there is no engine that lacks anything"
     house.join("one", "common.gguf")
@@ -161,8 +93,8 @@ def test_a_job_that_no_engine_has_the_model_of_says_so(make: Callable[..., Clust
     assert reasons.find("txt2img", None, 1, apart) == f"No engine has all files of rare.gguf: copy them to {PLACE}"
 
 
-def test_who_submits_a_job_that_no_engine_has_the_model_of_is_warned(make: Callable[..., ClusterHouse]) -> None:
-    house = make()
+def test_who_submits_a_job_that_no_engine_has_the_model_of_is_warned(make_cluster: Callable[..., ClusterHouse]) -> None:
+    house = make_cluster()
     house.join("one", "common.gguf")
     house.draw(spec=house.spec("common.gguf"))
     entry, params = house.runtime.submission.entry, ImageParams(prompt="a", width=16, height=8)
@@ -177,8 +109,8 @@ def test_who_submits_a_job_that_no_engine_has_the_model_of_is_warned(make: Calla
     house.finished(well.id)
 
 
-def test_a_listing_tells_which_models_no_engine_has(make: Callable[..., ClusterHouse]) -> None:
-    house = make()
+def test_a_listing_tells_which_models_no_engine_has(make_cluster: Callable[..., ClusterHouse]) -> None:
+    house = make_cluster()
     house.join("one", "common.gguf")
     held = house.submit("fake:hold", spec=house.spec("common.gguf"))
     house.begun(held)
@@ -198,8 +130,8 @@ def test_a_listing_tells_which_models_no_engine_has(make: Callable[..., ClusterH
     house.finished(held)
 
 
-def test_a_job_begins_when_its_model_is_copied_to_the_node(make: Callable[..., ClusterHouse]) -> None:
-    house = make()
+def test_a_job_begins_when_its_model_is_copied_to_the_node(make_cluster: Callable[..., ClusterHouse]) -> None:
+    house = make_cluster()
     house.join("one")
     house.draw()
     job_id = house.submit(spec=house.spec("late.gguf"))
@@ -209,24 +141,10 @@ def test_a_job_begins_when_its_model_is_copied_to_the_node(make: Callable[..., C
     assert house.finished(job_id).status == "completed"
 
 
-def test_a_node_is_given_the_model_that_it_lacks(make: Callable[..., ClusterHouse]) -> None:
-    house = make("cluster.pull_models=true")
-    house.join("one")
-    job = house.draw(spec=house.spec("new.gguf"))
-    assert (job.status, job.engine) == ("completed", "one:0")
-    assert (house.cluster / "one.models" / "new.gguf").read_bytes() == b"model"
-    add_model(house.cluster, "one", "other.gguf")
-    (house.cluster / "one.models" / "other.gguf").write_bytes(b"another one")
-    assert house.services.gateway.nodes
-    lane = house.runtime.engine.pool.find("one:0")
-    assert lane is not None
-    house.wait_for(lambda: "models/other.gguf" in house.services.gateway.nodes[0].files)
-    assert lane.lacks is not None
-    assert lane.lacks(house.spec("other.gguf")), "what is there under its name is not overwritten"
-
-
-def test_a_node_that_leaves_takes_its_lane_along_and_the_next_one_goes_on(make: Callable[..., ClusterHouse]) -> None:
-    house = make()
+def test_a_node_that_leaves_takes_its_lane_along_and_the_next_one_goes_on(
+    make_cluster: Callable[..., ClusterHouse],
+) -> None:
+    house = make_cluster()
     house.join("one")
     house.draw()
     (house.cluster / "one.node").unlink()
@@ -239,8 +157,8 @@ def test_a_node_that_leaves_takes_its_lane_along_and_the_next_one_goes_on(make: 
         EngineChoice(pool).check("one:0")
 
 
-def test_a_node_with_a_fault_is_shown_and_not_used(make: Callable[..., ClusterHouse]) -> None:
-    house = make()
+def test_a_node_with_a_fault_is_shown_and_not_used(make_cluster: Callable[..., ClusterHouse]) -> None:
+    house = make_cluster()
     house.join("odd", fault="it has another version")
     house.join("well")
     assert house.draw().engine == "well:0"
@@ -249,8 +167,8 @@ def test_a_node_with_a_fault_is_shown_and_not_used(make: Callable[..., ClusterHo
     assert house.runtime.engine.pool.names() == ("well:0",)
 
 
-def test_no_more_engines_are_used_than_allowed(make: Callable[..., ClusterHouse]) -> None:
-    house = make("cluster.max_engines=1")
+def test_no_more_engines_are_used_than_allowed(make_cluster: Callable[..., ClusterHouse]) -> None:
+    house = make_cluster("cluster.max_engines=1")
     house.join("one")
     house.draw()
     house.join("two")
@@ -261,8 +179,8 @@ def test_no_more_engines_are_used_than_allowed(make: Callable[..., ClusterHouse]
     house.finished(held)
 
 
-def test_a_drained_node_ends_its_job_and_takes_no_other(make: Callable[..., ClusterHouse]) -> None:
-    house = make()
+def test_a_drained_node_ends_its_job_and_takes_no_other(make_cluster: Callable[..., ClusterHouse]) -> None:
+    house = make_cluster()
     house.join("one")
     held = house.submit("fake:hold")
     assert house.begun(held) == "one:0"
@@ -280,8 +198,8 @@ def test_a_drained_node_ends_its_job_and_takes_no_other(make: Callable[..., Clus
     assert house.draw().engine == "two:0"
 
 
-def test_a_job_of_a_drained_node_is_written_whole(make: Callable[..., ClusterHouse]) -> None:
-    house = make()
+def test_a_job_of_a_drained_node_is_written_whole(make_cluster: Callable[..., ClusterHouse]) -> None:
+    house = make_cluster()
     house.join("one")
     house.draw()
     job_id = house.submit("fake:step=0.02")
@@ -292,8 +210,8 @@ def test_a_job_of_a_drained_node_is_written_whole(make: Callable[..., ClusterHou
     assert house.left("one:0")
 
 
-def test_a_resumed_node_takes_jobs_again(make: Callable[..., ClusterHouse]) -> None:
-    house = make()
+def test_a_resumed_node_takes_jobs_again(make_cluster: Callable[..., ClusterHouse]) -> None:
+    house = make_cluster()
     house.join("one")
     house.draw()
     house.services.set_drained("one", True)
@@ -304,8 +222,8 @@ def test_a_resumed_node_takes_jobs_again(make: Callable[..., ClusterHouse]) -> N
     assert (job.status, job.engine) == ("completed", "one:0")
 
 
-def test_a_node_that_is_resumed_before_its_job_has_ended_keeps_it(make: Callable[..., ClusterHouse]) -> None:
-    house = make()
+def test_a_node_that_is_resumed_before_its_job_has_ended_keeps_it(make_cluster: Callable[..., ClusterHouse]) -> None:
+    house = make_cluster()
     house.join("one")
     held = house.submit("fake:hold")
     house.begun(held)
@@ -319,22 +237,22 @@ def test_a_node_that_is_resumed_before_its_job_has_ended_keeps_it(make: Callable
     assert house.runtime.engine.pool.find("one:0") is lane, "the same engine goes on"
 
 
-def test_a_drained_node_stays_so_when_the_server_comes_back(make: Callable[..., ClusterHouse]) -> None:
-    house = make()
+def test_a_drained_node_stays_so_when_the_server_comes_back(make_cluster: Callable[..., ClusterHouse]) -> None:
+    house = make_cluster()
     house.join("one")
     house.join("two")
     house.draw()
     house.services.set_drained("one", True)
     house.stop()
-    again = make()
+    again = make_cluster()
     jobs = [again.submit(seed=seed) for seed in range(3)]
     assert {again.finished(job).engine for job in jobs} == {"two:0"}
     nodes = again.services.describe()["nodes"]
     assert {node["name"]: node["is_draining"] for node in nodes} == {"one": True, "two": False}
 
 
-def test_a_node_that_is_not_there_is_refused_with_those_that_are(make: Callable[..., ClusterHouse]) -> None:
-    house = make()
+def test_a_node_that_is_not_there_is_refused_with_those_that_are(make_cluster: Callable[..., ClusterHouse]) -> None:
+    house = make_cluster()
     with pytest.raises(NotFound, match="it has none now"):
         house.services.set_drained("one", True)
     house.join("two")
@@ -343,8 +261,8 @@ def test_a_node_that_is_not_there_is_refused_with_those_that_are(make: Callable[
         house.services.set_drained("one", True)
 
 
-def test_a_cluster_out_of_reach_is_told_and_the_queue_accepts(make: Callable[..., ClusterHouse]) -> None:
-    house = make()
+def test_a_cluster_out_of_reach_is_told_and_the_queue_accepts(make_cluster: Callable[..., ClusterHouse]) -> None:
+    house = make_cluster()
     house.join("one")
     house.draw()
     assert house.runtime.status.health()["status"] == "ok"

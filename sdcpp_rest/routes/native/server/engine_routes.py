@@ -130,8 +130,8 @@ def show_engines() -> Response:
 @engines.post("/engines/nodes/<name>/drain")
 @documents({200: ClusterNodeShown}, errors=(400, 404), path=NodePath)
 def drain_node(name: str) -> Response:
-    """Drain a node of the cluster, by its name: its engines finish what they run, however long, take nothing more, and
-    leave. It stays drained, also when it or the server is started again, until it is resumed."""
+    """Drain a node of the cluster: its engines finish what they run, take nothing more, and leave. However long that
+    takes; the node stays drained, also when it or the server is started again, until it is resumed."""
     return answer(_cluster().set_drained(name, True))
 
 

@@ -118,7 +118,7 @@ def test_single_engine_is_called_by_its_device(client: FlaskClient) -> None:
 @pytest.fixture
 def with_nodes(make_house: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     """A house with a cluster that is never reached, and two nodes of it."""
-    house = make_house(engines={"devices": "none"}, cluster={"address": "10.0.0.1:6379"})
+    house = make_house(engines={"devices": "none"}, cluster={"address": "127.0.0.10:6379"})
     nodes = (ClusterNode("1", "box1", "10.0.0.2", 1, files={"a": 1}), ClusterNode("2", "box2", "10.0.0.3", 2, gpus=2))
     house.runtime.cluster.lanes.nodes = nodes
     monkeypatch.setattr(house.runtime.cluster.lanes, "_most", 0)

@@ -22,14 +22,15 @@ EXTRA = ("cluster",)
 def main() -> int:
     """The number of benchmarks that did not run through; what they measured never counts."""
     parser = argparse.ArgumentParser(description="Print what the server costs.")
-    parser.add_argument("names", nargs="*", metavar="name", help=f"which: {', '.join(NAMES + COMPARED + EXTRA)} (default: all but {EXTRA[0]})")
+    known = ", ".join(NAMES + COMPARED + EXTRA)
+    parser.add_argument("names", nargs="*", metavar="name", help=f"which: {known} (default: all but {EXTRA[0]})")
     parser.add_argument("--quick", action="store_true", help="few samples, only to see that they run")
     parser.add_argument("--engine", choices=("native", "fake"), help="default: each benchmark's own")
     parser.add_argument("--save", action="store_true", help="keep the figures in results.json, for docs/performance.md")
     arguments = parser.parse_args()
     unknown = sorted(set(arguments.names) - {*NAMES, *COMPARED, *EXTRA})
     if unknown:
-        parser.error(f"no such benchmark: {', '.join(unknown)}; there are {', '.join(NAMES + COMPARED + EXTRA)}")
+        parser.error(f"no such benchmark: {', '.join(unknown)}; there are {known}")
     if arguments.save and (arguments.quick or arguments.engine):
         parser.error("--save keeps whole runs with each benchmark's own engine: leave --quick and --engine out")
     options = [*(["--quick"] if arguments.quick else []), *(["--engine", arguments.engine] if arguments.engine else [])]

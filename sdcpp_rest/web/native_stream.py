@@ -35,9 +35,10 @@ async def serve_native_stream(runtime: Runtime, scope: Scope, receive: Receive, 
     """
     since = stream.read_place(scope.get("query_string", b""))
     socket_ = WebSocket(scope, receive, send)
-    await socket_.accept()
     bus = runtime.jobs.bus
     with bus.subscribe(_MAILBOX_EVENTS, since) as mailbox:
+        # Only now: who is told that it listens may send a job at once, and must hear of it.
+        await socket_.accept()
         text_of = functools.partial(stream.message_text, prefix=scope[CALLER].prefix, epoch=bus.epoch)
         client = _StreamClient(socket_, mailbox, scope.get("extensions", {}).get(ABORT), text_of)
         status = await asyncio.to_thread(runtime.status.snapshot)

@@ -112,8 +112,7 @@ def test_who_submits_a_job_that_no_engine_has_the_model_of_is_warned(make_cluste
 def test_a_listing_tells_which_models_no_engine_has(make_cluster: Callable[..., ClusterHouse]) -> None:
     house = make_cluster()
     house.join("one", "common.gguf")
-    held = house.submit("fake:hold", spec=house.spec("common.gguf"))
-    house.begun(held)
+    held = house.running(spec=house.spec("common.gguf"))
     names = ["common.gguf", "rare.gguf", "other.gguf", "rare.gguf", "common.gguf"]
     jobs = [house.submit(spec=house.spec(name)) for name in names]
     listed = quick_app(house.runtime).test_client().get("/queue?status=pending").get_json()["items"]

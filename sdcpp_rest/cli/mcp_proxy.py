@@ -132,7 +132,10 @@ class McpProxy:
         try:
             async with self._finding:
                 self._url = await self._find()
-            if self._session and message.method != _HANDSHAKE:
+            if message.method == _HANDSHAKE:
+                # Of a server that is gone.
+                self._session = self._version = ""
+            elif self._session:
                 await self._shake_hands()
             await self._try(message, is_last=True)
         except Exception as error:  # whatever it is, the client waits for an answer
@@ -154,6 +157,9 @@ class McpProxy:
                 async for data in _events(answer):
                     self._note(message, data)
                     self._write(data + b"\n")
+                    if _answers(data, message):
+                        # Its stream ends now. A server that is gone before that must not have it asked once more.
+                        break
             elif message.is_request:
                 self._answer(message, answer.status_code, await answer.aread())
         return True
@@ -205,6 +211,16 @@ class McpProxy:
 
     def _write_error(self, id: str | int | None, code: int, text: str) -> None:
         self._write(_line({"jsonrpc": "2.0", "id": id, "error": {"code": code, "message": text}}))
+
+
+def _answers(data: bytes, message: _Message) -> bool:
+    """Whether ``data`` is what the request waits for, and no news on the way to it."""
+    try:
+        found = json.loads(data)
+    except ValueError:
+        return False
+    is_last = isinstance(found, dict) and ("result" in found or "error" in found)
+    return is_last and message.id is not None and found.get("id") == message.id
 
 
 def _read(line: bytes) -> _Message | None:

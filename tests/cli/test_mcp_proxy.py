@@ -223,3 +223,40 @@ def test_progress_comes_before_the_answer(served: ServedHouse) -> None:
     converse(served.url, talk)
     assert seen[-1] == "answer"
     assert any(words.startswith("step 3 of 3") for words in seen)
+
+
+def test_an_answer_whose_stream_breaks_off_is_not_asked_for_again() -> None:
+    """A server that dies right after it has answered."""
+    asked: list[bytes] = []
+
+    async def answer_and_die(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(await reader.readuntil(b"\r\n\r\n"))
+        head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nMcp-Session-Id: one\r\n"
+        event = json.dumps({"jsonrpc": "2.0", "id": INITIALIZE["id"], "result": {"protocolVersion": "2025-06-18"}})
+        writer.write(f"{head}Transfer-Encoding: chunked\r\n\r\n".encode())
+        chunk = f"data: {event}\n\n".encode()
+        writer.write(f"{len(chunk):x}\r\n".encode() + chunk + b"\r\n")
+        await writer.drain()
+        # Without the last chunk: the answer's end never comes.
+        writer.close()
+
+    async def run() -> None:
+        server = await asyncio.start_server(answer_and_die, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        wire, found = Wire(), []
+
+        async def find_again() -> str:
+            found.append(port)
+            return f"http://127.0.0.1:{port}"
+
+        proxy = McpProxy(f"http://127.0.0.1:{port}", find_again, wire.write)
+        running = asyncio.create_task(proxy.run(wire.lines()))
+        assert "result" in await wire.ask(INITIALIZE)
+        wire.end()
+        await asyncio.wait_for(running, PATIENCE_SECONDS)
+        server.close()
+        await server.wait_closed()
+        assert (found, wire._got.qsize()) == ([], 0)
+        assert sum(request.startswith(b"POST") for request in asked) == 1
+
+    asyncio.run(run())

@@ -146,8 +146,8 @@ def test_a_frozen_machine_is_waited_for_and_then_lost_for_good(
         picture = server.picture(job_id)
     finally:
         thaw(frozen)
-    # It has heard of its end when nothing of it is left; until then it may still have sent something.
-    psutil.wait_procs([one for one in frozen if one.is_running()], PATIENCE_SECONDS)
+    # Until its engine has ended, the thawed machine may still have sent something.
+    psutil.wait_procs([one for one in frozen if one.pid == engine["pid"]], PATIENCE_SECONDS)
     assert_drawn_once(server, [job_id])
     assert server.picture(job_id) == picture
 
@@ -171,7 +171,7 @@ def test_machines_come_and_go_while_jobs_run(make_cluster: MakeCluster, make_ser
     cluster = make_cluster(nodes=1)
     server = make_server(cluster, "queue.max_requeues=10")
     wait_engines(server, 1)
-    job_ids = [server.submit("fake:step=0.02", steps=5, width=64, height=64, seed=seed) for seed in range(60)]
+    job_ids = [server.submit(SLOW, steps=5, width=64, height=64, seed=seed) for seed in range(60)]
     box = cluster.make_box()
     assert box.join(cluster.head, "--name", "node2", "--engines", "1").returncode == 0
     cluster.nodes.append(box)

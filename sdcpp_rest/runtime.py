@@ -11,6 +11,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +30,7 @@ from sdcpp_rest.groups.core_groups import (
     build_settings,
 )
 from sdcpp_rest.groups.download_group import build_downloads
-from sdcpp_rest.groups.engine_group import Launchers, build_engine
+from sdcpp_rest.groups.engine_group import Launchers, build_engine, common_options
 from sdcpp_rest.groups.estimate_groups import build_estimates
 from sdcpp_rest.groups.late_group import LateGroup
 from sdcpp_rest.services.dispatch.engine_calls import EngineCalls
@@ -337,16 +338,12 @@ def _process_launchers(config: Config, process: EngineProcess | None) -> Launche
 def engine_options(config: Config, place: EnginePlace, number: int) -> WorkerOptions:
     """How the engine process of ``place`` is started; ``number`` counts from 1 for the home engine."""
     own = dict(place.environment)
-    return WorkerOptions(
-        runner=config.engine.runner,
+    return replace(
+        common_options(config),
         log_path=str(config.paths.log_dir / engine_file(number, "log")),
         last_words_path=str(config.paths.data_dir / engine_file(number, "last_words")),
         n_threads=place.n_threads,
         chooses_threads=place.chooses_threads,
-        nice=config.engine.nice,
-        log_max_bytes=config.engine.log_max_bytes,
-        memory_interval_seconds=config.engine.memory_interval_seconds,
-        preview_share=config.engine.preview_share,
         environment=tuple({**waiting_environment({**os.environ, **own}), **own}.items()),
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from sdcpp_rest.engine.waiting import waiting_environment
 from sdcpp_rest.engine.worker_options import WorkerOptions
 from sdcpp_rest.errors import NotFound
 from sdcpp_rest.groups.core_groups import JobServices, SettingsServices
-from sdcpp_rest.groups.engine_group import EngineServices
+from sdcpp_rest.groups.engine_group import EngineServices, common_options
 from sdcpp_rest.services.dispatch.cluster_lanes import ClusterLanes, Seat
 from sdcpp_rest.services.dispatch.lane import Lane
 
@@ -140,14 +140,10 @@ def build_cluster(
 def worker_options(config: Config) -> WorkerOptions:
     """How an engine on another machine works. Where its files lie there, its machine knows."""
     asked = config.engine.n_threads
-    return WorkerOptions(
-        runner=config.engine.runner,
+    return replace(
+        common_options(config),
         n_threads=-1 if asked == "auto" else asked,
         chooses_threads=asked == "auto",
-        nice=config.engine.nice,
-        log_max_bytes=config.engine.log_max_bytes,
-        memory_interval_seconds=config.engine.memory_interval_seconds,
-        preview_share=config.engine.preview_share,
         environment=tuple(waiting_environment({}).items()),
     )
 

@@ -18,6 +18,7 @@ from sdcpp_rest.engine.launchers import Launcher
 from sdcpp_rest.engine.places import EnginePlace, find_device, gpu_kinds, gpu_names, places_of
 from sdcpp_rest.engine.protocol import Ready, gpu_backend
 from sdcpp_rest.engine.supervisor import EngineSupervisor
+from sdcpp_rest.engine.worker_options import WorkerOptions
 from sdcpp_rest.errors import EngineDied, EngineLost
 from sdcpp_rest.groups.core_groups import JobServices, ModelServices, Redact, SettingsServices, tell_added
 from sdcpp_rest.services.dispatch.engine_calls import EngineCalls
@@ -118,6 +119,18 @@ def build_engine(
     everywhere = ModelsEverywhere(pool, models.slot, models.library, redact_paths)
     previews = PreviewChoice(settings.store, pool, config.preview)
     return EngineServices(pool, everywhere, previews, builder.build_remote)
+
+
+def common_options(config: Config) -> WorkerOptions:
+    """What the engines of this server have in common, wherever they work."""
+    engine = config.engine
+    return WorkerOptions(
+        runner=engine.runner,
+        nice=engine.nice,
+        log_max_bytes=engine.log_max_bytes,
+        memory_interval_seconds=engine.memory_interval_seconds,
+        preview_share=engine.preview_share,
+    )
 
 
 def _divide(pool: EnginePool, builder: _LaneBuilder) -> None:

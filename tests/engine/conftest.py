@@ -15,9 +15,8 @@ from sdcpp_rest.engine.fake_runner import FakeRunner
 from sdcpp_rest.engine.launchers import InlineLauncher, Launcher, ProcessLauncher
 from sdcpp_rest.engine.protocol import RunJob
 from sdcpp_rest.engine.remote.model_places import ModelPlaces
-from sdcpp_rest.engine.remote.remote_engine import RemoteLauncher
 from sdcpp_rest.engine.worker_options import WorkerOptions
-from tests.engine.remote.thread_link import ThreadLink
+from tests.engine.remote.thread_link import RemoteLauncher, ThreadLink
 
 TIMEOUT = 30
 

@@ -19,7 +19,7 @@ from typing import Any
 from sdcpp_rest.engine.engine_process import EngineProcess
 from sdcpp_rest.engine.remote import gateway_messages
 from sdcpp_rest.engine.remote.cluster import ClusterNode
-from sdcpp_rest.engine.remote.shipping import EngineEnd
+from sdcpp_rest.engine.remote.shipping import EndingEngine, EngineEnd
 from sdcpp_rest.engine.worker_options import WorkerOptions
 
 log = logging.getLogger(__name__)
@@ -151,8 +151,7 @@ class Gateway:
                 engine.pid = header["pid"]
                 engine.arrived.put(body)
         elif operation == "end":
-            end = EngineEnd(header["description"], header["signal_name"], header["refused_memory"])
-            self._end(header["link"], end, is_lost=header["is_lost"])
+            self._end(header["link"], EngineEnd(**header["end"]), is_lost=header["is_lost"])
         elif operation == "nodes":
             self.trouble = None
             self._set_nodes(tuple(ClusterNode(**node) for node in header["nodes"]))
@@ -175,7 +174,7 @@ class Gateway:
             engine.arrived.put(None)
 
 
-class GatewayEngine:
+class GatewayEngine(EndingEngine):
     """Stands for one engine of the cluster, from its start to its end: see `LaunchedEngine`. It is its own
     connection."""
 
@@ -184,7 +183,6 @@ class GatewayEngine:
         self.number = number
         self.pid = 0
         self.is_lost = False
-        self.end: EngineEnd | None = None
         self.arrived: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._ended = threading.Event()
 
@@ -210,13 +208,3 @@ class GatewayEngine:
 
     def wait_for_end(self, timeout_seconds: float) -> bool:
         return self._ended.wait(timeout_seconds)
-
-    @property
-    def signal_name(self) -> str:
-        return self.end.signal_name if self.end else ""
-
-    def exit_description(self) -> str:
-        return self.end.description if self.end else "it does not answer"
-
-    def refused_memory(self) -> str:
-        return self.end.refused_memory if self.end else ""

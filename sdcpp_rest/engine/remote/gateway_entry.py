@@ -24,7 +24,7 @@ from sdcpp_rest.engine.remote import gateway_messages
 from sdcpp_rest.engine.remote.cluster import Cluster, ClusterNode
 from sdcpp_rest.engine.remote.model_places import ModelPlaces
 from sdcpp_rest.engine.remote.remote_engine import RemoteEngine
-from sdcpp_rest.engine.remote.shipping import LinkLost
+from sdcpp_rest.engine.remote.shipping import EngineEnd, LinkLost
 from sdcpp_rest.engine.worker_options import WorkerOptions
 
 log = logging.getLogger(__name__)
@@ -70,13 +70,11 @@ class GatewayWorker:
         places: ModelPlaces,
         *,
         sends_models: bool = False,
-        look_seconds: float = _LOOK_SECONDS,
     ) -> None:
         self._sends_models = sends_models
         self._pipe = pipe
         self._cluster = cluster
         self._places = places
-        self._look_seconds = look_seconds
         self._send_lock = threading.Lock()
         self._links: dict[int, _OpenEngine] = {}
         self._stopped = threading.Event()
@@ -134,7 +132,7 @@ class GatewayWorker:
             if nodes != told:
                 self.tell({"op": "nodes", "nodes": [asdict(node) for node in nodes]})
                 told = nodes
-            time.sleep(self._look_seconds)
+            time.sleep(_LOOK_SECONDS)
 
 
 class _OpenEngine:
@@ -172,8 +170,7 @@ class _OpenEngine:
             log.exception("engine %d was not started", self._number)
             self._worker.forget(self._number)
             why = f"it was not started: {type(error).__name__}: {error}"
-            end = {"description": why, "signal_name": "", "refused_memory": ""}
-            self._worker.tell({"op": "end", "link": self._number, "is_lost": True, **end})
+            self._tell_end(EngineEnd(why), is_lost=True)
             return
         with self._lock:
             self._engine = engine
@@ -186,12 +183,11 @@ class _OpenEngine:
                 self._worker.tell({"op": "event", "link": self._number, "pid": engine.pid}, engine.recv_bytes())
         self._commands.put(None)
         self._worker.forget(self._number)
-        ending = {
-            "description": engine.exit_description(),
-            "signal_name": engine.signal_name,
-            "refused_memory": engine.refused_memory(),
-        }
-        self._worker.tell({"op": "end", "link": self._number, "is_lost": engine.is_lost, **ending})
+        assert engine.end is not None
+        self._tell_end(engine.end, is_lost=engine.is_lost)
+
+    def _tell_end(self, end: EngineEnd, *, is_lost: bool) -> None:
+        self._worker.tell({"op": "end", "link": self._number, "is_lost": is_lost, "end": asdict(end)})
 
     def _pass_commands(self, engine: RemoteEngine) -> None:
         while (message := self._commands.get()) is not None:

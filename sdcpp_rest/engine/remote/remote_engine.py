@@ -15,26 +15,23 @@ from typing import Any
 from sdcpp_rest.core.load_spec import LoadSpec
 from sdcpp_rest.engine.protocol import Failed, encode
 from sdcpp_rest.engine.remote.model_places import ModelPlaces, PlaceError, places_in
-from sdcpp_rest.engine.remote.shipping import PIECE_BYTES, EngineEnd, HostLink, LinkLost, Shipment, pack, unpack
+from sdcpp_rest.engine.remote.shipping import (
+    PIECE_BYTES,
+    EndingEngine,
+    EngineEnd,
+    HostLink,
+    LinkLost,
+    Shipment,
+    pack,
+    unpack,
+)
 
 log = logging.getLogger(__name__)
 
 _URGENT = ("cancel_job", "tell_memory", "watch_previews", "shutdown")
 
 
-class RemoteLauncher:
-    """Starts engines on one other machine. ``open_link`` starts one there."""
-
-    def __init__(self, open_link: Callable[[], HostLink], places: ModelPlaces, *, sends_models: bool = False) -> None:
-        self._open_link = open_link
-        self._places = places
-        self._sends_models = sends_models
-
-    def launch(self) -> RemoteEngine:
-        return RemoteEngine(self._open_link, self._places, sends_models=self._sends_models)
-
-
-class RemoteEngine:
+class RemoteEngine(EndingEngine):
     """Runs one engine on another machine, from its start to its end; it is its own connection.
 
     Args:
@@ -45,7 +42,6 @@ class RemoteEngine:
         self._sends_models = sends_models
         self.is_lost = False
         self._places = places
-        self._end: EngineEnd | None = None
         self._spools: dict[int, Path] = {}
         self._ended = threading.Event()
         self._was_killed = False
@@ -121,7 +117,7 @@ class RemoteEngine:
         try:
             shipment = self._link.receive()
             if shipment.end is not None:
-                self._end = shipment.end
+                self.end = shipment.end
                 self._ended.set()
                 raise EOFError
             return self._take_files(self._link, shipment)
@@ -153,7 +149,7 @@ class RemoteEngine:
 
     def _lose(self, error: LinkLost) -> None:
         self.is_lost = not self._was_killed
-        self._end = EngineEnd("it was ended from here" if self._was_killed else str(error))
+        self.end = EngineEnd("it was ended from here" if self._was_killed else str(error))
         self._ended.set()
 
     # --- as a launched engine ---------------------------------------------------------------------------------------
@@ -165,13 +161,3 @@ class RemoteEngine:
 
     def wait_for_end(self, timeout_seconds: float) -> bool:
         return self._ended.wait(timeout_seconds)
-
-    @property
-    def signal_name(self) -> str:
-        return self._end.signal_name if self._end else ""
-
-    def exit_description(self) -> str:
-        return self._end.description if self._end else "it does not answer"
-
-    def refused_memory(self) -> str:
-        return self._end.refused_memory if self._end else ""

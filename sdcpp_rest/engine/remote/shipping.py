@@ -38,6 +38,22 @@ class EngineEnd:
     refused_memory: str = ""
 
 
+class EndingEngine:
+    """Tells how an engine elsewhere ended, as `LaunchedEngine` does, from what its own machine has told (``end``)."""
+
+    end: EngineEnd | None = None
+
+    @property
+    def signal_name(self) -> str:
+        return self.end.signal_name if self.end else ""
+
+    def exit_description(self) -> str:
+        return self.end.description if self.end else "it does not answer"
+
+    def refused_memory(self) -> str:
+        return self.end.refused_memory if self.end else ""
+
+
 class LinkLost(Exception):
     """The engine's machine cannot be reached any more; why, for people."""
 

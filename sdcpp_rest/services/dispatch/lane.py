@@ -268,11 +268,11 @@ class Lane:
         try:
             client = self._prepare(active)
             if client is None:
-                return None
+                return
             apart = client if job.kind == "convert" else None
             if active.stop_requested_at is not None:
                 self._finishing.end_cancelled(active)
-                return None
+                return
             self._supervisor.state = "running"
             self._supervisor.prepare_previews(client, is_watched=self.reports.are_watched)
             try:
@@ -280,7 +280,7 @@ class Lane:
             except EngineDied:
                 # It died before it was told of the job, which therefore is not to blame and keeps its turn.
                 self._finishing.put_back(active)
-                return None
+                return
             active.attach(client, run)
             with self._read_ahead.while_computing() if self._read_ahead else contextlib.nullcontext():
                 computed = self._compute(active, client, run)
@@ -291,16 +291,17 @@ class Lane:
                 self._finishing.put_back(active)
                 raise
             if isinstance(error, EngineLost):
-                return self._finishing.end_lost(active, error)
+                self._finishing.end_lost(active, error)
+                return
             if isinstance(error, EngineOutOfMemory) and self._makes_room(active):
                 self._finishing.put_back(active)
-                return None
+                return
             code = OutOfMemory.code if isinstance(error, EngineOutOfMemory) else error.code
             self._finishing.end_badly(active, code, error.message)
         except (RunFailed, SdcppRestError) as error:
             if error.code == OutOfMemory.code and self._makes_room(active):
                 self._finishing.put_back(active)
-                return None
+                return
             self._finishing.end_badly(active, error.code, error.message)
         except Exception as error:
             log.exception("job %s failed", job.id)
@@ -308,13 +309,13 @@ class Lane:
         else:
             if computed is None:
                 self._finishing.end_cancelled(active)
-                return None
+                return
             # Told before it is marked: from then on a cancel wins the row at once, and nothing may follow its event.
             active.advance(0, 0, 0, "encoding")
             self.reports.publish(active)
             if not active.mark_computed():
                 self._finishing.end_cancelled(active)
-                return None
+                return
             self._supervisor.reset_backoff()
             self._finishing.begin(active, run, computed)
         finally:

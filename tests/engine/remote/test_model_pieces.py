@@ -13,10 +13,9 @@ from sdcpp_rest.engine.launchers import InlineLauncher
 from sdcpp_rest.engine.remote import remote_engine
 from sdcpp_rest.engine.remote.model_pieces import ModelPieces
 from sdcpp_rest.engine.remote.model_places import ModelPlaces
-from sdcpp_rest.engine.remote.remote_engine import RemoteLauncher
 from sdcpp_rest.errors import EngineDied, LoadFailed
 from tests.engine.conftest import TIMEOUT
-from tests.engine.remote.thread_link import ThreadLink
+from tests.engine.remote.thread_link import RemoteLauncher, ThreadLink
 
 CONTENT = bytes(range(256)) * 4
 

@@ -50,26 +50,37 @@ def test_what_is_no_model_file_stays_as_it_is(here: Path) -> None:
     ("spoil", "words"),
     [
         (lambda there: (there / "a.gguf").unlink(), "a.gguf is not on this machine"),
-        (lambda there: (there / "a.gguf").write_bytes(b"other"), "SHA-256 is"),
+        (lambda there: (there / "a.gguf").write_bytes(b"other"), "as many bytes, and other ones"),
         (lambda there: (there / "a.gguf").write_bytes(b"longer"), "6 bytes, not 5"),
     ],
 )
 def test_a_missing_file_and_another_one_of_its_name_are_refused(
     here: Path, there: Path, spoil: Any, words: str
 ) -> None:
-    def sum_of(path: str) -> str | None:
-        return Path(path).read_bytes().hex()
-
-    sent = ModelPlaces({"models": here}, sum_of).send(message_of(here))
-    assert ModelPlaces({"models": there}, sum_of).receive(sent) == message_of(there)
+    sent = ModelPlaces({"models": here}).send(message_of(here))
+    assert ModelPlaces({"models": there}).receive(sent) == message_of(there)
     spoil(there)
     with pytest.raises(PlaceError, match=words):
-        ModelPlaces({"models": there}, sum_of).receive(sent)
+        ModelPlaces({"models": there}).receive(sent)
 
 
-def test_a_sum_that_one_side_does_not_know_refuses_nothing(here: Path, there: Path) -> None:
-    sent = ModelPlaces({"models": here}, lambda path: "sum").send(message_of(here))
-    assert ModelPlaces({"models": there}).receive(sent) == message_of(there)
+def test_a_change_in_the_middle_or_at_the_end_of_a_large_file_is_seen(here: Path, there: Path) -> None:
+    content = bytearray(5 * 1024 * 1024)
+    (here / "a.gguf").write_bytes(content)
+    place = ModelPlaces({"models": here}).place_of(str(here / "a.gguf"))
+    for offset in (0, len(content) // 2, len(content) - 1):
+        changed = content.copy()
+        changed[offset] = 1
+        (there / "a.gguf").write_bytes(changed)
+        with pytest.raises(PlaceError, match="as many bytes, and other ones"):
+            ModelPlaces({"models": there}).path_at(place)
+
+
+def test_a_path_of_the_server_is_no_path_here(here: Path, tmp_path: Path) -> None:
+    (tmp_path / "extra.gguf").write_bytes(b"model")
+    message = {"type": "run_job", "params": {"loras": [{"path": str(tmp_path / "extra.gguf")}]}}
+    with pytest.raises(PlaceError, match=r"extra\.gguf lies in none"):
+        ModelPlaces({"models": here}).receive(message)
 
 
 def test_a_file_outside_of_the_folders_has_no_place(here: Path, tmp_path: Path) -> None:

@@ -16,11 +16,10 @@ from sdcpp_rest.engine.launchers import InlineLauncher
 from sdcpp_rest.engine.protocol import Preview, RunJob
 from sdcpp_rest.engine.remote import shipping
 from sdcpp_rest.engine.remote.model_places import ModelPlaces
-from sdcpp_rest.engine.remote.remote_engine import RemoteLauncher
 from sdcpp_rest.engine.runner import RunFailed
 from sdcpp_rest.errors import EngineDied, EngineLost, LoadFailed
 from tests.engine.conftest import TIMEOUT
-from tests.engine.remote.thread_link import ThreadLink
+from tests.engine.remote.thread_link import RemoteLauncher, ThreadLink
 
 
 class Rig:

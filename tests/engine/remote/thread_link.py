@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from sdcpp_rest.engine.launchers import Launcher
 from sdcpp_rest.engine.remote.host import EngineHost
 from sdcpp_rest.engine.remote.model_places import ModelPlaces
-from sdcpp_rest.engine.remote.shipping import LinkLost, Shipment
+from sdcpp_rest.engine.remote.remote_engine import RemoteEngine
+from sdcpp_rest.engine.remote.shipping import HostLink, LinkLost, Shipment
 
 
 class PieceStore:
@@ -89,3 +90,15 @@ class ThreadLink:
             if not self._is_cut:
                 self._arrived.put(shipment)
         self._commands.put(None)
+
+
+class RemoteLauncher:
+    """Starts engines over links, as the gateway does."""
+
+    def __init__(self, open_link: Callable[[], HostLink], places: ModelPlaces, *, sends_models: bool = False) -> None:
+        self._open_link = open_link
+        self._places = places
+        self._sends_models = sends_models
+
+    def launch(self) -> RemoteEngine:
+        return RemoteEngine(self._open_link, self._places, sends_models=self._sends_models)

@@ -10,9 +10,8 @@ import pytest
 from sdcpp_rest.core.events import JobStatusChanged, ModelLoaded
 from sdcpp_rest.engine.launchers import Launcher
 from sdcpp_rest.engine.remote.model_places import ModelPlaces
-from sdcpp_rest.engine.remote.remote_engine import RemoteLauncher
 from sdcpp_rest.runtime import DEMO_ROOT
-from tests.engine.remote.thread_link import ThreadLink
+from tests.engine.remote.thread_link import RemoteLauncher, ThreadLink
 from tests.services.conftest import Gate, House, config_below
 
 

@@ -30,7 +30,7 @@ from sdcpp_rest.groups.core_groups import (
     build_settings,
 )
 from sdcpp_rest.groups.download_group import build_downloads
-from sdcpp_rest.groups.engine_group import Launchers, build_engine, common_options
+from sdcpp_rest.groups.engine_group import Launchers, build_engine, share_options
 from sdcpp_rest.groups.estimate_groups import build_estimates
 from sdcpp_rest.groups.late_group import LateGroup
 from sdcpp_rest.services.dispatch.engine_calls import EngineCalls
@@ -339,7 +339,7 @@ def engine_options(config: Config, place: EnginePlace, number: int) -> WorkerOpt
     """How the engine process of ``place`` is started; ``number`` counts from 1 for the home engine."""
     own = dict(place.environment)
     return replace(
-        common_options(config),
+        share_options(config),
         log_path=str(config.paths.log_dir / engine_file(number, "log")),
         last_words_path=str(config.paths.data_dir / engine_file(number, "last_words")),
         n_threads=place.n_threads,

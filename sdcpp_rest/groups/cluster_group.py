@@ -17,7 +17,7 @@ from sdcpp_rest.engine.waiting import waiting_environment
 from sdcpp_rest.engine.worker_options import WorkerOptions
 from sdcpp_rest.errors import NotFound
 from sdcpp_rest.groups.core_groups import JobServices, SettingsServices
-from sdcpp_rest.groups.engine_group import EngineServices, common_options
+from sdcpp_rest.groups.engine_group import EngineServices, share_options
 from sdcpp_rest.services.dispatch.cluster_lanes import ClusterLanes, Seat
 from sdcpp_rest.services.dispatch.lane import Lane
 
@@ -141,7 +141,7 @@ def worker_options(config: Config) -> WorkerOptions:
     """How an engine on another machine works. Where its files lie there, its machine knows."""
     asked = config.engine.n_threads
     return replace(
-        common_options(config),
+        share_options(config),
         n_threads=-1 if asked == "auto" else asked,
         chooses_threads=asked == "auto",
         environment=tuple(waiting_environment({}).items()),

@@ -121,7 +121,7 @@ def build_engine(
     return EngineServices(pool, everywhere, previews, builder.build_remote)
 
 
-def common_options(config: Config) -> WorkerOptions:
+def share_options(config: Config) -> WorkerOptions:
     """What the engines of this server have in common, wherever they work."""
     engine = config.engine
     return WorkerOptions(

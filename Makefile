@@ -45,7 +45,7 @@ test: lint ## Check the code and run all tests
 
 test-fast: setup ## Run the tests that need neither the native library, nor a server process, nor patience
 	$(IN_MEMORY) $(BIN)/pytest -q -n 2 --dist worksteal -m "not native and not e2e and not slow and not training and not vulkan and not cluster" \
-		-o tmp_path_retention_policy=failed $(NOT_COLLECTED)
+		-o tmp_path_retention_policy=failed --durations=3 --durations-min=2 $(NOT_COLLECTED)
 
 test-training: setup ## Train every part of the demo model for some seconds (installs PyTorch first)
 	$(PIP) install -q -r tools/demo_model/requirements.txt

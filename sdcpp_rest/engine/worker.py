@@ -155,7 +155,9 @@ class Worker:
             try:
                 files = spool.encode_pixels(Path(command.spool))
             except Exception as error:  # whatever it is, it costs this job and not the engine
-                log.exception("encoding run %d failed", command.run)
+                # A run that was cancelled at its last moment has lost its folder by now.
+                level = logging.INFO if command.run in self._cancelled else logging.ERROR
+                log.log(level, "encoding run %d failed", command.run, exc_info=error)
                 self._send(Failed(run=command.run, code="output_failed", message=f"The result was not saved: {error}"))
                 continue
             seconds = time.perf_counter() - started

@@ -117,7 +117,7 @@ class StreamedBody(io.RawIOBase):
 
     def _next(self) -> tuple[Iterator[bytes], bool]:
         try:
-            part, is_last = self._calls.run(_next_part, self._receive)
+            part, is_last = self._calls.run(_next_part, self._receive, SILENCE_SECONDS)
         except ClientLeft:
             raise InvalidRequest("The connection was closed before the body was whole") from None
         except RequestEnded:
@@ -133,11 +133,11 @@ class StreamedBody(io.RawIOBase):
             self._decompressor.finish()
 
 
-async def _next_part(receive: Receive, patience_seconds: float | None = SILENCE_SECONDS) -> tuple[bytes, bool]:
+async def _next_part(receive: Receive, patience_seconds: float | None) -> tuple[bytes, bool]:
     try:
         message = await asyncio.wait_for(receive(), patience_seconds)
     except asyncio.TimeoutError:
-        raise InvalidRequest(f"The request body did not go on for {SILENCE_SECONDS:g} s") from None
+        raise InvalidRequest(f"The request body did not go on for {patience_seconds:g} s") from None
     if message["type"] == "http.disconnect":
         raise ClientLeft
     return message.get("body", b""), not message.get("more_body", False)

@@ -143,9 +143,14 @@ class WaitingCall:
         while True:
             self._spoke.clear()
             seconds = _STREAM_SILENCE_SECONDS if self._has_begun else self._early_seconds
+            spoke = asyncio.create_task(self._spoke.wait())
             try:
-                await asyncio.wait_for(self._spoke.wait(), seconds or None)
-            except asyncio.TimeoutError:
+                # Not `asyncio.wait_for`: until Python 3.12 it forgets that it was cancelled when the view speaks in the
+                # same turn of the loop, as it does when it ends, and this would go on for ever.
+                await asyncio.wait({spoke}, timeout=seconds or None)
+            finally:
+                spoke.cancel()
+            if not spoke.done():
                 async with self._turn:
                     await self._break_silence()
 

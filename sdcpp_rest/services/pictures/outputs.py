@@ -152,14 +152,22 @@ class Outputs:
 
     def discard(self, job_id: str) -> None:
         """Remove a job's spool and output folders; inputs stay. Never raises."""
-        shutil.rmtree(self.spool_of(job_id), ignore_errors=True)
+        self.discard_spool(job_id)
         with contextlib.suppress(OSError):
             self._drop(self.output_dir / job_id)
         for watcher in self._watchers:
             watcher.note_job_gone(job_id)
 
     def discard_spool(self, job_id: str) -> None:
-        shutil.rmtree(self.spool_of(job_id), ignore_errors=True)
+        """Remove what a job has in the spool, also while an engine that has not heard of it still writes there."""
+        spool = self.spool_of(job_id)
+        gone = spool.with_name(f"{spool.name}.gone")
+        try:
+            # Under its old name nothing can come into it any more while it is emptied.
+            os.replace(spool, gone)
+        except OSError:
+            gone = spool
+        shutil.rmtree(gone, ignore_errors=True)
 
     def discard_inputs(self, job_id: str) -> None:
         shutil.rmtree(self.inputs_of(job_id), ignore_errors=True)

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -92,6 +93,25 @@ def test_discard_leaves_nothing_and_never_raises(outputs: Outputs) -> None:
     outputs.discard_inputs("nobody")
     assert [path.name for path in outputs.output_dir.iterdir()] == [".spool"]
     assert list((outputs.output_dir / ".spool").iterdir()) == []
+
+
+def test_nothing_comes_back_into_a_spool_that_is_discarded(outputs: Outputs, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An engine that has not heard of the cancel writes the next picture between two removals."""
+    spool, rmdir = outputs.spool_of("job"), os.rmdir
+    spool.mkdir()
+    late = []
+
+    def write_and_rmdir(path: str, **more: Any) -> None:
+        try:
+            (spool / "image_1.png").write_bytes(b"late")
+        except FileNotFoundError:
+            late.append(path)
+        rmdir(path, **more)
+
+    monkeypatch.setattr(os, "rmdir", write_and_rmdir)
+    outputs.discard_spool("job")
+    assert late, "nothing was removed"
+    assert list(spool.parent.iterdir()) == []
 
 
 def test_sweep_keeps_what_it_is_told_to_keep(outputs: Outputs) -> None:

@@ -188,14 +188,17 @@ class Drafts {
   private saveNow(): void {
     for (const [id, timer] of this.saving) {
       clearTimeout(timer)
-      this.write(id)
+      this.write(id, true)
     }
   }
 
-  private write(id: string): void {
+  private write(id: string, isLeft = false): void {
     this.saving.delete(id)
     const at = this.all.findIndex((one) => one.id === id)
-    if (at >= 0) void this.storage.save(at, $state.snapshot(this.all[at]) as Draft).catch(() => undefined)
+    if (at < 0) return
+    const draft = $state.snapshot(this.all[at]) as Draft
+    if (isLeft) this.storage.saveAtEnd(at, draft)
+    else void this.storage.save(at, draft).catch(() => undefined)
   }
 }
 

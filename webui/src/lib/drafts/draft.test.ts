@@ -1,5 +1,5 @@
 import 'fake-indexeddb/auto'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import type { Schemas } from '../api/client'
 import { buildRequest, defaultOf, isList, makeDraft, nameOf, sendPicture, sourcesOf, valueOf } from './draft'
 import { DraftStorage } from './storage'
@@ -85,5 +85,45 @@ describe('a draft', () => {
     expect(again.active).toBe('b')
     await storage.remove('a')
     expect((await storage.load()).drafts).toHaveLength(1)
+  })
+
+  it('outlives a page that is left before the database has it', async () => {
+    const left = new Map<string, string>()
+    const shelf = {
+      getItem: (key: string) => left.get(key) ?? null,
+      setItem: (key: string, value: string) => void left.set(key, value),
+      removeItem: (key: string) => void left.delete(key),
+    }
+    const file = { from: 'file', blob: new Blob(['1234']), name: 'm.png' } as const
+    const before = new DraftStorage('left', shelf)
+    const [old, fresh, lost] = [makeDraft('old'), makeDraft('fresh'), makeDraft('lost')]
+    old.inputs.init = file
+    await before.save(0, old)
+    // A database that does not come to it any more.
+    const leaving = new DraftStorage('left', shelf)
+    vi.spyOn(leaving, 'save').mockReturnValue(new Promise(() => undefined))
+    leaving.saveAtEnd(0, { ...old, values: { prompt: 'typed last' } })
+    leaving.saveAtEnd(2, { ...fresh, inputs: { references: [{ from: 'output', path: 'a.png' }] } })
+    leaving.saveAtEnd(1, { ...lost, inputs: { references: [file] } })
+    void leaving.saveActive('fresh')
+    const after = await new DraftStorage('left', shelf).load()
+    expect(after.active).toBe('fresh')
+    expect(after.drafts.map((one) => [one.id, one.values.prompt, one.inputs])).toEqual([
+      ['old', 'typed last', { references: [], init: file }],
+      ['lost', undefined, { references: [] }],
+      ['fresh', undefined, { references: [{ from: 'output', path: 'a.png' }] }],
+    ])
+    expect(left.has('left.drafts.left')).toBe(false)
+    expect((await new DraftStorage('left', shelf).load()).drafts).toEqual(after.drafts)
+  })
+
+  it('is kept in the database alone where nothing can be noted', async () => {
+    const refuse = (): never => {
+      throw new Error('full')
+    }
+    const storage = new DraftStorage('full', { getItem: () => '{', setItem: refuse, removeItem: refuse })
+    storage.saveAtEnd(0, makeDraft('a'))
+    await storage.saveActive('a')
+    expect((await new DraftStorage('full', undefined).load()).drafts).toHaveLength(1)
   })
 })

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, field_validator
 
@@ -29,6 +30,11 @@ class ClusterConfig(Section):
     pull_models: bool = Field(
         default=False,
         description="Whether a machine that lacks a model which a job needs is given it by the server, and keeps it.",
+    )
+    files: Literal["sent", "shared"] = Field(
+        default="sent",
+        description="How the pictures of a job get to a machine and back: sent, or not at all, where all machines see "
+        "the server's data folder and output folder under the same paths (NFS, say).",
     )
     max_engines: Integer = Field(
         default=_MOST_ENGINES, ge=1, le=_MOST_ENGINES, description="How many engines of the cluster this server uses."

@@ -130,6 +130,7 @@ def build_cluster(
         roots,
         lanes.take,
         sends_models=config.cluster.pull_models,
+        shares_files=config.cluster.files == "shared",
         environment=cluster_environment(token),
         log_path=str(config.paths.log_dir / _LOG_FILE),
     )

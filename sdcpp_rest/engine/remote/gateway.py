@@ -37,6 +37,7 @@ class Gateway:
         address: where the cluster is, in its own words.
         roots: the server's folders of models, by the words that they have on all machines.
         sends_models: whether nodes are given the model files that they lack.
+        shares_files: whether nodes see the folders in which jobs have their files, under the same paths.
         on_nodes: called with the nodes whenever they have changed; none while the cluster cannot be reached.
     """
 
@@ -48,6 +49,7 @@ class Gateway:
         on_nodes: Callable[[tuple[ClusterNode, ...]], None],
         *,
         sends_models: bool = False,
+        shares_files: bool = False,
         environment: Mapping[str, str] | None = None,
         log_path: str = "",
         backoff_initial_seconds: float = 0.5,
@@ -55,7 +57,7 @@ class Gateway:
     ) -> None:
         self._first = {
             "kind": kind, "address": address, "roots": {word: str(path) for word, path in roots.items()},
-            "log": log_path, "sends_models": sends_models,
+            "log": log_path, "sends_models": sends_models, "shares_files": shares_files,
         }  # fmt: skip
         self._environment = {**os.environ, **(environment or {})}
         self._on_nodes = on_nodes

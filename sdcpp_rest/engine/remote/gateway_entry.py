@@ -43,7 +43,13 @@ def main() -> None:
     logging.basicConfig(
         filename=header["log"] or None, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
-    worker = GatewayWorker(pipe, open_cluster(header), places_of(header["roots"]), sends_models=header["sends_models"])
+    worker = GatewayWorker(
+        pipe,
+        open_cluster(header),
+        places_of(header["roots"]),
+        sends_models=header["sends_models"],
+        shares_files=header["shares_files"],
+    )
     worker.serve()
     # Whatever threads the cluster's software has are not waited for.
     os._exit(0)
@@ -70,8 +76,10 @@ class GatewayWorker:
         places: ModelPlaces,
         *,
         sends_models: bool = False,
+        shares_files: bool = False,
     ) -> None:
         self._sends_models = sends_models
+        self._shares_files = shares_files
         self._pipe = pipe
         self._cluster = cluster
         self._places = places
@@ -112,6 +120,7 @@ class GatewayWorker:
                     lambda: self._cluster.open(header["node"], header["slot"], options),
                     self._places,
                     sends_models=self._sends_models,
+                    shares_files=self._shares_files,
                 )
 
             self._links[number] = _OpenEngine(self, number, start)

@@ -50,6 +50,8 @@ class EngineHost:
         self._own: list[Shipment] = []
         self._own_lock = threading.Lock()
         self._spools: dict[int, Path] = {}
+        # Runs whose files the server reads and removes itself.
+        self._shared: set[int] = set()
         # The engine names a model by the digest of its spec, which has other paths here.
         self._keys: dict[str, str] = {}
         self._key = ""
@@ -68,7 +70,10 @@ class EngineHost:
         command: dict[str, Any] = json.loads(shipment.message)
         kind = command["type"]
         try:
-            if kind == "run_job":
+            if kind == "run_job" and shipment.shares_files:
+                _check_shared(command)
+                self._shared.add(int(command["run"]))
+            elif kind == "run_job":
                 self._prepare(command, shipment.files)
             if kind in ("load_model", "load_upscaler", "run_job"):
                 command = self._places.receive(command)
@@ -132,6 +137,8 @@ class EngineHost:
         self._spools[run] = spool
         for role in command["inputs"]:
             path = self._folder / f"{run}.inputs" / f"{role}.png"
+            if role not in files:
+                raise OSError(f"The picture {role} of the job did not come to the engine's machine")
             unpack(files[role], path, self._carrier)
             command["inputs"][role] = str(path)
         command["spool"] = str(spool)
@@ -158,6 +165,10 @@ class EngineHost:
             self._keys[self._key] = event["key"]
             event["key"] = self._key
             return Shipment(json.dumps(event).encode())
+        if event.get("run") in self._shared:
+            if kind in _RUN_ENDS:
+                self._shared.discard(event["run"])
+            return Shipment(raw)
         if kind == "preview" and event["path"]:
             return self._ship_files(raw, Path(event["path"]).parent, (Path(event["path"]).name,))
         if kind == "finished":
@@ -189,3 +200,13 @@ class EngineHost:
         self._spools.pop(run, None)
         for name in (str(run), f"{run}.inputs"):
             shutil.rmtree(self._folder / name, ignore_errors=True)
+
+
+def _check_shared(command: dict[str, Any]) -> None:
+    """Raises OSError where this machine does not see the server's files."""
+    for path in (Path(command["spool"]), *map(Path, command["inputs"].values())):
+        if not path.exists():
+            raise OSError(
+                f"{path.name} is not in {path.parent} as the engine's machine sees it: with cluster.files = "
+                '"shared" all machines must have that folder under the same path'
+            )

@@ -15,12 +15,14 @@ from typing import Any
 from sdcpp_rest.core.load_spec import LoadSpec
 from sdcpp_rest.engine.protocol import Failed, encode
 from sdcpp_rest.engine.remote.model_places import ModelPlaces, PlaceError, places_in
+from sdcpp_rest.engine.remote.shared_desks import SharedDesks
 from sdcpp_rest.engine.remote.shipping import (
     PIECE_BYTES,
     EndingEngine,
     EngineEnd,
     HostLink,
     LinkLost,
+    Parcel,
     Shipment,
     pack,
     unpack,
@@ -36,10 +38,19 @@ class RemoteEngine(EndingEngine):
 
     Args:
         sends_models: whether the machine is given the model files that it lacks.
+        shares_files: whether it sees the folders in which jobs have their files, under the same paths.
     """
 
-    def __init__(self, open_link: Callable[[], HostLink], places: ModelPlaces, *, sends_models: bool = False) -> None:
+    def __init__(
+        self,
+        open_link: Callable[[], HostLink],
+        places: ModelPlaces,
+        *,
+        sends_models: bool = False,
+        shares_files: bool = False,
+    ) -> None:
         self._sends_models = sends_models
+        self._desks = SharedDesks() if shares_files else None
         self.is_lost = False
         self._places = places
         self._spools: dict[int, Path] = {}
@@ -75,8 +86,7 @@ class RemoteEngine(EndingEngine):
         if kind == "load_model":
             key = LoadSpec.model_validate(command["spec"]).key
         if kind == "run_job":
-            self._spools[command["run"]] = Path(command["spool"])
-            files = {role: pack(Path(path), link.carrier) for role, path in command["inputs"].items()}
+            files = self._give_files(link, command)
         try:
             command = self._places.send(command)
         except PlaceError as error:
@@ -84,7 +94,22 @@ class RemoteEngine(EndingEngine):
             log.warning("%s", error)
         if self._sends_models:
             self._send_models(link, command)
-        link.send(Shipment(json.dumps(command).encode(), files, key))
+        link.send(Shipment(json.dumps(command).encode(), files, key, shares_files=self._desks is not None))
+
+    def _give_files(self, link: HostLink, command: dict[str, Any]) -> dict[str, Parcel]:
+        """Name the folder of a run, and pack its pictures. What cannot be read here is missing there: the machine says
+        so, in answer to the command."""
+        files: dict[str, Parcel] = {}
+        self._spools[command["run"]] = spool = Path(command["spool"])
+        try:
+            if self._desks is not None:
+                command["spool"] = str(self._desks.open(command["run"], spool))
+            else:
+                for role, path in command["inputs"].items():
+                    files[role] = pack(Path(path), link.carrier)
+        except OSError as error:
+            log.warning("the files of job %s are not given to its engine: %s", command["job_id"], error)
+        return files
 
     def _send_models(self, link: HostLink, command: dict[str, Any]) -> None:
         """Give the machine the model files of a command that it lacks. What does not come there is told by the machine
@@ -128,13 +153,19 @@ class RemoteEngine(EndingEngine):
     def _take_files(self, link: HostLink, shipment: Shipment) -> bytes:
         event: dict[str, Any] = json.loads(shipment.message)
         run = event.get("run")
-        if event["type"] in ("finished", "failed", "cancelled"):
+        is_end = event["type"] in ("finished", "failed", "cancelled")
+        if is_end:
             spool = self._spools.pop(int(event["run"]), None)
         else:
             spool = self._spools.get(run) if run is not None else None
-        if not shipment.files or spool is None:
+        names = list(shipment.files)
+        if self._desks is not None:
+            names = [Path(event["path"]).name] if event.get("path") else list(event.get("files", ()))
+        if spool is None or not (names or is_end):
             return shipment.message
         try:
+            if self._desks is not None:
+                self._desks.take(event["run"], names, spool, is_end=is_end)
             for name, parcel in shipment.files.items():
                 unpack(parcel, spool / name, link.carrier)
         except OSError as error:
@@ -143,13 +174,15 @@ class RemoteEngine(EndingEngine):
             message = f"The result could not be written: {error.strerror or error}"
             return encode(Failed(run=event["run"], code="output_failed", message=message))
         if event["type"] == "preview":
-            (name,) = shipment.files
+            (name,) = names
             return json.dumps({**event, "path": str(spool / name)}).encode()
         return shipment.message
 
     def _lose(self, error: LinkLost) -> None:
         self.is_lost = not self._was_killed
         self.end = EngineEnd("it was ended from here" if self._was_killed else str(error))
+        if self._desks is not None:
+            self._desks.clear()
         self._ended.set()
 
     # --- as a launched engine ---------------------------------------------------------------------------------------

@@ -21,11 +21,13 @@ Parcel = tuple[Any, ...]
 @dataclass(frozen=True)
 class Shipment:
     """One message, with the files that it speaks of, by name. ``key``: of a load, what the server calls the model.
-    ``end``: how the engine ended, with the last one, which has no message."""
+    ``shares_files``: the files that it speaks of lie where both machines see them, and are not sent. ``end``: how the
+    engine ended, with the last one, which has no message."""
 
     message: bytes = b""
     files: Mapping[str, Parcel] = field(default_factory=dict)
     key: str = ""
+    shares_files: bool = False
     end: EngineEnd | None = None
 
 

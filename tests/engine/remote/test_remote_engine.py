@@ -25,7 +25,7 @@ from tests.engine.remote.thread_link import RemoteLauncher, ThreadLink
 class Rig:
     """Two machines: ``here`` has the server's folders, ``there`` the engine's."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, shares_files: bool = False) -> None:
         self.here, self.there = folder / "here", folder / "there"
         for models in (self.here, self.there):
             models.mkdir()
@@ -34,17 +34,32 @@ class Rig:
         self.events: list[RunEvent] = []
         self.links: list[ThreadLink] = []
         self.commands: list[RunJob] = []
+        self.began = threading.Event()
+        self.shown = threading.Event()
+        self.before_step: Callable[[int], object] = lambda step: None
         self.folder = folder
         self.deaths: list[EngineDied] = []
         self.client = EngineClient(
-            RemoteLauncher(self.open_link, ModelPlaces({"models": self.here})), self.events.append, self.deaths.append
+            RemoteLauncher(self.open_link, ModelPlaces({"models": self.here}), shares_files=shares_files),
+            self.note_event,
+            self.deaths.append,
         )
         self.client.wait_ready(TIMEOUT)
 
     def open_link(self) -> ThreadLink:
-        inside = InlineLauncher(lambda: FakeRunner(lambda command, step: self.commands.append(command), inline=True))
+        inside = InlineLauncher(lambda: FakeRunner(self.note_step, inline=True))
         self.links.append(ThreadLink(inside, ModelPlaces({"models": self.there}), self.folder / "jobs"))
         return self.links[-1]
+
+    def note_step(self, command: RunJob, step: int) -> None:
+        self.commands.append(command)
+        self.began.set()
+        self.before_step(step)
+
+    def note_event(self, event: RunEvent) -> None:
+        self.events.append(event)
+        if isinstance(event, Preview):
+            self.shown.set()
 
     @property
     def link(self) -> ThreadLink:
@@ -86,6 +101,59 @@ def test_input_pictures_go_and_results_come_and_nothing_is_left_there(rig: Rig) 
     assert (rig.folder / f"spool-{run.number}" / "image_0.png").read_bytes()[:4] == b"\x89PNG"
     assert list((rig.folder / "jobs").iterdir()) == []
     assert rig.link.carrier.pieces == {}
+
+
+def test_a_picture_that_cannot_be_sent_fails_its_job_and_no_other(rig: Rig) -> None:
+    rig.client.load(rig.spec)
+    run = rig.client.run(rig.job(inputs={"init_image": str(rig.folder / "gone.png")}))
+    with pytest.raises(RunFailed, match="picture init_image of the job did not come"):
+        run.computed.result(TIMEOUT)
+    rig.client.run(rig.job()).finished.result(TIMEOUT)
+
+
+@pytest.fixture
+def sharing(tmp_path: Path) -> Iterator[Rig]:
+    rig = Rig(tmp_path, shares_files=True)
+    yield rig
+    rig.client.stop(5)
+
+
+def test_shared_files_are_not_sent(sharing: Rig) -> None:
+    source = sharing.folder / "source.png"
+    source.write_bytes(b"pixels")
+    # The encoder removes the preview, maybe before anybody has come for it.
+    sharing.before_step = lambda step: step == 1 or sharing.shown.wait(TIMEOUT)
+    sharing.client.load(sharing.spec)
+    run = sharing.client.run(sharing.job(inputs={"init_image": str(source)}))
+    run.finished.result(TIMEOUT)
+    assert sharing.commands[0].inputs == {"init_image": str(source)}
+    assert sharing.link.carrier.sizes == []
+    spool = sharing.folder / f"spool-{run.number}"
+    assert (spool / "image_0.png").read_bytes()[:4] == b"\x89PNG"
+    first = next(event for event in sharing.events if isinstance(event, Preview))
+    assert Path(first.path).parent == spool
+    assert [one.name for one in sharing.folder.glob("spool*")] == [spool.name]
+
+
+def test_an_engine_that_was_believed_gone_gets_nothing_between_the_files_of_its_job(sharing: Rig) -> None:
+    sharing.client.load(sharing.spec)
+    run = sharing.client.run(sharing.job("fake:hold"))
+    sharing.began.wait(TIMEOUT)
+    sharing.link.cut()
+    with pytest.raises(EngineLost):
+        run.computed.result(TIMEOUT)
+    desk = Path(sharing.commands[0].spool)
+    assert desk.parent == sharing.folder
+    assert desk.name != f"spool-{run.number}"
+    assert not desk.exists()
+
+
+def test_folders_that_the_other_machine_does_not_see_fail_the_job_in_words(sharing: Rig) -> None:
+    sharing.client.load(sharing.spec)
+    run = sharing.client.run(sharing.job(inputs={"init_image": "/elsewhere/source.png"}))
+    with pytest.raises(RunFailed, match=r"source\.png is not in /elsewhere as the engine's machine sees it"):
+        run.computed.result(TIMEOUT)
+    assert list(sharing.folder.glob("spool*")) == [], "nothing of it stays"
 
 
 def test_a_preview_is_a_file_of_this_machine(rig: Rig) -> None:

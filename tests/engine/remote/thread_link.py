@@ -95,10 +95,20 @@ class ThreadLink:
 class RemoteLauncher:
     """Starts engines over links, as the gateway does."""
 
-    def __init__(self, open_link: Callable[[], HostLink], places: ModelPlaces, *, sends_models: bool = False) -> None:
+    def __init__(
+        self,
+        open_link: Callable[[], HostLink],
+        places: ModelPlaces,
+        *,
+        sends_models: bool = False,
+        shares_files: bool = False,
+    ) -> None:
         self._open_link = open_link
+        self._shares_files = shares_files
         self._places = places
         self._sends_models = sends_models
 
     def launch(self) -> RemoteEngine:
-        return RemoteEngine(self._open_link, self._places, sends_models=self._sends_models)
+        return RemoteEngine(
+            self._open_link, self._places, sends_models=self._sends_models, shares_files=self._shares_files
+        )

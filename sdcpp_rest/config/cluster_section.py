@@ -31,6 +31,13 @@ class ClusterConfig(Section):
         default=False,
         description="Whether a machine that lacks a model which a job needs is given it by the server, and keeps it.",
     )
+    scale_up_after_jobs: Integer = Field(
+        default=0,
+        ge=0,
+        le=100_000,
+        description="How many jobs may wait before the cluster's autoscaler is asked for machines: for one engine for "
+        "each such number of waiting jobs, up to max_engines. 0: never.",
+    )
     files: Literal["sent", "shared"] = Field(
         default="sent",
         description="How the pictures of a job get to a machine and back: sent, or not at all, where all machines see "

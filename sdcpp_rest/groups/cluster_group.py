@@ -20,6 +20,7 @@ from sdcpp_rest.groups.core_groups import JobServices, SettingsServices
 from sdcpp_rest.groups.engine_group import EngineServices, share_options
 from sdcpp_rest.services.dispatch.cluster_lanes import ClusterLanes, Seat
 from sdcpp_rest.services.dispatch.lane import Lane
+from sdcpp_rest.services.dispatch.scaling import Scaling
 
 TOKEN_FILE = "cluster.token"
 _LOG_FILE = "cluster.log"
@@ -33,9 +34,13 @@ class ClusterServices:
     address: str
     gateway: Gateway
     lanes: ClusterLanes
+    scaling: Scaling | None
+    """``None``: no machines are asked for."""
 
     def start(self) -> None:
         self.gateway.start()
+        if self.scaling is not None:
+            self.scaling.start()
 
     def describe(self) -> dict[str, Any]:
         """How the cluster stands, as ``GET /engines`` tells it."""
@@ -71,6 +76,8 @@ class ClusterServices:
 
     def stop(self) -> None:
         """Take in no more nodes, and end the engines on them. Idempotent."""
+        if self.scaling is not None:
+            self.scaling.stop()
         self.lanes.close()
         self.gateway.stop()
 
@@ -109,7 +116,10 @@ def build_cluster(
             if gateway.trouble is None:
                 lanes.note_end(seat.node.name)
 
-        return engine.build_remote(seat.name, launcher, note_end)
+        def blames_jobs() -> bool:
+            return gateway.trouble is None and not lanes.were_most_lost()
+
+        return engine.build_remote(seat.name, launcher, note_end, blames_jobs)
 
     def note_finished(job: Job) -> None:
         if job.status == "completed" and job.engine:
@@ -135,7 +145,9 @@ def build_cluster(
         log_path=str(config.paths.log_dir / _LOG_FILE),
     )
     jobs.queue.call_on_finish(note_finished)
-    return ClusterServices(config.cluster.address, gateway, lanes)
+    per_engine, most = config.cluster.scale_up_after_jobs, config.cluster.max_engines
+    scaling = Scaling(lambda: jobs.queue.counts()["pending"], gateway.want, per_engine, most) if per_engine else None
+    return ClusterServices(config.cluster.address, gateway, lanes, scaling)
 
 
 def worker_options(config: Config) -> WorkerOptions:

@@ -54,9 +54,9 @@ class EngineServices:
     pool: EnginePool
     everywhere: ModelsEverywhere
     previews: PreviewChoice
-    build_remote: Callable[[str, Launcher, Callable[[], None]], Lane]
-    """Builds the lane of an engine on another machine, of its name, what starts it, and who is to hear when it was lost
-    or could not start."""
+    build_remote: Callable[[str, Launcher, Callable[[], None], Callable[[], bool]], Lane]
+    """Builds the lane of an engine on another machine, of its name, what starts it, who is to hear when it was lost or
+    could not start, and who says whether a loss may be for the engine's job."""
 
     @property
     def home(self) -> Lane:
@@ -217,8 +217,10 @@ class _LaneBuilder:
         launcher: Launcher | None = None,
         kinds: Collection[JobKind] = ENGINE_KINDS,
         on_end: Callable[[], None] = lambda: None,
+        blames_jobs: Callable[[], bool] = lambda: True,
     ) -> Lane:
-        """``launcher``: of an engine on another machine; ``on_end``: called when that was lost or could not start."""
+        """``launcher``: of an engine on another machine; ``on_end``: called when that was lost or could not start;
+        ``blames_jobs``: asked then, whether it may be for its job."""
         config, jobs, models, pool = self._config, self._jobs, self._models, self._pool
         is_home = not pool.lanes
         reads_ahead = config.engine.read_ahead and launcher is None
@@ -284,6 +286,7 @@ class _LaneBuilder:
             redact_paths=self._redact_paths,
             on_converted=self._note_converted,
             texts_of=jobs.kept_calls.texts_of,
+            blames_jobs=blames_jobs,
         )
         lane = Lane(
             supervisor,
@@ -308,10 +311,20 @@ class _LaneBuilder:
         )
         return lane
 
-    def build_remote(self, name: str, launcher: Launcher, on_end: Callable[[], None]) -> Lane:
+    def build_remote(
+        self, name: str, launcher: Launcher, on_end: Callable[[], None], blames_jobs: Callable[[], bool]
+    ) -> Lane:
         """The lane of an engine on another machine. It converts no models: their files belong here."""
         kinds = ENGINE_KINDS - {"convert"}
-        return self.build(EnginePlace(name), EngineCalls(), Holding(), launcher=launcher, kinds=kinds, on_end=on_end)
+        return self.build(
+            EnginePlace(name),
+            EngineCalls(),
+            Holding(),
+            launcher=launcher,
+            kinds=kinds,
+            on_end=on_end,
+            blames_jobs=blames_jobs,
+        )
 
     def _note_converted(self, path: Path) -> None:
         library = self._models.library

@@ -46,5 +46,9 @@ class Cluster(Protocol):
         """Start the engine number ``slot`` (from 0) of a node; one that is left there from before is ended. Blocks.
         Raises LinkLost."""
 
+    def want(self, engines: int) -> None:
+        """Have the cluster see to it that there is room for so many engines, if it can add machines; 0: for those that
+        are there. Raises LinkLost."""
+
     def close(self) -> None:
         """Leave, and end all engines that were started. Idempotent."""

@@ -72,6 +72,7 @@ class Gateway:
         self.trouble: str | None = "The cluster has not answered yet"
         """Why the cluster cannot be reached; ``None`` while it can."""
         self.nodes: tuple[ClusterNode, ...] = ()
+        self._wanted = 0
 
     def start(self) -> None:
         self._thread.start()
@@ -95,6 +96,11 @@ class Gateway:
         if not self.send({"op": "open", "link": engine.number, "node": node_id, "slot": slot}, options.to_json()):
             self._end(engine.number, _GONE, is_lost=True)
         return engine
+
+    def want(self, engines: int) -> None:
+        """Have the cluster see to it that there is room for so many engines, now and when it can be reached again."""
+        self._wanted = engines
+        self.send({"op": "want", "engines": engines})
 
     def send(self, header: dict[str, Any], body: bytes = b"") -> bool:
         """Whether there was somebody to send it to."""
@@ -129,6 +135,8 @@ class Gateway:
         reached = False
         with contextlib.suppress(EOFError, OSError):
             gateway_messages.send(process.pipe, self._first)
+            if self._wanted:
+                gateway_messages.send(process.pipe, {"op": "want", "engines": self._wanted})
             self._process = process
             while True:
                 header, body = gateway_messages.receive(process.pipe)

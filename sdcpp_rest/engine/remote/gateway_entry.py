@@ -111,7 +111,14 @@ class GatewayWorker:
         self._links.pop(number, None)
 
     def _take(self, header: dict[str, Any], body: bytes) -> None:
-        operation, number = header["op"], header["link"]
+        operation = header["op"]
+        if operation == "want":
+            try:
+                self._cluster.want(header["engines"])
+            except LinkLost as error:
+                log.warning("the cluster was not asked for %d engines: %s", header["engines"], error)
+            return
+        number = header["link"]
         if operation == "open":
             options = WorkerOptions.from_json(body)
 

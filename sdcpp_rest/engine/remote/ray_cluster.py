@@ -257,6 +257,15 @@ class RayCluster:
             raise LinkLost(_sentence(error)) from error
         return RayLink(actor)
 
+    def want(self, engines: int) -> None:
+        """Raises LinkLost."""
+        from ray.autoscaler.sdk import request_resources
+
+        try:
+            request_resources(bundles=[{ENGINE_RESOURCE: 1}] * engines)
+        except _Error as error:
+            raise LinkLost(_sentence(error)) from error
+
     def close(self) -> None:
         ray.shutdown()
 

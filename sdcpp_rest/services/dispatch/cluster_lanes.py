@@ -16,6 +16,7 @@ from sdcpp_rest.core.load_spec import LoadSpec
 from sdcpp_rest.engine.remote.cluster import ClusterNode
 from sdcpp_rest.services.dispatch.engine_pool import EnginePool
 from sdcpp_rest.services.dispatch.lane import Lane
+from sdcpp_rest.services.dispatch.loss_watch import LossWatch
 from sdcpp_rest.services.dispatch.quarantine import Quarantine
 from sdcpp_rest.services.models.file_stamps import spec_files, stamps_of
 from sdcpp_rest.store.settings_store import SettingsStore
@@ -73,6 +74,7 @@ class ClusterLanes:
         self._settings = settings
         self._drained = frozenset[str](settings.get(_DRAINED, ()))
         self.quarantine = Quarantine()
+        self.losses = LossWatch()
         self._timers: set[threading.Timer] = set()
         self._lock = threading.Lock()
         self._lanes: dict[tuple[str, int], Lane] = {}
@@ -117,6 +119,7 @@ class ClusterLanes:
 
     def note_end(self, name: str) -> None:
         """Take in that an engine of the node of this name was lost, or could not start; on any thread."""
+        self.losses.note(name)
         seconds = self.quarantine.note_end(name)
         if seconds is None:
             return
@@ -128,6 +131,10 @@ class ClusterLanes:
                 self._timers = {one for one in self._timers if one.is_alive()} | {timer}
                 timer.start()
         self.look_again()
+
+    def were_most_lost(self) -> bool:
+        """Whether more machines were lost in the last seconds than are left: no job is to blame for that."""
+        return self.losses.were_most_lost({node.name for node in self.nodes if not node.fault})
 
     def note_completed(self, engine: str) -> None:
         """Take in that the engine of this name, here or on a node, has completed a job; on any thread."""

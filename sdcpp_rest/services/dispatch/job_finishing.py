@@ -40,6 +40,7 @@ class JobFinishing:
         redact_paths: takes out of messages what users must not know.
         on_converted: called with the place of a new model file, when it lies in the model folders.
         texts_of: by a job's id, the texts that its pictures carry beside our own, by key.
+        blames_jobs: asked when the engine was lost: whether that may be for the job that it had.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class JobFinishing:
         redact_paths: Callable[[str], str] = str,
         on_converted: Callable[[Path], None] = lambda path: None,
         texts_of: Callable[[str], Mapping[str, str]] = lambda job_id: {},
+        blames_jobs: Callable[[], bool] = lambda: True,
     ) -> None:
         self._queue = queue
         self._outputs = outputs
@@ -60,6 +62,7 @@ class JobFinishing:
         self._redact_paths = redact_paths
         self._on_converted = on_converted
         self._texts_of = texts_of
+        self._blames_jobs = blames_jobs
         self._on_completed: Callable[[ActiveJob, Timings], None] = lambda active, timings: None
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="finisher")
         self.is_stopping = False
@@ -168,12 +171,13 @@ class JobFinishing:
 
     def end_lost(self, active: ActiveJob, error: EngineLost) -> None:
         """Make a job pending again whose engine is gone with its machine. It fails where that has happened to it more
-        often than an interrupted job is tried again: it may be the reason."""
-        if active.cancel_requested or not self._queue.may_requeue(active.job):
+        often than an interrupted job is tried again, unless it cannot be the reason."""
+        is_counted = not self.is_stopping and self._blames_jobs()
+        if active.cancel_requested or (is_counted and not self._queue.may_requeue(active.job)):
             self.end_badly(active, error.code, error.message)
             return
         self._discard(active.job)
-        self._queue.requeue(active, self._timings(active, 0.0), is_counted=not self.is_stopping)
+        self._queue.requeue(active, self._timings(active, 0.0), is_counted=is_counted)
 
     def _add_texts(self, job: Job, files: Iterable[str]) -> None:
         """Put a dialect's texts into the pictures in the spool. Raises OSError."""

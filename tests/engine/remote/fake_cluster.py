@@ -35,13 +35,19 @@ def add_model(folder: Path, name: str, model: str) -> None:
     path.write_bytes(b"model")
 
 
+def cut(folder: Path, name: str) -> None:
+    """Have the engine of a node be lost: nothing comes from it any more."""
+    (folder / f"{name}.cut").touch()
+
+
 class FakeCluster:
     """``address`` is the folder, or ``auto`` for the one that the environment names. Beside a node's file lies the
     folder of its models; a file called ``gone`` ends the process, as a cluster's own software may; with one called
-    ``closed`` nobody is let in. ``NAME.broken``: no engine starts on that node."""
+    ``closed`` nobody is let in. ``NAME.broken``: no engine starts on that node; ``NAME.cut``: its engine is lost."""
 
     def __init__(self, address: str) -> None:
         self._folder = Path(os.environ[FOLDER_VARIABLE] if address == "auto" else address)
+        self._links: dict[str, ThreadLink] = {}
 
     def connect(self) -> None:
         if (self._folder / "closed").exists():
@@ -52,6 +58,9 @@ class FakeCluster:
             (self._folder / "gone").unlink()
             os._exit(13)
         nodes = []
+        for path in self._folder.glob("*.cut"):
+            path.unlink()
+            self._links.pop(path.stem).cut()
         for path in self._folder.glob("*.node"):
             files, fault = self._places(path.stem).list_files(), path.read_text()
             nodes.append(ClusterNode(path.stem, path.stem, "here", 1, files=files, fault=fault))
@@ -65,7 +74,13 @@ class FakeCluster:
         folder = self._folder / f"{node_id}.jobs"
         folder.mkdir(exist_ok=True)
         options = replace(options, log_path=str(folder / "engine.log"), last_words_path=str(folder / "last_words"))
-        return ThreadLink(ProcessLauncher(options), self._places(node_id), folder / "jobs")
+        self._links[node_id] = ThreadLink(ProcessLauncher(options), self._places(node_id), folder / "jobs")
+        return self._links[node_id]
+
+    def want(self, engines: int) -> None:
+        part = self._folder / "wanted.part"
+        part.write_text(str(engines))
+        part.replace(self._folder / "wanted")
 
     def _places(self, node_id: str) -> ModelPlaces:
         return ModelPlaces({"models": self._folder / f"{node_id}.models", "demo": DEMO_ROOT})

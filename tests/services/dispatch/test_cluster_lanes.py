@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 
 from sdcpp_rest.config import ConfigError
+from sdcpp_rest.core.events import JobStatusChanged
 from sdcpp_rest.core.load_spec import LoadSpec
 from sdcpp_rest.core.params import ImageParams
 from sdcpp_rest.errors import InvalidRequest, NotFound
 from sdcpp_rest.runtime import Runtime
 from sdcpp_rest.services.submission.engine_choice import EngineChoice
+from tests.engine.remote import fake_cluster
 from tests.engine.remote.fake_cluster import add_model
 from tests.quick_runtime import quick_app
 from tests.services.conftest import config_below
@@ -277,3 +279,35 @@ def test_a_cluster_out_of_reach_is_told_and_the_queue_accepts(make_cluster: Call
     (house.cluster / "closed").unlink()
     assert house.finished(later).status == "completed"
     assert house.runtime.status.health()["status"] == "ok"
+
+
+def test_a_job_is_not_blamed_where_the_way_to_the_cluster_breaks_off(make_cluster: Callable[..., ClusterHouse]) -> None:
+    house = make_cluster("queue.max_requeues=1")
+    house.join("one")
+    house.join("two")
+    job_id = house.submit("fake:hold", seed=1)
+    for _ in range(3):
+        house.begun(job_id)
+        (house.cluster / "gone").touch()
+        house.until(JobStatusChanged, job_id=job_id, status="pending")
+    house.begun(job_id)
+    assert house.runtime.jobs.queue.get(job_id).attempts == 1
+    house.runtime.jobs.queue.cancel(job_id)
+    assert house.finished(job_id).status == "cancelled"
+
+
+def test_a_job_is_not_blamed_where_most_machines_are_lost_at_once(make_cluster: Callable[..., ClusterHouse]) -> None:
+    house = make_cluster("queue.max_requeues=0")
+    for name in ("one", "two", "three"):
+        house.join(name)
+    assert house.wait_for(lambda: len(house.runtime.engine.pool.names()) == 3)
+    job_id = house.submit("fake:hold", seed=1)
+    lost = house.begun(job_id)
+    for name in ("one", "two", "three"):
+        if f"{name}:0" != lost:
+            house.services.lanes.note_end(name)
+    fake_cluster.cut(house.cluster, lost.partition(":")[0])
+    house.until(JobStatusChanged, job_id=job_id, status="pending")
+    house.begun(job_id)
+    house.runtime.jobs.queue.cancel(job_id)
+    assert house.finished(job_id).status == "cancelled"

@@ -10,8 +10,9 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -88,9 +89,10 @@ class Head(Box):
         self.port = free_port(self.host)
         self.address = f"{self.host}:{self.port}"
 
-    def start(self) -> subprocess.CompletedProcess[str]:
+    def start(self, *more: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        """``more``: for Ray's own command."""
         place = ("--host", self.host, "--port", str(self.port))
-        return self.run("start-head", *place, more=(f"--temp-dir={self.sessions}",))
+        return self.run("start-head", *place, more=(f"--temp-dir={self.sessions}", *more), **variables)
 
 
 class RayCluster:
@@ -111,9 +113,15 @@ class RayCluster:
     def make_box(self) -> Box:
         return Box(self.folder / f"box{next(self._numbers)}", self.runner)
 
-    def start(self, nodes: int) -> RayCluster:
-        """Start the head, and join so many nodes with one engine each, called ``node1`` and so on."""
-        ran = self.head.start()
+    def start(
+        self,
+        nodes: int,
+        options: Callable[[Head], Sequence[str]] = lambda head: (),
+        variables: Mapping[str, str] | None = None,
+    ) -> RayCluster:
+        """Start the head, and join so many nodes with one engine each, called ``node1`` and so on. ``options`` and
+        ``variables``: for Ray's own command that starts the head."""
+        ran = self.head.start(*options(self.head), **(variables or {}))
         assert ran.returncode == 0, ran.stderr
         for number in range(1, nodes + 1):
             node = self.make_box()
@@ -168,10 +176,10 @@ def make_cluster(tmp_path: Path) -> Iterator[Callable[..., RayCluster]]:
     """Make clusters that a test may do anything to: ``make_cluster(nodes=2, runner="native")``."""
     made: list[RayCluster] = []
 
-    def make(nodes: int, runner: str = "fake") -> RayCluster:
+    def make(nodes: int, runner: str = "fake", **head: Any) -> RayCluster:
         cluster = RayCluster(tmp_path / f"cluster{len(made)}", runner)
         made.append(cluster)
-        return cluster.start(nodes)
+        return cluster.start(nodes, **head)
 
     yield make
     for cluster in made:

@@ -5,8 +5,9 @@ A kind of cluster is one class with these methods, in a module of its own; it wo
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from sdcpp_rest.engine.remote.shipping import HostLink
@@ -14,6 +15,8 @@ from sdcpp_rest.engine.worker_options import WorkerOptions
 
 RAY = "sdcpp_rest.engine.remote.ray_cluster:RayCluster"
 """Where the class of the one kind lies that there is: it imports what most servers never need."""
+
+_ID_CHARACTERS = 6
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,15 @@ class ClusterNode:
     files: dict[str, int] = field(default_factory=dict, hash=False, repr=False)
     is_draining: bool = False
     fault: str = ""
+
+
+def tell_apart(nodes: Sequence[ClusterNode]) -> list[ClusterNode]:
+    """Nodes of names that nobody else has: machines of one kind may all have been given the same."""
+    counts = Counter(node.name for node in nodes)
+    return [
+        replace(node, name=f"{node.name}-{node.id[-_ID_CHARACTERS:]}") if counts[node.name] > 1 else node
+        for node in nodes
+    ]
 
 
 class Cluster(Protocol):

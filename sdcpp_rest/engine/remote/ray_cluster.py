@@ -21,7 +21,7 @@ import ray.exceptions
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from sdcpp_rest.engine.launchers import ProcessLauncher
-from sdcpp_rest.engine.remote.cluster import ClusterNode
+from sdcpp_rest.engine.remote.cluster import ClusterNode, tell_apart
 from sdcpp_rest.engine.remote.host import EngineHost
 from sdcpp_rest.engine.remote.model_places import ModelPlaces
 from sdcpp_rest.engine.remote.node_settings import (
@@ -213,7 +213,7 @@ class RayCluster:
     def nodes(self) -> Sequence[ClusterNode]:
         """Raises LinkLost."""
         try:
-            there = [node for one in ray.nodes() if one["Alive"] and (node := _node_of(one)).engines]
+            there = tell_apart([node for one in ray.nodes() if one["Alive"] and (node := _node_of(one)).engines])
         except _Error as error:
             raise LinkLost(_sentence(error)) from error
         self._ask_for_files([node for node in there if not node.fault])

@@ -5,6 +5,8 @@ Runs beside the engine. Knows the protocol as far as it names files; decides not
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import json
 import logging
 import shutil
@@ -12,6 +14,8 @@ import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from sdcpp_rest.engine.launchers import Launcher
 from sdcpp_rest.engine.protocol import (
@@ -30,6 +34,21 @@ log = logging.getLogger(__name__)
 
 _END_SECONDS = 10.0
 _RUN_ENDS = ("finished", "failed", "cancelled")
+
+
+def take_folder(data_dir: Path, slot: int, patience_seconds: float = 1.0) -> tuple[Path, FileLock]:
+    """Find the folder of engine number ``slot`` of a machine, and lock it until the lock is released or the process
+    ends. Machines that have been given one data folder, as pods with a common volume, get a folder each; one that ends
+    at this moment is waited for. Raises OSError.
+    """
+    for number in itertools.count(1):
+        folder = data_dir / (f"engine-{slot}" if number == 1 else f"engine-{slot}.{number}")
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / "lock", thread_local=False)
+        with contextlib.suppress(Timeout):
+            lock.acquire(timeout=patience_seconds if number == 1 else 0)
+            return folder, lock
+    raise AssertionError
 
 
 class EngineHost:

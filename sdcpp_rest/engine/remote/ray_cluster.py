@@ -22,7 +22,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from sdcpp_rest.engine.launchers import ProcessLauncher
 from sdcpp_rest.engine.remote.cluster import ClusterNode, tell_apart
-from sdcpp_rest.engine.remote.host import EngineHost
+from sdcpp_rest.engine.remote.host import EngineHost, take_folder
 from sdcpp_rest.engine.remote.model_places import ModelPlaces
 from sdcpp_rest.engine.remote.node_settings import (
     ENGINE_RESOURCE,
@@ -75,8 +75,7 @@ class EngineHostActor:
         for name in _RAYS_OWN:
             os.environ.pop(name, None)
         settings = NodeSettings.of_environment(os.environ)
-        folder = Path(settings.data_dir) / f"engine-{slot}"
-        folder.mkdir(parents=True, exist_ok=True)
+        folder, self._lock = take_folder(Path(settings.data_dir), slot)
         launcher = ProcessLauncher(
             replace(
                 WorkerOptions.from_json(options),

@@ -27,19 +27,21 @@ def test_nothing_goes_on_behind_a_call_that_is_over(turns: int, is_left: bool) -
 
     async def view(scope: Scope, receive: Receive, send: Send) -> None:
         for message in answer:
+            # So that whoever fills the silence has heard of the word before, and waits for the next one.
+            await pass_turns(10)
             await send(message)
         spoke.set()
-        await pass_turns()
+        await pass_turns(turns)
         if is_left:
             await departed.wait()
 
     async def receive() -> Message:
         await (spoke if is_left else asyncio.Event()).wait()
-        await pass_turns()
+        await pass_turns(turns)
         return {"type": "http.disconnect"}
 
-    async def pass_turns() -> None:
-        for _ in range(turns):
+    async def pass_turns(count: int) -> None:
+        for _ in range(count):
             turn = asyncio.get_running_loop().create_future()
             turn.get_loop().call_soon(turn.set_result, None)
             await turn

@@ -31,6 +31,10 @@ def _server_text(runs: Runs) -> str:
     return "\n".join(_sections(_newest(runs), NAMES))
 
 
+def _cluster_text(runs: Runs) -> str:
+    return "\n".join(_sections(_newest(runs), ["cluster"]))
+
+
 def _history_text(runs: Runs) -> str:
     """Every figure that has a target or is a ratio, a column for each version that has measured it."""
     rows: dict[tuple[str, str], dict[str, Figure]] = {}
@@ -87,4 +91,9 @@ def _cell(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|")
 
 
-_MAKERS: dict[str, Callable[[Runs], str]] = {"peers": _peers_text, "server": _server_text, "history": _history_text}
+_MAKERS: dict[str, Callable[[Runs], str]] = {
+    "peers": _peers_text,
+    "server": _server_text,
+    "cluster": _cluster_text,
+    "history": _history_text,
+}

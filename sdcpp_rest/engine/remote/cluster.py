@@ -5,7 +5,6 @@ A kind of cluster is one class with these methods, in a module of its own; it wo
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
@@ -36,13 +35,17 @@ class ClusterNode:
     fault: str = ""
 
 
-def tell_apart(nodes: Sequence[ClusterNode]) -> list[ClusterNode]:
-    """Nodes of names that nobody else has: machines of one kind may all have been given the same."""
-    counts = Counter(node.name for node in nodes)
-    return [
-        replace(node, name=f"{node.name}-{node.id[-_ID_CHARACTERS:]}") if counts[node.name] > 1 else node
-        for node in nodes
-    ]
+def tell_apart(nodes: Sequence[ClusterNode], names: dict[str, str]) -> list[ClusterNode]:
+    """Give nodes names that nobody else has: machines of one kind may all have been given the same. ``names``: what
+    they were called before, by their ids, which they keep as long as they are there; brought up to date."""
+    kept = {node.id: names[node.id] for node in nodes if node.id in names}
+    for node in sorted(nodes, key=lambda node: node.id):
+        if node.id not in kept:
+            is_taken = node.name in kept.values()
+            kept[node.id] = f"{node.name}-{node.id[-_ID_CHARACTERS:]}" if is_taken else node.name
+    names.clear()
+    names.update(kept)
+    return [replace(node, name=kept[node.id]) for node in nodes]
 
 
 class Cluster(Protocol):

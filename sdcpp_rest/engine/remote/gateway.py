@@ -135,9 +135,9 @@ class Gateway:
         reached = False
         with contextlib.suppress(EOFError, OSError):
             gateway_messages.send(process.pipe, self._first)
-            if self._wanted:
-                gateway_messages.send(process.pipe, {"op": "want", "engines": self._wanted})
             self._process = process
+            if self._wanted:
+                self.want(self._wanted)
             while True:
                 header, body = gateway_messages.receive(process.pipe)
                 reached = reached or header["op"] == "nodes"

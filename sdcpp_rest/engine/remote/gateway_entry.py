@@ -83,6 +83,7 @@ class GatewayWorker:
         self._pipe = pipe
         self._cluster = cluster
         self._places = places
+        self._wanted = 0
         self._send_lock = threading.Lock()
         self._links: dict[int, _OpenEngine] = {}
         self._stopped = threading.Event()
@@ -113,10 +114,7 @@ class GatewayWorker:
     def _take(self, header: dict[str, Any], body: bytes) -> None:
         operation = header["op"]
         if operation == "want":
-            try:
-                self._cluster.want(header["engines"])
-            except LinkLost as error:
-                log.warning("the cluster was not asked for %d engines: %s", header["engines"], error)
+            self._wanted = header["engines"]
             return
         number = header["link"]
         if operation == "open":
@@ -138,8 +136,13 @@ class GatewayWorker:
 
     def _watch_nodes(self) -> None:
         told: list[ClusterNode] | None = None
+        asked = 0
         while not self._stopped.is_set():
             try:
+                # Here, because a cluster in trouble may let one wait for a minute, and commands must not.
+                if (wanted := self._wanted) != asked:
+                    self._cluster.want(wanted)
+                    asked = wanted
                 nodes = sorted(self._cluster.nodes(), key=lambda node: node.id)
             except LinkLost as error:
                 self.tell({"op": "lost", "message": str(error)})

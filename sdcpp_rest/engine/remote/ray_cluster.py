@@ -185,6 +185,7 @@ class RayCluster:
     def __init__(self, address: str) -> None:
         self._address = address
         self._files: dict[str, dict[str, int]] = {}
+        self._names: dict[str, str] = {}
         self._asked: dict[str, Any] = {}
         self._look_at = 0.0
 
@@ -212,9 +213,10 @@ class RayCluster:
     def nodes(self) -> Sequence[ClusterNode]:
         """Raises LinkLost."""
         try:
-            there = tell_apart([node for one in ray.nodes() if one["Alive"] and (node := _node_of(one)).engines])
+            there = [node for one in ray.nodes() if one["Alive"] and (node := _node_of(one)).engines]
         except _Error as error:
             raise LinkLost(_sentence(error)) from error
+        there = tell_apart(there, self._names)
         self._ask_for_files([node for node in there if not node.fault])
         # One that has not said yet which models it has could be given no job.
         told = [node for node in there if node.fault or node.id in self._files]
@@ -245,7 +247,7 @@ class RayCluster:
         name = f"engine-{node_id}-{slot}"
         try:
             _end_earlier(name)
-            gpus = next((node.gpus for node in self.nodes() if node.id == node_id), 0)
+            gpus = next((_node_of(one).gpus for one in ray.nodes() if one["NodeID"] == node_id), 0)
             actor = _Actor.options(
                 name=name,
                 resources={ENGINE_RESOURCE: 1},

@@ -142,8 +142,7 @@ class RemoteEngine(EndingEngine):
         try:
             shipment = self._link.receive()
             if shipment.end is not None:
-                self.end = shipment.end
-                self._ended.set()
+                self._note_end(shipment.end)
                 raise EOFError
             return self._take_files(self._link, shipment)
         except LinkLost as error:
@@ -158,16 +157,15 @@ class RemoteEngine(EndingEngine):
             spool = self._spools.pop(int(event["run"]), None)
         else:
             spool = self._spools.get(run) if run is not None else None
-        names = list(shipment.files)
-        if self._desks is not None:
-            names = [Path(event["path"]).name] if event.get("path") else list(event.get("files", ()))
+        names = [Path(event["path"]).name] if event.get("path") else list(event.get("files", ()))
         if spool is None or not (names or is_end):
             return shipment.message
         try:
             if self._desks is not None:
                 self._desks.take(event["run"], names, spool, is_end=is_end)
-            for name, parcel in shipment.files.items():
-                unpack(parcel, spool / name, link.carrier)
+            else:
+                for name in names:
+                    unpack(shipment.files[name], spool / name, link.carrier)
         except OSError as error:
             if event["type"] == "preview":
                 return json.dumps({**event, "path": ""}).encode()
@@ -180,7 +178,10 @@ class RemoteEngine(EndingEngine):
 
     def _lose(self, error: LinkLost) -> None:
         self.is_lost = not self._was_killed
-        self.end = EngineEnd("it was ended from here" if self._was_killed else str(error))
+        self._note_end(EngineEnd("it was ended from here" if self._was_killed else str(error)))
+
+    def _note_end(self, end: EngineEnd) -> None:
+        self.end = end
         if self._desks is not None:
             self._desks.clear()
         self._ended.set()

@@ -15,7 +15,7 @@ from pathlib import Path
 
 
 class SharedDesks:
-    """Keeps a folder for each run of one engine. For one thread at a time."""
+    """Keeps a folder for each run of one engine. One thread may open them while another takes and clears."""
 
     def __init__(self) -> None:
         self._desks: dict[int, Path] = {}
@@ -44,7 +44,8 @@ class SharedDesks:
                 self._remove(run)
 
     def clear(self) -> None:
-        """Remove all of them: their engine is gone. What it still writes is removed at the server's next start."""
+        """Remove all of them: their engine has ended or is gone. What it writes later is removed at the server's next
+        start."""
         for run in list(self._desks):
             self._remove(run)
 

@@ -34,7 +34,7 @@ class Scaling:
         self._most = most
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="scaling", daemon=True)
-        self.wanted = 0
+        self._wanted = 0
 
     def start(self) -> None:
         self._thread.start()
@@ -48,9 +48,9 @@ class Scaling:
         waiting = self._count_waiting()
         wanted = 0 if waiting <= self._jobs_per_engine else math.ceil(waiting / self._jobs_per_engine)
         wanted = min(wanted, self._most)
-        if wanted != self.wanted:
+        if wanted != self._wanted:
             log.info("%d jobs wait: the cluster is asked for %d engines", waiting, wanted)
-            self.wanted = wanted
+            self._wanted = wanted
             self._ask(wanted)
 
     def _loop(self) -> None:

@@ -61,6 +61,14 @@ class Rig:
         if isinstance(event, Preview):
             self.shown.set()
 
+    def wait_for_preview(self) -> None:
+        """Hold the second step until the preview of the first is here: the encoder removes the file at the end, maybe
+        before anybody has come for it."""
+        self.before_step = lambda step: step == 1 or self.shown.wait(TIMEOUT)
+
+    def first_preview(self) -> str:
+        return next(event.path for event in self.events if isinstance(event, Preview))
+
     @property
     def link(self) -> ThreadLink:
         return self.links[-1]
@@ -121,8 +129,7 @@ def sharing(tmp_path: Path) -> Iterator[Rig]:
 def test_shared_files_are_not_sent(sharing: Rig) -> None:
     source = sharing.folder / "source.png"
     source.write_bytes(b"pixels")
-    # The encoder removes the preview, maybe before anybody has come for it.
-    sharing.before_step = lambda step: step == 1 or sharing.shown.wait(TIMEOUT)
+    sharing.wait_for_preview()
     sharing.client.load(sharing.spec)
     run = sharing.client.run(sharing.job(inputs={"init_image": str(source)}))
     run.finished.result(TIMEOUT)
@@ -130,8 +137,7 @@ def test_shared_files_are_not_sent(sharing: Rig) -> None:
     assert sharing.link.carrier.sizes == []
     spool = sharing.folder / f"spool-{run.number}"
     assert (spool / "image_0.png").read_bytes()[:4] == b"\x89PNG"
-    first = next(event for event in sharing.events if isinstance(event, Preview))
-    assert Path(first.path).parent == spool
+    assert Path(sharing.first_preview()).parent == spool
     assert [one.name for one in sharing.folder.glob("spool*")] == [spool.name]
 
 
@@ -148,6 +154,14 @@ def test_an_engine_that_was_believed_gone_gets_nothing_between_the_files_of_its_
     assert not desk.exists()
 
 
+def test_an_engine_that_dies_there_leaves_nothing_in_a_shared_folder(sharing: Rig) -> None:
+    sharing.client.load(sharing.spec)
+    run = sharing.client.run(sharing.job("fake:die"))
+    with pytest.raises(EngineDied):
+        run.computed.result(TIMEOUT)
+    assert list(sharing.folder.glob("spool*")) == []
+
+
 def test_folders_that_the_other_machine_does_not_see_fail_the_job_in_words(sharing: Rig) -> None:
     sharing.client.load(sharing.spec)
     run = sharing.client.run(sharing.job(inputs={"init_image": "/elsewhere/source.png"}))
@@ -157,11 +171,12 @@ def test_folders_that_the_other_machine_does_not_see_fail_the_job_in_words(shari
 
 
 def test_a_preview_is_a_file_of_this_machine(rig: Rig) -> None:
+    rig.wait_for_preview()
     rig.client.load(rig.spec)
     rig.client.run(rig.job()).finished.result(TIMEOUT)
-    (path,) = {event.path for event in rig.events if isinstance(event, Preview)}
-    assert Path(path).parent == rig.folder / "spool-1"
-    assert Path(path).read_bytes()[:2] == b"\xff\xd8"
+    path = Path(rig.first_preview())
+    assert path.parent == rig.folder / "spool-1"
+    assert path.read_bytes()[:2] == b"\xff\xd8"
 
 
 def test_large_files_travel_in_pieces(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:

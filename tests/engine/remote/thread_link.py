@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import queue
 import threading
 from collections.abc import Callable, Sequence
@@ -95,20 +96,9 @@ class ThreadLink:
 class RemoteLauncher:
     """Starts engines over links, as the gateway does."""
 
-    def __init__(
-        self,
-        open_link: Callable[[], HostLink],
-        places: ModelPlaces,
-        *,
-        sends_models: bool = False,
-        shares_files: bool = False,
-    ) -> None:
-        self._open_link = open_link
-        self._shares_files = shares_files
-        self._places = places
-        self._sends_models = sends_models
+    def __init__(self, open_link: Callable[[], HostLink], places: ModelPlaces, **options: bool) -> None:
+        """``options``: those of `RemoteEngine`."""
+        self._launch = functools.partial(RemoteEngine, open_link, places, **options)
 
     def launch(self) -> RemoteEngine:
-        return RemoteEngine(
-            self._open_link, self._places, sends_models=self._sends_models, shares_files=self._shares_files
-        )
+        return self._launch()

@@ -81,7 +81,10 @@ export class DraftStorage {
 
   async saveActive(id: string): Promise<void> {
     try {
-      this.shelf?.setItem(this.key(ACTIVE), id)
+      if (this.shelf) {
+        this.shelf.setItem(this.key(ACTIVE), id)
+        return
+      }
     } catch {
       // Full or forbidden: the database has it a moment later.
     }

@@ -71,13 +71,17 @@ export async function axe(page: Page, without: string[] = [], isServerAway = fal
   expect(told, 'what axe found').toEqual([])
 }
 
-/** Expects that nothing is wider than the window. */
+/** Expects that nothing is wider than the window, nor, but on a phone, higher. */
 export async function expectNoOverflow(page: Page): Promise<void> {
-  const { wide, room } = await page.evaluate(() => ({
+  const { wide, room, high, window } = await page.evaluate(() => ({
     wide: document.documentElement.scrollWidth,
     room: document.documentElement.clientWidth,
+    high: document.documentElement.scrollHeight,
+    window: document.documentElement.clientHeight,
   }))
   expect(wide, 'width of what is shown').toBeLessThanOrEqual(room)
+  // On a phone the document itself scrolls.
+  if (room > 760) expect(high, 'height of what is shown, beside what scrolls by itself').toBeLessThanOrEqual(window)
 }
 
 /** Keeps a screenshot in `test-results/screens/`, for whoever wants to look. */

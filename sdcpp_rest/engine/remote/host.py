@@ -10,6 +10,7 @@ import itertools
 import json
 import logging
 import shutil
+import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -57,15 +58,17 @@ class EngineHost:
     Args:
         launcher: starts the engine's process here.
         places: where the models of this machine lie.
-        folder: for the files of jobs, while they are here. Emptied.
+        folder: for the files of jobs, while they are here. What an earlier host has left there is removed.
     """
 
     def __init__(self, launcher: Launcher, places: ModelPlaces, carrier: Carrier, folder: Path) -> None:
         self._places = places
         self._carrier = carrier
-        self._folder = folder
+        # A folder of its own: what cannot be removed, or is still being written by an engine that is ending, is in
+        # nobody's way.
         shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder = Path(tempfile.mkdtemp(prefix="host-", dir=folder))
         self._own: list[Shipment] = []
         self._own_lock = threading.Lock()
         self._spools: dict[int, Path] = {}

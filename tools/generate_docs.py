@@ -35,6 +35,7 @@ sys.path.insert(0, str(ROOT))  # run as a script, it finds its own folder alone
 from tools.client_wire import module_names, module_text  # noqa: E402
 from tools.model_tables.pages import fill_tables  # noqa: E402
 from tools.performance_page import fill_results  # noqa: E402
+from tools.sbom import make_sbom  # noqa: E402
 
 _FIELDS = re.compile(r"(<!-- fields: ([\w. -]+?) -->)\n.*?(<!-- end -->)", re.DOTALL)
 _ROOMS = re.compile(r"(<!-- rooms -->)\n.*?(<!-- end -->)", re.DOTALL)
@@ -258,6 +259,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "docs/model-files.md": partial(tables_page, "docs/model-files.md"),
     "docs/troubleshooting.md": partial(tables_page, "docs/troubleshooting.md"),
     "config.example.toml": Config.example_toml,
+    "sbom.cdx.json": make_sbom,
 }
 
 

@@ -13,7 +13,7 @@ FETCH_HEADERS ?=
 BUILD_OPTIONS = $(if $(BACKEND),--backend '$(BACKEND)') $(if $(FETCH_HEADERS),--fetch-headers)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo wheels webui webui-types test test-fast test-training test-cluster test-vulkan lint docs bench release audit lock clean toolchain
+.PHONY: help setup run demo wheels webui webui-types test test-fast test-training test-cluster test-vulkan lint docs bench faults release audit lock clean toolchain
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -89,6 +89,9 @@ docs: setup ## Rewrite the pages that are made from the code
 
 bench: setup ## Measure what the server costs in time and memory, for docs/performance.md (about 20 minutes)
 	$(BIN)/python benchmarks/run.py --save
+
+faults: setup ## Do harm to the server and count what comes of it, for docs/reliability.md (about an hour)
+	$(BIN)/python tests/faults/run.py --save
 
 release: setup ## Make a release's files from the newest commit in dist/release: the same bytes on every machine
 	$(BIN)/python -m tools.release dist/release

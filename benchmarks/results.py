@@ -23,7 +23,8 @@ _ROOT = FILE.parent.parent
 
 @dataclass(frozen=True)
 class Run:
-    """One run of one benchmark. ``load``: the load average before and after; ``commit``: empty where git tells none."""
+    """One run of one benchmark. ``load``: the load average before and after; ``commit``: empty where git tells none;
+    ``told``: what else it was run with."""
 
     date: str
     commit: str
@@ -32,6 +33,7 @@ class Run:
     seconds: float
     load: tuple[float, ...]
     figures: tuple[Figure, ...]
+    told: str = ""
 
 
 def save_run(file: Path, version: str, name: str, run: Run) -> None:

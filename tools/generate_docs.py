@@ -35,6 +35,7 @@ sys.path.insert(0, str(ROOT))  # run as a script, it finds its own folder alone
 from tools.client_wire import module_names, module_text  # noqa: E402
 from tools.model_tables.pages import fill_tables  # noqa: E402
 from tools.performance_page import fill_results  # noqa: E402
+from tools.reliability_page import fill_reliability  # noqa: E402
 from tools.sbom import make_sbom  # noqa: E402
 
 _FIELDS = re.compile(r"(<!-- fields: ([\w. -]+?) -->)\n.*?(<!-- end -->)", re.DOTALL)
@@ -198,6 +199,11 @@ def performance_page() -> str:
     return fill_results((ROOT / "docs/performance.md").read_text(encoding="utf-8"))
 
 
+def reliability_page() -> str:
+    """The page of what went wrong, with its tables made anew."""
+    return fill_reliability((ROOT / "docs/reliability.md").read_text(encoding="utf-8"))
+
+
 def _fields_table(wanted: str) -> str:
     model, *less = [_model(path) for path in wanted.split(" - ")]
     known = {name for one in less for name in one.model_fields}
@@ -256,6 +262,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "docs/dialects/sdserver.md": partial(dialect_page, "docs/dialects/sdserver.md"),
     "docs/dialects/swarmui.md": partial(swarm_page, "docs/dialects/swarmui.md"),
     "docs/performance.md": performance_page,
+    "docs/reliability.md": reliability_page,
     "docs/model-files.md": partial(tables_page, "docs/model-files.md"),
     "docs/troubleshooting.md": partial(tables_page, "docs/troubleshooting.md"),
     "config.example.toml": Config.example_toml,

@@ -46,7 +46,12 @@ def test_every_command_is_in_the_changelog_or_the_readme() -> None:
 
 def test_links_between_pages_lead_somewhere() -> None:
     looked = 0
-    for page in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "benchmarks").glob("*.md")]:
+    for page in [
+        *ROOT.glob("*.md"),
+        *(ROOT / "docs").rglob("*.md"),
+        *(ROOT / "benchmarks").glob("*.md"),
+        *(ROOT / "tests").rglob("*.md"),
+    ]:
         for target in re.findall(r"\]\(([^)#]+)", page.read_text(encoding="utf-8")):
             if "://" not in target:
                 looked += 1

@@ -178,6 +178,8 @@ class EngineLost(EngineDied):
     again elsewhere."""
 
     code = "engine_lost"
+    had_started = True
+    """Whether it had said that it is ready before."""
 
 
 class WaitTimeout(SdcppRestError):

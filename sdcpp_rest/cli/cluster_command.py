@@ -371,6 +371,8 @@ def _tell_server(answer: Mapping[str, Any]) -> None:
 
 
 def _describe_node(node: Mapping[str, Any]) -> str:
+    if not node.get("address"):
+        return f"{node.get('name')}: {node.get('fault')}"
     text = f"{node.get('name')} ({node.get('address')}), {_count(node.get('engines', 0), 'engine')}"
     if node.get("gpus"):
         text += f", {_count(node['gpus'], 'GPU')}"

@@ -345,6 +345,8 @@ class EngineClient:
         how = "engine is lost" if is_lost else "engine process ended"
         ended = "The engine was stopped" if clean else f"The {how}: {self._engine.exit_description()}"
         death = EngineOutOfMemory(f"{refused} {ended}") if refused else (EngineLost if is_lost else EngineDied)(ended)
+        if isinstance(death, EngineLost):
+            death.had_started = self._ready.done() and self._ready.exception() is None
         if self._engine.signal_name:
             death.detail["signal"] = self._engine.signal_name
         # From here on nobody can begin to wait: what waits now is told below, what comes later is told at once.

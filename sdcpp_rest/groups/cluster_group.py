@@ -25,6 +25,7 @@ from sdcpp_rest.services.dispatch.scaling import Scaling
 TOKEN_FILE = "cluster.token"
 _LOG_FILE = "cluster.log"
 _LONGEST_NAME = 100
+_AWAY = "it is not there now; it is used again when it comes"
 
 
 @dataclass(frozen=True)
@@ -53,14 +54,19 @@ class ClusterServices:
         }
 
     def set_drained(self, name: str, is_drained: bool) -> dict[str, Any]:
-        """Drain the node of this name, or use it again; what is told of it then. Raises NotFound."""
+        """Drain the node of this name, or use it again; what is told of it then. One that was drained and is away can
+        be used again, too: its name is forgotten. Raises NotFound."""
         found = next((node for node in self.lanes.nodes if node.name == name), None)
-        if found is None:
+        away = self.lanes.list_drained_away()
+        if found is None and (is_drained or name not in away):
             names = sorted({node.name for node in self.lanes.nodes})
             there = f"there are: {', '.join(names)}" if names else "it has none now"
+            if away and not is_drained:
+                there += f"; drained and away: {', '.join(away)}"
+                names += away
             raise NotFound(f"The cluster has no node {name[:_LONGEST_NAME]!r}; {there}", allowed=names)
         self.lanes.set_drained(name, is_drained)
-        return self._describe(found)
+        return self._describe(found or ClusterNode("", name, "", 0, fault=_AWAY))
 
     def _describe(self, node: ClusterNode) -> dict[str, Any]:
         return {
@@ -111,10 +117,10 @@ def build_cluster(
     def build_lane(seat: Seat) -> Lane:
         launcher: Launcher = _SeatLauncher(gateway, seat, worker_options(config))
 
-        def note_end() -> None:
+        def note_end(was_lost: bool) -> None:
             # Where the way to the cluster has broken off, no node is to blame.
             if gateway.trouble is None:
-                lanes.note_end(seat.node.name)
+                lanes.note_end(seat.node.name, was_lost=was_lost)
 
         def blames_jobs() -> bool:
             return gateway.trouble is None and not lanes.were_most_lost()

@@ -46,6 +46,9 @@ _NOT_STOPPED_SECONDS = 5.0
 Launchers = Callable[[EnginePlace, int], Launcher]
 """What starts the engines of a place; its number counts from 1 for the home engine."""
 
+OnEnd = Callable[[bool], None]
+"""Is told when an engine on another machine was lost, which had started, or could not start: whether it was lost."""
+
 
 @dataclass(frozen=True)
 class EngineServices:
@@ -54,9 +57,9 @@ class EngineServices:
     pool: EnginePool
     everywhere: ModelsEverywhere
     previews: PreviewChoice
-    build_remote: Callable[[str, Launcher, Callable[[], None], Callable[[], bool]], Lane]
-    """Builds the lane of an engine on another machine, of its name, what starts it, who is to hear when it was lost or
-    could not start, and who says whether a loss may be for the engine's job."""
+    build_remote: Callable[[str, Launcher, OnEnd, Callable[[], bool]], Lane]
+    """Builds the lane of an engine on another machine, of its name, what starts it, who is to hear of its end, and who
+    says whether a loss may be for the engine's job."""
 
     @property
     def home(self) -> Lane:
@@ -216,11 +219,11 @@ class _LaneBuilder:
         has_engine: bool = True,
         launcher: Launcher | None = None,
         kinds: Collection[JobKind] = ENGINE_KINDS,
-        on_end: Callable[[], None] = lambda: None,
+        on_end: OnEnd = lambda was_lost: None,
         blames_jobs: Callable[[], bool] = lambda: True,
     ) -> Lane:
-        """``launcher``: of an engine on another machine; ``on_end``: called when that was lost or could not start;
-        ``blames_jobs``: asked then, whether it may be for its job."""
+        """``launcher``: of an engine on another machine; ``blames_jobs``: asked when that is lost, whether it may be
+        for its job."""
         config, jobs, models, pool = self._config, self._jobs, self._models, self._pool
         is_home = not pool.lanes
         reads_ahead = config.engine.read_ahead and launcher is None
@@ -231,24 +234,24 @@ class _LaneBuilder:
 
         ended = -1
 
-        def note_end() -> None:
+        def note_end(*, was_lost: bool) -> None:
             # One that is lost while it starts is told of twice.
             nonlocal ended
             if ended != supervisor.restarts:
                 ended = supervisor.restarts
-                on_end()
+                on_end(was_lost)
 
         def note_death(error: EngineDied) -> None:
             lane.engine_died(error)
             if isinstance(error, EngineLost):
-                note_end()
+                note_end(was_lost=error.had_started)
             if not is_home:
                 jobs.bus.publish(EngineChanged(engine=lane.name))
 
         def note_trouble(message: str) -> None:
             if is_home:
                 models.slot.last_error = message
-            note_end()
+            note_end(was_lost=False)
 
         supervisor = EngineSupervisor(
             launcher or self.launchers(place, len(pool.lanes) + 1),
@@ -311,9 +314,7 @@ class _LaneBuilder:
         )
         return lane
 
-    def build_remote(
-        self, name: str, launcher: Launcher, on_end: Callable[[], None], blames_jobs: Callable[[], bool]
-    ) -> Lane:
+    def build_remote(self, name: str, launcher: Launcher, on_end: OnEnd, blames_jobs: Callable[[], bool]) -> Lane:
         """The lane of an engine on another machine. It converts no models: their files belong here."""
         kinds = ENGINE_KINDS - {"convert"}
         return self.build(

@@ -16,7 +16,8 @@ from sdcpp_rest.services.dispatch.engine_pool import EnginePool
 from sdcpp_rest.services.dispatch.lane import Lane
 from sdcpp_rest.services.jobs.job_queue import JobQueue
 
-NO_ENGINE = "This server has no engine of its own (engines.devices is none): jobs wait, and nothing is computed here"
+_NONE_OF_ITS_OWN = "This server has no engine of its own (engines.devices is none)"
+NO_ENGINE = f"{_NONE_OF_ITS_OWN}: jobs wait, and nothing is computed here"
 _WORKS = frozenset({"loading", "running"})
 _REASONS = {
     "starting": "It waits for its engine to start",
@@ -61,9 +62,26 @@ class EnginesStatus:
         waits = bool(self._queue.counts()["pending"])
         return {
             "engines": [self._describe(lane, waits) for lane in lanes],
-            "why": None if lanes else NO_ENGINE,
+            "why": None if lanes else self.tell_no_engine(),
             "cluster": self.describe_cluster(),
         }
+
+    def tell_no_engine(self) -> str:
+        """Why this server has no engine, and with a cluster what it waits for, in a sentence."""
+        cluster = self.describe_cluster()
+        if cluster is None:
+            return NO_ENGINE
+        address, nodes = cluster["address"], cluster["nodes"]
+        if not cluster["is_connected"]:
+            return f"{_NONE_OF_ITS_OWN}, and the cluster at {address} cannot be reached: {cluster['trouble']}"
+        if nodes:
+            faults = ", ".join(f"{node['name']} ({node['fault'] or _unused(node)})" for node in nodes)
+            return f"{_NONE_OF_ITS_OWN}, and no machine of the cluster at {address} is used: {faults}"
+        where = "HOST:PORT" if address == "auto" else address
+        return (
+            f"{_NONE_OF_ITS_OWN} and waits for machines of the cluster at {address}, which has none yet. Each joins "
+            f"with: sdcpp-rest cluster join {where} --token-file FILE"
+        )
 
     def describe_cluster(self) -> dict[str, Any] | None:
         """The cluster's part of ``GET /engines``; ``None`` where there is none."""
@@ -161,6 +179,13 @@ class EnginesStatus:
                 "affinity_hits": lane.counts.hits,
             },
         }
+
+
+def _unused(node: dict[str, Any]) -> str:
+    """Why a node without a fault has no engine."""
+    if node["is_draining"]:
+        return "drained"
+    return "its engine is about to be started" if node["engines"] else "it offers none"
 
 
 def is_available(lane: Lane) -> bool:

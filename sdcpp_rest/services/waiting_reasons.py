@@ -5,7 +5,7 @@ from __future__ import annotations
 from sdcpp_rest.core.job import JobKind
 from sdcpp_rest.core.load_spec import LoadSpec
 from sdcpp_rest.services.dispatch.lane import Lane
-from sdcpp_rest.services.engines_status import NO_ENGINE, EnginesStatus, is_busy
+from sdcpp_rest.services.engines_status import EnginesStatus, is_busy
 from sdcpp_rest.services.jobs.job_queue import JobQueue
 from sdcpp_rest.services.jobs.job_reader import ENGINE_KINDS
 
@@ -33,7 +33,7 @@ class WaitingReasons:
             return "Other files are being fetched or read first"
         lanes = self._engines.lanes
         if not lanes:
-            return NO_ENGINE
+            return self._engines.tell_no_engine()
         lack = self.find_lack(kind, device, spec)
         if lack is not None:
             return lack

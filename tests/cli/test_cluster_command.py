@@ -319,6 +319,17 @@ def test_node_is_drained_and_resumed_at_the_server(
     assert result.stdout == f"node      box1 (10.0.0.2), 1 engine{ending}\n"
 
 
+def test_node_that_is_away_is_resumed_at_the_server(
+    run: Run, machine: Machine, served: ServedHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sdcpp_rest.client import Client
+
+    away = {"name": "box1", "address": "", "engines": 0, "fault": "it is not there now; it is used again when it comes"}
+    monkeypatch.setattr(Client, "resume_node", lambda client, name: away)
+    result = run("cluster", "resume", "box1", *beside(served))
+    assert result.stdout == "node      box1: it is not there now; it is used again when it comes\n"
+
+
 def test_drain_tells_what_the_server_refuses(run: Run, machine: Machine, served: ServedHouse) -> None:
     result = run("cluster", "drain", "box1", *beside(served))
     assert result.exit_code == 1

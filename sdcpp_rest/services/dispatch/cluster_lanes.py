@@ -109,6 +109,10 @@ class ClusterLanes:
                 self._settle()
         log.info("node %s is %s", name, "drained" if is_drained else "used again")
 
+    def list_drained_away(self) -> list[str]:
+        """Names that are drained, of nodes that are not there now."""
+        return sorted(self._drained - {node.name for node in self.nodes})
+
     def is_draining(self, node: ClusterNode) -> bool:
         """Whether a node finishes what it runs and takes nothing more: the cluster says so, or somebody wants it."""
         return node.is_draining or node.name in self._drained
@@ -117,9 +121,12 @@ class ClusterLanes:
         """Why a node is not used, in a sentence; empty: it is."""
         return node.fault or self.quarantine.find_fault(node.name)
 
-    def note_end(self, name: str) -> None:
-        """Take in that an engine of the node of this name was lost, or could not start; on any thread."""
-        self.losses.note(name)
+    def note_end(self, name: str, *, was_lost: bool) -> None:
+        """Take in that an engine of the node of this name was lost, which had started, or could not start; on any
+        thread."""
+        if was_lost:
+            # An engine that does not start says nothing of its machine, which answers.
+            self.losses.note(name)
         seconds = self.quarantine.note_end(name)
         if seconds is None:
             return

@@ -262,6 +262,54 @@ def test_a_node_that_is_not_there_is_refused_with_those_that_are(make_cluster: C
         house.services.set_drained("one", True)
 
 
+def test_a_drained_node_that_is_away_can_be_resumed(make_cluster: Callable[..., ClusterHouse]) -> None:
+    house = make_cluster()
+    house.join("one")
+    house.draw()
+    house.services.set_drained("one", True)
+    (house.cluster / "one.node").unlink()
+    assert house.wait_for(lambda: house.services.lanes.nodes == ())
+    with pytest.raises(NotFound, match="no node 'one'; it has none now") as refused:
+        house.services.set_drained("one", True)
+    assert refused.value.detail["allowed"] == []
+    with pytest.raises(NotFound, match="no node 'two'; it has none now; drained and away: one") as refused:
+        house.services.set_drained("two", False)
+    assert refused.value.detail["allowed"] == ["one"]
+    told = house.services.set_drained("one", False)
+    assert (told["name"], told["address"], told["is_draining"]) == ("one", "", False)
+    assert told["fault"] == "it is not there now; it is used again when it comes"
+    with pytest.raises(NotFound):
+        house.services.set_drained("one", False)
+    house.join("one")
+    assert house.draw().engine == "one:0"
+
+
+def test_a_server_without_machines_says_what_it_waits_for(make_cluster: Callable[..., ClusterHouse]) -> None:
+    house = make_cluster()
+    house.join("one")
+    house.draw()
+    (house.cluster / "one.node").unlink()
+    assert house.wait_for(lambda: house.services.lanes.nodes == ())
+    why = (
+        "This server has no engine of its own (engines.devices is none) and waits for machines of the cluster at auto, "
+        "which has none yet. Each joins with: sdcpp-rest cluster join HOST:PORT --token-file FILE"
+    )
+    engines = house.runtime.status.engines
+    assert engines.describe()["why"] == why
+    assert house.runtime.waiting_reasons.find("txt2img", None, 1) == why
+    house.join("odd", fault="it has another version")
+    assert house.wait_for(lambda: len(house.services.lanes.nodes) == 1)
+    assert (engines.describe()["why"] or "").endswith(
+        "no machine of the cluster at auto is used: odd (it has another version)"
+    )
+    (house.cluster / "closed").touch()
+    (house.cluster / "gone").touch()
+    assert house.wait_for(lambda: house.services.gateway.trouble == "the cluster is closed")
+    assert (engines.describe()["why"] or "").endswith(
+        "and the cluster at auto cannot be reached: the cluster is closed"
+    )
+
+
 def test_a_cluster_out_of_reach_is_told_and_the_queue_accepts(make_cluster: Callable[..., ClusterHouse]) -> None:
     house = make_cluster()
     house.join("one")
@@ -305,9 +353,34 @@ def test_a_job_is_not_blamed_where_most_machines_are_lost_at_once(make_cluster: 
     lost = house.begun(job_id)
     for name in ("one", "two", "three"):
         if f"{name}:0" != lost:
-            house.services.lanes.note_end(name)
+            house.services.lanes.note_end(name, was_lost=True)
     fake_cluster.cut(house.cluster, lost.partition(":")[0])
     house.until(JobStatusChanged, job_id=job_id, status="pending")
     house.begun(job_id)
     house.runtime.jobs.queue.cancel(job_id)
     assert house.finished(job_id).status == "cancelled"
+
+
+def test_engines_that_do_not_start_are_no_lost_machines(make_cluster: Callable[..., ClusterHouse]) -> None:
+    house = make_cluster("queue.max_requeues=0", "engine.backoff_initial_seconds=0.01")
+    house.join("one")
+    assert house.wait_for(lambda: house.runtime.engine.pool.names() == ("one:0",))
+    job_id = house.submit("fake:hold", seed=1)
+    assert house.begun(job_id) == "one:0"
+    lanes, ended = house.services.lanes, set[str]()
+    note_end = lanes.note_end
+
+    def note_and_tell(name: str, *, was_lost: bool) -> None:
+        note_end(name, was_lost=was_lost)
+        ended.add(name)
+        house.tell()
+
+    lanes.note_end = note_and_tell  # type: ignore[method-assign]
+    for name in ("two", "three"):
+        (house.cluster / f"{name}.broken").touch()
+        house.join(name)
+    assert house.wait_for(lambda: ended == {"two", "three"})
+    assert not lanes.were_most_lost()
+    fake_cluster.cut(house.cluster, "one")
+    job = house.finished(job_id)
+    assert (job.status, job.error_code) == ("failed", "engine_lost"), "it is the only one that was lost"

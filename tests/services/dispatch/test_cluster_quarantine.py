@@ -20,8 +20,9 @@ def test_a_node_whose_engines_do_not_start_while_others_work_is_left_alone(
     lanes.quarantine = Quarantine(clock=lambda: now[0])
     note_end = lanes.note_end
 
-    def note_and_tell(name: str) -> None:
-        note_end(name)
+    def note_and_tell(name: str, *, was_lost: bool) -> None:
+        assert not was_lost, "it has never started"
+        note_end(name, was_lost=was_lost)
         ends[0] += 1
         house.tell()
 
@@ -52,7 +53,7 @@ def test_an_engine_that_is_lost_while_it_starts_counts_once(make_cluster: Callab
     house = make_cluster("engine.backoff_initial_seconds=0.01")
     lanes, told = house.services.lanes, list[tuple[str, int]]()
 
-    def note(name: str) -> None:
+    def note(name: str, *, was_lost: bool) -> None:
         lane = house.runtime.engine.pool.find(f"{name}:0")
         told.append((name, lane.supervisor.restarts if lane else -1))
         house.tell()
@@ -69,10 +70,10 @@ def test_a_completed_job_ends_a_quarantine_at_once(make_cluster: Callable[..., C
     lanes = house.services.lanes
     house.join("one")
     house.draw()
-    lanes.note_end("one")
+    lanes.note_end("one", was_lost=True)
     lanes.note_completed("cpu:0")
     for _ in range(2):
-        lanes.note_end("one")
+        lanes.note_end("one", was_lost=False)
     assert (house.fault("one") or "").startswith("quarantined for 60 s")
     assert house.left("one:0")
     job_id = house.submit()

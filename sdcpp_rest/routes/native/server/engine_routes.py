@@ -93,7 +93,7 @@ class ClusterNodeShown(Answer):
     """A machine of the cluster that has engines."""
 
     name: str
-    address: str
+    address: str = Field(description="Empty for one that is away.")
     engines: int = Field(ge=0, description="How many it has room for.")
     gpus: int = Field(ge=0, description="How many of them have a GPU.")
     models: int = Field(ge=0, description="How many model files it has.")
@@ -138,7 +138,8 @@ def drain_node(name: str) -> Response:
 @engines.post("/engines/nodes/<name>/resume")
 @documents({200: ClusterNodeShown}, errors=(400, 404), path=NodePath)
 def resume_node(name: str) -> Response:
-    """Use a drained node of the cluster again, by its name; one that still finishes something goes on."""
+    """Use a drained node of the cluster again, by its name; one that still finishes something goes on. One that is
+    away (its `address` is empty then) is used when it comes back."""
     return answer(_cluster().set_drained(name, False))
 
 

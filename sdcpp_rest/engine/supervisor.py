@@ -10,13 +10,16 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from sdcpp_rest.engine.client import EngineClient, RunEvent
 from sdcpp_rest.engine.launchers import Launcher
 from sdcpp_rest.engine.places import name_of
 from sdcpp_rest.engine.protocol import PreviewSettings, Ready
 from sdcpp_rest.errors import EngineDied, EngineUnavailable
+
+if TYPE_CHECKING:
+    from sdcpp_rest.engine.log_tail import RawLog
 
 log = logging.getLogger(__name__)
 
@@ -70,6 +73,9 @@ class EngineSupervisor:
         self.was_ready = threading.Event()
         """Set once the first engine is ready."""
         self.state: EngineState = "starting"
+        self.read_log: Callable[[int], RawLog] | None = None
+        """Reads so many of the last lines of its engine's log, where that is on another machine. Raises
+        EngineUnavailable."""
 
     @property
     def name(self) -> str:

@@ -10,12 +10,14 @@ from typing import Any
 from sdcpp_rest.config import Config, ConfigError
 from sdcpp_rest.core.job import Job
 from sdcpp_rest.engine.launchers import LaunchedEngine, Launcher
+from sdcpp_rest.engine.log_tail import RawLog
 from sdcpp_rest.engine.remote.cluster import RAY, ClusterNode
 from sdcpp_rest.engine.remote.gateway import Gateway
 from sdcpp_rest.engine.remote.model_places import ModelPlaces
+from sdcpp_rest.engine.remote.shipping import LinkLost
 from sdcpp_rest.engine.waiting import waiting_environment
 from sdcpp_rest.engine.worker_options import WorkerOptions
-from sdcpp_rest.errors import NotFound
+from sdcpp_rest.errors import EngineUnavailable, NotFound
 from sdcpp_rest.groups.core_groups import JobServices, SettingsServices
 from sdcpp_rest.groups.engine_group import EngineServices, share_options
 from sdcpp_rest.services.dispatch.cluster_lanes import ClusterLanes, Seat
@@ -125,7 +127,15 @@ def build_cluster(
         def blames_jobs() -> bool:
             return gateway.trouble is None and not lanes.were_most_lost()
 
-        return engine.build_remote(seat.name, launcher, note_end, blames_jobs)
+        def read_log(count: int) -> RawLog:
+            try:
+                return gateway.read_log(seat.node.id, seat.slot, count)
+            except LinkLost as error:
+                raise EngineUnavailable(f"The log of {seat.name} cannot be read: {error}") from error
+
+        lane = engine.build_remote(seat.name, launcher, note_end, blames_jobs)
+        lane.supervisor.read_log = read_log
+        return lane
 
     def note_finished(job: Job) -> None:
         if job.status == "completed" and job.engine:

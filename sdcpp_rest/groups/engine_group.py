@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import logging
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -178,6 +179,8 @@ class _LaneBuilder:
         self._version = version
         self._redact_paths = redact_paths
         self._strikes = Strikes()
+        # Of the engines of this machine: those of others come and go between them.
+        self._numbers = itertools.count(1)
         self.is_divided = False
         """Whether the home engine was looked at, and what it has found has engines."""
 
@@ -254,7 +257,7 @@ class _LaneBuilder:
             note_end(was_lost=False)
 
         supervisor = EngineSupervisor(
-            launcher or self.launchers(place, len(pool.lanes) + 1),
+            launcher or self.launchers(place, next(self._numbers)),
             name=place.name,
             on_run_event=take_run_event,
             on_death=note_death,

@@ -126,9 +126,10 @@ class EnginesStatus:
         }
 
     def log_name(self, lane: Lane | None) -> str:
-        """The file in the folder of logs that ``lane``'s engine writes, or the home one's."""
-        number = 1 if lane is None else self._pool.lanes.index(lane) + 1
-        return engine_file(number, "log")
+        """The file in the folder of logs that the engine of ``lane`` writes, which is on this machine, or the home
+        one's."""
+        here = [one for one in self._pool.lanes if one.supervisor.read_log is None]
+        return engine_file(1 if lane is None else here.index(lane) + 1, "log")
 
     def _find_reason(self, lane: Lane, waits: bool) -> str | None:
         """Why ``lane`` computes nothing, in a sentence; ``None``: it does. ``waits``: whether any job does."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sdcpp_rest.config import Config
-from sdcpp_rest.services import log_reading
+from sdcpp_rest.engine import log_tail
 from sdcpp_rest.services.log_reading import LogReading, LogTail, secrets_of
 from tests.cases import for_each_case
 
@@ -60,7 +60,7 @@ def test_a_log_that_has_just_begun_anew_goes_on_in_the_one_before(
 def test_lines_are_whole_wherever_blocks_end(read: Read, monkeypatch: pytest.MonkeyPatch) -> None:
     content = "".join(f"line {number} ü\n" for number in range(100)).encode()
     for size in range(1, 40):
-        monkeypatch.setattr(log_reading, "_BLOCK_BYTES", size)
+        monkeypatch.setattr(log_tail, "_BLOCK_BYTES", size)
         assert read(content, 100).lines == tuple(content.decode().splitlines())
 
 

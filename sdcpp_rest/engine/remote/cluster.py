@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+from sdcpp_rest.engine.log_tail import RawLog
 from sdcpp_rest.engine.remote.shipping import HostLink
 from sdcpp_rest.engine.worker_options import WorkerOptions
 
@@ -60,6 +61,10 @@ class Cluster(Protocol):
     def open(self, node_id: str, slot: int, options: WorkerOptions) -> HostLink:
         """Start the engine number ``slot`` (from 0) of a node; one that is left there from before is ended. Blocks.
         Raises LinkLost."""
+
+    def read_log(self, node_id: str, slot: int, count: int) -> RawLog:
+        """The last ``count`` lines of the log of an engine of a node, whether that runs or not. Waits for some seconds
+        at most; on any thread. Raises LinkLost."""
 
     def want(self, engines: int) -> None:
         """Have the cluster see to it that there is room for so many engines, if it can add machines; 0: for those that

@@ -13,19 +13,25 @@ import os
 import queue
 import threading
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError  # the builtin one only since Python 3.11
 from pathlib import Path
 from typing import Any
 
 from sdcpp_rest.engine.engine_process import EngineProcess
+from sdcpp_rest.engine.log_tail import RawLog
 from sdcpp_rest.engine.remote import gateway_messages
 from sdcpp_rest.engine.remote.cluster import ClusterNode
-from sdcpp_rest.engine.remote.shipping import EndingEngine, EngineEnd
+from sdcpp_rest.engine.remote.node_logs import ANSWER_SECONDS, SILENT, unpack_log
+from sdcpp_rest.engine.remote.shipping import EndingEngine, EngineEnd, LinkLost
 from sdcpp_rest.engine.worker_options import WorkerOptions
 
 log = logging.getLogger(__name__)
 
 _ENTRY = "sdcpp_rest.engine.remote.gateway_entry"
 _STOP_SECONDS = 10.0
+# The gateway answers before, if it answers at all.
+_LOG_SECONDS = ANSWER_SECONDS + 3.0
 _GONE = EngineEnd("the way to the cluster broke off")
 
 
@@ -66,6 +72,7 @@ class Gateway:
         self._lock = threading.Lock()
         self._send_lock = threading.Lock()
         self._engines: dict[int, GatewayEngine] = {}
+        self._asked: dict[int, Future[RawLog]] = {}
         self._process: EngineProcess | None = None
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="gateway", daemon=True)
@@ -101,6 +108,21 @@ class Gateway:
         """Have the cluster see to it that there is room for so many engines, now and when it can be reached again."""
         self._wanted = engines
         self.send({"op": "want", "engines": engines})
+
+    def read_log(self, node_id: str, slot: int, count: int, timeout_seconds: float = _LOG_SECONDS) -> RawLog:
+        """The last ``count`` lines of the log of an engine of a node, whether that runs or not. Blocks. Raises
+        LinkLost."""
+        number = next(self._numbers)
+        answer: Future[RawLog] = Future()
+        self._asked[number] = answer
+        try:
+            if not self.send({"op": "log", "ask": number, "node": node_id, "slot": slot, "count": count}):
+                raise LinkLost(self.trouble or _GONE.description)
+            return answer.result(timeout_seconds)
+        except FutureTimeoutError:
+            raise LinkLost(SILENT) from None
+        finally:
+            self._asked.pop(number, None)
 
     def send(self, header: dict[str, Any], body: bytes = b"") -> bool:
         """Whether there was somebody to send it to."""
@@ -148,6 +170,9 @@ class Gateway:
             self.trouble = "The way to the cluster broke off"
         if not self._stopping.is_set():
             log.warning("the cluster cannot be reached: %s", self.trouble)
+        for number in list(self._asked):
+            if (asked := self._asked.pop(number, None)) is not None:
+                asked.set_exception(LinkLost(_GONE.description))
         for number in list(self._engines):
             self._end(number, _GONE, is_lost=True)
         self._set_nodes(())
@@ -162,11 +187,22 @@ class Gateway:
                 engine.arrived.put(body)
         elif operation == "end":
             self._end(header["link"], EngineEnd(**header["end"]), is_lost=header["is_lost"])
+        elif operation == "log":
+            self._take_log(header, body)
         elif operation == "nodes":
             self.trouble = None
             self._set_nodes(tuple(ClusterNode(**node) for node in header["nodes"]))
         elif operation == "lost":
             self.trouble = header["message"]
+
+    def _take_log(self, header: dict[str, Any], body: bytes) -> None:
+        asked = self._asked.pop(header["ask"], None)
+        if asked is None:
+            return
+        if header["trouble"]:
+            asked.set_exception(LinkLost(header["trouble"]))
+        else:
+            asked.set_result(unpack_log(header, body))
 
     def _set_nodes(self, nodes: tuple[ClusterNode, ...]) -> None:
         self.nodes = nodes

@@ -23,6 +23,7 @@ from sdcpp_rest.engine.process_entry import leave_terminal, take_pipe
 from sdcpp_rest.engine.remote import gateway_messages
 from sdcpp_rest.engine.remote.cluster import Cluster, ClusterNode
 from sdcpp_rest.engine.remote.model_places import ModelPlaces
+from sdcpp_rest.engine.remote.node_logs import pack_log
 from sdcpp_rest.engine.remote.remote_engine import RemoteEngine
 from sdcpp_rest.engine.remote.shipping import EngineEnd, LinkLost
 from sdcpp_rest.engine.worker_options import WorkerOptions
@@ -116,6 +117,10 @@ class GatewayWorker:
         if operation == "want":
             self._wanted = header["engines"]
             return
+        if operation == "log":
+            # On a thread of its own: a node that does not answer keeps no engine's commands waiting.
+            threading.Thread(target=self._tell_log, args=(header,), name="log", daemon=True).start()
+            return
         number = header["link"]
         if operation == "open":
             options = WorkerOptions.from_json(body)
@@ -133,6 +138,15 @@ class GatewayWorker:
         link = self._links.get(number)
         if link is not None:
             link.kill() if operation == "kill" else link.send(body)
+
+    def _tell_log(self, asked: dict[str, Any]) -> None:
+        answer = {"op": "log", "ask": asked["ask"], "trouble": ""}
+        try:
+            header, body = pack_log(self._cluster.read_log(asked["node"], asked["slot"], asked["count"]))
+        except Exception as error:  # whatever the cluster's software raises: somebody waits for this log
+            self.tell({**answer, "trouble": str(error) or type(error).__name__})
+        else:
+            self.tell({**answer, **header}, body)
 
     def _watch_nodes(self) -> None:
         told: list[ClusterNode] | None = None

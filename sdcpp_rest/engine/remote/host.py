@@ -37,13 +37,18 @@ _END_SECONDS = 10.0
 _RUN_ENDS = ("finished", "failed", "cancelled")
 
 
+def first_folder(slot: int) -> str:
+    """What the folder of engine number ``slot`` of a machine is called that shares its data folder with no other."""
+    return f"engine-{slot}"
+
+
 def take_folder(data_dir: Path, slot: int, patience_seconds: float = 1.0) -> tuple[Path, FileLock]:
     """Find the folder of engine number ``slot`` of a machine, and lock it until the lock is released or the process
     ends. Machines that have been given one data folder, as pods with a common volume, get a folder each; one that ends
     at this moment is waited for. Raises OSError.
     """
     for number in itertools.count(1):
-        folder = data_dir / (f"engine-{slot}" if number == 1 else f"engine-{slot}.{number}")
+        folder = data_dir / (first_folder(slot) if number == 1 else f"{first_folder(slot)}.{number}")
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / "lock", thread_local=False)
         with contextlib.suppress(Timeout):

@@ -21,9 +21,11 @@ import ray.exceptions
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from sdcpp_rest.engine.launchers import ProcessLauncher
+from sdcpp_rest.engine.log_tail import RawLog
 from sdcpp_rest.engine.remote.cluster import ClusterNode, tell_apart
-from sdcpp_rest.engine.remote.host import EngineHost, take_folder
+from sdcpp_rest.engine.remote.host import EngineHost, first_folder, take_folder
 from sdcpp_rest.engine.remote.model_places import ModelPlaces
+from sdcpp_rest.engine.remote.node_logs import ANSWER_SECONDS, LOG_FILE, SILENT, read_node_log
 from sdcpp_rest.engine.remote.node_settings import (
     ENGINE_RESOURCE,
     NAME_LABEL,
@@ -79,16 +81,17 @@ class EngineHostActor:
         launcher = ProcessLauncher(
             replace(
                 WorkerOptions.from_json(options),
-                log_path=str(folder / "engine.log"),
+                log_path=str(folder / LOG_FILE),
                 last_words_path=str(folder / "last_words"),
             )
         )
         places = ModelPlaces({word: Path(root) for word, root in settings.roots.items()})
+        self._folder = folder.name
         self._host = EngineHost(launcher, places, RayCarrier(), folder / "jobs")
 
     @ray.method(concurrency_group="commands")
-    def pid(self) -> int:
-        return self._host.pid
+    def introduce(self) -> tuple[int, str]:
+        return self._host.pid, self._folder
 
     @ray.method(concurrency_group="commands")
     def take(self, shipment: Shipment) -> None:
@@ -123,7 +126,7 @@ class RayLink:
         self.carrier = RayCarrier()
         self._actor = actor
         try:
-            self.pid: int = ray.get(actor.pid.remote(), timeout=_START_SECONDS)
+            self.pid, self.folder = cast("tuple[int, str]", ray.get(actor.introduce.remote(), timeout=_START_SECONDS))
             self._events = actor.events.remote()
         except _Error as error:
             ray.kill(actor)
@@ -175,6 +178,15 @@ def _list_here() -> dict[str, int]:
 _list_files: Any = ray.remote(num_cpus=0, max_retries=0)(_list_here)
 
 
+def _read_here(folder: str, count: int) -> RawLog:
+    """The log of the engine that has this folder of the node on which this runs."""
+    settings = NodeSettings.of_environment(os.environ)
+    return read_node_log(Path(settings.data_dir) / folder, (settings.data_dir, *settings.roots.values()), count)
+
+
+_read_log: Any = ray.remote(num_cpus=0, max_retries=0)(_read_here)
+
+
 class RayCluster:
     """Starts engines on the nodes of one cluster.
 
@@ -187,6 +199,8 @@ class RayCluster:
         self._files: dict[str, dict[str, int]] = {}
         self._names: dict[str, str] = {}
         self._asked: dict[str, Any] = {}
+        # What engines have called their folders: machines may have one data folder.
+        self._folders: dict[tuple[str, int], str] = {}
         self._look_at = 0.0
 
     def connect(self) -> None:
@@ -256,7 +270,22 @@ class RayCluster:
             ).remote(options.to_json(), slot)
         except (*_Error, ValueError) as error:
             raise LinkLost(_sentence(error)) from error
-        return RayLink(actor)
+        link = RayLink(actor)
+        self._folders[node_id, slot] = link.folder
+        return link
+
+    def read_log(self, node_id: str, slot: int, count: int) -> RawLog:
+        """Raises LinkLost."""
+        here = NodeAffinitySchedulingStrategy(node_id, soft=False)
+        folder = self._folders.get((node_id, slot)) or first_folder(slot)
+        asked = _read_log.options(scheduling_strategy=here).remote(folder, count)
+        try:
+            return cast("RawLog", ray.get(asked, timeout=ANSWER_SECONDS))
+        except ray.exceptions.GetTimeoutError:
+            ray.cancel(asked)
+            raise LinkLost(SILENT) from None
+        except _Error as error:
+            raise LinkLost(_sentence(error)) from error
 
     def want(self, engines: int) -> None:
         """Raises LinkLost."""

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import sdcpp_rest
 from sdcpp_rest.engine.launchers import ProcessLauncher
+from sdcpp_rest.engine.log_tail import RawLog
 from sdcpp_rest.engine.remote.cluster import ClusterNode
 from sdcpp_rest.engine.remote.model_places import ModelPlaces
+from sdcpp_rest.engine.remote.node_logs import SILENT, read_node_log
 from sdcpp_rest.engine.remote.shipping import LinkLost
 from sdcpp_rest.engine.worker_options import WorkerOptions
 from tests.engine.remote.thread_link import ThreadLink
@@ -43,7 +46,8 @@ def cut(folder: Path, name: str) -> None:
 class FakeCluster:
     """``address`` is the folder, or ``auto`` for the one that the environment names. Beside a node's file lies the
     folder of its models; a file called ``gone`` ends the process, as a cluster's own software may; with one called
-    ``closed`` nobody is let in. ``NAME.broken``: no engine starts on that node; ``NAME.cut``: its engine is lost."""
+    ``closed`` nobody is let in. ``NAME.broken``: no engine starts on that node; ``NAME.cut``: its engine is lost;
+    ``NAME.silent``: it does not tell its log; ``NAME.hangs``: nor does it ever say so."""
 
     def __init__(self, address: str) -> None:
         self._folder = Path(os.environ[FOLDER_VARIABLE] if address == "auto" else address)
@@ -76,6 +80,13 @@ class FakeCluster:
         options = replace(options, log_path=str(folder / "engine.log"), last_words_path=str(folder / "last_words"))
         self._links[node_id] = ThreadLink(ProcessLauncher(options), self._places(node_id), folder / "jobs")
         return self._links[node_id]
+
+    def read_log(self, node_id: str, slot: int, count: int) -> RawLog:
+        if (self._folder / f"{node_id}.hangs").exists():
+            threading.Event().wait()
+        if (self._folder / f"{node_id}.silent").exists():
+            raise LinkLost(SILENT)
+        return read_node_log(self._folder / f"{node_id}.jobs", (str(self._folder / f"{node_id}.models"),), count)
 
     def want(self, engines: int) -> None:
         part = self._folder / "wanted.part"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from flask import Blueprint, Response, request
 from pydantic import Field
@@ -12,6 +12,10 @@ from sdcpp_rest.routes.http.openapi import Answer, documents
 from sdcpp_rest.routes.http.pools import blocking
 from sdcpp_rest.routes.http.request_bodies import read_body
 from sdcpp_rest.routes.http.wire_models import Flag, Integer, Text, Wire, optional, read_query, validate
+from sdcpp_rest.routes.native.wire.engine_wire import LONGEST_NAME
+
+if TYPE_CHECKING:
+    from sdcpp_rest.services.log_reading import LogTail
 
 upkeep = Blueprint("upkeep", __name__)
 
@@ -40,7 +44,9 @@ class LogQuery(Wire):
 
 class EngineLogQuery(LogQuery):
     engine: Text = Field(
-        "", max_length=40, description="Whose log, by its name in `GET /engines` (`cuda:1`). Empty: the home engine's."
+        "",
+        max_length=LONGEST_NAME,
+        description="Whose log, by its name in `GET /engines` (`cuda:1`). Empty: the home engine's.",
     )
 
 
@@ -54,7 +60,9 @@ class LogShown(Answer):
 class RestartBody(Wire):
     force: Flag = Field(False, description="Also while a job runs: it is stopped, waits again, and begins anew.")
     engine: Text = Field(
-        "", max_length=40, description="Only this engine, by its name in `GET /engines` (`cuda:1`). Empty: all of them."
+        "",
+        max_length=LONGEST_NAME,
+        description="Only this engine, by its name in `GET /engines` (`cuda:1`). Empty: all of them.",
     )
 
 
@@ -85,18 +93,23 @@ def show_doctor() -> Response:
 
 @upkeep.get("/logs/engine")
 @documents({200: (LogShown, "text/plain")}, query=EngineLogQuery)
+@blocking
 def show_engine_log() -> Response:
-    """Read the last lines of what the library and an engine say. As plain text for who prefers that."""
+    """Read the last lines of what the library and an engine say. As plain text for who prefers that. The log of an
+    engine of the cluster is asked for at its machine; one that does not answer in some seconds is a 503."""
     asked, running = read_query(EngineLogQuery), runtime()
     lane = running.submission.engine_choice.find(asked.engine, "engine")
-    return _log_shown(running.status.engines.log_name(lane), asked)
+    logs = running.upkeep.logs
+    if lane is not None and lane.supervisor.read_log is not None:
+        return _log_shown(logs.clean(lane.supervisor.read_log(asked.tail)))
+    return _log_shown(logs.read_tail(running.status.engines.log_name(lane), asked.tail))
 
 
 @upkeep.get("/logs/server")
 @documents({200: (LogShown, "text/plain")}, query=LogQuery)
 def show_server_log() -> Response:
     """Read the last lines of what the server says. As plain text for who prefers that."""
-    return _log_shown("server.log", read_query(LogQuery))
+    return _log_shown(runtime().upkeep.logs.read_tail("server.log", read_query(LogQuery).tail))
 
 
 @upkeep.post("/engine/restart")
@@ -124,8 +137,7 @@ def restart_engine() -> Response:
     return answer({**shown, "warnings": warnings} if warnings else shown, 200 if done.is_ready else 202)
 
 
-def _log_shown(name: str, query: LogQuery) -> Response:
-    tail = runtime().upkeep.logs.read_tail(name, query.tail)
+def _log_shown(tail: LogTail) -> Response:
     accepted = request.accept_mimetypes
     if accepted.quality("text/plain") <= accepted.quality("application/json"):
         return answer({"lines": list(tail.lines), "truncated": tail.truncated})

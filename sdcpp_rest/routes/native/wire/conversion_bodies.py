@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field
 from sdcpp_rest.core.params import ConvertParams
 from sdcpp_rest.routes.http.mirrored_fields import mirror
 from sdcpp_rest.routes.http.wire_models import Flag, Text, Wire
-from sdcpp_rest.routes.native.wire.engine_wire import DEVICE_WORDS
+from sdcpp_rest.routes.native.wire.engine_wire import DEVICE_WORDS, LONGEST_NAME
 
 
 class ConvertBody(Wire):
@@ -50,4 +50,4 @@ class ConvertBody(Wire):
     )
     overwrite: Flag = Field(False, description="Replace a file that has the result's name.")
     title: Text = Field("", max_length=200, description="A name for lists; found by their search.")
-    device: Text = Field("", max_length=40, description=DEVICE_WORDS)
+    device: Text = Field("", max_length=LONGEST_NAME, description=DEVICE_WORDS)

@@ -14,7 +14,7 @@ from sdcpp_rest.core.params import CacheMode, CacheOptions, ImageParams, Preproc
 from sdcpp_rest.routes.http.mirrored_fields import mirror
 from sdcpp_rest.routes.http.openapi import Answer
 from sdcpp_rest.routes.http.wire_models import Flag, Integer, Number, PictureText, Text, Wire, optional
-from sdcpp_rest.routes.native.wire.engine_wire import DEVICE_WORDS
+from sdcpp_rest.routes.native.wire.engine_wire import DEVICE_WORDS, LONGEST_NAME
 from sdcpp_rest.routes.native.wire.group_bodies import Group
 
 _EXAMPLE: dict[str, JsonValue] = {
@@ -195,7 +195,7 @@ class SamplingBody(Wire):
         "that fit best. Empty: the one that is selected when the job is submitted.",
     )
     group: Group = optional("The job's place in a grid of jobs, which `GET /groups/{group_id}` shows.")
-    device: Text = Field("", max_length=40, description=DEVICE_WORDS)
+    device: Text = Field("", max_length=LONGEST_NAME, description=DEVICE_WORDS)
 
     def sent_fields(self) -> dict[str, Any]:
         """As of every body; a field that is short for two others comes as those."""

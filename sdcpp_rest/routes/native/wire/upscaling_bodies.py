@@ -10,7 +10,7 @@ from sdcpp_rest.core.load_spec import UpscalerSpec
 from sdcpp_rest.core.params import UpscaleParams
 from sdcpp_rest.routes.http.mirrored_fields import mirror
 from sdcpp_rest.routes.http.wire_models import Integer, PictureText, Text, Wire, optional
-from sdcpp_rest.routes.native.wire.engine_wire import DEVICE_WORDS
+from sdcpp_rest.routes.native.wire.engine_wire import DEVICE_WORDS, LONGEST_NAME
 from sdcpp_rest.routes.native.wire.group_bodies import Group
 
 _RED_PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR42mO4IycHAALyARlNudhnAAAAAElFTkSuQmCC"
@@ -65,4 +65,4 @@ class UpscaleBody(Wire):
     repeats: Integer = mirror(UpscaleParams, "repeats", "How often; each time by the whole factor.")
     title: Text = Field("", max_length=200, description="A name for lists; found by their search.")
     group: Group = optional("The job's place in a grid of jobs, which `GET /groups/{group_id}` shows.")
-    device: Text = Field("", max_length=40, description=DEVICE_WORDS)
+    device: Text = Field("", max_length=LONGEST_NAME, description=DEVICE_WORDS)

@@ -165,6 +165,7 @@ class Runtime:
             self.status.snapshot,
             lambda: self.jobs.bus.subscriber_count,
             lambda: self.status.engines.describe()["engines"],
+            lambda: None if self.cluster is None else self.cluster.describe_history(),
         )
         self.housekeeping = Housekeeping(
             config.housekeeping,
@@ -177,6 +178,7 @@ class Runtime:
         )
         self.jobs.queue.wake_on_submit(self.downloads.lane.wake, FILE_KINDS)
         self.jobs.queue.call_on_finish(self.metrics.count_job)
+        self.jobs.queue.call_on_requeue(self.metrics.count_requeue)
         self.jobs.queue.call_on_finish(self.downloads.lane.job_finished)
         self._stop_lock = threading.Lock()
         self._started = self._stopping = self._stopped = False

@@ -130,6 +130,16 @@ class EngineClient:
         return self._death is None and not self._stopping
 
     @property
+    def has_started(self) -> bool:
+        """Whether it has ever been ready."""
+        return self._ready.done() and self._ready.exception() is None
+
+    @property
+    def may_be_lost(self) -> bool:
+        """Whether it is lost, or would be if its machine were: it has started, and has not ended otherwise."""
+        return self.has_started and (self._death is None or isinstance(self._death, EngineLost))
+
+    @property
     def memory(self) -> Memory | None:
         """What it holds, and its devices' free memory, as it last said. Looking has it asked for what is newer; where
         nobody has looked for a while this waits a moment for that, and goes without when it does not come."""
@@ -346,7 +356,7 @@ class EngineClient:
         ended = "The engine was stopped" if clean else f"The {how}: {self._engine.exit_description()}"
         death = EngineOutOfMemory(f"{refused} {ended}") if refused else (EngineLost if is_lost else EngineDied)(ended)
         if isinstance(death, EngineLost):
-            death.had_started = self._ready.done() and self._ready.exception() is None
+            death.had_started = self.has_started
         if self._engine.signal_name:
             death.detail["signal"] = self._engine.signal_name
         # From here on nobody can begin to wait: what waits now is told below, what comes later is told at once.

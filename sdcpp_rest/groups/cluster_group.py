@@ -55,6 +55,10 @@ class ClusterServices:
             "nodes": [self._describe(node) for node in self.lanes.nodes],
         }
 
+    def describe_history(self) -> dict[str, Any]:
+        """The same, with the ``history`` of its machines, for ``GET /metrics``."""
+        return {**self.describe(), "history": self.lanes.history.describe(self.gateway.seen_at)}
+
     def set_drained(self, name: str, is_drained: bool) -> dict[str, Any]:
         """Drain the node of this name, or use it again; what is told of it then. One that was drained and is away can
         be used again, too: its name is forgotten. Raises NotFound."""
@@ -122,7 +126,7 @@ def build_cluster(
         def note_end(was_lost: bool) -> None:
             # Where the way to the cluster has broken off, no node is to blame.
             if gateway.trouble is None:
-                lanes.note_end(seat.node.name, was_lost=was_lost)
+                lanes.note_end(seat.node.name, was_lost=was_lost, client=lane.supervisor.client)
 
         def blames_jobs() -> bool:
             return gateway.trouble is None and not lanes.were_most_lost()
@@ -136,6 +140,9 @@ def build_cluster(
         lane = engine.build_remote(seat.name, launcher, note_end, blames_jobs)
         lane.supervisor.read_log = read_log
         return lane
+
+    def take_nodes(nodes: tuple[ClusterNode, ...]) -> None:
+        lanes.take(nodes, is_reached=gateway.trouble is None)
 
     def note_finished(job: Job) -> None:
         if job.status == "completed" and job.engine:
@@ -154,7 +161,7 @@ def build_cluster(
         RAY,
         config.cluster.address,
         roots,
-        lanes.take,
+        take_nodes,
         sends_models=config.cluster.pull_models,
         shares_files=config.cluster.files == "shared",
         environment=cluster_environment(token),

@@ -30,12 +30,6 @@ _STAGES = {
 _MOST_EARLY = 200
 """Requests and jobs that are remembered until somebody asks: after so many it is a server that somebody looks after."""
 
-_ENGINE_COUNTERS = {
-    "busy_seconds": "Seconds that an engine was busy with jobs",
-    "loads": "Models that an engine has loaded",
-    "affinity_hits": "Jobs whose model an engine held already",
-}
-
 
 class Metrics:
     """Counts requests and jobs for Prometheus.
@@ -47,6 +41,7 @@ class Metrics:
         status: the data of a ``server_status`` event: health, queue counts and memory, at the moment of asking.
         subscribers: how many listen to the event bus.
         engines: those of ``GET /engines``, at the moment of asking.
+        cluster: that of ``GET /engines`` with the ``history`` of its machines; ``None`` where there is none.
     """
 
     def __init__(
@@ -55,11 +50,12 @@ class Metrics:
         status: Callable[[], Mapping[str, Any]],
         subscribers: Callable[[], int],
         engines: Callable[[], Sequence[Mapping[str, Any]]] = tuple,
+        cluster: Callable[[], Mapping[str, Any] | None] = lambda: None,
     ) -> None:
         self._version = version
-        self._live = _LiveCollector(status, subscribers, engines)
+        self._live = _LiveCollector(status, subscribers, engines, cluster)
         self._lock = threading.Lock()
-        self._early: list[_Request | _Job] = []
+        self._early: list[_Request | _Job | _Requeue] = []
         self._counters: _Counters | None = None
 
     def count_request(self, endpoint: str, method: str, status: int, seconds: float) -> None:
@@ -70,13 +66,17 @@ class Metrics:
     def count_job(self, job: Job) -> None:
         """Count a job that has come to its end. The seconds of cancelled and failed ones would blur those of the
         others."""
-        self._count(_Job(job.kind, job.status, job.timings))
+        self._count(_Job(job.kind, job.status, job.timings, job.engine or ""))
+
+    def count_requeue(self, job: Job) -> None:
+        """Count a job that an engine has begun and that waits again."""
+        self._count(_Requeue(job.engine or ""))
 
     def text(self) -> bytes:
         """Everything, in the Prometheus text format (`CONTENT_TYPE`)."""
         return self._begin().text()
 
-    def _count(self, counted: _Request | _Job) -> None:
+    def _count(self, counted: _Request | _Job | _Requeue) -> None:
         with self._lock:
             if self._counters is None and len(self._early) < _MOST_EARLY:
                 self._early.append(counted)
@@ -106,11 +106,18 @@ class _Job(NamedTuple):
     kind: str
     status: str
     timings: Timings
+    engine: str
+
+
+class _Requeue(NamedTuple):
+    engine: str
 
 
 class _Counters:
     def __init__(self, version: str, live: _LiveCollector) -> None:
         import prometheus_client as prometheus
+
+        from sdcpp_rest.services.engine_metrics import EngineTally
 
         self._exposition = prometheus.generate_latest
         self._registry = registry = prometheus.CollectorRegistry()
@@ -135,16 +142,23 @@ class _Counters:
         )
         prometheus.Info("sdcpp_rest_build", "What runs here", registry=registry).info({"version": version})
         registry.register(live)
+        self._tally = EngineTally()
+        registry.register(self._tally)
 
-    def count(self, counted: _Request | _Job) -> None:
+    def count(self, counted: _Request | _Job | _Requeue) -> None:
         if isinstance(counted, _Job):
             self._count_job(counted)
+            return
+        if isinstance(counted, _Requeue):
+            self._tally.count(counted.engine, "requeued")
             return
         self._requests.labels(counted.endpoint, counted.method, str(counted.status)).inc()
         self._request_seconds.labels(counted.endpoint, counted.method).observe(counted.seconds)
 
     def _count_job(self, job: _Job) -> None:
         self._finished.labels(job.kind, job.status).inc()
+        if job.engine:
+            self._tally.count(job.engine, job.status)
         if job.status != "completed":
             return
         for stage, histogram in self._stages.items():
@@ -162,7 +176,9 @@ class _LiveCollector:
         status: Callable[[], Mapping[str, Any]],
         subscribers: Callable[[], int],
         engines: Callable[[], Sequence[Mapping[str, Any]]],
+        cluster: Callable[[], Mapping[str, Any] | None],
     ) -> None:
+        self._cluster = cluster
         self._status = status
         self._subscribers = subscribers
         self._engines = engines
@@ -173,6 +189,8 @@ class _LiveCollector:
 
     def collect(self) -> Iterator[Metric]:
         from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
+
+        from sdcpp_rest.services.engine_metrics import collect_engines, collect_nodes
 
         def gauge(name: str, text: str, value: float) -> GaugeMetricFamily:
             return GaugeMetricFamily(f"sdcpp_rest_{name}", text, value=value)
@@ -205,22 +223,8 @@ class _LiveCollector:
                 rss.add_metric([process], memory[process]["rss_bytes"])
         yield rss
         yield gauge("event_subscribers", "Listeners of the event bus", self._subscribers())
-        yield from self._collect_engines()
-
-    def _collect_engines(self) -> Iterator[Metric]:
-        """What each engine does, by its name."""
-        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
-
-        # One that has not said its name yet has done nothing either.
-        engines = [engine for engine in self._engines() if engine["name"]]
-        available = GaugeMetricFamily(
-            "sdcpp_rest_engine_available", "Whether an engine computes, or could", labels=["engine"]
-        )
-        for engine in engines:
-            available.add_metric([engine["name"]], engine["is_available"])
-        yield available
-        for name, text in _ENGINE_COUNTERS.items():
-            counter = CounterMetricFamily(f"sdcpp_rest_engine_{name}", text, labels=["engine"])
-            for engine in engines:
-                counter.add_metric([engine["name"]], engine["counters"][name])
-            yield counter
+        told = self._engines()
+        yield from collect_engines(told)
+        cluster = self._cluster()
+        if cluster is not None:
+            yield from collect_nodes(cluster, told)

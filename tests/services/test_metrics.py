@@ -64,21 +64,6 @@ def test_what_can_be_looked_at_is_looked_at_when_asked(metrics: Metrics, status:
     assert samples(metrics)["sdcpp_rest_engine_up"] == 0
 
 
-def test_every_engine_is_told_by_its_name(status: dict[str, Any]) -> None:
-    counters = {"busy_seconds": 1.5, "loads": 2, "affinity_hits": 7}
-    engines = [
-        {"name": "cuda:0", "is_available": True, "counters": counters},
-        {"name": "cuda:1", "is_available": False, "counters": {**counters, "loads": 0}},
-        {"name": None, "is_available": False, "counters": counters},
-    ]
-    found = samples(Metrics("1", lambda: status, lambda: 0, lambda: engines))
-    assert found["sdcpp_rest_engine_busy_seconds_total engine=cuda:0"] == 1.5
-    assert found["sdcpp_rest_engine_affinity_hits_total engine=cuda:0"] == 7
-    assert [found[f"sdcpp_rest_engine_loads_total engine=cuda:{number}"] for number in (0, 1)] == [2, 0]
-    assert [found[f"sdcpp_rest_engine_available engine=cuda:{number}"] for number in (0, 1)] == [1, 0]
-    assert sum("engine=" in name for name in found) == 8
-
-
 def test_without_a_model_there_is_none(metrics: Metrics, status: dict[str, Any]) -> None:
     status["model_loaded"] = False
     assert not any("resident_model_info" in name for name in samples(metrics))

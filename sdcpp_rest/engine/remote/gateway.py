@@ -12,6 +12,7 @@ import logging
 import os
 import queue
 import threading
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError  # the builtin one only since Python 3.11
@@ -79,6 +80,8 @@ class Gateway:
         self.trouble: str | None = "The cluster has not answered yet"
         """Why the cluster cannot be reached; ``None`` while it can."""
         self.nodes: tuple[ClusterNode, ...] = ()
+        self.seen_at = 0.0
+        """When the gateway last saw them, in seconds since 1970."""
         self._wanted = 0
 
     def start(self) -> None:
@@ -189,8 +192,10 @@ class Gateway:
             self._end(header["link"], EngineEnd(**header["end"]), is_lost=header["is_lost"])
         elif operation == "log":
             self._take_log(header, body)
+        elif operation == "seen":
+            self.seen_at = time.time()
         elif operation == "nodes":
-            self.trouble = None
+            self.trouble, self.seen_at = None, time.time()
             self._set_nodes(tuple(ClusterNode(**node) for node in header["nodes"]))
         elif operation == "lost":
             self.trouble = header["message"]

@@ -165,6 +165,8 @@ class GatewayWorker:
             if nodes != told:
                 self.tell({"op": "nodes", "nodes": [asdict(node) for node in nodes]})
                 told = nodes
+            else:
+                self.tell({"op": "seen"})
             time.sleep(_LOOK_SECONDS)
 
 

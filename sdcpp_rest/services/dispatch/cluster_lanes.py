@@ -9,14 +9,17 @@ from __future__ import annotations
 import functools
 import logging
 import threading
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from sdcpp_rest.core.load_spec import LoadSpec
+from sdcpp_rest.engine.client import EngineClient
 from sdcpp_rest.engine.remote.cluster import ClusterNode
 from sdcpp_rest.services.dispatch.engine_pool import EnginePool
 from sdcpp_rest.services.dispatch.lane import Lane
 from sdcpp_rest.services.dispatch.loss_watch import LossWatch
+from sdcpp_rest.services.dispatch.node_history import NodeHistory
 from sdcpp_rest.services.dispatch.quarantine import Quarantine
 from sdcpp_rest.services.models.file_stamps import spec_files, stamps_of
 from sdcpp_rest.store.settings_store import SettingsStore
@@ -75,6 +78,9 @@ class ClusterLanes:
         self._drained = frozenset[str](settings.get(_DRAINED, ()))
         self.quarantine = Quarantine()
         self.losses = LossWatch()
+        self.history = NodeHistory()
+        self._loss_lock = threading.Lock()
+        self._lost: weakref.WeakSet[EngineClient] = weakref.WeakSet()
         self._timers: set[threading.Timer] = set()
         self._lock = threading.Lock()
         self._lanes: dict[tuple[str, int], Lane] = {}
@@ -82,8 +88,8 @@ class ClusterLanes:
         self._is_closed = False
         self.nodes: tuple[ClusterNode, ...] = ()
 
-    def take(self, nodes: Sequence[ClusterNode]) -> None:
-        """Take in which nodes there are now."""
+    def take(self, nodes: Sequence[ClusterNode], *, is_reached: bool = True) -> None:
+        """Take in which nodes there are now; ``is_reached``: whether the cluster says so, or cannot be reached."""
         with self._lock:
             if self._is_closed:
                 return
@@ -92,7 +98,8 @@ class ClusterLanes:
                 log.log(level, "node %s %s", node.name, f"is not used: {node.fault}" if node.fault else "is there")
             changed = {node.id for node in nodes if node not in self.nodes}
             self.nodes = tuple(nodes)
-            self._settle()
+            self.history.take({node.name for node in nodes})
+            self._settle(counts_losses=is_reached)
             for key, lane in self._lanes.items():
                 if key[0] in changed:
                     # It may have a model now that a job waits for.
@@ -121,12 +128,12 @@ class ClusterLanes:
         """Why a node is not used, in a sentence; empty: it is."""
         return node.fault or self.quarantine.find_fault(node.name)
 
-    def note_end(self, name: str, *, was_lost: bool) -> None:
-        """Take in that an engine of the node of this name was lost, which had started, or could not start; on any
-        thread."""
+    def note_end(self, name: str, *, was_lost: bool, client: EngineClient | None = None) -> None:
+        """Take in that an engine of the node of this name was lost, which had started (its ``client``), or could not
+        start; on any thread."""
         if was_lost:
             # An engine that does not start says nothing of its machine, which answers.
-            self.losses.note(name)
+            self._note_loss(name, client)
         seconds = self.quarantine.note_end(name)
         if seconds is None:
             return
@@ -138,6 +145,16 @@ class ClusterLanes:
                 self._timers = {one for one in self._timers if one.is_alive()} | {timer}
                 timer.start()
         self.look_again()
+
+    def _note_loss(self, name: str, client: EngineClient | None) -> None:
+        with self._loss_lock:
+            # It is missed by who reads from it, and with its machine.
+            if client is not None and client in self._lost:
+                return
+            if client is not None:
+                self._lost.add(client)
+        self.losses.note(name)
+        self.history.note_loss(name)
 
     def were_most_lost(self) -> bool:
         """Whether more machines were lost in the last seconds than are left: no job is to blame for that."""
@@ -161,13 +178,17 @@ class ClusterLanes:
             for timer in self._timers:
                 timer.cancel()
 
-    def _settle(self) -> None:
+    def _settle(self, *, counts_losses: bool = False) -> None:
         """Have the lanes that there should be, now that nodes or what is wanted of them may have changed."""
         used = [node for node in self.nodes if not self.find_fault(node) and not self.is_draining(node)]
         wanted = {seat.key: seat for node in used for seat in (Seat(node, slot) for slot in range(node.engines))}
         there = {node.id for node in self.nodes}
         for key, lane in list(self._lanes.items()):
             if key[0] not in there:
+                client = lane.supervisor.client
+                if counts_losses and not lane.is_held and client is not None and client.may_be_lost:
+                    # Its engine may not have been missed yet.
+                    self._note_loss(lane.name.rpartition(":")[0], client)
                 self._remove(key, is_there=False)
             elif lane.is_held != (key not in wanted):
                 # One that is wanted again before it has left goes on: another one there would end its job.

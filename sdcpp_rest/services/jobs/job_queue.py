@@ -288,6 +288,7 @@ class JobQueue(JobOrder, QueueListeners):
                 self._active.remove(active.job.id)
                 if job is not None:
                     self._announce(job)
+                    self.tell_requeued(active.job)
                 return
         self.mark_cancelled(active, timings)
 

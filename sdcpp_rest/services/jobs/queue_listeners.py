@@ -14,6 +14,7 @@ class QueueListeners:
     def __init__(self) -> None:
         self._workers: tuple[tuple[Callable[[], None], Collection[JobKind]], ...] = ()
         self._watchers: list[Callable[[Job], None]] = []
+        self._requeue_watchers: list[Callable[[Job], None]] = []
 
     def wake_on_submit(self, wake: Callable[[], None], kinds: Collection[JobKind] = ENGINE_KINDS) -> None:
         """Have ``wake`` called, on any thread, when there may be a job of these kinds to take."""
@@ -28,6 +29,11 @@ class QueueListeners:
         thread-safe."""
         self._watchers.append(callback)
 
+    def call_on_requeue(self, callback: Callable[[Job], None]) -> None:
+        """Have ``callback`` called with every job that an engine has begun and that waits again, as it was begun, on
+        the thread that put it back. For the start: not thread-safe."""
+        self._requeue_watchers.append(callback)
+
     def wake_workers(self, kind: JobKind | None = None) -> None:
         """Tell whoever takes jobs that there may be one; ``kind``: one of this kind. No others: each thread that wakes
         for nothing holds up those that work."""
@@ -38,4 +44,9 @@ class QueueListeners:
     def tell_finished(self, job: Job) -> None:
         """Tell that ``job`` has ended."""
         for callback in self._watchers:
+            callback(job)
+
+    def tell_requeued(self, job: Job) -> None:
+        """Tell that ``job`` waits again."""
+        for callback in self._requeue_watchers:
             callback(job)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -370,8 +371,8 @@ def test_engines_that_do_not_start_are_no_lost_machines(make_cluster: Callable[.
     lanes, ended = house.services.lanes, set[str]()
     note_end = lanes.note_end
 
-    def note_and_tell(name: str, *, was_lost: bool) -> None:
-        note_end(name, was_lost=was_lost)
+    def note_and_tell(name: str, **more: Any) -> None:
+        note_end(name, **more)
         ended.add(name)
         house.tell()
 

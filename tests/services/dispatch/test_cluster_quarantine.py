@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -20,9 +21,9 @@ def test_a_node_whose_engines_do_not_start_while_others_work_is_left_alone(
     lanes.quarantine = Quarantine(clock=lambda: now[0])
     note_end = lanes.note_end
 
-    def note_and_tell(name: str, *, was_lost: bool) -> None:
+    def note_and_tell(name: str, *, was_lost: bool, **more: Any) -> None:
         assert not was_lost, "it has never started"
-        note_end(name, was_lost=was_lost)
+        note_end(name, was_lost=was_lost, **more)
         ends[0] += 1
         house.tell()
 
@@ -53,7 +54,7 @@ def test_an_engine_that_is_lost_while_it_starts_counts_once(make_cluster: Callab
     house = make_cluster("engine.backoff_initial_seconds=0.01")
     lanes, told = house.services.lanes, list[tuple[str, int]]()
 
-    def note(name: str, *, was_lost: bool) -> None:
+    def note(name: str, **more: Any) -> None:
         lane = house.runtime.engine.pool.find(f"{name}:0")
         told.append((name, lane.supervisor.restarts if lane else -1))
         house.tell()

@@ -219,21 +219,12 @@ def status(
 @click.argument("node", metavar="NODE")
 @server_options
 @config_options
-def drain(
-    node: str,
-    url: str | None,
-    api_key: str | None,
-    config_file: Path | None,
-    overrides: tuple[str, ...],
-    **folders: Path | None,
-) -> None:
+def drain(node: str, url: str | None, api_key: str | None, **where: Any) -> None:
     """Have the running server give NODE no more jobs; those that it has are finished.
 
     Stays so, also when the server is started again, until `resume`.
     """
-    from sdcpp_rest.config import load_config
-
-    with _server(load_config(config_file, overrides, **folders), url, api_key) as server:
+    with _server(url, api_key, **where) as server:
         told = server.client.drain_node(node)
     click.echo(f"node      {_describe_node(told)}")
 
@@ -242,20 +233,29 @@ def drain(
 @click.argument("node", metavar="NODE")
 @server_options
 @config_options
-def resume(
-    node: str,
-    url: str | None,
-    api_key: str | None,
-    config_file: Path | None,
-    overrides: tuple[str, ...],
-    **folders: Path | None,
-) -> None:
+def resume(node: str, url: str | None, api_key: str | None, **where: Any) -> None:
     """Have the running server use NODE again, which was drained."""
-    from sdcpp_rest.config import load_config
-
-    with _server(load_config(config_file, overrides, **folders), url, api_key) as server:
+    with _server(url, api_key, **where) as server:
         told = server.client.resume_node(node)
     click.echo(f"node      {_describe_node(told)}")
+
+
+@cluster.command()
+@click.argument("engine", metavar="ENGINE")
+@click.option(
+    "--tail", type=click.IntRange(1, 5000), default=200, show_default=True, help="How many of the last lines."
+)
+@server_options
+@config_options
+def log(engine: str, tail: int, url: str | None, api_key: str | None, **where: Any) -> None:
+    """Show the last lines of the log of ENGINE (box1:0), which the running server asks its machine for.
+
+    Also of an engine of the server's own machine.
+    """
+    with _server(url, api_key, **where) as server:
+        told = server.client.show_engine_log(engine=engine, tail=tail)
+    for line in told["lines"]:
+        click.echo(line)
 
 
 def _check_ray(options: tuple[str, ...]) -> None:
@@ -330,10 +330,14 @@ def _ask_server(config: Config, url: str | None, key: str | None) -> Mapping[str
         return server.client.show_engines()
 
 
-def _server(config: Config, url: str | None, key: str | None) -> AbstractContextManager[RunningServer]:
+def _server(
+    url: str | None, key: str | None, config_file: Path | None, overrides: tuple[str, ...], **folders: Path | None
+) -> AbstractContextManager[RunningServer]:
     """The running server, for one question. Raises ClickException where none runs."""
     from sdcpp_rest.cli.running_server import running_server
+    from sdcpp_rest.config import load_config
 
+    config = load_config(config_file, overrides, **folders)
     found = url or running_server(config)
     if found is None:
         raise click.ClickException("No server runs with this data folder; --url asks another server")

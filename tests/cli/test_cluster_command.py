@@ -330,6 +330,28 @@ def test_node_that_is_away_is_resumed_at_the_server(
     assert result.stdout == "node      box1: it is not there now; it is used again when it comes\n"
 
 
+def test_log_of_an_engine_is_shown(
+    run: Run, machine: Machine, served: ServedHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sdcpp_rest.client import Client
+
+    asked = []
+
+    def show(client: Client, **query: Any) -> Mapping[str, Any]:
+        asked.append(query)
+        return {"lines": ["loads x.gguf", "last"], "truncated": True}
+
+    monkeypatch.setattr(Client, "show_engine_log", show)
+    assert run("cluster", "log", "box1:0", "--tail", "2", *beside(served)).stdout == "loads x.gguf\nlast\n"
+    assert asked == [{"engine": "box1:0", "tail": 2}]
+
+
+def test_log_of_an_engine_that_is_not_there_is_refused(run: Run, machine: Machine, served: ServedHouse) -> None:
+    result = run("cluster", "log", "box1:0", *beside(served))
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "engine must be" in result.stderr
+
+
 def test_drain_tells_what_the_server_refuses(run: Run, machine: Machine, served: ServedHouse) -> None:
     result = run("cluster", "drain", "box1", *beside(served))
     assert result.exit_code == 1

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
 from tests.cluster.conftest import Box, RayCluster, free_host, free_port
 from tests.e2e.conftest import ServerProcess
@@ -112,10 +113,28 @@ def test_server_draws_on_nodes_that_have_joined(cluster: RayCluster, make_server
     told: Any = box.run("status")
     assert told.returncode == 0, told.stderr
     assert "engine    node1:0:" in told.stdout
+    check_what_is_shown(cluster, server, box, job["engine"])
     # What its end must not take along.
     nodes = [pids(node) for node in cluster.nodes]
     server.stop()
     assert all(first & pids(node) for first, node in zip(nodes, cluster.nodes, strict=True))
+
+
+def check_what_is_shown(cluster: RayCluster, server: ServerProcess, box: Box, engine: str) -> None:
+    """The log of ``engine`` on its node, and metrics of both nodes."""
+    node = engine.partition(":")[0]
+    data = next(one.data for number, one in enumerate(cluster.nodes, 1) if node == f"node{number}")
+    with (data / "engine-0" / "engine.log").open("a") as file:
+        file.write(f"reads {data}/x and {cluster.head.folder}\nlast\n")
+    shown = server.get(f"/logs/engine?engine={engine}&tail=2")
+    assert shown["lines"] == [f"reads x and {cluster.head.folder}", "last"]
+    assert box.run("log", engine, "--tail", "1").stdout == "last\n"
+    metrics = requests.get(f"{server.url}/metrics", timeout=60).text
+    for name in ("node1", "node2"):
+        assert f'sdcpp_rest_node_engines{{node="{name}",state="free"}} 1.0' in metrics
+        assert re.search(rf'sdcpp_rest_node_info{{address="[\d.]+",node="{name}",python="3.*ray="2', metrics)
+        assert f'sdcpp_rest_node_lost_engines_total{{node="{name}"}} 0.0' in metrics
+    assert f'sdcpp_rest_engine_jobs_total{{engine="{engine}",status="completed"}} 1.0' in metrics
 
 
 def pids(box: Box) -> set[int]:

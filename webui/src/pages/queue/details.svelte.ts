@@ -25,13 +25,14 @@ export class Details {
       return
     }
     if (this.job.status !== 'failed') return
-    const told = await attempt(
+    const query = { tail: LINES, engine: this.job.engine ?? '' }
+    try {
       // The same address answers plain text to those who ask for it; here it is always JSON.
-      () =>
-        ask((signal) => api.GET('/logs/engine', { params: { query: { tail: LINES } }, signal })) as Promise<
-          Schemas['LogShown']
-        >,
-    )
-    this.log = told?.lines ?? []
+      const told = await ask((signal) => api.GET('/logs/engine', { params: { query }, signal }))
+      this.log = (told as Schemas['LogShown']).lines
+    } catch (thrown) {
+      // An engine that has left with its machine, or does not answer, has no last words.
+      if (![400, 503].includes(errorOfThrown(thrown).status)) await attempt(() => Promise.reject(errorOfThrown(thrown)))
+    }
   }
 }

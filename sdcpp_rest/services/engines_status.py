@@ -75,7 +75,7 @@ class EnginesStatus:
         if not cluster["is_connected"]:
             return f"{_NONE_OF_ITS_OWN}, and the cluster at {address} cannot be reached: {cluster['trouble']}"
         if nodes:
-            faults = ", ".join(f"{node['name']} ({node['fault'] or _unused(node)})" for node in nodes)
+            faults = ", ".join(f"{node['name']} ({node['fault'] or _tell_unused(node)})" for node in nodes)
             return f"{_NONE_OF_ITS_OWN}, and no machine of the cluster at {address} is used: {faults}"
         where = "HOST:PORT" if address == "auto" else address
         return (
@@ -182,7 +182,7 @@ class EnginesStatus:
         }
 
 
-def _unused(node: dict[str, Any]) -> str:
+def _tell_unused(node: dict[str, Any]) -> str:
     """Why a node without a fault has no engine."""
     if node["is_draining"]:
         return "drained"

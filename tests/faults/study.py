@@ -21,11 +21,13 @@ FILE = Path(__file__).with_name("results.json")
 
 @dataclass(frozen=True)
 class Options:
-    """``quick``: a few seconds, only to see that it runs. ``seed``: of what is random. ``minutes``: each fuzzer's."""
+    """``quick``: a few seconds, only to see that it runs. ``seed``: of what is random. ``minutes``: each fuzzer's.
+    ``saves``: the results are kept, also pictures of them."""
 
     quick: bool = False
     seed: int = 1
     minutes: float = 5.0
+    saves: bool = False
 
     def samples(self, full: int, quick: int) -> int:
         return quick if self.quick else full
@@ -42,7 +44,7 @@ def main(title: str, examine: Callable[[Options], Iterable[Figure]], *, told: st
     arguments = parser.parse_args()
     before, started = load_average(), time.perf_counter()
     print(f"{title}\n{machine()}, seed {arguments.seed}, load average {before:.2f}", flush=True)
-    figures = tuple(examine(Options(arguments.quick, arguments.seed, arguments.minutes)))
+    figures = tuple(examine(Options(arguments.quick, arguments.seed, arguments.minutes, arguments.save)))
     seconds = time.perf_counter() - started
     broken = broken_promises(figures)
     print(table(figures))

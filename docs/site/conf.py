@@ -64,10 +64,10 @@ NAV: dict[str, tuple[str, ...]] = {
         "docs/deploy",
         "docs/containers",
         "docs/access*",
-        "docs/reliability*",
+        "docs/reliability",
         "SECURITY",
     ),
-    "Measured": ("docs/performance", "docs/gpu-figures", "docs/tried", "benchmarks/README"),
+    "Measured": ("docs/performance", "docs/gpu-figures", "docs/tried", "benchmarks/README", "tests/faults/README"),
     "Making it": (
         "CONTRIBUTING",
         "docs/architecture",
@@ -77,6 +77,7 @@ NAV: dict[str, tuple[str, ...]] = {
         "tools/synthetic_models/README",
         "tools/demo_model/README",
         "native_package/README",
+        "tests/releases/README",
         "CHANGELOG",
     ),
 }
@@ -96,7 +97,7 @@ extensions = ["myst_parser"]
 source_suffix = {".md": "markdown"}
 root_doc = "docs/index"
 include_patterns = ["docs/**", *(f"{name}.md" for names in NAV.values() for name in names)]
-exclude_patterns = ["docs/pictures", "docs/site", ".*", "build", "node_modules", "webui", "data", "output", "tests"]
+exclude_patterns = ["docs/pictures", "docs/site", ".*", "build", "node_modules", "webui", "data", "output"]
 
 myst_heading_anchors = 6  # the forge's names of headings
 suppress_warnings = ["misc.highlighting_failure"]  # JSON with dots in it

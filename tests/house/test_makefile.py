@@ -32,8 +32,8 @@ def checkout(tmp_path: Path) -> Path:
         'case "$*" in\n'
         '  *toolchain*) if [ -e wanting ]; then echo "error: no glslc" >&2; exit 1; fi;;\n'
         '  "-m venv"*) mkdir -p "$3/bin"; cp "$0" "$3/bin/python";;\n'
-        '  *sphinx*) mkdir -p build/site-new; echo new > build/site-new/index.html;;\n'
-        '  *site_check*) if [ -e wanting ]; then exit 1; fi;;\n'
+        "  *sphinx*) mkdir -p build/site-new; echo new > build/site-new/index.html;;\n"
+        "  *site_check*) if [ -e wanting ]; then exit 1; fi;;\n"
         "esac\n"
     )
     python.chmod(0o755)

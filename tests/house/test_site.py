@@ -33,6 +33,21 @@ def test_every_page_is_in_the_table_of_contents_once() -> None:
     assert [name for name in names if "*" not in name and not (ROOT / f"{name}.md").is_file()] == []
 
 
+def test_every_page_that_a_page_of_the_site_leads_to_is_one() -> None:
+    conf = site()
+    known = [conf.root_doc, *(name for section in conf.NAV.values() for name in section)]
+    missing = set()
+    for name in known:
+        if "*" in name:
+            continue
+        page = ROOT / f"{name}.md"
+        for target in re.findall(r"\]\(([^)#:]+\.md)[)#]", page.read_text(encoding="utf-8")):
+            led_to = (page.parent / target).resolve().relative_to(ROOT).with_suffix("").as_posix()
+            if not any(fnmatch(led_to, one) for one in known):
+                missing.add(f"{name} -> {led_to}")
+    assert missing == set(), "pages to add to docs/site/conf.py: NAV"
+
+
 def test_the_first_page_gets_the_contents_and_no_other_page_does() -> None:
     conf, first, other = site(), ["# Start"], ["# Another"]
     conf.add_contents(SimpleNamespace(), conf.root_doc, first)

@@ -13,7 +13,7 @@ FETCH_HEADERS ?=
 BUILD_OPTIONS = $(if $(BACKEND),--backend '$(BACKEND)') $(if $(FETCH_HEADERS),--fetch-headers)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo wheels webui webui-types test test-fast test-training test-cluster test-vulkan lint docs bench faults release audit lock clean toolchain
+.PHONY: help setup run demo wheels webui webui-types test test-fast test-training test-cluster test-vulkan lint docs site bench faults release audit lock clean toolchain
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -87,6 +87,25 @@ lint: setup ## Check style, types and who imports whom
 docs: setup ## Rewrite the pages that are made from the code
 	$(BIN)/python tools/generate_docs.py
 
+# An environment of its own, which needs neither a compiler nor the server. Once it is there, nothing is fetched.
+SITE := $(VENV)/site
+
+site: $(STAMPS)/site ## Make the documentation's site in build/site (installs Sphinx first)
+	@rm -rf build/site-new
+	@$(SITE)/bin/python -m sphinx -q -E -W --keep-going -b html -c docs/site -d build/site-pages . build/site-new
+	@$(PYTHON) tools/site_check.py build/site-new
+	@rm -rf build/site && mv build/site-new build/site
+	@echo "the documentation's site is in build/site: open build/site/index.html"
+
+$(SITE)/bin/python:
+	@$(PYTHON) -m venv $(SITE) || \
+	  { rm -rf $(SITE); echo "error: $(PYTHON) cannot make environments (for example: apt-get install python3-venv)" >&2; exit 1; }
+
+$(STAMPS)/site: docs/site/requirements.lock | $(SITE)/bin/python
+	@echo "== Sphinx for the documentation's site (hash-checked)"
+	@$(SITE)/bin/python -m pip --disable-pip-version-check install --quiet --require-hashes --no-deps -r docs/site/requirements.lock
+	@mkdir -p $(STAMPS) && touch $@
+
 bench: setup ## Measure what the server costs in time and memory, for docs/performance.md (about 20 minutes)
 	$(BIN)/python benchmarks/run.py --save
 
@@ -108,7 +127,7 @@ $(AUDIT)/.installed: tools/audit.lock | $(BIN)/python
 	@$(AUDIT)/bin/python -m pip --disable-pip-version-check install --quiet --require-hashes --no-deps -r $<
 	@touch $@
 
-lock: setup ## Resolve the locks anew from pyproject.toml, Ray's too, and the Node of machines that have none
+lock: setup ## Resolve the locks anew: from pyproject.toml, Ray's too, the site's, and the Node of machines that have none
 	$(BIN)/uv pip compile --no-config --quiet --upgrade --universal --python-version 3.10 --generate-hashes \
 	  --extra dev --no-emit-package stable-diffusion-cpp-python \
 	  --custom-compile-command "make lock" --output-file requirements.lock pyproject.toml
@@ -119,6 +138,8 @@ lock: setup ## Resolve the locks anew from pyproject.toml, Ray's too, and the No
 	  --python-version 3.10 --generate-hashes --custom-compile-command "make lock" --output-file webui/node.lock -
 	echo "pip-audit>=2.9,<3" | $(BIN)/uv pip compile --no-config --quiet --upgrade --universal \
 	  --python-version 3.10 --generate-hashes --custom-compile-command "make lock" --output-file tools/audit.lock -
+	$(BIN)/uv pip compile --no-config --quiet --upgrade --universal --python-version 3.10 --generate-hashes \
+	  --custom-compile-command "make lock" --output-file docs/site/requirements.lock docs/site/requirements.in
 	$(BIN)/python -m tools.sbom
 
 clean: ## Remove what setup and builds made (not models, outputs or the database)

@@ -33,6 +33,8 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))  # run as a script, it finds its own folder alone
 
 from tools.client_wire import module_names, module_text  # noqa: E402
+from tools.error_codes import fill_statuses  # noqa: E402
+from tools.memory_pages import fill_memory_tables  # noqa: E402
 from tools.model_tables.pages import fill_tables  # noqa: E402
 from tools.performance_page import fill_results  # noqa: E402
 from tools.reliability_page import fill_reliability  # noqa: E402
@@ -194,6 +196,16 @@ def tables_page(name: str) -> str:
     return fill_tables((ROOT / name).read_text(encoding="utf-8"))
 
 
+def errors_page() -> str:
+    """The page of errors with their statuses made anew."""
+    return fill_statuses((ROOT / "docs/errors.md").read_text(encoding="utf-8"))
+
+
+def memory_page(name: str) -> str:
+    """A page about memory with its tables made anew, of the bundles and the estimator."""
+    return fill_memory_tables((ROOT / name).read_text(encoding="utf-8"))
+
+
 def performance_page() -> str:
     """The page of what was measured, with its tables made anew."""
     return fill_results((ROOT / "docs/performance.md").read_text(encoding="utf-8"))
@@ -265,6 +277,9 @@ PAGES: dict[str, Callable[[], str]] = {
     "docs/reliability.md": reliability_page,
     "docs/model-files.md": partial(tables_page, "docs/model-files.md"),
     "docs/troubleshooting.md": partial(tables_page, "docs/troubleshooting.md"),
+    "docs/errors.md": errors_page,
+    "docs/models-by-memory.md": partial(memory_page, "docs/models-by-memory.md"),
+    "docs/low-memory.md": partial(memory_page, "docs/low-memory.md"),
     "config.example.toml": Config.example_toml,
     "sbom.cdx.json": make_sbom,
 }

@@ -21,7 +21,7 @@ def checkout(tmp_path: Path) -> Path:
     """A folder with the Makefile, and with a Python that notes its arguments, makes environments of itself, and finds
     the toolchain wanting where a file says so."""
     shutil.copy(ROOT / "Makefile", tmp_path)
-    native = ("sdcpp_rest/native/guard.cpp", "sdcpp_rest/native/imported_calls.h")
+    native = ("sdcpp_rest/native/guard.cpp", "sdcpp_rest/native/imported_calls.h", "docs/site/requirements.lock")
     for name in ("requirements.lock", "pyproject.toml", "CMakeLists.txt", *native):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
@@ -31,7 +31,9 @@ def checkout(tmp_path: Path) -> Path:
         'echo "$@" >> calls\n'
         'case "$*" in\n'
         '  *toolchain*) if [ -e wanting ]; then echo "error: no glslc" >&2; exit 1; fi;;\n'
-        '  "-m venv"*) mkdir -p .venv/bin; cp "$0" .venv/bin/python;;\n'
+        '  "-m venv"*) mkdir -p "$3/bin"; cp "$0" "$3/bin/python";;\n'
+        "  *sphinx*) mkdir -p build/site-new; echo new > build/site-new/index.html;;\n"
+        "  *site_check*) if [ -e wanting ]; then exit 1; fi;;\n"
         "esac\n"
     )
     python.chmod(0o755)
@@ -84,3 +86,25 @@ def test_library_that_is_there_is_left_to_its_build(checkout: Path, stamp: str) 
     (checkout / "wanting").unlink()
     assert code == 0
     assert calls == ["-m sdcpp_rest.native.build --if-needed"]
+
+
+def test_site_needs_neither_the_server_nor_a_compiler_and_installs_its_tools_once(checkout: Path) -> None:
+    code, calls, _ = run_make(checkout, "site")
+    assert code == 0
+    assert calls[0] == "-m venv .venv/site"
+    assert calls[1].endswith("--require-hashes --no-deps -r docs/site/requirements.lock")
+    assert calls[2].startswith("-m sphinx -q -E -W --keep-going ")
+    assert calls[3].startswith("tools/site_check.py ")
+    assert len(calls) == 4
+    assert len(run_make(checkout, "site")[1]) == 2
+
+
+def test_site_that_is_not_in_order_does_not_take_the_place_of_the_last_one(checkout: Path) -> None:
+    (checkout / "build/site").mkdir(parents=True)
+    (checkout / "build/site/index.html").write_text("old")
+    (checkout / "wanting").touch()
+    assert run_make(checkout, "site")[0] != 0
+    assert (checkout / "build/site/index.html").read_text() == "old"
+    (checkout / "wanting").unlink()
+    assert run_make(checkout, "site")[0] == 0
+    assert (checkout / "build/site/index.html").read_text() == "new\n"

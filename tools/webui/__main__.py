@@ -4,6 +4,7 @@ build [--if-possible]   the page into sdcpp_rest/webui_dist, when its sources ha
 types                   webui/src/api.d.ts, of the API as it is now
 check                   style and types
 test                    tests of its logic, its budgets, and in a browser
+pictures                docs/pictures, of the page as it is now
 inside ARCHIVE...       whether wheels and source distributions carry the page
 """
 
@@ -26,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     builds = commands.add_parser("build")
     builds.add_argument("--if-possible", action="store_true", help="go on without a page where it cannot be built")
-    for name in ("types", "check", "test"):
+    for name in ("types", "check", "test", "pictures"):
         commands.add_parser(name)
     commands.add_parser("inside").add_argument("archives", nargs="+", type=Path)
     options = parser.parse_args(arguments)
@@ -39,6 +40,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from tools.webui.api_types import write_types  # reads the whole application
 
             write_types(tell)
+        elif options.command == "pictures":
+            from tools.webui.pictures import take_pictures
+
+            take_pictures(tell)
         else:
             from tools.webui import checks
 

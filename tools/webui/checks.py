@@ -49,17 +49,24 @@ def run_tests(log: Log = print) -> None:
     build(log)
     if node.run("node_modules/vitest/vitest.mjs", "run", "--coverage") != 0:
         raise PageError("tests of the web page failed")
-    browser = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, _BROWSERS)), None)
-    if browser is None:
+    programs = browser_programs()
+    if programs is None:
         _tell_lack("web page: NOT tested in a browser (no Chromium here: apt-get install chromium)", log)
         return
-    programs = {
+    if node.run("node_modules/@playwright/test/cli.js", "test", **programs) != 0:
+        raise PageError("tests of the web page in a browser failed")
+
+
+def browser_programs() -> dict[str, str] | None:
+    """The programs that tests in a browser run, as their environment names them; None where there is no browser."""
+    browser = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, _BROWSERS)), None)
+    if browser is None:
+        return None
+    return {
         "CHROMIUM": browser,
         "SDCPP_REST_BIN": os.environ.get("SDCPP_REST_BIN") or str(Path(sys.executable).parent / "sdcpp-rest"),
         "SDCPP_REST_PYTHON": sys.executable,
     }
-    if node.run("node_modules/@playwright/test/cli.js", "test", **programs) != 0:
-        raise PageError("tests of the web page in a browser failed")
 
 
 def _prepare(what_is_left_out: str, log: Log) -> Node | None:

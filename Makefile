@@ -119,7 +119,8 @@ release: setup ## Make a release's files from the newest commit in dist/release:
 AUDIT := $(VENV)/audit
 
 audit: $(AUDIT)/.installed ## Ask whether a fault is known of something in the locks (needs the network)
-	$(AUDIT)/bin/pip-audit --strict --no-deps --disable-pip -r requirements.lock -r requirements-cluster.lock
+	$(AUDIT)/bin/pip-audit --strict --no-deps --disable-pip -r requirements.lock -r requirements-cluster.lock \
+	  -r docs/site/requirements.lock
 	cd webui && npm audit --omit=dev
 
 $(AUDIT)/.installed: tools/audit.lock | $(BIN)/python

@@ -47,7 +47,7 @@ def test_the_built_page_is_packed_although_git_ignores_it_and_its_sources_are_no
 
 @pytest.mark.slow
 def test_wheel_and_source_distribution_carry_the_page(tmp_path: Path) -> None:
-    for name in ("pyproject.toml", "CMakeLists.txt", "README.md", "LICENSE", ".gitignore"):
+    for name in ("pyproject.toml", "CMakeLists.txt", "README.md", "LICENSE", "sbom.cdx.json", ".gitignore"):
         shutil.copy(ROOT / name, tmp_path)
     left_out = shutil.ignore_patterns("__pycache__", "node_modules", "webui_dist", "*.so")
     for name in ("sdcpp_rest", "docs", "webui"):

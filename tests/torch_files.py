@@ -64,9 +64,10 @@ def zip_bytes(header: bytes, weights: Mapping[str, bytes]) -> bytes:
     """An archive as torch.save writes it: ``header`` is the pickle, ``weights`` its storages."""
     made = io.BytesIO()
     with zipfile.ZipFile(made, "w", zipfile.ZIP_STORED) as archive:
-        archive.writestr("archive/data.pkl", header)
+        # Without a date of their own: the same bytes each time.
+        archive.writestr(zipfile.ZipInfo("archive/data.pkl"), header)
         for key, value in weights.items():
-            archive.writestr(f"archive/data/{key}", value)
+            archive.writestr(zipfile.ZipInfo(f"archive/data/{key}"), value)
     return made.getvalue()
 
 

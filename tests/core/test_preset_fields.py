@@ -67,6 +67,7 @@ def test_every_sampler_and_scheduler_comes_back_or_stays() -> None:
         ("steps", None),
         ("steps", 10**30),
         ("cfg_scale", float("inf")),
+        ("cfg_scale", 10**400),
         ("prompt", ["a"]),
         ("prompt", "{value}"),
         ("clip_skip", -1),

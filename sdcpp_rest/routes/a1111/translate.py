@@ -222,7 +222,7 @@ def _shared_pictures(body: A1111Request, plan: Translation) -> dict[str, str]:
         images["control_image"] = text
         try:
             weight = float(unit.get("weight", 1.0))
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             weight = 1.0
         plan.asked["control_strength"] = min(_STRONGEST_CONTROL, max(0.0, weight))
         module = str(unit.get("module") or "none").casefold()

@@ -28,6 +28,8 @@ from sdcpp_rest.services.submission.picture_rounds import PictureKind, PictureRe
 # The first of SDCN's own list, which an unknown name becomes.
 _FIRST_SAMPLER = "DPM++ SDE Karras"
 _LARGEST_SEED = 2**63 - 1 - 10_000
+# More than any number here may be.
+_LARGEST = 2**64
 _PREPROCESSORS = {"": "", "none": "", "canny": "canny"}
 _FIELDS = {"control_image": "control_net[0].image"}
 
@@ -226,6 +228,6 @@ def _number(value: object, default: float) -> float:
         except ValueError:
             return default
     if isinstance(value, int):
-        # Exact: seeds are larger than a float can tell apart.
-        return value
+        # Exact: seeds are larger than a float can tell apart. Beyond any float it could not even be compared with one.
+        return max(-_LARGEST, min(_LARGEST, value))
     return value if isinstance(value, float) and math.isfinite(value) else default

@@ -22,6 +22,8 @@ Filling = Literal["fill", "original", "noise", "nothing"]
 # Wide blurs first: far from the edge of the mask only they reach; near it the narrow ones lie above them.
 _FILL_BLURS = ((256, 1), (64, 1), (16, 2), (4, 4), (2, 2))
 _HALF = 128
+# In pixels. Nothing is left of a mask long before; the filter refuses radii that are no 32-bit numbers.
+_WIDEST_BLUR = 1_000_000
 _GREY = (127, 127, 127)
 
 
@@ -80,7 +82,8 @@ def blur(mask: Image.Image, blur_x: float, blur_y: float) -> Image.Image:
     """``mask`` with soft edges; the blurs are standard deviations in pixels."""
     if blur_x <= 0 and blur_y <= 0:
         return mask
-    return mask.filter(ImageFilter.GaussianBlur((max(0, blur_x), max(0, blur_y))))
+    radii = (min(_WIDEST_BLUR, max(0, blur_x)), min(_WIDEST_BLUR, max(0, blur_y)))
+    return mask.filter(ImageFilter.GaussianBlur(radii))
 
 
 def part_around(mask: Image.Image, padding: int, size: Size) -> Box | None:

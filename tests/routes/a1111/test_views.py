@@ -309,6 +309,9 @@ def test_controlnet_without_its_model_is_refused_by_its_name(client: FlaskClient
     assert (status, body["detail"]) == (500, "Invalid encoded image")
     status, body = refused(client, alwayson_scripts={"ControlNet": {"args": [{**unit, "model": "canny [d14c016b]"}]}})
     assert (status, body["detail"]) == (422, "ControlNet model 'canny' not found")
+    for weight in (10**400, -(10**400)):
+        status, body = refused(client, alwayson_scripts={"ControlNet": {"args": [{**unit, "weight": weight}]}})
+        assert (status, "control_image" in body["detail"][0]["msg"]) == (422, True), weight
 
 
 def test_callers_wait_for_each_other_and_all_are_served(house: House) -> None:

@@ -340,3 +340,15 @@ def test_keys_are_asked_for_in_its_shape(make_served: Callable[..., ServedHouse]
     assert (answer.status_code, answer.json()["code"]) == (401, 1000)
     answer = served.post("/api/sd/txt2img", json=SMALL, headers={"Authorization": "Bearer secret"})
     assert answer.json()["code"] == 200
+
+
+@pytest.mark.parametrize("path", ["/txt2img", "/api/sd/txt2img"])
+def test_numbers_beyond_any_float_are_brought_into_their_limits(client: FlaskClient, path: str) -> None:
+    for field in ("cfg_scale", "width", "steps", "seed"):
+        for number in (10**400, -(10**400)):
+            answer = client.post(path, json={**SMALL, field: number, **({} if field != "width" else {"steps": 1})})
+            assert answer.status_code == 200, (field, answer.text)
+    # As long as JSON can have it: a weight is refused by its name, and no fault.
+    answer = client.post(path, json={**SMALL, "loras": [["nope", 10**400]]})
+    assert answer.status_code == 400, answer.text
+    assert "loras[0]" in answer.text

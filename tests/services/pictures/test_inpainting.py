@@ -76,6 +76,11 @@ def test_blur_softens_one_direction_or_both() -> None:
     assert 0 < inpainting.blur(mask, 0, 4).getpixel((50, 17)) < 255
 
 
+def test_a_blur_wider_than_the_filter_takes_leaves_nothing_of_the_mask() -> None:
+    mask = mask_with((40, 20, 60, 30))
+    assert inpainting.blur(mask, 2**63 - 1, 2**31).getextrema() == inpainting.blur(mask, 10**5, 10**5).getextrema()
+
+
 @for_each_case(
     ("box", "padding", "size", "expected"),
     [

@@ -83,11 +83,14 @@ def load_picture(field: str, data: bytes) -> Image.Image:
     except InvalidRequest:
         raise
     except UnidentifiedImageError:
-        raise InvalidRequest(
-            f"{field} is not a picture in one of the formats {', '.join(READABLE_FORMATS)}", field=field
-        ) from None
+        raise _no_picture(field) from None
     except Exception as error:  # Pillow's decoders raise whatever they like on broken files
         raise InvalidRequest(f"{field} is damaged and cannot be decoded: {error}", field=field) from None
+
+
+def _no_picture(field: str) -> InvalidRequest:
+    # Pillow's own sentence would name an object in memory.
+    return InvalidRequest(f"{field} is not a picture in one of the formats {', '.join(READABLE_FORMATS)}", field=field)
 
 
 def measure_picture(field: str, data: bytes) -> tuple[int, int]:
@@ -96,6 +99,8 @@ def measure_picture(field: str, data: bytes) -> tuple[int, int]:
         with Image.open(io.BytesIO(data), formats=READABLE_FORMATS) as picture:
             width, height = picture.size
             is_turned = picture.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
+    except UnidentifiedImageError:
+        raise _no_picture(field) from None
     except Exception as error:  # Pillow raises whatever it likes on broken files
         raise InvalidRequest(f"{field} is not a picture that can be read: {error}", field=field) from None
     if width * height > MAX_PIXELS:

@@ -24,6 +24,7 @@ from typing import Any
 from tests.faults.fuzz.coverage import Coverage
 from tests.faults.fuzz.targets import TARGETS, Target
 from tests.faults.hostile.mutation import mutate_bytes
+from tests.faults.hostile.sending import wrong_with
 
 CORPORA = Path(__file__).parents[1] / "corpora"
 SLOW_SECONDS = 2.0
@@ -134,8 +135,10 @@ class Fuzzer:
         signal.setitimer(signal.ITIMER_REAL, _HANG_SECONDS)
         try:
             self._target.run(content)
-        except self._target.refusals:
+        except self._target.refusals as error:
             self.report.refused += 1
+            if wrong := wrong_with(str(error)):
+                self._note(f"{wrong}: {error}"[:200], "", content)
         except Exception as error:
             frames = [one for one in traceback.extract_tb(error.__traceback__) if "sdcpp_rest" in one.filename]
             where = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""

@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import os
 import random
 import struct
 import tempfile
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -16,17 +18,18 @@ from typing import Any
 
 from tests import model_files as made
 from tests.faults.hostile.mutants import BOUNDARY, form_bytes, good_picture, good_video
-from tests.faults.hostile.mutation import mutate_json, random_text
+from tests.faults.hostile.mutation import mutate_bytes, mutate_json, random_text
 from tests.torch_files import legacy_bytes, torch_bytes
 
 Refusals = tuple[type[BaseException], ...]
 Mutate = Callable[[bytes, random.Random], bytes]
+_HOLE_BYTES = 1 << 22
 
 
 @dataclass(frozen=True)
 class Target:
-    """``run``: feeds the reader. ``refusals``: what it may raise. ``seeds``: good inputs. ``mutate``: a change that knows
-    the format. ``words``: pieces that mean something in it."""
+    """``run``: feeds the reader. ``refusals``: what it may raise. ``seeds``: good inputs. ``mutate``: a change that
+    knows the format. ``words``: pieces that mean something in it."""
 
     name: str
     run: Callable[[bytes], None]
@@ -47,8 +50,10 @@ def _model_target(name: str, ending: str, seeds: Callable[[], list[bytes]], muta
             def run(content: bytes) -> None:
                 path.unlink(missing_ok=True)
                 path.write_bytes(content)
-                inspected = inspect_file(path)
-                check_format(inspected)
+                if len(content) % 2:
+                    # A hole where the weights would be: it is not cut, and what comes after that check is reached.
+                    os.truncate(path, len(content) + _HOLE_BYTES)
+                check_format(inspect_file(path))
 
             yield Target(name, run, (NotAModel,), seeds, mutate)
 
@@ -174,11 +179,11 @@ def _infotext() -> Iterator[Target]:
             for read in _READERS:
                 read(file)
 
-    good = "a cat, (dog:1.2)\nNegative prompt: bird\nSteps: 20, Sampler: DPM++ 2M Karras, CFG scale: 7, Seed: 1, Size: 64x64, "
-    more = 'Model hash: abc, Model: x, Lora hashes: "a: b, c: d", Hires upscale: 2, Version: v1.9'
-    swarm = '{"sui_image_params": {"prompt": "a", "loras": ["x"], "loraweights": ["1"], "model": "m", "width": 64, "seed": 1}}'
-    novel = '{"prompt": "a", "steps": 28, "height": 64, "scale": 5, "uc": "b", "sampler": "k_euler", "seed": 1, "n_samples": 1}'
-    invoke = '{"positive_prompt": "a", "model": {"name": "x"}, "loras": [{"model": {"name": "y"}, "weight": 0.5}], "steps": 3}'
+    good = "a cat, (dog:1.2)\nNegative prompt: bird\nSteps: 20, Sampler: DPM++ 2M Karras, CFG scale: 7, Seed: 1, "
+    more = 'Size: 64x64, Model hash: abc, Model: x, Lora hashes: "a: b, c: d", Hires upscale: 2, Version: v1.9'
+    swarm = '{"sui_image_params": {"prompt": "a", "loras": ["x"], "loraweights": ["1"], "model": "m", "seed": 1}}'
+    novel = '{"prompt": "a", "steps": 28, "height": 64, "scale": 5, "uc": "b", "sampler": "k_euler", "n_samples": 1}'
+    invoke = '{"positive_prompt": "a", "model": {"name": "x"}, "loras": [{"model": {"name": "y"}, "weight": 0.5}]}'
     seeds = [good + more, swarm, novel, invoke, json.dumps(_graph_seed())]
     words = (
         b"Steps: ",
@@ -236,27 +241,66 @@ def _prompts() -> Iterator[Target]:
     yield Target("prompts", run, (InvalidRequest,), lambda: [one.encode() for one in good], mutate)
 
 
+def _mutate_chunk(content: bytes, chance: random.Random) -> bytes:
+    """A PNG with one chunk changed, and the checksum that fits."""
+    chunks, at = [], 8
+    while at + 12 <= len(content):
+        size = int.from_bytes(content[at : at + 4], "big")
+        chunks.append((content[at + 4 : at + 8], content[at + 8 : at + 8 + size]))
+        at += 12 + size
+    if not chunks:
+        return content
+    place = chance.randrange(len(chunks))
+    kind, data = chunks[place]
+    chunks[place] = (chance.choice((kind, kind, b"tEXt", b"iTXt", b"zTXt", b"eXIf")), mutate_bytes(data, chance))
+    if chance.random() < 0.2:
+        chunks.insert(chance.randrange(len(chunks)), chance.choice(chunks))
+    return content[:8] + b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
+    )
+
+
 def _picture_target(
-    name: str, seeds: Callable[[], list[bytes]], words: Sequence[bytes] = (), is_picture: bool = True
+    name: str,
+    seeds: Callable[[], list[bytes]],
+    words: Sequence[bytes] = (),
+    is_picture: bool = True,
+    mutate: Mutate | None = None,
 ) -> Any:
     @contextlib.contextmanager
     def make() -> Iterator[Target]:
         from sdcpp_rest.errors import InvalidRequest
+        from sdcpp_rest.routes.http.answers import json_text
+        from sdcpp_rest.routes.native.files.metadata_routes import _show
         from sdcpp_rest.services.pictures.input_images import load_picture, measure_picture
-        from sdcpp_rest.services.pictures.metadata.reading import read_file
 
-        def run(content: bytes) -> None:
-            read = read_file(content)
-            if read is not None:
-                json.dumps([read.found.fields, read.file.texts])
-            if is_picture:
+        with _house() as house:
+            metadata = house.runtime.metadata
+
+            def run(content: bytes) -> None:
                 with contextlib.suppress(InvalidRequest):
-                    measure_picture("image", content)
-                load_picture("image", content)
+                    json_text(_show(metadata.read(content)))
+                if is_picture:
+                    with contextlib.suppress(InvalidRequest):
+                        measure_picture("image", content)
+                    load_picture("image", content)
 
-        yield Target(name, run, (InvalidRequest,), seeds, None, words)
+            yield Target(name, run, (InvalidRequest,), seeds, mutate, words)
 
     return make
+
+
+@contextlib.contextmanager
+def _house() -> Iterator[Any]:
+    """A server without a process, with an engine that computes nothing."""
+    from tests.routes.conftest import House, make_config
+
+    with tempfile.TemporaryDirectory() as name:
+        house = House(make_config(Path(name)))
+        try:
+            yield house
+        finally:
+            house.close()
 
 
 def _webm() -> bytes:
@@ -331,33 +375,26 @@ def _graphs() -> Iterator[Target]:
     from sdcpp_rest.routes.comfyui.opening import open_prompts
     from tests.quick_runtime import quick_app
     from tests.routes.comfyui.conftest import node, simple_graph
-    from tests.routes.conftest import House, make_config
 
-    with tempfile.TemporaryDirectory() as name:
-        house = House(make_config(Path(name)))
-        try:
-            app = quick_app(house.runtime)
-            with app.app_context():
-                prompts = open_prompts()
+    with _house() as house:
+        with quick_app(house.runtime).app_context():
+            prompts = open_prompts()
 
-            def run(content: bytes) -> None:
-                try:
-                    body = json.loads(content)
-                except (ValueError, RecursionError):
-                    return
-                if isinstance(body, dict):
-                    prompts._read(body)
+        def run(content: bytes) -> None:
+            try:
+                body = json.loads(content)
+            except (ValueError, RecursionError):
+                return
+            if isinstance(body, dict):
+                prompts._read(body)
 
-            masked = simple_graph()
-            masked["20"] = node("EmptyImage", width=64, height=64, batch_size=1, color=0)
-            masked["21"] = node("ImageScaleBy", image=["20", 0], upscale_method="lanczos", scale_by=2)
-            masked["5"] = node("VAEEncode", pixels=["21", 0], vae=["4", 2])
-            seeds = [{"prompt": one, "client_id": "x"} for one in (simple_graph(), _graph_seed(), masked)]
-            yield Target(
-                "graphs", run, (InvalidRequest,), lambda: [json.dumps(one).encode() for one in seeds], _mutate_json_text
-            )
-        finally:
-            house.close()
+        masked = simple_graph()
+        masked["20"] = node("EmptyImage", width=64, height=64, batch_size=1, color=0)
+        masked["21"] = node("ImageScaleBy", image=["20", 0], upscale_method="lanczos", scale_by=2)
+        masked["5"] = node("VAEEncode", pixels=["21", 0], vae=["4", 2])
+        good = [{"prompt": one, "client_id": "x"} for one in (simple_graph(), _graph_seed(), masked)]
+        seeds = [json.dumps(one).encode() for one in good]
+        yield Target("graphs", run, (InvalidRequest,), lambda: seeds, _mutate_json_text)
 
 
 TARGETS: dict[str, Callable[[], AbstractContextManager[Target]]] = {
@@ -368,7 +405,7 @@ TARGETS: dict[str, Callable[[], AbstractContextManager[Target]]] = {
     "infotext": _infotext,
     "prompts": _prompts,
     "png": _picture_target(
-        "png", lambda: [good_picture("png")], (b"tEXt", b"iTXt", b"zTXt", b"eXIf", b"IDAT", b"IEND", b"\0\0\0\0")
+        "png", lambda: [good_picture("png")], (b"tEXt", b"iTXt", b"zTXt", b"IDAT", b"IEND"), mutate=_mutate_chunk
     ),
     "jpeg": _picture_target(
         "jpeg", lambda: [good_picture("jpeg")], (b"\xff\xe1", b"Exif\0\0", b"\xff\xda", b"\xff\xfe", b"UNICODE\0")

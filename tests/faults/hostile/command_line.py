@@ -31,7 +31,7 @@ def try_input(one: Input, server: Server) -> Iterator[Outcome]:
             command = command[:-2]
         where = f"{one.name} by {arguments[0]}"
         try:
-            ran = subprocess.run(command, capture_output=True, timeout=2 * TIME_LIMIT_SECONDS, cwd=folder)
+            ran = subprocess.run(command, capture_output=True, timeout=TIME_LIMIT_SECONDS, cwd=folder)
         except subprocess.TimeoutExpired:
             yield Outcome(NAME, where, 0, "", "a hang")
             continue

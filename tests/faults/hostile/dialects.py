@@ -1,4 +1,4 @@
-"""How each dialect says what a hostile input says. ``None``: it has no words for it."""
+"""How each dialect says what a hostile input says."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 from tests.faults.hostile.inputs import (
     Body,
+    Call,
     Conversion,
     Fields,
     Form,
@@ -381,7 +382,7 @@ def _only_file(form: bytes) -> bytes:
     return head[head.rindex(b"------") :] + b'; name="file"' + last
 
 
-DIALECTS: dict[str, Callable[[Input], list[Sent]]] = {
+_SAY: dict[str, Callable[[Input], list[Sent]]] = {
     "native": say_natively,
     "AUTOMATIC1111": say_to_a1111,
     "OpenAI": say_to_openai,
@@ -392,3 +393,11 @@ DIALECTS: dict[str, Callable[[Input], list[Sent]]] = {
     "sd-server": say_to_sd_server,
     "MCP": say_to_agents_tools,
 }
+DIALECTS = tuple(_SAY)
+
+
+def say(dialect: str, one: Input) -> list[Sent]:
+    """The requests of a dialect that say what a hostile input says; none where it has no words for it."""
+    if isinstance(one, Call):
+        return [Sent(one.path, one.body)] if one.dialect == dialect else []
+    return _SAY[dialect](one)

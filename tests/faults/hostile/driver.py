@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from benchmarks.served import Server
 from tests.faults.hostile import command_line
-from tests.faults.hostile.dialects import DIALECTS, SMALL
+from tests.faults.hostile.dialects import DIALECTS, SMALL, say
 from tests.faults.hostile.inputs import Input, ModelFile
 from tests.faults.hostile.known_files import MODEL
 from tests.faults.hostile.sending import TIME_LIMIT_SECONDS, Outcome, Sent, ask, judge, sentence_of, wrong_with
@@ -45,7 +45,7 @@ class Tally:
             self.faults.append(outcome)
             print(f"  FAULT {outcome.told}", flush=True)
         else:
-            self.outcomes["refused" if outcome.sentence else "done"] += 1
+            self.outcomes["stopped" if outcome.is_stopped else "refused" if outcome.sentence else "done"] += 1
 
 
 class Driver:
@@ -72,9 +72,10 @@ class Driver:
                     if dialect == command_line.NAME:
                         outcomes = command_line.try_input(one, self.server)
                     else:
-                        outcomes = (self._try(dialect, one.name, sent) for sent in DIALECTS[dialect](one))
+                        outcomes = (self._try(dialect, one.name, sent) for sent in say(dialect, one))
                     for outcome in outcomes:
-                        self._look(outcome)
+                        is_long = outcome.fault == "a hang" and dialect == command_line.NAME
+                        self._look(self._stop(outcome) if is_long else outcome)
                     self.tally.seconds[dialect] += time.perf_counter() - began
             if self.tally.inputs % self.every == 0:
                 self.check_good()
@@ -97,9 +98,9 @@ class Driver:
         if dialect == "SwarmUI" and isinstance(sent.body, dict):
             sent = replace(sent, body={"session_id": self._swarm_session(), **sent.body})
         try:
-            status, answer = ask(self.server.port, sent)
+            status, answer = ask(self.server.port, sent, RUN_SECONDS)
         except TimeoutError:
-            return Outcome(dialect, where, 0, "", "a hang")
+            return self._stop(Outcome(dialect, where, 0, "", "a hang"))
         except (ConnectionError, OSError) as error:
             return Outcome(dialect, where, 0, str(error), "no answer")
         outcome = judge(dialect, where, status, answer)
@@ -120,22 +121,41 @@ class Driver:
             place, read = f"/queue/{told['job_id']}", _plain_end
         else:
             return outcome
-        began, is_cancelled = time.monotonic(), False
-        while True:
+        began = time.monotonic()
+        while time.monotonic() - began < RUN_SECONDS:
             status, answer = ask(self.server.port, Sent(place, method="GET"))
             ended, sentence = read(json.loads(answer)) if status == 200 else ("", "")
             if ended in ("failed", "error"):
                 return replace(outcome, sentence=sentence or " ", fault=wrong_with(sentence))
             if ended in _ENDED:
                 return outcome
-            waited = time.monotonic() - began
-            if waited > RUN_SECONDS and not is_cancelled:
-                # What it asked for takes long: that is no fault, as long as it can be stopped.
-                ask(self.server.port, Sent("/sdapi/v1/interrupt"))
-                is_cancelled = True
-            if waited > RUN_SECONDS + TIME_LIMIT_SECONDS:
-                return replace(outcome, fault="a hang")
             time.sleep(0.01)
+        return self._stop(replace(outcome, fault="a hang"))
+
+    def _stop(self, outcome: Outcome) -> Outcome:
+        """What was asked for takes long: that is no fault where a job runs, as long as it can be stopped."""
+        running = self._running()
+        if not running:
+            return outcome
+        for job_id in running:
+            ask(self.server.port, Sent(f"/queue/{job_id}/cancel"))
+        deadline = time.monotonic() + TIME_LIMIT_SECONDS
+        while self._running():
+            if time.monotonic() > deadline:
+                return outcome
+            time.sleep(0.05)
+        self._restarts = self._engine_restarts()  # it may take the engine's end to stop a job: that is no death
+        return replace(outcome, fault="", is_stopped=True)
+
+    def _running(self) -> list[str]:
+        """The jobs that run or wait."""
+        with self.server.connect() as client:
+            jobs = [one for state in ("processing", "pending") for one in client.get(f"/queue?status={state}")["items"]]
+        return [one["job_id"] for one in jobs]
+
+    def _engine_restarts(self) -> int:
+        with self.server.connect() as client:
+            return int(client.get("/health")["engine"]["restarts"])
 
     def _look(self, outcome: Outcome) -> None:
         """Whether the server and its engine live, and whether the log tells of a fault that no answer did."""
@@ -145,14 +165,13 @@ class Driver:
             outcome = replace(outcome, sentence=text[start : start + 600], fault="an internal error")
         self.tally.add(outcome)
         try:
-            with self.server.connect() as client:
-                health = client.get("/health")
+            restarts = self._engine_restarts()
         except OSError as error:
             raise RuntimeError(f"the server died of {outcome.told}: {error}") from error
         if self.server.process().pid != self._pid:
             raise RuntimeError(f"the server died of {outcome.told}")
-        if health["engine"]["restarts"] != self._restarts:
-            self._restarts = health["engine"]["restarts"]
+        if restarts != self._restarts:
+            self._restarts = restarts
             self.tally.engine_deaths.append(outcome.told)
             print(f"  ENGINE DIED {outcome.told}\n{self._engine_log()}", flush=True)
 

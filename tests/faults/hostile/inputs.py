@@ -91,7 +91,19 @@ class Graph:
     nodes: Any
 
 
-Input = Fields | VideoFields | PictureFile | ModelFile | LoadOptions | Conversion | Upscaling | Body | Form | Graph
+@dataclass(frozen=True)
+class Call:
+    """A body of one dialect's own, in which one field is hostile."""
+
+    name: str
+    dialect: str
+    path: str
+    body: Mapping[str, Any]
+
+
+Input = (
+    Call | Fields | VideoFields | PictureFile | ModelFile | LoadOptions | Conversion | Upscaling | Body | Form | Graph
+)
 
 
 @dataclass

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from PIL import Image, PngImagePlugin
 
 from tests import model_files as made
+from tests.faults.hostile.documented_calls import documented_calls
 from tests.faults.hostile.inputs import Body, Fields, Form, Graph, Input, ModelFile, PictureFile
 from tests.faults.hostile.known_files import LORA, MODEL, demo
 from tests.faults.hostile.mutation import mutate_bytes, mutate_json, random_text
@@ -21,14 +22,14 @@ BOUNDARY = "----0123456789"
 
 
 def mutants(seed: int) -> list[Input]:
-    """Two hundred and more of them; each kind has a source of chance of its own, so that one more shifts no other."""
+    """Four hundred of them; each kind has a source of chance of its own, so that one more shifts no other."""
     makers: dict[str, tuple[int, Callable[[random.Random, int], Input]]] = {
         "gguf": (30, _gguf), "safetensors": (30, _safetensors), "torch": (20, _torch), "lora": (10, _lora),
         "png": (20, _png), "jpeg": (15, _jpeg), "webp": (15, _webp), "mp4": (10, _mp4),
         "json": (20, _json), "form": (20, _form), "prompt": (30, _prompt), "graph": (25, _graph), "field": (15,
         _fields),
     }  # fmt: skip
-    found = []
+    found: list[Input] = [*documented_calls(seed, 300)]
     for kind, (count, make) in makers.items():
         chance = random.Random(f"{seed} {kind}")
         found += [make(chance, number) for number in range(count)]

@@ -32,7 +32,7 @@ _NUMBERS = (
     2**64 - 1,
 )
 _FORMS = ("<B", "<H", "<I", "<Q", ">H", ">I", ">Q")
-_VALUES: tuple[Any, ...] = (
+VALUES: tuple[Any, ...] = (
     None, True, False, 0, -1, 1, 2**31, 2**63, -(2**63), 10**40, 1.5, -0.0, 1e300, float("nan"), float("inf"), "", "x",
     "0", "\0",
     "\ud800", "../../etc/passwd", "9" * 400, "a" * 5000, [], {}, [[]], [None], ["4", 0], ["nope", 0], ["4", -1], ["4",
@@ -103,7 +103,7 @@ def _swap(changed: bytearray, chance: random.Random, end: int) -> None:
 _CHANGES = (_flip, _set, _write_number, _cut, _double, _insert, _swap)
 
 
-def mutate_json(value: Any, chance: random.Random, values: Sequence[Any] = _VALUES) -> Any:
+def mutate_json(value: Any, chance: random.Random, values: Sequence[Any] = VALUES) -> Any:
     """``value`` with one to four of its parts replaced, removed, doubled or renamed."""
     changed = copy.deepcopy(value)
     for _ in range(chance.choice((1, 1, 2, 4))):

@@ -47,22 +47,23 @@ class Sent:
 @dataclass(frozen=True)
 class Outcome:
     """What a dialect answered. ``sentence``: why not, empty where it was drawn. ``fault``: what is wrong with that,
-    empty where nothing is."""
+    empty where nothing is. ``is_stopped``: what it asked for took long, and was cancelled."""
 
     dialect: str
     input: str
     status: int
     sentence: str = ""
     fault: str = ""
+    is_stopped: bool = False
 
     @property
     def told(self) -> str:
         return f"{self.dialect}: {self.input}: {self.status} {self.fault}: {self.sentence[:300]!r}"
 
 
-def ask(port: int, sent: Sent) -> tuple[int, bytes]:
-    """Status and body. Raises TimeoutError after the time limit, ConnectionError where nobody answers."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=TIME_LIMIT_SECONDS)
+def ask(port: int, sent: Sent, seconds: float = TIME_LIMIT_SECONDS) -> tuple[int, bytes]:
+    """Status and body. Raises TimeoutError after ``seconds``, ConnectionError where nobody answers."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=seconds)
     try:
         connection.request(sent.method, sent.path, sent.raw, {"Content-Type": "application/json", **sent.headers})
         response = connection.getresponse()
@@ -108,7 +109,9 @@ def sentence_of(value: Any) -> str:
         return "; ".join(filter(None, map(sentence_of, value)))
     if isinstance(value, dict):
         found = [sentence_of(value[key]) for key in _KEYS if key in value]
-        found += [sentence_of(inner) for key, inner in value.items() if key in ("result", "status") or key.isdigit()]
+        found += [sentence_of(value[key]) for key in ("result", "status") if key in value]
+        # Of many nodes, each with its own, one.
+        found += [sentence_of(value[key]) for key in value if key.isdigit()][:1]
         return ": ".join(dict.fromkeys(filter(None, found)))
     return ""
 

@@ -43,8 +43,9 @@ def test_without_transparency_white_is_drawn_anew(mode: str) -> None:
 
 def test_what_is_no_picture_is_refused_by_name() -> None:
     for call in (measure_picture, mask_of):
-        with pytest.raises(InvalidRequest, match="mask"):
+        with pytest.raises(InvalidRequest, match="^mask is not a picture in one of the formats") as refused:
             call("mask", b"nothing")
+        assert "object at" not in refused.value.message
 
 
 def test_a_photo_is_as_wide_as_it_is_shown() -> None:

@@ -75,9 +75,7 @@ def load_picture(field: str, data: bytes) -> Image.Image:
     """The same as its file has it: not turned, with all texts of the file. Raises InvalidRequest."""
     try:
         picture = Image.open(io.BytesIO(data), formats=READABLE_FORMATS)
-        if picture.width * picture.height > MAX_PIXELS:
-            size = f"{picture.width}x{picture.height}"
-            raise InvalidRequest(f"{field} is {size} pixels; at most {MAX_PIXELS} pixels are allowed", field=field)
+        _check_pixels(field, picture.width, picture.height)
         picture.load()
         return picture
     except InvalidRequest:
@@ -86,6 +84,13 @@ def load_picture(field: str, data: bytes) -> Image.Image:
         raise _no_picture(field) from None
     except Exception as error:  # Pillow's decoders raise whatever they like on broken files
         raise InvalidRequest(f"{field} is damaged and cannot be decoded: {error}", field=field) from None
+
+
+def _check_pixels(field: str, width: int, height: int) -> None:
+    if width * height > MAX_PIXELS:
+        raise InvalidRequest(
+            f"{field} is {width}x{height} pixels; at most {MAX_PIXELS} pixels are allowed", field=field
+        )
 
 
 def _no_picture(field: str) -> InvalidRequest:
@@ -98,15 +103,15 @@ def measure_picture(field: str, data: bytes) -> tuple[int, int]:
     try:
         with Image.open(io.BytesIO(data), formats=READABLE_FORMATS) as picture:
             width, height = picture.size
+            # First: for its EXIF a PNG is decoded whole.
+            _check_pixels(field, width, height)
             is_turned = picture.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
+    except InvalidRequest:
+        raise
     except UnidentifiedImageError:
         raise _no_picture(field) from None
     except Exception as error:  # Pillow raises whatever it likes on broken files
         raise InvalidRequest(f"{field} is not a picture that can be read: {error}", field=field) from None
-    if width * height > MAX_PIXELS:
-        raise InvalidRequest(
-            f"{field} is {width}x{height} pixels; at most {MAX_PIXELS} pixels are allowed", field=field
-        )
     return (height, width) if is_turned else (width, height)
 
 

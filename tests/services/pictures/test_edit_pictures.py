@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import base64
 import io
+import struct
+import zlib
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageFile
 
 from sdcpp_rest.errors import InvalidRequest
 from sdcpp_rest.services.pictures.edit_pictures import fit_size, mask_of
@@ -46,6 +48,16 @@ def test_what_is_no_picture_is_refused_by_name() -> None:
         with pytest.raises(InvalidRequest, match="^mask is not a picture in one of the formats") as refused:
             call("mask", b"nothing")
         assert "object at" not in refused.value.message
+
+
+def test_a_picture_too_large_to_decode_is_not_decoded_for_its_exif(monkeypatch: pytest.MonkeyPatch) -> None:
+    # A PNG of 60 thousand million pixels in a hundred bytes: `getexif` reads chunks behind the pixels, too.
+    whole = file_of(Image.new("RGB", (4, 4)))
+    sides = struct.pack(">IIBBBBB", 6_000_000, 10_000, 8, 2, 0, 0, 0)
+    huge = whole[:12] + b"IHDR" + sides + struct.pack(">I", zlib.crc32(b"IHDR" + sides)) + whole[33:]
+    monkeypatch.setattr(ImageFile.ImageFile, "load", lambda self: pytest.fail("it was decoded"))
+    with pytest.raises(InvalidRequest, match="^image is 6000000x10000 pixels; at most"):
+        measure_picture("image", huge)
 
 
 def test_a_photo_is_as_wide_as_it_is_shown() -> None:

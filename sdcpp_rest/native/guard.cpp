@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cctype>
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
@@ -209,7 +210,7 @@ int guarded(int64_t run, Body body) {
 
 // --- settings ---------------------------------------------------------------------------------------------------------
 
-GUARD_API int guard_version() { return 5; }
+GUARD_API int guard_version() { return 6; }
 GUARD_API const char* guard_text() { return call.text; }
 GUARD_API void guard_cancel(int64_t run) { cancelled_run.store(run); }
 GUARD_API void guard_set_progress_sink(ProgressSink sink) { progress_sink.store(sink); }
@@ -273,6 +274,28 @@ GUARD_API int guard_shorten_sleeps(const void* function) {
 
 // How often one was shortened, since the process began.
 GUARD_API int64_t guard_short_sleeps() { return short_sleeps.load(); }
+
+// --- letters beyond the tables of C -------------------------------------------------------------------------------------
+
+namespace {
+
+// The library's tokenizer of language models asks this of whole code points, where C has a table of 256 letters: glibc
+// looks as far behind the table as the letter is large. What lies there decides then, or the process dies.
+int ask_of_bytes_only(int letter) { return letter >= -1 && letter <= 255 ? std::isspace(letter) : 0; }
+
+}  // namespace
+
+// From now on the library that has `function` finds that no letter above 255 is white space, and looks nowhere for it.
+// Returns whether it asks at all.
+GUARD_API int guard_bound_letters(const void* function) {
+#if defined(CAN_REPLACE_CALLS)
+    return replace_calls(function, "isspace", reinterpret_cast<void*>(ask_of_bytes_only));
+#else
+    (void)function;
+    (void)ask_of_bytes_only;
+    return 0;
+#endif
+}
 
 // --- callbacks that the library is given --------------------------------------------------------------------------------
 

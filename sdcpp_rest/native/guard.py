@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-GUARD_VERSION = 5
+GUARD_VERSION = 6
 GUARD_VARIABLE = "SDCPP_REST_GUARD"
 
 OK, FAILED, CANCELLED, EXCEPTION, ASSERTION, BROKEN = range(6)
@@ -103,6 +103,8 @@ class Guard:
             ("guard_used_threads", ctypes.c_int, []),
             # int guard_shorten_sleeps(const void* function);
             ("guard_shorten_sleeps", ctypes.c_int, [pointer]),
+            # int guard_bound_letters(const void* function);
+            ("guard_bound_letters", ctypes.c_int, [pointer]),
             # int64_t guard_short_sleeps();
             ("guard_short_sleeps", int64, []),
             # int guard_check_pattern(const char* pattern);
@@ -169,6 +171,10 @@ class Guard:
     def shorten_sleeps(self, function: Any) -> bool:
         """Have the library of ``function`` wait for its loader threads no longer than it must; whether it does."""
         return bool(self._cdll.guard_shorten_sleeps(ctypes.cast(function, ctypes.c_void_p)))
+
+    def bound_letters(self, function: Any) -> bool:
+        """Have the library of ``function`` look up no letter beyond C's table of them; whether it looks up any."""
+        return bool(self._cdll.guard_bound_letters(ctypes.cast(function, ctypes.c_void_p)))
 
     @property
     def short_sleeps(self) -> int:

@@ -90,6 +90,7 @@ class Library:
         guard.set_sinks(self._c_progress, self._c_log)
         guard.catch_terminate()
         guard.shorten_sleeps(self.cdll.new_sd_ctx)
+        guard.bound_letters(self.cdll.new_sd_ctx)
         raw.sd_set_log_callback(guard.address("guard_log"), None)
         raw.sd_set_progress_callback(guard.address("guard_progress"), None)
         self.cdll.ggml_set_abort_callback(guard.address("guard_abort"))

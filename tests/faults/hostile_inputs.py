@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from benchmarks.figures import Figure
 from benchmarks.served import Server
-from tests.faults.hostile.driver import RUN_SECONDS, Driver, Tally
+from tests.faults.hostile.driver import COMMAND_EVERY, RUN_SECONDS, Driver, Tally
 from tests.faults.hostile.inputs import Input
 from tests.faults.hostile.known_files import known_files
 from tests.faults.hostile.known_values import known_values
@@ -55,11 +55,13 @@ def figures_of(tally: Tally, known: int, new: int, death: str) -> list[Figure]:
         Figure("inputs that are known to harm", known, "inputs",
         note="tests/faults/hostile/known_values.py, known_files.py"),
         Figure("inputs made anew from the seed", new, "inputs", note="tests/faults/hostile/mutants.py"),
-        Figure("requests and commands", sent, "sent", note=by_dialect),
+        Figure("requests and commands", sent, "sent", note=f"{by_dialect}; the command line has one input in {COMMAND_EVERY}"),
         Figure("refused, or failed, with a sentence", tally.outcomes["refused"], "answers", sent),
         Figure("harmless there: done", tally.outcomes["done"], "answers", sent,
         note="a dialect has a value of its own instead"),
-        Figure("ran long, and stopped when told to", tally.outcomes["stopped"], "runs", sent, note=f"after {RUN_SECONDS:g} s"),
+        Figure(
+            "ran long, and stopped when told to", tally.outcomes["stopped"], "runs", sent, note=f"after {RUN_SECONDS:g} s"
+        ),
         Figure("server deaths", float(bool(death)), "deaths", sent, 0,
         "the process after each of them. " + death[:160]),
         none("hangs", "a hang", "no answer, or a job that goes on 60 s after its cancel."),

@@ -51,17 +51,17 @@ def figures_of(tally: Tally, known: int, new: int, death: str) -> list[Figure]:
     by_dialect = ", ".join(
         f"{name} {count} ({tally.seconds[name]:.0f} s)" for name, count in sorted(tally.by_dialect.items())
     )
+    how_sent = f"{by_dialect}; the command line has one input in {COMMAND_EVERY}"
+    ways = {"refused": "refused, or failed, with a sentence", "done": "harmless there: done"}
     return [
         Figure("inputs that are known to harm", known, "inputs",
-        note="tests/faults/hostile/known_values.py, known_files.py"),
-        Figure("inputs made anew from the seed", new, "inputs", note="tests/faults/hostile/mutants.py"),
-        Figure("requests and commands", sent, "sent", note=f"{by_dialect}; the command line has one input in {COMMAND_EVERY}"),
-        Figure("refused, or failed, with a sentence", tally.outcomes["refused"], "answers", sent),
-        Figure("harmless there: done", tally.outcomes["done"], "answers", sent,
-        note="a dialect has a value of its own instead"),
-        Figure(
-            "ran long, and stopped when told to", tally.outcomes["stopped"], "runs", sent, note=f"after {RUN_SECONDS:g} s"
-        ),
+        note="tests/faults/hostile: known_values.py, known_files.py"),
+        Figure("inputs made anew from the seed", new, "inputs",
+        note="tests/faults/hostile: mutants.py, documented_calls.py"),
+        Figure("requests and commands", sent, "sent", note=how_sent),
+        *(Figure(words, tally.outcomes[way], "answers", sent) for way, words in ways.items()),
+        Figure("ran long, and stopped when told to", tally.outcomes["stopped"], "runs", sent,
+        note=f"after {RUN_SECONDS:g} s"),
         Figure("server deaths", float(bool(death)), "deaths", sent, 0,
         "the process after each of them. " + death[:160]),
         none("hangs", "a hang", "no answer, or a job that goes on 60 s after its cancel."),

@@ -272,9 +272,9 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def until(look: Callable[[], bool], otherwise: str) -> None:
-    """Look again and again until it is true. Raises RuntimeError with ``otherwise`` when that takes too long."""
-    deadline = time.perf_counter() + PATIENCE_SECONDS
+def until(look: Callable[[], bool], otherwise: str, seconds: float = PATIENCE_SECONDS) -> None:
+    """Look again and again until it is true. Raises RuntimeError with ``otherwise`` when that takes longer."""
+    deadline = time.perf_counter() + seconds
     while not look():
         if time.perf_counter() > deadline:
             raise RuntimeError(otherwise)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import quote
 
-from benchmarks.served import Server
+from benchmarks.served import Server, until
 from tests.faults.hostile import command_line
 from tests.faults.hostile.dialects import DIALECTS, SMALL, say
 from tests.faults.hostile.inputs import Input, ModelFile
@@ -125,16 +125,21 @@ class Driver:
             place, read = f"/queue/{told['job_id']}", _plain_end
         else:
             return outcome
-        began = time.monotonic()
-        while time.monotonic() - began < RUN_SECONDS:
+        ended = sentence = ""
+
+        def has_ended() -> bool:
+            nonlocal ended, sentence
             status, answer = ask(self.server.port, Sent(place, method="GET"))
             ended, sentence = read(json.loads(answer)) if status == 200 else ("", "")
-            if ended in ("failed", "error"):
-                return replace(outcome, sentence=sentence or " ", fault=wrong_with(sentence))
-            if ended in _ENDED:
-                return outcome
-            time.sleep(0.01)
-        return self._stop(replace(outcome, fault="a hang"))
+            return ended in _ENDED
+
+        try:
+            until(has_ended, "it runs long", RUN_SECONDS)
+        except RuntimeError:
+            return self._stop(replace(outcome, fault="a hang"))
+        if ended in ("failed", "error"):
+            return replace(outcome, sentence=sentence or " ", fault=wrong_with(sentence))
+        return outcome
 
     def _stop(self, outcome: Outcome) -> Outcome:
         """What was asked for takes long: that is no fault where a job runs, as long as it can be stopped."""
@@ -143,11 +148,10 @@ class Driver:
             return outcome
         for job_id in running:
             ask(self.server.port, Sent(f"/queue/{job_id}/cancel"))
-        deadline = time.monotonic() + TIME_LIMIT_SECONDS
-        while self._running():
-            if time.monotonic() > deadline:
-                return outcome
-            time.sleep(0.05)
+        try:
+            until(lambda: not self._running(), "it cannot be stopped", TIME_LIMIT_SECONDS)
+        except RuntimeError:
+            return outcome
         self._restarts = self._engine_restarts()  # it may take the engine's end to stop a job: that is no death
         return replace(outcome, fault="", is_stopped=True)
 
@@ -220,11 +224,13 @@ class Driver:
         with self.server.connect() as client:
             client.post("/models/load", {"model_name": MODEL})
             job_id = client.submit(**{**SMALL, "steps": 2})
-            began = time.monotonic()
-            while (job := client.get(f"/queue/{quote(job_id)}"))["status"] not in _ENDED:
-                if time.monotonic() - began > TIME_LIMIT_SECONDS:
-                    raise RuntimeError("a good job does not end")
-                time.sleep(0.01)
+            job: dict[str, Any] = {}
+
+            def has_ended() -> bool:
+                job.update(client.get(f"/queue/{quote(job_id)}"))
+                return job["status"] in _ENDED
+
+            until(has_ended, "a good job does not end", TIME_LIMIT_SECONDS)
             if job["status"] != "completed":
                 raise RuntimeError(f"a good job has {job['status']}: {job.get('error')}")
             return client.picture(job_id)

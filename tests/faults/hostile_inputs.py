@@ -3,6 +3,8 @@ the command line."""
 
 from __future__ import annotations
 
+import random
+
 from benchmarks.figures import Figure
 from benchmarks.served import Server
 from tests.faults.hostile.driver import COMMAND_EVERY, RUN_SECONDS, Driver, Tally
@@ -26,17 +28,20 @@ def all_inputs(seed: int) -> tuple[list[Input], list[Input]]:
 
 
 def examine(options: Options) -> list[Figure]:
+    """All inputs in an order that the seed shuffles. An interrupt ends the trying; what was tried counts."""
     known, new = all_inputs(options.seed)
-    if options.quick:
-        known, new = known[::40], new[::40]
+    inputs = [*known, *new]
+    random.Random(options.seed).shuffle(inputs)
     with Server("native", 1, *SETTINGS) as server:
         server.wait_loaded()
         driver = Driver(server)
         death = ""
         try:
-            driver.try_all([*known, *new])
+            driver.try_all(inputs[:: 40 if options.quick else 1])
         except RuntimeError as error:
             death = str(error)
+        except KeyboardInterrupt:
+            print("interrupted", flush=True)
         return figures_of(driver.tally, len(known), len(new), death)
 
 
@@ -58,6 +63,7 @@ def figures_of(tally: Tally, known: int, new: int, death: str) -> list[Figure]:
         note="tests/faults/hostile: known_values.py, known_files.py"),
         Figure("inputs made anew from the seed", new, "inputs",
         note="tests/faults/hostile: mutants.py, documented_calls.py"),
+        Figure("inputs tried in this run", tally.inputs, "inputs", note="in an order that the seed shuffles"),
         Figure("requests and commands", sent, "sent", note=how_sent),
         *(Figure(words, tally.outcomes[way], "answers", sent) for way, words in ways.items()),
         Figure("ran long, and stopped when told to", tally.outcomes["stopped"], "runs", sent,

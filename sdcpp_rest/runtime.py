@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock, Timeout
 
 from sdcpp_rest.config import Config
+from sdcpp_rest.durable_files import make_folder
 from sdcpp_rest.engine.engine_process import EngineProcess
 from sdcpp_rest.engine.launchers import InlineLauncher, Launcher, ProcessLauncher
 from sdcpp_rest.engine.places import EnginePlace, engine_file
@@ -33,6 +34,7 @@ from sdcpp_rest.groups.download_group import build_downloads
 from sdcpp_rest.groups.engine_group import Launchers, build_engine, share_options
 from sdcpp_rest.groups.estimate_groups import build_estimates
 from sdcpp_rest.groups.late_group import LateGroup
+from sdcpp_rest.services.boot_mark import BootMark
 from sdcpp_rest.services.dispatch.engine_calls import EngineCalls
 from sdcpp_rest.services.dispatch.holding import Holding
 from sdcpp_rest.services.engines_status import EnginesStatus
@@ -94,7 +96,7 @@ class Runtime:
         self.version = VERSION
         paths = config.paths
         for folder in (paths.data_dir, paths.output_dir, paths.log_dir):
-            folder.mkdir(parents=True, exist_ok=True)
+            make_folder(folder)
         self._folder_lock = _lock_folder(paths.data_dir)
         self._database = database = Database(paths.data_dir / "sdcpp_rest.db")
         own = (
@@ -276,8 +278,11 @@ class Runtime:
 
     def _recover(self) -> None:
         try:
-            self.jobs.queue.recover(self.engine.finishing.finish_from_spool)
+            boot = BootMark(self.settings.store)
+            finishing = self.engine.finishing
+            self.jobs.queue.recover(finishing.finish_from_spool if boot.is_same() else lambda job: None)
             self.jobs.outputs.sweep()
+            boot.put()
             if self._is_server:
                 self.models.conversions.sweep()
                 self.models.uploads.sweep()

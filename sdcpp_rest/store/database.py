@@ -7,7 +7,6 @@ their own statements, and ``migrations`` owns the tables.
 from __future__ import annotations
 
 import contextlib
-import os
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
@@ -20,6 +19,7 @@ from sqlalchemy import event, exc
 from sqlalchemy.engine import URL, Connection, Engine
 from sqlalchemy.pool import QueuePool
 
+from sdcpp_rest.durable_files import make_folder, sync_folder
 from sdcpp_rest.errors import SdcppRestError
 from sdcpp_rest.store.migrations import MIGRATIONS, Migration, migrate
 
@@ -60,10 +60,11 @@ class Database:
         self._durable = self._engine("BEGIN IMMEDIATE", "FULL", pool_size=1, max_overflow=0)
         try:
             with self._explain_errors():
-                path.parent.mkdir(parents=True, exist_ok=True)
+                make_folder(path.parent)
                 self._claim_file(newest=len(migrations))
                 migrate(self.write_durable, migrations)
-                _sync_folder(path.parent)
+                # Syncing a file does not sync the folder that lists it.
+                sync_folder(path.parent)
         except BaseException:
             self.close()
             raise
@@ -173,14 +174,3 @@ def _raw(connection: Connection) -> sqlite3.Connection:
     raw = connection.connection.driver_connection
     assert isinstance(raw, sqlite3.Connection)
     return raw
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the new file's name durable too: syncing a file does not sync the folder that lists it."""
-    if os.name != "posix":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -357,8 +357,11 @@ class JobStore:
             return [job_of(row) for row in connection.execute(_INTERRUPTED)]
 
     def delete(self, job_id: str, allowed_from: Collection[JobStatus] = FINISHED) -> bool:
-        """Forget a job; True if this call removed it. An active job is not removed: someone is working on it."""
-        with self._db.write() as connection:
+        """Forget a job; True if this call removed it. An active job is not removed: someone is working on it.
+
+        Durable: its files go next, and a row that a power cut brings back would promise them.
+        """
+        with self._db.write_durable() as connection:
             done = connection.execute(_DELETE, {"job_id": storable(job_id), "allowed_from": sorted(allowed_from)})
             return done.rowcount > 0
 

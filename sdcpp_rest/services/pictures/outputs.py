@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from sdcpp_rest.core.job import Failure
+from sdcpp_rest.durable_files import make_folder, settle, sync_contents, sync_folder
 from sdcpp_rest.engine.spool import ENCODED_NAME, FAILURE_NAME
 from sdcpp_rest.errors import InvalidRequest, OutputNotFound
 
@@ -80,8 +81,8 @@ class Outputs:
         self.inputs_dir = inputs_dir
         self._spool_root = output_dir / SPOOL_NAME
         self._bin_root = output_dir / BIN_NAME
-        self._spool_root.mkdir(parents=True, exist_ok=True)
-        inputs_dir.mkdir(parents=True, exist_ok=True)
+        make_folder(self._spool_root)
+        make_folder(inputs_dir)
         self._watchers: list[OutputWatcher] = []
 
     def watch(self, watcher: OutputWatcher) -> None:
@@ -101,7 +102,8 @@ class Outputs:
         """Write the record, move the job's spool folder into the output folder; returns paths relative to it.
 
         ``given``: pictures that the job was given and that are to lie beside its own, name there -> name among the
-        inputs; one that is gone is left out. Raises OSError; then nothing of the job is visible.
+        inputs; one that is gone is left out. When it returns, all of it survives a power cut. Raises OSError; then
+        nothing of the job is visible.
         """
         spool, target = self.spool_of(job_id), self.output_dir / job_id
         for name, source in (given or {}).items():
@@ -111,9 +113,12 @@ class Outputs:
         whole = {**record, "outputs": list(outputs)}
         temporary.write_text(json.dumps(whole, ensure_ascii=False, indent=2), encoding="utf-8")
         os.replace(temporary, spool / RECORD_NAME)
+        # Before its name is in sight: a cut of the power must not leave half a picture under it.
+        sync_contents(spool)
         # An earlier attempt may have got this far before the server was killed; this one replaces it.
         self._drop(target)
         os.replace(spool, target)
+        sync_folder(self.output_dir)
         for name in (ENCODED_NAME, FAILURE_NAME):
             (target / name).unlink(missing_ok=True)
         for watcher in self._watchers:
@@ -128,7 +133,7 @@ class Outputs:
             record = json.loads(path.read_text(encoding="utf-8"))
             whole = json.dumps({**record, "title": title}, ensure_ascii=False, indent=2)
             temporary.write_text(whole, encoding="utf-8", errors="replace")
-            os.replace(temporary, path)
+            settle(temporary, path)
         except (OSError, ValueError, TypeError):
             return
         for watcher in self._watchers:
@@ -169,6 +174,14 @@ class Outputs:
             gone = spool
         shutil.rmtree(gone, ignore_errors=True)
 
+    def keep_inputs(self, job_id: str) -> None:
+        """Wait until a job's inputs are on the disk, if it has any: a job that was accepted needs them. Raises
+        OSError."""
+        folder = self.inputs_of(job_id)
+        if folder.is_dir():
+            sync_contents(folder)
+            sync_folder(self.inputs_dir)
+
     def discard_inputs(self, job_id: str) -> None:
         shutil.rmtree(self.inputs_of(job_id), ignore_errors=True)
 
@@ -206,6 +219,9 @@ class Outputs:
         """
         source, target = self._bin_root / _plain(job_id), self.output_dir / job_id
         moved = not os.path.lexists(target) and _move(source, target)
+        if moved:
+            # The row follows, and must not promise what a power cut takes away.
+            sync_folder(self.output_dir)
         for watcher in self._watchers:
             watcher.note_restored(job_id)
         return moved
@@ -323,6 +339,8 @@ class Outputs:
         hidden = self._spool_root / f"{uuid.uuid4().hex}.gone"
         try:
             if _move(path, hidden):
+                # What was deleted must not be back after a power cut: its row is gone for good.
+                sync_folder(path.parent)
                 _erase(hidden)
         except OSError:
             # No rename from here to there: the spool was removed, or the folder is another disk.

@@ -236,6 +236,7 @@ class Runtime:
             if self._started:
                 return
             self._started = True
+        self.jobs.outputs.sweep_inputs(JobStore(self._database).find_known)
         # Chosen before anybody can ask: the first request after a start binds to it, while it is still being loaded.
         default = self.default_model if self._is_server else ""
         self.models.slot.restore(LoadRequest(model_name=default) if default else None)

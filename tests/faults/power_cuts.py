@@ -25,6 +25,7 @@ from tests.faults.fault_layer import FaultLayer, find_obstacle
 from tests.faults.study import Options, main
 
 _SETTINGS = ('engine.runner="fake"', "models.include_demo=true")
+_HELD = "fake:hold"
 _PROMISES = (
     "servers that did not start",
     "databases that are not whole",
@@ -131,7 +132,7 @@ def _work(server: ServerProcess, layer: FaultLayer) -> None:
     delete(f"/queue/{plain[1]}/purge")
     requests.put(f"{server.url}/settings/recycle-bin", json={"enabled": False}, timeout=TIMEOUT).raise_for_status()
     delete("/queue/jobs", job_ids=[doom(plain[2])])
-    held = doom(submit("/txt2img", {"prompt": "fake:hold", "steps": 1, "width": 64, "height": 64}))
+    held = doom(submit("/txt2img", {"prompt": _HELD, "steps": 1, "width": 64, "height": 64}))
     waiting = [submit("/img2img", {**given, "prompt": f"waits {k}"}) for k in range(3)]
     server.post(f"/queue/{held}/cancel")
     finish(waiting)
@@ -174,7 +175,7 @@ def _look(server: ServerProcess, findings: houses.Findings, told: Told, expected
         jobs = houses.all_jobs(server)
         again = [job for job in told.done - told.doomed if jobs.get(job, {}).get("status") not in houses.ENDS]
         # Held until it is cancelled.
-        held = [job["job_id"] for job in jobs.values() if job["job_id"] in told.doomed and job["status"] != "completed"]
+        held = [job["job_id"] for job in jobs.values() if job["params"].get("prompt") == _HELD]
         for job_id in held:
             server.post(f"/queue/{job_id}/cancel")
         houses.wait_all(server)

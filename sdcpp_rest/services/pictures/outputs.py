@@ -15,7 +15,7 @@ import re
 import shutil
 import stat
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -184,6 +184,14 @@ class Outputs:
 
     def discard_inputs(self, job_id: str) -> None:
         shutil.rmtree(self.inputs_of(job_id), ignore_errors=True)
+
+    def sweep_inputs(self, known: Callable[[Collection[str]], Collection[str]]) -> None:
+        """At start, before anybody submits: remove the inputs of jobs that never came to be. ``known``: those of some
+        ids that are jobs'. Never raises."""
+        with contextlib.suppress(OSError):
+            names = os.listdir(self.inputs_dir)
+            for name in set(names).difference(known(names)) if names else ():
+                _erase(self.inputs_dir / name)
 
     def sweep(self, keep: Iterable[str] = ()) -> None:
         """At start: remove the spool folders of everything but the jobs in ``keep``. The bin is left alone."""

@@ -9,12 +9,18 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import sys
+import time
 import uuid
 from pathlib import Path
 
 # What a disk without the call says: network and FUSE file systems, mostly of folders.
 _NOT_POSSIBLE = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EBADF, errno.EISDIR}
+
+IN_PLACE = re.compile(r"\.[0-9a-f]{32}\.part")
+"""The names that `replace_file` writes under."""
+_LEFT_AFTER_SECONDS = 600.0
 
 
 def sync_file(path: Path) -> None:
@@ -63,7 +69,7 @@ def settle(temporary: Path, target: Path) -> None:
 
 def replace_file(path: Path, content: bytes) -> None:
     """Put ``content`` at ``path``: readers see the old file or the new one, also after a power cut. Raises OSError."""
-    temporary = path.with_name(f".{uuid.uuid4().hex}.part")
+    temporary = path.with_name(f".{uuid.uuid4().hex}.part")  # IN_PLACE
     try:
         temporary.write_bytes(content)
         settle(temporary, path)
@@ -71,6 +77,16 @@ def replace_file(path: Path, content: bytes) -> None:
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise
+
+
+def remove_left(path: str, name: str) -> None:
+    """Remove the file ``name`` in the folder ``path`` if a `replace_file` has left it that was killed. Never raises."""
+    if IN_PLACE.fullmatch(name):
+        with contextlib.suppress(OSError):
+            found = os.path.join(path, name)
+            # Another program of ours may be writing one at this moment.
+            if abs(time.time() - os.stat(found).st_mtime) > _LEFT_AFTER_SECONDS:
+                os.unlink(found)
 
 
 def _sync(path: Path, flags: int) -> None:

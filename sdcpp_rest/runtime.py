@@ -51,7 +51,7 @@ from sdcpp_rest.services.server_status import ServerStatus
 from sdcpp_rest.services.session_seal import SECRET_FILE, SessionSeal
 from sdcpp_rest.services.waiting_reasons import WaitingReasons
 from sdcpp_rest.services.web_page import WebPage
-from sdcpp_rest.store.database import Database
+from sdcpp_rest.store.backups import Backups
 from sdcpp_rest.store.hash_store import HashStore
 from sdcpp_rest.store.job_store import JobStore
 from sdcpp_rest.store.key_store import KeyStore
@@ -98,7 +98,8 @@ class Runtime:
         for folder in (paths.data_dir, paths.output_dir, paths.log_dir):
             make_folder(folder)
         self._folder_lock = _lock_folder(paths.data_dir)
-        self._database = database = Database(paths.data_dir / "sdcpp_rest.db")
+        self._backups = Backups(paths.data_dir / "sdcpp_rest.db", config.housekeeping.backup_hours * 3600)
+        self._database = database = self._backups.open()
         own = (
             paths.output_dir / ".spool",
             paths.output_dir,
@@ -155,6 +156,7 @@ class Runtime:
             computes=config.engine.runner == "native",
             asks_for_key=config.auth.is_on,
             redact_paths=self.redact_paths,
+            database=self._backups,
         )
         has_cluster = self.cluster is not None
         self.waiting_reasons = WaitingReasons(self.status.engines, self.jobs.queue, has_cluster=has_cluster)
@@ -175,7 +177,7 @@ class Runtime:
             self.settings.user,
             self.jobs.recycle_bin,
             upscalers=self.models.upscalers,
-            also=(self.jobs.gallery.purge_expired, self.kept_answers.drop_old),
+            also=(self.jobs.gallery.purge_expired, self.kept_answers.drop_old, self._backups.make_if_due),
         )
         self.jobs.queue.wake_on_submit(self.downloads.lane.wake, FILE_KINDS)
         self.jobs.queue.call_on_finish(self.metrics.count_job)
@@ -274,7 +276,7 @@ class Runtime:
             self.engine.pool.stop_engines()
             if self.cluster is not None:
                 self.cluster.stop()
-            self._database.close()
+            self._backups.close()
             self._folder_lock.release()
 
     def _recover(self) -> None:

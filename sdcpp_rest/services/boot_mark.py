@@ -29,7 +29,7 @@ class BootMark:
 
     def is_same(self) -> bool:
         """Whether the last server here ran since the machine was started, or none has left a mark yet."""
-        return self._settings.get(KEY, self._now) == self._now
+        return bool(self._settings.get(KEY, self._now) == self._now)
 
     def put(self) -> None:
         """Remember this run of the machine. Before any job begins: what a job writes is younger than the mark."""

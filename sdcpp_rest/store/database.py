@@ -36,6 +36,10 @@ class DatabaseUnusable(SdcppRestError):
     code = "database_unusable"
 
 
+class DatabaseDamaged(DatabaseUnusable):
+    """The database file holds what SQLite cannot read as a database."""
+
+
 class Database:
     """Opens and closes the database file and runs its transactions. Every method may be called from every thread.
 
@@ -53,6 +57,8 @@ class Database:
         self._turn = threading.Lock()
         self._writer: int | None = None
         self._closed = False
+        self.damage: str | None = None
+        """What was met of the file that SQLite could not read, in a sentence; whoever looks through it says so, too."""
         if sqlite3.sqlite_version_info < OLDEST_SQLITE:
             raise DatabaseUnusable(f"SQLite {sqlite3.sqlite_version} is too old; 3.35 or newer is needed.")
         self._readers = self._engine("BEGIN", "NORMAL", pool_size=8, max_overflow=-1)
@@ -119,7 +125,9 @@ class Database:
             cause = error.orig if isinstance(error, exc.DBAPIError) else error
             if type(cause) is sqlite3.DatabaseError:
                 message = f"The database {self.path} is damaged or not a database ({cause}). "
-                raise DatabaseUnusable(message + "Move it away to start with an empty one.") from error
+                damage = DatabaseDamaged(message + "Move it away to start with an empty one.")
+                self.damage = self.damage or damage.message
+                raise damage from error
             if isinstance(cause, sqlite3.OperationalError):
                 raise DatabaseUnusable(f"The database {self.path} cannot be used: {cause}.") from error
             raise

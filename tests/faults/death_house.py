@@ -213,6 +213,7 @@ class House:
         """Bring back who has died, ask again for what was not answered, and look at everything when all is done."""
         assert self.server.process is not None
         is_server = aim.role != ENGINE or aim.kills_both
+        assert psutil.wait_procs([self._engine], timeout=0 if is_server else TIMEOUT)[1] == [] or is_server
         if is_server:
             wait_until(lambda: self.server.process.poll() is not None, "the server's end")  # type: ignore[union-attr]
             if psutil.wait_procs([self._engine], timeout=TIMEOUT)[1]:
@@ -230,12 +231,12 @@ class House:
             self._findings.add("jobs that never ended", f"{aim}: {error}")
             raise
         # Where the engine died with everything done, the next death needs a living one.
-        wait_until(lambda: self._has_engine(), "an engine")
+        wait_until(self._has_engine, "an engine")
         self._look(aim)
 
     def _has_engine(self) -> bool:
         health = self.server.get("/health")["engine"]
-        return health["pid"] is not None and health["state"] not in ("dead", "starting")
+        return health["pid"] not in (None, self._engine.pid) and health["state"] not in ("dead", "starting")
 
     def _look(self, aim: Aim) -> None:
         before = sum(self._findings.counts.values())

@@ -19,7 +19,7 @@ from sdcpp_rest.core.job import Job
 from sdcpp_rest.core.load_spec import FileRef
 from sdcpp_rest.core.params import KEEP, ConvertParams
 from sdcpp_rest.core.quantization import WeightType
-from sdcpp_rest.durable_files import replace_file
+from sdcpp_rest.durable_files import remove_left, replace_file
 from sdcpp_rest.durable_files import settle as settle_file
 from sdcpp_rest.engine.conversion_input import floats_of, is_direct, merged_path_of, restored_path_of
 from sdcpp_rest.engine.paired_weights import Restoration
@@ -125,13 +125,14 @@ class Conversions:
         return job, position, target
 
     def sweep(self) -> None:
-        """At start: remove what our own conversions have left that were killed with the server. Never raises.
+        """At start: remove what our own conversions and notes have left that were killed with the server. Never raises.
 
         Only our own: another server, or a command without one, may be writing to the same folders.
         """
         for folder in self._library.folders().values():
             for path, _, names in os.walk(folder):
                 for name in names:
+                    remove_left(path, name)
                     found = _PARTIAL.fullmatch(name)
                     if found is not None and self._is_ours(found["job_id"]):
                         with contextlib.suppress(OSError):

@@ -177,7 +177,8 @@ class Runtime:
             self.settings.user,
             self.jobs.recycle_bin,
             upscalers=self.models.upscalers,
-            also=(self.jobs.gallery.purge_expired, self.kept_answers.drop_old, self._backups.make_if_due),
+            also=(self._backups.make_if_due,),
+            by_age=(self.jobs.gallery.purge_expired, self.kept_answers.drop_old),
         )
         self.jobs.queue.wake_on_submit(self.downloads.lane.wake, FILE_KINDS)
         self.jobs.queue.call_on_finish(self.metrics.count_job)

@@ -121,7 +121,7 @@ class House:
             self._ask_picture()
         elif aim.work in ("looked at", "deleted"):
             self.server.wait(self._ask_picture())
-        self._engine = self.server.engine()
+        self._engine, self._was_struck = self.server.engine(), False
 
     def begin(self, aim: Aim) -> None:
         """Ask for what the death is to interrupt. Raises OSError where the server dies meanwhile."""
@@ -175,6 +175,7 @@ class House:
 
     def strike(self, role: int, *, kills_both: bool) -> None:
         """Kill now who is to die."""
+        self._was_struck = True
         with contextlib.suppress(psutil.Error):
             if role == ENGINE:
                 self._engine.kill()
@@ -213,14 +214,15 @@ class House:
         """Bring back who has died, ask again for what was not answered, and look at everything when all is done."""
         assert self.server.process is not None
         is_server = aim.role != ENGINE or aim.kills_both
-        assert psutil.wait_procs([self._engine], timeout=0 if is_server else TIMEOUT)[1] == [] or is_server
         if is_server:
             wait_until(lambda: self.server.process.poll() is not None, "the server's end")  # type: ignore[union-attr]
-            if psutil.wait_procs([self._engine], timeout=TIMEOUT)[1]:
-                self._findings.add("engines left alone", str(self._engine))
-            if said := houses.start(self.server):
-                self._findings.add("servers that did not start", said)
-                raise RuntimeError(said)
+        # A conversion has an engine of its own.
+        is_replaced = is_server or self._was_struck or aim.work != "conversion"
+        if is_replaced and psutil.wait_procs([self._engine], timeout=TIMEOUT)[1]:
+            self._findings.add("engines left alone", str(self._engine))
+        if is_server and (said := houses.start(self.server)):
+            self._findings.add("servers that did not start", said)
+            raise RuntimeError(said)
         for asked in self._asked:
             if asked.job_id is None:
                 self._send(asked)
@@ -231,7 +233,8 @@ class House:
             self._findings.add("jobs that never ended", f"{aim}: {error}")
             raise
         # Where the engine died with everything done, the next death needs a living one.
-        wait_until(self._has_engine, "an engine")
+        if is_replaced:
+            wait_until(self._has_engine, "an engine")
         self._look(aim)
 
     def _has_engine(self) -> bool:

@@ -170,7 +170,7 @@ static int open_any(int folder, const char *path, int flags, mode_t mode) {
     int fd = (int)syscall(SYS_openat, folder, path, flags, mode);
     if (is_ours && fd >= 0 && (!was_there || (flags & O_TRUNC)))
         note(OPEN, inode_of_fd(fd), 0, NULL, 0, place, NULL, !was_there);
-    if (fd >= 0) END(after);
+    END(after);
     return fd;
 }
 
@@ -194,8 +194,8 @@ ssize_t write(int fd, const void *data, size_t length) {
     ssize_t done = syscall(SYS_write, fd, data, length);
     if (is_ours && done > 0) {
         note(WRITE, inode_of_fd(fd), (uint64_t)(lseek(fd, 0, SEEK_CUR) - done), data, (uint64_t)done, place, NULL, 0);
-        END(after);
     }
+    END(after);
     return done;
 }
 
@@ -220,8 +220,8 @@ static ssize_t pwrite_any(int fd, const void *data, size_t length, off_t offset)
     ssize_t done = syscall(SYS_pwrite64, fd, data, length, offset);
     if (is_ours && done > 0) {
         note(WRITE, inode_of_fd(fd), (uint64_t)offset, data, (uint64_t)done, place, NULL, 0);
-        END(after);
     }
+    END(after);
     return done;
 }
 ssize_t pwrite(int fd, const void *data, size_t length, off_t offset) { return pwrite_any(fd, data, length, offset); }
@@ -257,8 +257,8 @@ static int ftruncate_any(int fd, off_t length) {
     int failed = (int)syscall(SYS_ftruncate, fd, length);
     if (is_ours && !failed) {
         note(TRUNCATE, inode_of_fd(fd), (uint64_t)length, NULL, 0, place, NULL, 0);
-        END(after);
     }
+    END(after);
     return failed;
 }
 int ftruncate(int fd, off_t length) { return ftruncate_any(fd, length); }
@@ -272,8 +272,8 @@ static int sync_any(int fd, long call) {
     int failed = (int)syscall(call, fd);
     if (is_ours && !failed) {
         note(SYNC, inode_of_fd(fd), 0, NULL, 0, place, NULL, 0);
-        END(after);
     }
+    END(after);
     return failed;
 }
 int fsync(int fd) { return sync_any(fd, SYS_fsync); }
@@ -289,8 +289,8 @@ static int rename_any(int from_folder, const char *from, int to_folder, const ch
     int failed = (int)syscall(SYS_renameat2, from_folder, from, to_folder, to, 0);
     if (is_ours && !failed) {
         note(RENAME, inode_of(other), 0, NULL, 0, place, other, 0);
-        END(after);
     }
+    END(after);
     return failed;
 }
 int rename(const char *from, const char *to) { return rename_any(AT_FDCWD, from, AT_FDCWD, to); }
@@ -304,8 +304,8 @@ static int link_any(int from_folder, const char *from, int to_folder, const char
     int failed = (int)syscall(SYS_linkat, from_folder, from, to_folder, to, flags);
     if (is_ours && !failed) {
         note(LINK, inode_of(other), 0, NULL, 0, place, other, 0);
-        END(after);
     }
+    END(after);
     return failed;
 }
 int link(const char *from, const char *to) { return link_any(AT_FDCWD, from, AT_FDCWD, to, 0); }
@@ -320,8 +320,8 @@ static int remove_any(int folder, const char *path, int flags) {
     int failed = (int)syscall(SYS_unlinkat, folder, path, flags);
     if (is_ours && !failed) {
         note(call, 0, 0, NULL, 0, place, NULL, 0);
-        END(after);
     }
+    END(after);
     return failed;
 }
 int unlink(const char *path) { return remove_any(AT_FDCWD, path, 0); }
@@ -336,8 +336,8 @@ static int mkdir_any(int folder, const char *path, mode_t mode) {
     int failed = (int)syscall(SYS_mkdirat, folder, path, mode);
     if (is_ours && !failed) {
         note(MKDIR, inode_of(place), 0, NULL, 0, place, NULL, 1);
-        END(after);
     }
+    END(after);
     return failed;
 }
 int mkdir(const char *path, mode_t mode) { return mkdir_any(AT_FDCWD, path, mode); }

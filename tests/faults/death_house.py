@@ -190,7 +190,7 @@ class House:
             assert self.server.process is not None
             if self.server.process.poll() is not None:
                 return True
-            return aim.role == ENGINE and (self.layer.hits() > 0 or not self._engine.is_running())
+            return aim.role == ENGINE and (self.layer.hits() > 0 or houses.is_gone(self._engine))
 
         def is_over() -> bool:
             if is_dead():
@@ -218,8 +218,11 @@ class House:
             wait_until(lambda: self.server.process.poll() is not None, "the server's end")  # type: ignore[union-attr]
         # A conversion has an engine of its own.
         is_replaced = is_server or self._was_struck or aim.work != "conversion"
-        if is_replaced and psutil.wait_procs([self._engine], timeout=TIMEOUT)[1]:
-            self._findings.add("engines left alone", str(self._engine))
+        if is_replaced:
+            try:
+                wait_until(lambda: houses.is_gone(self._engine), "the engine's end")
+            except TimeoutError:
+                self._findings.add("engines left alone", str(self._engine))
         if is_server and (said := houses.start(self.server)):
             self._findings.add("servers that did not start", said)
             raise RuntimeError(said)

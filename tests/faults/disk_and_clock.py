@@ -80,7 +80,7 @@ def misbehave(folder: Path, faults: int, starts: int, seed: int) -> Iterator[Fig
     library, chance, findings = compile_layer(folder), random.Random(seed), houses.Findings()
     with DiskHouse(folder / "faulty", library, findings) as house:
         for _ in range(faults):
-            _fail_once(house, chance)
+            fail_once(house, chance)
         yield Figure("faults of a disk at work", faults, "faults", faults, note=house.describe())
         yield Figure("  removed folders", house.lose_folders(), "folders", note="output, inputs, logs; while it ran")
         slow = house.be_slow()
@@ -97,7 +97,8 @@ def misbehave(folder: Path, faults: int, starts: int, seed: int) -> Iterator[Fig
         yield Figure(kind, findings.counts[kind], "", faults, at_most=0, note=findings.first.get(kind, "")[:120])
 
 
-def _fail_once(house: DiskHouse, chance: random.Random) -> None:
+def fail_once(house: DiskHouse, chance: random.Random) -> None:
+    """Ask for something on a disk that fails in a drawn way, and mend it."""
     error, place, work = chance.choice(_ERRORS), chance.choice(_PLACES), chance.choice(_WORKS)
     nth, times = chance.randint(1, 8), chance.choice((1, 1, 3, 0))
     calls = chance.choice((_MADE, WRITE | SYNC, OPEN | MKDIR, RENAME | LINK))

@@ -7,6 +7,7 @@ import ctypes
 import mmap
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -96,6 +97,10 @@ class FaultLayer:
         self._control.log = str(self._log).encode()
         self.prefix = ("env", f"LD_PRELOAD={self.library}", f"FAULT_LAYER_CONTROL={place}")
         """In front of the command of a process that is to be under the layer, with all its children."""
+
+    def run_python(self, script: str) -> int:
+        """Run some Python under the layer; its exit code."""
+        return subprocess.run([*self.prefix, sys.executable, "-S", "-c", script], timeout=60).returncode
 
     # --- harm --------------------------------------------------------------------------------------------------------
 

@@ -42,7 +42,15 @@ def end(server: ServerProcess) -> None:
     if server.process.poll() is None:
         family = psutil.Process(server.process.pid).children(recursive=True)
     server.kill()
-    psutil.wait_procs(family, timeout=TIMEOUT)
+    wait_until(lambda: all(is_gone(process) for process in family), "the end of a server's children")
+
+
+def is_gone(process: psutil.Process) -> bool:
+    """Whether a process has ended, if nobody has asked for its end yet either."""
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE or not process.is_running()
+    except psutil.NoSuchProcess:
+        return True
 
 
 def start(server: ServerProcess) -> str:

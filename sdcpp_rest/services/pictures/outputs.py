@@ -24,6 +24,7 @@ from sdcpp_rest.core.job import Failure
 from sdcpp_rest.durable_files import make_folder, settle, sync_contents, sync_folder
 from sdcpp_rest.engine.spool import ENCODED_NAME, FAILURE_NAME
 from sdcpp_rest.errors import InvalidRequest, OutputNotFound
+from sdcpp_rest.services.pictures.moving_files import erase, move, place
 
 SPOOL_NAME = ".spool"
 BIN_NAME = ".bin"
@@ -107,7 +108,7 @@ class Outputs:
         """
         spool, target = self.spool_of(job_id), self.output_dir / job_id
         for name, source in (given or {}).items():
-            _place(self.inputs_of(job_id) / source, spool / name)
+            place(self.inputs_of(job_id) / source, spool / name)
         outputs = tuple(f"{job_id}/{name}" for name in files)
         temporary = spool / (RECORD_NAME + ".part")
         whole = {**record, "outputs": list(outputs)}
@@ -191,14 +192,14 @@ class Outputs:
         with contextlib.suppress(OSError):
             names = os.listdir(self.inputs_dir)
             for name in set(names).difference(known(names)) if names else ():
-                _erase(self.inputs_dir / name)
+                erase(self.inputs_dir / name)
 
     def sweep(self, keep: Iterable[str] = ()) -> None:
         """At start: remove the spool folders of everything but the jobs in ``keep``. The bin is left alone."""
         kept = set(keep)
         for folder in self._spool_root.iterdir():
             if folder.name not in kept:
-                _erase(folder)
+                erase(folder)
 
     # --- the bin ----------------------------------------------------------------------------------------------------
 
@@ -214,7 +215,7 @@ class Outputs:
         for watcher in self._watchers:
             watcher.settle()
         self._drop(target)
-        moved = _move(source, target)
+        moved = move(source, target)
         for watcher in self._watchers:
             watcher.note_binned(job_id)
         return moved
@@ -226,7 +227,7 @@ class Outputs:
         Raises OSError; then the folder is still in the bin.
         """
         source, target = self._bin_root / _plain(job_id), self.output_dir / job_id
-        moved = not os.path.lexists(target) and _move(source, target)
+        moved = not os.path.lexists(target) and move(source, target)
         if moved:
             # The row follows, and must not promise what a power cut takes away.
             sync_folder(self.output_dir)
@@ -346,13 +347,13 @@ class Outputs:
         """
         hidden = self._spool_root / f"{uuid.uuid4().hex}.gone"
         try:
-            if _move(path, hidden):
+            if move(path, hidden):
                 # What was deleted must not be back after a power cut: its row is gone for good.
                 sync_folder(path.parent)
-                _erase(hidden)
+                erase(hidden)
         except OSError:
             # No rename from here to there: the spool was removed, or the folder is another disk.
-            _erase(path)
+            erase(path)
             if os.path.lexists(path):
                 raise
 
@@ -391,36 +392,3 @@ def _plain(job_id: str) -> str:
     if not job_id or job_id.startswith(".") or "/" in job_id or "\0" in job_id:
         raise ValueError(f"no job id: {job_id!r}")
     return job_id
-
-
-def _place(source: Path, target: Path) -> None:
-    """Have the file ``source`` also as ``target``, if it is there: the same bytes on the disk where that can be."""
-    with contextlib.suppress(FileNotFoundError):
-        target.unlink(missing_ok=True)
-        try:
-            os.link(source, target)
-        except FileNotFoundError:
-            raise
-        except OSError:
-            # Another disk, or one without links.
-            shutil.copyfile(source, target)
-
-
-def _move(source: Path, target: Path) -> bool:
-    """Rename; says whether there was anything. Raises OSError for all other reasons not to."""
-    try:
-        os.rename(source, target)
-    except FileNotFoundError:
-        if os.path.lexists(source):
-            raise
-        return False
-    return True
-
-
-def _erase(path: Path) -> None:
-    """Remove a file, a link or a folder with all that is in it. Never raises."""
-    if path.is_symlink() or not path.is_dir():
-        with contextlib.suppress(OSError):
-            path.unlink(missing_ok=True)
-    else:
-        shutil.rmtree(path, ignore_errors=True)

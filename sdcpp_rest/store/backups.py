@@ -169,7 +169,7 @@ class Backups:
         part = self._folder / _PART
         part.unlink(missing_ok=True)
         try:
-            with _opened(self._path) as source, _opened(part, writes=True) as target:
+            with _connect(self._path) as source, _connect(part, writes=True) as target:
                 # In one go: a reader keeps nobody from writing, and what is written meanwhile would begin it anew.
                 source.backup(target)
                 target.execute("PRAGMA journal_mode = DELETE").fetchone()
@@ -226,7 +226,7 @@ def read_notes(data_dir: Path) -> list[str]:
 def find_damage(path: Path) -> str | None:
     """What SQLite finds wrong with a file of ours, in its words; ``None`` where it is sound."""
     try:
-        with _opened(path) as opened:
+        with _connect(path) as opened:
             (found,) = opened.execute("PRAGMA quick_check(1)").fetchone()
             (mark,) = opened.execute("PRAGMA application_id").fetchone()
     except sqlite3.OperationalError:
@@ -240,7 +240,7 @@ def find_damage(path: Path) -> str | None:
 
 
 @contextlib.contextmanager
-def _opened(path: Path, *, writes: bool = False) -> Iterator[sqlite3.Connection]:
+def _connect(path: Path, *, writes: bool = False) -> Iterator[sqlite3.Connection]:
     if not writes and not path.exists():
         raise FileNotFoundError(2, "No such file", str(path))
     connection = sqlite3.connect(path, timeout=10.0, isolation_level=None)
@@ -251,16 +251,16 @@ def _opened(path: Path, *, writes: bool = False) -> Iterator[sqlite3.Connection]
 
 
 def _format_of(path: Path) -> int:
-    with _opened(path) as opened:
+    with _connect(path) as opened:
         return int(opened.execute("PRAGMA user_version").fetchone()[0])
 
 
 def _count_lost(damaged: Path, copy: Path) -> str:
     """How many jobs the damaged file has that the copy has not, as far as it can be read."""
     try:
-        with _opened(copy) as opened:
+        with _connect(copy) as opened:
             (last,) = opened.execute("SELECT coalesce(max(seq), 0) FROM jobs").fetchone()
-        with _opened(damaged) as opened:
+        with _connect(damaged) as opened:
             (count,) = opened.execute("SELECT count(*) FROM jobs WHERE seq > ?", (last,)).fetchone()
     except (OSError, sqlite3.Error):
         return "jobs, settings and stars, nobody can tell how many"

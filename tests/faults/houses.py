@@ -140,15 +140,20 @@ def inspect(
                 findings.add("other pictures than before", path)
         if job["status"] == "completed" and job["type"] in _DRAWN and not job["outputs"]:
             findings.add("done jobs without whole files", f"{job_id} has no outputs")
-    _look_at_folders(server, findings, jobs, binned)
+    _look_at_folders(server, findings, jobs, binned, gone)
 
 
 def _look_at_folders(
-    server: ServerProcess, findings: Findings, jobs: Mapping[str, Any], binned: Collection[str]
+    server: ServerProcess,
+    findings: Findings,
+    jobs: Mapping[str, Any],
+    binned: Collection[str],
+    gone: Collection[str],
 ) -> None:
     output = server.folder / "output"
     for folder in (path for path in output.iterdir() if not path.name.startswith(".")):
-        if folder.name not in jobs:
+        # Of a deletion that was not answered the row may be gone before the files.
+        if folder.name not in jobs and folder.name not in gone:
             findings.add("folders without a job", folder.name)
         for path in folder.iterdir():
             # Hidden files are not listed.

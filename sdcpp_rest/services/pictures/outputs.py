@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from sdcpp_rest.core.job import Failure
-from sdcpp_rest.durable_files import make_folder, settle, sync_contents, sync_folder
+from sdcpp_rest.durable_files import make_folder, replace_file, sync_contents, sync_folder
 from sdcpp_rest.engine.spool import ENCODED_NAME, FAILURE_NAME
 from sdcpp_rest.errors import InvalidRequest, OutputNotFound
 from sdcpp_rest.services.pictures.moving_files import erase, move, place
@@ -129,12 +129,11 @@ class Outputs:
     def retitle(self, job_id: str, title: str | None) -> None:
         """Write another title into the record of a job, if it has one. Never raises: the title in the queue counts."""
         path = self.output_dir / job_id / RECORD_NAME
-        temporary = path.with_name(RECORD_NAME + ".part")
         try:
             record = json.loads(path.read_text(encoding="utf-8"))
             whole = json.dumps({**record, "title": title}, ensure_ascii=False, indent=2)
-            temporary.write_text(whole, encoding="utf-8", errors="replace")
-            settle(temporary, path)
+            # What a broken disk or a killed server leaves of it is hidden.
+            replace_file(path, whole.encode("utf-8", "replace"))
         except (OSError, ValueError, TypeError):
             return
         for watcher in self._watchers:

@@ -436,3 +436,17 @@ def test_inputs_of_jobs_that_never_came_to_be_are_swept(outputs: Outputs) -> Non
         outputs.inputs_of(job_id).mkdir()
     outputs.sweep_inputs(lambda ids: {job_id for job_id in ids if job_id == "known"})
     assert [path.name for path in outputs.inputs_dir.iterdir()] == ["known"]
+
+
+def test_title_that_cannot_be_written_leaves_nothing_in_sight(
+    outputs: Outputs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spooled(outputs, "job")
+    outputs.publish("job", ["image_0.png"], {"title": "old"})
+
+    def fail(path: Path, flags: int) -> None:
+        raise OSError("broken")
+
+    monkeypatch.setattr(durable_files, "_sync", fail)
+    outputs.retitle("job", "new")
+    assert sorted(path.name for path in (outputs.output_dir / "job").iterdir()) == ["config.json", "image_0.png"]

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock, Timeout
 
 from sdcpp_rest.config import Config
+from sdcpp_rest.durable_files import make_folder
 from sdcpp_rest.engine.engine_process import EngineProcess
 from sdcpp_rest.engine.launchers import InlineLauncher, Launcher, ProcessLauncher
 from sdcpp_rest.engine.places import EnginePlace, engine_file
@@ -33,6 +34,7 @@ from sdcpp_rest.groups.download_group import build_downloads
 from sdcpp_rest.groups.engine_group import Launchers, build_engine, share_options
 from sdcpp_rest.groups.estimate_groups import build_estimates
 from sdcpp_rest.groups.late_group import LateGroup
+from sdcpp_rest.services.boot_mark import BootMark
 from sdcpp_rest.services.dispatch.engine_calls import EngineCalls
 from sdcpp_rest.services.dispatch.holding import Holding
 from sdcpp_rest.services.engines_status import EnginesStatus
@@ -49,7 +51,7 @@ from sdcpp_rest.services.server_status import ServerStatus
 from sdcpp_rest.services.session_seal import SECRET_FILE, SessionSeal
 from sdcpp_rest.services.waiting_reasons import WaitingReasons
 from sdcpp_rest.services.web_page import WebPage
-from sdcpp_rest.store.database import Database
+from sdcpp_rest.store.backups import Backups
 from sdcpp_rest.store.hash_store import HashStore
 from sdcpp_rest.store.job_store import JobStore
 from sdcpp_rest.store.key_store import KeyStore
@@ -94,9 +96,10 @@ class Runtime:
         self.version = VERSION
         paths = config.paths
         for folder in (paths.data_dir, paths.output_dir, paths.log_dir):
-            folder.mkdir(parents=True, exist_ok=True)
+            make_folder(folder)
         self._folder_lock = _lock_folder(paths.data_dir)
-        self._database = database = Database(paths.data_dir / "sdcpp_rest.db")
+        self._backups = Backups(paths.data_dir / "sdcpp_rest.db", config.housekeeping.backup_hours * 3600)
+        self._database = database = self._backups.open()
         own = (
             paths.output_dir / ".spool",
             paths.output_dir,
@@ -153,6 +156,7 @@ class Runtime:
             computes=config.engine.runner == "native",
             asks_for_key=config.auth.is_on,
             redact_paths=self.redact_paths,
+            database=self._backups,
         )
         has_cluster = self.cluster is not None
         self.waiting_reasons = WaitingReasons(self.status.engines, self.jobs.queue, has_cluster=has_cluster)
@@ -174,7 +178,8 @@ class Runtime:
             self.settings.user,
             self.jobs.recycle_bin,
             upscalers=self.models.upscalers,
-            also=(self.jobs.gallery.purge_expired, self.kept_answers.drop_old),
+            also=(self._backups.make_if_due,),
+            by_age=(self.jobs.gallery.purge_expired, self.kept_answers.drop_old),
         )
         self.jobs.queue.wake_on_submit(self.downloads.lane.wake, FILE_KINDS)
         self.jobs.queue.call_on_finish(self.metrics.count_job)
@@ -236,6 +241,7 @@ class Runtime:
             if self._started:
                 return
             self._started = True
+        self.jobs.outputs.sweep_inputs(JobStore(self._database).find_known)
         # Chosen before anybody can ask: the first request after a start binds to it, while it is still being loaded.
         default = self.default_model if self._is_server else ""
         self.models.slot.restore(LoadRequest(model_name=default) if default else None)
@@ -273,13 +279,16 @@ class Runtime:
             self.engine.pool.stop_engines()
             if self.cluster is not None:
                 self.cluster.stop()
-            self._database.close()
+            self._backups.close()
             self._folder_lock.release()
 
     def _recover(self) -> None:
         try:
-            self.jobs.queue.recover(self.engine.finishing.finish_from_spool)
+            boot = BootMark(self.settings.store)
+            finishing = self.engine.finishing
+            self.jobs.queue.recover(finishing.finish_from_spool if boot.is_same() else lambda job: None)
             self.jobs.outputs.sweep()
+            boot.put()
             if self._is_server:
                 self.models.conversions.sweep()
                 self.models.uploads.sweep()

@@ -24,13 +24,13 @@ from flask import Flask
 from sqlalchemy import Dialect, Engine
 from werkzeug.routing import Rule
 
+from sdcpp_rest import durable_files
 from sdcpp_rest.config import Config
 from sdcpp_rest.routes.http import dialect, openapi
 from sdcpp_rest.routes.http.answers import RUNTIME_KEY
 from sdcpp_rest.routes.http.late_dialect import LateDialect
 from sdcpp_rest.routes.http.openapi import WHOLE_KEY, WholeApp
 from sdcpp_rest.runtime import Runtime
-from sdcpp_rest.store import database
 from sdcpp_rest.store.database import Database
 from sdcpp_rest.web import applications
 from sdcpp_rest.web.app import DIALECTS, CompactJson, create_app
@@ -75,7 +75,7 @@ def _quick_databases() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Database, "_engine", open_quick)
-        patch.setattr(database, "_sync_folder", lambda folder: None)
+        patch.setattr(durable_files, "_sync", lambda path, flags: None)
         yield
 
 

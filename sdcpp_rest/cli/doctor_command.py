@@ -41,7 +41,7 @@ def doctor(
     from sdcpp_rest.native.build_advice import advise
     from sdcpp_rest.native.prebuilt import binding_folder, choose_library
     from sdcpp_rest.runtime import open_library
-    from sdcpp_rest.services.doctor import check_engines, check_library, check_models, count_extra
+    from sdcpp_rest.services.doctor import check_database, check_engines, check_library, check_models, count_extra
 
     config = load_config(config_file, overrides, **folders)
     library = open_library(config)
@@ -55,8 +55,9 @@ def doctor(
     if as_json:
         not_listed = library.incomplete()
         shown = {**ready.model_dump(mode="json"), "advice": advice, "extra_folders": extra, "not_listed": not_listed}
+        notes = [check.text for check in check_database(config.paths.data_dir)]
         told = {"kind": choice.kind, "why": choice.why}
-        echo_json({**shown, "engines": engines, "used_devices": sorted(used), "library": told})
+        echo_json({**shown, "engines": engines, "used_devices": sorted(used), "library": told, "database": notes})
         return
     click.echo(f"file      {ready.library_path} ({choice.kind}: {choice.why})")
     if ready.modules:
@@ -65,6 +66,7 @@ def doctor(
         *check_library(ready, found.gpu, found.rebuild, used),
         *check_engines(engines),
         *check_models(library),
+        *check_database(config.paths.data_dir),
     ):
         click.echo(f"{check.name:<10}{check.text}")
     for sentence in advice:

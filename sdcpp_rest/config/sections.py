@@ -319,6 +319,11 @@ class HousekeepingConfig(Section):
         ge=0,
         description="Remove the oldest finished jobs, with their pictures, when there are more than this.",
     )
+    backup_hours: Number = Field(
+        default=6.0,
+        ge=0,
+        description="Copy the database when the newest copy is so old. Three are kept, in backups in paths.data_dir.",
+    )
 
 
 class ApiConfig(Section):

@@ -70,6 +70,7 @@ def build_upkeep(
             engines=status.engines.describe,
             is_native=config.engine.runner == "native",
             redact_paths=redact_paths,
+            database_trouble=status.database_trouble,
         ),
         logs=LogReading(config.paths.log_dir, lambda: _secrets(config, language()), redact_paths),
     )

@@ -18,6 +18,7 @@ from typing import Any, Literal, NamedTuple
 from sdcpp_rest.engine.places import name_of, used_devices
 from sdcpp_rest.engine.protocol import Ready
 from sdcpp_rest.services.models.model_library import ModelLibrary
+from sdcpp_rest.store.backups import read_notes
 
 log = logging.getLogger(__name__)
 
@@ -103,6 +104,13 @@ def count_extra(library: ModelLibrary) -> dict[str, dict[str, int]]:
     return counts
 
 
+def check_database(data_dir: Path, trouble: str | None = None) -> list[Check]:
+    """What is wrong with the database, and what became of damaged ones that still lie in the data folder."""
+    checks = [Check("database", "fail", trouble, "Restart the server")] if trouble else []
+    hint = "Remove the folder when you have seen this, and need nothing of it"
+    return [*checks, *(Check("database", "warn", note, hint) for note in read_notes(data_dir))]
+
+
 class Doctor:
     """Examines a running server. Thread-safe.
 
@@ -113,6 +121,7 @@ class Doctor:
         folders: the server's own, by what lies in them.
         engines: the body of ``GET /engines``.
         is_native: whether the engine computes with the native library.
+        database_trouble: what is wrong with the database; ``None`` while nothing is known.
     """
 
     def __init__(
@@ -126,6 +135,7 @@ class Doctor:
         is_native: bool,
         redact_paths: Callable[[str], str],
         engines: Callable[[], Mapping[str, Any]] = lambda: {"engines": (), "why": None},
+        database_trouble: Callable[[], str | None] = lambda: None,
     ) -> None:
         self._library = library
         self._ready = ready
@@ -134,6 +144,7 @@ class Doctor:
         self._folders = folders
         self._is_native = is_native
         self._engines = engines
+        self._database_trouble = database_trouble
         self._redact_paths = redact_paths
 
     def examine(self) -> list[Check]:
@@ -146,6 +157,8 @@ class Doctor:
             checks += check_library(ready, advice.get("gpu"), advice.get("rebuild"), used)
         checks += check_engines(engines["engines"])
         checks += check_models(self._library)
+        if "data" in self._folders:
+            checks += check_database(self._folders["data"], self._database_trouble())
         checks += [_check_folder(name, folder) for name, folder in self._folders.items()]
         return [
             check._replace(text=self._redact_paths(check.text), hint=self._redact_paths(check.hint)) for check in checks

@@ -3,6 +3,8 @@
 Old jobs stay until the configuration says otherwise; what users chose while the server runs decides about idle models
 and the recycle bin. The newest finished job is never removed, however old it is: the last picture that somebody made
 must still be there when they come back from a holiday.
+
+A wall clock that jumps may jump back: what is only old by such a clock is kept for some minutes more.
 """
 
 from __future__ import annotations
@@ -24,6 +26,9 @@ from sdcpp_rest.services.settings.user_settings import IdleUnload, UserSettings
 log = logging.getLogger(__name__)
 
 _LOOK_EVERY_SECONDS = 5.0
+_JUMP_SECONDS = 3600.0
+# Time enough for a clock to be set right that a machine has begun with, or somebody has typed.
+_STEADY_SECONDS = 600.0
 
 
 class Slot(Protocol):
@@ -51,6 +56,7 @@ class Housekeeping:
     Args:
         upscalers: the upscaler's slot, where there is one.
         also: what else is to be done in each round.
+        by_age: the same, where it removes what the wall clock says is old.
         clock: monotonic seconds; a test brings its own.
         now: the wall clock, for the age of jobs.
     """
@@ -65,6 +71,7 @@ class Housekeeping:
         *,
         upscalers: Slot | None = None,
         also: Sequence[Callable[[], object]] = (),
+        by_age: Sequence[Callable[[], object]] = (),
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
@@ -73,10 +80,12 @@ class Housekeeping:
         self._settings = settings
         self._recycle_bin = recycle_bin
         self._also = also
+        self._by_age = (recycle_bin.purge_expired, *by_age)
         self._clock = clock
         self._now = now
         self._model = _Idle("model", models, clock())
         self._upscaler = None if upscalers is None else _Idle("upscaler", upscalers, clock())
+        self._apart, self._jumped_at = self._measure_apart(), -_STEADY_SECONDS
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="housekeeping", daemon=True)
 
@@ -95,8 +104,10 @@ class Housekeeping:
         self._unload_if_idle(self._model, rules.main)
         if self._upscaler is not None:
             self._unload_if_idle(self._upscaler, rules.upscaler)
-        self._clear_old_jobs()
-        self._recycle_bin.purge_expired()
+        if self._is_steady():
+            self._clear_old_jobs()
+            for task in self._by_age:
+                task()
         for task in self._also:
             task()
 
@@ -119,6 +130,21 @@ class Housekeeping:
             log.info("the %s was not used for %g minutes and is put to rest", idle.name, rule.timeout_minutes)
             idle.slot.unload_keeping_selection()
             idle.busy_at = self._clock()
+
+    def _is_steady(self) -> bool:
+        """Whether the wall clock has gone along with the other one for some minutes."""
+        apart = self._measure_apart()
+        if abs(apart - self._apart) > _JUMP_SECONDS:
+            log.warning(
+                "the clock has jumped by %.1f h: nothing is removed as too old for a while",
+                (apart - self._apart) / 3600,
+            )
+            self._jumped_at = self._clock()
+        self._apart = apart
+        return self._clock() - self._jumped_at >= _STEADY_SECONDS
+
+    def _measure_apart(self) -> float:
+        return self._now().timestamp() - self._clock()
 
     def _clear_old_jobs(self) -> None:
         days, kept = self._config.keep_jobs_days, self._config.keep_jobs_count

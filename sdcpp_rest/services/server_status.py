@@ -6,7 +6,7 @@ Reads what the engine last said of itself, and never waits for it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import psutil
 
@@ -22,6 +22,14 @@ from sdcpp_rest.services.jobs.job_queue import JobQueue
 _MIB = 1024 * 1024
 
 
+class DatabaseNotes(Protocol):
+    """Tells of the database, in sentences."""
+
+    def trouble(self) -> str | None: ...
+
+    def note(self) -> str | None: ...
+
+
 class ServerStatus:
     """Describes the server, its engines and what they hold. Thread-safe.
 
@@ -30,6 +38,7 @@ class ServerStatus:
         computes: false where the engine draws without the native library, so that memory is nobody's concern.
         asks_for_key: whether callers have to show a key.
         redact_paths: takes out of messages what users must not know.
+        database: tells what is wrong with it, and what became of a damaged one.
     """
 
     def __init__(
@@ -43,6 +52,7 @@ class ServerStatus:
         computes: bool,
         asks_for_key: bool,
         redact_paths: Callable[[str], str],
+        database: DatabaseNotes | None = None,
     ) -> None:
         self.engines = engines
         self._models = models
@@ -52,6 +62,7 @@ class ServerStatus:
         self._computes = computes
         self._asks_for_key = asks_for_key
         self._redact_paths = redact_paths
+        self._database = database
         self._process = psutil.Process()
 
     def health(self) -> dict[str, Any]:
@@ -63,14 +74,17 @@ class ServerStatus:
         architecture = models.loaded.architecture if models.loaded else None
         upscaler = self._upscalers.resident
         step = loading_step(models.loading_progress) if loading else None
+        trouble = self.database_trouble()
+        note = trouble or (self._database.note() if self._database is not None else None)
         return {
-            "status": "ok" if cluster is None or cluster["is_connected"] else "degraded",
+            "status": "ok" if trouble is None and (cluster is None or cluster["is_connected"]) else "degraded",
             "model_loaded": resident is not None,
             "model_loading": loading is not None,
             "loading_model_name": loading.model.name if loading else None,
             "loading_step": step,
             "loading_total_steps": None if step is None else LOADING_STEPS,
             "last_error": self._redact_paths(models.last_error) if models.last_error else None,
+            "database_note": self._redact_paths(note) if note else None,
             "model_name": resident.model.name if resident else None,
             "model_type": resident.kind if resident else None,
             "model_architecture": (architecture or resident.architecture) if resident else None,
@@ -96,6 +110,10 @@ class ServerStatus:
                 "library_version": ready.library_version if ready else None,
             },
         }
+
+    def database_trouble(self) -> str | None:
+        """What is wrong with the database now; ``None`` while nothing is known."""
+        return self._database.trouble() if self._database is not None else None
 
     def memory(self) -> dict[str, Any]:
         """Bytes held by the server and its engines, and the devices' free memory; from the engines' last reports."""

@@ -14,6 +14,8 @@ from typing import Any
 
 from itsdangerous import BadData, URLSafeSerializer
 
+from sdcpp_rest.durable_files import sync_folder
+
 log = logging.getLogger(__name__)
 
 SECRET_FILE = "session.secret"
@@ -99,5 +101,6 @@ def _write_private(path: Path, text: str) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(part, path)
+        sync_folder(path.parent)
     finally:
         part.unlink(missing_ok=True)

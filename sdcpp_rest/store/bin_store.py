@@ -51,8 +51,8 @@ class BinStore:
         self._db = db
 
     def put(self, job_id: str, now: datetime) -> bool:
-        """Move a finished job from the queue's table into the bin; False for any other."""
-        with self._db.write() as connection:
+        """Move a finished job from the queue's table into the bin; False for any other. Durable: its files follow."""
+        with self._db.write_durable() as connection:
             moved = connection.execute(_PUT, {"job_id": storable(job_id), "now": stamp(now)}).rowcount > 0
             if moved:
                 connection.execute(_REMOVE, {"job_id": storable(job_id)})

@@ -7,7 +7,6 @@ their own statements, and ``migrations`` owns the tables.
 from __future__ import annotations
 
 import contextlib
-import os
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
@@ -20,6 +19,7 @@ from sqlalchemy import event, exc
 from sqlalchemy.engine import URL, Connection, Engine
 from sqlalchemy.pool import QueuePool
 
+from sdcpp_rest.durable_files import make_folder, sync_folder
 from sdcpp_rest.errors import SdcppRestError
 from sdcpp_rest.store.migrations import MIGRATIONS, Migration, migrate
 
@@ -34,6 +34,10 @@ class DatabaseUnusable(SdcppRestError):
     """The database file cannot be opened, read or written; the message names the file and what is wrong."""
 
     code = "database_unusable"
+
+
+class DatabaseDamaged(DatabaseUnusable):
+    """The database file holds what SQLite cannot read as a database."""
 
 
 class Database:
@@ -53,6 +57,8 @@ class Database:
         self._turn = threading.Lock()
         self._writer: int | None = None
         self._closed = False
+        self.damage: str | None = None
+        """What was met of the file that SQLite could not read, in a sentence; whoever looks through it says so, too."""
         if sqlite3.sqlite_version_info < OLDEST_SQLITE:
             raise DatabaseUnusable(f"SQLite {sqlite3.sqlite_version} is too old; 3.35 or newer is needed.")
         self._readers = self._engine("BEGIN", "NORMAL", pool_size=8, max_overflow=-1)
@@ -60,10 +66,11 @@ class Database:
         self._durable = self._engine("BEGIN IMMEDIATE", "FULL", pool_size=1, max_overflow=0)
         try:
             with self._explain_errors():
-                path.parent.mkdir(parents=True, exist_ok=True)
+                make_folder(path.parent)
                 self._claim_file(newest=len(migrations))
                 migrate(self.write_durable, migrations)
-                _sync_folder(path.parent)
+                # Syncing a file does not sync the folder that lists it.
+                sync_folder(path.parent)
         except BaseException:
             self.close()
             raise
@@ -118,7 +125,9 @@ class Database:
             cause = error.orig if isinstance(error, exc.DBAPIError) else error
             if type(cause) is sqlite3.DatabaseError:
                 message = f"The database {self.path} is damaged or not a database ({cause}). "
-                raise DatabaseUnusable(message + "Move it away to start with an empty one.") from error
+                damage = DatabaseDamaged(message + "Move it away to start with an empty one.")
+                self.damage = self.damage or damage.message
+                raise damage from error
             if isinstance(cause, sqlite3.OperationalError):
                 raise DatabaseUnusable(f"The database {self.path} cannot be used: {cause}.") from error
             raise
@@ -173,14 +182,3 @@ def _raw(connection: Connection) -> sqlite3.Connection:
     raw = connection.connection.driver_connection
     assert isinstance(raw, sqlite3.Connection)
     return raw
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the new file's name durable too: syncing a file does not sync the folder that lists it."""
-    if os.name != "posix":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

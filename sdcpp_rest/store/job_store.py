@@ -125,6 +125,16 @@ class JobStore:
             except IntegrityError as error:
                 raise Conflict(f"A job with the id {job.id!r} is already there.") from error
 
+    def find_known(self, job_ids: Collection[str]) -> set[str]:
+        """Those of the ids that are jobs', in the queue or in the recycle bin."""
+        asked, found = [storable(job_id) for job_id in job_ids], set[str]()
+        with self._db.read() as connection:
+            for start in range(0, len(asked), _IDS_PER_QUERY):
+                chosen = asked[start : start + _IDS_PER_QUERY]
+                for table in (jobs, binned):
+                    found.update(connection.execute(select(table.c.id).where(table.c.id.in_(chosen))).scalars())
+        return found
+
     def get(self, job_id: str) -> Job:
         """Raises JobNotFound."""
         with self._db.read() as connection:
@@ -357,8 +367,11 @@ class JobStore:
             return [job_of(row) for row in connection.execute(_INTERRUPTED)]
 
     def delete(self, job_id: str, allowed_from: Collection[JobStatus] = FINISHED) -> bool:
-        """Forget a job; True if this call removed it. An active job is not removed: someone is working on it."""
-        with self._db.write() as connection:
+        """Forget a job; True if this call removed it. An active job is not removed: someone is working on it.
+
+        Durable: its files go next, and a row that a power cut brings back would promise them.
+        """
+        with self._db.write_durable() as connection:
             done = connection.execute(_DELETE, {"job_id": storable(job_id), "allowed_from": sorted(allowed_from)})
             return done.rowcount > 0
 

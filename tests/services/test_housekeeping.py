@@ -180,3 +180,39 @@ def test_forced_unload_frees_the_model_once_its_last_job_is_done(house: House) -
     assert house.finished(bound).status == "completed"
     house.until(ModelUnloaded)
     assert house.runtime.models.slot.resident is None
+
+
+def test_clock_that_jumps_and_comes_back_removes_nothing(house: House) -> None:
+    clock, days, removed = Clock(), [0.0], list[float]()
+    config = HousekeepingConfig(keep_jobs_days=1)
+    keeper = Housekeeping(
+        config,
+        house.runtime.jobs.queue,
+        house.runtime.models.slot,
+        UserSettings(house.runtime.settings.store, config),
+        house.runtime.jobs.recycle_bin,
+        by_age=(lambda: removed.append(clock.seconds),),
+        clock=clock,
+        now=lambda: utc_now() + timedelta(days=days[0]),
+    )
+    first = house.draw().id
+    house.draw()
+    keeper.run_once()
+    days[0] = 2.0
+    for _ in range(3):
+        keeper.run_once()
+        clock.seconds += 199
+    days[0] = 0.0
+    keeper.run_once()
+    clock.seconds += 599
+    keeper.run_once()
+    assert removed == [0.0]
+    assert house.runtime.jobs.queue.get(first).status == "completed"
+    # A clock that stays where it is, is right.
+    days[0] = 2.0
+    keeper.run_once()
+    clock.seconds += 600
+    keeper.run_once()
+    assert len(removed) == 2
+    with pytest.raises(JobNotFound):
+        house.runtime.jobs.queue.get(first)

@@ -15,11 +15,12 @@ from typing import Any, TypeVar
 import pytest
 from pydantic import ValidationError
 
-from sdcpp_rest.core.job import Job, JobKind, JobStatus, Timings
+from sdcpp_rest.core.job import Job, JobKind, JobStatus, Timings, utc_now
 from sdcpp_rest.core.job_filter import JobFilter
 from sdcpp_rest.core.load_spec import FileRef, LoadOptions, LoadSpec
 from sdcpp_rest.core.params import ImageParams
 from sdcpp_rest.errors import Conflict, JobNotFound, QueueFull
+from sdcpp_rest.store.bin_store import BinStore
 from sdcpp_rest.store.database import Database
 from sdcpp_rest.store.job_store import JobStore
 
@@ -465,3 +466,14 @@ def test_moves_give_the_lowest_priorities_that_keep_the_order(store: JobStore) -
     assert store.move("a", "c") is None
     assert store.move("a", "nope") is None
     assert store.move("nope", "a") is None
+
+
+def test_known_ids_are_those_in_the_queue_and_in_the_bin(db: Database, store: JobStore) -> None:
+    for job_id in ("waits", "done", "binned"):
+        store.insert(Job(id=job_id, kind="txt2img", params={}), 10)
+    for job_id in ("done", "binned"):
+        store.transition(job_id, "cancelled", {"pending"})
+    assert BinStore(db).put("binned", utc_now())
+    assert store.find_known([]) == set()
+    many = [f"other-{number}" for number in range(1200)]
+    assert store.find_known(["waits", "done", "binned", *many]) == {"waits", "done", "binned"}

@@ -114,13 +114,14 @@ class GenerationOptions(TypedDict):
 class Health(TypedDict):
     """How the server is. Always 200 while it runs."""
 
-    status: Literal["ok"]
+    status: Literal["ok", "degraded"]
     model_loaded: bool
     model_loading: bool
     loading_model_name: str | None
     loading_step: int | None
     loading_total_steps: int | None
     last_error: str | None
+    database_note: str | None
     model_name: str | None
     model_type: Literal["checkpoint", "diffusion"] | None
     model_architecture: str | None

@@ -213,7 +213,7 @@ class JobFinishing:
         job = active.job
         started_at = job.started_at or utc_now()
         return Timings(
-            queued_seconds=round((started_at - job.created_at).total_seconds(), 6),
+            queued_seconds=max(0.0, round((started_at - job.created_at).total_seconds(), 6)),
             load_seconds=round(active.load_seconds, 6),
             native_seconds=round(native_seconds, 6),
         )

@@ -396,4 +396,4 @@ def _file_at(folder: Path, params: HashParams) -> ModelFile:
 
 def _timings(active: ActiveJob) -> Timings:
     started_at = active.job.started_at or utc_now()
-    return Timings(queued_seconds=round((started_at - active.job.created_at).total_seconds(), 6))
+    return Timings(queued_seconds=max(0.0, round((started_at - active.job.created_at).total_seconds(), 6)))

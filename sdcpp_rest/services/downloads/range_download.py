@@ -22,6 +22,7 @@ import requests
 from urllib3.exceptions import ProtocolError
 
 from sdcpp_rest.core.job import Transfer
+from sdcpp_rest.durable_files import settle
 from sdcpp_rest.services.address_check import HostUnknown
 from sdcpp_rest.services.downloads.checked_connection import CheckedSession, refusal
 from sdcpp_rest.services.downloads.file_to_fetch import FileToFetch, TransferLimits
@@ -341,7 +342,7 @@ class RangeDownload:
         with _disk_faults(self._note):
             beside = self._note.with_name(self._note.name + ".new")
             beside.write_text(noted, encoding="utf-8")
-            os.replace(beside, self._note)
+            settle(beside, self._note)
 
 
 @contextlib.contextmanager

@@ -101,6 +101,7 @@ class JobEntry:
         try:
             try:
                 inputs = save(self._outputs.inputs_of(job_id))
+                self._outputs.keep_inputs(job_id)
             except OSError as error:
                 raise InputsNotStored(f"The input pictures could not be stored: {error.strerror or error}") from error
             if self._find_lack is not None and (lack := self._find_lack(kind, more.get("device"), spec)):

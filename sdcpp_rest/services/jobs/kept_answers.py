@@ -17,6 +17,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from sdcpp_rest.core.job import utc_now
+from sdcpp_rest.durable_files import make_folder, replace_file
 from sdcpp_rest.errors import SdcppRestError
 from sdcpp_rest.store.database import DatabaseUnusable
 from sdcpp_rest.store.job_store import JobStore
@@ -112,13 +113,8 @@ class KeptAnswers:
         return KeptAnswer(row.status, tuple(row.headers), body)
 
     def _write(self, name: str, body: bytes) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True)
-        part = self._folder / f".{uuid.uuid4().hex}.part"
-        try:
-            part.write_bytes(body)
-            part.replace(self._file(name))
-        finally:
-            part.unlink(missing_ok=True)
+        make_folder(self._folder)
+        replace_file(self._file(name), body)
 
     def _make_room(self, size: int) -> None:
         kept = self._store.files()

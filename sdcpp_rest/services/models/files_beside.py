@@ -10,12 +10,12 @@ import os
 import stat
 import threading
 import time
-import uuid
 from collections import OrderedDict
-from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from sdcpp_rest.core.catalog import ModelFile
+from sdcpp_rest.durable_files import replace_file
 
 PREVIEW_ENDINGS = (
     ".swarmpreview.jpg",
@@ -171,19 +171,7 @@ def write_preview(file: ModelFile, jpeg: bytes) -> None:
 def write_beside(file: ModelFile, ending: str, content: bytes) -> None:
     """Write a file beside a model, whole or not at all; one of that name is replaced, of a link the link. Raises
     OSError."""
-    _replace(path_beside(file, ending), content)
-
-
-def _replace(target: str, content: bytes) -> None:
-    temporary = os.path.join(os.path.dirname(target), f".{uuid.uuid4().hex}.part")
-    try:
-        with open(temporary, "xb") as opened:
-            opened.write(content)
-        os.replace(temporary, target)
-    except OSError:
-        with suppress(OSError):
-            os.unlink(temporary)
-        raise
+    replace_file(Path(path_beside(file, ending)), content)
 
 
 def _read_folder(folder: str) -> FolderContents:

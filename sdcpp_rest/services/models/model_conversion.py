@@ -19,6 +19,8 @@ from sdcpp_rest.core.job import Job
 from sdcpp_rest.core.load_spec import FileRef
 from sdcpp_rest.core.params import KEEP, ConvertParams
 from sdcpp_rest.core.quantization import WeightType
+from sdcpp_rest.durable_files import remove_left, replace_file
+from sdcpp_rest.durable_files import settle as settle_file
 from sdcpp_rest.engine.conversion_input import floats_of, is_direct, merged_path_of, restored_path_of
 from sdcpp_rest.engine.paired_weights import Restoration
 from sdcpp_rest.errors import InvalidRequest, JobNotFound, ModelNotFound
@@ -123,13 +125,14 @@ class Conversions:
         return job, position, target
 
     def sweep(self) -> None:
-        """At start: remove what our own conversions have left that were killed with the server. Never raises.
+        """At start: remove what our own conversions and notes have left that were killed with the server. Never raises.
 
         Only our own: another server, or a command without one, may be writing to the same folders.
         """
         for folder in self._library.folders().values():
             for path, _, names in os.walk(folder):
                 for name in names:
+                    remove_left(path, name)
                     found = _PARTIAL.fullmatch(name)
                     if found is not None and self._is_ours(found["job_id"]):
                         with contextlib.suppress(OSError):
@@ -212,11 +215,8 @@ def settle(params: ConvertParams, job_id: str) -> None:
     sidecar, own = Path(params.input.path).with_suffix(".json"), Path(params.output.path).with_suffix(".json")
     if sidecar.is_file() and not own.exists():
         # It says which components go with the model: those of the result are the same.
-        own.write_bytes(sidecar.read_bytes())
-    with open(hidden, "rb+") as file:
-        # A name that survives a power cut must not point at a file that did not.
-        os.fsync(file.fileno())
-    os.replace(hidden, params.output.path)
+        replace_file(own, sidecar.read_bytes())
+    settle_file(hidden, Path(params.output.path))
 
 
 def discard(params: ConvertParams, job_id: str) -> None:

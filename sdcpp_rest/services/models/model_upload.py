@@ -20,6 +20,7 @@ from typing import BinaryIO
 
 from sdcpp_rest.core.architectures import Contents
 from sdcpp_rest.core.catalog import EXTENSIONS, ModelFile, ModelType, part_name
+from sdcpp_rest.durable_files import settle
 from sdcpp_rest.errors import Conflict, EngineUnavailable, InvalidRequest, ModelNotFound, SdcppRestError
 from sdcpp_rest.services.model_headers.inspection import Inspection, NotAModel, inspect_parts
 from sdcpp_rest.services.models.model_folders import is_outside, model_type_named
@@ -133,7 +134,7 @@ class ModelUploads:
                 temporary = _move_beside(temporary, target)
             with self._lock:  # of two uploads of one name, the second finds the first's file
                 _refuse_taken(target, wish)
-                os.replace(temporary, target)
+                settle(temporary, target)
         except OSError as error:
             raise disk_error(error, target.parent) from None
         self._library.refresh()

@@ -8,13 +8,12 @@ from __future__ import annotations
 import os
 import re
 import threading
-import uuid
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from sdcpp_rest.durable_files import replace_file
 from sdcpp_rest.errors import InvalidRequest, NotFound, SdcppRestError
 from sdcpp_rest.services.models.file_stamps import Stamps, stamps_of
 from sdcpp_rest.services.models.model_folders import is_outside
@@ -108,10 +107,10 @@ class Wildcards:
             path.parent.mkdir(parents=True, exist_ok=True)
             beside = path.with_name(path.name.removesuffix(_ENDING) + _PREVIEW_ENDING)
             if preview:
-                _replace(beside, preview)
+                replace_file(beside, preview)
             elif preview is not None:
                 beside.unlink(missing_ok=True)
-            _replace(path, content)
+            replace_file(path, content)
         except OSError as error:
             raise WildcardNotStored(f"The wildcard could not be stored: {error.strerror or error}") from error
         self._forget(named)
@@ -256,18 +255,6 @@ def _too_large(field: str, size: int) -> InvalidRequest:
         value=size,
         allowed=f"at most {MAX_BYTES} bytes",
     )
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Put ``content`` at ``path`` in one step: readers see the old file or the new one."""
-    temporary = path.with_name(f".{uuid.uuid4().hex}.part")
-    try:
-        temporary.write_bytes(content)
-        os.replace(temporary, path)
-    except OSError:
-        with suppress(OSError):
-            temporary.unlink()
-        raise
 
 
 def _can_be_shown(name: str) -> bool:

@@ -108,6 +108,8 @@ class GalleryIndex:
     def note_restored(self, job_id: str) -> None:
         """Show the pictures of a job that is back."""
         self._safely(lambda: self._store.take_job_from_bin(job_id))
+        # It may have been deleted before it was ever looked at: by an older version, or a server that was killed.
+        self.note_published(job_id)
 
     def note_job_gone(self, job_id: str) -> None:
         """Forget the pictures of a job whose files are gone."""

@@ -15,14 +15,16 @@ import re
 import shutil
 import stat
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from sdcpp_rest.core.job import Failure
+from sdcpp_rest.durable_files import make_folder, replace_file, sync_contents, sync_folder
 from sdcpp_rest.engine.spool import ENCODED_NAME, FAILURE_NAME
 from sdcpp_rest.errors import InvalidRequest, OutputNotFound
+from sdcpp_rest.services.pictures.moving_files import erase, move, place
 
 SPOOL_NAME = ".spool"
 BIN_NAME = ".bin"
@@ -80,8 +82,8 @@ class Outputs:
         self.inputs_dir = inputs_dir
         self._spool_root = output_dir / SPOOL_NAME
         self._bin_root = output_dir / BIN_NAME
-        self._spool_root.mkdir(parents=True, exist_ok=True)
-        inputs_dir.mkdir(parents=True, exist_ok=True)
+        make_folder(self._spool_root)
+        make_folder(inputs_dir)
         self._watchers: list[OutputWatcher] = []
 
     def watch(self, watcher: OutputWatcher) -> None:
@@ -101,19 +103,23 @@ class Outputs:
         """Write the record, move the job's spool folder into the output folder; returns paths relative to it.
 
         ``given``: pictures that the job was given and that are to lie beside its own, name there -> name among the
-        inputs; one that is gone is left out. Raises OSError; then nothing of the job is visible.
+        inputs; one that is gone is left out. When it returns, all of it survives a power cut. Raises OSError; then
+        nothing of the job is visible.
         """
         spool, target = self.spool_of(job_id), self.output_dir / job_id
         for name, source in (given or {}).items():
-            _place(self.inputs_of(job_id) / source, spool / name)
+            place(self.inputs_of(job_id) / source, spool / name)
         outputs = tuple(f"{job_id}/{name}" for name in files)
         temporary = spool / (RECORD_NAME + ".part")
         whole = {**record, "outputs": list(outputs)}
         temporary.write_text(json.dumps(whole, ensure_ascii=False, indent=2), encoding="utf-8")
         os.replace(temporary, spool / RECORD_NAME)
+        # Before its name is in sight: a cut of the power must not leave half a picture under it.
+        sync_contents(spool)
         # An earlier attempt may have got this far before the server was killed; this one replaces it.
         self._drop(target)
         os.replace(spool, target)
+        sync_folder(self.output_dir)
         for name in (ENCODED_NAME, FAILURE_NAME):
             (target / name).unlink(missing_ok=True)
         for watcher in self._watchers:
@@ -123,12 +129,11 @@ class Outputs:
     def retitle(self, job_id: str, title: str | None) -> None:
         """Write another title into the record of a job, if it has one. Never raises: the title in the queue counts."""
         path = self.output_dir / job_id / RECORD_NAME
-        temporary = path.with_name(RECORD_NAME + ".part")
         try:
             record = json.loads(path.read_text(encoding="utf-8"))
             whole = json.dumps({**record, "title": title}, ensure_ascii=False, indent=2)
-            temporary.write_text(whole, encoding="utf-8", errors="replace")
-            os.replace(temporary, path)
+            # What a broken disk or a killed server leaves of it is hidden.
+            replace_file(path, whole.encode("utf-8", "replace"))
         except (OSError, ValueError, TypeError):
             return
         for watcher in self._watchers:
@@ -169,15 +174,31 @@ class Outputs:
             gone = spool
         shutil.rmtree(gone, ignore_errors=True)
 
+    def keep_inputs(self, job_id: str) -> None:
+        """Wait until a job's inputs are on the disk, if it has any: a job that was accepted needs them. Raises
+        OSError."""
+        folder = self.inputs_of(job_id)
+        if folder.is_dir():
+            sync_contents(folder)
+            sync_folder(self.inputs_dir)
+
     def discard_inputs(self, job_id: str) -> None:
         shutil.rmtree(self.inputs_of(job_id), ignore_errors=True)
+
+    def sweep_inputs(self, known: Callable[[Collection[str]], Collection[str]]) -> None:
+        """At start, before anybody submits: remove the inputs of jobs that never came to be. ``known``: those of some
+        ids that are jobs'. Never raises."""
+        with contextlib.suppress(OSError):
+            names = os.listdir(self.inputs_dir)
+            for name in set(names).difference(known(names)) if names else ():
+                erase(self.inputs_dir / name)
 
     def sweep(self, keep: Iterable[str] = ()) -> None:
         """At start: remove the spool folders of everything but the jobs in ``keep``. The bin is left alone."""
         kept = set(keep)
         for folder in self._spool_root.iterdir():
             if folder.name not in kept:
-                _erase(folder)
+                erase(folder)
 
     # --- the bin ----------------------------------------------------------------------------------------------------
 
@@ -193,7 +214,7 @@ class Outputs:
         for watcher in self._watchers:
             watcher.settle()
         self._drop(target)
-        moved = _move(source, target)
+        moved = move(source, target)
         for watcher in self._watchers:
             watcher.note_binned(job_id)
         return moved
@@ -205,7 +226,10 @@ class Outputs:
         Raises OSError; then the folder is still in the bin.
         """
         source, target = self._bin_root / _plain(job_id), self.output_dir / job_id
-        moved = not os.path.lexists(target) and _move(source, target)
+        moved = not os.path.lexists(target) and move(source, target)
+        if moved:
+            # The row follows, and must not promise what a power cut takes away.
+            sync_folder(self.output_dir)
         for watcher in self._watchers:
             watcher.note_restored(job_id)
         return moved
@@ -322,11 +346,13 @@ class Outputs:
         """
         hidden = self._spool_root / f"{uuid.uuid4().hex}.gone"
         try:
-            if _move(path, hidden):
-                _erase(hidden)
+            if move(path, hidden):
+                # What was deleted must not be back after a power cut: its row is gone for good.
+                sync_folder(path.parent)
+                erase(hidden)
         except OSError:
             # No rename from here to there: the spool was removed, or the folder is another disk.
-            _erase(path)
+            erase(path)
             if os.path.lexists(path):
                 raise
 
@@ -365,36 +391,3 @@ def _plain(job_id: str) -> str:
     if not job_id or job_id.startswith(".") or "/" in job_id or "\0" in job_id:
         raise ValueError(f"no job id: {job_id!r}")
     return job_id
-
-
-def _place(source: Path, target: Path) -> None:
-    """Have the file ``source`` also as ``target``, if it is there: the same bytes on the disk where that can be."""
-    with contextlib.suppress(FileNotFoundError):
-        target.unlink(missing_ok=True)
-        try:
-            os.link(source, target)
-        except FileNotFoundError:
-            raise
-        except OSError:
-            # Another disk, or one without links.
-            shutil.copyfile(source, target)
-
-
-def _move(source: Path, target: Path) -> bool:
-    """Rename; says whether there was anything. Raises OSError for all other reasons not to."""
-    try:
-        os.rename(source, target)
-    except FileNotFoundError:
-        if os.path.lexists(source):
-            raise
-        return False
-    return True
-
-
-def _erase(path: Path) -> None:
-    """Remove a file, a link or a folder with all that is in it. Never raises."""
-    if path.is_symlink() or not path.is_dir():
-        with contextlib.suppress(OSError):
-            path.unlink(missing_ok=True)
-    else:
-        shutil.rmtree(path, ignore_errors=True)

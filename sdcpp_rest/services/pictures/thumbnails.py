@@ -22,6 +22,7 @@ from typing import Literal
 
 from PIL import Image, ImageOps
 
+from sdcpp_rest.durable_files import sync_file
 from sdcpp_rest.errors import InvalidRequest, OutputNotFound
 from sdcpp_rest.services.pictures.input_images import MAX_PIXELS, to_rgb
 from sdcpp_rest.services.pictures.outputs import thumbnail_of, version_of
@@ -222,6 +223,7 @@ def _keep(target: Path, body: bytes) -> None:
     try:
         with os.fdopen(number, "wb") as file:
             file.write(body)
+        sync_file(Path(temporary))
         os.replace(temporary, target)
     except OSError:
         with contextlib.suppress(OSError):

@@ -8,13 +8,12 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import logging
-import os
 import threading
 import time
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+from sdcpp_rest.durable_files import make_folder, replace_file
 from sdcpp_rest.errors import InvalidRequest, NotFound, SdcppRestError
 
 log = logging.getLogger(__name__)
@@ -65,10 +64,8 @@ class UploadedPictures:
         with self._lock:
             try:
                 target = target if overwrite else _free_name(target, picture_file)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                temporary = target.with_name(f".{uuid.uuid4().hex}.part")
-                temporary.write_bytes(picture_file)
-                os.replace(temporary, target)
+                make_folder(target.parent)
+                replace_file(target, picture_file)
                 self._tidy(kept=target)
             except OSError as error:
                 raise UploadNotStored(f"The picture could not be stored: {error.strerror or error}") from error

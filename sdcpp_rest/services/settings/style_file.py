@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sdcpp_rest.core.prompt_style import PromptStyle
+from sdcpp_rest.durable_files import settle
 from sdcpp_rest.errors import Conflict, InvalidRequest, SdcppRestError
 
 MAX_BYTES = 4 << 20
@@ -197,7 +198,7 @@ def _replace(path: Path, content: bytes, before: tuple[int, int, int] | None) ->
         if stamp_of(path) != before:
             temporary.unlink()
             return False
-        os.replace(temporary, path)
+        settle(temporary, path)
     except OSError as error:
         with suppress(OSError):
             temporary.unlink()

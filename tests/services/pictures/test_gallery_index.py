@@ -226,3 +226,12 @@ def test_what_goes_into_the_bin_during_a_scan_stays_there(rig: Rig, monkeypatch:
     rig.index.scan()
     rig.outputs.restore("job")
     assert [one.id for one in rig.store.page(GalleryFilter(), "desc", 9)] == [kept.id]
+
+
+def test_job_that_was_deleted_before_it_was_indexed_is_there_when_it_is_back(rig: Rig) -> None:
+    rig.publish("job")
+    rig.outputs.bin("job")
+    rig.store.forget_all()
+    assert rig.paths() == []
+    rig.outputs.restore("job")
+    assert rig.paths() == ["job/image_0.png"]

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from sdcpp_rest import durable_files
 from sdcpp_rest.errors import InvalidRequest, OutputNotFound
 from sdcpp_rest.services.pictures.outputs import Entry, Outputs, thumbnail_of
 from tests.cases import for_each_case
@@ -403,3 +404,49 @@ def test_a_record_elsewhere_gives_no_title(outputs: Outputs, tmp_path: Path) -> 
     (outputs.output_dir / "job").mkdir()
     (outputs.output_dir / "job" / "config.json").symlink_to(tmp_path / "secret.json")
     assert outputs.title_of(outputs.output_dir / "job") is None
+
+
+def test_everything_is_on_the_disk_before_it_is_in_sight(outputs: Outputs, monkeypatch: pytest.MonkeyPatch) -> None:
+    steps: list[str] = []
+    replace = os.replace
+    monkeypatch.setattr(durable_files, "_sync", lambda path, flags: steps.append(f"sync {path.name}"))
+
+    def note_replace(source: Path, target: Path) -> None:
+        replace(source, target)
+        steps.append(f"name {target.parent.name}/{target.name}")
+
+    monkeypatch.setattr(os, "replace", note_replace)
+    spooled(outputs, "job")
+    outputs.publish("job", ["image_0.png"], {})
+    assert sorted(steps[1:3]) == ["sync config.json", "sync image_0.png"]
+    assert steps[3:] == ["sync job", "name output/job", "sync output"]
+    # What is deleted is out of sight for good before it is gone.
+    steps.clear()
+    outputs.discard("job")
+    assert steps == ["sync output"]
+    outputs.inputs_of("next").mkdir()
+    (outputs.inputs_of("next") / "init_image.png").write_bytes(b"given")
+    outputs.keep_inputs("next")
+    outputs.keep_inputs("a job without any")
+    assert steps[1:] == ["sync init_image.png", "sync next", "sync inputs"]
+
+
+def test_inputs_of_jobs_that_never_came_to_be_are_swept(outputs: Outputs) -> None:
+    for job_id in ("known", "never"):
+        outputs.inputs_of(job_id).mkdir()
+    outputs.sweep_inputs(lambda ids: {job_id for job_id in ids if job_id == "known"})
+    assert [path.name for path in outputs.inputs_dir.iterdir()] == ["known"]
+
+
+def test_title_that_cannot_be_written_leaves_nothing_in_sight(
+    outputs: Outputs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spooled(outputs, "job")
+    outputs.publish("job", ["image_0.png"], {"title": "old"})
+
+    def fail(path: Path, flags: int) -> None:
+        raise OSError("broken")
+
+    monkeypatch.setattr(durable_files, "_sync", fail)
+    outputs.retitle("job", "new")
+    assert sorted(path.name for path in (outputs.output_dir / "job").iterdir()) == ["config.json", "image_0.png"]

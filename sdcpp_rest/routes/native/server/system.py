@@ -67,7 +67,9 @@ class Index(Answer):
 class HealthWithoutKey(Answer):
     """What a caller without a key learns, where keys are configured."""
 
-    status: Literal["ok", "degraded"] = Field(description="degraded: the cluster of `cluster.address` is out of reach.")
+    status: Literal["ok", "degraded"] = Field(
+        description="degraded: the cluster of `cluster.address` is out of reach, or the database is damaged."
+    )
 
 
 class LoadedComponents(Answer):
@@ -186,13 +188,16 @@ class Memory(Answer):
 class Health(Answer):
     """How the server is. Always 200 while it runs."""
 
-    status: Literal["ok"]
+    status: Literal["ok", "degraded"]
     model_loaded: bool
     model_loading: bool
     loading_model_name: str | None
     loading_step: int | None = Field(description="How far the load is, of loading_total_steps; null where unknown.")
     loading_total_steps: int | None
     last_error: str | None = Field(description="Why the last load failed; null once one has succeeded.")
+    database_note: str | None = Field(
+        description="What is wrong with the database, or what became of a damaged one; null while all is well."
+    )
     model_name: str | None
     model_type: ModelKind | None
     model_architecture: str | None = Field(examples=["Z-Image"])

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import sdcpp_rest
 from sdcpp_rest.engine.launchers import ProcessLauncher
+from sdcpp_rest.engine.remote import gateway_entry
 from sdcpp_rest.engine.remote.cluster import ClusterNode
 from sdcpp_rest.engine.remote.model_places import ModelPlaces
 from sdcpp_rest.engine.remote.shipping import LinkLost
@@ -43,7 +45,8 @@ def cut(folder: Path, name: str) -> None:
 class FakeCluster:
     """``address`` is the folder, or ``auto`` for the one that the environment names. Beside a node's file lies the
     folder of its models; a file called ``gone`` ends the process, as a cluster's own software may; with one called
-    ``closed`` nobody is let in. ``NAME.broken``: no engine starts on that node; ``NAME.cut``: its engine is lost."""
+    ``closed`` nobody is let in; one called ``silent`` lets who asks wait for ever. ``NAME.broken``: no engine starts on
+    that node; ``NAME.cut``: its engine is lost."""
 
     def __init__(self, address: str) -> None:
         self._folder = Path(os.environ[FOLDER_VARIABLE] if address == "auto" else address)
@@ -57,6 +60,10 @@ class FakeCluster:
         if (self._folder / "gone").exists():
             (self._folder / "gone").unlink()
             os._exit(13)
+        if (self._folder / "silent").exists():
+            (self._folder / "silent").unlink()
+            gateway_entry._SILENT_LOOKS = 2
+            threading.Event().wait()
         nodes = []
         for path in self._folder.glob("*.cut"):
             path.unlink()

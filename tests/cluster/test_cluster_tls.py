@@ -44,7 +44,7 @@ def test_pictures_come_by_tls(
     server = make_server(secured)
     wait_engines(server, 1)
     # Too large for a message of its own: it goes by the store of objects.
-    job_ids = [server.submit("a red circle", width=side, height=side, steps=1) for side in (64, 2048)]
+    job_ids = [server.submit("fake:noise", width=side, height=side, steps=1) for side in (64, 256)]
     assert_drawn_once(server, job_ids)
     assert {server.job(job_id)["engine"] for job_id in job_ids} == {"node1:0"}
     assert len(server.picture(job_ids[1])) > 100_000

@@ -51,9 +51,11 @@ def _check(connection: socket.socket, variables: Mapping[str, str]) -> None:
             _refuse(is_wanted)
         try:
             secured.sendall(_GREETING)
-            # Whom it does not know it tells so after the handshake.
-            secured.recv(1)
-        except ssl.SSLError:
+            answer = secured.recv(1)
+        except (ssl.SSLError, ConnectionError):
+            answer = b""
+        if not answer:
+            # Whom it does not know it hangs up on, after the handshake.
             _refuse(is_wanted)
 
 

@@ -23,6 +23,8 @@ from tests.e2e.conftest import ServerProcess
 
 pytestmark = [
     pytest.mark.cluster,
+    # They share a cluster.
+    pytest.mark.xdist_group("networks"),
     pytest.mark.skipif(os.environ.get("SDCPP_NETNS") != "1", reason="SDCPP_NETNS=1 has these tests run"),
     pytest.mark.skipif(
         sys.platform != "linux" or not hasattr(os, "geteuid") or os.geteuid() != 0,

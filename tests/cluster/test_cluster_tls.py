@@ -12,7 +12,8 @@ from tests.cluster.conftest import RayCluster
 from tests.cluster.test_cluster_failures import assert_drawn_once, engines_of, wait_engines
 from tests.e2e.conftest import ServerProcess
 
-pytestmark = pytest.mark.cluster
+# They share a cluster.
+pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("tls")]
 MakeServer = Callable[..., ServerProcess]
 
 

@@ -51,6 +51,7 @@ test-training: setup ## Train every part of the demo model for some seconds (ins
 	$(PIP) install -q -r tools/demo_model/requirements.txt
 	$(BIN)/pytest -q -m training tests/tools
 
+# As root, SDCPP_NETNS=1 has machines with networks of their own, too, whose cables are pulled.
 test-cluster: setup $(STAMPS)/cluster ## Draw on nodes of a Ray cluster on this machine (installs Ray first)
 	$(BIN)/pytest -q -n 0 -m cluster tests/cluster
 

@@ -1,4 +1,5 @@
-"""What it costs that an engine is on another machine: time added to a job, cancels, throughput by nodes, memory.
+"""What it costs that an engine is on another machine: time added to a job and to previews, cancels, throughput by
+nodes, memory, and a large result on its way.
 
 The machines are nodes of a Ray cluster on loopback addresses, started by our own commands; it needs the extra
 ``cluster``. Network time is not in these figures.
@@ -16,6 +17,7 @@ from pathlib import Path
 
 import psutil
 
+from benchmarks.cluster_files import send_large, time_previews
 from benchmarks.figures import Figure, Options, main, spread
 from benchmarks.served import Server, until
 
@@ -26,7 +28,7 @@ _MIB = 1024 * 1024
 def measure(options: Options) -> list[Figure]:
     with _cluster(options.engine) as cluster:
         cluster.join()
-        figures = [*_added(options, cluster), *_cancels(options, cluster), *_memory(cluster)]
+        figures = [*_added(options, cluster), *_cancels(options, cluster), *_memory(cluster), *_files(options, cluster)]
         return [*figures, *_throughput(options, cluster)]
 
 
@@ -43,6 +45,10 @@ class _Cluster:
     def settings(self) -> tuple[str, ...]:
         token = self._folder / "head" / "data" / "cluster.token"
         return (f"cluster.address={_HEAD}:{self.port}", f"cluster.token_file={token}", "engines.devices=none")
+
+    def data(self, number: int) -> Path:
+        """The data folder of a node."""
+        return self._folder / f"n{number}" / "data"
 
     def start(self) -> None:
         self._run("head", "start-head", "--host", _HEAD, "--port", str(self.port))
@@ -166,6 +172,13 @@ def _memory(cluster: _Cluster) -> list[Figure]:
             "  of Ray beside it on the node": sum(_rss(one) for one in (node, *beside) if one is not None),
         }
     return [Figure(name, size / _MIB, "MiB") for name, size in sizes.items()]
+
+
+def _files(options: Options, cluster: _Cluster) -> list[Figure]:
+    """With engines that pretend: what they draw has any size, and its steps take a known time."""
+    with Server("fake") as here, Server("fake", 1, "limits.side=8192", *cluster.settings) as there:
+        _wait_engines(there, 1)
+        return [*time_previews(options, here, there), *send_large(options, there, cluster.data(1))]
 
 
 def _rss(process: psutil.Process) -> int:

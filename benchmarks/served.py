@@ -198,6 +198,7 @@ class Listener:
         self._ends: dict[str, tuple[float, str]] = {}
         self._started: set[str] = set()
         self._steps: dict[str, deque[tuple[float, int]]] = {}
+        self._previews: dict[str, list[tuple[float, int]]] = {}
         self._connecting = connect(url, max_size=2**26, open_timeout=PATIENCE_SECONDS, compression=None)
         self._thread = threading.Thread(target=self._listen, daemon=True)
 
@@ -241,6 +242,11 @@ class Listener:
 
         return self._wait(reached, f"job {job_id} did not reach step {step}")
 
+    def previews(self, job_id: str) -> list[tuple[float, int]]:
+        """The (arrival, step) of every preview so far."""
+        with self._arrived:
+            return list(self._previews.get(job_id, ()))
+
     def _wait(self, look: Callable[[], _Seen | None], otherwise: str) -> _Seen:
         with self._arrived:
             deadline = time.perf_counter() + PATIENCE_SECONDS
@@ -264,6 +270,8 @@ class Listener:
                         self._started.add(told["job_id"])
                     elif name == "job_progress" and told["step"]:
                         self._steps.setdefault(told["job_id"], deque(maxlen=200)).append((at, told["step"]))
+                    elif name == "job_preview":
+                        self._previews.setdefault(told["job_id"], []).append((at, told["step"]))
                     self._arrived.notify_all()
 
 

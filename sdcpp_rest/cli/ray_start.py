@@ -130,9 +130,15 @@ def is_loopback(host: str) -> bool:
 
 
 def check_head(host: str, port: int, timeout_seconds: float = _ANSWER_SECONDS) -> None:
-    """Raises ClusterRefused where nothing listens: Ray itself looks for it for minutes."""
+    """Raises ClusterRefused where nothing listens, or what listens does not go together with this machine's TLS: Ray
+    itself tries for minutes."""
+    from sdcpp_rest.engine.remote.head_tls import TlsMismatch, check_tls
+
     try:
-        socket.create_connection((host, port), timeout_seconds).close()
+        with socket.create_connection((host, port), timeout_seconds) as connection:
+            check_tls(connection, os.environ)
+    except TlsMismatch as error:
+        raise ClusterRefused(str(error)) from None
     except OSError as error:
         why = "within 5 s" if isinstance(error, TimeoutError) else f"({error.strerror or error})"
         raise ClusterRefused(

@@ -5,16 +5,18 @@ asked for in the prompt, so that they work across a process wall too: ``fake:fai
 process ends as by an assertion), ``fake:segfault`` (it is killed by a signal), ``fake:hold`` (the first step lasts
 until the run is cancelled), ``fake:deaf`` (never ends, hears no cancel), ``fake:step=0.05`` (seconds per step),
 ``fake:lost`` (the device is lost: a clean failure, and any further run ends the process),
-``fake:blank`` (what is drawn is no picture), ``fake:hungry`` (there is no memory), ``fake:starve`` (it is killed for
-want of it); for upscaling and conversion they are asked for in the file's name (``fake~hold.gguf``). A model whose file
-name holds ``fake~load=0.5`` takes so many seconds to load, one with ``refuse`` fails to load, ``hungry`` has no memory
-to, ``die`` kills the process while loading, ``starve`` does so for want of memory, ``lost`` loses the device.
+``fake:blank`` (what is drawn is no picture), ``fake:noise`` (pixels that no file makes smaller),
+``fake:hungry`` (there is no memory), ``fake:starve`` (it is killed for want of it); for upscaling and conversion they
+are asked for in the file's name (``fake~hold.gguf``). A model whose file name holds ``fake~load=0.5`` takes so many
+seconds to load, one with ``refuse`` fails to load, ``hungry`` has no memory to, ``die`` kills the process while
+loading, ``starve`` does so for want of memory, ``lost`` loses the device.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import random
 import re
 import signal
 import threading
@@ -239,6 +241,9 @@ class FakeRunner:
 def _picture(params: SamplingParams, inputs: Mapping[str, str], image: int) -> RawPicture:
     """One colour per (prompt, seed + k), so that equal requests give equal pictures and others do not."""
     digest = hashlib.sha256(f"{params.prompt}|{params.seed + image}|{sorted(inputs)}".encode()).digest()
+    if "fake:noise" in params.prompt:
+        noise = random.Random(digest).randbytes(3 * params.width * params.height)
+        return RawPicture(params.width, params.height, 3, noise)
     return RawPicture(params.width, params.height, 3, digest[:3] * (params.width * params.height))
 
 

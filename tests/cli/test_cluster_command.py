@@ -257,9 +257,9 @@ def test_port_that_is_taken_is_refused() -> None:
         port = taken.getsockname()[1]
         with pytest.raises(ClusterRefused, match="--port takes another"):
             ray_start.check_port("127.0.0.1", port)
-        ray_start.check_head("127.0.0.1", port)
+        ray_start.check_head("127.0.0.1", port, timeout_seconds=0.05)
     with pytest.raises(ClusterRefused, match=f"No head answers at 127.0.0.1:{port}"):
-        ray_start.check_head("127.0.0.1", port)
+        ray_start.check_head("127.0.0.1", port, timeout_seconds=0.05)
 
 
 def test_status_without_server_and_cluster_says_so(box: Run) -> None:

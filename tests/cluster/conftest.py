@@ -39,6 +39,9 @@ def free_port(host: str) -> int:
 class Box:
     """A machine, as far as a cluster is concerned: an address, a data folder and a folder of models."""
 
+    prefix: tuple[str, ...] = ()
+    """What its commands begin with, where they do not run on this machine's own network."""
+
     def __init__(self, folder: Path, runner: str = "fake") -> None:
         self.folder = folder
         self.host = free_host()
@@ -61,7 +64,7 @@ class Box:
         # To a file: what is started stays, and would keep a pipe open.
         with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
             ran = subprocess.run(
-                [sys.executable, "-m", "sdcpp_rest", "cluster", command, *given],
+                [*self.prefix, sys.executable, "-m", "sdcpp_rest", "cluster", command, *given],
                 env={**_own_environment(), **variables}, stdout=output, stderr=errors, timeout=PATIENCE_SECONDS,
                 check=False,
             )  # fmt: skip

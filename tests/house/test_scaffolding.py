@@ -47,8 +47,12 @@ class _NoDuplicates(yaml.SafeLoader):
         return dict(super().construct_mapping(node, deep))
 
 
+def load_yaml(text: str) -> Any:
+    return yaml.load(text, _NoDuplicates)
+
+
 def parsed(name: str) -> Any:
-    return yaml.load((ROOT / name).read_text(encoding="utf-8"), _NoDuplicates)
+    return load_yaml((ROOT / name).read_text(encoding="utf-8"))
 
 
 def workflow(name: str) -> Any:

@@ -16,7 +16,7 @@ import threading
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 from sdcpp_rest.engine.pipe import Pipe
 from sdcpp_rest.engine.process_entry import leave_terminal, take_pipe
@@ -31,6 +31,9 @@ from sdcpp_rest.engine.worker_options import WorkerOptions
 log = logging.getLogger(__name__)
 
 _LOOK_SECONDS = 1.0
+# Twice as long as the head waits for a machine; the cluster's own software may wait for minutes for a cable that was
+# pulled.
+_SILENT_LOOKS = 10
 
 
 def main() -> None:
@@ -85,6 +88,7 @@ class GatewayWorker:
         self._cluster = cluster
         self._places = places
         self._wanted = 0
+        self._answered = 0
         self._send_lock = threading.Lock()
         self._links: dict[int, _OpenEngine] = {}
         self._stopped = threading.Event()
@@ -96,7 +100,8 @@ class GatewayWorker:
         except LinkLost as error:
             self.tell({"op": "lost", "message": str(error)})
             return
-        threading.Thread(target=self._watch_nodes, name="nodes", daemon=True).start()
+        for name, watch in (("nodes", self._watch_nodes), ("silence", self._watch_silence)):
+            threading.Thread(target=watch, name=name, daemon=True).start()
         with contextlib.suppress(EOFError, OSError):
             while True:
                 header, body = gateway_messages.receive(self._pipe)
@@ -159,15 +164,29 @@ class GatewayWorker:
                     asked = wanted
                 nodes = sorted(self._cluster.nodes(), key=lambda node: node.id)
             except LinkLost as error:
-                self.tell({"op": "lost", "message": str(error)})
-                # The server starts another gateway, which tries to reach the cluster from the beginning.
-                os._exit(1)
+                self._give_up(str(error))
+            self._answered += 1
             if nodes != told:
                 self.tell({"op": "nodes", "nodes": [asdict(node) for node in nodes]})
                 told = nodes
             else:
                 self.tell({"op": "seen"})
             time.sleep(_LOOK_SECONDS)
+
+    def _watch_silence(self) -> None:
+        """Give up where the cluster leaves one question unanswered for long."""
+        answered, silent = self._answered, 0
+        # Counted, not measured: a machine that was suspended has not waited.
+        while not self._stopped.wait(_LOOK_SECONDS):
+            silent = silent + 1 if self._answered == answered else 0
+            answered = self._answered
+            if silent == _SILENT_LOOKS:
+                self._give_up(f"the head has not answered for {_SILENT_LOOKS * _LOOK_SECONDS:.0f} s")
+
+    def _give_up(self, why: str) -> NoReturn:
+        """End: the server starts another gateway, which tries to reach the cluster from the beginning."""
+        self.tell({"op": "lost", "message": why})
+        os._exit(1)
 
 
 class _OpenEngine:

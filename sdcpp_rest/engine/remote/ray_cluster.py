@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import socket
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -23,6 +24,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from sdcpp_rest.engine.launchers import ProcessLauncher
 from sdcpp_rest.engine.log_tail import RawLog
 from sdcpp_rest.engine.remote.cluster import ClusterNode, tell_apart
+from sdcpp_rest.engine.remote.head_tls import TlsMismatch, check_tls
 from sdcpp_rest.engine.remote.host import EngineHost, first_folder, take_folder
 from sdcpp_rest.engine.remote.model_places import ModelPlaces
 from sdcpp_rest.engine.remote.node_logs import ANSWER_SECONDS, LOG_FILE, SILENT, read_node_log
@@ -41,6 +43,7 @@ log = logging.getLogger(__name__)
 NAMESPACE = "sdcpp-rest"
 _START_SECONDS = 120.0
 _FILES_SECONDS = 30.0
+_HEAD_SECONDS = 5.0
 _SMALL_BYTES = 100 * 1024
 # What Ray sets for its own workers, and what would make an engine compute with one thread.
 _RAYS_OWN = ("OMP_NUM_THREADS",)
@@ -205,7 +208,9 @@ class RayCluster:
 
     def connect(self) -> None:
         """Raises LinkLost."""
-        host = self._address.partition(":")[0]
+        host, _, port = self._address.partition(":")
+        if port:
+            _check_head(host, int(port))
         # Ray takes the machine's own address for 127.0.0.1, and looks for a node of that.
         where = {"_node_ip_address": host} if host.startswith("127.") else {}
         try:
@@ -298,6 +303,17 @@ class RayCluster:
 
     def close(self) -> None:
         ray.shutdown()
+
+
+def _check_head(host: str, port: int) -> None:
+    """Raises LinkLost where no head listens, or TLS with it cannot be: Ray itself would try for long."""
+    try:
+        with socket.create_connection((host, port), _HEAD_SECONDS) as connection:
+            check_tls(connection, os.environ)
+    except TlsMismatch as error:
+        raise LinkLost(str(error)) from None
+    except OSError as error:
+        raise LinkLost(f"no head answers at {host}:{port}: {error.strerror or error}") from error
 
 
 def _end_earlier(name: str) -> None:

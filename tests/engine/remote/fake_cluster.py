@@ -11,6 +11,7 @@ from pathlib import Path
 import sdcpp_rest
 from sdcpp_rest.engine.launchers import ProcessLauncher
 from sdcpp_rest.engine.log_tail import RawLog
+from sdcpp_rest.engine.remote import gateway_entry
 from sdcpp_rest.engine.remote.cluster import ClusterNode
 from sdcpp_rest.engine.remote.model_places import ModelPlaces
 from sdcpp_rest.engine.remote.node_logs import SILENT, read_node_log
@@ -46,8 +47,9 @@ def cut(folder: Path, name: str) -> None:
 class FakeCluster:
     """``address`` is the folder, or ``auto`` for the one that the environment names. Beside a node's file lies the
     folder of its models; a file called ``gone`` ends the process, as a cluster's own software may; with one called
-    ``closed`` nobody is let in. ``NAME.broken``: no engine starts on that node; ``NAME.cut``: its engine is lost;
-    ``NAME.silent``: it does not tell its log; ``NAME.hangs``: nor does it ever say so."""
+    ``closed`` nobody is let in; one called ``silent`` lets who asks wait for ever. ``NAME.broken``: no engine starts on
+    that node; ``NAME.cut``: its engine is lost; ``NAME.silent``: it does not tell its log; ``NAME.hangs``: nor does it
+    ever say so."""
 
     def __init__(self, address: str) -> None:
         self._folder = Path(os.environ[FOLDER_VARIABLE] if address == "auto" else address)
@@ -61,6 +63,10 @@ class FakeCluster:
         if (self._folder / "gone").exists():
             (self._folder / "gone").unlink()
             os._exit(13)
+        if (self._folder / "silent").exists():
+            (self._folder / "silent").unlink()
+            gateway_entry._SILENT_LOOKS = 2
+            threading.Event().wait()
         nodes = []
         for path in self._folder.glob("*.cut"):
             path.unlink()

@@ -159,6 +159,21 @@ def test_a_gateway_that_ends_is_replaced_and_its_engines_are_lost(rig: Rig, how:
     again.stop(TIMEOUT)
 
 
+def test_a_cluster_that_does_not_answer_is_left_and_tried_again(rig: Rig) -> None:
+    rig.join("one")
+    rig.gateway.start()
+    rig.wait_for(lambda: rig.names == ["one"])
+    client = rig.connect("one")
+    client.wait_ready(TIMEOUT)
+    client.load(rig.spec)
+    run = client.run(rig.job("fake:hold"))
+    (rig.cluster / "silent").touch()
+    with pytest.raises(EngineLost, match="broke off"):
+        run.computed.result(TIMEOUT)
+    rig.wait_for(lambda: () in rig.told and rig.names == ["one"])
+    assert rig.gateway.trouble is None
+
+
 def test_a_node_that_is_not_there_starts_no_engine_and_says_so(rig: Rig) -> None:
     rig.join("one")
     rig.gateway.start()

@@ -22,6 +22,7 @@ from sdcpp_rest.routes.http.answers import RUNTIME_KEY, internal_error, json_tex
 from sdcpp_rest.routes.http.dialect import Dialect
 from sdcpp_rest.routes.http.late_dialect import LateDialect, late
 from sdcpp_rest.routes.http.openapi import WHOLE_KEY, WholeApp
+from sdcpp_rest.routes.http.scopes import check_scopes
 from sdcpp_rest.routes.native.dialect import NATIVE
 from sdcpp_rest.runtime import Runtime
 
@@ -95,6 +96,8 @@ def create_app(
 ) -> Flask:
     """The application over ``runtime``, which need not be started yet (and need not exist to look at the routes).
 
+    Raises LookupError where a view, a WebSocket or a mount does not say what a key must be allowed to call it.
+
     Args:
         dialects: what it speaks; imports them.
         whole: what makes the one with all dialects of the server, where these are some of them.
@@ -111,6 +114,8 @@ def create_app(
     for dialect in table.dialects:
         for blueprint in dialect.blueprints:
             app.register_blueprint(blueprint)
+        check_scopes((*dialect.sockets.values(), *dialect.mounts.values()))
+    check_scopes(app.view_functions.values())
     if runtime is not None:
         app.before_request(_begin_request)
         app.after_request(_observe_request)

@@ -25,6 +25,9 @@ log = logging.getLogger(__name__)
 
 RUNTIME_KEY = "sdcpp_rest"
 
+KNOWN = "sdcpp_rest.known"
+"""Where the caller's `ApiKey` lies in the ASGI scope; ``None`` for a stranger who may see what is open to all."""
+
 SHOWN_CHARACTERS = 80
 
 # `json.dumps` would make one for each value.
@@ -72,7 +75,7 @@ def prefers_html(accept: str) -> bool:
 def is_known_caller() -> bool:
     """Whether everything is open to whoever called: with a key, after a login, or because no key is asked for."""
     # Set by the ASGI shell; without it (tests, a plain WSGI server on loopback) there is nobody to tell apart.
-    return bool(request.environ.get("asgi.scope", {}).get("sdcpp_rest.known", True))
+    return bool(request.environ.get("asgi.scope", {}).get(KNOWN, True))
 
 
 def shorten(text: str) -> str:

@@ -11,6 +11,7 @@ from sdcpp_rest.routes.http.answers import answer, runtime
 from sdcpp_rest.routes.http.openapi import Answer, documents
 from sdcpp_rest.routes.http.pools import blocking
 from sdcpp_rest.routes.http.request_bodies import read_body
+from sdcpp_rest.routes.http.scopes import needs
 from sdcpp_rest.routes.http.wire_models import Flag, Integer, Text, Wire, optional, read_query, validate
 
 upkeep = Blueprint("upkeep", __name__)
@@ -73,6 +74,7 @@ class EngineRestarting(Answer):
 
 
 @upkeep.get("/system/doctor")
+@needs("admin")
 @documents({200: DoctorShown})
 @blocking
 def show_doctor() -> Response:
@@ -84,6 +86,7 @@ def show_doctor() -> Response:
 
 
 @upkeep.get("/logs/engine")
+@needs("admin")
 @documents({200: (LogShown, "text/plain")}, query=EngineLogQuery)
 def show_engine_log() -> Response:
     """Read the last lines of what the library and an engine say. As plain text for who prefers that."""
@@ -93,6 +96,7 @@ def show_engine_log() -> Response:
 
 
 @upkeep.get("/logs/server")
+@needs("admin")
 @documents({200: (LogShown, "text/plain")}, query=LogQuery)
 def show_server_log() -> Response:
     """Read the last lines of what the server says. As plain text for who prefers that."""
@@ -100,6 +104,7 @@ def show_server_log() -> Response:
 
 
 @upkeep.post("/engine/restart")
+@needs("admin")
 @documents({200: EngineRestarting, 202: EngineRestarting}, errors=(409,), body=RestartBody)
 @blocking
 def restart_engine() -> Response:

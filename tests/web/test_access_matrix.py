@@ -372,3 +372,20 @@ LOOKS_BY_POST = {
 def test_what_changes_something_needs_more_than_to_read() -> None:
     found = {row.url for row in rows() if row.scope == "read" and row.method not in ("GET", "WebSocket", "mount")}
     assert found == LOOKS_BY_POST
+
+
+def test_nothing_but_this_is_there_for_strangers() -> None:
+    found = {(row.method, row.url, row.strangers) for row in rows() if row.strangers != "nothing"}
+    assert found == {
+        ("GET", "/health", "a short answer"),
+        ("GET", "/login", "a way in"),
+        ("POST", "/auth/login", "a way in"),
+        ("POST", "/auth/logout", "a way in"),
+        ("GET", "/session", "a way in"),
+        ("POST", "/session", "a way in"),
+        ("DELETE", "/session", "a way in"),
+        ("GET", "/", "the web page"),
+        ("GET", "/ui", "everything"),
+        ("GET", "/ui/<path:path>", "everything"),
+        ("GET", "/v1/images/files/<ticket>/<job_id>/<name>", "a signed link"),
+    }

@@ -21,6 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sdcpp_rest.config.auth_section import ANYBODY, ApiKey
 from sdcpp_rest.config.auth_section import Scope as KeyScope
+from sdcpp_rest.core.changes import begin_noting
 from sdcpp_rest.core.events import ServerStatus
 from sdcpp_rest.errors import (
     EngineUnavailable,
@@ -297,10 +298,17 @@ class Shell:
 
     async def _serve_socket(self, scope: Scope, receive: Receive, send: Send) -> None:
         handler = scope[_APPLICATION].dialects.socket_at(scope["path"].removesuffix("/") or "/")
-        self._admit(scope, scope_of(handler) if handler is not None else "read")
+        key = self._admit(scope, scope_of(handler) if handler is not None else "read")
         if handler is None:
             raise NotFound(f"No WebSocket here: {shorten(scope['path'])}")
-        await handler(self._runtime, scope, receive, send)
+        changes = begin_noting()
+        try:
+            await handler(self._runtime, scope, receive, send)
+        finally:
+            if changes:
+                call = f"WebSocket {shorten(scope['path'])}"
+                address = _address(scope)
+                await asyncio.to_thread(self._runtime.audit.record, call, changes, key=key, address=address)
 
     # --- errors that Flask never sees --------------------------------------------------------------------------------
 

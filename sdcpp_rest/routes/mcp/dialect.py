@@ -22,6 +22,7 @@ MCP = Dialect(
                     status=running.status,
                     redact_paths=running.redact_paths,
                     version=running.version,
+                    audit=running.audit,
                     fetching=PictureFetching(running.config.downloads),
                 )
             )

@@ -38,6 +38,11 @@ def begin_noting() -> list[Change]:
     return noted
 
 
+def end_noting() -> None:
+    """Note no more in this context."""
+    _noted.set(None)
+
+
 def note_change(name: str, before: Any, after: Any) -> None:
     """Something has become something else. Nothing where nobody listens, or both are the same."""
     noted = _noted.get()

@@ -24,7 +24,7 @@ def record_keys(auth: AuthConfig, seal: SessionSeal, store: SettingsStore, audit
     store.put(_KNOWN, after)
     names = [*after, *(name for name in before if name not in after)]
     changes = [
-        Change(f"keys.{name}", _shown(before.get(name)), _shown(after.get(name)))
+        Change(f"keys.{name}", _show(before.get(name)), _show(after.get(name)))
         for name in names
         if before.get(name) != after.get(name)
     ]
@@ -40,6 +40,6 @@ def _describe(key: ApiKey, seal: SessionSeal) -> dict[str, Any]:
     return {"scopes": scopes, "requests_per_minute": key.requests_per_minute, "mark": seal.mark(key.secret)}
 
 
-def _shown(described: Any) -> Any:
+def _show(described: Any) -> Any:
     """As it may be read: the mark only tells one text from another."""
     return {**described, "mark": str(described.get("mark", ""))[:6]} if isinstance(described, dict) else None

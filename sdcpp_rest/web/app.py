@@ -16,7 +16,7 @@ from flask import Flask, Response, current_app, g, request
 from flask.json.provider import DefaultJSONProvider
 from werkzeug.exceptions import HTTPException
 
-from sdcpp_rest.core.changes import begin_noting
+from sdcpp_rest.core.changes import begin_noting, end_noting
 from sdcpp_rest.errors import InvalidRequest, MethodNotAllowed, NotFound, PayloadTooLarge, SdcppRestError
 from sdcpp_rest.routes.dialects import DialectTable
 from sdcpp_rest.routes.http.answers import RUNTIME_KEY, caller_key, internal_error, json_text, runtime, shorten
@@ -166,6 +166,7 @@ def _observe_request(response: Response) -> Response:
 
 def _record_changes(status: int) -> None:
     """Have what the request has changed told, and that it was there if it changes models or settings at all."""
+    end_noting()
     view = current_app.view_functions.get(request.endpoint or "")
     is_change = status < 400 and view is not None and scope_of(view) in ("models", "admin")
     if is_change or g.changes:

@@ -16,7 +16,8 @@ MOST_CHANGES = 100
 """Of one call."""
 
 _MOST_CHARACTERS = 2000
-_SECRET = re.compile(r"key$|key_|token|secret|password|authorization|cookie|credential|signature", re.IGNORECASE)
+SECRET_NAMES = re.compile(r"key$|key_|token|secret|password|authorization|cookie|credential|signature", re.IGNORECASE)
+"""How secrets are called."""
 _HIDDEN = "***"
 
 
@@ -59,7 +60,9 @@ def hide_secrets(value: Any) -> Any:
     """``value`` with stars in place of what is named like a secret, and is there."""
     if isinstance(value, Mapping):
         return {
-            name: _HIDDEN if inner and isinstance(inner, str) and _SECRET.search(str(name)) else hide_secrets(inner)
+            name: _HIDDEN
+            if inner and isinstance(inner, str) and SECRET_NAMES.search(str(name))
+            else hide_secrets(inner)
             for name, inner in value.items()
         }
     if isinstance(value, (list, tuple)):

@@ -191,7 +191,8 @@ def make_config(folder: Path, **sections: dict[str, Any]) -> Config:
     if "api_keys" in sections.get("auth", {}):
         sections["auth"] = {**sections["auth"], "api_keys": [*sections["auth"]["api_keys"], CANARY_KEY]}
     tokens = {"huggingface_token": CANARY_TOKEN, "civitai_token": CANARY_TOKEN}
-    sections["downloads"] = {**tokens, **sections.get("downloads", {})}
+    # Tests of downloads have tokens of their own, or none.
+    sections.setdefault("downloads", tokens)
     return Config(**{"paths": paths, "engine": {"stop_timeout_seconds": 1}, **sections})
 
 

@@ -76,7 +76,7 @@ def prefers_html(accept: str) -> bool:
 def is_known_caller() -> bool:
     """Whether everything is open to whoever called: with a key, after a login, or because no key is asked for."""
     # Set by the ASGI shell; without it (tests, a plain WSGI server on loopback) there is nobody to tell apart.
-    return caller_key() is not None
+    return bool(caller_key())
 
 
 def caller_key() -> ApiKey | None:

@@ -87,7 +87,7 @@ def test_the_record_is_read_with_admin_alone_and_names_the_key_that_changed(
     def newest() -> dict[str, Any]:
         return dict(served.get("/audit?tail=1", headers=WHOLE).json()["entries"][0])
 
-    assert {change["name"] for change in newest()["changes"]} == {
+    assert {change["name"] for change in newest()["changes"]} >= {
         "keys.auth.api_keys.0", "keys.painter", "keys.keeper"
     }, "the first start"  # fmt: skip
     assert served.post("/models/unload", json={}, headers=PAINTS).status_code == 200

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import copy
 import functools
 import hashlib
 import re
@@ -25,7 +26,7 @@ from sdcpp_rest.routes.http.dialect import Dialect
 from sdcpp_rest.services.pictures import picture_links
 from sdcpp_rest.web import applications
 from sdcpp_rest.web.access_table import AccessRow, access_table
-from sdcpp_rest.web.app import DIALECTS, create_app, dialects_of
+from sdcpp_rest.web.app import DIALECTS, TABLE_KEY, create_app, dialects_of
 from sdcpp_rest.web.asgi import Shell
 from tests.quick_runtime import quick_app, quick_runtime
 from tests.routes.conftest import make_config
@@ -184,7 +185,9 @@ def make_stubbed_app(*args: Any, **more: Any) -> Flask:
     app.view_functions = {name: _stub_view(view) for name, view in app.view_functions.items()}
     # What a dialect looks at before its views, after somebody has been let in: a session, say.
     app.before_request_funcs = {None: app.before_request_funcs.get(None, [])}
-    table = dialects_of(app)
+    # What the application shares with those of other tests is copied first.
+    table = copy.copy(dialects_of(app))
+    app.extensions = {**app.extensions, TABLE_KEY: table}
     table.sockets = {path: _stub_socket(handler) for path, handler in table.sockets.items()}
     table.dialects = tuple(_with_stubs(dialect) for dialect in table.dialects)
     return app

@@ -5,11 +5,11 @@ rendered in the shape of the dialect that was spoken. Knows nothing of Flask, an
 message text.
 
     SdcppRestError 500
-    |- InvalidRequest 400   |- NotAuthenticated 401 -- WrongKey   |- NotAllowed 403
+    |- InvalidRequest 400   |- NotAuthenticated 401 -- WrongKey   |- NotAllowed 403 -- ScopeMissing
     |- NotFound 404 -- JobNotFound, ModelNotFound, OutputNotFound
     |- MethodNotAllowed 405 |- Conflict 409 -- CallerGone
     |- NoModelLoaded, NoUpscalerLoaded 400
-    |- PayloadTooLarge 413  |- UnsupportedBody 415    |- QueueFull, TooManyAttempts 429
+    |- PayloadTooLarge 413  |- UnsupportedBody 415    |- QueueFull, TooManyAttempts, TooManyRequests 429
     |- GenerationFailed 500 -- LoadFailed, PictureIsBlank, OutOfMemory 507
     |- NotSupported 501     |- EngineUnavailable 503 -- EngineDied -- EngineOutOfMemory, DeviceFailed
     `- WaitTimeout 504
@@ -62,6 +62,12 @@ class WrongKey(NotAuthenticated):
 class NotAllowed(SdcppRestError):
     code = "not_allowed"
     status = 403
+
+
+class ScopeMissing(NotAllowed):
+    """The key is good, but not for this."""
+
+    code = "scope_missing"
 
 
 class NotFound(SdcppRestError):
@@ -118,6 +124,13 @@ class TooManyAttempts(SdcppRestError):
     """Somebody seems to guess."""
 
     code = "too_many_attempts"
+    status = 429
+
+
+class TooManyRequests(SdcppRestError):
+    """A key was used more often than it may be."""
+
+    code = "too_many_requests"
     status = 429
 
 

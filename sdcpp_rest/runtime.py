@@ -34,6 +34,7 @@ from sdcpp_rest.groups.download_group import build_downloads
 from sdcpp_rest.groups.engine_group import Launchers, build_engine, share_options
 from sdcpp_rest.groups.estimate_groups import build_estimates
 from sdcpp_rest.groups.late_group import LateGroup
+from sdcpp_rest.services.audit_log import AuditLog
 from sdcpp_rest.services.boot_mark import BootMark
 from sdcpp_rest.services.dispatch.engine_calls import EngineCalls
 from sdcpp_rest.services.dispatch.holding import Holding
@@ -41,6 +42,7 @@ from sdcpp_rest.services.engines_status import EnginesStatus
 from sdcpp_rest.services.housekeeping import Housekeeping
 from sdcpp_rest.services.jobs.job_reader import FILE_KINDS
 from sdcpp_rest.services.jobs.kept_answers import KeptAnswers
+from sdcpp_rest.services.key_record import record_keys
 from sdcpp_rest.services.login_sessions import LoginSessions
 from sdcpp_rest.services.metrics import Metrics
 from sdcpp_rest.services.models.extra_folders import ExtraFolders, find_extra_folders
@@ -114,9 +116,10 @@ class Runtime:
             KeyStore(database), JobStore(database), paths.data_dir / "answers", config.queue.kept_answers_bytes
         )
         self.settings = build_settings(config, database)
-        seal = SessionSeal(paths.data_dir / SECRET_FILE)
+        self._seal = SessionSeal(paths.data_dir / SECRET_FILE)
+        self.audit = AuditLog(paths.log_dir)
         self.page = WebPage(paths.webui_dir)
-        self.logins = LoginSessions(config, seal=seal, store=self.settings.store)
+        self.logins = LoginSessions(config, seal=self._seal, store=self.settings.store)
         self.jobs = build_jobs(config, database, self.settings)
         self.models = build_models(
             config,
@@ -242,6 +245,8 @@ class Runtime:
                 return
             self._started = True
         self.jobs.outputs.sweep_inputs(JobStore(self._database).find_known)
+        if self._is_server:
+            record_keys(self.config.auth, self._seal, self.settings.store, self.audit)
         # Chosen before anybody can ask: the first request after a start binds to it, while it is still being loaded.
         default = self.default_model if self._is_server else ""
         self.models.slot.restore(LoadRequest(model_name=default) if default else None)

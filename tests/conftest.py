@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import logging
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 
 import sdcpp_rest.errors
 from sdcpp_rest.engine import worker
+from tests.canaries import CANARY_KEY, CANARY_TOKEN, CanaryWatch, find_secrets
 from tests.examples import choose_profile
 from tests.no_interpreters import no_interpreters
 from tests.quick_runtime import routes_registered_once, servers_that_stop_at_once
@@ -27,17 +29,41 @@ gc.disable()
 
 
 _PATCHES = contextlib.ExitStack()
+_CANARIES = CanaryWatch()
+_LEAKS = pytest.StashKey[list[str]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Before anything is collected: some modules make an application when they are imported."""
     choose_profile(config)
+    logging.getLogger().addHandler(_CANARIES)
     for patches in (routes_registered_once(), servers_that_stop_at_once()):
         _PATCHES.enter_context(patches)
 
 
 def pytest_unconfigure() -> None:
     _PATCHES.close()
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail a run whose servers have written down a secret. Of several processes, the one that started the others looks
+    through the files of all."""
+    leaks = [f"a line of the log: {line}" for line in _CANARIES.leaks]
+    factory = getattr(session.config, "_tmp_path_factory", None)
+    if factory is not None and not hasattr(session.config, "workerinput"):
+        found = find_secrets(factory.getbasetemp(), (CANARY_KEY, CANARY_TOKEN))
+        leaks += [f"{path} holds {secret}" for path, secret in found]
+    elif leaks and factory is not None:
+        # For the one that looks.
+        (factory.getbasetemp() / "leaks.txt").write_text("\n".join([CANARY_KEY, *leaks]), encoding="utf-8")
+    if leaks:
+        session.config.stash[_LEAKS] = leaks
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    for leak in config.stash.get(_LEAKS, []):
+        terminalreporter.write_line(f"SECRET WRITTEN DOWN: {leak}", red=True)
 
 
 def pytest_collection_finish() -> None:

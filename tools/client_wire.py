@@ -51,6 +51,7 @@ _PLACES = (
     ("routes.native.jobs.previews", "settings"),
     ("routes.native.jobs.estimate_routes", "estimates"),
     ("routes.native.server.upkeep_routes", "upkeep"),
+    ("routes.native.server.audit_routes", "upkeep"),
     ("routes.native.server.engine_routes", "engines"),
     ("routes.native.jobs", "jobs"),
     ("routes.native.models.model_files_routes", "model_files"),

@@ -27,6 +27,7 @@ from sdcpp_rest.routes.http.openapi import document
 from sdcpp_rest.routes.mcp.tools import TOOLS
 from sdcpp_rest.routes.swarmui.parameters import PARAMETERS
 from sdcpp_rest.runtime import VERSION
+from sdcpp_rest.web.access_table import access_table
 from sdcpp_rest.web.app import create_app, route_table
 
 ROOT = Path(__file__).parents[1]
@@ -191,6 +192,24 @@ def comfy_page(name: str) -> str:
     return before + start + "\n".join(rows) + "\n" + end + after
 
 
+def access_page(name: str) -> str:
+    """The page of who gets in with its tables of places made anew."""
+    text = (ROOT / name).read_text(encoding="utf-8")
+    before, start, rest = text.partition("<!-- access -->\n")
+    _, end, after = rest.partition("<!-- end -->")
+    lines: list[str] = []
+    dialect = ""
+    for row in access_table():
+        if row.dialect != dialect:
+            dialect = row.dialect
+            lines += ["", f"### {dialect[0].upper()}{dialect[1:]}", "", "| | place | a key needs | without a key |"]
+            lines.append("|---|---|---|---|")
+        url = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", row.url)
+        strangers = "" if row.strangers == "nothing" else row.strangers
+        lines.append(f"| {row.method} | `{url}` | {row.scope} | {strangers} |")
+    return before + start + "\n".join(lines[1:]) + "\n" + end + after
+
+
 def tables_page(name: str) -> str:
     """A page with its tables about model files made anew."""
     return fill_tables((ROOT / name).read_text(encoding="utf-8"))
@@ -263,6 +282,7 @@ PAGES: dict[str, Callable[[], str]] = {
     **{f"sdcpp_rest/client/wire/{name}.py": partial(module_text, name) for name in module_names()},
     "docs/config.md": config_page,
     "docs/urls.md": urls_page,
+    "docs/access.md": partial(access_page, "docs/access.md"),
     "docs/cli.md": cli_page,
     "docs/architecture.md": architecture_page,
     "docs/dialects/ollama.md": partial(dialect_page, "docs/dialects/ollama.md"),

@@ -348,9 +348,8 @@ def _server(
 def _open_server(config: Config, url: str | None, found: str, key: str | None) -> Iterator[RunningServer]:
     from sdcpp_rest.cli.running_server import RunningServer
 
-    keys = config.auth.api_keys
     # Only for our own server: a secret of the configuration is not shown to any other.
-    own_key = keys[0].get_secret_value() if keys and url is None else None
+    own_key = config.auth.own_key if url is None else None
     with contextlib.closing(RunningServer(found, key or own_key)) as server, server.plain_refusals():
         yield server
 

@@ -86,9 +86,8 @@ def _ask_engines(config: Config, url: str | None, key: str | None) -> list[dict[
     found = url or running_server(config)
     if found is None:
         return []
-    keys = config.auth.api_keys
     # Only for our own server: a secret of the configuration is not shown to any other.
-    own_key = keys[0].get_secret_value() if keys and url is None else None
+    own_key = config.auth.own_key if url is None else None
     server = RunningServer(found, key or own_key)
     try:
         return [dict(engine) for engine in server.client.show_engines()["engines"]]

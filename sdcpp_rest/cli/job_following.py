@@ -34,9 +34,8 @@ def reach_server(config: Config, url: str | None, api_key: str | None) -> Iterat
     is_named = url is not None
     if url is None:
         url = running_server(config)
-        keys = config.auth.api_keys
         # Only for our own server: a secret of the configuration is not shown to any other.
-        api_key = api_key or (keys[0].get_secret_value() if keys else None)
+        api_key = api_key or config.auth.own_key
     if url is not None:
         with contextlib.closing(RunningServer(url, api_key)) as running, running.plain_refusals():
             if is_named:

@@ -56,10 +56,9 @@ def mcp(
 
     folders = {"data_dir": data_dir, "models_dir": models_dir, "output_dir": output_dir}
     config = load_config(config_file, overrides, **folders)
-    keys = config.auth.api_keys
-    if url is None and not api_key and keys:
+    if url is None and not api_key:
         # Only for our own server: a secret of the configuration is not shown to any other.
-        api_key = keys[0].get_secret_value()
+        api_key = config.auth.own_key
     # Until there is a loop to hear it: a server that was started must not stay behind.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     own = _OwnServer(config, _serve_arguments(config_file, overrides, folders)) if url is None else None

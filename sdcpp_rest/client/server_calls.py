@@ -47,7 +47,15 @@ from sdcpp_rest.client.wire.settings import (
     ResetBody,
     ResetDone,
 )
-from sdcpp_rest.client.wire.upkeep import DoctorShown, EngineLogQuery, EngineRestarting, LogQuery, LogShown
+from sdcpp_rest.client.wire.upkeep import (
+    AuditQuery,
+    AuditShown,
+    DoctorShown,
+    EngineLogQuery,
+    EngineRestarting,
+    LogQuery,
+    LogShown,
+)
 
 
 class ServerCalls:
@@ -92,6 +100,11 @@ class ServerCalls:
     def show_server_log(self, **query: Unpack[LogQuery]) -> Request[LogShown]:
         """Read the last lines of what the server says."""
         return Request(LogShown, "GET", "/logs/server", query=query)
+
+    @Call
+    def show_audit(self, **query: Unpack[AuditQuery]) -> Request[AuditShown]:
+        """Read who changed models, settings and keys, the newest first."""
+        return Request(AuditShown, "GET", "/audit", query=query)
 
     @Call
     def restart_engine(self, engine: str | None = None, *, force: bool | None = None) -> Request[EngineRestarting]:

@@ -19,6 +19,7 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
+from sdcpp_rest.config.auth_section import AuthConfig
 from sdcpp_rest.config.cluster_section import ClusterConfig
 from sdcpp_rest.config.dialect_sections import A1111Config, ComfyUiConfig, InterruptConfig, OpenAiConfig, SwarmConfig
 from sdcpp_rest.config.download_section import DownloadsConfig
@@ -30,7 +31,6 @@ from sdcpp_rest.config.sections import (
     ENV_CONFIG_FILE,
     ENV_PREFIX,
     ApiConfig,
-    AuthConfig,
     EventsConfig,
     HousekeepingConfig,
     LimitsConfig,
@@ -171,4 +171,6 @@ def _comment(text: str) -> list[str]:
 
 
 def _toml(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{name} = {_toml(item)}" for name, item in value.items()) + " }"
     return json.dumps(value, ensure_ascii=False)  # JSON's scalars and lists are TOML's

@@ -16,7 +16,6 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    SecretStr,
     field_validator,
 )
 
@@ -88,18 +87,10 @@ def _folder_name(name: str) -> str:
     return name
 
 
-def _api_key(key: SecretStr) -> SecretStr:
-    text = key.get_secret_value()
-    if not text.rpartition(":")[2].strip() or text != text.strip():
-        raise ValueError("Input should be a key, or user:key; not empty and without spaces around it")
-    return key
-
-
 Integer = Annotated[int, BeforeValidator(refuse_bool)]
 Number = Annotated[float, BeforeValidator(refuse_bool)]
 Folder = Annotated[Path, BeforeValidator(_not_empty), AfterValidator(absolute)]
 FolderName = Annotated[str, AfterValidator(_folder_name)]
-ApiKey = Annotated[SecretStr, AfterValidator(_api_key)]
 
 
 def _checkout() -> Path | None:
@@ -125,20 +116,6 @@ class Section(BaseModel):
         frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True, protected_namespaces=(),
         defer_build=True,
     )  # fmt: skip
-
-
-class AuthConfig(Section):
-    """Who may use the server."""
-
-    api_keys: tuple[ApiKey, ...] = Field(
-        default=(),
-        description="Keys that callers must show, each a bare key or user:key. Empty: nobody is asked.",
-        examples=[["a-long-random-key", "anna:another-long-random-key"]],
-    )
-
-    @property
-    def is_on(self) -> bool:
-        return bool(self.api_keys)
 
 
 class PathsConfig(Section):

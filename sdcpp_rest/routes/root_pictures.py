@@ -10,6 +10,7 @@ from sdcpp_rest.routes.http.openapi import Error, documents
 from sdcpp_rest.routes.http.pools import blocking_when, transfer
 from sdcpp_rest.routes.http.request_bodies import read_body
 from sdcpp_rest.routes.http.safe_retries import submitting
+from sdcpp_rest.routes.http.scopes import needs
 from sdcpp_rest.routes.http.wire_models import validate
 from sdcpp_rest.routes.native.jobs.given_pictures import with_given_pictures
 from sdcpp_rest.routes.native.jobs.submission_of_bodies import submit_picture
@@ -31,6 +32,7 @@ def _may_wait(raw: bytes) -> bool:
 
 
 @generation.post("/txt2img")
+@needs("generate")
 @documents({202: Accepted, 200: SdcnPictures}, errors=(404, 409, 429, 503), body=Txt2ImgBody, refusals=_REFUSALS)
 @blocking_when(_may_wait)
 @submitting
@@ -45,6 +47,7 @@ def txt2img() -> Response:
 
 
 @generation.post("/img2img")
+@needs("generate")
 @documents({202: Accepted, 200: SdcnPictures}, errors=(404, 409, 429, 503), body=Img2ImgBody, refusals=_REFUSALS)
 @transfer
 @blocking_when(may_be_sdcn)

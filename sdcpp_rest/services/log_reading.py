@@ -73,7 +73,7 @@ def secrets_of(settings: BaseModel) -> Iterator[str]:
     """Every secret in ``settings`` and below; of ``user:key`` the key besides."""
     for name in type(settings).model_fields:
         value = getattr(settings, name)
-        for one in value if isinstance(value, tuple) else (value,):
+        for one in value if isinstance(value, tuple) else value.values() if isinstance(value, dict) else (value,):
             if isinstance(one, SecretStr) and (secret := one.get_secret_value()):
                 yield secret
                 yield secret.rpartition(":")[2]

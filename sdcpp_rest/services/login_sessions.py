@@ -13,8 +13,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from sdcpp_rest.config import Config
+from sdcpp_rest.config.auth_section import ApiKey
 from sdcpp_rest.core.api_keys import find_key
 from sdcpp_rest.errors import TooManyAttempts, WrongKey
+from sdcpp_rest.services.guess_limit import GuessLimit, block_of
 from sdcpp_rest.services.session_seal import SessionSeal
 from sdcpp_rest.store.settings_store import SettingsStore
 
@@ -52,6 +54,7 @@ class LoginSessions:
         now: seconds since 1970.
         seal: makes the tokens; without one, they end with the process.
         store: keeps which of them were ended before their time.
+        guesses: counts wrong keys, of all that is asked of the server.
     """
 
     def __init__(
@@ -61,7 +64,9 @@ class LoginSessions:
         *,
         seal: SessionSeal | None = None,
         store: SettingsStore | None = None,
+        guesses: GuessLimit | None = None,
     ) -> None:
+        self.guesses = guesses or GuessLimit()
         self._config = config
         self._now = now
         self._seal = seal or SessionSeal()
@@ -75,19 +80,26 @@ class LoginSessions:
 
         Raises WrongKey, and TooManyAttempts after some of them from one address.
         """
-        self._refuse_guessing(address)
+        block = block_of(address)
+        self._refuse_guessing(block)
         offers = [(f"{username}:{key}", True)] if username else [(key, False)]
         found = find_key(self._config, offers)
         if found is None:
-            self._note_failure(address)
+            self._note_failure(block)
+            self.guesses.note_wrong(address, [key])
             raise WrongKey("user or key is not right")
         ends = int(self._now()) + lifetime_seconds
-        token = self._seal.seal([secrets.token_hex(8), ends, self._seal.mark(found)])
+        token = self._seal.seal([secrets.token_hex(8), ends, self._seal.mark(found.secret)])
         return LoginSession(token, username, lifetime_seconds)
 
     def knows(self, token: str) -> bool:
         """Whether this is the token of somebody who is logged in."""
-        return self._read(token) is not None
+        return self.key_of(token) is not None
+
+    def key_of(self, token: str) -> ApiKey | None:
+        """The key with which the owner of this token has logged in; ``None`` for what is no such token."""
+        content = self._read(token)
+        return self._keys_by_mark()[content.key_mark] if content is not None else None
 
     def end(self, token: str) -> None:
         """Log out, for good. Nothing happens where nobody is logged in with it."""
@@ -107,10 +119,10 @@ class LoginSessions:
             case _:
                 return None
         is_over = self._now() >= content.ends or content.id in self._ended
-        return None if is_over or content.key_mark not in self._key_marks() else content
+        return None if is_over or content.key_mark not in self._keys_by_mark() else content
 
-    def _key_marks(self) -> set[str]:
-        return {self._seal.mark(key.get_secret_value()) for key in self._config.auth.api_keys}
+    def _keys_by_mark(self) -> dict[str, ApiKey]:
+        return {self._seal.mark(key.secret): key for key in self._config.auth.all_keys}
 
     def _refuse_guessing(self, address: str) -> None:
         with self._lock:

@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import text
 
+from sdcpp_rest.core.changes import is_noting, note_change
 from sdcpp_rest.store.database import Database
 
 _GET = text("SELECT value FROM settings WHERE key = :key")
@@ -50,15 +51,19 @@ class SettingsStore:
     def put(self, key: str, value: Any) -> None:
         """Store a JSON value. Raises TypeError or ValueError for anything that JSON cannot hold."""
         stored = json.dumps(value, allow_nan=False)
+        before = self.get(key) if is_noting() else None
         with self._db.write() as connection:
             connection.execute(_PUT, {"key": key, "value": stored})
         self._forget(key)
+        note_change(key, before, value)
 
     def delete(self, key: str) -> bool:
         """Forget a key; True if there was one."""
+        before = self.get(key) if is_noting() else None
         with self._db.write() as connection:
             was_there = connection.execute(_DELETE, {"key": key}).rowcount > 0
         self._forget(key)
+        note_change(key, before, None)
         return was_there
 
     def all(self) -> dict[str, Any]:

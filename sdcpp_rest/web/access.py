@@ -1,6 +1,7 @@
 """Decides who may talk to the server: the Host, Origin and key rules, for HTTP and WebSockets alike.
 
-Pure: reads the configuration and a request's headers, raises or returns, touches nothing. The Host rule stops DNS
+Reads the configuration and a request's headers, raises or returns, and touches nothing but the count of guesses it is
+given. The Host rule stops DNS
 rebinding; the Origin rule is the CSRF wall (bodies are parsed whatever their Content-Type, so a foreign web page could
 otherwise drive a local server); the keys keep strangers out of a server that listens on a public address.
 """
@@ -15,6 +16,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from sdcpp_rest.config import Config
+from sdcpp_rest.config.auth_section import ANYBODY, ApiKey
 from sdcpp_rest.config.web_names import (
     LOGIN_COOKIE,
     NULL_ORIGIN,
@@ -25,8 +27,9 @@ from sdcpp_rest.config.web_names import (
     split_host,
     split_origin,
 )
-from sdcpp_rest.core.api_keys import any_opens
-from sdcpp_rest.errors import NotAllowed, NotAuthenticated, WrongKey
+from sdcpp_rest.core.api_keys import find_key
+from sdcpp_rest.errors import NotAllowed, NotAuthenticated, TooManyAttempts, WrongKey
+from sdcpp_rest.services.guess_limit import GuessLimit
 from sdcpp_rest.services.pictures import picture_links
 from sdcpp_rest.web.caller import Caller
 
@@ -44,11 +47,12 @@ Docker's ``host.docker.internal`` is one of them."""
 
 @dataclass(frozen=True)
 class AccessRequest:
-    """What the rules look at. ``origins``, ``authorizations``: every header of that name, in order. ``hosts``: every
-    name under which the request claims to reach this server, a trusted proxy's words included. ``own_host``: the one
-    that the caller sees. ``cookies``: those that a login has set. ``fetch_site``: what a browser says about where the
-    page that asks is from. ``key_cookies``: keys in the cookie that the path's dialect has for them; such a dialect's
-    clients may also send a key as the whole of an Authorization header (``has_bare_keys``)."""
+    """What the rules look at. ``origins``, ``authorizations``: every header of that name, in order. ``hosts``:
+    every name under which the request claims to reach this server, a trusted proxy's words included. ``own_host``:
+    the one that the caller sees. ``cookies``: those that a login has set. ``fetch_site``: what a browser says about
+    where the page that asks is from. ``address``: the caller's. ``key_cookies``: keys in the cookie that the path's
+    dialect has for them; such a dialect's clients may also send a key as the whole of an Authorization header
+    (``has_bare_keys``)."""
 
     path: str
     is_websocket: bool = False
@@ -59,6 +63,7 @@ class AccessRequest:
     own_host: str = ""
     cookies: tuple[str, ...] = ()
     fetch_site: str = ""
+    address: str = ""
     key_cookies: tuple[str, ...] = ()
     has_bare_keys: bool = False
 
@@ -82,16 +87,17 @@ class AccessRequest:
             own_host=caller.host,
             cookies=tuple(_cookies_named(LOGIN_COOKIE, named[b"cookie"])),
             fetch_site=" ".join(named[b"sec-fetch-site"]).lower(),
+            address=caller.address,
             key_cookies=tuple(_cookies_named(key_cookie, named[b"cookie"])) if key_cookie else (),
             has_bare_keys=bool(key_cookie),
         )
 
 
-def _nobody(token: str) -> bool:
-    return False
+def _nobody(token: str) -> ApiKey | None:
+    return None
 
 
-def check(config: Config, asking: AccessRequest) -> bool:
+def check(config: Config, asking: AccessRequest) -> ApiKey | None:
     """Every rule in turn; see `check_source` and `check_key`."""
     check_source(config, asking)
     return check_key(config, asking)
@@ -127,36 +133,54 @@ def _origin_refusal(origin: str) -> str:
 def check_key(
     config: Config,
     asking: AccessRequest,
-    is_logged_in: Callable[[str], bool] = _nobody,
+    key_of_login: Callable[[str], ApiKey | None] = _nobody,
     is_open_to_all: bool = False,
-) -> bool:
-    """Whether the caller may see everything.
+    guesses: GuessLimit | None = None,
+) -> ApiKey | None:
+    """The key with which the caller comes.
 
-    Without configured keys everyone may, and every Authorization header, empty or odd, is ignored. With keys: a Bearer
-    key, Basic ``user:key`` (any user for a key configured without one), or for WebSockets ``?token=``, because browsers
-    cannot send headers there. Not for HTTP: URLs end up in logs and histories. Or the token of a login, which
-    ``is_logged_in`` knows: as a Bearer, or as the cookie of a page of this very server.
+    Without configured keys that is `ANYBODY`, and every Authorization header, empty or odd, is ignored. With keys: a
+    Bearer key, Basic ``user:key`` (any user for a key configured without one), or for WebSockets ``?token=``, because
+    browsers cannot send headers there. Not for HTTP: URLs end up in logs and histories. Or the token of a login, which
+    ``key_of_login`` knows: as a Bearer, or as the cookie of a page of this very server.
 
-    Returns ``False`` only for a caller without credentials on one of `OPEN_PATHS`, or with a link to one picture; and
+    Returns ``None`` only for a caller without credentials on one of `OPEN_PATHS`, or with a link to one picture; and
     for one without the right ones on `LOGIN_PATHS`, and where the view is open to all.
-    Raises NotAuthenticated otherwise.
+    Raises NotAuthenticated otherwise, WrongKey for a wrong one, and TooManyAttempts in its place where ``guesses`` has
+    seen too many of those: then no key is looked at that has not opened the server from there before.
     """
     if not config.auth.is_on:
-        return True
+        return ANYBODY
     offered = [offer for header in asking.authorizations for offer in _offers(header)]
     if asking.is_websocket and asking.token:
         offered.append((asking.token, False))
     if asking.has_bare_keys:
         offered += [(header, False) for header in asking.authorizations if header and " " not in header]
         offered += [(key, False) for key in asking.key_cookies] if _is_own_page(config, asking) else []
-    if asking.cookies and _is_own_page(config, asking) and any(is_logged_in(cookie) for cookie in asking.cookies):
-        return True
-    if any_opens(config, offered) or any(is_logged_in(offer) for offer, is_basic in offered if not is_basic):
-        return True
+    logins = asking.cookies if asking.cookies and _is_own_page(config, asking) else ()
+    for token in (*logins, *(offer for offer, is_basic in offered if not is_basic)):
+        # First, and also of who guesses: nobody can guess a seal.
+        if (key := key_of_login(token)) is not None:
+            return key
+    wait = guesses.seconds_left(asking.address) if guesses is not None and offered else 0
+    key = find_key(config, offered)
+    if guesses is not None and key is not None:
+        if not wait:
+            guesses.note_right(asking.address, key.secret)
+        elif not guesses.was_right(asking.address, key.secret):
+            key = None
+    if key is not None:
+        return key
+    if guesses is not None and offered and not wait:
+        guesses.note_wrong(asking.address, [offer for offer, _ in offered])
     if is_open_to_all or (asking.path in OPEN_PATHS and not offered):
-        return False
+        return None
     if not asking.is_websocket and (asking.path in LOGIN_PATHS or picture_links.is_open(config, asking.path)):
-        return False
+        return None
+    if guesses is not None and wait and not guesses.has_shown(asking.address, [offer for offer, _ in offered]):
+        raise TooManyAttempts(
+            f"too many different keys were wrong from this address; try again in {wait} seconds", retry_after=wait
+        )
     if offered:
         raise WrongKey("the API key is not valid")
     raise NotAuthenticated("a valid API key is required")

@@ -16,12 +16,14 @@ from flask import Flask, Response, current_app, g, request
 from flask.json.provider import DefaultJSONProvider
 from werkzeug.exceptions import HTTPException
 
+from sdcpp_rest.core.changes import begin_noting, end_noting
 from sdcpp_rest.errors import InvalidRequest, MethodNotAllowed, NotFound, PayloadTooLarge, SdcppRestError
 from sdcpp_rest.routes.dialects import DialectTable
-from sdcpp_rest.routes.http.answers import RUNTIME_KEY, internal_error, json_text, runtime, shorten
+from sdcpp_rest.routes.http.answers import RUNTIME_KEY, caller_key, internal_error, json_text, runtime, shorten
 from sdcpp_rest.routes.http.dialect import Dialect
 from sdcpp_rest.routes.http.late_dialect import LateDialect, late
 from sdcpp_rest.routes.http.openapi import WHOLE_KEY, WholeApp
+from sdcpp_rest.routes.http.scopes import check_scopes, scope_of
 from sdcpp_rest.routes.native.dialect import NATIVE
 from sdcpp_rest.runtime import Runtime
 
@@ -66,6 +68,9 @@ is here as a `Dialect` is there from the start, for every path."""
 
 TABLE_KEY = "sdcpp_rest_dialects"
 
+_LOOKS = frozenset({"GET", "HEAD", "OPTIONS"})
+"""Methods that change nothing."""
+
 _PARENT = Path(__file__).resolve().parents[2]
 
 
@@ -95,6 +100,8 @@ def create_app(
 ) -> Flask:
     """The application over ``runtime``, which need not be started yet (and need not exist to look at the routes).
 
+    Raises LookupError where a view, a WebSocket or a mount does not say what a key must be allowed to call it.
+
     Args:
         dialects: what it speaks; imports them.
         whole: what makes the one with all dialects of the server, where these are some of them.
@@ -111,6 +118,8 @@ def create_app(
     for dialect in table.dialects:
         for blueprint in dialect.blueprints:
             app.register_blueprint(blueprint)
+        check_scopes((*dialect.sockets.values(), *dialect.mounts.values()))
+    check_scopes(app.view_functions.values())
     if runtime is not None:
         app.before_request(_begin_request)
         app.after_request(_observe_request)
@@ -140,16 +149,35 @@ def route_table(app: Flask) -> list[Route]:
 
 def _begin_request() -> None:
     g.began = time.perf_counter()
+    g.changes = begin_noting() if request.method not in _LOOKS else ()
 
 
 def _observe_request(response: Response) -> Response:
     endpoint = request.url_rule.rule if request.url_rule is not None else "unknown"
     seconds = time.perf_counter() - g.began
     runtime().metrics.count_request(endpoint, request.method, response.status_code, seconds)
+    if request.method not in _LOOKS:
+        _record_changes(response.status_code)
     dialect = dialects_of(current_app).dialect_of(request.path)
     if dialect is not None and dialect.after_request is not None:
         dialect.after_request(response, seconds)
     return response
+
+
+def _record_changes(status: int) -> None:
+    """Have what the request has changed told, and that it was there if it changes models or settings at all."""
+    end_noting()
+    view = current_app.view_functions.get(request.endpoint or "")
+    is_change = status < 400 and view is not None and scope_of(view) in ("models", "admin")
+    if is_change or g.changes:
+        runtime().audit.record(
+            f"{request.method} {request.path}",
+            g.changes,
+            key=caller_key(),
+            address=request.remote_addr or "",
+            status=status,
+            is_change=is_change,
+        )
 
 
 def _answer_error(error: SdcppRestError) -> Response:

@@ -19,6 +19,9 @@ from urllib.parse import quote
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from sdcpp_rest.config.auth_section import ANYBODY, ApiKey
+from sdcpp_rest.config.auth_section import Scope as KeyScope
+from sdcpp_rest.core.changes import begin_noting
 from sdcpp_rest.core.events import ServerStatus
 from sdcpp_rest.errors import (
     EngineUnavailable,
@@ -26,20 +29,24 @@ from sdcpp_rest.errors import (
     NotAuthenticated,
     NotFound,
     SdcppRestError,
+    TooManyAttempts,
+    TooManyRequests,
 )
-from sdcpp_rest.routes.http.answers import internal_error, shorten
+from sdcpp_rest.routes.http.answers import KNOWN, internal_error, shorten
 from sdcpp_rest.routes.http.dialect import Dialect
 from sdcpp_rest.routes.http.late_dialect import LateDialect
 from sdcpp_rest.routes.http.open_views import is_open
 from sdcpp_rest.routes.http.pools import pool_of
 from sdcpp_rest.routes.http.safe_retries import takes_key
+from sdcpp_rest.routes.http.scopes import scope_of
 from sdcpp_rest.runtime import Runtime
-from sdcpp_rest.web.access import AccessRequest, check_key, check_source
+from sdcpp_rest.web.access import AccessRequest, check_source
 from sdcpp_rest.web.app import DIALECTS
 from sdcpp_rest.web.applications import Applications
 from sdcpp_rest.web.bodies import ClientLeft, StreamedBody, check_announced, read_body
 from sdcpp_rest.web.caller import CALLER, Caller, apply_caller, see_caller
 from sdcpp_rest.web.dated_answer import DatedAnswer
+from sdcpp_rest.web.doorkeeper import Doorkeeper
 from sdcpp_rest.web.encodings import ACCEPTED, decompressor_for
 from sdcpp_rest.web.keyed_calls import KeyedCalls, call_name
 from sdcpp_rest.web.mounts import Mounts
@@ -55,7 +62,6 @@ WEBSOCKET_MAX_BYTES = 64 * 1024 * 1024
 
 _APPLICATION = "sdcpp_rest.application"
 _BODY = "sdcpp_rest.body"
-_KNOWN = "sdcpp_rest.known"
 _STREAMS = "sdcpp_rest.streams"
 _TRANSFER_THREADS = 32
 _UPLOAD_THREADS = 8
@@ -89,6 +95,7 @@ class Shell:
             early_seconds=server.blocking_keep_alive_seconds,
         )
         self._keyed = KeyedCalls(runtime.kept_answers)
+        self._doorkeeper = Doorkeeper(runtime.config, runtime.logins)
         self.uploads_in_flight = 0
         self._cross_origin: ASGIApp | None = None
         self._refusals = RefusalLog()
@@ -213,27 +220,28 @@ class Shell:
             await redirect_to_slash(scope, send)
             return
         view = scope[_APPLICATION].view_at(scope["path"], scope["method"])
-        known = self._check_key(scope, is_open(view, self._runtime.page, scope["headers"]))
+        needed = _scope_needed(scope, view) or self.mounts.scope_at(scope["path"]) or "read"
+        known = self._admit(scope, needed, is_open(view, self._runtime.page, scope["headers"]))
         if scope["path"] == "*":
             await answer_for_all(scope, send)
             return
         mounted = self.mounts.app_at(scope["path"])
         if mounted is not None:
             body = await read_body(scope, receive, self._config.limits.body_bytes)
-            await mounted(_below_prefix(scope, body), _replay(body, receive), send)
+            await mounted(_below_prefix({**scope, KNOWN: known}, body), _replay(body, receive), send)
             return
         name = call_name(scope["headers"]) if takes_key(view) else None
         if name is not None:
             scope = {**scope, KEYED: name}
         pool = pool_of(view)
         if pool == "upload":
-            await self._upload({**scope, _KNOWN: known}, receive, send)
+            await self._upload({**scope, KNOWN: known}, receive, send)
             return
         if pool in ("blocking", "stream"):
             self._calls.refuse_when_full(scope)
         body = await read_body(scope, receive, self._config.limits.body_bytes)
         pool = pool_of(view, body)
-        inner = {**scope, "headers": _headers_for(scope, body), _BODY: body, _KNOWN: known}
+        inner = {**scope, "headers": _headers_for(scope, body), _BODY: body, KNOWN: known}
         inner[_STREAMS] = pool == "stream"
         serve = partial(self._serve_view, pool, inner, body)
         if name is None:
@@ -251,12 +259,11 @@ class Shell:
         threads = over(self._pools["blocking"])
         await self._calls.serve(threads, scope, body, receive, send, may_stream=pool == "stream")
 
-    def _check_key(self, scope: Scope, is_open_to_all: bool = False) -> bool:
+    def _admit(self, scope: Scope, needed: KeyScope, is_open_to_all: bool = False) -> ApiKey | None:
         if not self._config.auth.is_on:
-            return True
+            return ANYBODY
         cookie = scope[_APPLICATION].dialects.key_cookie_at(scope["path"])
-        asking = AccessRequest.of(scope, scope[CALLER], cookie)
-        return check_key(self._config, asking, self._runtime.logins.knows, is_open_to_all)
+        return self._doorkeeper.admit(AccessRequest.of(scope, scope[CALLER], cookie), needed, is_open_to_all)
 
     async def _upload(self, scope: Scope, receive: Receive, send: Send) -> None:
         """A view that reads its body as it comes in, on a thread of its own: gigabytes fit into no memory."""
@@ -290,17 +297,24 @@ class Shell:
     # --- WebSockets -------------------------------------------------------------------------------------------------
 
     async def _serve_socket(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self._check_key(scope)
         handler = scope[_APPLICATION].dialects.socket_at(scope["path"].removesuffix("/") or "/")
+        key = self._admit(scope, scope_of(handler) if handler is not None else "read")
         if handler is None:
             raise NotFound(f"No WebSocket here: {shorten(scope['path'])}")
-        await handler(self._runtime, scope, receive, send)
+        changes = begin_noting()
+        try:
+            await handler(self._runtime, scope, receive, send)
+        finally:
+            if changes:
+                call = f"WebSocket {shorten(scope['path'])}"
+                address = _address(scope)
+                await asyncio.to_thread(self._runtime.audit.record, call, changes, key=key, address=address)
 
     # --- errors that Flask never sees --------------------------------------------------------------------------------
 
     async def _send_error(self, scope: Scope, send: Send, error: SdcppRestError) -> None:
         """An error that Flask never saw, in the same shape; to a WebSocket as the answer to its handshake."""
-        if isinstance(error, NotAllowed | NotAuthenticated):
+        if isinstance(error, NotAllowed | NotAuthenticated | TooManyAttempts | TooManyRequests):
             setting = " (auth.api_keys)" if isinstance(error, NotAuthenticated) else ""
             self._refusals.note(_method(scope), scope["path"], _address(scope), error.message + setting)
         dialects = await self._applications.dialects_at(scope["path"])
@@ -333,6 +347,11 @@ def _below_prefix(scope: Scope, body: bytes) -> Scope:
     raw_path = quote(prefix).encode() + scope["raw_path"]
     path = prefix + scope["path"]
     return {**scope, "root_path": prefix, "path": path, "raw_path": raw_path, "headers": _headers_for(scope, body)}
+
+
+def _scope_needed(scope: Scope, view: Callable[..., Any] | None) -> KeyScope | None:
+    """What a key must be allowed to call ``view``; ``OPTIONS`` only asks."""
+    return None if view is None or scope["method"] == "OPTIONS" else scope_of(view)
 
 
 def _method(scope: Scope) -> str:

@@ -9,8 +9,10 @@ from collections.abc import Iterable
 
 from starlette.types import ASGIApp
 
+from sdcpp_rest.config.auth_section import Scope
 from sdcpp_rest.routes.dialects import find_below
 from sdcpp_rest.routes.http.dialect import Dialect, StoppableApp
+from sdcpp_rest.routes.http.scopes import scope_of
 from sdcpp_rest.runtime import Runtime
 
 
@@ -20,6 +22,7 @@ class Mounts:
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
         self._apps: dict[str, ASGIApp] = {}
+        self._scopes: dict[str, Scope] = {}
 
     def add(self, dialects: Iterable[Dialect]) -> None:
         """Make what ``dialects`` mount, unless it is there."""
@@ -27,10 +30,15 @@ class Mounts:
             for path, make in dialect.mounts.items():
                 if path not in self._apps:
                     self._apps[path] = make(self._runtime)
+                    self._scopes[path] = scope_of(make)
 
     def app_at(self, path: str) -> ASGIApp | None:
         """What answers at ``path``, where that is a dialect's application."""
         return find_below(self._apps, path)
+
+    def scope_at(self, path: str) -> Scope | None:
+        """What a key must be allowed to call that."""
+        return find_below(self._scopes, path)
 
     async def stop(self) -> None:
         """End what they keep running, on the loop of their requests. Idempotent."""

@@ -16,6 +16,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from sdcpp_rest.core.events import Resync, ServerStatus
 from sdcpp_rest.routes.http.dialect import ABORT
+from sdcpp_rest.routes.http.scopes import needs
 from sdcpp_rest.routes.native.server import websocket as stream
 from sdcpp_rest.runtime import Runtime
 from sdcpp_rest.services.jobs.event_bus import Subscription
@@ -28,6 +29,7 @@ _MAILBOX_EVENTS = 1000
 _CLOSE_SECONDS = 2.0
 
 
+@needs("read")
 async def serve_native_stream(runtime: Runtime, scope: Scope, receive: Receive, send: Send) -> None:
     """Send the state of the server, what the client has missed if it says so, then every event, until it leaves.
 

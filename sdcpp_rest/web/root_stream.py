@@ -10,11 +10,13 @@ from starlette.types import Receive, Scope, Send
 
 from sdcpp_rest.routes.comfyui.client_ids import find_client
 from sdcpp_rest.routes.http.dialect import Dialect
+from sdcpp_rest.routes.http.scopes import needs
 from sdcpp_rest.routes.native.server import websocket
 from sdcpp_rest.runtime import Runtime
 from sdcpp_rest.web.native_stream import serve_native_stream
 
 
+@needs("read")
 async def serve_root_stream(runtime: Runtime, scope: Scope, receive: Receive, send: Send) -> None:
     """Serve whoever listens at ``/ws``: with a client id ComfyUI's messages, without one the native ones."""
     if not find_client(scope):

@@ -29,6 +29,7 @@ from sdcpp_rest.web.app import DIALECTS
 from sdcpp_rest.web.asgi import Shell
 from sdcpp_rest.web.listening import bind
 from sdcpp_rest.web.serving import Server
+from tests.canaries import CANARY_KEY, CANARY_TOKEN, SENT_KEY
 from tests.quick_runtime import quick_app, quick_runtime
 from tests.routes.documented_answers import check_answer
 
@@ -140,6 +141,9 @@ class ServedHouse:
         return self
 
     def get(self, path: str, **more: Any) -> requests.Response:
+        if not self.house.config.auth.is_on:
+            # It is ignored there, and never written down.
+            more["headers"] = {**SENT_KEY, **(more.get("headers") or {})}
         return requests.get(self.url + path, timeout=PATIENCE_SECONDS, **more)
 
     def post(self, path: str, **more: Any) -> requests.Response:
@@ -184,6 +188,11 @@ def make_config(folder: Path, **sections: dict[str, Any]) -> Config:
         # Not the one of this checkout, which may be built or not.
         "webui_dir": folder / "webui",
     }
+    if "api_keys" in sections.get("auth", {}):
+        sections["auth"] = {**sections["auth"], "api_keys": [*sections["auth"]["api_keys"], CANARY_KEY]}
+    tokens = {"huggingface_token": CANARY_TOKEN, "civitai_token": CANARY_TOKEN}
+    # Tests of downloads have tokens of their own, or none.
+    sections.setdefault("downloads", tokens)
     return Config(**{"paths": paths, "engine": {"stop_timeout_seconds": 1}, **sections})
 
 

@@ -83,7 +83,16 @@ def test_one_private_address_among_public_ones_refuses_the_name() -> None:
         check_host("example.org", 443, look_up=names("8.8.8.8", "192.168.0.9"))
 
 
-@for_each_case("spelling", ["127.1", "0x7f000001", "2130706433", "0177.0.0.1", "localhost", "LOCALHOST."])
+@for_each_case(
+    "spelling",
+    [
+        "127.1", "127.0.1", "0x7f000001", "0x7f.1", "0x7f.0x0.0x0.0x1", "2130706433", "0177.0.0.1", "017700000001",
+        "0177.1", "127.0.0.1.", "0", "0x0", "00000000000", "localhost", "LOCALHOST.", "[::1]", "[::ffff:7f00:1]",
+        "[::ffff:127.0.0.1]", "[0:0:0:0:0:ffff:7f00:1]", "[::7f00:1]", "[64:ff9b::7f00:1]", "[2002:7f00:1::1]",
+        "[2001:0:7f00:1:0:0:80ff:fffe]", "[fe80::1%25eth0]", "[fe80::1%lo]", "[::]", "127\u30020\u30020\u30021",
+        "\uff11\uff12\uff17.0.0.1", "\u2460\u2461\u2466.0.0.1",
+    ],
+)  # fmt: skip
 def test_other_spellings_of_loopback_are_refused(spelling: str) -> None:
     with pytest.raises((HostRefused, HostUnknown)):
         check_host(spelling, 80)
@@ -160,3 +169,26 @@ def test_a_listed_host_allows_no_other(allowed: str, host: str) -> None:
 
 def test_an_address_is_told_only_once() -> None:
     assert check_host("example.org", 443, look_up=names("8.8.8.8", "8.8.4.4", "8.8.8.8")) == ["8.8.8.8", "8.8.4.4"]
+
+
+def test_a_name_is_looked_up_once_and_what_it_means_a_moment_later_is_not_asked() -> None:
+    answers = iter([["93.184.215.14"], ["127.0.0.1"], ["127.0.0.1"]])
+    asked: list[str] = []
+
+    def rebinding(name: str, port: int) -> Iterable[str]:
+        asked.append(name)
+        return next(answers)
+
+    assert check_host("rebinding.example", 443, look_up=rebinding) == ["93.184.215.14"]
+    assert asked == ["rebinding.example"]
+    with pytest.raises(HostRefused, match="loopback"):
+        check_host("rebinding.example", 443, look_up=rebinding)
+
+
+def test_what_was_found_is_kept_for_no_later_call_however_long_it_may_be() -> None:
+    """The public answer of a name with a long lifetime says nothing of the next call."""
+    answers = {"now": "93.184.215.14"}
+    assert check_host("long.example", 443, look_up=lambda name, port: [answers["now"]])
+    answers["now"] = "10.0.0.1"
+    with pytest.raises(HostRefused, match="private"):
+        check_host("long.example", 443, look_up=lambda name, port: [answers["now"]])

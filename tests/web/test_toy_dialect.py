@@ -21,6 +21,7 @@ from sdcpp_rest.routes.http.dialect import Dialect, ErrorShape
 from sdcpp_rest.routes.http.late_dialect import LateDialect
 from sdcpp_rest.routes.http.openapi import Answer, documents
 from sdcpp_rest.routes.http.pools import blocking
+from sdcpp_rest.routes.http.scopes import needs
 from sdcpp_rest.runtime import Runtime
 from sdcpp_rest.services.jobs.event_bus import Subscription
 from sdcpp_rest.services.submission.picture_rounds import PictureRequest, select_completed
@@ -45,6 +46,7 @@ def count_toys(response: Response, seconds: float) -> None:
     response.headers["X-Toy"] = "yes"
 
 
+@needs("read")
 async def serve_toy_socket(runtime: Runtime, scope: Scope, receive: Receive, send: Send) -> None:
     socket = WebSocket(scope, receive, send)
     await socket.accept()
@@ -52,6 +54,7 @@ async def serve_toy_socket(runtime: Runtime, scope: Scope, receive: Receive, sen
     await socket.close()
 
 
+@needs("read")
 def make_toy_mount(runtime: Runtime) -> ASGIApp:
     """Answers with the path it was asked for and the size of the body it was given."""
 
@@ -87,18 +90,21 @@ def make_toy() -> Dialect:
     blueprint = Blueprint("toy", __name__)
 
     @blueprint.get("/toy/ball")
+    @needs("read")
     @documents({200: ToyError}, refusals=(ToyError,))
     def ball() -> Response:
         """Show the ball."""
         return answer({"oops": runtime().version})
 
     @blueprint.get("/toy/broken")
+    @needs("read")
     @documents({200: ToyError}, refusals=(ToyError,))
     def broken() -> Response:
         """Refuse."""
         raise InvalidRequest("it is broken")
 
     @blueprint.post("/toy/draw")
+    @needs("generate")
     @documents({200: ToyError}, refusals=(ToyError,))
     @blocking
     def draw() -> Response:
@@ -115,7 +121,7 @@ def make_toy() -> Dialect:
         error_shapes={"/toy": ErrorShape("toy", ToyError, toy_error, lambda error: error.status + 10)},
         after_request=count_toys,
         sockets={"/toy/socket": serve_toy_socket},
-        mounts={"/toy/mount": make_toy_mount, "/toy/clock": lambda running: ToyClock()},
+        mounts={"/toy/mount": make_toy_mount, "/toy/clock": needs("read")(lambda running: ToyClock())},
     )
 
 

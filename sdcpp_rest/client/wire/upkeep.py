@@ -5,9 +5,41 @@ Made by `make docs`; edits are overwritten.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from typing_extensions import NotRequired, TypedDict
+
+
+class AuditEntry(TypedDict):
+    """One call, and what it has changed."""
+
+    at: str
+    key: str
+    address: str
+    call: str
+    status: int | None
+    changes: list[ChangeShown]
+
+
+class AuditQuery(TypedDict, total=False):
+    """The query of `GET /audit`."""
+
+    tail: int
+
+
+class AuditShown(TypedDict):
+    """The newest entries, the newest first, without the server's folders."""
+
+    entries: list[AuditEntry]
+    truncated: bool
+
+
+class ChangeShown(TypedDict):
+    """What was before and after; `null` for nothing. Secrets are stars, long values are cut."""
+
+    name: str
+    before: Any
+    after: Any
 
 
 class CheckShown(TypedDict):

@@ -27,6 +27,7 @@ from sdcpp_rest.routes.http.answers import answer, runtime
 from sdcpp_rest.routes.http.openapi import documents
 from sdcpp_rest.routes.http.pools import blocking
 from sdcpp_rest.routes.http.safe_retries import submitting
+from sdcpp_rest.routes.http.scopes import needs
 from sdcpp_rest.services.pictures import picture_formats
 from sdcpp_rest.services.submission.picture_enlarging import Enlargement, PictureEnlarging, blend
 
@@ -34,6 +35,7 @@ a1111_extras = Blueprint("a1111_extras", __name__)
 
 
 @a1111_extras.post("/sdapi/v1/extra-single-image")
+@needs("generate")
 @documents({200: A1111Extra}, errors=(422, 429), body=A1111ExtrasSingle, refusals=(A1111Error,))
 @blocking
 @submitting
@@ -45,6 +47,7 @@ def a1111_extra_single() -> Response:
 
 
 @a1111_extras.post("/sdapi/v1/extra-batch-images")
+@needs("generate")
 @documents({200: A1111ExtrasMade}, errors=(422, 429), body=A1111ExtrasBatch, refusals=(A1111Error,))
 @blocking
 @submitting
@@ -58,6 +61,7 @@ def a1111_extra_batch() -> Response:
 
 
 @a1111_extras.post("/sdapi/v1/png-info")
+@needs("read")
 @documents({200: A1111PngText}, errors=(422,), body=A1111PictureBody, refusals=(A1111Error,))
 @blocking
 def a1111_png_text() -> Response:
@@ -70,6 +74,7 @@ def a1111_png_text() -> Response:
 
 
 @a1111_extras.post("/sdapi/v1/interrogate")
+@needs("generate")
 @documents({200: A1111Caption}, errors=(404, 422, 501, 502, 504), body=A1111InterrogateBody, refusals=(A1111Error,))
 @blocking
 def a1111_interrogate() -> Response:

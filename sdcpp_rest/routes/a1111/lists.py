@@ -15,12 +15,14 @@ from sdcpp_rest.routes.a1111 import names
 from sdcpp_rest.routes.a1111.errors import A1111Error
 from sdcpp_rest.routes.http.answers import answer, runtime
 from sdcpp_rest.routes.http.openapi import documents
+from sdcpp_rest.routes.http.scopes import needs
 from sdcpp_rest.services.model_headers.autoencoders import upscale_factor
 
 a1111_lists = Blueprint("a1111_lists", __name__)
 
 
 @a1111_lists.get("/sdapi/v1/samplers")
+@needs("read")
 @documents({200: told.A1111Samplers}, refusals=(A1111Error,))
 def a1111_samplers() -> Response:
     """List the samplers. Others that those programs have are taken for the nearest of these."""
@@ -36,6 +38,7 @@ def a1111_samplers() -> Response:
 
 
 @a1111_lists.get("/sdapi/v1/schedulers")
+@needs("read")
 @documents({200: told.A1111Schedulers}, refusals=(A1111Error,))
 def a1111_schedulers() -> Response:
     """List the schedules."""
@@ -49,6 +52,7 @@ def a1111_schedulers() -> Response:
 
 
 @a1111_lists.get("/sdapi/v1/upscalers")
+@needs("read")
 @documents({200: told.A1111Upscalers}, refusals=(A1111Error,))
 def a1111_upscalers() -> Response:
     """List the upscalers. The first does nothing, the next two only resample."""
@@ -63,6 +67,7 @@ def a1111_upscalers() -> Response:
 
 
 @a1111_lists.get("/sdapi/v1/latent-upscale-modes")
+@needs("read")
 @documents({200: told.A1111Modes}, refusals=(A1111Error,))
 def a1111_latent_modes() -> Response:
     """List the ways in which the hires fix enlarges before decoding."""
@@ -70,6 +75,7 @@ def a1111_latent_modes() -> Response:
 
 
 @a1111_lists.get("/sdapi/v1/sd-models")
+@needs("read")
 @documents({200: told.A1111Models}, refusals=(A1111Error,))
 def a1111_models() -> Response:
     """List the models. A title gets its hash when the model has been used or hashed."""
@@ -88,6 +94,7 @@ def a1111_models() -> Response:
 
 
 @a1111_lists.get("/sdapi/v1/sd-vae")
+@needs("read")
 @documents({200: told.A1111Vaes}, refusals=(A1111Error,))
 def a1111_autoencoders() -> Response:
     """List the autoencoders."""
@@ -95,6 +102,7 @@ def a1111_autoencoders() -> Response:
 
 
 @a1111_lists.get("/sdapi/v1/hypernetworks")
+@needs("read")
 @documents({200: told.A1111Paths}, refusals=(A1111Error,))
 def a1111_hypernetworks() -> Response:
     """List the hypernetworks: the library knows none."""
@@ -102,6 +110,7 @@ def a1111_hypernetworks() -> Response:
 
 
 @a1111_lists.get("/sdapi/v1/face-restorers")
+@needs("read")
 @documents({200: told.A1111FaceRestorers}, refusals=(A1111Error,))
 def a1111_face_restorers() -> Response:
     """List what restores faces: nothing does here."""
@@ -109,6 +118,7 @@ def a1111_face_restorers() -> Response:
 
 
 @a1111_lists.get("/sdapi/v1/realesrgan-models")
+@needs("read")
 @documents({200: told.A1111RealEsrgans}, refusals=(A1111Error,))
 def a1111_realesrgan_models() -> Response:
     """List the upscalers that are models."""
@@ -116,6 +126,7 @@ def a1111_realesrgan_models() -> Response:
 
 
 @a1111_lists.get("/sdapi/v1/prompt-styles")
+@needs("read")
 @documents({200: told.A1111Styles}, refusals=(A1111Error,))
 def a1111_prompt_styles() -> Response:
     """List the prompt styles, from the file that the configuration names."""
@@ -123,6 +134,7 @@ def a1111_prompt_styles() -> Response:
 
 
 @a1111_lists.get("/sdapi/v1/embeddings")
+@needs("read")
 @documents({200: told.A1111Embeddings}, refusals=(A1111Error,))
 def a1111_embeddings() -> Response:
     """List the embeddings that prompts may name: those loaded with the model, and those left out."""
@@ -136,6 +148,7 @@ def a1111_embeddings() -> Response:
 
 
 @a1111_lists.get("/sdapi/v1/loras")
+@needs("read")
 @documents({200: told.A1111Loras}, refusals=(A1111Error,))
 def a1111_loras() -> Response:
     """List the LoRAs, by the names that prompts call them."""
@@ -144,6 +157,7 @@ def a1111_loras() -> Response:
 
 
 @a1111_lists.post("/sdapi/v1/refresh-checkpoints")
+@needs("generate")
 @documents({200: told.A1111Null}, refusals=(A1111Error,))
 def a1111_refresh_checkpoints() -> Response:
     """Look through the model folders again."""
@@ -151,6 +165,7 @@ def a1111_refresh_checkpoints() -> Response:
 
 
 @a1111_lists.post("/sdapi/v1/refresh-vae")
+@needs("generate")
 @documents({200: told.A1111Null}, refusals=(A1111Error,))
 def a1111_refresh_vae() -> Response:
     """Look through the model folders again."""
@@ -158,6 +173,7 @@ def a1111_refresh_vae() -> Response:
 
 
 @a1111_lists.post("/sdapi/v1/refresh-loras")
+@needs("generate")
 @documents({200: told.A1111Null}, refusals=(A1111Error,))
 def a1111_refresh_loras() -> Response:
     """Look through the model folders again."""
@@ -165,6 +181,7 @@ def a1111_refresh_loras() -> Response:
 
 
 @a1111_lists.post("/sdapi/v1/refresh-embeddings")
+@needs("generate")
 @documents({200: told.A1111Null}, refusals=(A1111Error,))
 def a1111_refresh_embeddings() -> Response:
     """Look through the model folders again."""

@@ -14,6 +14,7 @@ from sdcpp_rest.routes.http.answers import answer
 from sdcpp_rest.routes.http.openapi import documents
 from sdcpp_rest.routes.http.pools import blocking
 from sdcpp_rest.routes.http.request_bodies import read_body
+from sdcpp_rest.routes.http.scopes import needs
 
 a1111_options = Blueprint("a1111_options", __name__)
 
@@ -48,6 +49,7 @@ _FLAGS: dict[str, Any] = {
 
 
 @a1111_options.get("/sdapi/v1/options")
+@needs("read")
 @documents({200: A1111Dict}, refusals=(A1111Error,))
 def a1111_show_options() -> Response:
     """Tell all options, with the selected model's title."""
@@ -55,6 +57,7 @@ def a1111_show_options() -> Response:
 
 
 @a1111_options.post("/sdapi/v1/options")
+@needs("generate")
 @documents({200: A1111Null}, errors=(422,), body=A1111OptionsBody, refusals=(A1111Error,))
 @blocking
 def a1111_change_options() -> Response:
@@ -64,6 +67,7 @@ def a1111_change_options() -> Response:
 
 
 @a1111_options.get("/sdapi/v1/cmd-flags")
+@needs("read")
 @documents({200: A1111Dict}, refusals=(A1111Error,))
 def a1111_flags() -> Response:
     """Tell the switches that clients look for."""

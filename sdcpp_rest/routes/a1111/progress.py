@@ -24,6 +24,7 @@ from sdcpp_rest.routes.a1111.reading import read, scope, text_of
 from sdcpp_rest.routes.a1111.wire import A1111CallBody, A1111ProgressQuery
 from sdcpp_rest.routes.http.answers import answer, runtime
 from sdcpp_rest.routes.http.openapi import documents
+from sdcpp_rest.routes.http.scopes import needs
 from sdcpp_rest.routes.http.wire_models import read_query
 from sdcpp_rest.services.submission.picture_rounds import RoundProgress
 
@@ -58,6 +59,7 @@ _NO_CALL: dict[str, Any] = {
 
 
 @a1111_progress.get("/sdapi/v1/progress")
+@needs("read")
 @documents({200: A1111Progress}, errors=(422,), query=A1111ProgressQuery, refusals=(A1111Error,))
 def a1111_work_progress() -> Response:
     """Tell how far the caller's work has come. With nothing of theirs in the queue, all is zero."""
@@ -71,6 +73,7 @@ def a1111_work_progress() -> Response:
 
 
 @a1111_progress.post("/sdapi/v1/interrupt")
+@needs("generate")
 @documents({200: A1111Empty}, refusals=(A1111Error,))
 def a1111_interrupt() -> Response:
     """Stop the caller's work. Their call answers with the pictures that are finished, and the last preview."""
@@ -79,6 +82,7 @@ def a1111_interrupt() -> Response:
 
 
 @a1111_progress.post("/sdapi/v1/skip")
+@needs("generate")
 @documents({200: A1111Null}, refusals=(A1111Error,))
 def a1111_skip() -> Response:
     """Stop the picture that the caller's work is at, and go on with the next."""
@@ -87,6 +91,7 @@ def a1111_skip() -> Response:
 
 
 @a1111_progress.post("/internal/progress")
+@needs("read")
 @documents({200: A1111CallProgress}, errors=(422,), body=A1111CallBody, refusals=(A1111Error,))
 def a1111_call_progress() -> Response:
     """Tell how far one call has come, by the name it was given as force_task_id."""
@@ -104,6 +109,7 @@ def a1111_call_progress() -> Response:
 
 
 @a1111_progress.get("/internal/pending-tasks")
+@needs("read")
 @documents({200: A1111Waiting}, refusals=(A1111Error,))
 def a1111_waiting_calls() -> Response:
     """List the calls that wait, by the names they were given."""
@@ -112,6 +118,7 @@ def a1111_waiting_calls() -> Response:
 
 
 @a1111_progress.get("/internal/ping")
+@needs("read")
 @documents({200: A1111Empty}, refusals=(A1111Error,))
 def a1111_ping() -> Response:
     """Say that the server is there."""

@@ -17,11 +17,13 @@ from sdcpp_rest.routes.a1111.wire import A1111Anything
 from sdcpp_rest.routes.http.answers import answer, runtime
 from sdcpp_rest.routes.http.openapi import documents
 from sdcpp_rest.routes.http.pools import blocking
+from sdcpp_rest.routes.http.scopes import needs
 
 a1111_system = Blueprint("a1111_system", __name__)
 
 
 @a1111_system.get("/sdapi/v1/memory")
+@needs("read")
 @documents({200: told.A1111Memory}, refusals=(A1111Error,))
 def a1111_memory() -> Response:
     """Tell how much memory there is. What is not known of a GPU is zero."""
@@ -34,6 +36,7 @@ def a1111_memory() -> Response:
 
 
 @a1111_system.post("/sdapi/v1/unload-checkpoint")
+@needs("generate")
 @documents({200: told.A1111Empty}, refusals=(A1111Error,))
 @blocking
 def a1111_unload_checkpoint() -> Response:
@@ -43,6 +46,7 @@ def a1111_unload_checkpoint() -> Response:
 
 
 @a1111_system.post("/sdapi/v1/reload-checkpoint")
+@needs("generate")
 @documents({200: told.A1111Empty}, errors=(400,), refusals=(A1111Error,))
 @blocking
 def a1111_reload_checkpoint() -> Response:
@@ -55,6 +59,7 @@ def a1111_reload_checkpoint() -> Response:
 
 
 @a1111_system.get("/sdapi/v1/scripts")
+@needs("read")
 @documents({200: told.A1111Scripts}, refusals=(A1111Error,))
 def a1111_scripts() -> Response:
     """List the scripts that a call can name as script_name."""
@@ -62,6 +67,7 @@ def a1111_scripts() -> Response:
 
 
 @a1111_system.get("/sdapi/v1/script-info")
+@needs("read")
 @documents({200: told.A1111ScriptFacts}, refusals=(A1111Error,))
 def a1111_script_facts() -> Response:
     """Describe the scripts with their arguments, once for each kind of call that has them."""
@@ -69,6 +75,7 @@ def a1111_script_facts() -> Response:
 
 
 @a1111_system.get("/sdapi/v1/extensions")
+@needs("read")
 @documents({200: told.A1111NoItems}, refusals=(A1111Error,))
 def a1111_extensions() -> Response:
     """List the extensions: there are none."""
@@ -76,6 +83,7 @@ def a1111_extensions() -> Response:
 
 
 @a1111_system.get("/config")
+@needs("read")
 @documents({200: told.A1111Dict})
 def a1111_page_config() -> Response:
     """Tell what is on the page of those programs, which some clients read first: nothing."""
@@ -83,6 +91,7 @@ def a1111_page_config() -> Response:
 
 
 @a1111_system.post("/sdapi/v1/create/embedding")
+@needs("generate")
 @documents({200: told.A1111Created}, errors=(501,), body=A1111Anything, refusals=(A1111Error,))
 def a1111_create_embedding() -> Response:
     """Refuse to make an embedding: the library does not train."""
@@ -90,6 +99,7 @@ def a1111_create_embedding() -> Response:
 
 
 @a1111_system.post("/sdapi/v1/create/hypernetwork")
+@needs("generate")
 @documents({200: told.A1111Created}, errors=(501,), body=A1111Anything, refusals=(A1111Error,))
 def a1111_create_hypernetwork() -> Response:
     """Refuse to make a hypernetwork: the library does not train."""
@@ -97,6 +107,7 @@ def a1111_create_hypernetwork() -> Response:
 
 
 @a1111_system.post("/sdapi/v1/train/embedding")
+@needs("generate")
 @documents({200: told.A1111Created}, errors=(501,), body=A1111Anything, refusals=(A1111Error,))
 def a1111_train_embedding() -> Response:
     """Refuse to train an embedding: the library does not train."""
@@ -104,6 +115,7 @@ def a1111_train_embedding() -> Response:
 
 
 @a1111_system.post("/sdapi/v1/train/hypernetwork")
+@needs("generate")
 @documents({200: told.A1111Created}, errors=(501,), body=A1111Anything, refusals=(A1111Error,))
 def a1111_train_hypernetwork() -> Response:
     """Refuse to train a hypernetwork: the library does not train."""

@@ -18,11 +18,13 @@ from sdcpp_rest.routes.http.answers import runtime
 from sdcpp_rest.routes.http.openapi import documents
 from sdcpp_rest.routes.http.pools import blocking
 from sdcpp_rest.routes.http.safe_retries import submitting
+from sdcpp_rest.routes.http.scopes import needs
 
 a1111_generation = Blueprint("a1111_generation", __name__)
 
 
 @a1111_generation.post("/sdapi/v1/txt2img")
+@needs("generate")
 @documents({200: A1111Pictures}, errors=(404, 422, 429, 507), body=A1111Txt2Img, refusals=(A1111Error,))
 @blocking
 @submitting
@@ -32,6 +34,7 @@ def a1111_txt2img() -> Response:
 
 
 @a1111_generation.post("/sdapi/v1/img2img")
+@needs("generate")
 @documents({200: A1111Pictures}, errors=(404, 422, 429, 501, 502, 504, 507), body=A1111Img2Img, refusals=(A1111Error,))
 @blocking
 @submitting

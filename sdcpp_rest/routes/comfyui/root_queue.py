@@ -12,6 +12,7 @@ from sdcpp_rest.routes.comfyui.errors import COMFY_ERROR, ComfyError
 from sdcpp_rest.routes.comfyui.wire import ComfyQueueBody
 from sdcpp_rest.routes.http.dialect import Dialect, speak
 from sdcpp_rest.routes.http.openapi import Error, documents
+from sdcpp_rest.routes.http.scopes import needs
 
 comfyui_root_queue = Blueprint("comfyui_root_queue", __name__)
 
@@ -20,6 +21,7 @@ _EITHER = (ComfyError, Error)
 
 
 @comfyui_root_queue.post("/queue")
+@needs("generate")
 @documents({200: "text/plain"}, body=ComfyQueueBody, refusals=_EITHER, tag="comfyui_root")
 def comfy_root_change_queue() -> Response:
     """Take prompts that wait off the queue: `/api/queue` at the root. Reading it there is the native API's."""

@@ -29,11 +29,13 @@ from sdcpp_rest.routes.comfyui.wire import (
 from sdcpp_rest.routes.http.openapi import ANY_FILE, documents
 from sdcpp_rest.routes.http.pools import blocking, transfer
 from sdcpp_rest.routes.http.safe_retries import submitting
+from sdcpp_rest.routes.http.scopes import needs
 
 comfyui_root = Blueprint("comfyui_root", __name__)
 
 
 @comfyui_root.post("/prompt")
+@needs("generate")
 @documents({200: ComfyQueued}, errors=(429, 501, 503), body=ComfyPromptBody, refusals=REFUSALS)
 @transfer
 @submitting
@@ -43,6 +45,7 @@ def comfy_root_submit() -> Response:
 
 
 @comfyui_root.get("/prompt")
+@needs("read")
 @documents({200: ComfyStatus}, refusals=REFUSALS)
 def comfy_root_status() -> Response:
     """Tell how many jobs wait or run: `/api/prompt` at the root."""
@@ -50,6 +53,7 @@ def comfy_root_status() -> Response:
 
 
 @comfyui_root.get("/history")
+@needs("read")
 @documents({200: ComfyObject}, query=ComfyHistoryQuery, refusals=REFUSALS)
 @transfer
 def comfy_root_history() -> Response:
@@ -58,6 +62,7 @@ def comfy_root_history() -> Response:
 
 
 @comfyui_root.get("/history/<prompt_id>")
+@needs("read")
 @documents({200: ComfyObject}, path=ComfyPromptPath, refusals=REFUSALS)
 def comfy_root_history_of(prompt_id: str) -> Response:
     """Look at a prompt that has ended: `/api/history/{prompt_id}` at the root."""
@@ -65,6 +70,7 @@ def comfy_root_history_of(prompt_id: str) -> Response:
 
 
 @comfyui_root.post("/history")
+@needs("generate")
 @documents({200: NOTHING}, body=ComfyHistoryBody, refusals=REFUSALS)
 def comfy_root_forget() -> Response:
     """Forget prompts: `/api/history` at the root."""
@@ -72,6 +78,7 @@ def comfy_root_forget() -> Response:
 
 
 @comfyui_root.post("/interrupt")
+@needs("generate")
 @documents({200: NOTHING}, body=ComfyInterruptBody, refusals=REFUSALS)
 def comfy_root_interrupt() -> Response:
     """Stop the prompt that runs: `/api/interrupt` at the root."""
@@ -79,6 +86,7 @@ def comfy_root_interrupt() -> Response:
 
 
 @comfyui_root.post("/free")
+@needs("generate")
 @documents({200: ComfyObject}, body=ComfyFreeBody, refusals=REFUSALS)
 @blocking
 def comfy_root_free() -> Response:
@@ -87,6 +95,7 @@ def comfy_root_free() -> Response:
 
 
 @comfyui_root.get("/view")
+@needs("read")
 @documents({200: ANY_FILE, 206: ANY_FILE, 304: ()}, errors=(404, 416), query=ComfyViewQuery, refusals=REFUSALS)
 @transfer
 def comfy_root_view() -> Response:
@@ -95,6 +104,7 @@ def comfy_root_view() -> Response:
 
 
 @comfyui_root.post("/upload/image")
+@needs("generate")
 @documents({200: ComfyStored}, errors=(400, 413), form=ComfyUpload, refusals=REFUSALS)
 @transfer
 def comfy_root_upload_image() -> Response:
@@ -103,6 +113,7 @@ def comfy_root_upload_image() -> Response:
 
 
 @comfyui_root.post("/upload/mask")
+@needs("generate")
 @documents({200: ComfyStored}, errors=(400, 404, 413), form=ComfyMaskUpload, refusals=REFUSALS)
 @transfer
 def comfy_root_upload_mask() -> Response:
@@ -111,6 +122,7 @@ def comfy_root_upload_mask() -> Response:
 
 
 @comfyui_root.get("/object_info")
+@needs("read")
 @documents({200: ComfyObject}, refusals=REFUSALS)
 @transfer
 def comfy_root_classes() -> Response:
@@ -119,6 +131,7 @@ def comfy_root_classes() -> Response:
 
 
 @comfyui_root.get("/object_info/<node_class>")
+@needs("read")
 @documents({200: ComfyObject}, path=ComfyClassPath, refusals=REFUSALS)
 def comfy_root_class(node_class: str) -> Response:
     """Describe one class of nodes: `/api/object_info/{node_class}` at the root."""
@@ -126,6 +139,7 @@ def comfy_root_class(node_class: str) -> Response:
 
 
 @comfyui_root.get("/system_stats")
+@needs("read")
 @documents({200: ComfyObject}, refusals=REFUSALS)
 def comfy_root_machine() -> Response:
     """Tell of the machine's memory and devices: `/api/system_stats` at the root."""
@@ -133,6 +147,7 @@ def comfy_root_machine() -> Response:
 
 
 @comfyui_root.get("/embeddings")
+@needs("read")
 @documents({200: ComfyNames}, refusals=REFUSALS)
 def comfy_root_embeddings() -> Response:
     """List the embeddings: `/api/embeddings` at the root."""

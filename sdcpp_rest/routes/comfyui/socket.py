@@ -22,6 +22,7 @@ from sdcpp_rest.routes.comfyui.client_ids import find_client
 from sdcpp_rest.routes.comfyui.prompts import PromptWatch
 from sdcpp_rest.routes.http.answers import json_text
 from sdcpp_rest.routes.http.dialect import ABORT
+from sdcpp_rest.routes.http.scopes import needs
 from sdcpp_rest.runtime import Runtime
 from sdcpp_rest.services.jobs.event_bus import Subscription
 
@@ -31,6 +32,7 @@ _CLOSE_SECONDS = 2.0
 _GONE = (WebSocketDisconnect, RuntimeError, OSError)
 
 
+@needs("read")
 async def serve_prompt_events(runtime: Runtime, scope: Scope, receive: Receive, send: Send) -> None:
     """Tell a client what becomes of its prompts, until it leaves or is too slow."""
     socket = WebSocket(scope, receive, send)

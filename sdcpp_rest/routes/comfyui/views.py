@@ -50,6 +50,7 @@ from sdcpp_rest.routes.http.openapi import ANY_FILE, documents
 from sdcpp_rest.routes.http.pools import blocking, transfer
 from sdcpp_rest.routes.http.request_bodies import read_body
 from sdcpp_rest.routes.http.safe_retries import submitting
+from sdcpp_rest.routes.http.scopes import needs
 from sdcpp_rest.routes.http.wire_models import read_query, validate
 
 comfyui = Blueprint("comfyui", __name__)
@@ -60,6 +61,7 @@ NOTHING = "text/plain"
 
 
 @comfyui.post("/api/prompt")
+@needs("generate")
 @documents({200: ComfyQueued}, errors=(429, 501, 503), body=ComfyPromptBody, refusals=REFUSALS)
 @transfer
 @submitting
@@ -75,6 +77,7 @@ def comfy_submit() -> Response:
 
 
 @comfyui.get("/api/prompt")
+@needs("read")
 @documents({200: ComfyStatus}, refusals=REFUSALS)
 def comfy_status() -> Response:
     """Tell how many jobs wait or run, as ComfyUI does."""
@@ -82,6 +85,7 @@ def comfy_status() -> Response:
 
 
 @comfyui.get("/api/queue")
+@needs("read")
 @documents({200: ComfyQueue}, refusals=REFUSALS)
 def comfy_queue() -> Response:
     """List the prompts that run and wait, as ComfyUI does."""
@@ -89,6 +93,7 @@ def comfy_queue() -> Response:
 
 
 @comfyui.post("/api/queue")
+@needs("generate")
 @documents({200: NOTHING}, body=ComfyQueueBody, refusals=REFUSALS)
 def comfy_change_queue() -> Response:
     """Take prompts that wait off the queue, as ComfyUI does."""
@@ -101,6 +106,7 @@ def comfy_change_queue() -> Response:
 
 
 @comfyui.get("/api/history")
+@needs("read")
 @documents({200: ComfyObject}, query=ComfyHistoryQuery, refusals=REFUSALS)
 @transfer
 def comfy_history() -> Response:
@@ -110,6 +116,7 @@ def comfy_history() -> Response:
 
 
 @comfyui.get("/api/history/<prompt_id>")
+@needs("read")
 @documents({200: ComfyObject}, path=ComfyPromptPath, refusals=REFUSALS)
 def comfy_history_of(prompt_id: str) -> Response:
     """Look at a prompt that has ended, as ComfyUI does. An empty object until then."""
@@ -117,6 +124,7 @@ def comfy_history_of(prompt_id: str) -> Response:
 
 
 @comfyui.post("/api/history")
+@needs("generate")
 @documents({200: NOTHING}, body=ComfyHistoryBody, refusals=REFUSALS)
 def comfy_forget() -> Response:
     """Forget prompts, as ComfyUI does. Their pictures and jobs stay."""
@@ -127,6 +135,7 @@ def comfy_forget() -> Response:
 
 
 @comfyui.post("/api/interrupt")
+@needs("generate")
 @documents({200: NOTHING}, body=ComfyInterruptBody, refusals=REFUSALS)
 def comfy_interrupt() -> Response:
     """Stop the prompt that runs, as ComfyUI does. Jobs of other APIs go on unless `interrupt.scope` is global."""
@@ -136,6 +145,7 @@ def comfy_interrupt() -> Response:
 
 
 @comfyui.post("/api/free")
+@needs("generate")
 @documents({200: ComfyObject}, body=ComfyFreeBody, refusals=REFUSALS)
 @blocking
 def comfy_free() -> Response:
@@ -147,6 +157,7 @@ def comfy_free() -> Response:
 
 
 @comfyui.get("/api/view")
+@needs("read")
 @documents({200: ANY_FILE, 206: ANY_FILE, 304: ()}, errors=(404, 416), query=ComfyViewQuery, refusals=REFUSALS)
 @transfer
 def comfy_view() -> Response:
@@ -164,6 +175,7 @@ def comfy_view() -> Response:
 
 
 @comfyui.post("/api/upload/image")
+@needs("generate")
 @documents({200: ComfyStored}, errors=(400, 413), form=ComfyUpload, refusals=REFUSALS)
 @transfer
 def comfy_upload_image() -> Response:
@@ -173,6 +185,7 @@ def comfy_upload_image() -> Response:
 
 
 @comfyui.post("/api/upload/mask")
+@needs("generate")
 @documents({200: ComfyStored}, errors=(400, 404, 413), form=ComfyMaskUpload, refusals=REFUSALS)
 @transfer
 def comfy_upload_mask() -> Response:
@@ -182,6 +195,7 @@ def comfy_upload_mask() -> Response:
 
 
 @comfyui.get("/api/object_info")
+@needs("read")
 @documents({200: ComfyObject}, refusals=REFUSALS)
 @transfer
 def comfy_classes() -> Response:
@@ -190,6 +204,7 @@ def comfy_classes() -> Response:
 
 
 @comfyui.get("/api/object_info/<node_class>")
+@needs("read")
 @documents({200: ComfyObject}, path=ComfyClassPath, refusals=REFUSALS)
 def comfy_class(node_class: str) -> Response:
     """Describe one class of nodes, as ComfyUI does. An empty object for one that does not work here."""
@@ -199,6 +214,7 @@ def comfy_class(node_class: str) -> Response:
 
 
 @comfyui.get("/api/system_stats")
+@needs("read")
 @documents({200: ComfyObject}, refusals=REFUSALS)
 def comfy_machine() -> Response:
     """Tell of the machine's memory and devices, as ComfyUI does."""
@@ -208,6 +224,7 @@ def comfy_machine() -> Response:
 
 
 @comfyui.get("/api/embeddings")
+@needs("read")
 @documents({200: ComfyNames}, refusals=REFUSALS)
 def comfy_embeddings() -> Response:
     """List the embeddings by their bare names, as ComfyUI does."""
@@ -215,6 +232,7 @@ def comfy_embeddings() -> Response:
 
 
 @comfyui.get("/api/models")
+@needs("read")
 @documents({200: ComfyNames}, refusals=REFUSALS)
 def comfy_folders() -> Response:
     """List the folders of models, as ComfyUI does."""
@@ -222,6 +240,7 @@ def comfy_folders() -> Response:
 
 
 @comfyui.get("/api/models/<folder>")
+@needs("read")
 @documents({200: ComfyNames}, errors=(404,), path=ComfyFolderPath, refusals=REFUSALS)
 def comfy_models(folder: str) -> Response:
     """List the models of a folder, as ComfyUI does."""

@@ -15,6 +15,7 @@ from flask import Response, current_app, request
 from werkzeug.datastructures import MIMEAccept
 from werkzeug.http import parse_accept_header
 
+from sdcpp_rest.config.auth_section import ANYBODY, ApiKey
 from sdcpp_rest.errors import NotAuthenticated, SdcppRestError
 
 if TYPE_CHECKING:
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 RUNTIME_KEY = "sdcpp_rest"
+
+KNOWN = "sdcpp_rest.known"
+"""Where the caller's `ApiKey` lies in the ASGI scope; ``None`` for a stranger who may see what is open to all."""
 
 SHOWN_CHARACTERS = 80
 
@@ -72,7 +76,13 @@ def prefers_html(accept: str) -> bool:
 def is_known_caller() -> bool:
     """Whether everything is open to whoever called: with a key, after a login, or because no key is asked for."""
     # Set by the ASGI shell; without it (tests, a plain WSGI server on loopback) there is nobody to tell apart.
-    return bool(request.environ.get("asgi.scope", {}).get("sdcpp_rest.known", True))
+    return bool(caller_key())
+
+
+def caller_key() -> ApiKey | None:
+    """The key with which this request has come; ``None`` for a stranger."""
+    key: ApiKey | None = request.environ.get("asgi.scope", {}).get(KNOWN, ANYBODY)
+    return key
 
 
 def shorten(text: str) -> str:

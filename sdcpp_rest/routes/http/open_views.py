@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from sdcpp_rest.services.web_page import WebPage
 
@@ -11,11 +11,16 @@ _MAY_OPEN = "sdcpp_rest_may_open"
 View = TypeVar("View", bound=Callable[..., Any])
 MayOpen = Callable[[WebPage, str], bool]
 """Looks at the web page and at an Accept header, on the event loop: it must be quick."""
+Openness = Literal["closed", "sometimes", "always"]
+
+
+def _always(page: WebPage, accept: str) -> bool:
+    return True
 
 
 def open_to_all(view: View) -> View:
     """Mark a view that tells nobody anything: files of the page, say. Goes below the route decorator."""
-    return open_when(lambda page, accept: True)(view)
+    return open_when(_always)(view)
 
 
 def open_when(may_open: MayOpen) -> Callable[[View], View]:
@@ -26,6 +31,12 @@ def open_when(may_open: MayOpen) -> Callable[[View], View]:
         return view
 
     return mark
+
+
+def how_open(view: Callable[..., Any]) -> Openness:
+    """Whether ``view`` answers callers without a key."""
+    may_open: MayOpen | None = getattr(view, _MAY_OPEN, None)
+    return "closed" if may_open is None else "always" if may_open is _always else "sometimes"
 
 
 def is_open(view: Callable[..., Any] | None, page: WebPage, headers: Iterable[tuple[bytes, bytes]]) -> bool:

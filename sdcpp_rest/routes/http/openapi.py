@@ -108,8 +108,8 @@ def documents(
 
     Args:
         answers: status -> body, or several where the request decides; an empty tuple for none.
-        errors: statuses answered with an `Error`. Not named: 401 and 403 (every route), 400, 413 and 415 (bodies), 400
-            (queries), 503 (views marked `blocking`), 500.
+        errors: statuses answered with an `Error`. Not named: 401, 403 and 429 (every route), 400, 413 and 415 (bodies),
+            400 (queries), 503 (views marked `blocking`), 500.
         body, query, path: the models of the request's three parts.
         form: the model of a form with a file, which may also come bare, as application/octet-stream; with a ``body``,
             as that instead.
@@ -177,7 +177,7 @@ def document(app: Flask, version: str, limits: object = None) -> dict[str, Any]:
                 "bearer": {
                     "type": "http",
                     "scheme": "bearer",
-                    "description": "One of auth.api_keys, or a token of `POST /auth/login`.",
+                    "description": "One of auth.api_keys or auth.keys, or a token of `POST /auth/login`.",
                 },
                 "basic": {"type": "http", "scheme": "basic", "description": "Any user, or the key's own, and the key."},
             },
@@ -209,7 +209,7 @@ def url_of(rule: Rule) -> str:
 
 def errors_of(view: Callable[..., Any], operation: Operation) -> tuple[int, ...]:
     """All statuses of a view's errors, with those that need not be declared."""
-    statuses = {401, 403, 500, *operation.errors}
+    statuses = {401, 403, 429, 500, *operation.errors}
     if operation.query is not None or operation.body is not None:
         statuses.add(400)
     if operation.body is not None:
@@ -311,15 +311,17 @@ def _refusal(status: int) -> dict[str, Any]:
 
 _MEANINGS = {
     400: "The request cannot be understood or asks for something that is not allowed; `error` names field and value.",
-    401: "Keys are configured (auth.api_keys), and none of them was shown.",
-    403: "The Host or Origin header names a place that the configuration does not know.",
+    401: "Keys are configured (auth.api_keys, auth.keys), and none of them was shown.",
+    403: "The Host or Origin header names a place that the configuration does not know, or the key lacks the scope "
+    "that this needs (auth.keys).",
     404: "There is no such thing.",
     409: "Not now: the state of things forbids it.",
     413: "The body is larger than limits.body_bytes; a model file: than limits.upload_bytes.",
     415: "The body is compressed in a way, or in a charset, that is not read here; `allowed` names those that are.",
     416: "The file has no such part.",
     422: "The Idempotency-Key came with another request before, or a value is not one of those that are allowed.",
-    429: "As many jobs are waiting as limits.pending_jobs allows, or too many logins failed.",
+    429: "As many jobs are waiting as limits.pending_jobs allows, the key was used more often than it may be, or too "
+    "many logins failed or keys were wrong.",
     500: "It failed, or the server has a fault (then there is an `error_id`).",
     501: "Not available in this version.",
     502: "Another server that this one calls failed, or said what cannot be understood.",

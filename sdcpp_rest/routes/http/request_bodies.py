@@ -57,7 +57,9 @@ def parse_body(raw: bytes) -> dict[str, Any]:
         # The interpreter refuses to convert integers of thousands of digits.
         raise InvalidRequest("request body contains a number with too many digits") from None
     if not isinstance(body, dict):
-        raise InvalidRequest(f"request body must be a JSON object, got {show_value(body)}")
+        # Not the text: somebody may have sent a key alone.
+        got = "a text" if isinstance(body, str) else show_value(body)
+        raise InvalidRequest(f"request body must be a JSON object, got {got}")
     for path, value in _leaves(body):
         if isinstance(value, float) and not math.isfinite(value):
             raise InvalidRequest(f"{path} must be a finite number, got {value}", field=path)

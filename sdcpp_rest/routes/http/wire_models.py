@@ -30,6 +30,7 @@ from pydantic.fields import FieldInfo
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
+from sdcpp_rest.core.changes import SECRET_NAMES
 from sdcpp_rest.errors import InvalidRequest
 from sdcpp_rest.routes.http.answers import SHOWN_CHARACTERS, runtime, shorten, show_value
 from sdcpp_rest.routes.http.number_texts import read_decimal, read_whole
@@ -265,7 +266,9 @@ def _complaint(model: type[Wire], error: Mapping[str, Any], limits: object) -> t
         allowed = _noun(get_args(field.annotation)[0])
     else:
         allowed = describe_allowed(field, limits)
-    return path, f"{path} must be {allowed}, got {show_value(error['input'])}"
+    # What is meant to be a secret is one in the wrong place, too: an error may be printed, or kept.
+    got = "another value" if SECRET_NAMES.search(path) else show_value(error["input"])
+    return path, f"{path} must be {allowed}, got {got}"
 
 
 def _check_limits(instance: Wire, limits: object) -> None:

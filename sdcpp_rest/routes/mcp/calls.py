@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import ipaddress
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +16,9 @@ from typing import Any, TypeVar
 
 from typing_extensions import ParamSpec
 
+from sdcpp_rest.config.auth_section import ANYBODY, ApiKey
 from sdcpp_rest.errors import EngineUnavailable
+from sdcpp_rest.routes.http.answers import KNOWN
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -30,10 +33,12 @@ _PROXY_HEADERS = frozenset({b"forwarded", b"x-forwarded-for", b"x-real-ip", b"vi
 @dataclass(frozen=True)
 class AgentCaller:
     """Who calls. ``root_url``: this server as they see it, without a slash at the end; ``is_local``: on this very
-    machine, so that it can open the server's files."""
+    machine, so that it can open the server's files. ``key``: the one that they have shown; ``address``: theirs."""
 
     root_url: str
     is_local: bool = False
+    key: ApiKey = ANYBODY
+    address: str = ""
 
     @classmethod
     def of(cls, scope: Mapping[str, Any]) -> AgentCaller:
@@ -44,7 +49,7 @@ class AgentCaller:
         client = scope.get("client")
         # A proxy on this machine calls from here, too.
         is_local = client is not None and _is_loopback(client[0]) and not headers.keys() & _PROXY_HEADERS
-        return cls(root_url, is_local and _is_local_name(host))
+        return cls(root_url, is_local and _is_local_name(host), scope.get(KNOWN, ANYBODY), client[0] if client else "")
 
 
 @dataclass(frozen=True)
@@ -74,7 +79,7 @@ class AgentThreads:
 
     async def _run_in(self, pool: ThreadPoolExecutor, call: Callable[[], T]) -> T:
         try:
-            future = pool.submit(call)
+            future = pool.submit(contextvars.copy_context().run, call)
         except RuntimeError:
             raise EngineUnavailable("The server is stopping") from None
         return await asyncio.wrap_future(future)

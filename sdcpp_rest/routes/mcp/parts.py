@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from sdcpp_rest.config import Config
 from sdcpp_rest.groups.core_groups import JobServices, ModelServices
 from sdcpp_rest.groups.submission_group import SubmissionServices
+from sdcpp_rest.services.audit_log import AuditLog
 from sdcpp_rest.services.downloads.picture_fetching import PictureFetching
 from sdcpp_rest.services.path_redaction import PathRedaction
 from sdcpp_rest.services.server_status import ServerStatus
@@ -23,4 +24,5 @@ class ServerParts:
     status: ServerStatus
     redact_paths: PathRedaction
     version: str
+    audit: AuditLog
     fetching: PictureFetching

@@ -17,6 +17,8 @@ from mcp.server.transport_security import TransportSecuritySettings
 from mcp.shared.exceptions import MCPError
 from starlette.types import Scope
 
+from sdcpp_rest.core.api_keys import check_scope
+from sdcpp_rest.core.changes import begin_noting
 from sdcpp_rest.errors import SdcppRestError
 from sdcpp_rest.routes.http.answers import internal_error, shorten
 from sdcpp_rest.routes.mcp.calls import AgentCall, AgentCaller, AgentThreads, Report
@@ -28,6 +30,8 @@ from sdcpp_rest.routes.mcp.views import AgentTools
 from sdcpp_rest.routes.mcp.wire import write_schema
 
 Context = ServerRequestContext[Any, Any]
+
+_SCOPES = {tool.name: tool.scope for tool in TOOLS}
 
 # A line for each session that begins or ends is no news.
 logging.getLogger("mcp").setLevel(logging.WARNING)
@@ -77,12 +81,17 @@ class _Answers:
             names = ", ".join(self._tools.by_name)
             raise MCPError(types.INVALID_PARAMS, f"There is no tool {shorten(params.name)!r}; there are {names}")
         call = AgentCall(params.arguments or {}, _caller_of(context), _reporter(context))
+        changes = begin_noting()
         try:
+            check_scope(call.caller.key, _SCOPES[params.name])
             result = await tool(call)
         except SdcppRestError as error:
             result = to_refusal(error, self._parts.redact_paths)
         except Exception as error:  # a fault of ours: the model gets its number, the log the rest
             result = to_refusal(internal_error(error, f"tool {params.name}"), self._parts.redact_paths)
+        if changes:
+            caller, record = call.caller, self._parts.audit.record
+            await self._threads.run(record, f"tool {params.name}", changes, key=caller.key, address=caller.address)
         return types.CallToolResult.model_validate(result)
 
     async def list_resources(self, context: Context, params: Any) -> types.ListResourcesResult:

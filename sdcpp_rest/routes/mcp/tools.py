@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sdcpp_rest.config.auth_section import Scope
 from sdcpp_rest.routes.http.wire_models import Wire
 from sdcpp_rest.routes.mcp.wire import (
     CancelJob,
@@ -44,6 +45,11 @@ class Tool:
     is_read_only: bool = False
     is_destructive: bool = False
     is_open: bool = False
+
+    @property
+    def scope(self) -> Scope:
+        """What a key must be allowed to call it."""
+        return "read" if self.is_read_only else "generate"
 
     def describe(self) -> dict[str, Any]:
         """In the shape of ``tools/list``."""

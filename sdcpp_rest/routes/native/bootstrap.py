@@ -9,6 +9,7 @@ from pydantic import Field
 
 from sdcpp_rest.routes.http.answers import answer, is_known_caller, runtime
 from sdcpp_rest.routes.http.openapi import Answer, documents
+from sdcpp_rest.routes.http.scopes import needs
 from sdcpp_rest.routes.native.jobs.job_shown import JobShown, live_job_object
 from sdcpp_rest.routes.native.jobs.previews import PreviewShown
 from sdcpp_rest.routes.native.models.architectures_routes import PresetShown, current_architecture
@@ -79,6 +80,7 @@ class Bootstrap(Answer):
 
 
 @bootstrap.get("/ui/bootstrap")
+@needs("read")
 @documents({200: Bootstrap})
 def show_bootstrap() -> Response:
     """Get all that a user interface needs to begin. State, jobs at work, options, names of models and settings in one

@@ -67,7 +67,12 @@ NATIVE = (
         "words.presets_routes:presets",
         "words.wildcards_routes:wildcards",
     ),
-    _part("/engine/ /engines /engines/ /logs/ /system/", "server.upkeep_routes:upkeep", "server.engine_routes:engines"),
+    _part(
+        "/audit /engine/ /engines /engines/ /logs/ /system/",
+        "server.upkeep_routes:upkeep",
+        "server.audit_routes:audit",
+        "server.engine_routes:engines",
+    ),
     _part("/ollama/ /assistant/", "language.ollama_routes:ollama", "language.assistant_routes:assistant"),
     _part("/preview/", "jobs.previews:previews"),
     _part(

@@ -13,6 +13,7 @@ from sdcpp_rest.routes.http.openapi import documents
 from sdcpp_rest.routes.http.pools import blocking, streaming
 from sdcpp_rest.routes.http.request_bodies import read_body
 from sdcpp_rest.routes.http.safe_retries import submitting
+from sdcpp_rest.routes.http.scopes import needs
 from sdcpp_rest.routes.http.wire_models import examine
 from sdcpp_rest.routes.ollama.errors import OllamaError
 from sdcpp_rest.routes.ollama.stream import PictureLines, open_round
@@ -50,6 +51,7 @@ _NO_TEXT = "This server draws pictures and writes no text: POST /api/generate wi
 
 
 @ollama_pictures.post("/api/generate")
+@needs("generate")
 @documents({200: (OllamaPicture, LINES)}, errors=_FAILURES, body=OllamaGenerateBody, refusals=_REFUSALS)
 @streaming
 @submitting
@@ -66,6 +68,7 @@ def ollama_generate() -> Response:
 
 
 @ollama_pictures.get("/api/tags")
+@needs("read")
 @documents({200: OllamaModels}, refusals=_REFUSALS)
 @blocking
 def ollama_tags() -> Response:
@@ -75,6 +78,7 @@ def ollama_tags() -> Response:
 
 
 @ollama_pictures.get("/api/ps")
+@needs("read")
 @documents({200: OllamaModels}, refusals=_REFUSALS)
 def ollama_ps() -> Response:
     """List the model that is loaded, as Ollama does."""
@@ -86,6 +90,7 @@ def ollama_ps() -> Response:
 
 
 @ollama_pictures.post("/api/show")
+@needs("read")
 @documents({200: OllamaShown}, errors=(404,), body=OllamaShowBody, refusals=_REFUSALS)
 @blocking
 def ollama_show() -> Response:
@@ -97,6 +102,7 @@ def ollama_show() -> Response:
 
 
 @ollama_pictures.get("/api/version")
+@needs("read")
 @documents({200: OllamaVersion}, refusals=_REFUSALS)
 def ollama_version() -> Response:
     """Tell which version of Ollama's API is spoken here."""
@@ -104,6 +110,7 @@ def ollama_version() -> Response:
 
 
 @ollama_pictures.post("/api/chat")
+@needs("generate")
 @documents({}, errors=(501,), refusals=_REFUSALS)
 def ollama_chat() -> Response:
     """Refuse to chat: 501."""
@@ -111,6 +118,7 @@ def ollama_chat() -> Response:
 
 
 @ollama_pictures.post("/api/embed")
+@needs("generate")
 @documents({}, errors=(501,), refusals=_REFUSALS)
 def ollama_embed() -> Response:
     """Refuse to embed a text: 501."""
@@ -118,6 +126,7 @@ def ollama_embed() -> Response:
 
 
 @ollama_pictures.post("/api/pull")
+@needs("models")
 @documents({}, errors=(501,), refusals=_REFUSALS)
 def ollama_pull() -> Response:
     """Refuse to pull a model from Ollama's library: 501."""

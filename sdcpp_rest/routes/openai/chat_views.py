@@ -11,6 +11,7 @@ from sdcpp_rest.routes.http.openapi import EVENT_STREAM, documents
 from sdcpp_rest.routes.http.pools import streaming
 from sdcpp_rest.routes.http.request_bodies import read_body
 from sdcpp_rest.routes.http.safe_retries import submitting
+from sdcpp_rest.routes.http.scopes import needs
 from sdcpp_rest.routes.openai.chat import ChatStream, completion, read_wishes
 from sdcpp_rest.routes.openai.chat_wire import ChatCompletion, ChatWishes
 from sdcpp_rest.routes.openai.drawing import draw
@@ -26,6 +27,7 @@ _NO_TEXT = "This server draws pictures and writes no text; for a language model'
 
 
 @openai_chat.post("/v1/chat/completions")
+@needs("generate")
 @documents({200: (ChatCompletion, EVENT_STREAM)}, errors=_FAILURES, body=ChatWishes, refusals=_REFUSALS)
 @streaming
 @submitting
@@ -42,6 +44,7 @@ def chat_completions() -> Response:
 
 
 @openai_chat.post("/v1/completions")
+@needs("generate")
 @documents({}, errors=(501,), refusals=_REFUSALS)
 def text_completions() -> Response:
     """Refuse to complete a text: 501."""
@@ -49,6 +52,7 @@ def text_completions() -> Response:
 
 
 @openai_chat.post("/v1/embeddings")
+@needs("generate")
 @documents({}, errors=(501,), refusals=_REFUSALS)
 def text_embeddings() -> Response:
     """Refuse to embed a text: 501."""
@@ -56,6 +60,7 @@ def text_embeddings() -> Response:
 
 
 @openai_chat.post("/v1/responses")
+@needs("generate")
 @documents({}, errors=(501,), refusals=_REFUSALS)
 def text_responses() -> Response:
     """Refuse OpenAI's newer conversations: 501."""

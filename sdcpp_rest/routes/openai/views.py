@@ -18,6 +18,7 @@ from sdcpp_rest.routes.http.links import absolute_url
 from sdcpp_rest.routes.http.openapi import ANY_FILE, EVENT_STREAM, documents
 from sdcpp_rest.routes.http.pools import blocking, streaming, transfer
 from sdcpp_rest.routes.http.safe_retries import submitting
+from sdcpp_rest.routes.http.scopes import needs
 from sdcpp_rest.routes.http.wire_models import Integer, Wire, read_query
 from sdcpp_rest.routes.openai.answering import answer_object
 from sdcpp_rest.routes.openai.drawing import draw
@@ -65,6 +66,7 @@ class FileQuery(Wire):
 
 
 @openai.get("/v1/models")
+@needs("read")
 @documents({200: OpenAiModels}, refusals=_REFUSALS)
 def list_openai_models() -> Response:
     """List the models, as OpenAI's API does. The selected one is the first; aliases of the configuration come last."""
@@ -78,6 +80,7 @@ def list_openai_models() -> Response:
 
 
 @openai.get("/v1/models/<path:model_id>")
+@needs("read")
 @documents({200: OpenAiModel}, errors=(404,), path=ModelPlace, refusals=_REFUSALS)
 def show_openai_model(model_id: str) -> Response:
     """Show a model, as OpenAI's API does."""
@@ -92,6 +95,7 @@ def show_openai_model(model_id: str) -> Response:
 
 
 @openai.post("/v1/images/generations")
+@needs("generate")
 @documents({200: (MadePictures, EVENT_STREAM)}, errors=(*_FAILURES, 501), body=GenerationWishes, refusals=_REFUSALS)
 @streaming
 @submitting
@@ -102,6 +106,7 @@ def generate_images() -> Response:
 
 
 @openai.post("/v1/images/edits")
+@needs("generate")
 @documents(
     {200: (MadePictures, EVENT_STREAM)},
     errors=(*_FAILURES, 501),
@@ -118,6 +123,7 @@ def edit_images() -> Response:
 
 
 @openai.post("/v1/images/variations")
+@needs("generate")
 @documents({200: MadePictures}, errors=(*_FAILURES, 501), body=VariationWishes, form=VariationForm, refusals=_REFUSALS)
 @blocking
 @submitting
@@ -127,6 +133,7 @@ def vary_image() -> Response:
 
 
 @openai.post("/images/generations")
+@needs("generate")
 @documents({200: (MadePictures, EVENT_STREAM)}, errors=(*_FAILURES, 501), body=GenerationWishes, refusals=_REFUSALS)
 @streaming
 @submitting
@@ -136,6 +143,7 @@ def generate_images_unversioned() -> Response:
 
 
 @openai.post("/images/edits")
+@needs("generate")
 @documents(
     {200: (MadePictures, EVENT_STREAM)},
     errors=(*_FAILURES, 501),
@@ -151,6 +159,7 @@ def edit_images_unversioned() -> Response:
 
 
 @openai.post("/images/variations")
+@needs("generate")
 @documents({200: MadePictures}, errors=(*_FAILURES, 501), body=VariationWishes, form=VariationForm, refusals=_REFUSALS)
 @blocking
 @submitting
@@ -160,6 +169,7 @@ def vary_image_unversioned() -> Response:
 
 
 @openai.get("/v1/images/files/<ticket>/<job_id>/<name>")
+@needs("read")
 @documents({200: ANY_FILE}, errors=(404,), path=FilePlace, query=FileQuery, refusals=_REFUSALS)
 @transfer
 def get_image_file(ticket: str, job_id: str, name: str) -> Response:

@@ -18,6 +18,7 @@ from sdcpp_rest.routes.http.openapi import documents
 from sdcpp_rest.routes.http.pools import blocking
 from sdcpp_rest.routes.http.request_bodies import read_body
 from sdcpp_rest.routes.http.safe_retries import submitting
+from sdcpp_rest.routes.http.scopes import needs
 from sdcpp_rest.routes.sdcn.enlarging import enlarge_picture
 from sdcpp_rest.routes.sdcn.errors import SDCN_ERROR, SdcnApiError, SdcnInterrogateError
 from sdcpp_rest.routes.sdcn.translate import TranslationContext, in_client_words, to_request
@@ -55,6 +56,7 @@ def sdcn_picture(kind: PictureKind, body: dict[str, Any]) -> Response:
 
 
 @sdcn.post("/interrogate")
+@needs("generate")
 @documents({200: SdcnCaption}, errors=_UNTOLD, body=SdcnInterrogateBody, refusals=(SdcnInterrogateError,))
 @blocking
 def interrogate() -> Response:
@@ -63,6 +65,7 @@ def interrogate() -> Response:
 
 
 @sdcn.post("/api/sd/txt2img")
+@needs("generate")
 @documents({200: SdcnApiPictures}, errors=_FAILURES, body=SdcnApiTxt2ImgBody, refusals=_REFUSALS)
 @blocking
 @submitting
@@ -72,6 +75,7 @@ def sdcn_api_txt2img() -> Response:
 
 
 @sdcn.post("/api/sd/img2img")
+@needs("generate")
 @documents({200: SdcnApiPictures}, errors=_FAILURES, body=SdcnApiImg2ImgBody, refusals=_REFUSALS)
 @blocking
 @submitting
@@ -81,6 +85,7 @@ def sdcn_api_img2img() -> Response:
 
 
 @sdcn.post("/api/sd/txt2img/async")
+@needs("generate")
 @documents({200: SdcnApiStanding}, errors=_FAILURES, body=SdcnApiTxt2ImgBody, refusals=_REFUSALS)
 @blocking
 @submitting
@@ -90,6 +95,7 @@ def sdcn_api_txt2img_later() -> Response:
 
 
 @sdcn.post("/api/sd/img2img/async")
+@needs("generate")
 @documents({200: SdcnApiStanding}, errors=_FAILURES, body=SdcnApiImg2ImgBody, refusals=_REFUSALS)
 @blocking
 @submitting
@@ -100,6 +106,7 @@ def sdcn_api_img2img_later() -> Response:
 
 
 @sdcn.post("/api/sd/task/status")
+@needs("read")
 @documents({200: SdcnApiStanding}, errors=(404,), body=SdcnStatusBody, refusals=_REFUSALS)
 @blocking
 def sdcn_api_status() -> Response:
@@ -118,6 +125,7 @@ def sdcn_api_status() -> Response:
 
 
 @sdcn.post("/api/sd/interrogate")
+@needs("generate")
 @documents({200: SdcnApiCaption}, errors=_UNTOLD, body=SdcnInterrogateBody, refusals=_REFUSALS)
 @blocking
 def sdcn_api_interrogate() -> Response:
@@ -126,6 +134,7 @@ def sdcn_api_interrogate() -> Response:
 
 
 @sdcn.post("/api/sd/upscale")
+@needs("generate")
 @documents({200: SdcnApiPictures}, errors=_FAILURES, body=SdcnUpscaleBody, refusals=_REFUSALS)
 @blocking
 @submitting
@@ -136,6 +145,7 @@ def sdcn_api_upscale() -> Response:
 
 
 @sdcn.get("/api/user/public-api-key")
+@needs("read")
 @documents({200: SdcnApiPublicKey}, refusals=_REFUSALS)
 def sdcn_public_key() -> Response:
     """Tell a key that is everybody's, as SDCN's later API does: a server that asks for none takes any."""

@@ -16,6 +16,7 @@ from sdcpp_rest.routes.http.openapi import documents
 from sdcpp_rest.routes.http.pools import blocking, transfer
 from sdcpp_rest.routes.http.request_bodies import parse_body
 from sdcpp_rest.routes.http.safe_retries import submitting
+from sdcpp_rest.routes.http.scopes import needs
 from sdcpp_rest.routes.sdserver.capabilities import describe, modes_of
 from sdcpp_rest.routes.sdserver.errors import CannotCancel, EmptyBody, InvalidJson, JobGone, SdServerError, WrongMode
 from sdcpp_rest.routes.sdserver.translate import (
@@ -55,6 +56,7 @@ _CANCEL_SECONDS = 5.0
 
 
 @sd_server.get("/sdcpp/v1/capabilities")
+@needs("read")
 @documents({200: Capabilities}, refusals=_REFUSALS)
 def sd_server_capabilities() -> Response:
     """Tell what can be asked for, as sd-server does: modes, defaults, limits, samplers, LoRAs, upscalers."""
@@ -73,6 +75,7 @@ def sd_server_capabilities() -> Response:
 
 
 @sd_server.post("/sdcpp/v1/img_gen")
+@needs("generate")
 @documents({202: Submitted}, errors=_SUBMIT_FAILURES, body=ImageBody, refusals=_REFUSALS)
 @transfer
 @submitting
@@ -82,6 +85,7 @@ def sd_server_img_gen() -> Response:
 
 
 @sd_server.post("/sdcpp/v1/vid_gen")
+@needs("generate")
 @documents({202: Submitted}, errors=_SUBMIT_FAILURES, body=VideoBody, refusals=_REFUSALS)
 @transfer
 @submitting
@@ -91,6 +95,7 @@ def sd_server_vid_gen() -> Response:
 
 
 @sd_server.post("/sdcpp/v1/upscale")
+@needs("generate")
 @documents({200: UpscaleResult}, errors=(409, 429, 507), body=UpscaleBody, refusals=_REFUSALS)
 @blocking
 @submitting
@@ -103,6 +108,7 @@ def sd_server_upscale() -> Response:
 
 
 @sd_server.get("/sdcpp/v1/jobs/<job_id>")
+@needs("read")
 @documents({200: JobObject}, errors=(404, 410), path=JobPath, refusals=_REFUSALS)
 @transfer
 def sd_server_job(job_id: str) -> Response:
@@ -111,6 +117,7 @@ def sd_server_job(job_id: str) -> Response:
 
 
 @sd_server.post("/sdcpp/v1/jobs/<job_id>/cancel")
+@needs("generate")
 @documents({200: JobObject}, errors=(404, 409, 410), path=JobPath, refusals=_REFUSALS)
 @blocking
 def sd_server_cancel(job_id: str) -> Response:

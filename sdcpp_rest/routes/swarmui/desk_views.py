@@ -10,6 +10,7 @@ from flask import Blueprint, Response
 from sdcpp_rest.errors import InvalidRequest
 from sdcpp_rest.routes.http.answers import answer, runtime, shorten
 from sdcpp_rest.routes.http.openapi import documents
+from sdcpp_rest.routes.http.scopes import needs
 from sdcpp_rest.routes.swarmui.calls import arguments, open_view
 from sdcpp_rest.routes.swarmui.errors import LacksPermission, SwarmError
 from sdcpp_rest.routes.swarmui.opening import open_wording
@@ -28,6 +29,7 @@ _KEY_SETTINGS = {"civitai_api": "downloads.civitai_token", "huggingface_api": "d
 
 
 @swarmui_desk.post("/API/CountTokens")
+@needs("read")
 @documents({200: (SwarmCount, SwarmError)}, body=SwarmCall, refusals=_REFUSALS)
 def count_the_tokens() -> Response:
     """Count the tokens of a prompt, as SwarmUI does for CLIP; here by an estimate."""
@@ -44,6 +46,7 @@ def count_the_tokens() -> Response:
 
 
 @swarmui_desk.post("/API/TestPromptFill")
+@needs("read")
 @documents({200: (SwarmFilled, SwarmError)}, body=SwarmCall, refusals=_REFUSALS)
 def test_prompt_fill() -> Response:
     """Resolve the tags of a prompt, as SwarmUI does to show what becomes of it."""
@@ -53,6 +56,7 @@ def test_prompt_fill() -> Response:
 
 
 @swarmui_desk.post("/API/SetAPIKey")
+@needs("admin")
 @documents({200: (SwarmSuccess, SwarmError)}, body=SwarmCall, refusals=_REFUSALS)
 def set_api_key() -> Response:
     """Refuse a key of another service: whoever runs this server sets them, in its configuration."""
@@ -64,6 +68,7 @@ def set_api_key() -> Response:
 
 
 @swarmui_desk.post("/API/GetAPIKeyStatus")
+@needs("read")
 @documents({200: (SwarmKeyStatus, SwarmError)}, body=SwarmCall, refusals=_REFUSALS)
 def get_api_key_status() -> Response:
     """Tell whether a key of another service is set, as SwarmUI does."""
@@ -74,6 +79,7 @@ def get_api_key_status() -> Response:
 
 
 @swarmui_desk.post("/API/Login")
+@needs("read")
 @documents({200: SwarmError}, body=SwarmCall, refusals=_REFUSALS)
 def refuse_login() -> Response:
     """Refuse to log in: there are no accounts here, only keys that every call may carry."""
@@ -83,6 +89,7 @@ def refuse_login() -> Response:
 
 
 @swarmui_desk.post("/API/Logout")
+@needs("read")
 @documents({200: (SwarmSuccess, SwarmError)}, body=SwarmCall, refusals=_REFUSALS)
 def end_login() -> Response:
     """Say that nobody is logged in any more, as SwarmUI does; nobody was."""
@@ -90,6 +97,7 @@ def end_login() -> Response:
 
 
 @swarmui_desk.post("/API/ServerDebugMessage")
+@needs("admin")
 @documents({200: (SwarmSuccess, SwarmError)}, body=SwarmCall, refusals=_REFUSALS)
 def write_debug_message() -> Response:
     """Write a line into the server's log, as SwarmUI does."""
@@ -98,6 +106,7 @@ def write_debug_message() -> Response:
 
 
 @swarmui_desk.post("/API/OpenImageFolder")
+@needs("admin")
 @documents({200: SwarmError}, body=SwarmCall, refusals=_REFUSALS)
 def open_image_folder() -> Response:
     """Refuse to open a window on the server's screen."""
@@ -106,6 +115,7 @@ def open_image_folder() -> Response:
 
 
 @swarmui_desk.post("/API/ListServerSettings")
+@needs("admin")
 @documents({200: SwarmError}, body=SwarmCall, refusals=_REFUSALS)
 def list_server_settings() -> Response:
     """Refuse to show the server's configuration: no user of the page may see it."""

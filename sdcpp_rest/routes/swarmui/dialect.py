@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from flask import Blueprint, Flask
 
+from sdcpp_rest.config.auth_section import Scope
 from sdcpp_rest.routes.http.dialect import Dialect
 from sdcpp_rest.routes.swarmui.desk_views import swarmui_desk
 from sdcpp_rest.routes.swarmui.errors import SWARM_ERROR
@@ -14,7 +15,7 @@ from sdcpp_rest.routes.swarmui.model_downloads import serve_download
 from sdcpp_rest.routes.swarmui.model_loading import serve_select_model
 from sdcpp_rest.routes.swarmui.model_views import swarmui_models
 from sdcpp_rest.routes.swarmui.previews import swarmui_previews
-from sdcpp_rest.routes.swarmui.sockets import http_only, socket_route, unknown_socket
+from sdcpp_rest.routes.swarmui.sockets import Serve, http_only, socket_route, unknown_socket
 from sdcpp_rest.routes.swarmui.user_views import swarmui_user
 from sdcpp_rest.routes.swarmui.views import swarmui
 
@@ -40,10 +41,10 @@ def _paths(*blueprints: Blueprint) -> frozenset[str]:
 
 
 _HTTP = _paths(*_BLUEPRINTS)
-_SOCKETS = {
-    "GenerateText2ImageWS": serve_generation,
-    "SelectModelWS": serve_select_model,
-    "DoModelDownloadWS": serve_download,
+_SOCKETS: dict[str, tuple[Scope, Serve]] = {
+    "GenerateText2ImageWS": ("generate", serve_generation),
+    "SelectModelWS": ("generate", serve_select_model),
+    "DoModelDownloadWS": ("models", serve_download),
 }
 
 SWARMUI = Dialect(
@@ -53,7 +54,7 @@ SWARMUI = Dialect(
     error_shapes=dict.fromkeys(("/API", "/View", "/Output", "/ViewSpecial", "/imgs"), SWARM_ERROR),
     sockets={
         **dict.fromkeys(sorted(_HTTP), http_only),
-        **{f"/API/{route}": socket_route(route, serve) for route, serve in _SOCKETS.items()},
+        **{f"/API/{route}": socket_route(route, scope, serve) for route, (scope, serve) in _SOCKETS.items()},
         "/API/": unknown_socket,
     },
     caseless=_HTTP | {f"/API/{route}" for route in _SOCKETS},

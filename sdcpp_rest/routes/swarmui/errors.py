@@ -15,6 +15,8 @@ from sdcpp_rest.errors import (
     NotFound,
     PayloadTooLarge,
     SdcppRestError,
+    TooManyAttempts,
+    TooManyRequests,
 )
 from sdcpp_rest.routes.http.answers import json_text
 from sdcpp_rest.routes.http.dialect import ErrorShape
@@ -96,7 +98,7 @@ def swarm_fault(error: SdcppRestError) -> tuple[int, str] | None:
     for kind, status in _FAULTS:
         if isinstance(error, kind):
             return status, kind.code
-    if isinstance(error, NotAuthenticated | NotAllowed):
+    if isinstance(error, NotAuthenticated | NotAllowed | TooManyAttempts | TooManyRequests):
         return error.status, "bad_permissions"
     if has_request_context() and request.path.removeprefix("/API/") in SOCKET_ROUTES:
         return 400, WrongTransport.code

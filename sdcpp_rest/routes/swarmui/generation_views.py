@@ -11,6 +11,7 @@ from sdcpp_rest.routes.http.answers import answer, runtime
 from sdcpp_rest.routes.http.openapi import documents
 from sdcpp_rest.routes.http.pools import blocking
 from sdcpp_rest.routes.http.safe_retries import submitting
+from sdcpp_rest.routes.http.scopes import needs
 from sdcpp_rest.routes.swarmui.calls import arguments, open_view, session, swarm_options
 from sdcpp_rest.routes.swarmui.errors import SwarmError
 from sdcpp_rest.routes.swarmui.opening import list_parameters, open_calls_here
@@ -24,6 +25,7 @@ swarmui_generation.before_request(open_view)
 
 
 @swarmui_generation.post("/API/GenerateText2Image")
+@needs("generate")
 @documents({200: (SwarmPictures, SwarmError)}, body=SwarmCall, refusals=(SwarmError,))
 @blocking
 @submitting
@@ -38,6 +40,7 @@ def generate_text2image() -> Response:
 
 
 @swarmui_generation.post("/API/ListT2IParams")
+@needs("read")
 @documents({200: (SwarmObject, SwarmError)}, body=SwarmCall, refusals=(SwarmError,))
 @blocking
 def list_t2i_params() -> Response:

@@ -13,6 +13,7 @@ from sdcpp_rest.routes.http.answers import answer, runtime
 from sdcpp_rest.routes.http.openapi import ANY_FILE, documents
 from sdcpp_rest.routes.http.pools import blocking, drawing, transfer
 from sdcpp_rest.routes.http.safe_retries import submitting
+from sdcpp_rest.routes.http.scopes import needs
 from sdcpp_rest.routes.swarmui.calls import arguments, open_view, session
 from sdcpp_rest.routes.swarmui.errors import SwarmError, file_not_found
 from sdcpp_rest.routes.swarmui.history import list_history
@@ -37,6 +38,7 @@ _KEPT_SECONDS = 3600
 
 
 @swarmui_history.get("/View/<path:path>")
+@needs("read")
 @documents({200: ANY_FILE, 206: ANY_FILE, 304: ()}, errors=(400, 404), path=SwarmPicturePath, refusals=_REFUSALS)
 @transfer
 def view_picture(path: str) -> Response:
@@ -45,6 +47,7 @@ def view_picture(path: str) -> Response:
 
 
 @swarmui_history.get("/Output/<path:path>")
+@needs("read")
 @documents({200: ANY_FILE, 206: ANY_FILE, 304: ()}, errors=(400, 404), path=SwarmPicturePath, refusals=_REFUSALS)
 @transfer
 def output_picture(path: str) -> Response:
@@ -53,6 +56,7 @@ def output_picture(path: str) -> Response:
 
 
 @swarmui_history.post("/API/ListImages")
+@needs("read")
 @documents({200: (SwarmObject, SwarmError)}, body=SwarmCall, refusals=_REFUSALS)
 @blocking
 def list_images() -> Response:
@@ -71,6 +75,7 @@ def list_images() -> Response:
 
 
 @swarmui_history.post("/API/ToggleImageStarred")
+@needs("generate")
 @documents({200: (SwarmStarred, SwarmError)}, body=SwarmCall, refusals=_REFUSALS)
 def toggle_image_starred() -> Response:
     """Star a picture, or take its star, as SwarmUI's page does."""
@@ -82,6 +87,7 @@ def toggle_image_starred() -> Response:
 
 
 @swarmui_history.post("/API/DeleteImage")
+@needs("generate")
 @documents({200: (SwarmSuccess, SwarmError)}, body=SwarmCall, refusals=_REFUSALS)
 @blocking
 def delete_image() -> Response:
@@ -95,6 +101,7 @@ def delete_image() -> Response:
 
 
 @swarmui_history.post("/API/AddImageToHistory")
+@needs("generate")
 @documents({200: (SwarmKeptPictures, SwarmError)}, body=SwarmCall, refusals=_REFUSALS)
 @drawing
 @submitting
@@ -106,6 +113,7 @@ def add_image_to_history() -> Response:
 
 
 @swarmui_history.post("/API/ExtractVideoAudio")
+@needs("generate")
 @documents({200: (SwarmError,)}, body=SwarmCall, refusals=_REFUSALS)
 def extract_video_audio() -> Response:
     """Refuse to take the sound out of a video, as SwarmUI does: those that are made here have none."""

@@ -11,6 +11,7 @@ from sdcpp_rest.errors import Conflict
 from sdcpp_rest.routes.http.answers import answer, json_text, runtime
 from sdcpp_rest.routes.http.openapi import documents
 from sdcpp_rest.routes.http.pools import blocking, drawing
+from sdcpp_rest.routes.http.scopes import needs
 from sdcpp_rest.routes.swarmui.calls import arguments, open_view, swarm_options
 from sdcpp_rest.routes.swarmui.errors import SwarmError
 from sdcpp_rest.routes.swarmui.model_listing import list_cards_below, read_listing
@@ -52,6 +53,7 @@ _gate = RefreshGate()
 
 
 @swarmui_models.post("/API/ListModels")
+@needs("read")
 @documents({200: (SwarmModelList, SwarmWildcardList, SwarmError)}, body=SwarmCall, refusals=_REFUSALS)
 @blocking
 def list_swarm_models() -> Response:
@@ -71,6 +73,7 @@ def list_swarm_models() -> Response:
 
 
 @swarmui_models.post("/API/DescribeModel")
+@needs("read")
 @documents({200: (SwarmDescribed, SwarmWildcard, SwarmError)}, body=SwarmCall, refusals=_REFUSALS)
 def describe_swarm_model() -> Response:
     """Describe one model, as SwarmUI does."""
@@ -85,6 +88,7 @@ def describe_swarm_model() -> Response:
 
 
 @swarmui_models.post("/API/EditWildcard")
+@needs("generate")
 @documents({200: (SwarmSuccess, SwarmError)}, body=SwarmCall, refusals=_REFUSALS)
 @drawing
 def edit_wildcard() -> Response:
@@ -94,6 +98,7 @@ def edit_wildcard() -> Response:
 
 
 @swarmui_models.post("/API/DeleteWildcard")
+@needs("generate")
 @documents({200: (SwarmSuccess, SwarmError)}, body=SwarmCall, refusals=_REFUSALS)
 def delete_wildcard() -> Response:
     """Delete a wildcard and its preview, as SwarmUI does."""
@@ -102,6 +107,7 @@ def delete_wildcard() -> Response:
 
 
 @swarmui_models.post("/API/EditModelMetadata")
+@needs("models")
 @documents({200: (SwarmSuccess, SwarmError)}, body=SwarmCall, refusals=_REFUSALS)
 @blocking
 def edit_model_notes() -> Response:
@@ -114,6 +120,7 @@ def edit_model_notes() -> Response:
 
 
 @swarmui_models.post("/API/DeleteModel")
+@needs("models")
 @documents({200: (SwarmSuccess, SwarmError)}, body=SwarmCall, refusals=_REFUSALS)
 @blocking
 def delete_swarm_model() -> Response:
@@ -126,6 +133,7 @@ def delete_swarm_model() -> Response:
 
 
 @swarmui_models.post("/API/RenameModel")
+@needs("models")
 @documents({200: (SwarmSuccess, SwarmError)}, body=SwarmCall, refusals=_REFUSALS)
 @blocking
 def rename_swarm_model() -> Response:
@@ -139,6 +147,7 @@ def rename_swarm_model() -> Response:
 
 
 @swarmui_models.post("/API/ListLoadedModels")
+@needs("read")
 @documents({200: (SwarmModels, SwarmError)}, body=SwarmCall, refusals=_REFUSALS)
 @blocking
 def list_loaded_models() -> Response:
@@ -150,6 +159,7 @@ def list_loaded_models() -> Response:
 
 
 @swarmui_models.post("/API/SelectModel")
+@needs("generate")
 @documents({200: (SwarmSuccess, SwarmError)}, body=SwarmCall, refusals=_REFUSALS)
 @blocking
 def select_swarm_model() -> Response:
@@ -161,6 +171,7 @@ def select_swarm_model() -> Response:
 
 
 @swarmui_models.post("/API/GetModelHash")
+@needs("read")
 @documents({200: (SwarmHash, SwarmError)}, body=SwarmCall, refusals=_REFUSALS)
 @blocking
 def get_model_hash() -> Response:
@@ -171,6 +182,7 @@ def get_model_hash() -> Response:
 
 
 @swarmui_models.post("/API/TriggerRefresh")
+@needs("generate")
 @documents({200: (SwarmObject, SwarmError)}, body=SwarmCall, refusals=_REFUSALS)
 @blocking
 def trigger_refresh() -> Response:

@@ -9,6 +9,7 @@ from sdcpp_rest.groups.core_groups import ModelServices
 from sdcpp_rest.routes.http.answers import runtime
 from sdcpp_rest.routes.http.openapi import documents
 from sdcpp_rest.routes.http.pools import drawing
+from sdcpp_rest.routes.http.scopes import needs
 from sdcpp_rest.routes.swarmui.errors import SwarmError, file_not_found
 from sdcpp_rest.routes.swarmui.model_types import WILDCARDS, clean_path, find_card
 from sdcpp_rest.routes.swarmui.model_wire import SwarmPreviewPath
@@ -24,6 +25,7 @@ _CACHED = "private, max-age=30"
 
 
 @swarmui_previews.get("/ViewSpecial/<path:path>")
+@needs("read")
 @documents({200: "image/jpeg"}, errors=(404,), path=SwarmPreviewPath, refusals=_REFUSALS)
 @drawing
 def view_special(path: str) -> Response:
@@ -36,6 +38,7 @@ def view_special(path: str) -> Response:
 
 
 @swarmui_previews.get("/imgs/model_placeholder.jpg")
+@needs("read")
 @documents({200: "image/jpeg"}, refusals=_REFUSALS)
 def model_placeholder() -> Response:
     """Show what stands for a preview where there is none, at the place where SwarmUI's page looks for it."""

@@ -14,8 +14,10 @@ from typing import Any
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from sdcpp_rest.config.auth_section import Scope as KeyScope
 from sdcpp_rest.errors import SdcppRestError
 from sdcpp_rest.routes.http.answers import internal_error, json_text
+from sdcpp_rest.routes.http.scopes import needs
 from sdcpp_rest.routes.swarmui.calls import Arguments, check_session, read_call
 from sdcpp_rest.routes.swarmui.errors import UnknownRoute, WrongTransport, swarm_error
 from sdcpp_rest.routes.swarmui.sessions import Sessions
@@ -69,9 +71,12 @@ class SwarmSocket:
         await self.send(swarm_error(error))
 
 
-def socket_route(route: str, serve: Serve) -> Callable[[Runtime, Scope, Receive, Send], Awaitable[None]]:
-    """What serves WebSockets at ``route``: opens the call, has it served, and closes."""
+def socket_route(
+    route: str, scope: KeyScope, serve: Serve
+) -> Callable[[Runtime, Scope, Receive, Send], Awaitable[None]]:
+    """What serves WebSockets at ``route`` for keys with ``scope``: opens the call, has it served, and closes."""
 
+    @needs(scope)
     async def handle(runtime: Runtime, scope: Scope, receive: Receive, send: Send) -> None:
         socket = WebSocket(scope, receive, send)
         await socket.accept()
@@ -95,6 +100,7 @@ def socket_route(route: str, serve: Serve) -> Callable[[Runtime, Scope, Receive,
 def refuse_socket(error: Callable[[], SdcppRestError]) -> Callable[[Runtime, Scope, Receive, Send], Awaitable[None]]:
     """What says that there is no WebSocket: by one message, as SwarmUI does."""
 
+    @needs("read")
     async def handle(runtime: Runtime, scope: Scope, receive: Receive, send: Send) -> None:
         socket = WebSocket(scope, receive, send)
         await socket.accept()

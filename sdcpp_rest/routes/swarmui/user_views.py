@@ -10,6 +10,7 @@ from sdcpp_rest.errors import InvalidRequest
 from sdcpp_rest.routes.http.answers import answer, runtime, shorten
 from sdcpp_rest.routes.http.openapi import documents
 from sdcpp_rest.routes.http.pools import drawing
+from sdcpp_rest.routes.http.scopes import needs
 from sdcpp_rest.routes.swarmui import user_data
 from sdcpp_rest.routes.swarmui.calls import arguments, open_view, swarm_options
 from sdcpp_rest.routes.swarmui.errors import SwarmError
@@ -35,6 +36,7 @@ _REFUSALS = (SwarmError,)
 
 
 @swarmui_user.post("/API/GetMyUserData")
+@needs("read")
 @documents({200: (SwarmUser, SwarmError)}, body=SwarmCall, refusals=_REFUSALS)
 def show_swarm_user() -> Response:
     """Tell what the page keeps for its user, as SwarmUI does."""
@@ -54,6 +56,7 @@ def show_swarm_user() -> Response:
 
 
 @swarmui_user.post("/API/SetStarredModels")
+@needs("generate")
 @documents({200: (SwarmSuccess, SwarmError)}, body=SwarmCall, refusals=_REFUSALS)
 def set_starred_models() -> Response:
     """Replace which models are starred, as SwarmUI does: names by type, at the root of the call."""
@@ -62,6 +65,7 @@ def set_starred_models() -> Response:
 
 
 @swarmui_user.post("/API/SetPresetLinks")
+@needs("generate")
 @documents({200: (SwarmSuccess, SwarmError)}, body=SwarmCall, refusals=_REFUSALS)
 def set_preset_links() -> Response:
     """Replace which presets go with which models, as SwarmUI does: titles by type and name, at the root."""
@@ -70,6 +74,7 @@ def set_preset_links() -> Response:
 
 
 @swarmui_user.post("/API/SetParamEdits")
+@needs("generate")
 @documents({200: (SwarmSuccess, SwarmError)}, body=SwarmCall, refusals=_REFUSALS)
 def set_param_edits() -> Response:
     """Replace the user's edits of how parameters are shown, as SwarmUI does."""
@@ -78,6 +83,7 @@ def set_param_edits() -> Response:
 
 
 @swarmui_user.post("/API/GetUserSettings")
+@needs("read")
 @documents({200: (SwarmSettings, SwarmError)}, body=SwarmCall, refusals=_REFUSALS)
 def get_user_settings() -> Response:
     """Tell the page's settings, as SwarmUI does."""
@@ -85,6 +91,7 @@ def get_user_settings() -> Response:
 
 
 @swarmui_user.post("/API/ChangeUserSettings")
+@needs("generate")
 @documents({200: (SwarmSuccess, SwarmError)}, body=SwarmCall, refusals=_REFUSALS)
 def change_user_settings() -> Response:
     """Change some of the page's settings, as SwarmUI does. What is not known, or does not fit, is left as it is."""
@@ -97,6 +104,7 @@ def change_user_settings() -> Response:
 
 
 @swarmui_user.post("/API/GetLanguage")
+@needs("read")
 @documents({200: (SwarmLanguage, SwarmError)}, body=SwarmCall, refusals=_REFUSALS)
 def get_language() -> Response:
     """Tell a language of the page, as SwarmUI does: English, without translations."""
@@ -107,6 +115,7 @@ def get_language() -> Response:
 
 
 @swarmui_user.post("/API/AddNewPreset")
+@needs("generate")
 @documents({200: (SwarmSuccess, SwarmPresetRefusal, SwarmError)}, body=SwarmCall, refusals=_REFUSALS)
 @drawing
 def add_new_preset() -> Response:
@@ -119,6 +128,7 @@ def add_new_preset() -> Response:
 
 
 @swarmui_user.post("/API/DuplicatePreset")
+@needs("generate")
 @documents({200: (SwarmSuccess, SwarmPresetRefusal, SwarmError)}, body=SwarmCall, refusals=_REFUSALS)
 def duplicate_preset() -> Response:
     """Keep a copy of a preset, as SwarmUI does."""
@@ -130,6 +140,7 @@ def duplicate_preset() -> Response:
 
 
 @swarmui_user.post("/API/DeletePreset")
+@needs("generate")
 @documents({200: (SwarmSuccess, SwarmError)}, body=SwarmCall, refusals=_REFUSALS)
 def delete_preset() -> Response:
     """Forget a preset, as SwarmUI does; ``success`` tells whether there was one."""
@@ -137,6 +148,7 @@ def delete_preset() -> Response:
 
 
 @swarmui_user.post("/API/ExportUserPresets")
+@needs("read")
 @documents({200: (SwarmPresets, SwarmError)}, body=SwarmCall, refusals=_REFUSALS)
 def export_user_presets() -> Response:
     """Tell every preset with its picture, as SwarmUI does."""

@@ -10,6 +10,7 @@ from flask import Blueprint, Response
 from sdcpp_rest.routes.http.answers import answer, runtime, shorten
 from sdcpp_rest.routes.http.openapi import documents
 from sdcpp_rest.routes.http.pools import blocking
+from sdcpp_rest.routes.http.scopes import needs
 from sdcpp_rest.routes.swarmui.calls import arguments, open_view, session, sessions
 from sdcpp_rest.routes.swarmui.errors import BasicFault, SwarmError
 from sdcpp_rest.routes.swarmui.permissions import PERMISSIONS
@@ -34,6 +35,7 @@ swarmui.before_request(open_view)
 
 
 @swarmui.post("/API/GetNewSession")
+@needs("read")
 @documents({200: (SwarmSession, SwarmError)}, body=SwarmCall, refusals=_REFUSALS)
 def get_new_session() -> Response:
     """Open a session, as SwarmUI's clients do first."""
@@ -53,6 +55,7 @@ def get_new_session() -> Response:
 
 
 @swarmui.post("/API/GetCurrentStatus")
+@needs("read")
 @documents({200: (SwarmStatus, SwarmError)}, body=SwarmCall, refusals=_REFUSALS)
 def get_current_status() -> Response:
     """Tell what the session's pictures are doing, as SwarmUI does."""
@@ -60,6 +63,7 @@ def get_current_status() -> Response:
 
 
 @swarmui.post("/API/InterruptAll")
+@needs("generate")
 @documents({200: (SwarmSuccess, SwarmError)}, body=SwarmCall, refusals=_REFUSALS)
 def interrupt_all() -> Response:
     """Stop the session's pictures, or everybody's, as SwarmUI does."""
@@ -70,6 +74,7 @@ def interrupt_all() -> Response:
 
 
 @swarmui.post("/API/ListBackends")
+@needs("read")
 @documents({200: (SwarmObject, SwarmError)}, body=SwarmCall, refusals=_REFUSALS)
 def list_the_backends() -> Response:
     """Tell of the engine, as SwarmUI's one backend."""
@@ -77,6 +82,7 @@ def list_the_backends() -> Response:
 
 
 @swarmui.post("/API/FreeBackendMemory")
+@needs("generate")
 @documents({200: (SwarmFreed, SwarmError)}, body=SwarmCall, refusals=_REFUSALS)
 @blocking
 def free_backend_memory() -> Response:
@@ -87,6 +93,7 @@ def free_backend_memory() -> Response:
 
 
 @swarmui.post("/API/GetServerResourceInfo")
+@needs("read")
 @documents({200: (SwarmObject, SwarmError)}, body=SwarmCall, refusals=_REFUSALS)
 def get_server_resources() -> Response:
     """Tell of the machine's processors and memory, as SwarmUI does."""
@@ -94,6 +101,7 @@ def get_server_resources() -> Response:
 
 
 @swarmui.get("/API/<path:route>")
+@needs("read")
 @documents({200: SwarmError}, path=SwarmRoute, refusals=_REFUSALS)
 def look_at_route(route: str) -> Response:
     """Answer probes that only look whether something is there; routes are called by POST, or by WebSocket."""

@@ -13,6 +13,7 @@ from concurrent.futures import TimeoutError as FutureTimeoutError  # the builtin
 from dataclasses import dataclass
 from typing import Literal
 
+from sdcpp_rest.core.changes import note_change
 from sdcpp_rest.core.load_spec import FileRef, LoadSpec
 from sdcpp_rest.engine.protocol import Loaded, Ready, gpu_backend
 from sdcpp_rest.errors import Conflict, NoModelLoaded, WaitTimeout
@@ -171,6 +172,7 @@ class ModelSlot:
                 # Written first: a choice that cannot be remembered (the disk is full) is refused as a whole.
                 self._settings.put(_SELECTED, spec.model_dump(mode="json"))
                 self.last_error = None
+                note_change("models.model", _names_of(self.selected), _names_of(spec))
             self.selected = spec
             self._asked = self._enqueue(ModelCall("load", spec, is_choice))
             return self._asked
@@ -192,6 +194,7 @@ class ModelSlot:
         with self._calls.lock:
             self._calls.refuse_if_closed()
             self._settings.delete(_SELECTED)
+            note_change("models.model", _names_of(self.selected), None)
             self.selected = None
             answers = self._enqueue_everywhere("unload", None if keys is None else tuple(keys))
         for answer in answers:
@@ -284,3 +287,10 @@ class ModelSlot:
             log.warning("%s", self.last_error)
             return None
         return spec
+
+
+def _names_of(spec: LoadSpec | None) -> dict[str, str] | None:
+    """The files of ``spec`` by what they are for, for the record."""
+    if spec is None:
+        return None
+    return {"model": spec.model.name, **{str(role): file.name for role, file in spec.components.items()}}

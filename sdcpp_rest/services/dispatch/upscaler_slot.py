@@ -12,6 +12,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 
 from sdcpp_rest.core.bounds import check_value
+from sdcpp_rest.core.changes import note_change
 from sdcpp_rest.core.component_fit import upscaler_fault
 from sdcpp_rest.core.load_spec import FileRef, UpscalerSpec
 from sdcpp_rest.engine.protocol import UpscalerReady
@@ -76,6 +77,7 @@ class UpscalerSlot:
         with self._calls.lock:
             self._calls.refuse_if_closed()
             self._settings.put(_SELECTED, spec.model_dump(mode="json"))
+            note_change("models.upscaler", _name_of(self.selected), _name_of(spec))
             self.selected = spec
             call = UpscalerCall(spec)
             self._calls.put(call)
@@ -88,6 +90,7 @@ class UpscalerSlot:
         with self._calls.lock:
             self._calls.refuse_if_closed()
             self._settings.delete(_SELECTED)
+            note_change("models.upscaler", _name_of(self.selected), None)
             self.selected = None
             answers = self._enqueue_unloads()
         for answer in answers:
@@ -154,3 +157,7 @@ def check_upscaler(file: FileRef) -> None:
         fault = f"is no ESRGAN upscaler: it holds {what}"
     if fault is not None:
         raise NotAModel(f"{file.name} {fault}", field="model_name", value=file.name)
+
+
+def _name_of(spec: UpscalerSpec | None) -> str | None:
+    return spec.model.name if spec is not None else None

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from sdcpp_rest.config import DownloadsConfig
 from sdcpp_rest.core.catalog import ModelType
+from sdcpp_rest.core.changes import note_change
 from sdcpp_rest.core.download_source import (
     DownloadParams,
     DownloadSource,
@@ -167,6 +168,7 @@ class Downloads:
             self._refuse_twice(params)
             job, position = self._submit_both(job_id, params, offered.url, asked.title, origin, owner, said)
         self._queue.wake_workers()
+        note_change("models.download", None, {"file": f"{kind}/{name}", "from": address, "job_id": job.id})
         return SubmittedDownload(job=job, hash_job_id=params.hash_job_id, position=position, params=params)
 
     def civitai(self, model_id: str) -> OfferedFile:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from sdcpp_rest.core.catalog import ModelFile
+from sdcpp_rest.core.changes import note_change
 from sdcpp_rest.core.events import ModelsChanged
 from sdcpp_rest.errors import Conflict, InvalidRequest, NotFound, SdcppRestError
 from sdcpp_rest.services.jobs.event_bus import EventBus
@@ -115,6 +116,7 @@ class CardEditing:
 
     def _tell(self, file: ModelFile, change: Any) -> None:
         self._cards.refresh()
+        note_change("models.card", None, f"{file.type}/{file.name}: {change}")
         self._bus.publish(ModelsChanged(change=change, model_name=file.name, model_type=file.type))
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from sdcpp_rest.core.catalog import ModelFile, ModelType
+from sdcpp_rest.core.changes import note_change
 from sdcpp_rest.core.events import ModelsChanged
 from sdcpp_rest.core.job import Job
 from sdcpp_rest.errors import Conflict, InvalidRequest
@@ -71,6 +72,7 @@ class ModelChanges:
             self.refuse_if_needed(file)
             remove_model(file, self._library.folders()[file.type])
             self._look_again()
+        note_change("models.file", f"{file.type}/{file.name}", None)
         self._bus.publish(ModelsChanged(change="deleted", model_name=file.name, model_type=file.type))
 
     def move(
@@ -103,6 +105,7 @@ class ModelChanges:
             self._look_again()
             moved = self._library.find(kind, name)
             self._hashes.follow(file.path, moved.path)
+        note_change("models.file", f"{file.type}/{file.name}", f"{kind}/{moved.name}")
         before = {"previous_name": file.name, "previous_type": file.type}
         self._bus.publish(ModelsChanged(change="moved", model_name=moved.name, model_type=kind, **before))
         return moved

@@ -14,6 +14,7 @@ from sdcpp_rest.core.catalog import ModelFile, part_name
 from sdcpp_rest.errors import InvalidRequest
 
 _MAX_NAME_BYTES = 200
+_DEVICES = frozenset({"con", "prn", "aux", "nul", *(f"{name}{k}" for name in ("com", "lpt") for k in range(1, 10))})
 _NEAREST_POOL = 2_000
 """How many names are compared with one that is not there."""
 
@@ -110,6 +111,8 @@ def check_part(field: str, name: str) -> None:
         why = "holds a character that file names cannot have everywhere"
     elif len(name.encode("utf-8", "surrogatepass")) > _MAX_NAME_BYTES:
         why = f"is longer than {_MAX_NAME_BYTES} bytes"
+    elif name.split(".")[0].rstrip().lower() in _DEVICES:
+        why = "is a device's name on some systems"
     if why:
         raise InvalidRequest(f"{field}: {name[:80]!r} {why}", field=field, value=name[:200])
 

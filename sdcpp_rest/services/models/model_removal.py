@@ -18,7 +18,6 @@ from sdcpp_rest.errors import Conflict, InvalidRequest
 from sdcpp_rest.services.models.files_beside import list_beside, stem_path
 from sdcpp_rest.services.models.model_names import check_name, check_part
 
-_RESERVED = frozenset({"con", "prn", "aux", "nul", *(f"{name}{k}" for name in ("com", "lpt") for k in range(1, 10))})
 _MAX_DEPTH = 9
 _OTHER_ENDINGS = EXTENSIONS | {".json", ".txt", ".yaml", ".info", ".png", ".jpg", ".jpeg", ".webp", ".part"}
 
@@ -103,8 +102,6 @@ def _check_new_name(file: ModelFile, name: str) -> str:
         if part.startswith("."):
             raise InvalidRequest(f"name: {name[:80]!r} would be hidden", field="name")
         check_part("name", part)
-        if part.split(".")[0].lower() in _RESERVED:
-            raise InvalidRequest(f"name: {part[:80]!r} is a device's name on some systems", field="name")
     whole = part_name(f"{parts[-1]}{file.file_extension}")
     if whole is not None and file.parts:
         parts[-1] = whole.base.removesuffix(file.file_extension)

@@ -20,6 +20,7 @@ from typing import BinaryIO
 
 from sdcpp_rest.core.architectures import Contents
 from sdcpp_rest.core.catalog import EXTENSIONS, ModelFile, ModelType, part_name
+from sdcpp_rest.core.changes import note_change
 from sdcpp_rest.durable_files import settle
 from sdcpp_rest.errors import Conflict, EngineUnavailable, InvalidRequest, ModelNotFound, SdcppRestError
 from sdcpp_rest.services.model_headers.inspection import Inspection, NotAModel, inspect_parts
@@ -139,6 +140,7 @@ class ModelUploads:
             raise disk_error(error, target.parent) from None
         self._library.refresh()
         uploaded = self._record_upload(kind, wish, target, inspected)
+        note_change("models.file", None, f"{uploaded.file.type}/{uploaded.file.name}")
         self._on_added(uploaded.file)
         return uploaded
 

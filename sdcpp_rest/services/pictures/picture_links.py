@@ -35,8 +35,8 @@ def is_open(config: Config, path: str, now: float | None = None) -> bool:
     if int(expires) < (time.time() if now is None else now):
         return False
     return any(
-        hmac.compare_digest(_signature(key.get_secret_value(), name, int(expires)), shown.encode("utf-8", "replace"))
-        for key in config.auth.api_keys
+        hmac.compare_digest(_signature(key.secret, name, int(expires)), shown.encode("utf-8", "replace"))
+        for key in config.auth.all_keys
     )
 
 
@@ -51,7 +51,7 @@ def hide_ticket(path: str) -> str:
 def _ticket(config: Config, name: str, expires: int) -> str:
     if not config.auth.is_on:
         return _OPEN
-    key = config.auth.api_keys[0].get_secret_value()
+    key = config.auth.all_keys[0].secret
     return f"{expires}-{_signature(key, name, expires).decode()}"
 
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import pickle as python_pickle
+import struct
+import tracemalloc
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -114,3 +118,88 @@ def test_the_header_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(torch_header, "MAX_HEADER_BYTES", 200)
     with pytest.raises(NotAModel, match="more than"):
         inspect_file(write(tmp_path / "a.pt", torch_bytes(TWO)))
+
+
+CALL = b"(S'touch MADE'\nt"
+RUNNING = {
+    "GLOBAL, REDUCE": b"cos\nsystem\n" + CALL + b"R",
+    "STACK_GLOBAL, REDUCE": b"\x8c\x02os\x8c\x06system\x93" + CALL + b"R",
+    "INST": b"(S'touch MADE'\nios\nsystem\n",
+    "OBJ": b"(cos\nsystem\nS'touch MADE'\no",
+    "NEWOBJ": b"cos\nsystem\n" + CALL + b"\x81",
+    "NEWOBJ_EX": b"cos\nsystem\n" + CALL + b"}\x92",
+    "BUILD": b"cos\nsystem\n)R}(S'x'\nS'touch MADE'\nub",
+    "EXT1": b"\x82\x01" + CALL + b"R",
+    "PERSID": b"Pos.system\n",
+    "BINPERSID": b"(S'storage'\ncos\nsystem\nS'touch MADE'\nS'cpu'\nJ\x01\0\0\0tQ",
+    "a builtin": b'cbuiltins\nexec\n(S\'open("MADE", "w")\'\ntR',
+    "by getattr": b"cbuiltins\ngetattr\n(cos\nS'system'\ntR" + CALL + b"R",
+    "torch's own loader": b"ctorch\nload\n(S'MADE'\ntR",
+    "a tensor of another's": b"cos\nsystem\n(S'touch MADE'\ntR",
+    "in a list": b"](cos\nsystem\n" + CALL + b"Re",
+    "as a name of a tensor": b"}(cos\nsystem\n" + CALL + b"R" + tensor("0", (2,)) + b"u",
+}
+"""What would run something if it were unpickled, one way each."""
+
+
+@for_each_case("way", RUNNING)
+@for_each_case("protocol", [b"\x80\x02", b"\x80\x04", b""])
+def test_no_opcode_is_obeyed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str, protocol: bytes) -> None:
+    monkeypatch.chdir(tmp_path)
+    for header in (protocol + RUNNING[way] + b".", protocol + b"}(" + text("a") + RUNNING[way] + b"u."):
+        for content in (header, zip_bytes(header, {"0": bytes(8)})):
+            inspect_or_refuse(tmp_path / "evil.pt", content)
+    assert [path.name for path in tmp_path.iterdir()] == ["evil.pt"]
+
+
+def archive_of(*entries: tuple[zipfile.ZipInfo | str, bytes], deflate: bool = False) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED if deflate else zipfile.ZIP_STORED) as archive:
+        for entry, content in entries:
+            archive.writestr(entry, content)
+    return buffer.getvalue()
+
+
+def link_to(target: str) -> tuple[zipfile.ZipInfo, bytes]:
+    """An entry that is a symbolic link where it is unpacked."""
+    entry = zipfile.ZipInfo("archive/data.pkl")
+    entry.create_system, entry.external_attr = 3, 0o120777 << 16
+    return entry, target.encode()
+
+
+HEADER = pickle(dictionary({"a": (2,)}))
+ARCHIVES: dict[str, tuple[bytes, str]] = {
+    "upwards": (archive_of(("../../made", b"x"), ("../x/data.pkl", b"\x80\x02}.")), "no tensors"),
+    "absolute": (archive_of(("/made", b"x"), ("/data.pkl", b"\x80\x02}.")), "no tensors"),
+    "a drive": (archive_of(("C:\\made", b"x")), "no model file"),
+    "a link": (archive_of(link_to("/etc/passwd")), "pickle"),
+    "a bomb": (archive_of(("x/data.pkl", bytes(40 << 20)), deflate=True), "more than|pickle"),
+    "a bomb beside": (archive_of(("x/data.pkl", HEADER), ("x/data/0", bytes(9)), ("b", bytes(64 << 20)), deflate=True),
+                      ""),
+    "one in another": (archive_of(("x.zip", archive_of(("x/data.pkl", HEADER)))), "no model file"),
+    "a lie about the size": (
+        archive_of(("x/data.pkl", HEADER)).replace(struct.pack("<I", len(HEADER)), struct.pack("<I", 9)),
+        "damaged|pickle",
+    ),
+}  # fmt: skip
+
+
+@for_each_case("name", ARCHIVES)
+def test_archives_with_tricks_write_nothing_and_are_read_within_bounds(tmp_path: Path, name: str) -> None:
+    content, words = ARCHIVES[name]
+    folder = tmp_path / "one" / "two"
+    folder.mkdir(parents=True)
+    path = write(folder / "a.pt", content)
+    tracemalloc.start()
+    try:
+        if words:
+            with pytest.raises(NotAModel, match=words):
+                inspect_file(path)
+        else:
+            assert inspect_file(path).tensors == {"a": (2,)}
+        assert tracemalloc.get_traced_memory()[1] < 2 * torch_header.MAX_HEADER_BYTES, (
+            "its reader joins what it has read"
+        )
+    finally:
+        tracemalloc.stop()
+    assert [one.name for one in tmp_path.rglob("*") if one.is_file()] == ["a.pt"]

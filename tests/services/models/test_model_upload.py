@@ -127,7 +127,9 @@ def test_a_folder_of_that_name_is_not_replaced(uploads: ModelUploads, models_dir
 @for_each_case(
     "name",
     ["../a.gguf", "/a.gguf", "a/b.gguf", "a\\b.gguf", "..gguf", ".a.gguf", "a.gguf ", "a\0.gguf", "a\n.gguf",
-     "C:a.gguf", "", ".gguf", "x" * 300 + ".gguf", "a.txt", "a", "a.gguf.exe", "a?.gguf"],
+     "C:a.gguf", "", ".gguf", "x" * 300 + ".gguf", "a.txt", "a", "a.gguf.exe", "a?.gguf",
+     "CON.gguf", "nul.gguf", "Com1.x.gguf", "lpt9 .gguf", "a.gguf:x", "a.gguf::$DATA", "a.gguf.",
+     "\\\\?\\C:\\a.gguf", "..\\a.gguf"],
 )  # fmt: skip
 def test_names_with_tricks_are_refused(uploads: ModelUploads, models_dir: Path, name: str) -> None:
     with pytest.raises(InvalidRequest, match=r"^name: ") as caught:
@@ -136,7 +138,28 @@ def test_names_with_tricks_are_refused(uploads: ModelUploads, models_dir: Path, 
     assert files(models_dir) == []
 
 
-@for_each_case("subfolder", ["..", "a/../../b", "/etc", "a//b", ".hidden", "a\0", "C:/x", "/".join("abcdefghi")])
+@for_each_case(
+    "subfolder",
+    [
+        "..",
+        "a/../../b",
+        "/etc",
+        "a//b",
+        ".hidden",
+        "a\0",
+        "C:/x",
+        "/".join("abcdefghi"),
+        "con",
+        "a/NUL",
+        "a/aux.d",
+        "..\\x",
+        "\\\\server\\share",
+        "a.",
+        "a /b",
+        "a:x",
+        "C:x",
+    ],
+)
 def test_subfolders_with_tricks_are_refused(uploads: ModelUploads, subfolder: str) -> None:
     with pytest.raises(InvalidRequest, match=r"^subfolder: "):
         uploads.begin(UploadTarget("vae", "a.gguf", subfolder))

@@ -47,7 +47,7 @@ def test_a_link_ends_with_the_key_that_signed_it() -> None:
 
 def test_the_door_opens_for_a_link_and_for_nothing_else() -> None:
     path = link_path(LOCKED, NAME)
-    assert check_key(LOCKED, AccessRequest(path)) is False
+    assert check_key(LOCKED, AccessRequest(path)) is None
     for other in ("/queue", path.replace("image_0", "image_1")):
         with pytest.raises(NotAuthenticated):
             check_key(LOCKED, AccessRequest(other))

@@ -19,6 +19,7 @@ from sdcpp_rest.errors import Conflict, JobNotFound
 from sdcpp_rest.routes.http.answers import answer, runtime
 from sdcpp_rest.routes.http.openapi import ANY_FILE, HTML, Answer, documents
 from sdcpp_rest.routes.http.pools import transfer
+from sdcpp_rest.routes.http.scopes import needs
 from sdcpp_rest.routes.http.wire_models import Wire
 from sdcpp_rest.routes.native.files.file_browser import TEMPLATES, Listing, OutputQuery, listing
 from sdcpp_rest.services.pictures.outputs import is_version_of
@@ -44,6 +45,7 @@ class Removed(Answer):
 
 
 @files.get("/output")
+@needs("read")
 @documents({200: (HTML, Listing)}, query=OutputQuery)
 @transfer
 def output_root() -> Response:
@@ -52,6 +54,7 @@ def output_root() -> Response:
 
 
 @files.get("/output/<path:path>")
+@needs("read")
 @documents(
     # JSON twice: a folder as `Listing`, or a file that is JSON itself.
     {200: (ANY_FILE, Listing, _JSON), 206: ANY_FILE, 304: ()},
@@ -72,6 +75,7 @@ def output(path: str) -> Response:
 
 
 @files.delete("/output/<path:path>")
+@needs("generate")
 @documents({200: Removed}, errors=(400, 404, 409), path=OutputPath)
 @transfer
 def remove_output(path: str) -> Response:

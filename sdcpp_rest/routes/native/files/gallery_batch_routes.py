@@ -14,6 +14,7 @@ from sdcpp_rest.routes.http.answers import answer, runtime
 from sdcpp_rest.routes.http.openapi import Answer, documents
 from sdcpp_rest.routes.http.pools import blocking, transfer
 from sdcpp_rest.routes.http.request_bodies import read_body
+from sdcpp_rest.routes.http.scopes import needs
 from sdcpp_rest.routes.http.wire_models import Integer, Text, Wire, optional, read_query, validate
 from sdcpp_rest.routes.native.files.gallery_wire import (
     BOARD_CHARACTERS,
@@ -107,6 +108,7 @@ class ScanBody(Wire):
 
 
 @gallery_batch.post("/gallery/batch")
+@needs("generate")
 @documents({200: BatchDone}, errors=(409,), body=BatchBody)
 @blocking
 def change_pictures() -> Response:
@@ -124,6 +126,7 @@ def change_pictures() -> Response:
 
 
 @gallery_batch.get("/gallery/zip")
+@needs("read")
 @documents({200: _ZIP}, query=ZipQuery)
 @transfer
 def zip_by_link() -> Response:
@@ -138,6 +141,7 @@ def zip_by_link() -> Response:
 
 
 @gallery_batch.post("/gallery/zip")
+@needs("read")
 @documents({200: _ZIP}, body=SelectionBody)
 @transfer
 def zip_pictures() -> Response:
@@ -147,6 +151,7 @@ def zip_pictures() -> Response:
 
 
 @gallery_batch.post("/gallery/scan")
+@needs("generate")
 @documents({200: Scanned}, body=ScanBody)
 @blocking
 def scan_pictures() -> Response:
@@ -159,6 +164,7 @@ def scan_pictures() -> Response:
 
 
 @gallery_batch.get("/gallery/boards")
+@needs("read")
 @documents({200: BoardsShown})
 def list_boards() -> Response:
     """List the boards, by name."""
@@ -167,6 +173,7 @@ def list_boards() -> Response:
 
 
 @gallery_batch.put("/gallery/boards/<name>")
+@needs("generate")
 @documents({200: BoardChanged, 201: BoardChanged}, errors=(400, 409), path=BoardPath)
 def put_board(name: str) -> Response:
     """Make a board. A 201 where it is new."""
@@ -176,6 +183,7 @@ def put_board(name: str) -> Response:
 
 
 @gallery_batch.patch("/gallery/boards/<name>")
+@needs("generate")
 @documents({200: BoardChanged}, errors=(404, 409), path=BoardPath, body=BoardBody)
 def rename_board(name: str) -> Response:
     """Give a board another name. Its pictures go along."""
@@ -186,6 +194,7 @@ def rename_board(name: str) -> Response:
 
 
 @gallery_batch.delete("/gallery/boards/<name>")
+@needs("generate")
 @documents({200: BoardChanged}, errors=(400, 404), path=BoardPath)
 def delete_board(name: str) -> Response:
     """Forget a board. Its pictures stay where they are."""

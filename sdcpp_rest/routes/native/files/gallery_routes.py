@@ -15,6 +15,7 @@ from sdcpp_rest.routes.http.answers import answer, runtime
 from sdcpp_rest.routes.http.openapi import Answer, documents
 from sdcpp_rest.routes.http.pools import blocking
 from sdcpp_rest.routes.http.request_bodies import read_body
+from sdcpp_rest.routes.http.scopes import needs
 from sdcpp_rest.routes.http.wire_models import Flag, Integer, Text, Wire, optional, read_query, validate
 from sdcpp_rest.routes.native.files.gallery_wire import (
     BOARD_CHARACTERS,
@@ -92,6 +93,7 @@ class MarksBody(Wire):
 
 
 @gallery.get("/gallery")
+@needs("read")
 @documents({200: GalleryShown}, query=GalleryQuery)
 def list_pictures() -> Response:
     """List finished pictures and videos, newest first. A page goes on where the one before ended (`cursor`), whatever
@@ -129,6 +131,7 @@ def _list_rows(query: GalleryQuery, wanted: GalleryFilter, after: Seat | None) -
 
 
 @gallery.get("/gallery/months")
+@needs("read")
 @documents({200: MonthsShown}, query=DaysQuery)
 def count_by_month() -> Response:
     """Count pictures by month and day, as far as they pass the filters of `GET /gallery`."""
@@ -144,6 +147,7 @@ def count_by_month() -> Response:
 
 
 @gallery.get("/gallery/facets")
+@needs("read")
 @documents({200: FacetsShown}, query=GalleryFilterBody)
 def list_facets() -> Response:
     """List the models, LoRAs, families and kinds that pictures have, with how many each has. Of those that pass the
@@ -155,6 +159,7 @@ def list_facets() -> Response:
 
 
 @gallery.get("/gallery/<int:picture_id>")
+@needs("read")
 @documents({200: PictureShown}, errors=(404,), path=PicturePath)
 def show_picture(picture_id: int) -> Response:
     """Look at all that is known of a picture, also of a deleted one."""
@@ -162,6 +167,7 @@ def show_picture(picture_id: int) -> Response:
 
 
 @gallery.patch("/gallery/<int:picture_id>")
+@needs("generate")
 @documents({200: PictureShown}, errors=(404, 409), path=PicturePath, body=MarksBody)
 def mark_picture(picture_id: int) -> Response:
     """Star a picture, rate it, or put it on a board. It stays so when it is deleted and restored."""
@@ -174,6 +180,7 @@ def mark_picture(picture_id: int) -> Response:
 
 
 @gallery.delete("/gallery/<int:picture_id>")
+@needs("generate")
 @documents({200: PictureShown}, errors=(404, 409), path=PicturePath)
 @blocking
 def delete_picture(picture_id: int) -> Response:

@@ -15,6 +15,7 @@ from sdcpp_rest.routes.http.answers import answer, runtime
 from sdcpp_rest.routes.http.multipart import FormFile, parts_of
 from sdcpp_rest.routes.http.openapi import Answer, documents
 from sdcpp_rest.routes.http.pools import transfer
+from sdcpp_rest.routes.http.scopes import needs
 from sdcpp_rest.routes.http.wire_models import Wire, optional
 from sdcpp_rest.services.pictures.metadata.found_settings import Kind, Tool
 from sdcpp_rest.services.submission.picture_metadata import ToldSettings
@@ -113,6 +114,7 @@ class ReadSettings(Answer):
 
 
 @metadata.post("/metadata/read")
+@needs("read")
 @documents({200: ReadSettings}, errors=(400, 413), form=PictureFileForm)
 @transfer
 def read_metadata() -> Response:

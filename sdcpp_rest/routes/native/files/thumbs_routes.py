@@ -13,6 +13,7 @@ from pydantic import Field
 from sdcpp_rest.routes.http.answers import runtime
 from sdcpp_rest.routes.http.openapi import documents
 from sdcpp_rest.routes.http.pools import drawing
+from sdcpp_rest.routes.http.scopes import needs
 from sdcpp_rest.routes.http.wire_models import Wire, read_query
 from sdcpp_rest.services.pictures.thumbnails import SIDE, Fit, Shape, Size, stamp_of, thumbnail
 
@@ -38,6 +39,7 @@ class ThumbQuery(Wire):
 
 
 @thumbs.get("/thumb/<path:path>")
+@needs("read")
 @documents(
     {200: ("image/jpeg", "image/webp", "image/svg+xml"), 304: ()}, errors=(400, 404), path=ThumbPath, query=ThumbQuery
 )

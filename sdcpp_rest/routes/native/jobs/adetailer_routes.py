@@ -8,6 +8,7 @@ from pydantic import ConfigDict
 
 from sdcpp_rest.errors import NotSupported
 from sdcpp_rest.routes.http.openapi import Answer, documents
+from sdcpp_rest.routes.http.scopes import needs
 from sdcpp_rest.routes.http.wire_models import Wire
 from sdcpp_rest.routes.native.wire.generation_bodies import Accepted
 
@@ -33,6 +34,7 @@ class DetectorStatus(Answer):
 
 
 @adetailer.post("/adetailer")
+@needs("generate")
 @documents({202: Accepted}, errors=(501,), body=AdetailerBody)
 def refuse_adetailer() -> Response:
     """Refuse to mend faces: the library has no detector for them."""
@@ -40,6 +42,7 @@ def refuse_adetailer() -> Response:
 
 
 @adetailer.get("/adetailer/status")
+@needs("read")
 @documents({200: DetectorStatus}, errors=(501,))
 def refuse_detector_status() -> Response:
     """Refuse to tell of a detector of faces: the library has none."""
@@ -47,6 +50,7 @@ def refuse_detector_status() -> Response:
 
 
 @adetailer.post("/adetailer/load")
+@needs("generate")
 @documents({200: DetectorStatus}, errors=(501,), body=AdetailerBody)
 def refuse_detector() -> Response:
     """Refuse to load a detector of faces: the library has none."""
@@ -54,6 +58,7 @@ def refuse_detector() -> Response:
 
 
 @adetailer.post("/adetailer/unload")
+@needs("generate")
 @documents({200: DetectorStatus}, errors=(501,), body=AdetailerBody)
 def refuse_detector_unload() -> Response:
     """Refuse to free a detector of faces: the library has none."""

@@ -19,6 +19,7 @@ from sdcpp_rest.routes.http.openapi import documents
 from sdcpp_rest.routes.http.pools import transfer
 from sdcpp_rest.routes.http.request_bodies import read_body
 from sdcpp_rest.routes.http.safe_retries import submitting
+from sdcpp_rest.routes.http.scopes import needs
 from sdcpp_rest.routes.http.wire_models import Integer, Text, Wire, nearest, optional, validate
 from sdcpp_rest.routes.native.jobs.given_pictures import with_given_pictures
 from sdcpp_rest.routes.native.jobs.job_params import shown_params
@@ -58,6 +59,7 @@ class AgainBody(Wire):
 
 
 @again.post("/jobs/<job_id>/again")
+@needs("generate")
 @documents({202: Accepted}, errors=(404, 409, 429, 503), path=JobPath, body=AgainBody)
 @transfer
 @submitting

@@ -12,6 +12,7 @@ from sdcpp_rest.routes.http.openapi import Answer, documents
 from sdcpp_rest.routes.http.pools import transfer
 from sdcpp_rest.routes.http.request_bodies import read_body
 from sdcpp_rest.routes.http.safe_retries import submitting
+from sdcpp_rest.routes.http.scopes import needs
 from sdcpp_rest.routes.http.wire_models import optional, validate
 from sdcpp_rest.routes.native.wire.conversion_bodies import ConvertBody
 from sdcpp_rest.services.models.model_conversion import ConvertRequest
@@ -30,6 +31,7 @@ class ConversionAccepted(Answer):
 
 
 @conversion.post("/convert")
+@needs("models")
 @documents({202: ConversionAccepted}, errors=(404, 409, 429, 503), body=ConvertBody)
 @transfer
 @submitting

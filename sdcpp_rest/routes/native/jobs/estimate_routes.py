@@ -14,6 +14,7 @@ from sdcpp_rest.routes.http.answers import answer, runtime
 from sdcpp_rest.routes.http.openapi import Answer, documents
 from sdcpp_rest.routes.http.pools import transfer
 from sdcpp_rest.routes.http.request_bodies import read_body
+from sdcpp_rest.routes.http.scopes import needs
 from sdcpp_rest.routes.http.wire_models import Wire, optional, validate
 from sdcpp_rest.routes.native.jobs.asked_params import named_upscaler, to_params, to_upscale_request, to_video_params
 from sdcpp_rest.routes.native.jobs.given_pictures import with_given_pictures
@@ -107,6 +108,7 @@ class EstimateShown(Answer):
 
 
 @estimates.post("/estimate")
+@needs("read")
 @documents({200: EstimateShown}, errors=(404, 409), body=EstimateBody)
 @transfer
 def estimate_job() -> Response:

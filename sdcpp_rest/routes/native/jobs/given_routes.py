@@ -9,6 +9,7 @@ from sdcpp_rest.errors import NotFound
 from sdcpp_rest.routes.http.answers import runtime, shorten
 from sdcpp_rest.routes.http.openapi import documents
 from sdcpp_rest.routes.http.pools import transfer
+from sdcpp_rest.routes.http.scopes import needs
 from sdcpp_rest.routes.native.jobs.job_shown import JobPath
 
 given = Blueprint("given", __name__)
@@ -23,6 +24,7 @@ class GivenPath(JobPath):
 
 
 @given.get("/jobs/<job_id>/inputs/<role>")
+@needs("read")
 @documents({200: "image/png", 304: ()}, errors=(404,), path=GivenPath)
 @transfer
 def show_given_picture(job_id: str, role: str) -> Response:

@@ -17,6 +17,7 @@ from sdcpp_rest.routes.http.answers import answer, runtime, shorten
 from sdcpp_rest.routes.http.openapi import Answer, documents
 from sdcpp_rest.routes.http.pools import drawing
 from sdcpp_rest.routes.http.request_bodies import read_body
+from sdcpp_rest.routes.http.scopes import needs
 from sdcpp_rest.routes.http.wire_models import Integer, Wire, optional, validate
 
 groups = Blueprint("groups", __name__)
@@ -75,6 +76,7 @@ class SheetBody(Wire):
 
 
 @groups.get("/groups/<group_id>")
+@needs("read")
 @documents({200: GroupShown}, errors=(404,), path=GroupPath)
 def show_group(group_id: str) -> Response:
     """Look at a group of jobs: its axes, and its jobs by cell."""
@@ -90,6 +92,7 @@ def show_group(group_id: str) -> Response:
 
 
 @groups.post("/groups/<group_id>/cancel")
+@needs("generate")
 @documents({200: GroupCancelled}, errors=(404,), path=GroupPath)
 def cancel_group(group_id: str) -> Response:
     """Cancel every job of a group that waits or runs."""
@@ -103,6 +106,7 @@ def cancel_group(group_id: str) -> Response:
 
 
 @groups.post("/groups/<group_id>/sheet")
+@needs("generate")
 @documents({200: "image/png"}, errors=(404,), path=GroupPath, body=SheetBody)
 @drawing
 def draw_group_sheet(group_id: str) -> Response:

@@ -10,6 +10,7 @@ from pydantic import ConfigDict, Field
 from sdcpp_rest.routes.http.answers import answer, runtime
 from sdcpp_rest.routes.http.openapi import Answer, documents
 from sdcpp_rest.routes.http.request_bodies import read_body
+from sdcpp_rest.routes.http.scopes import needs
 from sdcpp_rest.routes.http.wire_models import Flag, Integer, Wire, optional, validate
 
 previews = Blueprint("previews", __name__)
@@ -49,6 +50,7 @@ class PreviewChanged(Answer):
 
 
 @previews.get("/preview/settings")
+@needs("read")
 @documents({200: PreviewShown})
 def show_preview_settings() -> Response:
     """Tell how previews are made."""
@@ -56,6 +58,7 @@ def show_preview_settings() -> Response:
 
 
 @previews.put("/preview/settings")
+@needs("admin")
 @documents({200: PreviewChanged}, body=PreviewBody)
 def change_preview_settings() -> Response:
     """Change how previews are made. At once, also for the job that runs, and for good."""

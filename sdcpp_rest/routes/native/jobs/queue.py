@@ -12,6 +12,7 @@ from sdcpp_rest.errors import Conflict, InvalidRequest, JobNotFound, NotFound
 from sdcpp_rest.routes.http.answers import answer, runtime
 from sdcpp_rest.routes.http.openapi import Answer, documents
 from sdcpp_rest.routes.http.request_bodies import read_body
+from sdcpp_rest.routes.http.scopes import needs
 from sdcpp_rest.routes.http.wire_models import Text, Wire, optional, validate
 from sdcpp_rest.routes.native.jobs.job_shown import JobPath, JobShown, live_job_object
 
@@ -63,6 +64,7 @@ class QueueState(Answer):
 
 
 @queue.get("/queue/<job_id>")
+@needs("read")
 @documents({200: JobShown}, errors=(404,), path=JobPath)
 def show_job(job_id: str) -> Response:
     """Look at a job."""
@@ -71,6 +73,7 @@ def show_job(job_id: str) -> Response:
 
 
 @queue.delete("/queue/<job_id>")
+@needs("generate")
 @documents({200: Cancelled}, errors=(400,), path=JobPath)
 def delete_job(job_id: str) -> Response:
     """Cancel a job that waits or runs. A 400 for any other. A running one stops at its next step, and the model stays
@@ -82,6 +85,7 @@ def delete_job(job_id: str) -> Response:
 
 
 @queue.post("/queue/<job_id>/cancel")
+@needs("generate")
 @documents({200: Cancelled}, errors=(404, 409), path=JobPath)
 def cancel_job(job_id: str) -> Response:
     """Cancel a job, telling an unknown one (404) from a finished one (409)."""
@@ -90,6 +94,7 @@ def cancel_job(job_id: str) -> Response:
 
 
 @queue.get("/jobs/<job_id>/preview")
+@needs("read")
 @documents({200: "image/jpeg"}, errors=(404,), path=JobPath)
 def show_preview(job_id: str) -> Response:
     """Get the latest preview of a running job. A 404 before the first one, and when the job is over."""
@@ -106,6 +111,7 @@ def show_preview(job_id: str) -> Response:
 
 
 @queue.patch("/queue/<job_id>")
+@needs("generate")
 @documents({200: JobShown}, errors=(404,), path=JobPath, body=RenameBody)
 def rename_job(job_id: str) -> Response:
     """Give a job another title. Whatever its status."""
@@ -115,6 +121,7 @@ def rename_job(job_id: str) -> Response:
 
 
 @queue.post("/queue/<job_id>/front")
+@needs("generate")
 @documents({200: JobShown}, errors=(404, 409), path=JobPath)
 def move_job_to_front(job_id: str) -> Response:
     """Make a waiting job the next one. A 409 for one that does not wait."""
@@ -122,6 +129,7 @@ def move_job_to_front(job_id: str) -> Response:
 
 
 @queue.post("/queue/<job_id>/move")
+@needs("generate")
 @documents({200: JobShown}, errors=(404, 409), path=JobPath, body=MoveBody)
 def move_job(job_id: str) -> Response:
     """Give a waiting job another place. Right before another one that waits, or first or last of all. A 409
@@ -133,6 +141,7 @@ def move_job(job_id: str) -> Response:
 
 
 @queue.delete("/queue/pending")
+@needs("generate")
 @documents({200: PendingCancelled})
 def cancel_pending_jobs() -> Response:
     """Cancel all jobs that wait. The one that runs goes on."""
@@ -140,6 +149,7 @@ def cancel_pending_jobs() -> Response:
 
 
 @queue.post("/queue/pause")
+@needs("generate")
 @documents({200: QueueState})
 def pause_queue() -> Response:
     """Let no further job begin. What runs goes on, jobs can be submitted and models loaded; a restart changes
@@ -148,6 +158,7 @@ def pause_queue() -> Response:
 
 
 @queue.post("/queue/resume")
+@needs("generate")
 @documents({200: QueueState})
 def resume_queue() -> Response:
     """Let jobs begin again."""

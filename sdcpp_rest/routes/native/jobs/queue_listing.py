@@ -15,6 +15,7 @@ from sdcpp_rest.errors import InvalidRequest
 from sdcpp_rest.routes.http.answers import json_text, runtime
 from sdcpp_rest.routes.http.moments import MOMENT, read_moment
 from sdcpp_rest.routes.http.openapi import Answer, documents
+from sdcpp_rest.routes.http.scopes import needs
 from sdcpp_rest.routes.http.wire_models import Integer, Text, Wire, optional, read_query
 from sdcpp_rest.routes.native.jobs.job_shown import JobShown, Listed, list_texts
 
@@ -84,6 +85,7 @@ class QueueShown(Answer):
 
 
 @queue_listing.get("/queue")
+@needs("read")
 @documents({200: QueueShown}, query=QueueQuery)
 def list_jobs() -> Response:
     """List jobs: every active one, and the newest finished ones. The running job comes first, then those that wait in

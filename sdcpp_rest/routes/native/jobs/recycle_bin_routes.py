@@ -12,6 +12,7 @@ from sdcpp_rest.routes.http.answers import answer, runtime
 from sdcpp_rest.routes.http.openapi import Answer, documents
 from sdcpp_rest.routes.http.pools import blocking
 from sdcpp_rest.routes.http.request_bodies import read_body
+from sdcpp_rest.routes.http.scopes import needs
 from sdcpp_rest.routes.http.wire_models import Integer, Text, Wire, optional, read_query, validate
 from sdcpp_rest.routes.native.jobs.job_shown import JobPath, JobShown, live_job_object
 from sdcpp_rest.services.jobs.recycle_bin import BinItem
@@ -79,6 +80,7 @@ class Moved(Answer):
 
 
 @recycle_bin.delete("/queue/jobs")
+@needs("generate")
 @documents({200: JobsDeleted}, body=DeleteJobsBody)
 @blocking
 def delete_jobs() -> Response:
@@ -99,6 +101,7 @@ def delete_jobs() -> Response:
 
 
 @recycle_bin.get("/queue/recycle-bin")
+@needs("read")
 @documents({200: BinShown}, query=BinQuery)
 def show_recycle_bin() -> Response:
     """List deleted jobs. What was deleted last comes first."""
@@ -111,6 +114,7 @@ def show_recycle_bin() -> Response:
 
 
 @recycle_bin.delete("/queue/recycle-bin")
+@needs("generate")
 @documents({200: Emptied})
 @blocking
 def empty_recycle_bin() -> Response:
@@ -122,6 +126,7 @@ def empty_recycle_bin() -> Response:
 
 
 @recycle_bin.post("/queue/<job_id>/restore")
+@needs("generate")
 @documents({200: Moved}, errors=(404, 409), path=JobPath)
 @blocking
 def restore_job(job_id: str) -> Response:
@@ -131,6 +136,7 @@ def restore_job(job_id: str) -> Response:
 
 
 @recycle_bin.delete("/queue/<job_id>/purge")
+@needs("generate")
 @documents({200: Moved}, errors=(404, 409), path=JobPath)
 @blocking
 def purge_job(job_id: str) -> Response:

@@ -13,6 +13,7 @@ from sdcpp_rest.routes.http.openapi import Answer, documents
 from sdcpp_rest.routes.http.pools import blocking, transfer
 from sdcpp_rest.routes.http.request_bodies import read_body
 from sdcpp_rest.routes.http.safe_retries import submitting
+from sdcpp_rest.routes.http.scopes import needs
 from sdcpp_rest.routes.http.wire_models import Wire, optional, validate
 from sdcpp_rest.routes.native.jobs.given_pictures import with_given_pictures
 from sdcpp_rest.routes.native.jobs.submission_of_bodies import submit_upscaling
@@ -45,6 +46,7 @@ class UpscalerGone(Answer):
 
 
 @upscaling.post("/upscaler/load")
+@needs("generate")
 @documents({200: UpscalerShown}, errors=(500, 503, 507), body=UpscalerBody)
 @blocking
 def load_upscaler() -> Response:
@@ -66,6 +68,7 @@ def load_upscaler() -> Response:
 
 
 @upscaling.post("/upscaler/unload")
+@needs("generate")
 @documents({200: UpscalerGone}, body=NoBody)
 @blocking
 def unload_upscaler() -> Response:
@@ -76,6 +79,7 @@ def unload_upscaler() -> Response:
 
 
 @upscaling.post("/upscale")
+@needs("generate")
 @documents({202: Accepted}, errors=(404, 429, 503), body=UpscaleBody)
 @transfer
 @submitting

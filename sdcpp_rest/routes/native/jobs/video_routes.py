@@ -8,6 +8,7 @@ from sdcpp_rest.routes.http.openapi import documents
 from sdcpp_rest.routes.http.pools import transfer
 from sdcpp_rest.routes.http.request_bodies import read_body
 from sdcpp_rest.routes.http.safe_retries import submitting
+from sdcpp_rest.routes.http.scopes import needs
 from sdcpp_rest.routes.http.wire_models import validate
 from sdcpp_rest.routes.native.jobs.given_pictures import with_given_pictures
 from sdcpp_rest.routes.native.jobs.submission_of_bodies import submit_video
@@ -19,6 +20,7 @@ video = Blueprint("video", __name__)
 
 
 @video.post("/txt2vid")
+@needs("generate")
 @documents({202: Accepted}, errors=(404, 429, 503), body=Txt2VidBody)
 @transfer
 @submitting

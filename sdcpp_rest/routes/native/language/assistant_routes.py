@@ -16,6 +16,7 @@ from sdcpp_rest.routes.http.answers import answer, fault_of, json_text, render_n
 from sdcpp_rest.routes.http.openapi import EVENT_STREAM, Answer, documents
 from sdcpp_rest.routes.http.pools import blocking, streaming
 from sdcpp_rest.routes.http.request_bodies import read_body
+from sdcpp_rest.routes.http.scopes import needs
 from sdcpp_rest.routes.http.wire_models import Text, Wire, optional, read_query, validate
 from sdcpp_rest.routes.native.language.assistant_tools import action_kinds
 from sdcpp_rest.routes.native.wire.assistant_wire import (
@@ -127,6 +128,7 @@ class AssistantModel(Answer):
 
 
 @assistant.post("/assistant/chat")
+@needs("generate")
 @documents({200: ChatAnswer}, errors=FAILURES, body=ChatBody)
 @blocking
 def chat() -> Response:
@@ -138,6 +140,7 @@ def chat() -> Response:
 
 
 @assistant.post("/assistant/chat/stream")
+@needs("generate")
 @documents({200: EVENT_STREAM}, errors=FAILURES, body=ChatBody)
 @streaming
 def chat_as_it_comes() -> Response:
@@ -160,6 +163,7 @@ def chat_as_it_comes() -> Response:
 
 
 @assistant.get("/assistant/history")
+@needs("read")
 @documents({200: ConversationShown})
 def show_conversation() -> Response:
     """Show the conversation with the assistant, oldest message first."""
@@ -168,6 +172,7 @@ def show_conversation() -> Response:
 
 
 @assistant.delete("/assistant/history")
+@needs("generate")
 @documents({200: Done})
 def clear_conversation() -> Response:
     """Forget the conversation with the assistant."""
@@ -176,6 +181,7 @@ def clear_conversation() -> Response:
 
 
 @assistant.get("/assistant/status")
+@needs("read")
 @documents({200: AssistantStatus})
 @blocking
 def show_assistant_status() -> Response:
@@ -185,6 +191,7 @@ def show_assistant_status() -> Response:
 
 
 @assistant.get("/assistant/model-info")
+@needs("read")
 @documents({200: AssistantModel}, errors=FAILURES, query=ModelQuery)
 @blocking
 def show_assistant_model() -> Response:
@@ -214,6 +221,7 @@ def show_assistant_model() -> Response:
 
 
 @assistant.get("/assistant/settings")
+@needs("read")
 @documents({200: AssistantSettingsShown})
 def show_assistant_settings() -> Response:
     """Show which language model the assistant uses, and how."""
@@ -222,6 +230,7 @@ def show_assistant_settings() -> Response:
 
 
 @assistant.put("/assistant/settings")
+@needs("admin")
 @documents({200: AssistantSettingsChanged}, body=AssistantSettingsBody)
 def change_assistant_settings() -> Response:
     """Choose which language model the assistant uses, and how. Kept over restarts. Everything that `GET` shows may be

@@ -13,6 +13,7 @@ from sdcpp_rest.routes.http.answers import answer, runtime
 from sdcpp_rest.routes.http.openapi import Answer, documents
 from sdcpp_rest.routes.http.pools import blocking
 from sdcpp_rest.routes.http.request_bodies import read_body
+from sdcpp_rest.routes.http.scopes import needs
 from sdcpp_rest.routes.http.wire_models import AtMost, Integer, Number, Text, Wire, optional, read_query, validate
 from sdcpp_rest.routes.native.wire.llm_wire import (
     FAILURES,
@@ -106,6 +107,7 @@ class LanguageModels(Answer):
 
 
 @ollama.post("/ollama/enhance")
+@needs("generate")
 @documents({200: Enhanced}, errors=FAILURES, body=EnhanceBody)
 @blocking
 def enhance_prompt() -> Response:
@@ -122,6 +124,7 @@ def enhance_prompt() -> Response:
 
 
 @ollama.get("/ollama/history")
+@needs("read")
 @documents({200: HistoryShown}, query=HistoryQuery)
 def show_enhancements() -> Response:
     """List the attempts to make prompts better, newest first."""
@@ -131,6 +134,7 @@ def show_enhancements() -> Response:
 
 
 @ollama.delete("/ollama/history")
+@needs("generate")
 @documents({200: Done})
 def clear_enhancements() -> Response:
     """Forget all attempts to make prompts better."""
@@ -139,6 +143,7 @@ def clear_enhancements() -> Response:
 
 
 @ollama.get("/ollama/history/<entry_id>")
+@needs("read")
 @documents({200: EnhancementShown}, errors=(404,), path=HistoryPath)
 def show_enhancement(entry_id: str) -> Response:
     """Show one attempt to make a prompt better."""
@@ -146,6 +151,7 @@ def show_enhancement(entry_id: str) -> Response:
 
 
 @ollama.delete("/ollama/history/<entry_id>")
+@needs("generate")
 @documents({200: Done}, errors=(404,), path=HistoryPath)
 def delete_enhancement(entry_id: str) -> Response:
     """Forget one attempt to make a prompt better."""
@@ -154,6 +160,7 @@ def delete_enhancement(entry_id: str) -> Response:
 
 
 @ollama.get("/ollama/status")
+@needs("read")
 @documents({200: EnhancerStatus})
 @blocking
 def show_enhancer_status() -> Response:
@@ -162,6 +169,7 @@ def show_enhancer_status() -> Response:
 
 
 @ollama.get("/ollama/models")
+@needs("read")
 @documents({200: LanguageModels}, errors=FAILURES)
 @blocking
 def list_language_models() -> Response:
@@ -170,6 +178,7 @@ def list_language_models() -> Response:
 
 
 @ollama.get("/ollama/settings")
+@needs("read")
 @documents({200: LlmSettingsShown})
 def show_enhancer_settings() -> Response:
     """Show which language model makes prompts better, and how."""
@@ -177,6 +186,7 @@ def show_enhancer_settings() -> Response:
 
 
 @ollama.put("/ollama/settings")
+@needs("admin")
 @documents({200: LlmSettingsChanged}, body=LlmSettingsBody)
 def change_enhancer_settings() -> Response:
     """Choose which language model makes prompts better, and how. Kept over restarts."""

@@ -17,6 +17,7 @@ from sdcpp_rest.core.variants import name_pattern
 from sdcpp_rest.routes.http.answers import answer, runtime
 from sdcpp_rest.routes.http.openapi import Answer, documents
 from sdcpp_rest.routes.http.pools import blocking
+from sdcpp_rest.routes.http.scopes import needs
 from sdcpp_rest.routes.http.wire_models import Text, Wire, optional, read_query
 from sdcpp_rest.routes.native.wire.generation_defaults import list_fields
 from sdcpp_rest.routes.native.wire.model_wire import SidesShown
@@ -179,6 +180,7 @@ class DetectionShown(Answer):
 
 
 @architectures.get("/architectures")
+@needs("read")
 @documents({200: ArchitecturesShown})
 def list_architectures() -> Response:
     """List families of models with their needs and defaults, and tell the current model's."""
@@ -203,6 +205,7 @@ def current_architecture() -> dict[str, Any]:
 
 
 @architectures.get("/architectures/detect")
+@needs("read")
 @documents({200: DetectionShown}, errors=(404,), query=DetectQuery)
 @blocking
 def detect_architecture() -> Response:

@@ -19,6 +19,7 @@ from sdcpp_rest.routes.http.mirrored_fields import mirror
 from sdcpp_rest.routes.http.openapi import Answer, documents
 from sdcpp_rest.routes.http.pools import blocking, drawing
 from sdcpp_rest.routes.http.request_bodies import read_body
+from sdcpp_rest.routes.http.scopes import needs
 from sdcpp_rest.routes.http.wire_models import Flag, Integer, Number, Text, Wire, optional, read_query, validate
 from sdcpp_rest.routes.native.wire.model_wire import ModelPath
 from sdcpp_rest.services.models.card_description import describe_card
@@ -129,6 +130,7 @@ class CardPreviewGone(Answer):
 
 
 @model_cards.get("/models/<model_type>/<path:model_name>/card")
+@needs("read")
 @documents({200: CardShown}, errors=(400, 404), path=ModelPath)
 @blocking
 def show_model_card(model_type: str, model_name: str) -> Response:
@@ -137,6 +139,7 @@ def show_model_card(model_type: str, model_name: str) -> Response:
 
 
 @model_cards.put("/models/<model_type>/<path:model_name>/card")
+@needs("models")
 @documents({200: CardShown}, errors=(404, 409), body=CardBody, path=ModelPath)
 @blocking
 def write_model_card(model_type: str, model_name: str) -> Response:
@@ -149,6 +152,7 @@ def write_model_card(model_type: str, model_name: str) -> Response:
 
 
 @model_cards.post("/models/<model_type>/<path:model_name>/card/refresh")
+@needs("models")
 @documents({200: CardShown}, errors=(400, 403, 404, 409, 502, 504), path=ModelPath)
 @blocking
 def refresh_model_card(model_type: str, model_name: str) -> Response:
@@ -160,6 +164,7 @@ def refresh_model_card(model_type: str, model_name: str) -> Response:
 
 
 @model_cards.get("/models/<model_type>/<path:model_name>/preview")
+@needs("read")
 @documents({200: "image/jpeg", 304: ()}, errors=(400, 404), path=ModelPath, query=CardPreviewQuery)
 @drawing
 def show_model_preview(model_type: str, model_name: str) -> Response:
@@ -181,6 +186,7 @@ def show_model_preview(model_type: str, model_name: str) -> Response:
 
 
 @model_cards.put("/models/<model_type>/<path:model_name>/preview")
+@needs("models")
 @documents({200: CardShown}, errors=(404,), body=CardPreviewBody, path=ModelPath)
 @drawing
 def write_model_preview(model_type: str, model_name: str) -> Response:
@@ -194,6 +200,7 @@ def write_model_preview(model_type: str, model_name: str) -> Response:
 
 
 @model_cards.delete("/models/<model_type>/<path:model_name>/preview")
+@needs("models")
 @documents({200: CardPreviewGone}, errors=(400, 404), path=ModelPath)
 @blocking
 def delete_model_preview(model_type: str, model_name: str) -> Response:

@@ -15,6 +15,7 @@ from sdcpp_rest.routes.http.answers import answer, runtime
 from sdcpp_rest.routes.http.openapi import Answer, documents
 from sdcpp_rest.routes.http.pools import blocking
 from sdcpp_rest.routes.http.request_bodies import read_body
+from sdcpp_rest.routes.http.scopes import needs
 from sdcpp_rest.routes.http.wire_models import Flag, Text, Wire, optional, validate
 
 controlnet = Blueprint("controlnet", __name__)
@@ -60,6 +61,7 @@ class ControlNetChanged(Answer):
 
 
 @controlnet.get("/controlnet/status")
+@needs("read")
 @documents({200: ControlNetStatus})
 def show_controlnet() -> Response:
     """Tell which ControlNet is loaded with the model."""
@@ -71,6 +73,7 @@ def show_controlnet() -> Response:
 
 
 @controlnet.post("/controlnet/load")
+@needs("generate")
 @documents({200: ControlNetChanged}, errors=(404, 409, 507), body=ControlNetBody)
 @blocking
 def load_controlnet() -> Response:
@@ -81,6 +84,7 @@ def load_controlnet() -> Response:
 
 
 @controlnet.post("/controlnet/unload")
+@needs("generate")
 @documents({200: ControlNetChanged}, errors=(409, 507), body=NoControlNetBody)
 @blocking
 def unload_controlnet() -> Response:

@@ -16,6 +16,7 @@ from sdcpp_rest.routes.http.openapi import Answer, documents
 from sdcpp_rest.routes.http.pools import blocking
 from sdcpp_rest.routes.http.request_bodies import read_body
 from sdcpp_rest.routes.http.safe_retries import submitting
+from sdcpp_rest.routes.http.scopes import needs
 from sdcpp_rest.routes.http.wire_models import Flag, Integer, Text, Wire, optional, read_query, validate
 from sdcpp_rest.routes.native.wire.download_bodies import DownloadBody
 from sdcpp_rest.services.downloads.download_submission import DownloadRequest
@@ -126,6 +127,7 @@ class RecommendedShown(Answer):
 
 
 @downloads.post("/models/download")
+@needs("models")
 @documents({202: DownloadAccepted}, errors=(403, 404, 409, 429, 502, 503, 504, 507), body=DownloadBody)
 @blocking
 @submitting
@@ -155,6 +157,7 @@ def download_model() -> Response:
 
 
 @downloads.get("/models/civitai/<model_id>")
+@needs("models")
 @documents({200: CivitaiShown}, errors=(400, 403, 404, 502, 504), path=CivitaiPath)
 @blocking
 def show_civitai_model(model_id: str) -> Response:
@@ -163,6 +166,7 @@ def show_civitai_model(model_id: str) -> Response:
 
 
 @downloads.get("/models/huggingface")
+@needs("models")
 @documents({200: HuggingFaceShown}, errors=(403, 404, 502, 504), query=HuggingFaceQuery)
 @blocking
 def show_huggingface_file() -> Response:
@@ -187,6 +191,7 @@ def show_huggingface_file() -> Response:
 
 
 @downloads.get("/models/recommended")
+@needs("read")
 @documents({200: RecommendedShown}, query=RecommendedQuery)
 def list_recommended_models() -> Response:
     """List models to begin with, each with the files that it needs on devices of several sizes."""

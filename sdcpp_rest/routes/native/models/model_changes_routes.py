@@ -15,6 +15,7 @@ from sdcpp_rest.routes.http.answers import answer, runtime
 from sdcpp_rest.routes.http.openapi import Answer, documents
 from sdcpp_rest.routes.http.pools import blocking
 from sdcpp_rest.routes.http.request_bodies import read_body
+from sdcpp_rest.routes.http.scopes import needs
 from sdcpp_rest.routes.http.wire_models import Text, Wire, optional, read_query, validate
 from sdcpp_rest.routes.native.wire.model_wire import ModelPath, ModelShown, model_object
 
@@ -74,6 +75,7 @@ class ModelMoved(Answer):
 
 
 @model_changes.delete("/models/<model_type:model_type>/<path:model_name>")
+@needs("models")
 @documents({200: ModelDeleted}, errors=(400, 404, 409), path=ModelPath, query=ConfirmQuery)
 @blocking
 def delete_model(model_type: str, model_name: str) -> Response:
@@ -85,6 +87,7 @@ def delete_model(model_type: str, model_name: str) -> Response:
 
 
 @model_changes.patch("/models/<model_type:model_type>/<path:model_name>")
+@needs("models")
 @documents({200: ModelMoved}, errors=(404, 409), body=ModelBody, path=ModelPath)
 @blocking
 def change_model(model_type: str, model_name: str) -> Response:

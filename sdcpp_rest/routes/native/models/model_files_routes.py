@@ -15,6 +15,7 @@ from sdcpp_rest.routes.http.answers import answer, runtime
 from sdcpp_rest.routes.http.multipart import FormFile, chunks_of, parts_of
 from sdcpp_rest.routes.http.openapi import Answer, documents
 from sdcpp_rest.routes.http.pools import blocking, uploading
+from sdcpp_rest.routes.http.scopes import needs
 from sdcpp_rest.routes.http.wire_models import Flag, Integer, Text, Wire, examine, optional, read_query
 from sdcpp_rest.routes.native.wire.model_wire import (
     ModelPath,
@@ -221,6 +222,7 @@ class InspectedShown(Answer):
 
 
 @model_files.post("/models/refresh")
+@needs("generate")
 @documents({200: Refreshed})
 @blocking
 def refresh_models() -> Response:
@@ -237,6 +239,7 @@ def refresh_models() -> Response:
 
 
 @model_files.get("/models/paths")
+@needs("read")
 @documents({200: ModelPaths})
 def model_paths() -> Response:
     """Tell the folder of each type of model. A folder need not exist yet."""
@@ -249,6 +252,7 @@ def model_paths() -> Response:
 
 
 @model_files.post("/models/upload")
+@needs("models")
 @documents(
     {201: UploadedShown},
     errors=(400, 409, 413, 503, DiskFull.status),
@@ -300,6 +304,7 @@ def upload_model() -> Response:
 
 
 @model_files.get("/models/<model_type>/<path:model_name>/inspect")
+@needs("read")
 @documents({200: InspectedShown}, errors=(400, 404), path=ModelPath)
 @blocking
 def inspect_model(model_type: str, model_name: str) -> Response:
@@ -316,6 +321,7 @@ def inspect_model(model_type: str, model_name: str) -> Response:
 
 
 @model_files.get("/models/<model_type>/<path:model_name>/fit")
+@needs("read")
 @documents({200: FitShown}, errors=(400, 404), path=ModelPath, query=FitQuery)
 @blocking
 def fit_model(model_type: str, model_name: str) -> Response:

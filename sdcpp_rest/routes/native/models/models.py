@@ -15,6 +15,7 @@ from sdcpp_rest.routes.http.answers import answer, json_text, runtime
 from sdcpp_rest.routes.http.openapi import Answer, documents
 from sdcpp_rest.routes.http.pools import blocking
 from sdcpp_rest.routes.http.request_bodies import read_body
+from sdcpp_rest.routes.http.scopes import needs
 from sdcpp_rest.routes.http.wire_models import optional, read_query, validate
 from sdcpp_rest.routes.native.wire.load_bodies import LoadBody, LoadQuery, ModelsQuery, UnloadBody, to_request
 from sdcpp_rest.routes.native.wire.model_wire import ModelNotThere, ModelPath, ModelsShown, model_lists
@@ -73,6 +74,7 @@ class HashShown(Answer):
 
 
 @models.get("/models")
+@needs("read")
 @documents({200: ModelsShown}, query=ModelsQuery)
 def list_models() -> Response:
     """List model files by type. Filters narrow the lists down; all of them must fit."""
@@ -86,6 +88,7 @@ def list_models() -> Response:
 
 
 @models.post("/models/load")
+@needs("generate")
 @documents({200: Loaded, 202: LoadStarted}, errors=(409, 504, 507), body=LoadBody, query=LoadQuery)
 @blocking
 def load_model() -> Response:
@@ -123,6 +126,7 @@ def load_model() -> Response:
 
 
 @models.post("/models/unload")
+@needs("generate")
 @documents({200: Unloaded}, errors=(404, 409), body=UnloadBody)
 @blocking
 def unload_model() -> Response:
@@ -137,6 +141,7 @@ def unload_model() -> Response:
 
 
 @models.get("/models/hash/<model_type>/<path:model_name>")
+@needs("read")
 @documents({200: HashShown}, errors=(400, 404, 409), path=ModelPath)
 @blocking
 def hash_model(model_type: str, model_name: str) -> Response:

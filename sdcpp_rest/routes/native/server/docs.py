@@ -18,6 +18,7 @@ from sdcpp_rest.routes.http.links import absolute_url, page_link, url_path
 from sdcpp_rest.routes.http.openapi import HTML, MARKDOWN, WHOLE_KEY, documents, page_files
 from sdcpp_rest.routes.http.openapi import document as document_of
 from sdcpp_rest.routes.http.pools import transfer
+from sdcpp_rest.routes.http.scopes import needs
 from sdcpp_rest.routes.http.wire_models import Wire
 
 docs = Blueprint("docs", __name__)
@@ -79,6 +80,7 @@ class AssetPath(Wire):
 
 
 @docs.get("/openapi.json")
+@needs("read")
 @documents({200: "application/json"})
 def openapi() -> Response:
     """Get this document. The bounds in it are those of this server's configuration, and its server is the one that was
@@ -91,6 +93,7 @@ def openapi() -> Response:
 
 
 @docs.get("/docs")
+@needs("read")
 @documents({200: HTML})
 def try_out() -> Response:
     """Read the API's documentation, and try it. A page for browsers."""
@@ -101,6 +104,7 @@ def try_out() -> Response:
 
 
 @docs.get("/docs/assets/<name>")
+@needs("read")
 @documents({200: tuple(dict.fromkeys([*_ASSETS.values()])), 304: ()}, errors=(404,), path=AssetPath)
 @transfer
 def asset(name: str) -> Response:
@@ -116,6 +120,7 @@ def asset(name: str) -> Response:
 
 
 @docs.get("/docs/<name>.md")
+@needs("read")
 @documents({200: MARKDOWN}, errors=(404,), path=PagePath)
 def page(name: str) -> Response:
     """Get a page of the project's documentation, as Markdown."""

@@ -10,6 +10,7 @@ from pydantic import Field
 from sdcpp_rest.errors import InvalidRequest
 from sdcpp_rest.routes.http.answers import answer, runtime
 from sdcpp_rest.routes.http.openapi import Answer, documents
+from sdcpp_rest.routes.http.scopes import needs
 from sdcpp_rest.routes.http.wire_models import Wire
 from sdcpp_rest.routes.native.wire.engine_wire import EngineState
 
@@ -120,6 +121,7 @@ class EnginesShown(Answer):
 
 
 @engines.get("/engines")
+@needs("read")
 @documents({200: EnginesShown})
 def show_engines() -> Response:
     """Show the engines: where each works, what it holds, what it has done, and why it does nothing. Never waits for
@@ -128,6 +130,7 @@ def show_engines() -> Response:
 
 
 @engines.post("/engines/nodes/<name>/drain")
+@needs("admin")
 @documents({200: ClusterNodeShown}, errors=(400, 404), path=NodePath)
 def drain_node(name: str) -> Response:
     """Drain a node of the cluster: its engines finish what they run, take nothing more, and leave. However long that
@@ -136,6 +139,7 @@ def drain_node(name: str) -> Response:
 
 
 @engines.post("/engines/nodes/<name>/resume")
+@needs("admin")
 @documents({200: ClusterNodeShown}, errors=(400, 404), path=NodePath)
 def resume_node(name: str) -> Response:
     """Use a drained node of the cluster again, by its name; one that still finishes something goes on. One that is

@@ -15,6 +15,7 @@ from sdcpp_rest.routes.http.answers import answer, runtime
 from sdcpp_rest.routes.http.links import page_link, url_path
 from sdcpp_rest.routes.http.openapi import HTML, Answer, documents
 from sdcpp_rest.routes.http.request_bodies import read_body
+from sdcpp_rest.routes.http.scopes import needs
 from sdcpp_rest.routes.http.wire_models import Text, Wire, optional, read_query, validate
 from sdcpp_rest.routes.native.server.login_cookie import end_shown_logins, with_cookie, without_cookie
 from sdcpp_rest.services.login_sessions import LoginSession
@@ -94,6 +95,7 @@ class LoggedOut(Answer):
 
 
 @login.get("/login")
+@needs("read")
 @documents({200: HTML}, query=LoginQuery)
 def login_page() -> Response:
     """Show a page with a form to log in. Needs no script, and works below any path."""
@@ -110,6 +112,7 @@ def login_page() -> Response:
 
 
 @login.post("/auth/login")
+@needs("read")
 @documents({200: LoggedIn, 303: HTML}, errors=(429,), body=LoginBody)
 def log_in() -> Response:
     """Log in with a key. The answer sets a cookie for this server's own pages; a form is sent on, to its `redirect` or
@@ -130,6 +133,7 @@ def log_in() -> Response:
 
 
 @login.post("/auth/logout")
+@needs("read")
 @documents({200: LoggedOut}, body=LogoutBody)
 def log_out() -> Response:
     """Log out: the cookie is taken back, and it and the token that was shown open nothing any more."""

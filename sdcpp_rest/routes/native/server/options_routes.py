@@ -10,6 +10,7 @@ from pydantic import Field
 from sdcpp_rest.core.family_fields import idle_fields
 from sdcpp_rest.routes.http.answers import answer, runtime
 from sdcpp_rest.routes.http.openapi import Answer, documents
+from sdcpp_rest.routes.http.scopes import needs
 from sdcpp_rest.routes.http.wire_models import Wire, optional
 from sdcpp_rest.routes.native.wire.generation_defaults import MODE_BODIES, describe_fields, notes
 from sdcpp_rest.routes.native.wire.load_bodies import LoadOptionsBody
@@ -61,6 +62,7 @@ class LoadOptions(Answer):
 
 
 @options.get("/options/generation")
+@needs("read")
 @documents({200: GenerationOptions})
 def describe_generation() -> Response:
     """Describe every field of a generation request: its label, meaning, default and range."""
@@ -99,6 +101,7 @@ def _idle_fields() -> dict[str, str]:
 
 
 @options.get("/options/descriptions")
+@needs("read")
 @documents({200: LoadOptions})
 def describe_loading() -> Response:
     """Describe every option of loading a model, and each sampler and scheduler."""

@@ -13,6 +13,7 @@ from sdcpp_rest.routes.http.links import page_link, url_path
 from sdcpp_rest.routes.http.open_views import open_to_all
 from sdcpp_rest.routes.http.openapi import ANY_FILE, HTML, Error, documents
 from sdcpp_rest.routes.http.pools import transfer
+from sdcpp_rest.routes.http.scopes import needs
 from sdcpp_rest.routes.http.wire_models import Wire
 from sdcpp_rest.services.web_page import PageFile, link_from
 
@@ -40,6 +41,7 @@ class PageFilePath(Wire):
 
 
 @page.get("/ui")
+@needs("read")
 @documents({200: HTML, 304: (), 307: HTML, 501: (Error, HTML)})
 @open_to_all
 @transfer
@@ -53,6 +55,7 @@ def show_page() -> Response:
 
 
 @page.get("/ui/<path:path>")
+@needs("read")
 @documents({200: ANY_FILE, 206: ANY_FILE, 304: (), 501: (Error, HTML)}, errors=(404, 416), path=PageFilePath)
 @open_to_all
 @transfer

@@ -11,6 +11,7 @@ from sdcpp_rest.errors import InvalidRequest
 from sdcpp_rest.routes.http.answers import answer, is_known_caller, runtime
 from sdcpp_rest.routes.http.openapi import Answer, documents
 from sdcpp_rest.routes.http.request_bodies import read_body
+from sdcpp_rest.routes.http.scopes import needs
 from sdcpp_rest.routes.http.wire_models import Text, Wire, optional, validate
 from sdcpp_rest.routes.native.server.login_cookie import end_shown_logins, with_cookie, without_cookie
 from sdcpp_rest.services.login_sessions import BROWSER_LIFETIME_SECONDS
@@ -40,6 +41,7 @@ class SessionOpened(SessionShown):
 
 
 @session.get("/session")
+@needs("read")
 @documents({200: SessionShown})
 def show_session() -> Response:
     """Tell whether this server asks for a key, and whether the caller has one. Answered to everybody."""
@@ -49,6 +51,7 @@ def show_session() -> Response:
 
 
 @session.post("/session")
+@needs("read")
 @documents({200: SessionOpened}, errors=(429,), body=SessionBody)
 def open_session() -> Response:
     """Sign in with a key. The answer sets a cookie that opens everything to this server's own pages, for 30 days. It
@@ -65,6 +68,7 @@ def open_session() -> Response:
 
 
 @session.delete("/session")
+@needs("read")
 @documents({200: SessionShown})
 def close_session() -> Response:
     """Sign out: the cookie is taken back, and opens nothing any more, wherever it was copied to."""

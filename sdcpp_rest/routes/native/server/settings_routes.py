@@ -11,6 +11,7 @@ from sdcpp_rest.errors import NotFound, NotSupported
 from sdcpp_rest.routes.http.answers import answer, runtime, shorten
 from sdcpp_rest.routes.http.openapi import Answer, documents
 from sdcpp_rest.routes.http.request_bodies import read_body
+from sdcpp_rest.routes.http.scopes import needs
 from sdcpp_rest.routes.http.wire_models import Flag, Integer, Text, Wire, optional, validate
 from sdcpp_rest.routes.native.wire.generation_defaults import (
     DEFAULTS_MODELS,
@@ -159,6 +160,7 @@ class ResetDone(Answer):
 
 
 @settings.get("/settings/generation")
+@needs("read")
 @documents({200: AllDefaultsShown})
 def show_generation_defaults() -> Response:
     """Show which defaults users have chosen for the fields of generation requests."""
@@ -166,6 +168,7 @@ def show_generation_defaults() -> Response:
 
 
 @settings.put("/settings/generation")
+@needs("admin")
 @documents({200: AllDefaultsChanged}, body=AllDefaultsBody)
 def change_generation_defaults() -> Response:
     """Choose the defaults of several kinds of request. Those of a kind that is named are replaced, the others stay; of
@@ -183,6 +186,7 @@ def change_generation_defaults() -> Response:
 
 
 @settings.get("/settings/generation/<mode>")
+@needs("read")
 @documents({200: DefaultsShown}, errors=(404,), path=ModePath)
 def show_defaults_of_mode(mode: str) -> Response:
     """Show which defaults users have chosen for one kind of request."""
@@ -190,6 +194,7 @@ def show_defaults_of_mode(mode: str) -> Response:
 
 
 @settings.put("/settings/generation/<mode>")
+@needs("admin")
 @documents({200: DefaultsChanged}, errors=(404,), path=ModePath, body=AnyDefaultsBody)
 def change_defaults_of_mode(mode: str) -> Response:
     """Choose the defaults of one kind of request, instead of all that were chosen before. An object with names in
@@ -205,6 +210,7 @@ def change_defaults_of_mode(mode: str) -> Response:
 
 
 @settings.get("/settings/preferences")
+@needs("read")
 @documents({200: Preferences})
 def show_preferences() -> Response:
     """Show what user interfaces have stored here."""
@@ -212,6 +218,7 @@ def show_preferences() -> Response:
 
 
 @settings.put("/settings/preferences")
+@needs("generate")
 @documents({200: PreferencesChanged}, body=PreferencesBody)
 def change_preferences() -> Response:
     """Store what a user interface wants to remember. At most 64 KiB in all."""
@@ -219,6 +226,7 @@ def change_preferences() -> Response:
 
 
 @settings.get("/settings/output")
+@needs("read")
 @documents({200: OutputShown})
 def show_output_settings() -> Response:
     """Show how the folders of finished jobs are grouped."""
@@ -226,6 +234,7 @@ def show_output_settings() -> Response:
 
 
 @settings.put("/settings/output")
+@needs("admin")
 @documents({200: OutputShown}, errors=(501,), body=OutputBody)
 def change_output_settings() -> Response:
     """Choose how the folders of finished jobs are grouped. They are not, so far: anything but none is a 501."""
@@ -244,6 +253,7 @@ def change_output_settings() -> Response:
 
 
 @settings.get("/settings/auto-unload")
+@needs("read")
 @documents({200: AutoUnloadShown})
 def show_auto_unload() -> Response:
     """Show when the model and the upscaler are freed because nobody uses them. What users did not choose is the
@@ -252,6 +262,7 @@ def show_auto_unload() -> Response:
 
 
 @settings.put("/settings/auto-unload")
+@needs("admin")
 @documents({200: AutoUnloadShown}, body=AutoUnloadBody)
 def change_auto_unload() -> Response:
     """Choose when the model and the upscaler are freed because nobody uses them."""
@@ -263,6 +274,7 @@ def change_auto_unload() -> Response:
 
 
 @settings.get("/settings/recycle-bin")
+@needs("read")
 @documents({200: BinRulesShown})
 def show_recycle_bin_settings() -> Response:
     """Show what becomes of deleted jobs."""
@@ -270,6 +282,7 @@ def show_recycle_bin_settings() -> Response:
 
 
 @settings.put("/settings/recycle-bin")
+@needs("admin")
 @documents({200: BinRulesShown}, body=BinRulesBody)
 def change_recycle_bin_settings() -> Response:
     """Choose what becomes of deleted jobs. Those in the bin follow the new rules too; switching it off does not empty
@@ -281,6 +294,7 @@ def change_recycle_bin_settings() -> Response:
 
 
 @settings.post("/settings/reset")
+@needs("admin")
 @documents({200: ResetDone}, body=ResetBody)
 def reset_settings() -> Response:
     """Forget what users chose, in one section or in all."""

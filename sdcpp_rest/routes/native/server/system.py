@@ -13,6 +13,7 @@ from sdcpp_rest.routes.http.answers import answer, is_known_caller, prefers_html
 from sdcpp_rest.routes.http.links import page_link, url_path
 from sdcpp_rest.routes.http.open_views import open_when
 from sdcpp_rest.routes.http.openapi import HTML, Answer, documents, page_files
+from sdcpp_rest.routes.http.scopes import needs
 from sdcpp_rest.routes.http.wire_models import optional
 from sdcpp_rest.routes.native.wire.engine_wire import EngineState
 from sdcpp_rest.services.metrics import CONTENT_TYPE as METRICS_TYPE
@@ -242,6 +243,7 @@ def _leads_to_page(page: WebPage, accept: str) -> bool:
 
 
 @system.get("/")
+@needs("read")
 @documents({200: (Index, HTML), 302: HTML})
 @open_when(_leads_to_page)
 def index() -> Response:
@@ -268,6 +270,7 @@ def index() -> Response:
 
 
 @system.get("/health")
+@needs("read")
 @documents({200: (Health, HealthWithoutKey)})
 def health() -> Response:
     """Ask how the server is. Always 200 while it runs; a caller without a key, where keys are configured, learns no
@@ -278,6 +281,7 @@ def health() -> Response:
 
 
 @system.get("/options")
+@needs("read")
 @documents({200: Options})
 def options() -> Response:
     """List samplers, schedulers and quantization types. As the engine named them when it last started; also while it is
@@ -286,6 +290,7 @@ def options() -> Response:
 
 
 @system.get("/memory")
+@needs("read")
 @documents({200: Memory})
 def memory() -> Response:
     """Tell who holds how much memory. Never waits for the engine."""
@@ -293,6 +298,7 @@ def memory() -> Response:
 
 
 @system.get("/metrics")
+@needs("read")
 @documents({200: "text/plain"})
 def metrics() -> Response:
     """Tell Prometheus. Counters are those of this process, since it started."""
@@ -300,6 +306,7 @@ def metrics() -> Response:
 
 
 @system.get("/favicon.ico")
+@needs("read")
 @documents({204: ()})
 def favicon() -> Response:
     """Have no icon. Browsers ask for one."""

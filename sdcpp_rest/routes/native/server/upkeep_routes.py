@@ -11,6 +11,7 @@ from sdcpp_rest.routes.http.answers import answer, runtime
 from sdcpp_rest.routes.http.openapi import Answer, documents
 from sdcpp_rest.routes.http.pools import blocking
 from sdcpp_rest.routes.http.request_bodies import read_body
+from sdcpp_rest.routes.http.scopes import needs
 from sdcpp_rest.routes.http.wire_models import Flag, Integer, Text, Wire, optional, read_query, validate
 from sdcpp_rest.routes.native.wire.engine_wire import LONGEST_NAME
 
@@ -81,6 +82,7 @@ class EngineRestarting(Answer):
 
 
 @upkeep.get("/system/doctor")
+@needs("admin")
 @documents({200: DoctorShown})
 @blocking
 def show_doctor() -> Response:
@@ -92,6 +94,7 @@ def show_doctor() -> Response:
 
 
 @upkeep.get("/logs/engine")
+@needs("admin")
 @documents({200: (LogShown, "text/plain")}, query=EngineLogQuery)
 @blocking
 def show_engine_log() -> Response:
@@ -106,6 +109,7 @@ def show_engine_log() -> Response:
 
 
 @upkeep.get("/logs/server")
+@needs("admin")
 @documents({200: (LogShown, "text/plain")}, query=LogQuery)
 def show_server_log() -> Response:
     """Read the last lines of what the server says. As plain text for who prefers that."""
@@ -113,6 +117,7 @@ def show_server_log() -> Response:
 
 
 @upkeep.post("/engine/restart")
+@needs("admin")
 @documents({200: EngineRestarting, 202: EngineRestarting}, errors=(409,), body=RestartBody)
 @blocking
 def restart_engine() -> Response:

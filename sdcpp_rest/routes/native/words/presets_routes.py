@@ -15,6 +15,7 @@ from sdcpp_rest.errors import Conflict, InvalidRequest, NotFound
 from sdcpp_rest.routes.http.answers import answer, runtime, shorten
 from sdcpp_rest.routes.http.openapi import Answer, documents
 from sdcpp_rest.routes.http.request_bodies import read_body
+from sdcpp_rest.routes.http.scopes import needs
 from sdcpp_rest.routes.http.wire_models import Flag, Text, Wire, optional, validate
 from sdcpp_rest.services.settings.parameter_presets import MAX_DESCRIPTION_CHARACTERS
 from sdcpp_rest.services.settings.preset_import import read_presets
@@ -100,6 +101,7 @@ class PresetsImported(Answer):
 
 
 @presets.get("/ui/presets")
+@needs("read")
 @documents({200: UiPresetsShown})
 def list_presets() -> Response:
     """List the presets. They are the same that SwarmUI's dialect lists."""
@@ -108,6 +110,7 @@ def list_presets() -> Response:
 
 
 @presets.get("/ui/presets/<path:preset_name>")
+@needs("read")
 @documents({200: UiPresetShown}, errors=(404,), path=PresetPath)
 def show_preset(preset_name: str) -> Response:
     """Show one preset: its fields, and what only SwarmUI knows of it."""
@@ -115,6 +118,7 @@ def show_preset(preset_name: str) -> Response:
 
 
 @presets.put("/ui/presets/<path:preset_name>")
+@needs("generate")
 @documents({200: PresetKept, 201: PresetKept}, errors=(404,), body=PresetBody, path=PresetPath)
 def keep_preset(preset_name: str) -> Response:
     """Keep settings under a name, in the place of what had it before; a picture that it has stays. A 404 for a name
@@ -126,6 +130,7 @@ def keep_preset(preset_name: str) -> Response:
 
 
 @presets.delete("/ui/presets/<path:preset_name>")
+@needs("generate")
 @documents({200: PresetRemoved}, errors=(404,), path=PresetPath)
 def remove_preset(preset_name: str) -> Response:
     """Forget a preset."""
@@ -135,6 +140,7 @@ def remove_preset(preset_name: str) -> Response:
 
 
 @presets.post("/ui/presets/import")
+@needs("generate")
 @documents({200: PresetsImported}, body=PresetImportBody)
 def import_presets() -> Response:
     """Take over the presets of a file that SwarmUI has exported. Names that are there already are skipped, unless

@@ -13,6 +13,7 @@ from sdcpp_rest.routes.http.answers import answer, runtime
 from sdcpp_rest.routes.http.openapi import Answer, documents
 from sdcpp_rest.routes.http.pools import blocking
 from sdcpp_rest.routes.http.request_bodies import read_body
+from sdcpp_rest.routes.http.scopes import needs
 from sdcpp_rest.routes.http.wire_models import AtMost, Integer, Text, Wire, optional, validate
 from sdcpp_rest.routes.native.wire.generation_bodies import MAX_STYLES
 from sdcpp_rest.services.settings.user_settings import Mode
@@ -104,6 +105,7 @@ class TokensCounted(Answer):
 
 
 @prompt_words.post("/prompt/expand")
+@needs("read")
 @documents({200: PromptsExpanded}, errors=(404,), body=ExpandBody)
 @blocking
 def expand_prompt() -> Response:
@@ -121,6 +123,7 @@ def expand_prompt() -> Response:
 
 
 @prompt_words.post("/prompt/tokens")
+@needs("read")
 @documents({200: TokensCounted}, errors=(404, 501), body=TokensBody)
 @blocking
 def count_prompt_tokens() -> Response:

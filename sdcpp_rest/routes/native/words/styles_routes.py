@@ -11,6 +11,7 @@ from sdcpp_rest.core.prompt_style import PromptStyle
 from sdcpp_rest.routes.http.answers import answer, runtime
 from sdcpp_rest.routes.http.openapi import Answer, documents
 from sdcpp_rest.routes.http.request_bodies import read_body
+from sdcpp_rest.routes.http.scopes import needs
 from sdcpp_rest.routes.http.wire_models import Flag, Text, Wire, optional, validate
 from sdcpp_rest.services.settings.style_file import MAX_BYTES
 from sdcpp_rest.services.settings.style_import import MAX_TEXT_CHARACTERS, read_styles
@@ -87,6 +88,7 @@ class StylesImported(Answer):
 
 
 @styles.get("/styles")
+@needs("read")
 @documents({200: StylesShown})
 def list_styles() -> Response:
     """List the prompt styles. They are the same that AUTOMATIC1111's dialect lists: both read one file."""
@@ -95,6 +97,7 @@ def list_styles() -> Response:
 
 
 @styles.get("/styles/export")
+@needs("read")
 @documents({200: CSV})
 def export_styles() -> Response:
     """Get all prompt styles as a CSV file, as AUTOMATIC1111 and its kin read it."""
@@ -106,6 +109,7 @@ def export_styles() -> Response:
 
 
 @styles.post("/styles/import")
+@needs("generate")
 @documents({200: StylesImported}, errors=(409,), body=StyleImportBody)
 def import_styles() -> Response:
     """Take over the prompt styles of another program's file. Names that are there already are skipped, unless
@@ -123,6 +127,7 @@ def import_styles() -> Response:
 
 
 @styles.get("/styles/<path:style_name>")
+@needs("read")
 @documents({200: StyleShown}, errors=(404,), path=StylePath)
 def show_style(style_name: str) -> Response:
     """Show one prompt style."""
@@ -130,6 +135,7 @@ def show_style(style_name: str) -> Response:
 
 
 @styles.put("/styles/<path:style_name>")
+@needs("generate")
 @documents({200: StyleKept, 201: StyleKept}, errors=(404, 409), body=StyleBody, path=StylePath)
 def keep_style(style_name: str) -> Response:
     """Keep a prompt style under a name, in the place of what had it before. A 409 where the file of the styles cannot
@@ -142,6 +148,7 @@ def keep_style(style_name: str) -> Response:
 
 
 @styles.delete("/styles/<path:style_name>")
+@needs("generate")
 @documents({200: StyleRemoved}, errors=(404, 409), path=StylePath)
 def remove_style(style_name: str) -> Response:
     """Forget a prompt style."""

@@ -12,6 +12,7 @@ from sdcpp_rest.routes.http.answers import answer, runtime
 from sdcpp_rest.routes.http.openapi import Answer, documents
 from sdcpp_rest.routes.http.pools import transfer
 from sdcpp_rest.routes.http.request_bodies import read_body
+from sdcpp_rest.routes.http.scopes import needs
 from sdcpp_rest.routes.http.wire_models import Flag, Text, Wire, optional, read_query, validate
 from sdcpp_rest.services.models.wildcards import MAX_BYTES, Wildcard, Wildcards, check_name, write_entries
 
@@ -67,6 +68,7 @@ class WildcardRemoved(Answer):
 
 
 @wildcards.get("/wildcards")
+@needs("read")
 @documents({200: WildcardsShown}, query=WildcardsQuery)
 @transfer
 def list_wildcards() -> Response:
@@ -77,6 +79,7 @@ def list_wildcards() -> Response:
 
 
 @wildcards.get("/wildcards/<path:wildcard_name>")
+@needs("read")
 @documents({200: WildcardShown}, errors=(400, 404), path=WildcardPath)
 @transfer
 def show_wildcard(wildcard_name: str) -> Response:
@@ -85,6 +88,7 @@ def show_wildcard(wildcard_name: str) -> Response:
 
 
 @wildcards.put("/wildcards/<path:wildcard_name>")
+@needs("generate")
 @documents({200: WildcardKept, 201: WildcardKept}, errors=(404,), body=WildcardBody, path=WildcardPath)
 @transfer
 def keep_wildcard(wildcard_name: str) -> Response:
@@ -98,6 +102,7 @@ def keep_wildcard(wildcard_name: str) -> Response:
 
 
 @wildcards.delete("/wildcards/<path:wildcard_name>")
+@needs("generate")
 @documents({200: WildcardRemoved}, errors=(400, 404), path=WildcardPath)
 def remove_wildcard(wildcard_name: str) -> Response:
     """Delete a wildcard, and its preview."""

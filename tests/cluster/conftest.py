@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +22,15 @@ from sdcpp_rest.engine.remote.node_settings import SETTINGS_VARIABLE
 from tests.e2e.conftest import ServerProcess
 
 PATIENCE_SECONDS = 180.0
+# Each of xdist's workers has a network of its own.
+_NETWORK = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
 _FIRST_HOST = 30
 _hosts = itertools.count(_FIRST_HOST)
 
 
 def free_host() -> str:
     """A loopback address that no other box has."""
-    return f"127.0.0.{next(_hosts)}"
+    return f"127.0.{_NETWORK}.{next(_hosts)}"
 
 
 def free_port(host: str) -> int:
@@ -123,11 +126,15 @@ class RayCluster:
         ``variables``: for Ray's own command that starts the head."""
         ran = self.head.start(*options(self.head), **(variables or {}))
         assert ran.returncode == 0, ran.stderr
-        for number in range(1, nodes + 1):
-            node = self.make_box()
-            ran = node.join(self.head, "--name", f"node{number}", "--engines", "1")
+        self.nodes += [self.make_box() for _ in range(nodes)]
+
+        def join(number: int) -> None:
+            ran = self.nodes[number].join(self.head, "--name", f"node{number + 1}", "--engines", "1")
             assert ran.returncode == 0, ran.stderr
-            self.nodes.append(node)
+
+        # Beside each other: Ray's command mostly waits.
+        with ThreadPoolExecutor(max_workers=max(1, nodes)) as starting:
+            list(starting.map(join, range(nodes)))
         return self
 
     def server_settings(self) -> tuple[str, ...]:

@@ -52,7 +52,7 @@ test-training: setup ## Train every part of the demo model for some seconds (ins
 	$(BIN)/pytest -q -m training tests/tools
 
 test-cluster: setup $(STAMPS)/cluster ## Draw on nodes of a Ray cluster on this machine (installs Ray first)
-	$(BIN)/pytest -q -n 2 --dist worksteal -m cluster tests/cluster
+	$(BIN)/pytest -q -n 2 --dist loadgroup -m cluster tests/cluster
 
 # An environment of its own inside the usual one, which has the native library for Vulkan and all else from the other.
 VULKAN   := $(VENV)/vulkan

@@ -8,6 +8,7 @@ import shutil
 import signal
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -213,10 +214,9 @@ def test_a_wrong_token_is_told(cluster: RayCluster, make_server: MakeServer) -> 
     assert server.get("/health")["status"] == "degraded"
 
 
-def test_a_node_is_given_the_model_that_it_lacks(make_cluster: MakeCluster, make_server: MakeServer) -> None:
-    cluster = make_cluster(nodes=1)
-    server = make_server(cluster, "cluster.pull_models=true")
-    folder = "models/diffusion_models"
+def give_model(server: ServerProcess) -> Path:
+    """Give the server a model of its own, which it starts again with; where that lies, in its folder."""
+    folder = Path("models") / "diffusion_models"
     (server.folder / folder).mkdir(parents=True, exist_ok=True)
     for suffix in (".gguf", ".json"):  # what goes with it is the demo's, which every machine has
         demo = (DEMO_ROOT / "diffusion_models" / DEMO_MODEL).with_suffix(suffix)
@@ -224,11 +224,17 @@ def test_a_node_is_given_the_model_that_it_lacks(make_cluster: MakeCluster, make
     server.stop()
     server.settings = (*server.settings, "models.default=mine.gguf")
     server.start()
+    return folder / "mine.gguf"
+
+
+def test_a_node_is_given_the_model_that_it_lacks(make_cluster: MakeCluster, make_server: MakeServer) -> None:
+    cluster = make_cluster(nodes=1)
+    server = make_server(cluster, "cluster.pull_models=true")
+    mine = give_model(server)
     wait_engines(server, 1)
     job = server.wait(server.submit("a boat", steps=2, width=64, height=64))
     assert (job["status"], job["engine"]) == ("completed", "node1:0")
-    there = cluster.nodes[0].folder / folder / "mine.gguf"
-    assert there.read_bytes() == (server.folder / folder / "mine.gguf").read_bytes()
+    assert (cluster.nodes[0].folder / mine).read_bytes() == (server.folder / mine).read_bytes()
 
 
 @pytest.mark.native

@@ -33,7 +33,7 @@ from sdcpp_rest.engine.remote.node_settings import (
     NodeSettings,
     our_version,
 )
-from sdcpp_rest.engine.remote.shipping import LinkLost, Shipment
+from sdcpp_rest.engine.remote.shipping import LinkLost, Shipment, count_beside
 from sdcpp_rest.engine.worker_options import WorkerOptions
 
 log = logging.getLogger(__name__)
@@ -43,6 +43,7 @@ _START_SECONDS = 120.0
 _FILES_SECONDS = 30.0
 # With the message around it, less than what Ray keeps out of its store of objects (100 KiB).
 _SMALL_BYTES = 64 * 1024
+_SMALL_MESSAGE_BYTES = 90 * 1024
 # What Ray sets for its own workers, and what would make an engine compute with one thread.
 _RAYS_OWN = ("OMP_NUM_THREADS",)
 _Full = (ray.exceptions.ObjectStoreFullError, ray.exceptions.OutOfDiskError)
@@ -139,10 +140,16 @@ class RayLink:
 
     def send(self, shipment: Shipment) -> None:
         """Raises OSError."""
+        size = len(shipment.message) + count_beside(shipment.files)
         try:
-            self._actor.take.remote(shipment)
+            taken = self._actor.take.remote(shipment)
+            if size > _SMALL_MESSAGE_BYTES:
+                # It goes through the store of objects, on both machines: nobody else would hear that it did not.
+                ray.get(taken)
         except _Full as error:
             raise _no_room() from error
+        except _Error as error:
+            raise OSError(_sentence(error)) from error
 
     def send_urgent(self, message: bytes) -> None:
         self._actor.take_urgent.remote(message)

@@ -1,0 +1,200 @@
+"""What is full on a cluster, a store of objects or a disk, fails a job in a sentence or moves it, and is well again."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import io
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from tests.cluster.conftest import Box, RayCluster, raylet_of, small_disks
+from tests.cluster.test_cluster_failures import SLOW, give_model, wait_engines
+from tests.e2e.conftest import TIMEOUT, ServerProcess
+
+pytestmark = pytest.mark.cluster
+
+MakeCluster = Callable[..., RayCluster]
+MakeServer = Callable[..., ServerProcess]
+
+_SMALL_STORE = "--object-store-memory=80000000"
+_STORE_FULL = "Ray's store of objects is full, and so is the disk that it spills to"
+_NOT_TOLD = "The engine's machine is not told what to do: "
+_NO_ROOM = "The engine's machine has no room for what the job needs there: "
+# Its pictures tell their prompt: together they are too large for a message.
+_LARGE = {"prompt": "fake:step=0.01 " + "x" * 9000, "batch_count": 8, "width": 64, "height": 64, "steps": 1}
+# So is their message, which tells the prompt for each.
+_MANY = {**_LARGE, "batch_count": 20}
+
+
+class Disk:
+    """A folder as a box sees it."""
+
+    def __init__(self, box: Box, folder: Path) -> None:
+        self._box, self._path = raylet_of(box), folder
+        self.folder = Path(f"/proc/{self._box}/root{folder}")
+
+    def fill(self) -> None:
+        with contextlib.suppress(OSError), (self.folder / "filling").open("wb", buffering=0) as file:
+            while True:
+                file.write(b"x" * 4096)
+
+    def clear(self) -> None:
+        (self.folder / "filling").unlink()
+
+    def enlarge(self, size: str) -> None:
+        enter = ("nsenter", f"--mount=/proc/{self._box}/ns/mnt")
+        subprocess.run([*enter, "mount", "-o", f"remount,size={size}", self._path], check=True, timeout=TIMEOUT)
+
+    def left(self) -> list[str]:
+        """What lies there of jobs."""
+        return [path.name for path in self.folder.glob("engine-*/jobs/host-*/*")]
+
+
+@contextlib.contextmanager
+def full_store(cluster: RayCluster, via: Box, box: Box) -> Iterator[None]:
+    """The store of objects of ``box`` is full; ``via``: a box whose Ray is to be reached from here."""
+    command = [sys.executable, "-m", "tests.cluster.store_filler", cluster.head.address, via.host, box.host]
+    environment = {**os.environ, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(cluster.head.token)}
+    with subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as filler:
+        try:
+            assert filler.stdout is not None
+            assert filler.stdout.readline() == "full\n"
+            yield
+        finally:
+            filler.communicate(timeout=TIMEOUT)
+
+
+def given() -> str:
+    """A picture that is too large for a message."""
+    file = io.BytesIO()
+    Image.effect_noise((512, 512), 64).convert("RGB").save(file, "PNG")
+    return base64.b64encode(file.getvalue()).decode()
+
+
+def submit_with_picture(server: ServerProcess, **fields: Any) -> str:
+    asked = {"prompt": "a boat", "init_image_base64": given(), "width": 64, "height": 64, "steps": 1, **fields}
+    answer = server.post("/img2img", asked)
+    assert answer.status_code == 202, answer.text
+    return str(answer.json()["job_id"])
+
+
+def assert_failed(server: ServerProcess, job_id: str, code: str, message: str) -> None:
+    job = server.wait(job_id)
+    assert (job["status"], job["error_code"], job["error"]) == ("failed", code, message)
+    assert not (server.folder / "output" / job_id).exists()
+    assert list((server.folder / "output" / ".spool").iterdir()) == []
+
+
+def assert_draws(server: ServerProcess) -> None:
+    """What needs the store most completes."""
+    for job_id in (server.submit(**_LARGE), submit_with_picture(server), server.submit(**_MANY)):
+        job = server.wait(job_id)
+        assert job["status"] == "completed", job
+
+
+def test_a_nodes_store_of_objects_that_is_full_fails_jobs_in_words(
+    make_cluster: MakeCluster, make_server: MakeServer, mounts: None
+) -> None:
+    cluster = make_cluster(nodes=0)
+    box = cluster.make_box()
+    assert box.sessions is not None
+    box.prefix = small_disks({box.sessions: "64m"})
+    cluster.join(box, more=(_SMALL_STORE,))
+    server = make_server(cluster)
+    (engine,) = wait_engines(server, 1)
+    spilled = Disk(box, box.sessions)
+    spilled.fill()
+    with full_store(cluster, cluster.head, box):
+        assert_failed(server, server.submit(**_LARGE), "machine_full", _NO_ROOM + _STORE_FULL)
+        assert_failed(server, submit_with_picture(server), "machine_full", _NO_ROOM + _STORE_FULL)
+        assert_failed(server, server.submit(**_MANY), "generation_failed", _NOT_TOLD + _STORE_FULL)
+        spilled.clear()
+        assert_draws(server)  # Ray puts on the disk what does not fit
+    assert_draws(server)
+    assert wait_engines(server, 1)[0]["pid"] == engine["pid"]
+
+
+def test_the_servers_store_of_objects_that_is_full_fails_jobs_in_words(
+    make_cluster: MakeCluster, make_server: MakeServer, mounts: None
+) -> None:
+    cluster = make_cluster()
+    head = cluster.head
+    assert head.sessions is not None
+    head.prefix = small_disks({head.sessions: "64m"})
+    cluster.start(nodes=1, options=lambda head: (_SMALL_STORE,))
+    server = make_server(cluster, prefix=("nsenter", f"--mount=/proc/{raylet_of(head)}/ns/mnt"))
+    (engine,) = wait_engines(server, 1)
+    spilled = Disk(head, head.sessions)
+    spilled.fill()
+    with full_store(cluster, cluster.nodes[0], head):
+        not_come = "The picture init_image of the job did not come to the engine's machine: "
+        assert_failed(server, submit_with_picture(server), "generation_failed", not_come + _STORE_FULL)
+        not_written = "The result could not be written: "
+        assert_failed(server, server.submit(**_LARGE), "output_failed", not_written + _STORE_FULL)
+        assert_failed(server, server.submit(**_MANY), "generation_failed", _NOT_TOLD + _STORE_FULL)
+        spilled.clear()
+        assert_draws(server)
+    assert_draws(server)
+    assert wait_engines(server, 1)[0]["pid"] == engine["pid"]
+
+
+def test_a_nodes_disk_that_is_full_fails_jobs_in_words_or_moves_them(
+    make_cluster: MakeCluster, make_server: MakeServer, mounts: None
+) -> None:
+    cluster = make_cluster(nodes=0)
+    box = cluster.make_box()
+    box.prefix = small_disks({box.data: "4m"})
+    cluster.join(box)
+    server = make_server(cluster)
+    wait_engines(server, 1)
+    disk = Disk(box, box.data)
+    disk.fill()
+    no_space = f"{_NO_ROOM}No space left on device"
+    assert_failed(server, server.submit("a boat", width=64, height=64, steps=1), "machine_full", no_space)
+    assert_failed(server, submit_with_picture(server), "machine_full", no_space)
+    assert disk.left() == []
+    disk.clear()
+    assert_draws(server)
+    assert disk.left() == []
+
+    # Another node can do what this one cannot.
+    disk.fill()
+    cluster.join(cluster.make_box())
+    wait_engines(server, 2)
+    held = server.submit(SLOW, steps=30, width=64, height=64, device="node2:0")
+    server.wait_running(held)
+    moved = server.submit("a boat", width=64, height=64, steps=1)
+    assert [(job["status"], job["engine"]) for job in map(server.wait, (held, moved))] == [("completed", "node2:0")] * 2
+    fault = next(node["fault"] for node in server.get("/engines")["cluster"]["nodes"] if node["name"] == "node1")
+    assert fault.startswith("quarantined for")
+    assert fault.endswith("it has no room for jobs' files")
+
+
+def test_a_model_for_which_a_node_has_no_room_is_told_and_comes_when_there_is(
+    make_cluster: MakeCluster, make_server: MakeServer, mounts: None
+) -> None:
+    cluster = make_cluster(nodes=0)
+    box = cluster.make_box()
+    models = box.folder / "models"
+    box.prefix = small_disks({models: "4m"})
+    cluster.join(box)
+    server = make_server(cluster, "cluster.pull_models=true")
+    mine = give_model(server)
+    wait_engines(server, 1)
+    job = server.wait(server.submit("a boat", width=64, height=64, steps=1))
+    assert (job["status"], job["error_code"]) == ("failed", "machine_full")
+    assert job["error"].startswith(f"{_NO_ROOM}mine.gguf: the disk has")
+    disk = Disk(box, models)
+    assert list(disk.folder.rglob("*mine*")) == [], "nothing half"
+    disk.enlarge("2g")
+    job = server.wait(server.submit("a boat", width=64, height=64, steps=1))
+    assert job["status"] == "completed", job
+    assert (disk.folder / mine.relative_to("models")).read_bytes() == (server.folder / mine).read_bytes()

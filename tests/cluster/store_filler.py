@@ -1,8 +1,8 @@
 """Fills the store of objects of one node of a Ray cluster, and holds that until its standard input is closed.
 
 Run as a process: ``python -m tests.cluster.store_filler ADDRESS VIA HOST``; ``VIA`` is the host of the node through
-which it speaks to the cluster, ``HOST`` that of the node to be filled, whose disk for
-objects must be full. Prints ``full`` when nothing more fits.
+which it speaks to the cluster, ``HOST`` that of the node to be filled. Prints ``ready``, and, when the disk for objects
+is full and it has been given a line, ``full``: nothing more fits.
 """
 
 from __future__ import annotations
@@ -25,6 +25,9 @@ class Filler:
     def __init__(self) -> None:
         self._held: list[Any] = []
 
+    def start(self) -> None:
+        """A worker that starts on a full disk may die of it."""
+
     def fill(self) -> None:
         for size in _SIZES:
             with contextlib.suppress(ray.exceptions.OutOfDiskError):
@@ -39,6 +42,9 @@ def main() -> None:
     node = next(one["NodeID"] for one in ray.nodes() if one["NodeManagerAddress"] == host and one["Alive"])
     here = NodeAffinitySchedulingStrategy(node, soft=False)
     filler: Any = ray.remote(num_cpus=0)(Filler).options(scheduling_strategy=here).remote()
+    ray.get(filler.start.remote())
+    print("ready", flush=True)
+    sys.stdin.readline()
     ray.get(filler.fill.remote())
     print("full", flush=True)
     sys.stdin.read()

@@ -6,6 +6,7 @@ import contextlib
 import os
 import shutil
 import signal
+import threading
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +24,8 @@ pytestmark = pytest.mark.cluster
 MakeCluster = Callable[..., RayCluster]
 MakeServer = Callable[..., ServerProcess]
 SLOW = "fake:step=0.1"
+# How often a head is looked for that does not answer, once a second; 20 times by default.
+QUICK_REFUSAL = ("RAY_NUM_REDIS_GET_RETRIES", "3")
 
 
 def engines_of(server: ServerProcess) -> list[dict[str, Any]]:
@@ -172,11 +175,18 @@ def test_machines_come_and_go_while_jobs_run(make_cluster: MakeCluster, make_ser
     cluster = make_cluster(nodes=1)
     server = make_server(cluster, "queue.max_requeues=10")
     wait_engines(server, 1)
-    job_ids = [server.submit(SLOW, steps=5, width=64, height=64, seed=seed) for seed in range(60)]
-    box = cluster.make_box()
-    assert box.join(cluster.head, "--name", "node2", "--engines", "1").returncode == 0
-    cluster.nodes.append(box)
-    server.until(lambda: {server.job(job_id).get("engine") for job_id in job_ids}, lambda seen: "node2:0" in seen)
+    job_ids = [server.submit(SLOW, steps=5, width=64, height=64, seed=seed) for seed in range(10)]
+    joining = threading.Thread(target=cluster.join, args=(cluster.make_box(),))
+    joining.start()
+
+    def find_engines() -> set[str | None]:
+        """Those that have had a job; there is always one for who comes."""
+        if server.job(job_ids[-5])["status"] != "pending":
+            job_ids.extend(server.submit(SLOW, steps=5, width=64, height=64, seed=len(job_ids)) for _ in range(5))
+        return {server.job(job_id).get("engine") for job_id in job_ids[-15:]}
+
+    server.until(find_engines, lambda seen: "node2:0" in seen)
+    joining.join()
     end_machine(cluster.nodes[0])
     assert_drawn_once(server, job_ids)
 
@@ -186,6 +196,7 @@ def test_a_head_that_is_gone_is_told_and_another_one_is_joined(
 ) -> None:
     # A minute by default, after which Ray ends the process that asks.
     monkeypatch.setenv("RAY_gcs_rpc_server_reconnect_timeout_s", "5")
+    monkeypatch.setenv(*QUICK_REFUSAL)
     cluster = make_cluster(nodes=1)
     server = make_server(cluster)
     wait_engines(server, 1)
@@ -201,7 +212,8 @@ def test_a_head_that_is_gone_is_told_and_another_one_is_joined(
     assert server.get("/health")["status"] == "ok"
 
 
-def test_a_wrong_token_is_told(cluster: RayCluster, make_server: MakeServer) -> None:
+def test_a_wrong_token_is_told(cluster: RayCluster, make_server: MakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(*QUICK_REFUSAL)
     token = cluster.folder / "wrong.token"
     token.write_text("0" * 64)
     server = make_server(cluster, f"cluster.token_file={token}")

@@ -2,7 +2,7 @@
 
 Run as a process: ``python -m tests.cluster.store_filler ADDRESS VIA HOST``; ``VIA`` is the host of the node through
 which it speaks to the cluster, ``HOST`` that of the node to be filled. Prints ``ready``, and, when the disk for objects
-is full and it has been given a line, ``full``: nothing more fits.
+is full and it has been given a line, ``full``: no 50 kB fit.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import ray
 import ray.exceptions
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-_SIZES = (8_000_000, 1_000_000, 100_000, 4_000)
+_SIZES = (8_000_000, 1_000_000, 100_000, 20_000)
 
 
 class Filler:
@@ -34,6 +34,8 @@ class Filler:
                 while True:
                     reference = ray.put(numpy.ones(size, dtype=numpy.uint8))
                     self._held.append((reference, ray.get(reference)))
+        # Ray needs some room to tell that it has none.
+        del reference, self._held[-1]
 
 
 def main() -> None:

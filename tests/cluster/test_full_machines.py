@@ -27,10 +27,10 @@ _SMALL_STORE = "--object-store-memory=80000000"
 _STORE_FULL = "Ray's store of objects is full, and so is the disk that it spills to"
 _NOT_TOLD = "The engine's machine is not told what to do: "
 _NO_ROOM = "The engine's machine has no room for what the job needs there: "
-# Its pictures tell their prompt: together they are too large for a message.
-_LARGE = {"prompt": "fake:step=0.01 " + "x" * 9000, "batch_count": 8, "width": 64, "height": 64, "steps": 1}
-# So is their message, which tells the prompt for each.
-_MANY = {**_LARGE, "batch_count": 20}
+# Its pictures have 17 kB each: too large together for a message.
+_LARGE = {"prompt": "a boat", "batch_count": 7, "width": 2048, "height": 2048, "steps": 1}
+# So is this one's message, which tells the prompt for each picture.
+_MANY = {"prompt": "x" * 9000, "batch_count": 20, "width": 64, "height": 64, "steps": 1}
 
 
 def enter_prefix(box: Box) -> tuple[str, ...]:

@@ -41,6 +41,8 @@ log = logging.getLogger(__name__)
 NAMESPACE = "sdcpp-rest"
 _START_SECONDS = 120.0
 _FILES_SECONDS = 30.0
+# Where a store is full to its last byte, Ray cannot even note that something does not fit, and lets one wait for ever.
+_PIECE_SECONDS = 120.0
 # With the message around it, less than what Ray keeps out of its store of objects (100 KiB).
 _SMALL_BYTES = 64 * 1024
 _SMALL_MESSAGE_BYTES = 90 * 1024
@@ -68,7 +70,7 @@ class RayCarrier:
         if isinstance(piece, bytes):
             return piece
         try:
-            found: bytes = ray.get(piece)
+            found: bytes = ray.get(piece, timeout=_PIECE_SECONDS)
         except _Full as error:
             raise _no_room() from error
         except _Error as error:
@@ -139,15 +141,17 @@ class RayLink:
             raise LinkLost(_sentence(error)) from error
 
     def send(self, shipment: Shipment) -> None:
-        """Raises OSError."""
+        """Raises OSError, LinkLost."""
         size = len(shipment.message) + count_beside(shipment.files)
         try:
             taken = self._actor.take.remote(shipment)
             if size > _SMALL_MESSAGE_BYTES:
                 # It goes through the store of objects, on both machines: nobody else would hear that it did not.
-                ray.get(taken)
+                ray.get(taken, timeout=_PIECE_SECONDS)
         except _Full as error:
             raise _no_room() from error
+        except TimeoutError as error:
+            raise LinkLost(f"a command has not arrived for {_PIECE_SECONDS:.0f} s") from error
         except _Error as error:
             raise OSError(_sentence(error)) from error
 

@@ -81,7 +81,8 @@ class HostLink(Protocol):
     carrier: Carrier
 
     def send(self, shipment: Shipment) -> None:
-        """In order. Raises OSError when the engine is gone, or where there is no room for it (`is_full`)."""
+        """In order. Raises OSError when the engine is gone, or where there is no room for it (`is_full`); LinkLost when
+        it cannot be told whether it has come."""
 
     def send_urgent(self, message: bytes) -> None:
         """Before what waits. Raises OSError when the engine is gone."""

@@ -6,7 +6,6 @@ import contextlib
 import os
 import shutil
 import signal
-import threading
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -175,18 +174,11 @@ def test_machines_come_and_go_while_jobs_run(make_cluster: MakeCluster, make_ser
     cluster = make_cluster(nodes=1)
     server = make_server(cluster, "queue.max_requeues=10")
     wait_engines(server, 1)
-    job_ids = [server.submit(SLOW, steps=5, width=64, height=64, seed=seed) for seed in range(10)]
-    joining = threading.Thread(target=cluster.join, args=(cluster.make_box(),))
-    joining.start()
-
-    def find_engines() -> set[str | None]:
-        """Those that have had a job; there is always one for who comes."""
-        if server.job(job_ids[-5])["status"] != "pending":
-            job_ids.extend(server.submit(SLOW, steps=5, width=64, height=64, seed=len(job_ids)) for _ in range(5))
-        return {server.job(job_id).get("engine") for job_id in job_ids[-15:]}
-
-    server.until(find_engines, lambda seen: "node2:0" in seen)
-    joining.join()
+    job_ids = [server.submit(SLOW, steps=5, width=64, height=64, seed=seed) for seed in range(60)]
+    box = cluster.make_box()
+    assert box.join(cluster.head, "--name", "node2", "--engines", "1").returncode == 0
+    cluster.nodes.append(box)
+    server.until(lambda: {server.job(job_id).get("engine") for job_id in job_ids}, lambda seen: "node2:0" in seen)
     end_machine(cluster.nodes[0])
     assert_drawn_once(server, job_ids)
 

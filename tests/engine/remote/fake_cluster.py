@@ -47,8 +47,8 @@ class FakeCluster:
     """``address`` is the folder, or ``auto`` for the one that the environment names. Beside a node's file lies the
     folder of its models; a file called ``gone`` ends the process, as a cluster's own software may; with one called
     ``closed`` nobody is let in. ``NAME.broken``: no engine starts on that node; ``NAME.cut``: its engine is lost;
-    ``NAME.silent``: it does not tell its log; ``NAME.hangs``: nor does it ever say so; ``NAME.full``: it has no room for what its
-    engine draws."""
+    ``NAME.silent``: it does not tell its log; ``NAME.hangs``: nor does it ever say so; ``NAME.full``: it has no
+    room for what its engine draws."""
 
     def __init__(self, address: str) -> None:
         self._folder = Path(os.environ[FOLDER_VARIABLE] if address == "auto" else address)

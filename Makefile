@@ -53,7 +53,7 @@ test-training: setup ## Train every part of the demo model for some seconds (ins
 
 # As root, SDCPP_NETNS=1 has machines with networks of their own, too, whose cables are pulled.
 test-cluster: setup $(STAMPS)/cluster ## Draw on nodes of a Ray cluster on this machine (installs Ray first)
-	$(BIN)/pytest -q -n 0 -m cluster tests/cluster
+	$(BIN)/pytest -q -n 2 --dist loadgroup -m cluster tests/cluster
 
 # An environment of its own inside the usual one, which has the native library for Vulkan and all else from the other.
 VULKAN   := $(VENV)/vulkan

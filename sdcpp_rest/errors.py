@@ -147,6 +147,14 @@ class LoadFailed(GenerationFailed):
     code = "load_failed"
 
 
+class MachineFull(LoadFailed):
+    """A machine that an engine works on has no room for a job's files or models, on its disk or in the cluster's store
+    of objects. The job is tried on another machine where there is one."""
+
+    code = "machine_full"
+    status = 507
+
+
 class PictureIsBlank(GenerationFailed):
     """Every pixel is the same: what the model or the VAE computed were no numbers, and no picture."""
 
@@ -200,7 +208,7 @@ class WaitTimeout(SdcppRestError):
     status = 504
 
 
-_OF_JOBS: tuple[type[GenerationFailed], ...] = (PictureIsBlank, OutOfMemory)
+_OF_JOBS: tuple[type[GenerationFailed], ...] = (PictureIsBlank, OutOfMemory, MachineFull)
 
 
 def error_of_job(code: str | None, message: str, **detail: Any) -> GenerationFailed:

@@ -51,7 +51,15 @@ from sdcpp_rest.engine.protocol import (
     encode,
 )
 from sdcpp_rest.engine.runner import RunCancelled, RunFailed
-from sdcpp_rest.errors import DeviceFailed, EngineDied, EngineLost, EngineOutOfMemory, EngineUnavailable, OutOfMemory
+from sdcpp_rest.errors import (
+    DeviceFailed,
+    EngineDied,
+    EngineLost,
+    EngineOutOfMemory,
+    EngineUnavailable,
+    MachineFull,
+    OutOfMemory,
+)
 from sdcpp_rest.errors import LoadFailed as LoadFailedError
 
 log = logging.getLogger(__name__)
@@ -315,7 +323,8 @@ class EngineClient:
             if event.is_broken:
                 self._answer().set_exception(self._break(event))
             elif self._ready.done():
-                kind = OutOfMemory if event.code == OutOfMemory.code else LoadFailedError
+                kinds = (OutOfMemory, MachineFull)
+                kind = next((one for one in kinds if one.code == event.code), LoadFailedError)
                 self._answer().set_exception(kind(event.message))
             else:
                 self._ready.set_exception(EngineUnavailable(event.message))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -137,7 +138,8 @@ def build_cluster(
             except LinkLost as error:
                 raise EngineUnavailable(f"The log of {seat.name} cannot be read: {error}") from error
 
-        lane = engine.build_remote(seat.name, launcher, note_end, blames_jobs)
+        passes_on = functools.partial(lanes.pass_on, seat.node.name)
+        lane = engine.build_remote(seat.name, launcher, note_end, blames_jobs, passes_on)
         lane.supervisor.read_log = read_log
         return lane
 

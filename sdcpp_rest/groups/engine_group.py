@@ -13,7 +13,7 @@ import psutil
 
 from sdcpp_rest.config import Config
 from sdcpp_rest.core.events import EngineChanged
-from sdcpp_rest.core.job import JobKind
+from sdcpp_rest.core.job import Job, JobKind
 from sdcpp_rest.engine.client import RunEvent
 from sdcpp_rest.engine.launchers import Launcher
 from sdcpp_rest.engine.places import EnginePlace, find_device, gpu_kinds, gpu_names, places_of
@@ -58,9 +58,10 @@ class EngineServices:
     pool: EnginePool
     everywhere: ModelsEverywhere
     previews: PreviewChoice
-    build_remote: Callable[[str, Launcher, OnEnd, Callable[[], bool]], Lane]
-    """Builds the lane of an engine on another machine, of its name, what starts it, who is to hear of its end, and who
-    says whether a loss may be for the engine's job."""
+    build_remote: Callable[[str, Launcher, OnEnd, Callable[[], bool], Callable[[Job], bool]], Lane]
+    """Builds the lane of an engine on another machine, of its name, what starts it, who is to hear of its end, who says
+    whether a loss may be for the engine's job, and who says whether a job for which its machine has no room can be done
+    elsewhere."""
 
     @property
     def home(self) -> Lane:
@@ -224,9 +225,10 @@ class _LaneBuilder:
         kinds: Collection[JobKind] = ENGINE_KINDS,
         on_end: OnEnd = lambda was_lost: None,
         blames_jobs: Callable[[], bool] = lambda: True,
+        passes_on: Callable[[Job], bool] = lambda job: False,
     ) -> Lane:
         """``launcher``: of an engine on another machine; ``blames_jobs``: asked when that is lost, whether it may be
-        for its job."""
+        for its job; ``passes_on``: asked when there was no room for one."""
         config, jobs, models, pool = self._config, self._jobs, self._models, self._pool
         is_home = not pool.lanes
         reads_ahead = config.engine.read_ahead and launcher is None
@@ -293,6 +295,7 @@ class _LaneBuilder:
             on_converted=self._note_converted,
             texts_of=jobs.kept_calls.texts_of,
             blames_jobs=blames_jobs,
+            passes_on=passes_on,
         )
         lane = Lane(
             supervisor,
@@ -317,7 +320,14 @@ class _LaneBuilder:
         )
         return lane
 
-    def build_remote(self, name: str, launcher: Launcher, on_end: OnEnd, blames_jobs: Callable[[], bool]) -> Lane:
+    def build_remote(
+        self,
+        name: str,
+        launcher: Launcher,
+        on_end: OnEnd,
+        blames_jobs: Callable[[], bool],
+        passes_on: Callable[[Job], bool],
+    ) -> Lane:
         """The lane of an engine on another machine. It converts no models: their files belong here."""
         kinds = ENGINE_KINDS - {"convert"}
         return self.build(
@@ -328,6 +338,7 @@ class _LaneBuilder:
             kinds=kinds,
             on_end=on_end,
             blames_jobs=blames_jobs,
+            passes_on=passes_on,
         )
 
     def _note_converted(self, path: Path) -> None:

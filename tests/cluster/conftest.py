@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +19,18 @@ import psutil
 import pytest
 
 from sdcpp_rest.engine.remote.node_settings import SETTINGS_VARIABLE
-from tests.e2e.conftest import ServerProcess
+from tests.e2e.conftest import TIMEOUT, ServerProcess
 
 PATIENCE_SECONDS = 180.0
+# Each of xdist's workers has a network of its own.
+_NETWORK = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
 _FIRST_HOST = 30
 _hosts = itertools.count(_FIRST_HOST)
 
 
 def free_host() -> str:
     """A loopback address that no other box has."""
-    return f"127.0.0.{next(_hosts)}"
+    return f"127.0.{_NETWORK}.{next(_hosts)}"
 
 
 def free_port(host: str) -> int:
@@ -37,13 +40,14 @@ def free_port(host: str) -> int:
 
 
 class Box:
-    """A machine, as far as a cluster is concerned: an address, a data folder and a folder of models."""
+    """A machine, as far as a cluster is concerned: an address, a data folder, a folder of models, and one of Ray's own."""
 
     prefix: tuple[str, ...] = ()
     """What its commands begin with, where they do not run on this machine's own network."""
 
-    def __init__(self, folder: Path, runner: str = "fake") -> None:
+    def __init__(self, folder: Path, runner: str = "fake", sessions: Path | None = None) -> None:
         self.folder = folder
+        self.sessions = sessions
         self.host = free_host()
         self.runner = runner
         self.data = folder / "data"
@@ -73,10 +77,18 @@ class Box:
             return subprocess.CompletedProcess(ran.args, ran.returncode, output.read(), errors.read())
 
     def join(
-        self, head: Head, *arguments: str | Path, token: Path | None = None, **variables: str
+        self,
+        head: Head,
+        *arguments: str | Path,
+        token: Path | None = None,
+        more: tuple[str, ...] = (),
+        **variables: str,
     ) -> subprocess.CompletedProcess[str]:
+        """``more``: for Ray's own command."""
         place = ("--host", self.host, "--token-file", token or head.token)
-        return self.run("join", head.address, *place, *arguments, **variables)
+        if self.sessions is not None:
+            more = (f"--temp-dir={self.sessions}", *more)
+        return self.run("join", head.address, *place, *arguments, more=more, **variables)
 
     def processes(self) -> list[psutil.Process]:
         """Those that have this box's settings."""
@@ -87,8 +99,7 @@ class Head(Box):
     """The box with a cluster's head."""
 
     def __init__(self, folder: Path, sessions: Path, runner: str = "fake") -> None:
-        super().__init__(folder, runner)
-        self.sessions = sessions
+        super().__init__(folder, runner, sessions)
         self.port = free_port(self.host)
         self.address = f"{self.host}:{self.port}"
 
@@ -111,10 +122,12 @@ class RayCluster:
         self.nodes: list[Box] = []
 
     def make_head(self) -> Head:
-        return Head(self.folder / f"head{next(self._numbers)}", self._sessions, self.runner)
+        number = next(self._numbers)
+        return Head(self.folder / f"head{number}", self._sessions / f"{number}", self.runner)
 
     def make_box(self) -> Box:
-        return Box(self.folder / f"box{next(self._numbers)}", self.runner)
+        number = next(self._numbers)
+        return Box(self.folder / f"box{number}", self.runner, self._sessions / f"{number}")
 
     def start(
         self,
@@ -126,12 +139,21 @@ class RayCluster:
         ``variables``: for Ray's own command that starts the head."""
         ran = self.head.start(*options(self.head), **(variables or {}))
         assert ran.returncode == 0, ran.stderr
-        for number in range(1, nodes + 1):
-            node = self.make_box()
-            ran = node.join(self.head, "--name", f"node{number}", "--engines", "1")
-            assert ran.returncode == 0, ran.stderr
-            self.nodes.append(node)
+        self.join(*(self.make_box() for _ in range(nodes)))
         return self
+
+    def join(self, *boxes: Box, more: tuple[str, ...] = ()) -> None:
+        """Have boxes join as the next nodes; ``more``: for Ray's own command."""
+
+        def join_one(name: str, box: Box) -> None:
+            ran = box.join(self.head, "--name", name, "--engines", "1", more=more)
+            assert ran.returncode == 0, ran.stderr
+
+        self.nodes += boxes
+        names = [f"node{self.nodes.index(box) + 1}" for box in boxes]
+        # Beside each other: Ray's command mostly waits.
+        with ThreadPoolExecutor(max_workers=max(1, len(boxes))) as joining:
+            list(joining.map(join_one, names, boxes))
 
     def server_settings(self) -> tuple[str, ...]:
         """The settings of a server that draws on this cluster alone."""
@@ -160,8 +182,40 @@ def find_processes(folder: Path) -> list[psutil.Process]:
     return list(found.values())
 
 
+def raylet_of(box: Box) -> int:
+    return next(one.pid for one in box.processes() if one.name() == "raylet")
+
+
+def small_disks(sizes: dict[Path, str]) -> tuple[str, ...]:
+    """A prefix: a command, and what it starts, sees each of the folders on a disk of its own, of this size."""
+    script = "".join(
+        f"mkdir -p {folder}; mount -t tmpfs -o size={size} tmpfs {folder}; " for folder, size in sizes.items()
+    )
+    return ("unshare", "--mount", "sh", "-e", "-c", f'{script}exec "$@"', "sh")
+
+
 def _own_environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Have one of xdist's workers do all that shares a cluster: another one would start that again."""
+    for item in items:
+        for shared in ("cluster", "small"):
+            if shared in getattr(item, "fixturenames", ()):
+                item.add_marker(pytest.mark.xdist_group(shared))
+
+
+@pytest.fixture(scope="session")
+def mounts(tmp_path_factory: pytest.TempPathFactory) -> None:
+    prefix = small_disks({tmp_path_factory.mktemp("mount"): "1m"})
+    try:
+        ran = subprocess.run([*prefix, "true"], capture_output=True, timeout=TIMEOUT, check=False).returncode
+    except OSError:
+        ran = 1
+    if ran and not os.environ.get("SDCPP_REST_NO_SKIPS"):
+        pytest.skip("disks of a size cannot be made here: that needs root")
 
 
 @pytest.fixture(scope="session")
@@ -176,13 +230,13 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RayCluster]:
 
 @pytest.fixture
 def make_cluster(tmp_path: Path) -> Iterator[Callable[..., RayCluster]]:
-    """Make clusters that a test may do anything to: ``make_cluster(nodes=2, runner="native")``."""
+    """Make clusters that a test may do anything to: ``make_cluster(nodes=2, runner="native")``; none: not started."""
     made: list[RayCluster] = []
 
-    def make(nodes: int, runner: str = "fake", **head: Any) -> RayCluster:
+    def make(nodes: int | None = None, runner: str = "fake", **head: Any) -> RayCluster:
         cluster = RayCluster(tmp_path / f"cluster{len(made)}", runner)
         made.append(cluster)
-        return cluster.start(nodes, **head)
+        return cluster if nodes is None else cluster.start(nodes, **head)
 
     yield make
     for cluster in made:
@@ -194,9 +248,10 @@ def make_server(tmp_path: Path) -> Iterator[Callable[..., ServerProcess]]:
     """Start servers that draw on a cluster: ``make_server(cluster, "key=value", ...)``."""
     servers: list[ServerProcess] = []
 
-    def make(cluster: RayCluster, *settings: str) -> ServerProcess:
-        server = ServerProcess(tmp_path / f"server{len(servers)}", *cluster.server_settings(), *settings)
-        server.folder.mkdir()
+    def make(cluster: RayCluster, *settings: str, prefix: tuple[str, ...] = ()) -> ServerProcess:
+        folder = tmp_path / f"server{len(servers)}"
+        server = ServerProcess(folder, *cluster.server_settings(), *settings, prefix=prefix)
+        server.folder.mkdir(exist_ok=True)
         server.patience_seconds = PATIENCE_SECONDS
         servers.append(server)
         return server.start()

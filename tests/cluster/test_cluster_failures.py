@@ -8,6 +8,7 @@ import shutil
 import signal
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -22,6 +23,8 @@ pytestmark = pytest.mark.cluster
 MakeCluster = Callable[..., RayCluster]
 MakeServer = Callable[..., ServerProcess]
 SLOW = "fake:step=0.1"
+# How often a head is looked for that does not answer, once a second; 20 times by default.
+QUICK_REFUSAL = ("RAY_NUM_REDIS_GET_RETRIES", "3")
 
 
 def engines_of(server: ServerProcess) -> list[dict[str, Any]]:
@@ -185,6 +188,7 @@ def test_a_head_that_is_gone_is_told_and_another_one_is_joined(
 ) -> None:
     # A minute by default, after which Ray ends the process that asks.
     monkeypatch.setenv("RAY_gcs_rpc_server_reconnect_timeout_s", "5")
+    monkeypatch.setenv(*QUICK_REFUSAL)
     cluster = make_cluster(nodes=1)
     server = make_server(cluster)
     wait_engines(server, 1)
@@ -200,7 +204,8 @@ def test_a_head_that_is_gone_is_told_and_another_one_is_joined(
     assert server.get("/health")["status"] == "ok"
 
 
-def test_a_wrong_token_is_told(cluster: RayCluster, make_server: MakeServer) -> None:
+def test_a_wrong_token_is_told(cluster: RayCluster, make_server: MakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(*QUICK_REFUSAL)
     token = cluster.folder / "wrong.token"
     token.write_text("0" * 64)
     server = make_server(cluster, f"cluster.token_file={token}")
@@ -213,10 +218,9 @@ def test_a_wrong_token_is_told(cluster: RayCluster, make_server: MakeServer) -> 
     assert server.get("/health")["status"] == "degraded"
 
 
-def test_a_node_is_given_the_model_that_it_lacks(make_cluster: MakeCluster, make_server: MakeServer) -> None:
-    cluster = make_cluster(nodes=1)
-    server = make_server(cluster, "cluster.pull_models=true")
-    folder = "models/diffusion_models"
+def give_model(server: ServerProcess) -> Path:
+    """Give the server a model of its own, which it starts again with; where that lies, in its folder."""
+    folder = Path("models") / "diffusion_models"
     (server.folder / folder).mkdir(parents=True, exist_ok=True)
     for suffix in (".gguf", ".json"):  # what goes with it is the demo's, which every machine has
         demo = (DEMO_ROOT / "diffusion_models" / DEMO_MODEL).with_suffix(suffix)
@@ -224,11 +228,17 @@ def test_a_node_is_given_the_model_that_it_lacks(make_cluster: MakeCluster, make
     server.stop()
     server.settings = (*server.settings, "models.default=mine.gguf")
     server.start()
+    return folder / "mine.gguf"
+
+
+def test_a_node_is_given_the_model_that_it_lacks(make_cluster: MakeCluster, make_server: MakeServer) -> None:
+    cluster = make_cluster(nodes=1)
+    server = make_server(cluster, "cluster.pull_models=true")
+    mine = give_model(server)
     wait_engines(server, 1)
     job = server.wait(server.submit("a boat", steps=2, width=64, height=64))
     assert (job["status"], job["engine"]) == ("completed", "node1:0")
-    there = cluster.nodes[0].folder / folder / "mine.gguf"
-    assert there.read_bytes() == (server.folder / folder / "mine.gguf").read_bytes()
+    assert (cluster.nodes[0].folder / mine).read_bytes() == (server.folder / mine).read_bytes()
 
 
 @pytest.mark.native

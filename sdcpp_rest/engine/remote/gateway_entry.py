@@ -245,5 +245,10 @@ class _OpenEngine:
 
     def _pass_commands(self, engine: RemoteEngine) -> None:
         while (message := self._commands.get()) is not None:
-            with contextlib.suppress(OSError):
+            try:
                 engine.send_bytes(message)
+            except OSError:
+                log.debug("engine %d is gone", self._number)
+            except Exception:  # whatever the cluster's software raises: somebody waits for an answer to this
+                log.exception("engine %d was not given a command", self._number)
+                engine.kill()

@@ -6,9 +6,11 @@ Runs beside the engine. Knows the protocol as far as it names files; decides not
 from __future__ import annotations
 
 import contextlib
+import errno
 import itertools
 import json
 import logging
+import os
 import shutil
 import tempfile
 import threading
@@ -22,19 +24,31 @@ from sdcpp_rest.engine.launchers import Launcher
 from sdcpp_rest.engine.protocol import (
     Failed,
     Finished,
-    LoadFailed,
     Preview,
     decode_event,
     encode,
 )
+from sdcpp_rest.engine.protocol import LoadFailed as LoadNotDone
 from sdcpp_rest.engine.remote.model_pieces import ModelPieces
 from sdcpp_rest.engine.remote.model_places import ModelPlaces, PlaceError, places_in
-from sdcpp_rest.engine.remote.shipping import Carrier, EngineEnd, LinkLost, Parcel, Shipment, pack, unpack
+from sdcpp_rest.engine.remote.shipping import (
+    Carrier,
+    EngineEnd,
+    LinkLost,
+    Parcel,
+    Shipment,
+    count_beside,
+    is_full,
+    pack,
+    unpack,
+)
+from sdcpp_rest.errors import GenerationFailed, LoadFailed, MachineFull
 
 log = logging.getLogger(__name__)
 
 _END_SECONDS = 10.0
 _RUN_ENDS = ("finished", "failed", "cancelled")
+_NO_ROOM = os.strerror(errno.ENOSPC)
 
 
 def first_folder(slot: int) -> str:
@@ -84,7 +98,7 @@ class EngineHost:
         self._key = ""
         self._pieces = ModelPieces(places, folder.parent.name)
         # Why a model file that was on its way did not come, by its place.
-        self._not_kept: dict[str, str] = {}
+        self._not_kept: dict[str, Exception] = {}
         self._engine = launcher.launch()
 
     @property
@@ -96,6 +110,9 @@ class EngineHost:
         """Pass a command on."""
         command: dict[str, Any] = json.loads(shipment.message)
         kind = command["type"]
+        if shipment.refusal:
+            self._refuse(command, shipment.refusal, GenerationFailed.code)
+            return
         try:
             if kind == "run_job" and shipment.shares_files:
                 _check_shared(command)
@@ -106,7 +123,13 @@ class EngineHost:
                 command = self._places.receive(command)
         except (PlaceError, LinkLost, OSError) as error:
             whys = [why for place in places_in(command) if (why := self._not_kept.get(place))]
-            self._refuse(command, ". ".join([f"{error}", *whys]))
+            if kind == "run_job":
+                self._forget(int(command["run"]))
+            full = next((one for one in (error, *whys) if is_full(one)), None)
+            if full is not None:
+                self._refuse(command, _describe_full(full), MachineFull.code)
+            else:
+                self._refuse(command, ". ".join(map(str, [error, *whys])), LoadFailed.code)
             return
         for name in ("free", "keys"):
             if isinstance(command.get(name), list):
@@ -124,11 +147,12 @@ class EngineHost:
     def add_piece(self, place: str, offset: int, piece: Any) -> str:
         """Take in the next piece of a model file. Returns why it could not be kept; empty if it was."""
         try:
-            why = self._pieces.add(place, offset, self._carrier.get(piece))
-        except LinkLost as error:
-            why = str(error)
-        self._not_kept[place] = why
-        return why
+            self._pieces.add(place, offset, self._carrier.get(piece))
+        except (LinkLost, OSError, PlaceError) as error:
+            self._not_kept[place] = error
+            return str(error)
+        self._not_kept.pop(place, None)
+        return ""
 
     def take_urgent(self, message: bytes) -> None:
         """Pass a command on as it is, before what waits."""
@@ -170,13 +194,13 @@ class EngineHost:
             command["inputs"][role] = str(path)
         command["spool"] = str(spool)
 
-    def _refuse(self, command: dict[str, Any], message: str) -> None:
+    def _refuse(self, command: dict[str, Any], message: str, code: str) -> None:
         """Answer a command that cannot be passed on, as the engine would. The engine itself is asked to say it, so
         that its answers stay in order."""
         if command["type"] == "run_job":
-            answer = encode(Failed(run=command["run"], code="load_failed", message=message))
+            answer = encode(Failed(run=command["run"], code=code, message=message))
         else:
-            answer = encode(LoadFailed(message=message))
+            answer = encode(LoadNotDone(message=message, code=code))
         with self._own_lock:
             self._own.append(Shipment(answer))
         # Its answer to this comes at once, and brings ours along.
@@ -202,6 +226,9 @@ class EngineHost:
             return self._ship_finished(raw)
         if kind in _RUN_ENDS:
             self._forget(int(event["run"]))
+        if kind == "failed" and event["code"] == "output_failed" and _NO_ROOM in event["message"]:
+            message = _describe_full(OSError(errno.ENOSPC, _NO_ROOM))
+            return Shipment(encode(Failed(run=event["run"], code=MachineFull.code, message=message)))
         return Shipment(raw)
 
     def _ship_finished(self, raw: bytes) -> Shipment:
@@ -213,13 +240,18 @@ class EngineHost:
             self._forget(event.run)
 
     def _ship_files(self, raw: bytes, folder: Path, names: tuple[str, ...]) -> Shipment:
+        files: dict[str, Parcel] = {}
         try:
-            return Shipment(raw, {name: pack(folder / name, self._carrier) for name in names})
+            for name in names:
+                files[name] = pack(folder / name, self._carrier, count_beside(files))
+            return Shipment(raw, files)
         except OSError as error:
             event = decode_event(raw)
             if isinstance(event, Preview):
                 return Shipment(encode(event.model_copy(update={"path": ""})))
             assert isinstance(event, Finished)
+            if is_full(error):
+                return Shipment(encode(Failed(run=event.run, code=MachineFull.code, message=_describe_full(error))))
             message = f"The result could not be read on the engine's machine: {error.strerror or error}"
             return Shipment(encode(Failed(run=event.run, code="output_failed", message=message)))
 
@@ -227,6 +259,11 @@ class EngineHost:
         self._spools.pop(run, None)
         for name in (str(run), f"{run}.inputs"):
             shutil.rmtree(self._folder / name, ignore_errors=True)
+
+
+def _describe_full(error: BaseException) -> str:
+    why = error.strerror if isinstance(error, OSError) and error.strerror else error
+    return f"The engine's machine has no room for what the job needs there: {why}"
 
 
 def _check_shared(command: dict[str, Any]) -> None:

@@ -4,6 +4,7 @@ not at all. What has come of one that was broken off is gone on with.
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from collections.abc import Sequence
@@ -40,24 +41,21 @@ class ModelPieces:
                 missing.append((place, self._size_of(self._part_of(target), size)))
         return missing
 
-    def add(self, place: str, offset: int, piece: bytes) -> str:
-        """Take in the piece at ``offset``. Returns why it could not be kept; empty if it was."""
-        try:
-            target, size = self._places.target_of(place)
-            part = self._part_of(target)
-            part.parent.mkdir(parents=True, exist_ok=True)
-            free = shutil.disk_usage(part.parent).free
-            if size is not None and free < size - offset + self._reserve_bytes:
-                return f"{target.name}: the disk has {free} bytes free, {size - offset} are needed, and some to spare"
-            with part.open("r+b" if offset else "wb") as file:
-                file.seek(offset)
-                file.write(piece)
-                file.truncate()
-            if offset + len(piece) == size:
-                os.replace(part, target)
-        except (OSError, PlaceError) as error:
-            return f"{error}"
-        return ""
+    def add(self, place: str, offset: int, piece: bytes) -> None:
+        """Take in the piece at ``offset``. Raises OSError, PlaceError."""
+        target, size = self._places.target_of(place)
+        part = self._part_of(target)
+        part.parent.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(part.parent).free
+        if size is not None and free < size - offset + self._reserve_bytes:
+            needed = f"{size - offset} are needed, and some to spare"
+            raise OSError(errno.ENOSPC, f"{target.name}: the disk has {free} bytes free, {needed}")
+        with part.open("r+b" if offset else "wb") as file:
+            file.seek(offset)
+            file.write(piece)
+            file.truncate()
+        if offset + len(piece) == size:
+            os.replace(part, target)
 
     def _part_of(self, target: Path) -> Path:
         return target.with_name(f".{target.name}.{self._mark}.part")

@@ -35,7 +35,7 @@ from sdcpp_rest.engine.remote.node_settings import (
     NodeSettings,
     our_version,
 )
-from sdcpp_rest.engine.remote.shipping import LinkLost, Shipment
+from sdcpp_rest.engine.remote.shipping import LinkLost, Shipment, count_beside
 from sdcpp_rest.engine.worker_options import WorkerOptions
 
 log = logging.getLogger(__name__)
@@ -44,30 +44,38 @@ NAMESPACE = "sdcpp-rest"
 _START_SECONDS = 120.0
 _FILES_SECONDS = 30.0
 _HEAD_SECONDS = 5.0
-_SMALL_BYTES = 100 * 1024
+# Where a store is full to its last byte, Ray cannot even note that something does not fit, and lets one wait for ever.
+_PIECE_SECONDS = 120.0
+# With the message around it, less than what Ray keeps out of its store of objects (100 KiB).
+_SMALL_BYTES = 64 * 1024
+_SMALL_MESSAGE_BYTES = 90 * 1024
 # What Ray sets for its own workers, and what would make an engine compute with one thread.
 _RAYS_OWN = ("OMP_NUM_THREADS",)
+_Full = (ray.exceptions.ObjectStoreFullError, ray.exceptions.OutOfDiskError)
 _Error = (ray.exceptions.RayError, ConnectionError, TimeoutError)
 
 
 class RayCarrier:
-    """Carries pieces of files in Ray's store of objects; small ones in the message itself."""
+    """Carries pieces of files in Ray's store of objects; small ones in the message itself. A full store spills to the
+    disk: there is no room when that is full, too."""
 
-    def put(self, piece: bytes) -> Any:
-        """Raises OSError when the store is full."""
-        if len(piece) <= _SMALL_BYTES:
+    def put(self, piece: bytes, beside_bytes: int = 0) -> Any:
+        """Raises OSError."""
+        if beside_bytes + len(piece) <= _SMALL_BYTES:
             return piece
         try:
             return ray.put(piece)
-        except ray.exceptions.ObjectStoreFullError as error:
-            raise OSError(errno.ENOSPC, "the cluster's store of objects is full") from error
+        except _Full as error:
+            raise _no_room() from error
 
     def get(self, piece: Any) -> bytes:
-        """Raises LinkLost."""
+        """Raises LinkLost, OSError."""
         if isinstance(piece, bytes):
             return piece
         try:
-            found: bytes = ray.get(piece)
+            found: bytes = ray.get(piece, timeout=_PIECE_SECONDS)
+        except _Full as error:
+            raise _no_room() from error
         except _Error as error:
             raise LinkLost(_sentence(error)) from error
         return found
@@ -136,7 +144,19 @@ class RayLink:
             raise LinkLost(_sentence(error)) from error
 
     def send(self, shipment: Shipment) -> None:
-        self._actor.take.remote(shipment)
+        """Raises OSError, LinkLost."""
+        size = len(shipment.message) + count_beside(shipment.files)
+        try:
+            taken = self._actor.take.remote(shipment)
+            if size > _SMALL_MESSAGE_BYTES:
+                # It goes through the store of objects, on both machines: nobody else would hear that it did not.
+                ray.get(taken, timeout=_PIECE_SECONDS)
+        except _Full as error:
+            raise _no_room() from error
+        except TimeoutError as error:
+            raise LinkLost(f"a command has not arrived for {_PIECE_SECONDS:.0f} s") from error
+        except _Error as error:
+            raise OSError(_sentence(error)) from error
 
     def send_urgent(self, message: bytes) -> None:
         self._actor.take_urgent.remote(message)
@@ -162,6 +182,10 @@ class RayLink:
 
     def kill(self) -> None:
         ray.kill(self._actor)
+
+
+def _no_room() -> OSError:
+    return OSError(errno.ENOSPC, "Ray's store of objects is full, and so is the disk that it spills to")
 
 
 def _get(reference: Any) -> Any:

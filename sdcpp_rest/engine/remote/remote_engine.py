@@ -24,6 +24,8 @@ from sdcpp_rest.engine.remote.shipping import (
     LinkLost,
     Parcel,
     Shipment,
+    count_beside,
+    is_full,
     pack,
     unpack,
 )
@@ -82,11 +84,12 @@ class RemoteEngine(EndingEngine):
         if kind in _URGENT:
             link.send_urgent(message)
             return
-        files, key = {}, ""
+        files: dict[str, Parcel] = {}
+        key = refusal = ""
         if kind == "load_model":
             key = LoadSpec.model_validate(command["spec"]).key
         if kind == "run_job":
-            files = self._give_files(link, command)
+            files, refusal = self._give_files(link, command)
         try:
             command = self._places.send(command)
         except PlaceError as error:
@@ -94,22 +97,35 @@ class RemoteEngine(EndingEngine):
             log.warning("%s", error)
         if self._sends_models:
             self._send_models(link, command)
-        link.send(Shipment(json.dumps(command).encode(), files, key, shares_files=self._desks is not None))
+        is_shared = self._desks is not None
+        shipment = Shipment(json.dumps(command).encode(), files, key, shares_files=is_shared, refusal=refusal)
+        try:
+            link.send(shipment)
+        except OSError as error:
+            if not is_full(error):
+                raise
+            # Whoever waits for an answer gets one: what says so is small enough for the message.
+            stub = {name: command[name] for name in ("type", "run") if name in command}
+            why = f"The engine's machine is not told what to do: {error.strerror}"
+            link.send(Shipment(json.dumps(stub).encode(), refusal=why))
 
-    def _give_files(self, link: HostLink, command: dict[str, Any]) -> dict[str, Parcel]:
-        """Name the folder of a run, and pack its pictures. What cannot be read here is missing there: the machine says
-        so, in answer to the command."""
+    def _give_files(self, link: HostLink, command: dict[str, Any]) -> tuple[dict[str, Parcel], str]:
+        """Name the folder of a run, and pack its pictures; or why that cannot be done, which the machine says in answer
+        to the command."""
         files: dict[str, Parcel] = {}
+        what = "The folder of the job is not made for"
         self._spools[command["run"]] = spool = Path(command["spool"])
         try:
             if self._desks is not None:
                 command["spool"] = str(self._desks.open(command["run"], spool))
-            else:
-                for role, path in command["inputs"].items():
-                    files[role] = pack(Path(path), link.carrier)
+                return files, ""
+            for role, path in command["inputs"].items():
+                what = f"The picture {role} of the job did not come to"
+                files[role] = pack(Path(path), link.carrier, count_beside(files))
         except OSError as error:
             log.warning("the files of job %s are not given to its engine: %s", command["job_id"], error)
-        return files
+            return {}, f"{what} the engine's machine: {error.strerror or error}"
+        return files, ""
 
     def _send_models(self, link: HostLink, command: dict[str, Any]) -> None:
         """Give the machine the model files of a command that it lacks. What does not come there is told by the machine

@@ -5,6 +5,7 @@ Knows no way to travel: that is a `HostLink` and a `Carrier`, of which each kind
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,13 +22,15 @@ Parcel = tuple[Any, ...]
 @dataclass(frozen=True)
 class Shipment:
     """One message, with the files that it speaks of, by name. ``key``: of a load, what the server calls the model.
-    ``shares_files``: the files that it speaks of lie where both machines see them, and are not sent. ``end``: how the
-    engine ended, with the last one, which has no message."""
+    ``shares_files``: the files that it speaks of lie where both machines see them, and are not sent. ``refusal``: why
+    its files do not come; the other machine answers so. ``end``: how the engine ended, with the last one, which has no
+    message."""
 
     message: bytes = b""
     files: Mapping[str, Parcel] = field(default_factory=dict)
     key: str = ""
     shares_files: bool = False
+    refusal: str = ""
     end: EngineEnd | None = None
 
 
@@ -63,10 +66,12 @@ class LinkLost(Exception):
 class Carrier(Protocol):
     """Carries pieces of files."""
 
-    def put(self, piece: bytes) -> Any: ...
+    def put(self, piece: bytes, beside_bytes: int = 0) -> Any:
+        """A piece that stays bytes travels in its message, with ``beside_bytes`` of others. Raises OSError where there
+        is no room for it."""
 
     def get(self, piece: Any) -> bytes:
-        """Raises LinkLost."""
+        """Raises LinkLost, and OSError where there is no room for it."""
 
 
 class HostLink(Protocol):
@@ -76,7 +81,8 @@ class HostLink(Protocol):
     carrier: Carrier
 
     def send(self, shipment: Shipment) -> None:
-        """In order. Raises OSError when the engine is gone."""
+        """In order. Raises OSError when the engine is gone, or where there is no room for it (`is_full`); LinkLost when
+        it cannot be told whether it has come."""
 
     def send_urgent(self, message: bytes) -> None:
         """Before what waits. Raises OSError when the engine is gone."""
@@ -95,9 +101,19 @@ class HostLink(Protocol):
     def kill(self) -> None: ...
 
 
-def pack(path: Path, carrier: Carrier) -> Parcel:
-    """A file's content. Raises OSError."""
-    return tuple(carrier.put(piece) for piece in _pieces(path))
+def is_full(error: BaseException) -> bool:
+    """Whether it is for want of room, on a disk or in a store of objects."""
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+def pack(path: Path, carrier: Carrier, beside_bytes: int = 0) -> Parcel:
+    """A file's content; ``beside_bytes``: of other files travel in the same message. Raises OSError."""
+    return tuple(carrier.put(piece, beside_bytes) for piece in _pieces(path))
+
+
+def count_beside(files: Mapping[str, Parcel]) -> int:
+    """The bytes that travel in the message itself."""
+    return sum(len(piece) for parcel in files.values() for piece in parcel if isinstance(piece, bytes))
 
 
 def unpack(parcel: Parcel, path: Path, carrier: Carrier) -> None:

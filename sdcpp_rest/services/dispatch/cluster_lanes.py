@@ -13,6 +13,7 @@ import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from sdcpp_rest.core.job import Job
 from sdcpp_rest.core.load_spec import LoadSpec
 from sdcpp_rest.engine.client import EngineClient
 from sdcpp_rest.engine.remote.cluster import ClusterNode
@@ -134,7 +135,19 @@ class ClusterLanes:
         if was_lost:
             # An engine that does not start says nothing of its machine, which answers.
             self._note_loss(name, client)
-        seconds = self.quarantine.note_end(name)
+        self._keep_from_jobs(name, self.quarantine.note_end(name))
+
+    def pass_on(self, name: str, job: Job) -> bool:
+        """Take in that the node of this name has no room for a job; on any thread. Returns whether an engine elsewhere
+        can do it: the node gets no jobs for a while then, or it would take this one again at once."""
+        with self._lock:
+            others = [] if self._is_closed or job.device else self._pool.lanes
+            if not any(_node_name(lane.name) != name and _can_do(lane, job) for lane in others):
+                return False
+        self._keep_from_jobs(name, self.quarantine.note_full(name))
+        return True
+
+    def _keep_from_jobs(self, name: str, seconds: float | None) -> None:
         if seconds is None:
             return
         log.warning("node %s is %s", name, self.quarantine.find_fault(name))
@@ -162,7 +175,7 @@ class ClusterLanes:
 
     def note_completed(self, engine: str) -> None:
         """Take in that the engine of this name, here or on a node, has completed a job; on any thread."""
-        if self.quarantine.note_completed(engine.rpartition(":")[0]):
+        if self.quarantine.note_completed(_node_name(engine)):
             self.look_again()
 
     def look_again(self) -> None:
@@ -240,3 +253,14 @@ class ClusterLanes:
                 self._leaving.discard(key)
                 if not self._is_closed:
                     self._settle()
+
+
+def _node_name(engine: str) -> str:
+    return engine.rpartition(":")[0]
+
+
+def _can_do(lane: Lane, job: Job) -> bool:
+    """Whether a lane takes jobs like this one now, as far as anybody knows."""
+    if not lane.has_engine or lane.is_held or lane.trouble is not None or job.kind not in lane.kinds:
+        return False
+    return lane.lacks is None or job.load_spec is None or lane.lacks(job.load_spec) is None

@@ -21,7 +21,7 @@ from sdcpp_rest.engine import spool
 from sdcpp_rest.engine.client import RunHandle
 from sdcpp_rest.engine.protocol import Computed, Finished, Ready
 from sdcpp_rest.engine.runner import RunFailed
-from sdcpp_rest.errors import EngineDied, EngineLost, EngineUnavailable, SdcppRestError
+from sdcpp_rest.errors import EngineDied, EngineLost, EngineUnavailable, MachineFull, SdcppRestError
 from sdcpp_rest.services.jobs import job_record
 from sdcpp_rest.services.jobs.active_jobs import ActiveJob
 from sdcpp_rest.services.jobs.job_queue import JobQueue
@@ -41,6 +41,7 @@ class JobFinishing:
         on_converted: called with the place of a new model file, when it lies in the model folders.
         texts_of: by a job's id, the texts that its pictures carry beside our own, by key.
         blames_jobs: asked when the engine was lost: whether that may be for the job that it had.
+        passes_on: asked when the engine's machine had no room for a job: whether another one can do it.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class JobFinishing:
         on_converted: Callable[[Path], None] = lambda path: None,
         texts_of: Callable[[str], Mapping[str, str]] = lambda job_id: {},
         blames_jobs: Callable[[], bool] = lambda: True,
+        passes_on: Callable[[Job], bool] = lambda job: False,
     ) -> None:
         self._queue = queue
         self._outputs = outputs
@@ -63,6 +65,7 @@ class JobFinishing:
         self._on_converted = on_converted
         self._texts_of = texts_of
         self._blames_jobs = blames_jobs
+        self._passes_on = passes_on
         self._on_completed: Callable[[ActiveJob, Timings], None] = lambda active, timings: None
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="finisher")
         self.is_stopping = False
@@ -197,12 +200,16 @@ class JobFinishing:
             model_conversion.discard(ConvertParams.model_validate(job.params), job.id)
 
     def end_badly(self, active: ActiveJob, code: str, message: str, timings: Timings | None = None) -> None:
-        """End the job as failed, unless it was to be cancelled or to be put back anyway."""
+        """End the job as failed, unless it was to be cancelled or to be put back anyway, or another machine can do it
+        for which there was no room on this one."""
         self._discard(active.job)
         if active.cancel_requested:
             self._queue.mark_cancelled(active, timings or self._timings(active, 0.0))
         elif active.requeue_requested or (self.is_stopping and code in (EngineDied.code, EngineUnavailable.code)):
             self.put_back(active)
+        elif code == MachineFull.code and self._queue.may_requeue(active.job) and self._passes_on(active.job):
+            log.warning("job %s goes to another machine: %s", active.job.id, message)
+            self._queue.requeue(active, timings or self._timings(active, 0.0), is_counted=True)
         else:
             self._queue.fail(active, code, self._redact_paths(message), timings or self._timings(active, 0.0))
 

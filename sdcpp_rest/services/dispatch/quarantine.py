@@ -1,4 +1,4 @@
-"""Keeps jobs from a machine whose engines end again and again while others work, each time for longer.
+"""Keeps jobs from a machine whose engines end again and again while others work, or that is full, each time for longer.
 
 Counts what it is told by the machine's name; must not know lanes or nodes.
 """
@@ -25,6 +25,7 @@ class _Record:
     completed_before: int = 0
     times: int = 0
     until: float = 0.0
+    why: str = ""
 
 
 class Quarantine:
@@ -53,9 +54,14 @@ class Quarantine:
             # While nobody completes anything it is not the machine: its job, say, or the network.
             if record.ends < _ENDS or self._completed == record.completed_before:
                 return None
-            seconds = min(_MOST_SECONDS, _FIRST_SECONDS * 2.0**record.times)
-            record.times, record.ends, record.until = record.times + 1, 0, now + seconds
-            return seconds
+            return self._begin(record, f"its engines ended {_ENDS} times in a row while others worked")
+
+    def note_full(self, name: str) -> float | None:
+        """Take in that machine ``name`` had no room for a job that another one can do. Returns the seconds of the
+        quarantine that begins with it, if one does."""
+        with self._lock:
+            record = self._records.setdefault(name, _Record())
+            return None if self._clock() < record.until else self._begin(record, "it has no room for jobs' files")
 
     def note_completed(self, name: str) -> bool:
         """Take in that an engine of machine ``name`` has completed a job, which forgives all. Returns whether that ends
@@ -69,7 +75,11 @@ class Quarantine:
         """Why machine ``name`` gets no jobs now, and for how long yet; empty: it does."""
         with self._lock:
             record = self._records.get(name)
-            left = 0 if record is None else math.ceil(record.until - self._clock())
-        if left <= 0:
-            return ""
-        return f"quarantined for {left} s: its engines ended {_ENDS} times in a row while others worked"
+            if record is None or (left := math.ceil(record.until - self._clock())) <= 0:
+                return ""
+            return f"quarantined for {left} s: {record.why}"
+
+    def _begin(self, record: _Record, why: str) -> float:
+        seconds = min(_MOST_SECONDS, _FIRST_SECONDS * 2.0**record.times)
+        record.times, record.ends, record.until, record.why = record.times + 1, 0, self._clock() + seconds, why
+        return seconds

@@ -49,7 +49,7 @@ class FakeCluster:
     folder of its models; a file called ``gone`` ends the process, as a cluster's own software may; with one called
     ``closed`` nobody is let in; one called ``silent`` lets who asks wait for ever. ``NAME.broken``: no engine starts on
     that node; ``NAME.cut``: its engine is lost; ``NAME.silent``: it does not tell its log; ``NAME.hangs``: nor does it
-    ever say so."""
+    ever say so; ``NAME.full``: it has no room for what its engine draws."""
 
     def __init__(self, address: str) -> None:
         self._folder = Path(os.environ[FOLDER_VARIABLE] if address == "auto" else address)
@@ -84,8 +84,10 @@ class FakeCluster:
         folder = self._folder / f"{node_id}.jobs"
         folder.mkdir(exist_ok=True)
         options = replace(options, log_path=str(folder / "engine.log"), last_words_path=str(folder / "last_words"))
-        self._links[node_id] = ThreadLink(ProcessLauncher(options), self._places(node_id), folder / "jobs")
-        return self._links[node_id]
+        self._links[node_id] = link = ThreadLink(ProcessLauncher(options), self._places(node_id), folder / "jobs")
+        if (self._folder / f"{node_id}.full").exists():
+            link.carrier.full_for = "put"
+        return link
 
     def read_log(self, node_id: str, slot: int, count: int) -> RawLog:
         if (self._folder / f"{node_id}.hangs").exists():

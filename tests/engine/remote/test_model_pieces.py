@@ -13,7 +13,7 @@ from sdcpp_rest.engine.launchers import InlineLauncher
 from sdcpp_rest.engine.remote import remote_engine
 from sdcpp_rest.engine.remote.model_pieces import ModelPieces
 from sdcpp_rest.engine.remote.model_places import ModelPlaces
-from sdcpp_rest.errors import EngineDied, LoadFailed
+from sdcpp_rest.errors import EngineDied, MachineFull
 from tests.engine.conftest import TIMEOUT
 from tests.engine.remote.thread_link import RemoteLauncher, ThreadLink
 
@@ -41,12 +41,12 @@ def pieces_of(there: Path, mark: str = "engine-0", reserve_bytes: int = 0) -> Mo
 def test_a_file_is_there_when_its_last_piece_is(place: str, there: Path) -> None:
     pieces, target = pieces_of(there), there / "vae" / "a.gguf"
     assert pieces.find_missing([place]) == [(place, 0)]
-    assert pieces.add(place, 0, CONTENT[:600]) == ""
+    pieces.add(place, 0, CONTENT[:600])
     assert not target.exists()
     assert ModelPlaces({"models": there}).list_files() == {}
     assert pieces_of(there).find_missing([place]) == [(place, 600)], "another host goes on with it"
     assert pieces_of(there, "engine-1").find_missing([place]) == [(place, 0)], "another engine's is its own"
-    assert pieces.add(place, 600, CONTENT[600:]) == ""
+    pieces.add(place, 600, CONTENT[600:])
     assert target.read_bytes() == CONTENT
     assert [path.name for path in target.parent.iterdir()] == ["a.gguf"]
     assert pieces.find_missing([place]) == []
@@ -62,14 +62,15 @@ def test_what_is_left_of_an_earlier_file_is_overwritten(place: str, there: Path)
 
 
 def test_a_full_disk_is_told_before_it_is_full(place: str, there: Path) -> None:
-    why = pieces_of(there, reserve_bytes=1 << 60).add(place, 0, CONTENT)
-    assert "a.gguf: the disk has" in why
+    with pytest.raises(OSError, match=r"a\.gguf: the disk has"):
+        pieces_of(there, reserve_bytes=1 << 60).add(place, 0, CONTENT)
     assert not list(there.rglob("*.gguf*"))
 
 
 def test_a_folder_that_cannot_be_written_is_told(place: str, there: Path) -> None:
     there.write_text("a file where the folder should be")
-    assert "there" in pieces_of(there).add(place, 0, CONTENT)
+    with pytest.raises(OSError, match="there"):
+        pieces_of(there).add(place, 0, CONTENT)
 
 
 class Rig:
@@ -139,7 +140,7 @@ def test_a_model_that_cannot_be_kept_is_a_failed_load_that_says_why(place: str, 
     client = EngineClient(rig.launcher)
     client.wait_ready(TIMEOUT)
     rig.links[0].host._pieces._reserve_bytes = 1 << 60
-    with pytest.raises(LoadFailed, match=r"not on this machine.*the disk has"):
+    with pytest.raises(MachineFull, match=r"machine has no room .*: a\.gguf: the disk has"):
         client.load(rig.spec)
     rig.links[0].host._pieces._reserve_bytes = 0
     assert client.load(rig.spec).key == rig.spec.key

@@ -236,7 +236,7 @@ def test_results_whose_pieces_are_gone_are_lost_and_no_half_picture_is_left(
     rig.client.run(rig.job()).finished.result(TIMEOUT)
     put = rig.link.carrier.put
 
-    def lose(piece: bytes) -> object:
+    def lose(piece: bytes, beside_bytes: int = 0) -> object:
         number = put(piece)
         if piece.startswith(b"\x89PNG"):
             rig.link.carrier.pieces.pop(number)

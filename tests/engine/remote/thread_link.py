@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import queue
 import threading
@@ -17,21 +18,29 @@ from sdcpp_rest.engine.remote.shipping import HostLink, LinkLost, Shipment
 
 
 class PieceStore:
-    """Carries pieces as numbers, as a store of objects does; what is taken from it is gone."""
+    """Carries pieces as numbers, as a store of objects does; what is taken from it is gone. ``full_for``: to whom there
+    is no room for more, ``put`` or ``get``."""
 
     def __init__(self) -> None:
         self.pieces: dict[int, bytes] = {}
         self.sizes: list[int] = []
+        self.full_for = ""
 
-    def put(self, piece: bytes) -> Any:
+    def put(self, piece: bytes, beside_bytes: int = 0) -> Any:
+        self._check_room("put")
         self.sizes.append(len(piece))
         self.pieces[len(self.sizes)] = piece
         return len(self.sizes)
 
     def get(self, piece: Any) -> bytes:
+        self._check_room("get")
         if piece not in self.pieces:
             raise LinkLost("the piece is gone with its machine")
         return self.pieces.pop(piece)
+
+    def _check_room(self, who: str) -> None:
+        if self.full_for == who:
+            raise OSError(errno.ENOSPC, "the store is full")
 
 
 class ThreadLink:

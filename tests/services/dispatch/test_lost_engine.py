@@ -76,7 +76,7 @@ def test_a_job_whose_results_were_on_their_way_is_drawn_again(house: RemoteHouse
     house.draw()
     put = house.links[-1].carrier.put
 
-    def lose(piece: bytes) -> object:
+    def lose(piece: bytes, beside_bytes: int = 0) -> object:
         if piece.startswith(b"\x89PNG"):
             house.lose_machine()
         return put(piece)

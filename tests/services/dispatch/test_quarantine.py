@@ -74,3 +74,15 @@ def test_ends_during_a_quarantine_count_for_nothing(pretended: Pretended) -> Non
     assert [pretended.quarantine.note_end("one") for _ in range(5)] == [None] * 5
     pretended.now += 60
     assert pretended.fail() == 120
+
+
+def test_a_full_machine_is_left_alone_at_once_and_longer_each_time(pretended: Pretended) -> None:
+    quarantine = pretended.quarantine
+    assert quarantine.note_full("one") == 60
+    assert quarantine.find_fault("one") == "quarantined for 60 s: it has no room for jobs' files"
+    assert quarantine.note_full("one") is None, "its other engine"
+    pretended.now += 60
+    assert quarantine.find_fault("one") == ""
+    assert quarantine.note_full("one") == 120
+    assert quarantine.note_completed("one")
+    assert quarantine.note_full("one") == 60

@@ -87,7 +87,7 @@ def test_parameters_come_from_the_models(made: dict[str, Any]) -> None:
 
 def test_answers_are_told_by_status_and_type(made: dict[str, Any]) -> None:
     responses = made["paths"]["/small/{name}"]["get"]["responses"]
-    assert list(responses) == ["200", "204", "400", "401", "403", "404", "500"]
+    assert list(responses) == ["200", "204", "400", "401", "403", "404", "429", "500"]
     assert responses["200"]["content"] == {
         "application/json": {"schema": {"$ref": "#/components/schemas/Small"}},
         "text/html": {"schema": {}},
@@ -98,7 +98,7 @@ def test_answers_are_told_by_status_and_type(made: dict[str, Any]) -> None:
 
 def test_bodies_and_waiting_bring_their_own_errors(made: dict[str, Any]) -> None:
     shown = made["paths"]["/small"]["post"]
-    assert list(shown["responses"]) == ["202", "400", "401", "403", "413", "415", "500", "503"]
+    assert list(shown["responses"]) == ["202", "400", "401", "403", "413", "415", "429", "500", "503"]
     assert shown["requestBody"]["required"] is True
 
 

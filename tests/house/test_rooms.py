@@ -369,7 +369,9 @@ def test_tests_wait_for_events_and_not_for_time() -> None:
     server that it can only ask over HTTP, and the benchmarks pace their requests."""
     allowed = {"tests/e2e/conftest.py", "tests/cluster/test_random_kills.py"}
     # Deaths at any time, and rounds that the server makes by itself: no test, but studies that count what comes of it.
-    allowed |= {f"tests/faults/{name}.py" for name in ("clock_jumps", "deaths", "disk_house", "fault_layer")}
+    allowed |= {
+        f"tests/faults/{name}.py" for name in ("clock_jumps", "deaths", "disk_house", "fault_layer", "loads/callers")
+    }
     looked = 0
     for path in sorted((ROOT / "tests").rglob("*.py")):
         name = path.relative_to(ROOT).as_posix()

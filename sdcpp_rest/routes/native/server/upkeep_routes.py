@@ -9,7 +9,7 @@ from pydantic import Field
 
 from sdcpp_rest.routes.http.answers import answer, runtime
 from sdcpp_rest.routes.http.openapi import Answer, documents
-from sdcpp_rest.routes.http.pools import blocking
+from sdcpp_rest.routes.http.pools import blocking, transfer
 from sdcpp_rest.routes.http.request_bodies import read_body
 from sdcpp_rest.routes.http.scopes import needs
 from sdcpp_rest.routes.http.wire_models import Flag, Integer, Text, Wire, optional, read_query, validate
@@ -96,7 +96,7 @@ def show_doctor() -> Response:
 @upkeep.get("/logs/engine")
 @needs("admin")
 @documents({200: (LogShown, "text/plain")}, query=EngineLogQuery)
-@blocking
+@transfer
 def show_engine_log() -> Response:
     """Read the last lines of what the library and an engine say. As plain text for who prefers that. The log of an
     engine of the cluster is asked for at its machine; one that does not answer in some seconds is a 503."""

@@ -40,7 +40,7 @@ def free_port(host: str) -> int:
 
 
 class Box:
-    """A machine, as far as a cluster is concerned: an address, a data folder, a folder of models, and one of Ray's own."""
+    """A machine, as far as a cluster is concerned: an address, folders of data and of models, and one of Ray's own."""
 
     prefix: tuple[str, ...] = ()
     """What its commands begin with, where they do not run on this machine's own network."""

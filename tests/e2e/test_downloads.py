@@ -20,6 +20,8 @@ def settings(hub: HubServer) -> tuple[str, ...]:
     return (
         'downloads.allow_private_hosts=["127.0.0.1"]',
         f"downloads.huggingface_endpoint={hub.url}",
+        # The one in the environment of every server of the tests is no good one.
+        'downloads.huggingface_token="hf_right"',
         "downloads.retry_pause_seconds=0.01",
         "engine.runner=fake",
     )

@@ -101,7 +101,7 @@ class SmallCluster(RayCluster):
         assert self.head.sessions is not None
         assert self.box.sessions is not None
         self.head.prefix = small_disks({self.head.sessions: "64m"})
-        self.box.prefix = small_disks({self.box.sessions: "64m", self.box.data: "4m", self.models: "4m"})
+        self.box.prefix = small_disks({self.box.sessions: "64m", self.box.data: "160m", self.models: "4m"})
         self.start(nodes=0, options=lambda head: (_SMALL_STORE,))
         self.join(self.box, more=(_SMALL_STORE,))
 

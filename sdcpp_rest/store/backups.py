@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
 from pathlib import Path
 
-from sdcpp_rest.durable_files import make_folder, replace_file, settle, sync_contents, sync_file, sync_folder
+from sdcpp_rest.durable_files import make_folder, replace_file, settle, sync_contents, sync_folder
 from sdcpp_rest.store.database import APPLICATION_ID, Database, DatabaseDamaged
 from sdcpp_rest.store.migrations import MIGRATIONS
 
@@ -178,7 +178,6 @@ class Backups:
                 return False
             copies = list(self._copies())
             number = int(copies[0].stem) + 1 if copies else 1
-            sync_file(part)
             settle(part, self._folder / f"{number:08}.db")
         except sqlite3.DatabaseError as error:
             if type(error) is not sqlite3.DatabaseError:

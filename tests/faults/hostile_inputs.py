@@ -18,7 +18,7 @@ from tests.faults.study import Options, main
 SETTINGS = (
     "limits.side=256", "limits.steps=200", "limits.batch=4",
     # What takes long is stopped, and soon.
-    "engine.cancel_timeout_seconds=5", "queue.abandoned_grace_seconds=0",
+    "engine.cancel_timeout_seconds=2", "queue.abandoned_grace_seconds=0",
 )  # fmt: skip
 
 

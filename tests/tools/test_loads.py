@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import random
+import subprocess
+import sys
 import xml.etree.ElementTree
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import psutil
 import pytest
 
+from tests.faults.loads.crowd import dead
 from tests.faults.loads.plot import draw_plots
 from tests.faults.loads.soak import find_trend
 
@@ -37,3 +43,17 @@ def test_each_curve_is_drawn(tmp_path: Path) -> None:
     lines = root.findall("{http://www.w3.org/2000/svg}polyline")
     assert [len(line.get("points", "").split()) for line in lines] == [3, 0, 2]
     assert "a <b>" in [text.text for text in root.findall("{http://www.w3.org/2000/svg}text")]
+
+
+def test_a_server_that_has_ended_counts_as_dead() -> None:
+    ended = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    server: Any = SimpleNamespace(process=lambda: psutil.Process(ended.pid))
+    assert dead(server).value == 0
+    assert ended.stdin is not None
+    ended.stdin.close()
+    # Until nobody is left of it but the entry in the list of processes, for which nobody has waited yet.
+    while psutil.Process(ended.pid).status() != psutil.STATUS_ZOMBIE:
+        continue
+    assert dead(server).value == 1
+    ended.wait()
+    assert dead(server).value == 1

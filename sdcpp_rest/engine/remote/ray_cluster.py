@@ -232,9 +232,9 @@ class RayCluster:
 
     def connect(self) -> None:
         """Raises LinkLost."""
-        host, _, port = self._address.partition(":")
-        if port:
-            _check_head(host, int(port))
+        host, is_place, port = self._address.rpartition(":")
+        if is_place:
+            _check_head(host.strip("[]"), int(port))
         # Ray takes the machine's own address for 127.0.0.1, and looks for a node of that.
         where = {"_node_ip_address": host} if host.startswith("127.") else {}
         try:

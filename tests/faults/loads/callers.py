@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
 import select
@@ -39,11 +40,14 @@ def examine_leavers(options: Options) -> list[Figure]:
             client.get("/health")
         stayed = [number for number in range(count) if number not in left]
         answers = {number: _read_answer(callers[number]) for number in stayed}
-        until(lambda: _count(client, "pending") + _count(client, "processing") == 0, "jobs go on for nobody")
+        # Whoever left in the middle has left a job that may be at its last step.
+        with contextlib.suppress(RuntimeError):
+            until(lambda: _count(client, "pending") + _count(client, "processing") == 0, "jobs go on for nobody")
+        abandoned = _count(client, "pending") + _count(client, "processing")
         without = [number for number in stayed if answers[number][0] != 200 or b"iVBOR" not in answers[number][1]]
         return [
             Figure("who stayed and got no picture", len(without), "callers", len(stayed), 0),
-            Figure("jobs that still wait or run for nobody", 0, "jobs", count, 0, "waited for"),
+            Figure("jobs that still wait or run for nobody", abandoned, "jobs", count, 0),
             Figure("jobs failed", _count(client, "failed"), "jobs", count, 0),
             Figure("jobs cancelled as their callers left", _count(client, "cancelled") - 1, "jobs", len(leaving)),
             Figure("server threads while all wait", waiting, "threads", note=f"{threads} before"),

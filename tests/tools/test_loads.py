@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import subprocess
-import sys
 import xml.etree.ElementTree
 from pathlib import Path
 from types import SimpleNamespace
@@ -46,7 +45,7 @@ def test_each_curve_is_drawn(tmp_path: Path) -> None:
 
 
 def test_a_server_that_has_ended_counts_as_dead() -> None:
-    ended = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    ended = subprocess.Popen(["cat"], stdin=subprocess.PIPE)
     server: Any = SimpleNamespace(process=lambda: psutil.Process(ended.pid))
     assert dead(server).value == 0
     assert ended.stdin is not None

@@ -18,7 +18,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from sdcpp_rest.durable_files import make_folder, replace_file, settle, sync_contents, sync_folder
-from sdcpp_rest.store.database import APPLICATION_ID, Database, DatabaseDamaged
+from sdcpp_rest.store.database import APPLICATION_ID, Database, DatabaseDamaged, is_no_text
 from sdcpp_rest.store.migrations import MIGRATIONS
 
 log = logging.getLogger(__name__)
@@ -223,19 +223,30 @@ def read_notes(data_dir: Path) -> list[str]:
 
 
 def find_damage(path: Path) -> str | None:
-    """What SQLite finds wrong with a file of ours, in its words; ``None`` where it is sound."""
+    """What SQLite finds wrong with a file of ours, in its words; ``None`` where it is sound. Reads all of it."""
     try:
         with _connect(path) as opened:
             (found,) = opened.execute("PRAGMA quick_check(1)").fetchone()
             (mark,) = opened.execute("PRAGMA application_id").fetchone()
-    except sqlite3.OperationalError:
+            if found == "ok":
+                _read_texts(opened)
+    except sqlite3.OperationalError as error:
         # Locked, unreadable: not what this is about.
-        return None
+        return str(error) if is_no_text(error) else None
     except sqlite3.Error as error:
         return str(error)
     if found != "ok":
         return str(found).strip()
     return None if mark in (0, APPLICATION_ID) else "it is another program's"
+
+
+def _read_texts(opened: sqlite3.Connection) -> None:
+    """Read every row: a text that is none passes SQLite's own check, and whoever lists it later could not. Raises
+    OperationalError."""
+    named = "type = 'table' AND name NOT LIKE 'sqlite_%' AND sql NOT LIKE 'CREATE VIRTUAL%'"
+    for (table,) in opened.execute(f"SELECT name FROM sqlite_master WHERE {named}").fetchall():
+        for _ in opened.execute(f'SELECT * FROM "{table}"'):
+            pass
 
 
 @contextlib.contextmanager
@@ -245,6 +256,9 @@ def _connect(path: Path, *, writes: bool = False) -> Iterator[sqlite3.Connection
     connection = sqlite3.connect(path, timeout=10.0, isolation_level=None)
     try:
         yield connection
+    except UnicodeDecodeError as error:
+        # SQLite quotes a damaged head, and Python cannot read that.
+        raise sqlite3.DatabaseError("what SQLite says of it is no text") from error
     finally:
         connection.close()
 

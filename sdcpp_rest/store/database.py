@@ -117,13 +117,14 @@ class Database:
         """Turn SQLite's errors about the file itself into one sentence; let mistakes of ours (IntegrityError) pass.
 
         SQLite reports "not a database" and "malformed" as plain DatabaseError and everything about the outside world
-        (locked, full, read-only, cannot open) as OperationalError; only Python 3.11 adds the exact code.
+        (locked, full, read-only, cannot open) as OperationalError; only Python 3.11 adds the exact code. A text that is
+        none, in a row or in what SQLite quotes of a broken file, is Python's to report.
         """
         try:
             yield
-        except (exc.DBAPIError, sqlite3.Error) as error:
+        except (exc.DBAPIError, sqlite3.Error, UnicodeDecodeError) as error:
             cause = error.orig if isinstance(error, exc.DBAPIError) else error
-            if type(cause) is sqlite3.DatabaseError:
+            if type(cause) is sqlite3.DatabaseError or is_no_text(cause):
                 message = f"The database {self.path} is damaged or not a database ({cause}). "
                 damage = DatabaseDamaged(message + "Move it away to start with an empty one.")
                 self.damage = self.damage or damage.message
@@ -176,6 +177,13 @@ class Database:
             _raw(connection).execute(begin)
 
         return engine
+
+
+def is_no_text(error: object) -> bool:
+    """Whether Python could not read what SQLite has as a text: the file was damaged inside of a row, or at its head."""
+    if isinstance(error, sqlite3.OperationalError):
+        return str(error).startswith("Could not decode to UTF-8")
+    return isinstance(error, UnicodeDecodeError)
 
 
 def _raw(connection: Connection) -> sqlite3.Connection:

@@ -91,6 +91,7 @@ class House:
             f'engine.runner="{"native" if is_native else "fake"}"',
             "queue.max_requeues=100", "engine.backoff_max_seconds=1",
             'downloads.allow_private_hosts=["127.0.0.1"]', f"downloads.huggingface_endpoint={hub.url}",
+            'downloads.huggingface_token="hf_right"',
             prefix=self.layer.prefix,
         )  # fmt: skip
 

@@ -121,6 +121,36 @@ def test_damaged_database_is_moved_aside_and_the_newest_good_copy_used(tmp_path:
     assert len(list(tmp_path.glob("damaged-*"))) == 1
 
 
+@pytest.mark.parametrize("place", ["row", "head"])
+def test_text_that_is_none_is_damage(place: str, tmp_path: Path) -> None:
+    """SQLite's own check lets it pass in a row, and quotes it where it is in the head: Python can read neither."""
+    path = lay(tmp_path)
+    content = path.read_bytes()
+    before, after = (b'"later"', b'"l\xfftr"') if place == "row" else (b"CREATE TABLE jobs", b"CREATE TABLE \xff\xda.s")
+    assert before in content
+    path.write_bytes(content.replace(before, after.ljust(len(before), b" "), 1))
+    (tmp_path / "database.open").touch()
+    assert find_damage(path) is not None
+    backups = Backups(path, 60, clock=Clock())
+    assert SettingsStore(backups.open()).get("copy") == 1
+    assert "is damaged" in str(backups.note())
+    backups.close()
+
+
+def test_a_row_that_is_met_at_work_and_cannot_be_read_is_told_as_damage(tmp_path: Path) -> None:
+    path = lay(tmp_path)
+    path.write_bytes(path.read_bytes().replace(b'"later"', b'"l\xffter"'))
+    backups = Backups(path, 60, clock=Clock())
+    settings = SettingsStore(backups.open())
+    with pytest.raises(DatabaseDamaged, match="Could not decode"):
+        settings.all()
+    assert "Could not decode" in str(backups.trouble())
+    backups.close()
+    again = Backups(path, 60, clock=Clock())
+    assert SettingsStore(again.open()).get("copy") == 1
+    again.close()
+
+
 def test_lost_jobs_are_counted_where_the_damaged_file_can_be_read(tmp_path: Path) -> None:
     path = lay(tmp_path)
     with sqlite3.connect(path) as raw:

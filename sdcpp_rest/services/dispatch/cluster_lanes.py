@@ -201,7 +201,7 @@ class ClusterLanes:
                 client = lane.supervisor.client
                 if counts_losses and not lane.is_held and client is not None and client.may_be_lost:
                     # Its engine may not have been missed yet.
-                    self._note_loss(lane.name.rpartition(":")[0], client)
+                    self._note_loss(_node_name(lane.name), client)
                 self._remove(key, is_there=False)
             elif lane.is_held != (key not in wanted):
                 # One that is wanted again before it has left goes on: another one there would end its job.
